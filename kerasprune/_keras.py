@@ -1,4 +1,4 @@
-"""Private Keras, in one file: what a new release of Keras may move.
+"""The only file that uses private Keras, which a new release may move.
 
 The operation classes behind `keras.ops`, three layers of `keras.applications`, two of `FeatureSpace`, and attributes
 with a leading underscore. Everything else in the package uses the public interface.
@@ -32,7 +32,7 @@ __all__ = [
 
 
 def inner_functional(model: keras.Sequential) -> Functional | None:
-    """Returns the functional model inside a Sequential; `None` where its input shape is unknown."""
+    """Returns the functional model inside a Sequential; `None` if its input shape is unknown."""
     return model._functional if model.built else None
 
 
@@ -63,11 +63,7 @@ def is_input(tensor: keras.KerasTensor) -> bool:
 
 
 def output_specs(operation: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:
-    """Returns the symbolic outputs of an operation; where it leaves sizes free that it could know, it is run for them.
-
-    Raises:
-        Exception: The operation does not take these arguments.
-    """
+    """Returns the symbolic outputs of an operation, traced if it declares sizes free that its inputs fix."""
     declared = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
     if not any(None in y.shape[1:] for y in declared):
         return declared
@@ -90,17 +86,17 @@ def declared_output_shape(layer: keras.layers.Lambda) -> Any:
 
 
 def stored_kernel(layer: keras.layers.Dense) -> Any:
-    """Returns the kernel variable of a dense layer, without what LoRA adds."""
+    """Returns the kernel variable of a dense layer, without the update of LoRA."""
     return layer._kernel
 
 
 def stored_embeddings(layer: keras.layers.Embedding) -> Any:
-    """Returns the table of an embedding, without what LoRA adds."""
+    """Returns the table of an embedding, without the update of LoRA."""
     return layer._embeddings
 
 
 def changed_weights(operation: Any) -> str:
-    """Returns how the weights of a layer, or of one inside it, were changed after it was built, or an empty string."""
+    """Returns how the weights of a layer, inner ones included, were changed after building, or an empty string."""
     for layer in inner_layers(operation):
         if getattr(layer, "quantization_mode", None):
             return f"quantized to {layer.quantization_mode}"
@@ -115,7 +111,7 @@ def argument_names(operation: Any) -> list[str]:
 
 
 def copied_operation(operation: Any) -> Any:
-    """Returns a copy of an operation, as if it had never been called; `copy.copy` goes through its config."""
+    """Returns a copy of an operation without its calls; `copy.copy` would use its config."""
     new = object.__new__(type(operation))
     vars(new).update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
     return new
@@ -127,17 +123,17 @@ def inner_layers(layer: Any) -> list[Any]:
 
 
 def mask_of(tensor: Any) -> Any:
-    """Returns the mask that Keras has put on a tensor, or `None`."""
+    """Returns the Keras mask of a tensor, or `None`."""
     return backend.get_keras_mask(tensor)
 
 
 def put_mask(tensor: Any, mask: Any) -> None:
-    """Puts a mask on a tensor, as the layer that made it does."""
+    """Sets the Keras mask of a tensor."""
     backend.set_keras_mask(tensor, mask)
 
 
 def lacks_mask(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> bool:
-    """Returns whether a layer puts a mask on its outputs that they do not have yet."""
+    """Returns whether a layer computes a mask that its outputs do not have yet."""
     if not layer.supports_masking:
         return False
     masks = layer.compute_mask(inputs, keras.tree.map_structure(mask_of, inputs))
@@ -152,7 +148,7 @@ def own_weights(layer: Any) -> list[Any]:
 
 @contextmanager
 def calls_of_layers(visit: Callable[..., Any]) -> Iterator[None]:
-    """Hands every call of a layer, or of an operation of a model, to `visit(it, call, args, kwargs)` in this block."""
+    """Replaces every call of a layer or operation in this block by `visit(self, call, args, kwargs)`."""
     of_layers, of_operations = keras.layers.Layer.__call__, keras.Operation.__call__
 
     def layer_called(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -169,7 +165,7 @@ def calls_of_layers(visit: Callable[..., Any]) -> Iterator[None]:
 
 @contextmanager
 def replaced_operations(functions: Mapping[str, Callable[..., Any]], item: Callable[[Any, Any], Any]) -> Iterator[None]:
-    """Puts functions in the place of those of `keras.ops` by name, and `item(x, key)` in that of `x[key]`."""
+    """Replaces functions of `keras.ops` by name, and `x[key]` by `item(x, key)`."""
     public = [(module, name, function) for module in (keras.ops, own_ops) for name, function in functions.items()]
     with _replaced(*public, (keras.KerasTensor, "__getitem__", lambda x, key: item(x, key))):
         yield
@@ -177,7 +173,7 @@ def replaced_operations(functions: Mapping[str, Callable[..., Any]], item: Calla
 
 @contextmanager
 def _replaced(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
-    """Sets attributes, `(owner, name, value)`, while the block runs."""
+    """Sets attributes, `(owner, name, value)`, in this block."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in attributes]
     for owner, name, value in attributes:
         setattr(owner, name, value)
@@ -189,7 +185,7 @@ def _replaced(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
 
 
 def attention_parts(layer: Any) -> SimpleNamespace:
-    """Returns the sizes and projections of a (grouped-query or multi-head) attention layer by name."""
+    """Returns the sizes and projections of a multi-head or grouped-query attention layer by name."""
     names = ("num_heads", "key_dim", "value_dim", "use_gate", "gate_dense", "query_dense", "key_dense", "value_dense")
     return SimpleNamespace(**{name: getattr(layer, f"_{name}", None) for name in (*names, "output_dense")})
 
@@ -198,7 +194,7 @@ def attention_parts(layer: Any) -> SimpleNamespace:
 
 
 class Added:
-    """What was put into a list of Keras, and is taken out again."""
+    """Items added to a list of Keras, until `remove`."""
 
     def __init__(self, target: list[Any], items: list[Any], undo: Callable[[], None] = lambda: None) -> None:
         self._target, self._items, self._undo = target, items, undo
@@ -206,7 +202,7 @@ class Added:
             list.append(target, item)  # past Keras's tracking, which is locked
 
     def remove(self) -> None:
-        """Takes it out."""
+        """Removes the items."""
         mine = set(map(id, self._items))
         kept = [item for item in self._target if id(item) not in mine]
         list.__setitem__(self._target, slice(None), kept)
@@ -214,19 +210,19 @@ class Added:
 
 
 def added_statistics(model: keras.Model, variables: Iterable[Any]) -> Added:
-    """Adds variables to those of a model that are not trained and no weights, as the states of random seeds are."""
+    """Adds variables to the state of a model that is neither trained nor saved, like that of random seeds."""
     return Added(model._seed_generators, [SimpleNamespace(state=variable) for variable in variables])
 
 
 def added_optimizer_variables(
     optimizer: keras.Optimizer, variables: Iterable[Any], holders: Iterable[keras.Optimizer] = ()
 ) -> Added:
-    """Adds variables to the memory of an optimizer; files that are saved or loaded meanwhile do without them.
+    """Adds variables to the state of an optimizer; files saved or loaded before `remove` do not contain them.
 
     Args:
         optimizer: The optimizer that updates the weights.
-        variables: What to add.
-        holders: Optimizers around it, which write its memory to files too. Defaults to none.
+        variables: The variables to add.
+        holders: Optimizers around it, which save its state too. Defaults to none.
     """
     new = list(variables)
     files = [(each, name) for each in (optimizer, *holders) for name in ("save_own_variables", "load_own_variables")]
@@ -245,7 +241,7 @@ def added_optimizer_variables(
 
 
 class _Without:
-    """Stands for a method with which an optimizer writes or reads a file: what was added to it is left out."""
+    """Replaces a method that saves or loads an optimizer: the added variables are left out."""
 
     def __init__(self, method: Callable[[Any], None], optimizer: keras.Optimizer) -> None:
         self.added: set[int] = set()
@@ -265,17 +261,14 @@ class _Without:
 
 
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
-    """Returns what a model was compiled with, the objects themselves."""
+    """Returns the arguments a model was compiled with, the objects themselves."""
     return dict(model._compile_config.config)
 
 
 def first_metric(model: keras.Model) -> tuple[str, bool | None] | None:
-    """Returns the name of the first compiled metric in the logs, and whether more is better; `None` without metrics.
+    """Returns the name in the logs of the first compiled metric of an evaluated model, and whether more is better.
 
-    A metric that does not say which is better has `None`.
-
-    Args:
-        model: A model that was evaluated.
+    `None` without metrics; more is `None` for a metric without a direction.
     """
     compiled = model._compile_metrics
     if compiled is None or not compiled.metrics:
@@ -285,7 +278,7 @@ def first_metric(model: keras.Model) -> tuple[str, bool | None] | None:
 
 
 def compiled_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
-    """Returns the loss of a batch that a model was compiled with, without its penalties."""
+    """Returns the compiled loss of a batch, without penalties."""
     return model._compile_loss(y, y_pred, sample_weight)
 
 
@@ -295,12 +288,12 @@ def added_loss(model: keras.Model, loss: Any) -> Any:
 
 
 def first_epoch(model: keras.Model) -> int | None:
-    """Returns the epoch that a fit was told to begin with."""
+    """Returns the `initial_epoch` of a fit."""
     return model._initial_epoch
 
 
 def set_first_epoch(model: keras.Model, epoch: int | None) -> None:
-    """Sets the epoch that `fit` begins with, from within `on_train_begin`."""
+    """Sets the epoch that a fit begins with, from within `on_train_begin`."""
     model._initial_epoch = epoch
 
 
@@ -310,17 +303,17 @@ def trained_variables(optimizer: keras.Optimizer) -> list[Any]:
 
 
 def raw_iterations(optimizer: keras.Optimizer) -> Any:
-    """Returns the variable that counts batches, those whose gradients are accumulated included."""
+    """Returns the variable that counts batches, including those whose gradients are only accumulated."""
     return optimizer._iterations
 
 
 def learning_rate_variable(optimizer: keras.Optimizer) -> Any:
-    """Returns the learning rate as the optimizer holds it: a variable or a schedule."""
+    """Returns the learning rate of an optimizer: a variable or a schedule."""
     return optimizer._learning_rate
 
 
 def excluded_from_decay(optimizer: keras.Optimizer) -> tuple[str | None, int]:
-    """Returns what `exclude_from_weight_decay` was told: the pattern of names, and how many variables."""
+    """Returns the arguments of `exclude_from_weight_decay`: the pattern of names, and the number of variables."""
     pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
     return pattern and pattern.pattern, len(getattr(optimizer, "_exclude_from_weight_decay", ()))
 
@@ -331,13 +324,13 @@ def moving_averages(optimizer: keras.Optimizer) -> list[Any]:
 
 
 def loss_object(loss: Any, labels: Any, outputs: Any) -> keras.losses.Loss:
-    """Returns the loss that `compile` makes of a name, a function or an object."""
+    """Returns the loss object that `compile` makes from a name, a function or an object."""
     return compile_utils.get_loss(loss, labels, outputs)
 
 
 @contextmanager
 def without_schedule(optimizer: keras.Optimizer) -> Iterator[None]:
-    """Replaces the learning rate by a number while the block runs: a schedule may be without a configuration."""
+    """Replaces the learning rate by a number in this block: a schedule may have no configuration."""
     rate = vars(optimizer)["_learning_rate"]
     vars(optimizer)["_learning_rate"] = 1.0
     try:

@@ -1,1 +1,1 @@
-"""Derivatives of functions of variables, on TensorFlow, JAX and torch."""
+"""Derivatives of functions of variables on TensorFlow, JAX and torch."""

@@ -1,7 +1,7 @@
 """Gradients and Hessian-vector products of a function of a model, outside of `fit`, on every backend of Keras.
 
-The function runs in a stateless scope: what it would assign, statistics of BatchNorm and seeds, is dropped, so a model
-is left as it is to the bit.
+The function runs in a stateless scope: its assignments, such as statistics of BatchNorm and seeds, are dropped, so a
+model is unchanged.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ Gradient = Callable[..., tuple[Any, list[Any]]]
 def gradient(
     function: Callable[..., Any], variables: Sequence[keras.Variable], state: Sequence[keras.Variable] = ()
 ) -> Gradient:
-    """Returns the gradient of a scalar function by variables, as a function of its other arguments.
+    """Returns the gradient of a scalar function with respect to variables, as a function of its arguments.
 
     `gradient(f, variables)(*arguments) = (f(*arguments), [∂f/∂v for v in variables])`
 
     Args:
         function: `function(*arguments)` returns a scalar tensor; it reads variables as a model does, and may call
-            models. What it assigns is dropped.
-        variables: Of floating point, in the order of the gradients.
-        state: All other variables that the function reads, `model.variables` say. On JAX these stay arguments of the
-            compiled function; others are constants of it. Defaults to none.
+            models. Its assignments are dropped.
+        variables: Variables of floating point, in the order of the gradients.
+        state: All other variables that the function reads, such as `model.variables`. On JAX these are arguments of
+            the compiled function; others are constants of it. Defaults to none.
 
     Returns:
-        The gradient; arguments are nested structures of tensors or arrays. Compiled once for arguments of one shape.
+        The gradient; arguments are nested structures of tensors or arrays. Compiled once per shape of arguments.
 
     Raises:
         PruneError: Keras runs on a backend without gradients.
@@ -99,11 +99,11 @@ def hessian_vector_product(
 
 
 def per_example(of: Gradient, *arguments: Any) -> Iterator[tuple[Any, list[Any]]]:
-    """Yields value and gradients of one example after the other: batches of one, so memory does not grow with them.
+    """Yields value and gradients of every example, in batches of one.
 
     Args:
-        of: What `gradient` has returned.
-        arguments: Structures of arrays whose first axis counts the examples; `None` stays `None`.
+        of: A function returned by `gradient`.
+        arguments: Structures of arrays whose first axis counts the examples, or `None`.
 
     Example:
         >>> import keras
@@ -130,7 +130,7 @@ def _engine() -> ModuleType:
 def _pure(
     function: Callable[..., Any], variables: list[keras.Variable], rest: list[keras.Variable]
 ) -> Callable[..., Any]:
-    """Returns the function with the values of its variables as arguments, and without traces in them."""
+    """Returns the function with the values of its variables as arguments, without side effects."""
 
     def pure(values: Sequence[Any], others: Sequence[Any], *arguments: Any) -> Any:
         with keras.StatelessScope([*zip(variables, values, strict=True), *zip(rest, others, strict=True)]):

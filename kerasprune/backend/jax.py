@@ -9,12 +9,12 @@ import jax
 
 
 def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
-    """Returns `(values, rest, *arguments) → (function there, its gradients by the values)`, compiled."""
+    """Returns `(values, rest, *arguments) → (value, gradients with respect to the values)`, compiled."""
     return jax.jit(jax.value_and_grad(function))
 
 
 def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[Any]]:
-    """Returns `(values, rest, vectors, *arguments) → Hessian there times the vectors`, compiled."""
+    """Returns `(values, rest, vectors, *arguments) → Hessian times the vectors`, compiled."""
 
     def product(values: list[Any], rest: list[Any], vectors: list[Any], *arguments: Any) -> list[Any]:
         gradients = jax.grad(function)

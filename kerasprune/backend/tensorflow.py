@@ -11,7 +11,7 @@ _NONE = tf.UnconnectedGradients.ZERO
 
 
 def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
-    """Returns `(values, rest, *arguments) → (function there, its gradients by the values)`, compiled."""
+    """Returns `(values, rest, *arguments) → (value, gradients with respect to the values)`, compiled."""
 
     def differentiated(values: list[Any], rest: list[Any], *arguments: Any) -> tuple[Any, list[Any]]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -23,7 +23,7 @@ def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]
 
 
 def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[Any]]:
-    """Returns `(values, rest, vectors, *arguments) → Hessian there times the vectors`, compiled."""
+    """Returns `(values, rest, vectors, *arguments) → Hessian times the vectors`, compiled."""
 
     def product(values: list[Any], rest: list[Any], vectors: list[Any], *arguments: Any) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as outer:
@@ -39,5 +39,5 @@ def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[A
 
 
 def _dense(gradients: list[Any]) -> list[Any]:
-    """Returns gradients as tensors: those of a table that is looked up in come as the rows that were read."""
+    """Returns gradients as dense tensors: those of an embedding are sparse rows."""
     return [tf.convert_to_tensor(each) for each in gradients]

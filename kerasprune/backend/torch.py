@@ -1,4 +1,4 @@
-"""Derivatives on torch: its own autograd, on leaves beside the variables."""
+"""Derivatives on torch: autograd on detached copies of the variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
-    """Returns `(values, rest, *arguments) → (function there, its gradients by the values)`."""
+    """Returns `(values, rest, *arguments) → (value, gradients with respect to the values)`."""
 
     def differentiated(values: list[Any], rest: list[Any], *arguments: Any) -> tuple[Any, list[Any]]:
         with torch.enable_grad():
@@ -22,7 +22,7 @@ def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]
 
 
 def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[Any]]:
-    """Returns `(values, rest, vectors, *arguments) → Hessian there times the vectors`."""
+    """Returns `(values, rest, vectors, *arguments) → Hessian times the vectors`."""
 
     def product(values: list[Any], rest: list[Any], vectors: list[Any], *arguments: Any) -> list[Any]:
         with torch.enable_grad():

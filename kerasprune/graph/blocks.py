@@ -1,4 +1,4 @@
-"""Finds the parts of a model that can be dropped whole: residual branches, dense layers, plain convolutions."""
+"""Blocks: the parts of a model that can be removed whole."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Block
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.walk import nodes
-from kerasprune.graph.wiring import Wiring, bodies, wiring
+from kerasprune.graph.walk import Wiring, bodies, nodes, wiring
 
 SUMS = (layers.Add, knp.Add)
 _JOINS = (layers.Concatenate, knp.Concatenate)
@@ -25,16 +24,16 @@ _FOLLOWERS = (layers.BatchNormalization, layers.Activation, layers.ReLU, layers.
 def find_blocks(model: keras.Model) -> dict[str, Block]:
     """Returns the droppable blocks of a model and of the models nested in it, by name.
 
-    A *residual* block is the branch of a sum whose other operand goes in unchanged: `x + f(x)` becomes `x`. A *dense*
-    block is what a concatenation adds to what went in: `[x; f(x)]` becomes `x`. A *plain* block is a convolution, with
-    the normalisation and activation after it, that leaves the shape as it is and is no part of a branch: `f(x)`
-    becomes `x`. Its group ends with it, so in plain networks blocks are dropped before channels are chosen.
+    A *residual* block is the branch of a sum: `x + f(x)` becomes `x`. A *dense* block is the branch of a concatenation:
+    `[x; f(x)]` becomes `x`. A *plain* block is a convolution outside of branches, with the normalisation and activation
+    after it, that keeps the shape: `f(x)` becomes `x`. It ends a group, so in plain networks blocks are removed before
+    channels are chosen.
 
     Args:
         model: A functional or Sequential model.
 
     Returns:
-        The blocks, in the order of the graph. Nothing outside a block reads from inside it.
+        The blocks, in the order of the graph. No layer outside a block reads a tensor inside it.
     """
     blocks: dict[str, Block] = {}
     for body in dict.fromkeys(bodies(functional(model))):
@@ -48,36 +47,33 @@ def find_blocks(model: keras.Model) -> dict[str, Block]:
 
 
 def droppable(graph: ChannelGraph) -> dict[str, Block]:
-    """Returns the blocks of a traced model, but for dense ones that cannot go by their channels.
+    """Returns the blocks of a traced model, without dense ones whose channels cannot be removed.
 
-    Those are the ones of whose channels some are pinned, or are channels of the trunk too (a copy of it, activated), or
-    have channels of a narrower branch added to them, which would have nowhere to go.
+    Some of their channels are pinned, or are channels of the trunk too (a copy of it, activated), or have the channels
+    of a narrower branch added to them.
     """
     found = find_blocks(graph.model)
     ends = {id(block.target): block for block in found.values() if block.kind == "dense"}
     if not ends:
         return found
-    pinned = np.zeros(graph.classes.max(initial=-1) + 1, bool)
+    pinned = graph.classes_with(np.concatenate([np.zeros(0, int), *(sum_.trunk for sum_ in graph.padded)]))
     for group in graph.groups.values():
-        pinned[group.classes] = not group.prunable
-    for sum_ in graph.padded:
-        pinned[graph.classes[sum_.trunk]] = True
+        pinned[group.classes] |= not group.prunable
     for call in graph.calls:
         block = ends.get(id(call.node.outputs[0]))
         if block is not None:
-            tensors = list(zip(call.node.input_tensors, call.inputs, strict=True))
-            added = [ids.axes.get(len(ids.shape) - 1) for tensor, ids in tensors if tensor is block.branch]
-            others = [ids.axes.get(len(ids.shape) - 1) for tensor, ids in tensors if tensor is not block.branch]
-            trunk = [graph.classes[ids] for ids in others if ids is not None]
-            bound = pinned.copy()
-            bound[np.concatenate([np.zeros(0, int), *trunk])] = True
-            if any(ids is None or bound[graph.classes[ids]].any() for ids in added):
+            lines = [ids.axes.get(len(ids.shape) - 1) for ids in call.inputs]
+            is_added = [tensor is block.branch for tensor in call.node.input_tensors]
+            trunk = [ids for ids, added in zip(lines, is_added, strict=True) if not added and ids is not None]
+            bound = pinned | graph.classes_with(np.concatenate([np.zeros(0, int), *trunk]))
+            branch = [ids for ids, added in zip(lines, is_added, strict=True) if added]
+            if any(ids is None or bound[graph.classes[ids]].any() for ids in branch):
                 found.pop(block.name, None)
     return found
 
 
 def _branch(node: Any, wired: Wiring) -> Block | None:
-    """Returns the block that ends in a sum or a concatenation of two tensors, if one."""
+    """Returns the block that ends in this sum or concatenation of two tensors, or `None`."""
     if not isinstance(node.operation, SUMS + _JOINS) or len(node.input_tensors) != 2:
         return None
     dense = isinstance(node.operation, _JOINS)
@@ -94,7 +90,7 @@ def _branch(node: Any, wired: Wiring) -> Block | None:
 
 
 def _between(source: Any, branch: Any, end: Any, wired: Wiring) -> tuple[str, ...]:
-    """Returns the names of the layers from `source` to `branch`, or nothing where the part is not closed."""
+    """Returns the names of the layers from `source` to `branch`, or none if other layers read a tensor between."""
     found: dict[int, Any] = {}
     waiting, reached = [branch], False
     while waiting:
@@ -115,7 +111,7 @@ def _between(source: Any, branch: Any, end: Any, wired: Wiring) -> tuple[str, ..
 
 
 def _plain(node: Any, wired: Wiring) -> Block | None:
-    """Returns the block that begins with a convolution that keeps the shape, if it does."""
+    """Returns the plain block that begins with this convolution, or `None`."""
     if not isinstance(node.operation, _CONVOLUTIONS) or number_of_calls(node.operation) != 1:
         return None
     source = node.input_tensors[0]

@@ -1,4 +1,4 @@
-"""A model whose layers are known: its functional graph, or what to do where there is none."""
+"""The functional graph of a model, or an error with the remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOAD = "Read a file with keras.models.load_model(path)."
 
 
 def check_model(model: Any) -> None:
-    """Raises a `PruneError` where something is no model."""
+    """Raises a `PruneError` if `model` is no Keras model."""
     if not isinstance(model, keras.Model):
         raise PruneError(f"Expected a keras.Model. Received: model={short(model)} of {type(model).__name__}. {LOAD}")
 

@@ -1,8 +1,8 @@
-"""The vocabulary of a graph: ids of tensors, what follows them, and the groups and blocks they form."""
+"""The vocabulary of a graph: channel ids of tensors, variables and configs that follow them, groups and blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,39 +10,48 @@ import keras
 import numpy as np
 
 Count = Callable[[np.ndarray], int]
-"""Says how many channels of an array of ids stay."""
+"""Number of channels kept of an array of ids."""
 
 Take = Callable[[np.ndarray], np.ndarray]
-"""Says for an array of ids which of its positions are taken, and in which order."""
+"""Positions kept of an array of ids, in their order."""
 
 
 @dataclass(frozen=True)
 class Ids:
-    """The channel ids of one tensor: its shape, and an id array for each axis that carries channels.
+    """The channel ids of one tensor: its shape, and an array of ids for each axis that carries channels.
 
     Args:
-        shape: The tensor's shape, batch axis first; `None` where a size is free.
+        shape: The tensor's shape, batch axis first; `None` for a size that is free.
         axes: `{axis: ids}` with non-negative axes; `ids` is 1-D, as long as the axis.
     """
 
     shape: tuple[int | None, ...]
     axes: Mapping[int, np.ndarray] = field(default_factory=dict)
 
+    def moved(self, shape: tuple[int | None, ...], order: Sequence[int | None]) -> Ids:
+        """Returns the ids of a tensor of another shape, whose axis i is the axis `order[i]` of this one.
+
+        Args:
+            shape: The shape.
+            order: `None` for a new axis; an axis that is not named is removed.
+        """
+        return Ids(shape, {new: self.axes[old] for new, old in enumerate(order) if old in self.axes})
+
 
 @dataclass
 class Slice:
-    """How one variable of a layer follows the channels.
+    """A variable of a layer, with the channel ids along its axes.
 
     Args:
         owner: The layer that owns the variable.
         variable: The variable.
-        ids: For each of its axes the channel ids along it, or `None` where the axis carries none.
+        ids: For each of its axes the channel ids along it, or `None` if the axis carries none.
         reads: The axes along which channels are read: a removed channel must not be seen along them.
-        makes: The axes along which channels are made: a silenced channel has zeros along them.
+        makes: The axes along which channels are made: a masked channel has zeros along them.
         role: `"kernel"`, `"scale"` (BatchNorm γ), `"bias"` or `"state"`.
-        positions: Output positions of each call; a kernel costs `size · positions` multiply–adds. `None` = free.
-        factor: What the values are multiplied by when channels go (attention scales by the size of its keys).
-        silent: The value of a silenced channel: infinity for a variance, so that only β is left of it.
+        positions: Output positions of each call; a kernel costs `size · positions` multiply–adds. `None` if free.
+        factor: Factor of the values after pruning (attention scales by the size of its keys).
+        silent: The value of a masked channel: infinity for a variance, so that only β remains.
     """
 
     owner: keras.layers.Layer
@@ -56,7 +65,7 @@ class Slice:
     silent: float = 0.0
 
     def taken(self, array: np.ndarray, take: Take) -> np.ndarray:
-        """Returns an array like the variable with the positions of every channel axis that are taken."""
+        """Returns an array of the variable's shape, cut along every channel axis to the positions kept."""
         for axis, ids in enumerate(self.ids):
             if ids is not None:
                 array = np.take(array, take(ids), axis=axis)
@@ -65,11 +74,11 @@ class Slice:
 
 @dataclass(frozen=True)
 class Product:
-    """A product of tensors, none of which is a weight: the scores of attention, say.
+    """A product of tensors, none of which is a weight, such as the scores of attention.
 
     Args:
         operation: The layer or operation that multiplies.
-        sizes: Of all axes but the batch, those that are summed over included: channel ids, or a size; `None` = free.
+        sizes: All axes but the batch, those summed over included: channel ids, or a size; `None` if free.
     """
 
     operation: Any
@@ -87,16 +96,16 @@ class Setting:
 
 @dataclass(frozen=True)
 class Block:
-    """A part that can be dropped whole.
+    """A part of a model that can be removed whole.
 
     Args:
         name: Name of the layer where the part ends: the sum of a residual branch, the concatenation of a dense layer,
             the convolution of a plain block.
         kind: `"residual"`, `"dense"` or `"plain"`.
-        layers: Names of the layers that go.
-        source: The tensor that goes in.
-        branch: The tensor that is missing when it is dropped.
-        target: The tensor that comes out; `source` takes its place.
+        layers: Names of the layers removed.
+        source: The input of the block.
+        branch: The tensor that is missing without it.
+        target: The output of the block; `source` takes its place.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -122,7 +131,7 @@ class Padded:
 
     Args:
         node: The call of the sum.
-        index: Which of its operands the branch is.
+        index: Index of the branch among its operands.
         axis: The channel axis.
         trunk: Ids of the trunk.
         branch: Ids of the branch, position by position.
@@ -137,7 +146,7 @@ class Padded:
 
 @dataclass(frozen=True)
 class Split:
-    """A channel axis that was reshaped into two: which of the two carries the channels is settled at the end."""
+    """A channel axis reshaped into two; `grouping.settle` decides which of the two carries the channels."""
 
     flat: np.ndarray
     outer: np.ndarray
@@ -150,10 +159,10 @@ class Group:
 
     Args:
         name: Name of the first layer that makes the channels; stable across runs.
-        size: Number of channels that can be kept or dropped one by one.
+        size: Number of channels that can be kept or pruned one by one.
         layers: Names of the layers that make channels of the group.
-        prunable: Whether the channels may be dropped.
-        reason: Why not, where they may not.
+        prunable: Whether its channels may be pruned.
+        reason: Why all its channels are kept; empty if prunable.
         classes: The channel classes, in order of their first channel.
 
     Example:
@@ -173,7 +182,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A layer without a rule that was frozen: its channels stay."""
+    """A layer without a rule that was frozen: its channels are kept."""
 
     name: str
     kind: str
@@ -181,7 +190,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class TracedCall:
-    """One call of a layer or operation: the channel ids that went in and came out."""
+    """One call of a layer or operation, with the channel ids of its inputs and outputs."""
 
     operation: Any
     node: Any

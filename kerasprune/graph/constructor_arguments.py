@@ -1,4 +1,4 @@
-"""Constructor arguments of layers and operations: which say nothing of channels, and which nobody has looked at."""
+"""Constructor arguments of layers and operations: which do not matter to channels, and which a rule does not read."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _NUMBERS = frozenset({
     "stateful", "stddev", "synchronized", "threshold", "unit_forget_bias", "unroll", "use_bias", "use_cudnn",
     "use_gate", "x_max", "x_min", "zero_output_for_mask",
 })  # fmt: skip
-"""One number, flag or option for all channels alike; an array in its place may hold one for every channel."""
+"""One number, flag or option for all channels; an array in its place may hold one for every channel."""
 _ABSENT = object()
 
 
 def unread(operation: Any, read: Collection[str]) -> list[str]:
-    """Returns the constructor arguments that a rule has not looked at and that are not as they are by default.
+    """Returns the constructor arguments that a rule does not read and that have another value than their default.
 
     Args:
         operation: A layer or operation.
-        read: Names of the arguments that its rule looks at.
+        read: Names of the arguments that its rule reads.
 
     Example:
         >>> import keras
@@ -70,7 +70,7 @@ def arguments(kind: type) -> dict[str, Any]:
 
 @cache
 def _arguments(kind: type) -> list[tuple[str, Any]]:
-    """Returns `(name, default)` of those that may say something of channels."""
+    """Returns `(name, default)` of those that may matter to channels."""
     return [
         (name, default)
         for name, default in arguments(kind).items()

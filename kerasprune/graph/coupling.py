@@ -1,8 +1,7 @@
-"""The statements that a layer rule can make: new channels, ties, pins, and the variables and configs that follow them.
+"""The methods a layer rule calls: new channels, ties, pins, and the variables and configs that follow them.
 
-A rule is called once for every call of its layer and tells the `GraphBuilder` object (named `graph` in rules, since
-it becomes the graph) what the layer does. All of slicing, config rewriting, parameter counts, multiply–adds, masks
-and regularisation are read from these statements: they cannot drift apart.
+A rule is called once for every call of its layer, with the `GraphBuilder` as `graph`. Slicing, config rewriting,
+parameter counts, multiply–adds, masks and regularisation all read the one graph that results.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.errors import PruneError
 from kerasprune.graph.channels import (
     Block,
     Count,
@@ -33,32 +31,29 @@ from kerasprune.graph.channels import (
     Unknown,
 )
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.grouping import Statements, settle
+from kerasprune.graph.grouping import Couplings, settle
 
 
 @dataclass(frozen=True)
 class Call:
-    """The call that a rule is describing: its node, and the shapes of what goes in and out."""
+    """The call that a rule describes: its node, and the shapes of its inputs and outputs."""
 
     node: Any
     inputs: tuple[tuple[int | None, ...], ...]
     outputs: tuple[tuple[int | None, ...], ...]
     tensors: tuple[Ids, ...] = ()
     repeats: int | None = 1
-    """How often the layer runs, where another applies it at every step; `None` where that is free."""
+    """How often the layer runs, if a wrapper applies it at every step; `None` if that is free."""
 
 
 class GraphBuilder:
-    """Collects what the rules say of one model.
+    """Collects the declarations of the rules of one model.
 
     Args:
-        coupling: `"tied"`: tensors that are added share their channels. `"free"`: tensors that are added keep their
-            width, only channels inside the branches can be dropped. `"padded"`: a branch may end narrower than the
-            trunk it is added to, and is added to the trunk's first channels.
+        coupling: As for `trace`.
     """
 
     def __init__(self, coupling: str = "tied") -> None:
-        raise_faults("The model cannot be traced:", choice_faults(COUPLINGS, coupling=coupling))
         self.coupling = coupling
         self.call = Call(None, (), ())
         self._slices: dict[int, Slice] = {}
@@ -74,7 +69,7 @@ class GraphBuilder:
         self.unknown: list[Unknown] = []
         self._made: dict[tuple[int, str], np.ndarray] = {}
         self._depths: list[int] = []
-        self._said = Statements()
+        self._couplings = Couplings()
 
     # ---- channels -------------------------------------------------------------------------------------------
 
@@ -86,57 +81,57 @@ class GraphBuilder:
         return self._made[key]
 
     def fixed(self, number: int, reason: str, name: str = "") -> np.ndarray:
-        """Returns ids of channels that always stay."""
+        """Returns ids of channels that are always kept."""
         ids = self._fresh(number, name or reason)
         self.pin(ids, reason)
         return ids
 
     def tie(self, *arrays: np.ndarray) -> np.ndarray:
-        """Says that the arrays' channels live and die together, position by position; returns the first array."""
+        """Couples the arrays' channels position by position: kept or pruned together. Returns the first array."""
         first, *others = arrays
         for other in others:
             if other is not first:
-                self._said.tie(first, other)
+                self._couplings.tie(first, other)
         return first
 
     def merge(self, *arrays: np.ndarray) -> np.ndarray:
         """Ties channels that are added together; under `coupling="free"` they also keep their width."""
         if self.coupling == "free" and len(arrays) > 1:
-            self.pin(arrays[0], "a residual trunk keeps its width under coupling='free'")
+            self.pin(arrays[0], "coupling='free' keeps the width of the residual trunk")
         return self.tie(*arrays)
 
     def removed(self, number: int) -> np.ndarray:
         """Returns ids of channels that are removed with a dropped block."""
-        self._said.dead.append(self._fresh(number, f"{self._owner_name()}/dropped"))
-        return self._said.dead[-1]
+        self._couplings.dead.append(self._fresh(number, f"{self._owner_name()}/dropped"))
+        return self._couplings.dead[-1]
 
     def pad(self, index: int, axis: int, trunk: np.ndarray, branch: np.ndarray) -> None:
-        """Says that an operand of this sum may be narrower than the trunk it is added to."""
-        self._said.padded.append(Padded(self.call.node, index, axis, trunk, branch))
+        """Declares that an operand of this sum may be narrower than the trunk it is added to."""
+        self._couplings.padded.append(Padded(self.call.node, index, axis, trunk, branch))
 
     def depth(self, ids: np.ndarray) -> tuple[int, int]:
-        """Returns how many layers lie between the inputs and the one that makes these channels, then who was first."""
-        return self._depths[bisect_right(self._said.starts, int(ids[0])) - 1], int(ids[0])
+        """Returns how many layers lie between the inputs and the one that makes these channels, then the first id."""
+        return self._depths[bisect_right(self._couplings.starts, int(ids[0])) - 1], int(ids[0])
 
     def pin(self, ids: np.ndarray, reason: str) -> None:
-        """Says that these channels always stay, and why."""
-        self._said.pin(ids, reason)
+        """Keeps all these channels; `reason` is what reports and errors give."""
+        self._couplings.pin(ids, reason)
 
-    def pin_all(self, tensor: Ids, reason: str, but: tuple[int, ...] = ()) -> None:
-        """Pins the channels on every axis of a tensor, those of the axes in `but` excepted."""
+    def pin_all(self, tensor: Ids, reason: str, but: Collection[int] = ()) -> None:
+        """Pins the channels on every axis of a tensor except the axes in `but`."""
         for axis, ids in tensor.axes.items():
             if axis not in but:
                 self.pin(ids, reason)
 
     @contextmanager
     def inside(self, layer: Any, wrapper: Any, x: Ids, *path: str) -> Iterator[Ids]:
-        """Yields what a layer gets that a wrapper applies at every step along axis 1, and means its calls meanwhile.
+        """Yields the input of a layer that a wrapper applies at every step along axis 1; `call` is the layer's inside.
 
         Args:
             layer: The layer inside.
             wrapper: The layer around it.
-            x: What the wrapper gets.
-            *path: Where the wrapper's config holds that of the layer.
+            x: The input of the wrapper.
+            *path: Place of the layer's config in the wrapper's.
         """
         outer = self.call
         self.pin_all(x, f"{wrapper.name!r} runs along that axis", but=tuple(axis for axis in x.axes if axis != 1))
@@ -150,38 +145,40 @@ class GraphBuilder:
         finally:
             self.call = outer
 
-    def mark(self) -> int:
-        """Returns how many ids there are, for `pin_since`."""
-        return self._said.total
-
-    def pin_since(self, mark: int, reason: str) -> None:
-        """Pins all channels that were made after a mark."""
-        self.pin(np.arange(mark, self._said.total), reason)
+    @contextmanager
+    def pinned_on_error(self, reason: str) -> Iterator[None]:
+        """Pins all channels made in this block if it raises a `PruneError`."""
+        before = self._couplings.total
+        try:
+            yield
+        except PruneError:
+            self.pin(np.arange(before, self._couplings.total), reason)
+            raise
 
     @contextmanager
     def first_axis(self, tensors: Sequence[Ids], made: list[Ids]) -> Iterator[None]:
-        """Pins channels along the first axis of tensors, the batch elsewhere, that what runs meanwhile passes over.
+        """Pins channels along the first axis of tensors that the rule run in this block takes for the batch.
 
-        A weight that is looked up has them there. `made` is filled in the block.
+        Weights that are looked up have channels there. The block fills `made` with its outputs.
         """
-        before = len(self._said.ties)
+        before = len(self._couplings.ties)
         yield
         carrying = [x.axes[0] for x in tensors if 0 in x.axes]
         if carrying:
-            lines = [line for pair in self._said.ties[before:] for line in pair]
+            lines = [line for pair in self._couplings.ties[before:] for line in pair]
             followed = np.concatenate([np.zeros(0, int), *lines, *(line for y in made for line in y.axes.values())])
             for ids in carrying:
                 if not np.isin(ids, followed).all():
-                    self.pin(ids, f"{self._owner_name()!r} takes them for samples")
+                    self.pin(ids, f"{self._owner_name()!r} treats them as samples")
 
     def pin_made(self, layer: Any, reason: str) -> None:
-        """Pins all channels that a layer makes, those inside it too, such as the heads of attention."""
+        """Pins all channels that a layer makes, inner ones such as heads of attention included."""
         for (key, _), ids in self._made.items():
             if key == id(layer):
                 self.pin(ids, reason)
 
     def on(self, tensor: Ids, axis: int) -> np.ndarray:
-        """Returns the ids along an axis; where the axis carries none, new ones that always stay."""
+        """Returns the ids along an axis; if it carries none, new ones that are always kept."""
         axis %= len(tensor.shape)
         if axis in tensor.axes:
             return tensor.axes[axis]
@@ -194,19 +191,19 @@ class GraphBuilder:
         return self.fixed(size, "the tensor carries no prunable channels", f"{self._owner_name()}/input")
 
     def split(self, flat: np.ndarray, outer: int, inner: int) -> tuple[np.ndarray, np.ndarray]:
-        """Says that `flat` becomes two axes of sizes `outer` and `inner`; returns the ids of both.
+        """Splits `flat` into two axes of sizes `outer` and `inner`; returns the ids of both.
 
-        One of the two will carry the channels. Which one follows from all other statements, see `settling`.
+        One of the two carries the channels: `grouping.settle` decides which, when all rules have run.
         """
         rows = self._fresh(outer, f"{self._owner_name()}/outer")
         columns = self._fresh(inner, f"{self._owner_name()}/inner")
-        self._said.splits.append(Split(flat.reshape(outer, inner), rows, columns))
+        self._couplings.splits.append(Split(flat.reshape(outer, inner), rows, columns))
         return rows, columns
 
     def join(self, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-        """Says that two axes become one; returns its ids. The inverse of `split`."""
+        """Joins two axes into one, the inverse of `split`; returns its ids."""
         flat = self._fresh(outer.size * inner.size, f"{self._owner_name()}/joined")
-        self._said.splits.append(Split(flat.reshape(outer.size, inner.size), outer, inner))
+        self._couplings.splits.append(Split(flat.reshape(outer.size, inner.size), outer, inner))
         return flat
 
     # ---- what follows the channels --------------------------------------------------------------------------
@@ -221,9 +218,9 @@ class GraphBuilder:
         makes: tuple[int, ...] = (),
         silent: float = 0.0,
     ) -> None:
-        """Says that a variable (ignored where `None`) is sliced along its axes by these ids.
+        """Declares that a variable (ignored if `None`) is sliced along its axes by these ids.
 
-        `reads` and `makes` are given where it is silenced with a kernel; `silent` is its value then.
+        Along the axes `reads` and `makes` a mask sets removed channels to `silent`.
         """
         if variable is None:
             return
@@ -234,7 +231,7 @@ class GraphBuilder:
                 self.tie(before, now)
 
     def along(self, variable: Any) -> tuple[np.ndarray | None, ...]:
-        """Returns the ids along each axis of a variable; `None` where nothing was said of an axis."""
+        """Returns the ids along each axis of a variable; `None` for an axis that follows no channels."""
         known = self._slices.get(id(variable))
         return (None,) * len(variable.shape) if known is None else known.ids
 
@@ -246,37 +243,36 @@ class GraphBuilder:
         reads: tuple[int, ...] = (),
         makes: tuple[int, ...] = (),
         positions: int | None = None,
-        counted: bool = True,
     ) -> None:
-        """Says that a kernel reads channels along some axes and makes channels along others.
+        """Declares a kernel, which reads channels along some axes and makes channels along others.
 
         Args:
             layer: The layer that owns it.
-            variable: The kernel; ignored where `None`.
-            *ids: The ids along each axis, `None` where there are none.
-            reads: Axes of the input channels. Defaults to none (a depthwise kernel keeps channels in their lanes).
+            variable: The kernel; ignored if `None`.
+            *ids: The ids along each axis, `None` for an axis without channels.
+            reads: Axes of the input channels. Defaults to none (a depthwise kernel keeps channels separate).
             makes: Axes of the output channels.
-            positions: How often the kernel is applied. Defaults to the number of output positions.
-            counted: Whether its multiply–adds are counted.
+            positions: How often the kernel is applied; 0 if it is looked up. Defaults to the number of output
+                positions.
         """
-        if counted and positions is None:
+        if positions is None:
             positions = self.positions(self.call.outputs[0])
-        if positions is not None:
+        if positions:
             positions = None if self.call.repeats is None else positions * self.call.repeats
         self.slices(layer, variable, *ids, role="kernel", reads=reads, makes=makes)
         if variable is not None:
-            self._slices[id(variable)].positions.append(positions if counted else 0)
+            self._slices[id(variable)].positions.append(positions)
 
     def product(self, *sizes: np.ndarray | int | None) -> None:
-        """Says that this call multiplies tensors, one multiply–add for every choice of one position along each axis.
+        """Declares a product of tensors: one multiply–add for every choice of one position along each axis.
 
         Args:
-            *sizes: The axes but the batch, those that are summed over included: channel ids, or a size.
+            *sizes: All axes but the batch, those summed over included: channel ids, or a size.
         """
         self._products.append(Product(self.call.node.operation, (self.call.repeats, *sizes)))
 
     def sets(self, layer: Any, key: str, value: np.ndarray | Callable[[Count], Any]) -> None:
-        """Says that a config entry is the number of channels that stay, or a function of such counts."""
+        """Declares that a config entry is the number of channels kept, or a function of such counts."""
         ids = value
         function = value if callable(value) else lambda count: count(ids)
         owner, path = self._wrapped.get(id(layer), (layer, ()))
@@ -286,48 +282,51 @@ class GraphBuilder:
         self._alike(self._counted.setdefault((id(owner), path, key), counted), counted)
 
     def wrapped(self, inner: Any, wrapper: Any, *path: str | int) -> None:
-        """Says that a layer lives inside another, whose config holds its own under `path`."""
+        """Declares that a layer lies inside another, whose config holds its own under `path`."""
         owner, before = self._wrapped.get(id(wrapper), (wrapper, ()))
         self._wrapped[id(inner)] = owner, (*before, *path)
 
     def scaled(self, variable: Any, factor: Callable[[Count], float]) -> None:
-        """Says that a sliced variable's values are multiplied by a function of the counts."""
+        """Declares that a sliced variable's values are multiplied by a function of the counts."""
         if variable is not None:
             self._slices[id(variable)].factor = factor
 
     def norm(self, layer: Any, axis: int, ids: np.ndarray) -> None:
-        """Says that a layer takes its statistics over these channels."""
+        """Declares that a layer takes its statistics over these channels."""
         self._alike([before for one, _, before in self._norms if one is layer], [ids])
         self._norms.append((layer, axis, ids))
 
     def enter(self, nested: Any, inputs: Sequence[Ids]) -> None:
-        """Says that a nested model is called: one that is called twice is as wide both times."""
+        """Declares a call of a nested model: one that is called twice has the same inputs both times."""
         for before, now in zip(self._entered.setdefault(id(nested), inputs), inputs, strict=True):
             for axis in before.axes.keys() | now.axes.keys():
                 if axis in before.axes and axis in now.axes:
                     self._alike([before.axes[axis]], [now.axes[axis]])
                 else:
-                    self.pin((before.axes | now.axes)[axis], "the nested model also gets channels that always stay")
+                    self.pin(
+                        (before.axes | now.axes)[axis],
+                        "the nested model is also called with channels that are always kept",
+                    )
 
     def _alike(self, before: Sequence[np.ndarray], now: Sequence[np.ndarray]) -> None:
-        """Ties what two calls of one layer say of it: it has one config and one set of weights for both."""
+        """Ties the channels of two calls of one layer, which has one config and one set of weights for both."""
         for one, other in zip(before, now, strict=False):
             if one.size == other.size:
                 self.tie(one, other)
 
     def emits(self, axes: Collection[int]) -> None:
-        """Says that a channel that is removed along these axes of the output still emits something, no constant.
+        """Declares output axes along which a removed channel still emits values that are no constant.
 
         For rules of layers that are silent otherwise.
         """
         self._emitting[id(self.call.node)] = axes
 
     def argument(self, index: int, change: Callable[[Any, Take], Any]) -> None:
-        """Says that a constant argument of this call becomes `change(value, take)`."""
+        """Declares that a constant argument of this call becomes `change(value, take)`."""
         self.arguments[id(self.call.node), index] = change
 
     def positions(self, shape: tuple[int | None, ...], channel_axis: int = -1) -> int | None:
-        """Returns the number of positions of a tensor per sample: all axes but batch and channels; None if free."""
+        """Returns the number of positions per sample, over all axes but batch and channels; `None` if free."""
         sizes = [s for a, s in enumerate(shape) if a and a != channel_axis % len(shape)]
         return None if None in sizes else prod(sizes)
 
@@ -340,8 +339,8 @@ class GraphBuilder:
         freeze: tuple[str, ...],
         resolution: int | None,
     ) -> ChannelGraph:
-        """Returns the graph that follows from everything that was said."""
-        classes, groups, padded = settle(self._said)
+        """Returns the finished graph."""
+        classes, groups, padded = settle(self._couplings)
         return ChannelGraph(
             model,
             coupling=self.coupling,
@@ -356,7 +355,7 @@ class GraphBuilder:
             products=self._products,
             emitting=self._emitting,
             padded=padded,
-            dead=np.concatenate([np.zeros(0, int), *self._said.dead]),
+            dead=np.concatenate([np.zeros(0, int), *self._couplings.dead]),
             calls=self.calls,
             unknown=self.unknown,
             freeze=freeze,
@@ -366,10 +365,10 @@ class GraphBuilder:
     def _fresh(self, number: int, name: str) -> np.ndarray:
         feeding = [self.depth(ids)[0] for tensor in self.call.tensors for ids in tensor.axes.values()]
         self._depths.append(1 + max(feeding, default=0))
-        self._said.starts.append(self._said.total)
-        self._said.names.append(name)
-        self._said.total += number
-        return np.arange(self._said.total - number, self._said.total)
+        self._couplings.starts.append(self._couplings.total)
+        self._couplings.names.append(name)
+        self._couplings.total += number
+        return np.arange(self._couplings.total - number, self._couplings.total)
 
     def _owner_name(self) -> str:
         return getattr(getattr(self.call.node, "operation", None), "name", "the model")

@@ -1,4 +1,4 @@
-"""Tries whether a function acts on every channel by itself, where nobody knows."""
+"""Tries on random numbers whether a function acts on every channel separately."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SIDE = 3  # of an axis that carries no channels, in the first try
 
 
 def fault_of(function: Callable[[Any], Any] | None, shape: Sequence[int | None], axis: int) -> str:
-    """Returns why a function may not be applied to fewer channels, or an empty string.
+    """Returns why a function cannot be applied to fewer channels, or an empty string.
 
-    `f` acts on every channel by itself where `f(x[c]) = f(x)[c]` for any choice of channels and positions, in any
-    order. Functions of `keras.activations` are known; every other one is tried on random numbers.
+    `f` acts on every channel separately if `f(x[c]) = f(x)[c]` for any choice of channels and positions, in any
+    order. Functions of `keras.activations` are known; all others are tried on random numbers.
 
     Args:
         function: From a tensor to a tensor of the same shape; `None` is the identity.
-        shape: Shape of the tensor, batch first; `None` where a size is free.
+        shape: Shape of the tensor, batch first; `None` for a size that is free.
         axis: The axis of the channels.
 
     Returns:
@@ -63,7 +63,7 @@ def fault_of(function: Callable[[Any], Any] | None, shape: Sequence[int | None],
 
 
 def _tried(function: Callable[[Any], Any], shape: Sequence[int], axis: int) -> str:
-    """Returns what a function does that a function of single channels does not."""
+    """Returns the fault of a function, or an empty string if it acts on every channel separately."""
     generator = np.random.default_rng(0)
     x = generator.normal(0.0, 2.0, shape).astype("float32")
 
@@ -75,7 +75,7 @@ def _tried(function: Callable[[Any], Any], shape: Sequence[int], axis: int) -> s
     if whole.shape != x.shape:
         return "changes the shape"
     if not np.isfinite(whole).any():
-        return "puts out no finite number"
+        return "returns no finite number"
     if not same(at(*every), whole):
         return "is random"
     size = shape[axis]
@@ -93,5 +93,5 @@ def _value(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Returns whether two results are the same but for rounding."""
+    """Returns whether two results are equal up to rounding."""
     return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)

@@ -1,8 +1,8 @@
-"""The channel graph: which channels of a model are coupled, and everything that follows them.
+"""The channel graph: which channels of a model are coupled, and what follows them.
 
 The one idea of the library: the channel axis of every tensor is an integer array of *channel ids*. A layer rule
-does to the ids what the layer does to channels. Ids that end up tied live and die together; a set of ids tied
-together is a *channel class*, and the classes that run through the same layers form a `Group`.
+does to the ids what the layer does to channels. Ids that end up tied are kept or pruned together; a set of tied ids
+is a *channel class*, and the classes that run through the same layers form a `Group`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from kerasprune.graph.walk import uncollected
 
 
 def values(variable: keras.Variable) -> np.ndarray:
-    """Returns the values of a variable, to read: where the backend lends its memory, nothing is copied.
+    """Returns the values of a variable, to read only: not copied if the backend shares its memory.
 
-    What the variable is assigned later does not show; what is to be changed or kept in another variable is copied.
+    Copy them before changing them or assigning them to another variable.
 
     Example:
         >>> import keras
@@ -51,21 +51,21 @@ class ChannelGraph:
         classes: Channel class of every id.
         groups: The groups by name.
         find_blocks: Returns the droppable blocks of the graph by name.
-        slices: How each variable follows the channels.
-        settings: How each config follows the channels.
+        slices: The variables that follow the channels.
+        settings: The config entries that follow the channels.
         norms: Layers that take statistics over channels, with the ids along those channels.
         made: `{(id(layer), slot): ids}` of the channels that layers make.
-        arguments: `{(node id, argument index): change}`; `change(value, take)` returns what a constant argument of a
-            call becomes.
-        products: Products of tensors, of which none is a weight.
-        emitting: `{id(node): axes}`: axes of the output of a call along which removed channels emit something, though
-            its layer is silent along others.
-        padded: Sums whose branches may end narrower than their trunk.
+        arguments: `{(node id, argument index): change}`; `change(value, take)` returns the new value of a constant
+            argument of a call.
+        products: Products of tensors none of which is a weight.
+        emitting: `{id(node): axes}`: output axes of a call along which removed channels still emit values, though its
+            layer is silent along others.
+        padded: Sums whose branches may be narrower than their trunk.
         dead: Ids of channels that are removed with a dropped block.
-        calls: Every call in the order of the walk, with the ids that went in and came out.
-        unknown: Layers that were frozen for want of a rule.
+        calls: Every call in the order of the walk, with the ids of its inputs and outputs.
+        unknown: Layers that were frozen because they have no rule.
         freeze: Names of layers, or wildcards, whose channels are all kept.
-        resolution: Input side the positions were counted at; `None` = the model's own.
+        resolution: Input side the positions were counted at; `None` for the model's own.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -97,18 +97,14 @@ class ChannelGraph:
 
     @property
     def prunable(self) -> dict[str, Group]:
-        """The groups whose channels may be dropped."""
+        """The groups whose channels may be pruned."""
         return {name: group for name, group in self.groups.items() if group.prunable}
 
     def check_prunable(self) -> None:
-        """Checks that there is something to drop.
-
-        Raises:
-            PruneError: All channels are pinned.
-        """
+        """Raises a `PruneError` if all channels are pinned."""
         if not self.prunable:
             raise PruneError(
-                f"Expected a model with channels that can be dropped. Received: {self.model.name!r}, all of whose "
+                f"Expected a model with channels that can be pruned. Received: {self.model.name!r}, all of whose "
                 "channels are pinned. Call graph.report() for the reasons, and freeze less."
             )
 
@@ -119,16 +115,20 @@ class ChannelGraph:
 
     @cached_property
     def there(self) -> np.ndarray:
-        """For every id whether its channel is there at all, and is not removed with a dropped block."""
-        removed = np.zeros(self.classes.max(initial=-1) + 1, bool)
-        removed[self.classes[self.dead]] = True
-        return ~removed[self.classes]
+        """For every id whether its channel exists: it is not removed with a dropped block."""
+        return ~self.classes_with(self.dead)[self.classes]
+
+    def classes_with(self, ids: np.ndarray) -> np.ndarray:
+        """Returns for every class whether one of these ids, an array of ids or a mask of all, belongs to it."""
+        found = np.zeros(self.classes.max(initial=-1) + 1, bool)
+        found[self.classes[ids]] = True
+        return found
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the architecture: its calls in order, with their widths and with the calls that feed them.
+        """A hash of the architecture: its calls in order, their widths and inputs.
 
-        Neither the weights nor the input side nor the coupling are part of it.
+        Weights, input side and coupling are no part of it.
         """
         maker = {id(output): number for number, call in enumerate(self.calls) for output in call.outputs}
         text = repr(
@@ -151,14 +151,14 @@ class ChannelGraph:
 
     @cached_property
     def weights(self) -> list[tuple[Any, Sequence[Any], list[Slice | None]]]:
-        """Every operation with its weights, and how each of them follows the channels."""
+        """Every operation with its weights, and the `Slice` of each, or `None`."""
         slices = {id(entry.variable): entry for entry in self.slices}
         operations = {id(call.operation): call.operation for call in self.calls}.values()
         weights = [(operation, getattr(operation, "weights", ())) for operation in operations]
         return [(operation, own, [slices.get(id(w)) for w in own]) for operation, own in weights]
 
     def group(self, name: str) -> Group:
-        """Returns a group by name, or says which name is nearest."""
+        """Returns a group by name; an unknown name raises an error with the nearest."""
         if name not in self.groups:
             raise PruneError(
                 f"Expected the name of a group of {self.model.name!r}. Received: {name!r}.{nearest(name, self.groups)}"
@@ -166,30 +166,30 @@ class ChannelGraph:
         return self.groups[name]
 
     def alive(self, keep: Mapping[str, Any]) -> np.ndarray:
-        """Returns for every id whether its channel stays.
+        """Returns for every id whether its channel is kept.
 
         Args:
-            keep: `{group name: indices kept}`; groups that are not listed stay whole.
+            keep: `{group name: indices kept}`; groups that are not listed are kept whole.
 
         Returns:
             A boolean array, one entry per id.
         """
-        stays = np.ones(self.classes.max(initial=-1) + 1, bool)
+        kept = self.classes_with(self.there)
         for name, indices in keep.items():
             classes = self.group(name).classes
-            stays[classes] = False
-            stays[classes[np.asarray(indices, int)]] = True
-        return stays[self.classes] & self.there
+            kept[classes] = False
+            kept[classes[np.asarray(indices, int)]] = True
+        return kept[self.classes]
 
     @cached_property
     def slices_of_groups(self) -> list[tuple[str, np.ndarray]]:
-        """Tensors that hold parts of groups and no whole one (they were sliced): `(layer name, their classes)`.
+        """Tensors that hold parts of groups, but no whole group (they were sliced): `(layer name, their classes)`.
 
-        A choice that leaves something of every group may still leave nothing of these.
+        A choice that keeps a channel of every group may still keep none of these.
         """
         owner, size = self.places[0], [len(group.classes) for group in self.groups.values()]
         pinned = [not group.prunable for group in self.groups.values()]
-        lines: dict[int, tuple[str, np.ndarray]] = {}  # many layers hand on the ids that they get
+        lines: dict[int, tuple[str, np.ndarray]] = {}  # many layers return the ids of their input
         for call in self.calls:
             for ids in (ids for output in call.outputs for ids in output.axes.values()):
                 lines.setdefault(id(ids), (call.operation.name, ids))
@@ -205,39 +205,29 @@ class ChannelGraph:
     def made_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that make a group's channels: `(slice, axis, channel)` of each.
 
-        `channel[position]` is the index inside the group of the channel at that position, −1 where the position
-        belongs to another group.
+        `channel[position]` is the index inside the group of the channel at that position, −1 for a channel of another
+        group.
         """
-        return self._with_channels(name, self._making(name))
+        return self._along(name, "makes")
 
     def read_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that read a group's channels, as `made_by` does."""
-        return self._with_channels(name, self._reading(name))
+        return self._along(name, "reads")
 
     def scaled_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the BatchNorm scales of a group's channels, as `made_by` does."""
-        return self._with_channels(name, self._entries(name, "scale"))
+        return self._along(name, "scale")
 
-    def _making(self, name: str) -> list[tuple[Slice, int]]:
-        return [(entry, axis) for entry, axis in self._entries(name, "kernel") if axis in entry.makes]
-
-    def _reading(self, name: str) -> list[tuple[Slice, int]]:
-        return [(entry, axis) for entry, axis in self._entries(name, "kernel") if axis in entry.reads]
-
-    def _entries(self, name: str, role: str) -> list[tuple[Slice, int]]:
-        return [(entry, axis) for entry, axis in self._by_group.get(name, ()) if entry.role == role]
-
-    def _with_channels(self, name: str, places: list[tuple[Slice, int]]) -> list[tuple[Slice, int, np.ndarray]]:
-        """Returns the places with the channel of the group at each position of the axis."""
+    def _along(self, name: str, use: str) -> list[tuple[Slice, int, np.ndarray]]:
+        """Returns the axes that use a group, with the channel of the group at each position."""
         owner, place = self.places
-        along = [self.classes[entry.ids[axis]] for entry, axis in places]
-        number = owner[self.groups[name].classes[:1]] if places else None
-        here = [np.where(owner[classes] == number, place[classes], -1) for classes in along]
-        return [(entry, axis, channel) for (entry, axis), channel in zip(places, here, strict=True)]
+        number = owner[self.groups[name].classes[:1]]
+        along = [(entry, axis, self.classes[entry.ids[axis]]) for entry, axis in self._using.get((name, use), ())]
+        return [(entry, axis, np.where(owner[classes] == number, place[classes], -1)) for entry, axis, classes in along]
 
     @cached_property
     def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """For every class the number of its group, and its index inside; −1 where it is removed with a block."""
+        """For every class the number of its group, and its index inside; −1 if it is removed with a block."""
         owner, place = np.full((2, self.classes.max(initial=-1) + 1), -1)
         for number, group in enumerate(self.groups.values()):
             owner[group.classes], place[group.classes] = number, np.arange(group.size)
@@ -245,42 +235,47 @@ class ChannelGraph:
 
     @cached_property
     @uncollected()
-    def _by_group(self) -> dict[str, list[tuple[Slice, int]]]:
-        """Every (slice, axis) that touches a group."""
+    def _using(self) -> Mapping[tuple[str, str], list[tuple[Slice, int]]]:
+        """`{(group, "makes", "reads" or "scale"): [(slice, axis)]}`."""
         names, owner = list(self.groups), self.places[0][self.classes]
-        found: dict[str, list[tuple[Slice, int]]] = {}
+        found = defaultdict(list)
         for entry in self.slices:
+            of_kernel = {"makes": entry.makes, "reads": entry.reads}
             for axis, ids in enumerate(entry.ids):
-                for position in () if ids is None else distinct(owner[ids]).tolist():
-                    if position >= 0:
-                        found.setdefault(names[position], []).append((entry, axis))
+                uses = (
+                    [use for use, axes in of_kernel.items() if axis in axes] if entry.role == "kernel" else [entry.role]
+                )
+                for group in () if ids is None else distinct(owner[ids]).tolist():
+                    for use in uses if group >= 0 else ():
+                        found[names[group], use].append((entry, axis))
         return found
 
     @property
     def edges(self) -> list[tuple[str, str, str]]:
-        """Which group feeds which, through which layer: `(read group, made group, layer name)`, each once."""
-        reads, makes = defaultdict(list), defaultdict(list)
+        """The kernels between groups: `(group read, group made, layer name)`, each once."""
+        groups = defaultdict(list)
         for name in self.groups:
-            for kernel, _ in self._reading(name):
-                reads[id(kernel)].append(name)
-            for kernel, _ in self._making(name):
-                makes[id(kernel)].append(name)
+            for use in ("reads", "makes"):
+                for kernel, _ in self._using.get((name, use), ()):
+                    groups[use, id(kernel)].append(name)
         found: dict[tuple[str, str, str], None] = {}
         for kernel in self.kernels:
-            found |= dict.fromkeys(product(reads[id(kernel)], makes[id(kernel)], [kernel.owner.name]))
+            found |= dict.fromkeys(
+                product(groups["reads", id(kernel)], groups["makes", id(kernel)], [kernel.owner.name])
+            )
         return list(found)
 
     def shares(self) -> dict[str, float]:
         """Returns for each group the share of all kernel weights that make or read its channels."""
-        sizes = {id(kernel): prod(kernel.variable.shape) for kernel in self.kernels}
+        sizes = {id(kernel.variable): prod(kernel.variable.shape) for kernel in self.kernels}
         total = sum(sizes.values()) or 1
-        touching = {
-            name: {id(kernel) for kernel, _ in self._making(name) + self._reading(name)} for name in self.groups
-        }
+        touching: dict[str, set[int]] = {name: set() for name in self.groups}
+        for (name, _), axes in self._using.items():
+            touching[name] |= {id(entry.variable) for entry, _ in axes if entry.role == "kernel"}
         return {name: sum(sizes[key] for key in keys) / total for name, keys in touching.items()}
 
     def report(self) -> str:
-        """Returns a table of the groups: size, share of the kernel weights, layers, and why a group is pinned."""
+        """Returns a table of the groups: size, share of the kernel weights, layers, and the reason if pinned."""
         width = max([len("group"), *map(len, self.groups)])
         lines = [f"{'group':<{width}}  channels  weights  state     layers"]
         shares = self.shares()
@@ -291,7 +286,7 @@ class ChannelGraph:
                 f"{group.name:<{width}}  {group.size:>8}  {shares[group.name]:>7.1%}  {state:<8}  "
                 f"{', '.join(group.layers)}{because}"
             )
-        lines += [f"unknown layer {u.name!r} of class {u.kind}: its channels stay" for u in self.unknown]
+        lines += [f"unknown layer {u.name!r} of class {u.kind}: its channels are kept" for u in self.unknown]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

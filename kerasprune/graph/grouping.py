@@ -1,4 +1,4 @@
-"""From what rules have said of channels to classes and groups: who is tied to whom, which of them always stay."""
+"""From the declarations of rules to classes and groups: which channels are coupled, which are pinned."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def components(total: int, ties: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.
 
 
 class Components:
-    """The components of tied ids while more are tied, and which of them are pinned.
+    """Components of tied ids, and which of them are pinned, updated with every further tie.
 
     Args:
         total: Number of ids.
@@ -62,10 +62,10 @@ class Components:
             self.pin(ids)
 
     def tie(self, one: np.ndarray, other: np.ndarray) -> None:
-        """Ties two arrays of ids position by position: only the components that they touch are looked at."""
+        """Ties two arrays of ids position by position; only the components they touch are recomputed."""
         touched, place = np.unique(self._classes[np.stack([one, other])], return_inverse=True)
         parts = components(touched.size, [tuple(place.reshape(2, -1))])
-        first = touched[np.unique(parts, return_index=True)[1]][parts]  # stands for all of its part
+        first = touched[np.unique(parts, return_index=True)[1]][parts]  # represents all of its part
         np.logical_or.at(self._pinned, first, self._pinned[touched])
         now = np.arange(self._pinned.size)
         now[touched] = first
@@ -81,21 +81,21 @@ class Components:
 
 
 def distinct(numbers: np.ndarray) -> np.ndarray:
-    """Returns the different numbers in order: `np.unique` for many that are nearly in order, as ids are."""
+    """Returns the distinct numbers in order: `np.unique`, fast for many nearly sorted ones."""
     ordered = np.sort(numbers, axis=None)
     return ordered[np.diff(ordered, prepend=ordered[:1] - 1) > 0]
 
 
 def signatures(pairs: np.ndarray, blocks: int, pinned: np.ndarray) -> np.ndarray:
-    """Returns a number for every class; equal numbers: the same blocks of ids, and both pinned or both not.
+    """Returns a number for every class, equal for two classes in the same blocks of ids, both pinned or neither.
 
     Args:
-        pairs: `(class, block)` of every block of ids that a class runs through, each once, shape `(2, pairs)`.
+        pairs: Distinct `(class, block)`, for every block of ids with an id of the class, of shape `(2, pairs)`.
         blocks: Number of blocks.
-        pinned: For every class whether its channels stay.
+        pinned: For every class whether its channels are pinned.
     """
     # Every block has a random weight of 62 bits; a class sums those of its blocks. Equal sets have equal sums, unequal
-    # ones differ but for a chance of about classes² / 2⁶². The last weight stands for "pinned".
+    # ones differ but for a chance of about classes² / 2⁶². The last weight marks a pinned class.
     weight = np.random.default_rng(0).integers(1, 2**62, size=blocks + 1, dtype=np.uint64)
     signature = np.zeros(len(pinned), np.uint64)
     np.add.at(signature, pairs[0], weight[pairs[1]])
@@ -104,17 +104,17 @@ def signatures(pairs: np.ndarray, blocks: int, pinned: np.ndarray) -> np.ndarray
 
 
 @dataclass
-class Statements:
-    """What rules have said of channels.
+class Couplings:
+    """What the rules of a model have declared of its channels.
 
     Args:
         total: How many ids there are.
-        names: Who made each run of ids.
+        names: The layer that made each run of ids.
         starts: The first id of each run.
-        ties: Ids that live and die together, position by position.
-        pins: Ids that always stay, and why.
-        splits: Axes that were cut in two, or joined.
-        padded: Sums whose branches may end narrower than their trunk.
+        ties: Ids kept or pruned together, position by position.
+        pins: Ids that are always kept, and the reason.
+        splits: Axes that were split in two, or joined.
+        padded: Sums whose branches may be narrower than their trunk.
         dead: Ids of channels that are removed with a dropped block.
     """
 
@@ -132,79 +132,76 @@ class Statements:
         self.ties.append((one.ravel(), other.ravel()))
 
     def pin(self, ids: np.ndarray, reason: str) -> None:
-        """Says that these channels always stay, and why."""
+        """Pins these channels."""
         self.pins.append((ids.ravel(), reason))
 
 
-def settle(said: Statements) -> tuple[np.ndarray, dict[str, Group], list[Padded]]:
-    """Returns what follows from everything that was said, which is left as it is.
-
-    That is the class of every id, the groups by name, and the sums that may still be padded.
-    """
-    said = replace(said, ties=list(said.ties), pins=list(said.pins), padded=list(said.padded))
-    _settle_splits(said)
-    _settle_sums(said)
-    classes = components(said.total, said.ties)
-    return classes, _groups(said, classes, _pinned(said, classes)), said.padded
+def settle(coupled: Couplings) -> tuple[np.ndarray, dict[str, Group], list[Padded]]:
+    """Returns the class of every id, the groups by name, and the sums that may still be padded."""
+    coupled = replace(coupled, ties=list(coupled.ties), pins=list(coupled.pins), padded=list(coupled.padded))
+    _settle_splits(coupled)
+    _settle_sums(coupled)
+    classes = components(coupled.total, coupled.ties)
+    return classes, _groups(coupled, classes, _pinned(coupled, classes)), coupled.padded
 
 
-def _settle_splits(said: Statements) -> None:
+def _settle_splits(coupled: Couplings) -> None:
     """Decides which axis of every split carries the channels.
 
-    The inner axis does, its positions tied over the outer one (a channel shuffle: every row loses the same),
-    unless only the outer axis is free to shrink (attention: the inner axis is contracted, whole heads go).
+    The inner axis does, its positions tied over the outer one (channel shuffle: every row loses the same channels),
+    unless only the outer axis can shrink (attention: the inner axis is contracted, whole heads are pruned).
     """
-    so_far = Components(said.total, said.ties, [ids for ids, _ in said.pins]) if said.splits else None
-    for split in said.splits:
+    so_far = Components(coupled.total, coupled.ties, [ids for ids, _ in coupled.pins]) if coupled.splits else None
+    for split in coupled.splits:
         if so_far.free(split.inner) or not so_far.free(split.outer):
             carrying, other = np.broadcast_to(split.inner, split.flat.shape), split.outer
-            reason = "the axis holds rows of channels that shrink together"
+            reason = "the axis counts rows of channels, which are pruned together"
         else:
             carrying, other = np.broadcast_to(split.outer[:, None], split.flat.shape), split.inner
-            reason = "the axis lies inside units that are dropped whole"
-        said.tie(carrying, split.flat)
-        said.pin(other, reason)
+            reason = "the axis lies inside units that are pruned whole"
+        coupled.tie(carrying, split.flat)
+        coupled.pin(other, reason)
         so_far.tie(carrying.ravel(), split.flat.ravel())
         so_far.pin(other)
 
 
-def _settle_sums(said: Statements) -> None:
-    """Ties sums whose branch cannot lose its last channels alone; a trunk is as wide as a pinned branch."""
-    changed = bool(said.padded)
+def _settle_sums(coupled: Couplings) -> None:
+    """Ties sums whose branch cannot lose its last channels alone, and pins the trunk of a pinned branch."""
+    changed = bool(coupled.padded)
     while changed:
-        changed, classes = False, components(said.total, said.ties)
-        reasons = _pinned(said, classes)
-        group = {c: name for name, each in _groups(said, classes, reasons).items() for c in each.classes.tolist()}
-        for sum_ in list(said.padded):
+        changed, classes = False, components(coupled.total, coupled.ties)
+        reasons = _pinned(coupled, classes)
+        group = {c: name for name, each in _groups(coupled, classes, reasons).items() for c in each.classes.tolist()}
+        for sum_ in list(coupled.padded):
             branch, trunk = classes[sum_.branch].tolist(), set(classes[sum_.trunk].tolist())
             if len(set(branch)) < len(branch) or len({group.get(c) for c in branch}) > 1:
-                said.padded.remove(sum_)
-                said.tie(sum_.trunk, sum_.branch)
+                coupled.padded.remove(sum_)
+                coupled.tie(sum_.trunk, sum_.branch)
                 changed = True
             elif reasons.keys() & set(branch) and trunk - reasons.keys():
-                said.pin(sum_.trunk, f"{sum_.node.operation.name!r} adds a branch whose channels always stay")
+                coupled.pin(sum_.trunk, f"{sum_.node.operation.name!r} adds a branch whose channels are always kept")
                 changed = True
 
 
-def _pinned(said: Statements, classes: np.ndarray) -> dict[int, str]:
+def _pinned(coupled: Couplings, classes: np.ndarray) -> dict[int, str]:
     """Returns the first reason why each pinned class is pinned."""
     reasons: dict[int, str] = {}
-    for ids, reason in said.pins:
+    for ids, reason in coupled.pins:
         for one in distinct(classes[ids]).tolist():
             reasons.setdefault(one, reason)
     return reasons
 
 
-def _groups(said: Statements, classes: np.ndarray, reasons: Mapping[int, str]) -> dict[str, Group]:
-    """Returns the groups: classes that run through the same layers, pinned ones apart."""
-    starts = np.asarray(said.starts, int)
-    block = np.searchsorted(starts, np.arange(said.total), side="right") - 1
+def _groups(coupled: Couplings, classes: np.ndarray, reasons: Mapping[int, str]) -> dict[str, Group]:
+    """Returns the groups: classes that run through the same layers, pinned ones separately."""
+    starts = np.asarray(coupled.starts, int)
+    block = np.searchsorted(starts, np.arange(coupled.total), side="right") - 1
     pairs = np.stack(np.divmod(distinct(classes * len(starts) + block), max(len(starts), 1)))
     number = classes.max(initial=-1) + 1
     pinned = np.zeros(number, bool)
     pinned[list(reasons)] = True
     signature = signatures(pairs, len(starts), pinned)
-    removed = set(classes[np.concatenate([np.zeros(0, int), *said.dead])].tolist())
+    removed = set(classes[np.concatenate([np.zeros(0, int), *coupled.dead])].tolist())
     groups: dict[str, Group] = {}
     _, first, which = np.unique(signature, return_index=True, return_inverse=True)
     order = np.argsort(which, kind="stable")
@@ -214,7 +211,7 @@ def _groups(said: Statements, classes: np.ndarray, reasons: Mapping[int, str]) -
         if own[0] in removed:
             continue
         begin, end = np.searchsorted(pairs[0], (own[0], own[0] + 1))
-        layers = tuple(dict.fromkeys(said.names[b] for b in pairs[1][begin:end]))
+        layers = tuple(dict.fromkeys(coupled.names[b] for b in pairs[1][begin:end]))
         name = free_name(layers[0], groups, "#")
         reason = reasons.get(int(own[0]), "")
         groups[name] = Group(name, len(own), layers, not reason, reason, own)
@@ -222,6 +219,6 @@ def _groups(said: Statements, classes: np.ndarray, reasons: Mapping[int, str]) -
 
 
 def free_name(name: str, taken: Collection[str], sign: str) -> str:
-    """Returns `name`, or where it is taken `name#2`, `name#3`…, with the sign `#` or another."""
+    """Returns `name`, or if it is taken `name#2`, `name#3`…, with `#` the sign."""
     numbered = (f"{name}{sign}{number}" for number in count(2))
     return next(each for each in chain([name], numbered) if each not in taken)

@@ -1,4 +1,4 @@
-"""Makes choices of channels legal: no tensor is left empty, padded branches keep the first channels of their trunk."""
+"""Legal choices of channels: no tensor is left empty, padded branches keep the first channels of their trunk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from kerasprune.graph.graph import ChannelGraph
 def legal(
     graph: ChannelGraph, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns the legal choice nearest to one: `filled`, then `prefixed`.
+    """Returns the legal choice nearest to `keep`: `filled`, then `prefixed`.
 
     Args:
         graph: The graph.
         keep: `{group name: indices kept}`.
-        scores: `{group name: one score per channel}`. Defaults to none: the first channel is kept where one is lacking.
+        scores: As for `filled`.
     """
     return prefixed(graph, filled(graph, keep, scores))
 
@@ -27,11 +27,11 @@ def legal(
 def filled(
     graph: ChannelGraph, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns a choice that leaves something of every tensor: of a slice that would be empty, one channel stays.
+    """Returns a choice that keeps at least one channel of every tensor, sliced ones included.
 
     Args:
         keep: `{group name: indices kept}`.
-        scores: `{group name: one score per channel}`; the highest stays. Defaults to the first one.
+        scores: `{group name: one score per channel}`; an empty slice keeps its best channel. Defaults to its first.
     """
     chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
     for _, classes in graph.slices_of_groups:
@@ -46,13 +46,9 @@ def filled(
 
 
 def prefixed(graph: ChannelGraph, keep: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns a choice in which every branch that is padded keeps the first of the channels its trunk keeps.
+    """Returns a choice in which every padded branch keeps the first of the channels that its trunk keeps.
 
-    Args:
-        keep: `{group name: indices kept}`.
-
-    Returns:
-        The same numbers of channels, other ones in the groups that end in a padded sum.
+    Groups keep as many channels as in `keep`, other ones if they end in a padded sum.
     """
     chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
     for _ in graph.padded:  # a trunk may be a branch elsewhere
@@ -65,18 +61,19 @@ def prefixed(graph: ChannelGraph, keep: Mapping[str, Any]) -> dict[str, np.ndarr
 
 
 def faults_of_slices(graph: ChannelGraph, alive: np.ndarray) -> list[str]:
-    """Returns which tensors would have no channel left."""
-    stays = np.zeros(graph.classes.max(initial=-1) + 1, bool)
-    stays[graph.classes[alive]] = True
+    """Returns a fault for every tensor without a channel left."""
+    kept = graph.classes_with(alive)
     return [
-        f"no channel of the output of {name!r} would stay. Keep one of what it takes from {_owners(graph, classes)}."
+        f"no channel of the output of {name!r} would be kept. Keep one of those it reads from "
+        + ", ".join(repr(own) for own, group in graph.groups.items() if np.isin(group.classes, classes).any())
+        + "."
         for name, classes in graph.slices_of_groups
-        if not stays[classes].any()
+        if not kept[classes].any()
     ]
 
 
 def faults_of_sums(graph: ChannelGraph, alive: np.ndarray) -> list[str]:
-    """Returns where a padded branch does not keep a prefix of what its trunk keeps."""
+    """Returns a fault for every padded branch that does not keep a prefix of the channels its trunk keeps."""
     faults = []
     for sum_ in graph.padded:
         branch, trunk = np.flatnonzero(alive[sum_.branch]), np.flatnonzero(alive[sum_.trunk])
@@ -89,21 +86,14 @@ def faults_of_sums(graph: ChannelGraph, alive: np.ndarray) -> list[str]:
 
 
 def _with_prefix(graph: ChannelGraph, chosen: Mapping[str, np.ndarray], sum_: Padded) -> dict[str, np.ndarray]:
-    """Returns a choice in which one branch keeps the first of the channels its trunk keeps."""
+    """Returns a choice in which one padded branch keeps the first of the channels that its trunk keeps."""
     alive = graph.alive(chosen)
     first = np.flatnonzero(alive[sum_.trunk])[: int(alive[sum_.branch].sum())]
-    inside, stays = np.zeros((2, graph.classes.max(initial=-1) + 1), bool)
-    inside[graph.classes[sum_.branch]] = True
-    stays[graph.classes[alive]] = True
-    stays[graph.classes[sum_.branch]] = False
-    stays[graph.classes[sum_.branch[first]]] = True
+    inside = graph.classes_with(sum_.branch)
+    kept = graph.classes_with(alive) & ~inside | graph.classes_with(sum_.branch[first])
     changed = {
-        name: np.flatnonzero(stays[group.classes])
+        name: np.flatnonzero(kept[group.classes])
         for name, group in graph.prunable.items()
         if inside[group.classes].any()
     }
     return {**chosen, **changed}
-
-
-def _owners(graph: ChannelGraph, classes: np.ndarray) -> str:
-    return ", ".join(repr(name) for name, group in graph.groups.items() if np.isin(group.classes, classes).any())

@@ -1,13 +1,13 @@
 """The table of rules: what each class of layer or operation does to channels.
 
-A rule is `rule(graph, layer, x) -> ids`: `x` are the channel ids of its input, the result those of its output. It
-does to the ids what the layer does to channels, and tells `graph` (see `coupling.GraphBuilder`) what follows
-them. Rules for layers that see more than one channel axis take and return whole `Ids` (`tensor_rule`).
+A rule is `rule(graph, layer, x) -> ids`, from the channel ids of the input to those of the output. It does to the ids
+what the layer does to channels, and declares the variables and configs that follow them (`coupling.GraphBuilder`).
+Rules for layers with more than one channel axis take and return whole `Ids` (`tensor_rule`).
 
-How the *constant* of a removed channel passes through a layer is said beside the rule (`kerasprune.surgery.constants`):
+Each rule names how the *constant* of a removed channel passes through its layer (`kerasprune.surgery.constants`):
 `EVALUATED` (default: the layer is run on the constants), `POINTWISE` (it is run on one position), `CARRIED` (they pass
 unchanged), `PADDED` (they pass, inside a border of zeros), `BIAS` (the layer makes new channels; a removed one emits
-its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (what passes is no constant).
+its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (the output is no constant).
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "pa
 BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
 
 KEEP_ITS_CHANNELS = "keep its channels with unknown='freeze', of a command with --unknown freeze."
-"""The way out where a layer cannot be followed, as the end of a message."""
+"""The remedy for a layer that cannot be traced, as the end of a message."""
 
 BUILT_IN = {
+    "activations": "Rescaling Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D AlphaDropout Activation "
+    "Lambda Softmax LogSoftmax PReLU CustomScaleLayer LayerScale",
     "attention": "MultiHeadAttention GroupedQueryAttention",
     "conv": "Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D Conv1DTranspose "
     "Conv2DTranspose Conv3DTranspose",
@@ -51,8 +53,7 @@ BUILT_IN = {
     "Absolute Arctan Clip Copy Cos Exp Expm1 Log Log1p Negative Reciprocal Round Sign Sin Sqrt Square "
     "Tanh Relu Relu6 Sigmoid Softplus Softsign SoftShrink Silu Squareplus LogSigmoid LeakyRelu "
     "HardSigmoid HardSilu Elu Selu Gelu Celu TanhShrink HardTanh HardShrink Threshold Cast "
-    "StopGradient Rescaling Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D AlphaDropout "
-    "Activation Lambda Softmax LogSoftmax PReLU CustomScaleLayer LayerScale StochasticDepth",
+    "StopGradient StochasticDepth",
     "pooling": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D "
     "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlobalAveragePooling1D "
     "GlobalAveragePooling2D GlobalAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D "
@@ -60,8 +61,8 @@ BUILT_IN = {
     "Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling2D UpSampling3D Resizing CenterCrop MaxPool "
     "AveragePool All Amax Amin Any Argmax Argmin CountNonzero Max Mean Median Min Prod Std Sum Var",
     "preprocessing": "CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup MaxNumBoundingBoxes "
-    "MelSpectrogram Pipeline STFTSpectrogram StringLookup TextVectorization Masking AugMix "
-    "AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp "
+    "MelSpectrogram Pipeline STFTSpectrogram StringLookup TextVectorization Masking",
+    "augmentation": "AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp "
     "RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast "
     "RandomCrop RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale "
     "RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation "
@@ -72,12 +73,12 @@ BUILT_IN = {
     "slicing": "GetItem Split Stack Unstack Take Roll Flip",
     "wrappers": "TimeDistributed SpectralNormalization",
 }
-"""The files below `kerasprune/rules/`, one per kind of layer, with the names of the classes that each teaches."""
+"""The files below `kerasprune/rules/`, one per kind of layer, with the names of the classes it has rules for."""
 _FILES = {name: file for file, names in BUILT_IN.items() for name in names.split()}
 
 
 def named(file: str, module: Any) -> tuple[type, ...]:
-    """Returns the classes of a module of Keras that a file teaches, as far as this version of Keras has them."""
+    """Returns the classes of a module of Keras that a file has rules for, those of this version of Keras."""
     return tuple(getattr(module, name) for name in BUILT_IN[file].split() if hasattr(module, name))
 
 
@@ -88,14 +89,14 @@ class Rule:
     function: Callable[..., Any]
     constant: str = EVALUATED
     ignored: frozenset[str] = frozenset()
-    """Arguments of a call that change nothing for channels; any other must be one of the function's own."""
+    """Arguments of a call that do not matter to channels; any other must be one of the function's own."""
     reads: frozenset[str] | None = None
-    """Arguments of the constructor that the function looks at; `None`: all of them."""
+    """Arguments of the constructor that the function reads; `None`: all of them."""
 
     def unread(self, operation: Any, arguments: Mapping[str, Any] = MappingProxyType({})) -> list[str]:
-        """Returns the names of arguments, of a call and of the constructor, that the rule does not look at.
+        """Returns the names of arguments, of a call and of the constructor, that the rule does not read.
 
-        Who taught a rule without `reads` has looked at all constants.
+        A rule without `reads` reads all constants.
         """
         own = [name for name in arguments if name not in self.ignored and not self.takes(name)]
         if self.reads is None:
@@ -108,7 +109,7 @@ class Rule:
 
     @cached_property
     def positional(self) -> int | None:
-        """How many positional arguments of a call the function takes; `None` where it takes any number."""
+        """How many positional arguments of a call the function takes; `None` if it takes any number."""
         kinds = [each.kind for each in self._parameters.values()][2:]  # after graph and layer
         if inspect.Parameter.VAR_POSITIONAL in kinds:
             return None
@@ -122,25 +123,25 @@ class Rule:
 
 
 class RuleTable:
-    """The rules by class; a file of the package is imported when a class is looked up that it has a rule for."""
+    """The rules by class; a file of rules is imported when one of its classes is looked up."""
 
     def __init__(self) -> None:
         self.rules: dict[type, Rule] = {}
 
     def add(self, classes: Sequence[type], rule: Rule) -> None:
-        """Adds a rule; a later one for the same class, a user's say, replaces the earlier."""
+        """Adds a rule; a later one for the same class, such as a user's, replaces the earlier."""
         for each in classes:
             self.of(each)  # before the new one: importing the file adds its own
         self.rules.update(dict.fromkeys(classes, rule))
 
     def of(self, cls: type) -> Rule | None:
-        """Returns the rule of a class itself, whatever its bases have."""
+        """Returns the rule of a class itself, not of its bases."""
         if cls.__name__ in _FILES:
             importlib.import_module(f"kerasprune.rules.{_FILES[cls.__name__]}")
         return self.rules.get(cls)
 
     def load(self) -> dict[type, Rule]:
-        """Imports all rules that come with the package, and returns them with the others."""
+        """Returns all rules, those of the package imported."""
         for file in BUILT_IN:
             importlib.import_module(f"kerasprune.rules.{file}")
         return self.rules
@@ -157,8 +158,8 @@ def rule(
     Args:
         *classes: Layer or operation classes; a later rule for the same class replaces the earlier.
         constant: How the constant of a removed channel passes through. Defaults to running the layer on it.
-        reads: Arguments of the constructor that the function looks at. A layer with another one that is not as it is
-            by default, a subclass with one of its own say, is one without a rule. Defaults to all.
+        reads: Arguments of the constructor that the function reads. A layer with a non-default value of another one,
+            such as an argument of a subclass, is treated as one without a rule. Defaults to all.
 
     Returns:
         A decorator that leaves the function as it is.
@@ -188,8 +189,9 @@ def tensor_rule(
     Args:
         *classes: Layer or operation classes; a later rule for the same class replaces the earlier.
         constant: How the constant of a removed channel passes through. Defaults to running the layer on it.
-        ignored: Keyword arguments of a call that change nothing for channels, and are not handed to the function. A
-            call with another one that the function does not take is one without a rule. Defaults to none.
+        ignored: Keyword arguments of a call that do not matter to channels, and are not passed to the function. A
+            call with another one that the function does not take is treated as one without a rule. Defaults to
+            none.
         reads: As for `rule`.
     """
 
@@ -204,11 +206,11 @@ _HARMLESS = frozenset({"__init__", "__new__", "get_config", "from_config", "comp
 
 
 def find(operation: Any) -> Rule | None:
-    """Returns the rule for an operation: that of its class, or of a base from which its class inherits all it does.
+    """Returns the rule for an operation: that of its class, or of a base whose computation its class inherits.
 
-    A subclass inherits a rule where it overrides no more than its constructor and its config: any other method or
-    property, `convolution_op` or `kernel` say, may change what is computed. An operation of `keras.ops` without a rule
-    has that of `keras.Operation`.
+    A subclass inherits a rule if it overrides only its constructor and config: any other method or property, such as
+    `convolution_op` or `kernel`, may change the computation. An operation of `keras.ops` without a rule has that of
+    `keras.Operation`.
     """
     for base in type(operation).__mro__:
         if (found := table.of(base)) is not None:
@@ -219,12 +221,12 @@ def find(operation: Any) -> Rule | None:
 
 
 def find_general(operation: Any) -> Rule | None:
-    """Returns the rule of operations that have none of their own, or whose arguments theirs does not look at."""
+    """Returns the rule of operations without one of their own, or with arguments that theirs does not read."""
     return None if isinstance(operation, keras.layers.Layer) else table.of(keras.Operation)
 
 
 def _computes(name: str, value: Any) -> bool:
-    """Returns whether an attribute of a class may change what its instances compute."""
+    """Returns whether an attribute of a class may change the computation of its instances."""
     described = callable(value) or isinstance(value, property | classmethod | staticmethod)
     return described and name not in _HARMLESS
 
@@ -236,9 +238,7 @@ def classes() -> list[type]:
 
 def channel_axis(layer: Any) -> int:
     """Returns the axis that holds a layer's channels."""
-    if getattr(layer, "data_format", None) == "channels_first":
-        return 1
-    return -1
+    return 1 if getattr(layer, "data_format", None) == "channels_first" else -1
 
 
 def _on_channel_axis(function: Callable) -> Callable:
@@ -248,7 +248,7 @@ def _on_channel_axis(function: Callable) -> Callable:
     def on_ids(graph: GraphBuilder, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
         shape = graph.call.outputs[0]
         before, after = channel_axis(layer) % len(x.shape), channel_axis(layer) % len(shape)
-        graph.pin_all(x, f"{layer.name!r} mixes that axis", but=(before,))
+        graph.pin_all(x, f"{layer.name!r} mixes another axis than that of its channels", but=(before,))
         ids = np.asarray(function(graph, layer, graph.on(x, before)))
         if shape[after] is not None and ids.size != shape[after]:
             raise PruneError(
@@ -261,9 +261,7 @@ def _on_channel_axis(function: Callable) -> Callable:
 
 
 def wraps_several(layer: Any) -> bool:
-    """Returns whether a layer is a `TimeDistributed` around a model, around a composite without a rule, or around
-    another that is.
-    """
+    """Returns whether a layer is a `TimeDistributed` around several layers: a model, or a composite without a rule."""
     if not isinstance(layer, keras.layers.TimeDistributed) or find(layer) is None:
         return False
     inner = layer.layer

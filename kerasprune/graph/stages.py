@@ -8,22 +8,16 @@ from kerasprune.graph.blocks import SUMS
 from kerasprune.graph.channels import TracedCall
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.graph.wiring import Wiring
+from kerasprune.graph.walk import Wiring
 
-_NOMINAL_SIDE = 256  # where the input side is free, only the order of sizes matters
+_NOMINAL_SIDE = 256  # of a free input side: only the order of sizes matters
 
 
 def stages(graph: ChannelGraph) -> dict[str, int]:
-    """Returns `{layer name: stage}` of the layers with kernels, dense layers on vectors left out.
+    """Returns `{layer name: stage}`, counted from 0, of the layers with kernels except dense layers on vectors.
 
     Stage 0 is the first convolution. A layer inside a residual branch has the size of the sum it leads to, so that
     the layers of a block before its stride belong to the block; other layers have the size of their own output.
-
-    Args:
-        graph: The graph of the model.
-
-    Returns:
-        The stage of each layer, counted from 0.
     """
     if any(None in call.outputs[0].shape[1:] for call in graph.calls):
         graph = trace(graph.model, coupling=graph.coupling, unknown="freeze", resolution=_NOMINAL_SIDE)

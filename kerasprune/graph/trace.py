@@ -1,4 +1,4 @@
-"""Walks a model once and lets every layer's rule say what it does to channels."""
+"""`kp.trace`: walks a model once and applies the rule of every layer."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import keras
 from keras import KerasTensor, tree
 
 from kerasprune._keras import argument_names, changed_weights, inner_layers, maker, output_specs
-from kerasprune.errors import Key, PruneError, nearest, raise_faults
+from kerasprune.defaults import COUPLINGS
+from kerasprune.errors import Key, PruneError, choice_faults, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.coupling import Call, GraphBuilder
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
-from kerasprune.graph.walk import Dropped, all_nodes, has_free_axes, is_model, uncollected, walk
-from kerasprune.graph.wiring import bodies
+from kerasprune.graph.walk import Dropped, all_nodes, bodies, has_free_axes, is_model, uncollected, walk
 
 _NEUTRAL = frozenset({"training", "mask"})
-"""Arguments that Keras hands to any layer."""
+"""Arguments that Keras passes to any layer."""
 
 
 @uncollected()
@@ -39,11 +39,11 @@ def trace(
     Args:
         model: A functional or Sequential model; nested models and shared layers are followed.
         coupling: `"tied"`: tensors that are added share their channels; `"free"`: they keep their width and only
-            channels inside the branches can be dropped; `"padded"`: a branch may end narrower than the trunk, and is
+            channels inside the branches can be pruned; `"padded"`: a branch may be narrower than the trunk, and is
             added to its first channels. Defaults to `"tied"`.
-        freeze: Names of layers, or wildcards, all of whose channels stay. Defaults to none.
-        unknown: What to do at a layer without a rule, or with quantized weights: `"raise"`, or `"freeze"` the channels
-            that touch it and report the layer. Defaults to `"raise"`.
+        freeze: Names of layers, or wildcards, all of whose channels are kept. Defaults to none.
+        unknown: At a layer without a rule, or with quantized weights: `"raise"` an error, or `"freeze"` the channels
+            it reads and report the layer. Defaults to `"raise"`.
         resolution: Input side at which output positions are counted, for models with a free input side. Defaults to
             the model's own.
         removed: Names of blocks that are left out. Defaults to none.
@@ -63,8 +63,8 @@ def trace(
         >>> graph.groups["first"].size
         4
     """
-    if unknown not in ("raise", "freeze"):
-        raise PruneError(f"Expected unknown to be 'raise' or 'freeze'. Received: unknown={unknown!r}.")
+    choices = choice_faults(COUPLINGS, coupling=coupling) + choice_faults(("raise", "freeze"), unknown=unknown)
+    raise_faults("Invalid arguments for trace:", choices)
     body = functional(model)
     patterns = as_patterns(freeze)
     _check_patterns(body, patterns)
@@ -82,9 +82,9 @@ def trace(
             out = _apply(graph, find(operation), operation, tensors, args, kwargs, unknown)
             made += [out] if isinstance(out, Ids) else out
         if any(fnmatchcase(operation.name, pattern) for pattern in patterns):
-            graph.pin_made(operation, "asked to stay by freeze=")
+            graph.pin_made(operation, "named in freeze=")
             for each in made:
-                graph.pin_all(each, "asked to stay by freeze=")
+                graph.pin_all(each, "named in freeze=")
         graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
         return made
 
@@ -105,15 +105,7 @@ def trace(
 
 
 def without(graph: ChannelGraph, removed: Sequence[str]) -> ChannelGraph:
-    """Returns the graph of the same model with blocks left out; layers without a rule stay whole.
-
-    Args:
-        graph: The graph of the whole model.
-        removed: Names of the blocks.
-
-    Raises:
-        PruneError: No block has this name.
-    """
+    """Returns the graph of the same model without the blocks `removed`; layers without a rule are kept whole."""
     if not removed:
         return graph
     return trace(
@@ -127,16 +119,13 @@ def without(graph: ChannelGraph, removed: Sequence[str]) -> ChannelGraph:
 
 
 def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasTensor], Any] | None = None) -> Dropped:
-    """Returns what a walk leaves out so that the named blocks are removed.
+    """Returns the tensors that a walk leaves out to remove the named blocks.
 
     Args:
         model: The model.
         removed: Names of blocks.
-        absent: Returns the value that stands for what a dense block adds, for walks that still visit the
-            concatenation. Defaults to leaving the concatenation out.
-
-    Raises:
-        PruneError: A block is not there.
+        absent: Function from the branch of a dense block to the value used in its place in the concatenation.
+            Defaults to leaving the concatenation out.
     """
     if not removed:
         return Dropped()
@@ -163,12 +152,12 @@ def _apply(
     kwargs: Any,
     unknown: str,
 ) -> Any:
-    """Calls the rule of an operation; pins everything it touches where there is none and that is allowed."""
+    """Calls the rule of an operation; without one raises, or pins all channels it reads if unknown is "freeze"."""
     kind, changed = type(operation).__name__, changed_weights(operation)
     called = args, kwargs
     args, given = _bound(operation, rule, *called)
     unread = rule.unread(operation, given) if rule is not None else []
-    if unread and (general := find_general(operation)) is not None:  # an operation can be tried instead
+    if unread and (general := find_general(operation)) is not None:  # it is tried instead
         rule, unread = general, []
         args, given = _bound(operation, rule, *called)
     if changed:
@@ -176,30 +165,30 @@ def _apply(
     elif unread:
         kind += f" with {', '.join(unread)}"
     elif rule is not None:
-        mark = graph.mark()
         try:
-            made = rule.function(graph, operation, *args, **{k: v for k, v in given.items() if rule.takes(k)})
+            with graph.pinned_on_error(f"{operation.name!r} of class {kind} cannot be traced"):
+                made = rule.function(graph, operation, *args, **{k: v for k, v in given.items() if rule.takes(k)})
         except PruneError:
             if unknown == "raise":
                 raise
-            graph.pin_since(mark, f"{operation.name!r} of class {kind} cannot be followed")
         else:
+            passed = {**given, **kwargs}
             for name in rule.ignored.intersection(given) | _NEUTRAL.intersection(kwargs):
-                if isinstance(kwargs.get(name, given.get(name)), Ids):
-                    graph.pin_all(kwargs.get(name, given.get(name)), f"{operation.name!r} gets it as {name}")
+                if isinstance(passed[name], Ids):
+                    graph.pin_all(passed[name], f"{operation.name!r} reads it as {name}")
             if rule.constant == NORMALISED and kwargs.get("training"):
                 graph.pin_all(tensors[0], f"{operation.name!r} normalises by the batch, training=True")
             return made
     if unknown == "raise":
         raise PruneError(_cure(operation, kind, changed, unread if rule else []))
     for tensor in tensors:
-        graph.pin_all(tensor, f"touches {operation.name!r} of the unknown class {kind}")
+        graph.pin_all(tensor, f"{operation.name!r} of the unknown class {kind} reads them")
     graph.unknown.append(Unknown(operation.name, kind))
     return [Ids(shape) for shape in graph.call.outputs]
 
 
 def _bound(operation: Any, rule: Rule | None, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[tuple, dict]:
-    """Returns the arguments of a call as its rule takes them: the first by position, what is left over by name."""
+    """Returns the arguments of a call as its rule takes them: the first by position, the rest by name."""
     given = {key: value for key, value in kwargs.items() if value is not None and key not in _NEUTRAL}
     if not args:
         args = tuple(given.pop(name) for name in argument_names(operation)[:1] if name in given)
@@ -211,13 +200,13 @@ def _bound(operation: Any, rule: Rule | None, args: Sequence[Any], kwargs: dict[
 
 
 def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str:
-    """Returns what to say of a layer that cannot be followed, and what to do about it."""
+    """Returns the message for a layer that cannot be traced, with the remedies."""
     freeze = f"or {KEEP_ITS_CHANNELS}"
     if unread:
         kind = type(operation).__name__
         return (
-            f"Expected arguments that the rule of {kind} looks at. Received: {operation.name!r} with "
-            f"{', '.join(unread)}. Leave them as they are by default, teach the class with @kp.rule({kind}), {freeze}"
+            f"Expected arguments that the rule of {kind} reads. Received: {operation.name!r} with "
+            f"{', '.join(unread)}. Leave them at their defaults, teach the class with @kp.rule({kind}), {freeze}"
         )
     if changed:
         return (
@@ -242,11 +231,7 @@ def _input_ids(graph: GraphBuilder, tensor: KerasTensor, resolution: int | None)
 
 
 def as_patterns(freeze: str | Sequence[str]) -> tuple[str, ...]:
-    """Returns names of layers, or wildcards, as a tuple; one may be given by itself.
-
-    Raises:
-        PruneError: They are no names.
-    """
+    """Returns names of layers, or wildcards, as a tuple; a single one may be given as a string."""
     given = (freeze,) if isinstance(freeze, str) else freeze
     if not isinstance(given, Sequence | Set) or not all(isinstance(each, str) for each in given):
         raise PruneError(
@@ -278,18 +263,14 @@ def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tupl
 
 
 def _is_free_inside(body: Any) -> bool:
-    """Returns whether a nested model leaves sizes free, which the model around it may have set."""
+    """Returns whether a nested model has free sizes, which the model around it may set."""
     return any(has_free_axes(nested) for nested in bodies(body) if nested is not body)
 
 
 def shapes_at(
     model: keras.Model, resolution: int | None, removed: Sequence[str] = ()
 ) -> list[tuple[tuple[int | None, ...], ...]]:
-    """Returns the output shapes of every call, in the order of the walk, for an input side (`None`: the model's own).
-
-    Raises:
-        PruneError: The model's input side is fixed to another size.
-    """
+    """Returns the output shapes of every call in the order of the walk, for an input side (`None`: the model's)."""
     body = functional(model)
     for tensor in body.inputs:
         fixed = [s for s in tensor.shape[1:-1] if s is not None]

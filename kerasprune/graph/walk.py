@@ -1,9 +1,9 @@
-"""One walk over a functional model, shared by tracing, counting, folding and rebuilding."""
+"""One walk over a functional model, shared by tracing, counting, folding and rebuilding, and its wiring."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ Visit = Callable[..., Any]
 
 
 def has_free_axes(model: keras.Model) -> bool:
-    """Returns whether an input of a model leaves the size of an axis open: a side of an image, a length."""
+    """Returns whether an input of a model has an axis of free size, such as a side of an image."""
     return any(None in tensor.shape[1:] for tensor in model.inputs)
 
 
@@ -29,13 +29,13 @@ def is_model(operation: Any) -> bool:
 
 
 def nodes(model: Functional) -> list[Any]:
-    """Returns the calls of a functional model, inputs apart, each after those that feed it."""
+    """Returns the calls of a functional model except its inputs, each after those that feed it."""
     by_depth = nodes_by_depth(model)
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
 
 def all_nodes(model: keras.Model) -> Iterator[Any]:
-    """Yields the calls of a functional or Sequential model; behind that of a nested model those in it."""
+    """Yields the calls of a functional or Sequential model; after that of a nested model those inside it."""
     for node in nodes(functional(model)):
         yield node
         if is_model(node.operation):
@@ -44,11 +44,11 @@ def all_nodes(model: keras.Model) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What is left out of a walk.
+    """Tensors that a walk leaves out.
 
     Args:
-        bypass: `{id(tensor): tensor}`: a tensor that another takes the place of; the call that makes it is left out.
-        absent: `{id(tensor): value}`: a tensor that is not computed, and the value that stands for it.
+        bypass: `{id(tensor): replacement}`; the call that makes the tensor is left out.
+        absent: `{id(tensor): value}`: tensors that are not computed, with the value to use.
     """
 
     bypass: Mapping[int, Any] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def walk(
         inputs: One value for each input tensor, in order.
         visit: Called for every call of a layer or operation; returns the values of its outputs.
         enter: Called the same way for nested models. Defaults to walking through them.
-        dropped: What is left out; calls that only feed it are left out too. Defaults to nothing.
+        dropped: Tensors left out, with the calls that only feed them. Defaults to none.
 
     Returns:
         One value for each output tensor.
@@ -111,12 +111,56 @@ def _wanted(model: Functional, dropped: Dropped) -> set[int]:
     return wanted
 
 
+@dataclass
+class Wiring:
+    """The call that makes, and the calls that read, each tensor or the object in its place, known by its `id`.
+
+    Args:
+        makers: `{id(tensor): call}`: the first call that returns it.
+        readers: `{id(tensor): calls}`, in order; `None` reads the outputs of the model.
+    """
+
+    makers: dict[int, Any] = field(default_factory=dict)
+    readers: dict[int, list[Any]] = field(default_factory=dict)
+
+    def add(self, call: Any, inputs: Iterable[Any], outputs: Iterable[Any] = ()) -> None:
+        """Adds one call, or `None` with the outputs of the model as its inputs."""
+        for tensor in inputs:
+            self.readers.setdefault(id(tensor), []).append(call)
+        for tensor in outputs:
+            self.makers.setdefault(id(tensor), call)
+
+    def maker(self, tensor: Any) -> Any | None:
+        """Returns the call that makes a tensor; `None` for an input of the model."""
+        return self.makers.get(id(tensor))
+
+    def readers_of(self, tensor: Any) -> list[Any]:
+        """Returns the calls that read a tensor, `None` among them for an output of the model."""
+        return self.readers.get(id(tensor), [])
+
+
+def wiring(*bodies_of_model: Functional) -> Wiring:
+    """Returns the wiring of functional models; a nested model is one call in the model around it."""
+    found = Wiring()
+    for body in bodies_of_model:
+        for node in nodes(body):
+            found.add(node, node.input_tensors, node.outputs)
+        found.add(None, body.outputs)
+    return found
+
+
+def bodies(model: Functional) -> Iterator[Functional]:
+    """Yields a functional model, then the models nested in it, once for every call."""
+    yield model
+    yield from (functional(node.operation) for node in all_nodes(model) if is_model(node.operation))
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Pauses Python's search for dead cycles, unless somebody else has paused it.
+    """Pauses Python's garbage collector, unless it is paused already.
 
-    A model is thousands of objects that live on. Making them sets off searches through everything the process holds,
-    TensorFlow included, which find nothing and can take longer than the work itself.
+    Making the thousands of objects of a model sets off collections through everything the process holds, TensorFlow
+    included, which find nothing and can take longer than the work itself.
     """
     if not gc.isenabled():
         yield

@@ -16,7 +16,7 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.rule import channel_axis
 from kerasprune.reconstruction.as_linear import Linear
 from kerasprune.reconstruction.program import Program, Step, Value, run_step
-from kerasprune.rules.pointwise import DROPOUTS
+from kerasprune.rules.activations import DROPOUTS
 
 _CHANNEL_BY_CHANNEL = (
     layers.BatchNormalization, *DROPOUTS, layers.GaussianDropout, layers.GaussianNoise, layers.Identity, LayerScale,

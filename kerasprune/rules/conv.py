@@ -28,7 +28,7 @@ def conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
 
 
 def _lanes(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
-    """As many groups as channels: every channel stays in its lane, as in a depthwise convolution."""
+    """As many groups as channels: every channel is convolved separately, as in a depthwise convolution."""
     _kernel(graph, layer, layer.kernel, None, x, makes=(1,))
     graph.sets(layer, "filters", x)
     graph.sets(layer, "groups", x)
@@ -36,7 +36,7 @@ def _lanes(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarra
 
 
 def _same_in_every_group(graph: GraphBuilder, ids: np.ndarray, groups: int) -> np.ndarray:
-    """Ties the same positions of every group, so that all groups lose equally many; returns the first group's."""
+    """Ties the same positions of every group, so that all groups lose as many; returns those of the first."""
     return graph.tie(*ids.reshape(groups, -1))
 
 
@@ -81,7 +81,7 @@ def _kernel(
     makes: tuple[int, ...] = (),
     applied_to: tuple[int | None, ...] | None = None,
 ) -> None:
-    """A kernel of two axes behind those of space, from the first of which `reads` and `makes` count.
+    """A kernel with two axes after the spatial ones, from the first of which `reads` and `makes` count.
 
     It is applied once per position of the output, or of the shape `applied_to`.
     """

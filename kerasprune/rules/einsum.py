@@ -19,8 +19,8 @@ from kerasprune.rules.reshape import following
 def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     """`out = einsum(equation, x, kernel) + bias`.
 
-    A letter of the kernel that is in the input only is contracted; in the output only, it makes channels; in both, its
-    channels keep their lanes.
+    A letter of the kernel in the input only is contracted; in the output only, it makes channels; in both, its channels
+    stay separate.
     """
     shape = graph.call.outputs[0]
     source, kernel, target = letters_of(layer, len(x.shape))
@@ -38,7 +38,7 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     others = [x.shape[a] for a, c in enumerate(source) if c not in kernel and a]
     positions = None if None in others else prod(others)
     graph.kernel(layer, layer.kernel, *(axes[c] for c in kernel), reads=reads, makes=makes, positions=positions)
-    if layer.bias is not None:  # its axes are the last of the output, one wide where it has none of its own
+    if layer.bias is not None:  # its axes are the last of the output, of size one unless in bias_axes
         last = target[len(target) - len(layer.bias.shape) :]
         own = [axes.get(c) if c in layer.bias_axes else None for c in last]
         graph.slices(layer, layer.bias, *own, role="bias", makes=tuple(a for a, i in enumerate(own) if i is not None))
@@ -53,15 +53,7 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
 
 
 def letters_of(layer: layers.EinsumDense, rank: int) -> tuple[list[str], list[str], list[str]]:
-    """Returns one letter per axis of the input, the kernel and the output; those of an ellipsis are numbered.
-
-    Args:
-        layer: The layer.
-        rank: How many axes its input has.
-
-    Raises:
-        PruneError: The kernel has an ellipsis.
-    """
+    """Returns one letter per axis of the input, of `rank` axes, the kernel and the output; ellipses are numbered."""
     inputs, target = layer.equation.replace(" ", "").split("->")
     source, kernel = inputs.split(",")
     hidden = [f"…{number}" for number in range(rank - len(source.replace("...", "")))]

@@ -1,4 +1,4 @@
-"""The gate: one scale for each channel, where no BatchNorm has one."""
+"""The gate: a scale for every channel without a BatchNorm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 @keras.saving.register_keras_serializable("kerasprune")
 class Gate(keras.layers.Layer):
-    """Multiplies every channel of the last axis by a trainable scale γ ≥ 0, at first 1.
+    """Multiplies every channel of the last axis by a trainable scale γ ≥ 0, initially 1.
 
     `kp.gated` puts gates into a model, `kp.rebuild` folds them into the layers before them.
     """
@@ -37,6 +37,6 @@ class Gate(keras.layers.Layer):
 
 @tensor_rule(Gate, constant=POINTWISE, reads=())
 def gate(graph: GraphBuilder, layer: Gate, x: Ids) -> Ids:
-    """`out[c] = γ_c · x[c]`; its scales are to slimming and polarization what those of BatchNorm are."""
+    """`out[c] = γ_c · x[c]`; slimming and polarization treat its scales as those of BatchNorm."""
     graph.slices(layer, layer.gamma, graph.on(x, -1), role="scale")
     return x

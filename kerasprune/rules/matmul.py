@@ -1,4 +1,4 @@
-"""Products of two tensors of the graph: what is contracted stays, what is carried along keeps its lanes."""
+"""Products of two tensors of the graph: contracted channels are kept, others stay separate."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def einsum(graph: GraphBuilder, operation: Any, *operands: Any) -> Ids:
 
 @tensor_rule(nn.DotProductAttention, constant=UNKNOWN, reads=())
 def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: Ids, value: Ids, *rest: Any) -> Ids:
-    """`(batch, time, heads, size)`: heads keep their lanes, sizes of queries and keys are contracted."""
+    """`(batch, time, heads, size)`: heads stay separate, sizes of queries and keys are contracted."""
     for other in rest:
         if isinstance(other, Ids):
             graph.pin_all(other, f"{operation.name!r} adds it to the scores")
     names = [["b", "t", "h", "d"], ["b", "s", "h", "d"], ["b", "s", "h", "v"]]
     if 3 in value.axes:
-        graph.pin(value.axes[3], f"{operation.name!r} returns, for Keras, as many of them as the query has")
+        graph.pin(value.axes[3], f"{operation.name!r} returns as many of them as the query has")
     compared = _extent(query, 2), query.shape[1], key.shape[1]
     graph.product(*compared, _extent(query, 3))
     graph.product(*compared, _extent(value, 3))
@@ -60,9 +60,9 @@ def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: 
 def attention(
     graph: GraphBuilder, layer: layers.Layer, inputs: list[Ids], return_attention_scores: bool = False
 ) -> list[Ids]:
-    """`softmax(score(query, key)) · value`: the channels of the value keep their lanes, where they are not keys too."""
+    """`softmax(score(query, key)) · value`: the channels of the value stay separate, unless they are keys too."""
     value = inputs[1]
-    for x in (inputs[0], inputs[-1]):  # values are keys where there are no others
+    for x in (inputs[0], inputs[-1]):  # values are keys if no others are given
         graph.pin_all(x, f"{layer.name!r} compares them")
     graph.pin_all(value, f"{layer.name!r} attends along that axis", but=(2,))
     times = inputs[0].shape[1], value.shape[1]
@@ -89,7 +89,7 @@ def contracted(
     """Returns the ids of a product of tensors whose axes have names.
 
     Channels on an axis that is summed over are pinned; those on an axis that several operands share and the result
-    keeps are tied; those of constant operands cannot shrink, so what meets them is pinned.
+    keeps are tied; those multiplied by constant operands, which cannot be pruned, are pinned.
     """
     shape = graph.call.outputs[0]
     axes: dict[int, np.ndarray] = {}
@@ -102,7 +102,7 @@ def contracted(
             continue
         wide = [x for x, axis in carriers if shape_of(x)[axis] != 1]
         if name not in target or len(carried) < len(wide):
-            why = "contracts them" if name not in target else "joins them with channels that always stay"
+            why = "contracts them" if name not in target else "multiplies them by channels that are always kept"
             for ids in carried:
                 graph.pin(ids, f"{operation.name!r} {why}")
         if name in target:
@@ -111,7 +111,7 @@ def contracted(
 
 
 def _extents(operands: list[Any], names: list[list[str]]) -> list[np.ndarray | int | None]:
-    """Returns what lies along every axis of a product, those of the batch apart: channel ids, or a size."""
+    """Returns the channel ids, or else the size, along every axis of a product but the batch."""
     batch = {n[0] for x, n in zip(operands, names, strict=True) if isinstance(x, Ids) and 0 not in x.axes}
     found: dict[str, np.ndarray | int | None] = {}
     for x, letters in zip(operands, names, strict=True):

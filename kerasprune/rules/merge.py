@@ -1,4 +1,4 @@
-"""Layers and operations that combine tensors: element by element, broadcasting included, or side by side."""
+"""Layers and operations that combine tensors: element by element with broadcasting, or side by side."""
 
 from __future__ import annotations
 
@@ -15,33 +15,16 @@ from kerasprune.graph.channels import Ids, Take
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
-
-@tensor_rule(layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE, reads=())
-def added(graph: GraphBuilder, layer: layers.Layer, inputs: list[Ids]) -> Ids:
-    """Channels that are added belong to one trunk."""
-    return summed(graph, inputs)
+_SUMS = (layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum)
 
 
-@tensor_rule(layers.Multiply, constant=POINTWISE, reads=())
-def multiplied(graph: GraphBuilder, layer: layers.Layer, inputs: list[Ids]) -> Ids:
-    """A gate and what it gates live and die together."""
-    return combine(graph, inputs, graph.tie)
+@tensor_rule(*_SUMS, knp.Add, knp.Subtract, knp.Maximum, knp.Minimum, constant=POINTWISE, reads=())
+def added(graph: GraphBuilder, operation: Any, x1: Any, x2: Any = None) -> Ids:
+    """Couples summands: the list of a layer, or the two of `x + y`.
 
-
-@tensor_rule(knp.Add, knp.Subtract, knp.Maximum, knp.Minimum, constant=POINTWISE, reads=())
-def added_operands(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
-    """As `added`, for `x + y` and `keras.ops`."""
-    return summed(graph, [x1, x2])
-
-
-@tensor_rule(knp.Multiply, knp.Divide, knp.TrueDivide, knp.Power, constant=POINTWISE, reads=())
-def multiplied_operands(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
-    """As `multiplied`, for `x * y` and `keras.ops`."""
-    return combine(graph, [x1, x2], graph.tie)
-
-
-def summed(graph: GraphBuilder, operands: list[Any]) -> Ids:
-    """Couples what is added; under `coupling="padded"` branches may be narrower than the trunk, the least deep one."""
+    Under `coupling="padded"` branches may be narrower than the trunk, the least deep summand.
+    """
+    operands = x1 if x2 is None else [x1, x2]
     if graph.coupling != "padded" or not _same_channels(operands):
         return combine(graph, operands, graph.merge)
     axis = len(operands[0].shape) - 1
@@ -51,6 +34,12 @@ def summed(graph: GraphBuilder, operands: list[Any]) -> Ids:
         if line is not trunk and not np.array_equal(line, trunk):
             graph.pad(index, axis, trunk, line)
     return Ids(graph.call.outputs[0], {axis: trunk})
+
+
+@tensor_rule(layers.Multiply, knp.Multiply, knp.Divide, knp.TrueDivide, knp.Power, constant=POINTWISE, reads=())
+def multiplied(graph: GraphBuilder, operation: Any, x1: Any, x2: Any = None) -> Ids:
+    """Couples factors, such as channels and their gate: the list of a layer, or the two of `x * y`."""
+    return combine(graph, x1 if x2 is None else [x1, x2], graph.tie)
 
 
 def _same_channels(operands: list[Any]) -> bool:
@@ -63,7 +52,7 @@ def _same_channels(operands: list[Any]) -> bool:
 def combine(graph: GraphBuilder, operands: list[Any], couple: Callable[..., np.ndarray]) -> Ids:
     """Couples operands along every axis on which they are as wide as the result.
 
-    Constant operands (arrays) are sliced along with the channels; an operand that is one wide broadcasts.
+    Constant operands (arrays) are sliced with the channels; an operand of size one broadcasts.
     """
     shape = graph.call.outputs[0]
     axes: dict[int, np.ndarray] = {}
@@ -83,14 +72,16 @@ def combine(graph: GraphBuilder, operands: list[Any], couple: Callable[..., np.n
             if not isinstance(operand, Ids):
                 constants.setdefault(index, {})[back] = carried[0]
             elif back % len(operand.shape) not in operand.axes:
-                graph.pin(carried[0], "combined with a tensor whose channels always stay")
+                graph.pin(
+                    carried[0], f"{graph.call.node.operation.name!r} combines them with channels that are always kept"
+                )
     for index, sliced in constants.items():
         graph.argument(index, partial(_cut, sliced))
     return Ids(shape, axes)
 
 
 def _cut(axes: dict[int, np.ndarray], value: Any, take: Take) -> np.ndarray:
-    """Returns a constant cut along its axes to the channels that are taken."""
+    """Returns a constant cut along its axes to the channels kept."""
     array = np.asarray(value)
     for axis, ids in axes.items():
         array = np.take(array, take(ids), axis=axis)
@@ -98,7 +89,7 @@ def _cut(axes: dict[int, np.ndarray], value: Any, take: Take) -> np.ndarray:
 
 
 def shape_of(operand: Any) -> tuple[int | None, ...]:
-    """Returns the shape of a tensor, or of a constant in its place."""
+    """Returns the shape of a tensor or a constant."""
     return operand.shape if isinstance(operand, Ids) else np.shape(operand)
 
 

@@ -1,4 +1,4 @@
-"""Normalisations. Those with one statistic per channel slice; those over channels take it over what exists."""
+"""Normalisations, with statistics of every channel, or over the channels that exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kerasprune.graph.rule import NORMALISED, POINTWISE, SILENT, tensor_rule
 
 @tensor_rule(layers.BatchNormalization, constant=NORMALISED, reads=("axis",))
 def batch_normalization(graph: GraphBuilder, layer: layers.BatchNormalization, x: Ids) -> Ids:
-    """`γ (x − μ) / sqrt(σ² + ε) + β`, every channel by itself. A silenced one emits β, its mean over the data."""
+    """`γ (x − μ) / sqrt(σ² + ε) + β`, every channel separately. A masked one emits β, its mean over the data."""
     ids = graph.on(x, layer.axis)
     graph.slices(layer, layer.gamma, ids, role="scale")
     graph.slices(layer, layer.beta, ids, role="bias")
@@ -77,6 +77,6 @@ def unit_normalization(graph: GraphBuilder, layer: layers.UnitNormalization, x: 
 
 @tensor_rule(layers.Normalization, constant=POINTWISE, reads=("axis", "mean", "variance", "invert"))
 def normalization(graph: GraphBuilder, layer: layers.Normalization, x: Ids) -> Ids:
-    """Data set mean and variance: stands at the inputs, whose channels stay anyway."""
+    """Mean and variance of the data set, applied to inputs, whose channels are kept anyway."""
     graph.pin_all(x, f"{layer.name!r} holds statistics of the data")
     return x

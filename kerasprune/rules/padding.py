@@ -15,14 +15,14 @@ from kerasprune.graph.rule import PADDED, channel_axis, tensor_rule
 
 @tensor_rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, constant=PADDED, reads=())
 def zero_padding(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
-    """Pads the spatial axes; one that carries channels gets new ones, which can be dropped like others."""
+    """Pads the spatial axes; an axis with channels gets new ones, which can be pruned like others."""
     pairs = np.asarray(layer.padding).reshape(-1, 2).tolist()
     return _padded(graph, layer, x, dict(enumerate(pairs, start=2 if channel_axis(layer) == 1 else 1)), "padding")
 
 
 @tensor_rule(knp.Pad, constant=PADDED, reads=("pad_width", "mode"))
 def pad(graph: GraphBuilder, operation: Any, x: Ids, constant_values: Any = None) -> Ids:
-    """As `zero_padding`, for `keras.ops.pad`; only zeros make channels that can be dropped."""
+    """As `zero_padding`, for `keras.ops.pad`; only padding with zeros makes channels that can be pruned."""
     pairs = np.broadcast_to(np.asarray(operation.pad_width), (len(x.shape), 2)).tolist()
     out = _padded(graph, operation, x, dict(enumerate(pairs)), "pad_width")
     if operation.mode != "constant":
@@ -31,20 +31,12 @@ def pad(graph: GraphBuilder, operation: Any, x: Ids, constant_values: Any = None
     elif isinstance(constant_values, Ids) or np.any(constant_values if constant_values is not None else 0):
         for tensor in (out, constant_values):
             if isinstance(tensor, Ids):
-                graph.pin_all(tensor, f"{operation.name!r} pads with other values than zero")
+                graph.pin_all(tensor, f"{operation.name!r} pads them with other values than zero")
     return out
 
 
 def _padded(graph: GraphBuilder, layer: Any, x: Ids, pairs: dict[int, list[int]], key: str) -> Ids:
-    """Returns the ids with new ones around the axes that are padded; the config entry `key` follows them.
-
-    Args:
-        graph: The graph.
-        layer: What pads.
-        x: What goes in.
-        pairs: `{axis: (before, after)}`, in the order of the entry.
-        key: The entry.
-    """
+    """Returns the ids with new ones around padded axes; `pairs` is `{axis: (before, after)}` in the order of `key`."""
     axes, sides = dict(x.axes), {}
     for axis, (before, after) in pairs.items():
         if axis in x.axes and (before or after):

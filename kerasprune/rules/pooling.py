@@ -1,4 +1,4 @@
-"""Pooling, cropping, upsampling, reductions over space: channels pass."""
+"""Pooling, cropping, upsampling, reductions over space: channels stay separate."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from kerasprune.graph.rule import CARRIED, channel_axis, named, tensor_rule
     reads=("cropping", "factor", "height", "keepdims", "output_size", "size", "width"),
 )
 def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
-    """Every channel by itself."""
+    """Every channel separately."""
     shape = graph.call.outputs[0]
     before = 1 if channel_axis(layer) == 1 else len(x.shape) - 1
     after = 1 if channel_axis(layer) == 1 else len(shape) - 1
     graph.pin_all(x, f"{layer.name!r} moves a window over that axis", but=(before,))
-    return Ids(shape, {after: x.axes[before]} if before in x.axes else {})
+    return x.moved(shape, [before if axis == after else None for axis in range(len(shape))])
 
 
 @tensor_rule(*named("pooling", knp), reads=("axis", "keepdims"))
 def reduction(graph: GraphBuilder, operation: Any, x: Ids, initial: Any = None) -> Ids:
-    """Channels on the other axes keep their lanes."""
+    """Channels on the other axes stay separate."""
     rank = len(x.shape)
     removed = set(range(rank)) if operation.axis is None else {int(a) % rank for a in np.atleast_1d(operation.axis)}
-    graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=tuple(a for a in x.axes if a not in removed))
+    order = [None if axis in removed else axis for axis in range(rank)]
+    graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=order)
     if 0 in removed:
         graph.pin_all(x, f"{operation.name!r} reduces over the batch")
-    left = {a: ids for a, ids in x.axes.items() if a not in removed}
     if not getattr(operation, "keepdims", False):  # CountNonzero has none
-        left = {a - sum(g < a for g in removed): ids for a, ids in left.items()}
-    return Ids(graph.call.outputs[0], left)
+        order = [axis for axis in order if axis is not None]
+    return x.moved(graph.call.outputs[0], order)

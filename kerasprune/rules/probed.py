@@ -1,4 +1,4 @@
-"""Operations without a rule of their own: tried on random numbers, and pinned where they mix channels."""
+"""Operations without a rule of their own: tried on random numbers, and pinned if they mix channels."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _Cuts = dict[int, tuple[int, np.ndarray]]
 def probed(graph: GraphBuilder, operation: Any, *args: Any, **kwargs: Any) -> list[Ids]:
     """`f(x[c]) = f(x)[c]` for any choice of channels, tried on random numbers; an operation has no weights.
 
-    Tensors that are broadcast against one another are cut together, along the axis that is the same from the right.
+    Tensors that are broadcast are cut together, along the same axis counted from the right.
     """
     tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
     made: list[dict[int, np.ndarray]] = [{} for _ in graph.call.outputs]
     trial = _trial(graph, operation, args, kwargs, tensors)
     for x in tensors:
-        graph.pin_all(x, f"{operation.name!r} takes them for samples", but=tuple(axis for axis in x.axes if axis))
+        graph.pin_all(x, f"{operation.name!r} treats them as samples", but=tuple(axis for axis in x.axes if axis))
     for place in sorted({axis - len(x.shape) for x in tensors for axis in x.axes if axis}):
         at = {i: place + len(x.shape) for i, x in enumerate(tensors) if place + len(x.shape) > 0}
         size = max(tensors[i].shape[axis] or 0 for i, axis in at.items() if axis in tensors[i].axes)
@@ -37,8 +37,9 @@ def probed(graph: GraphBuilder, operation: Any, *args: Any, **kwargs: Any) -> li
         carried = [tensors[i].axes[axis] for i, axis in wide.items() if axis in tensors[i].axes]
         lanes = trial.lanes(wide, size) if trial else None
         if lanes is None or len(carried) < len(wide):
+            why = "mixes them" if lanes is None else "combines them with channels that are always kept"
             for ids in carried:
-                graph.pin(ids, f"{operation.name!r} mixes them" if lanes is None else "combined with fixed channels")
+                graph.pin(ids, f"{operation.name!r} {why}")
         if lanes is not None:
             graph.tie(*carried)
             for output, axis in lanes.items():
@@ -62,18 +63,13 @@ class _Trial:
 
     @property
     def is_fair(self) -> bool:
-        """Whether the operation gives the same again, and treats every sample by itself."""
+        """Whether the operation is deterministic, and treats every sample separately."""
         first = dict.fromkeys(range(len(self._arrays)), (0, np.arange(1)))
         again = all(map(same, self._run({}), self._whole))
         return again and all(map(same, self._run(first), [y[:1] for y in self._whole]))
 
     def lanes(self, axes: dict[int, int], size: int) -> dict[int, int] | None:
-        """Returns `{output: axis}` of the channels that go in along some axes; `None` where they are mixed.
-
-        Args:
-            axes: `{input: axis}`, cut together.
-            size: Their size.
-        """
+        """Returns `{output: axis}` of the channels along `axes`, `{input: axis}`; `None` if they are mixed."""
         half = max(1, size // 2)
         choices = [np.sort(self._random.permutation(size)[:half]) for _ in range(2)] + [self._random.permutation(size)]
         found: dict[int, set[int]] = {}
@@ -100,7 +96,7 @@ class _Trial:
 
 
 def _trial(graph: GraphBuilder, operation: Any, args: Any, kwargs: Any, tensors: Sequence[Ids]) -> _Trial | None:
-    """Returns a trial of an operation, on small tensors where it runs on those; `None` where nothing can be tried."""
+    """Returns a trial of an operation, on small tensors if it accepts them, or `None` if none succeeds."""
     dtypes = [x.dtype for x in graph.call.node.input_tensors]
     for side in (_SMALL, None):
         arrays = [_random(x, dtype, side, seed) for seed, (x, dtype) in enumerate(zip(tensors, dtypes, strict=False))]

@@ -1,4 +1,4 @@
-"""Recurrent layers: units go from every gate, from the state and from the output at once."""
+"""Recurrent layers: a unit is removed from every gate, the state and the output together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Cell:
 
     Args:
         cell: The cell.
-        path: Where the layer's config holds that of the cell; nothing where the layer takes its arguments itself.
+        path: Place of the cell's config in the layer's; empty if the layer has the cell's arguments.
         states: Variables of a stateful layer, kept between batches.
     """
 
@@ -40,7 +40,7 @@ class _Cell:
 def recurrent(graph: GraphBuilder, layer: Any, x: Ids, *states: Any, initial_state: Any = ()) -> list[Ids]:
     """The kernels are `(channels, gates·units)` and `(units, gates·units)`; states have one entry per unit.
 
-    Cells that are stacked read, at every step, what the one before has made.
+    A stacked cell reads, at every step, the output of the one before.
     """
     cells = _cells(layer)
     if cells is None:
@@ -63,7 +63,7 @@ def recurrent(graph: GraphBuilder, layer: Any, x: Ids, *states: Any, initial_sta
 def bidirectional(
     graph: GraphBuilder, layer: layers.Bidirectional, x: Ids, *states: Any, initial_state: Any = ()
 ) -> list[Ids]:
-    """One layer forwards, one backwards; they lose the same units."""
+    """One layer forwards, one backwards; both lose the same units."""
     outs = []
     for inner, path in ((layer.forward_layer, "layer"), (layer.backward_layer, "backward_layer")):
         cells = _cells(inner)
@@ -83,7 +83,7 @@ def bidirectional(
 
 
 def _cells(layer: Any) -> list[_Cell] | None:
-    """Returns the cells of a recurrent layer, the first to the last, or `None` where it is none that is known."""
+    """Returns the cells of a recurrent layer in order, or `None` if one is unknown."""
     if not isinstance(layer, layers.RNN) or find(layer) is None:
         return None
     states = list(layer.states or ())
@@ -103,7 +103,7 @@ def _tensors(*arguments: Any) -> list[Ids]:
 
 
 def _run(graph: GraphBuilder, layer: Any, cells: Sequence[_Cell], x: Ids) -> list[np.ndarray]:
-    """Returns the units of every cell, which reads `x` or what the one before has made."""
+    """Returns the units of every cell, which reads `x` or the output of the one before."""
     outs = []
     for number, each in enumerate(cells, 1):
         out = graph.new(layer, each.cell.units, "" if number == len(cells) else f"cell_{number}")
@@ -151,7 +151,7 @@ def conv_lstm(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> list[Ids]:
 
 
 def _gated(graph: GraphBuilder, layer: Any, cell: Any, x: np.ndarray, gated: np.ndarray, positions: int | None) -> None:
-    """Both kernels of a cell, which make all gates of its units, one gate behind the other, and their biases."""
+    """Both kernels of a cell, which make the gates of its units one after the other, and their biases."""
     rank = len(cell.kernel.shape) - 2  # of space
     out = gated[: cell.recurrent_kernel.shape[rank]]
     for kernel, read in ((cell.kernel, x), (cell.recurrent_kernel, out)):

@@ -1,4 +1,4 @@
-"""Flatten, Reshape, Permute, space to depth: the ids are moved as the elements are."""
+"""Flatten, Reshape, Permute, space to depth: ids move as elements do."""
 
 from __future__ import annotations
 
@@ -66,38 +66,34 @@ def swapaxes(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
 @tensor_rule(knp.ExpandDims, reads=("axis",))
 def expand_dims(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """A new axis of size one."""
-    shape = graph.call.outputs[0]
-    new = {a % len(shape) for a in np.atleast_1d(operation.axis).tolist()}
-    old = [axis for axis in range(len(shape)) if axis not in new]
-    return Ids(shape, {old[axis]: ids for axis, ids in x.axes.items()})
+    shape, order = graph.call.outputs[0], list(range(len(x.shape)))
+    for axis in sorted({a % len(shape) for a in np.atleast_1d(operation.axis).tolist()}):
+        order.insert(axis, None)
+    return x.moved(shape, order)
 
 
 @tensor_rule(knp.Squeeze, reads=("axis",))
 def squeeze(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
-    """Axes of size one go."""
-    removed = operation.axis
-    if removed is None:
-        removed = [axis for axis, size in enumerate(x.shape) if size == 1]
-    removed = {axis % len(x.shape) for axis in np.atleast_1d(removed).tolist()}
-    old = [axis for axis in range(len(x.shape)) if axis not in removed]
-    return Ids(graph.call.outputs[0], {old.index(axis): ids for axis, ids in x.axes.items() if axis in old})
+    """Removes axes of size one."""
+    ones = [axis for axis, size in enumerate(x.shape) if size == 1]
+    removed = np.atleast_1d(ones if operation.axis is None else operation.axis) % len(x.shape)
+    return x.moved(graph.call.outputs[0], [axis for axis in range(len(x.shape)) if axis not in removed])
 
 
 @tensor_rule(layers.RepeatVector, reads=("n",))
 def repeat_vector(graph: GraphBuilder, layer: layers.RepeatVector, x: Ids) -> Ids:
     """The vector is repeated along a new axis."""
-    return Ids(graph.call.outputs[0], {2: x.axes[1]} if 1 in x.axes else {})
+    return x.moved(graph.call.outputs[0], [0, None, 1])
 
 
 def following(written: Sequence[int], out: Ids, skip: int) -> Any:
-    """Returns `count -> shape`: the shape as the user wrote it, with the channel axes that shrink replaced.
+    """Returns `count -> shape`: the shape as the user wrote it, with the channel axes replaced by their counts.
 
     Args:
-        written: The shape; −1 or `None` where a size is free.
-        out: What has this shape, behind axes that the user did not write.
-        skip: How many these are.
+        written: The shape; −1 or `None` for a size that is free.
+        out: The ids of the tensor of this shape, after axes that the user did not write.
+        skip: The number of these axes.
     """
-    written = tuple(written)
 
     def shape(count: Count) -> tuple[int, ...]:
         kept = {axis - skip: count(ids) for axis, ids in out.axes.items()}
@@ -107,15 +103,15 @@ def following(written: Sequence[int], out: Ids, skip: int) -> Any:
 
 
 def _transposed(x: Ids, order: Sequence[int]) -> Ids:
-    return Ids(tuple(x.shape[a] for a in order), {order.index(axis): ids for axis, ids in x.axes.items()})
+    return x.moved(tuple(x.shape[axis] for axis in order), order)
 
 
 def reshaped(graph: GraphBuilder, x: Ids, shape: tuple[int | None, ...]) -> Ids:
     """Returns the ids after a row-major reshape to `shape`.
 
     The axes before and after are paired in runs of equal size. Within a run, ids are tiled over the axes that carry
-    none; a channel axis cut in two is settled by `GraphBuilder.split`, two that become one by its inverse `join`; what
-    cannot be followed is pinned, and so is what is folded into the batch.
+    none; `GraphBuilder.split` splits a channel axis in two, its inverse `join` joins two. Other channels are pinned,
+    such as those folded into the batch.
     """
     axes: dict[int, np.ndarray] = {}
     folded = _size(x.shape, range(1, len(x.shape))) != _size(shape, range(1, len(shape)))
@@ -125,14 +121,14 @@ def reshaped(graph: GraphBuilder, x: Ids, shape: tuple[int | None, ...]) -> Ids:
             continue
         if folded and not (len(before) == len(after) == 1 and x.shape[before[0]] == shape[after[0]] is not None):
             for axis in carrying:
-                graph.pin(x.axes[axis], "reshaped together with the batch")
+                graph.pin(x.axes[axis], f"{graph.call.node.operation.name!r} reshapes them into the batch")
             continue
         sizes = [x.shape[axis] for axis in before]
         if len(carrying) == 2 and [s for a, s in zip(before, sizes, strict=True) if a not in carrying] in ([], [1]):
             flat = graph.join(x.axes[carrying[0]], x.axes[carrying[1]])
         elif len(carrying) > 1 or None in sizes or None in [shape[a] for a in after]:
             for axis in carrying:
-                graph.pin(x.axes[axis], "reshaped together with an axis that cannot be followed")
+                graph.pin(x.axes[axis], f"{graph.call.node.operation.name!r} reshapes them together with another axis")
             continue
         else:
             flat = _spread(x.axes[carrying[0]], before.index(carrying[0]), sizes)
@@ -148,7 +144,7 @@ def _spread(ids: np.ndarray, axis: int, sizes: Sequence[int]) -> np.ndarray:
 
 
 def _placed(graph: GraphBuilder, flat: np.ndarray, axes: list[int], sizes: list[int]) -> dict[int, np.ndarray]:
-    """Finds the axis along which a flat run of ids varies, or splits it."""
+    """Returns `{axis: ids}` of a flat run of ids: on the one axis along which it varies, or split over several."""
     if len(axes) <= 1:
         return {axes[0]: flat} if axes else {}
     grid = flat.reshape(sizes)
@@ -162,9 +158,9 @@ def _placed(graph: GraphBuilder, flat: np.ndarray, axes: list[int], sizes: list[
 
 
 def _runs(before: Sequence[int | None], after: Sequence[int | None]) -> list[tuple[list[int], list[int]]]:
-    """Pairs the axes of two shapes, batch axis apart, in the shortest runs of equal size.
+    """Pairs the axes of two shapes, without the batch, in the shortest runs of equal size.
 
-    Equal known sizes at the end are paired first, so that a free size before them does no harm.
+    Equal known sizes at the end are paired first, so that a free size may precede them.
     """
     end, same = (len(before), len(after)), []
     while min(end) > 1 and before[end[0] - 1] == after[end[1] - 1] is not None:
@@ -175,7 +171,7 @@ def _runs(before: Sequence[int | None], after: Sequence[int | None]) -> list[tup
     if before[1:2] == after[1:2] == (None,) and _size(before, left[1:], -1) == _size(after, right[1:], -2):
         runs.append(([left.pop(0)], [right.pop(0)]))  # the rest is as large, so the free axis is as long
     if _size(before, left) != _size(after, right):
-        return [(left, right), *same]  # a part of it goes into the batch, or comes out of it
+        return [(left, right), *same]  # part of it is moved into or out of the batch
     while left or right:
         run: tuple[list[int], list[int]] = ([], [])
         while (left or right) and not (all(run) and _size(before, run[0]) == _size(after, run[1]) is not None):
@@ -186,7 +182,7 @@ def _runs(before: Sequence[int | None], after: Sequence[int | None]) -> list[tup
 
 
 def _size(shape: Sequence[int | None], axes: Sequence[int], free: int | None = None) -> Any:
-    """Returns the number of elements over some axes; `free` where one of them has no fixed size."""
+    """Returns the number of elements over some axes; `free` if one of them has no fixed size."""
     sizes = [shape[axis] for axis in axes]
     return free if None in sizes else prod(sizes)
 

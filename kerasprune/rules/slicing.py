@@ -1,4 +1,4 @@
-"""Slicing, splitting and stacking: ids are cut and joined as the tensor is."""
+"""Slicing, splitting and stacking: ids are sliced and joined as tensors are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kerasprune.graph.rule import tensor_rule
 
 @tensor_rule(knp.GetItem, reads=())
 def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
-    """`x[key]`: a range of channels is cut to those of it that stay; a single one, picked by number, stays."""
+    """`x[key]`: a range of channels follows those kept; a channel picked by its index pins its axis."""
     shape, axes, changes = graph.call.outputs[0], {}, {}
     before = after = 0
     full = _without_ellipsis(key, len(x.shape))
@@ -33,7 +33,7 @@ def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
             if part != slice(None):
                 changes[index] = ids, part
         elif ids is not None:
-            graph.pin(ids, f"{operation.name!r} picks channels by number")
+            graph.pin(ids, f"{operation.name!r} picks channels by index")
         before, after = before + 1, after + isinstance(part, slice)
     if changes:
         graph.argument(1, partial(_new_key, full, changes))
@@ -41,7 +41,7 @@ def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
 
 
 def _new_key(full: tuple, changes: dict[int, tuple[np.ndarray, slice]], key: Any, take: Take) -> tuple:
-    """Returns the key with its ranges counted in the channels that stay."""
+    """Returns the key with its ranges counted in the channels kept."""
     new = list(full)
     for index, (ids, part) in changes.items():
         taken = take(ids)
@@ -61,7 +61,7 @@ def _without_ellipsis(key: Any, rank: int) -> tuple:
 
 @tensor_rule(knp.Split, reads=("indices_or_sections", "axis"))
 def split(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
-    """The tensor is cut along one axis; the cuts follow the channels."""
+    """Splits along one axis; the sections follow the channels."""
     along = operation.axis % len(x.shape)
     if along not in x.axes:
         return [Ids(shape, dict(x.axes)) for shape in graph.call.outputs]
@@ -80,7 +80,7 @@ def split(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
 
 @tensor_rule(knp.Stack, reads=("axis",))
 def stack(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
-    """A new axis; the tensors' channels are tied."""
+    """Stacks along a new axis; the tensors' channels are tied."""
     shape = graph.call.outputs[0]
     new = operation.axis % len(shape)
     axes = {}
@@ -91,16 +91,15 @@ def stack(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
 
 @tensor_rule(core.Unstack, reads=("num", "axis"))
 def unstack(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
-    """An axis goes, its channels picked by number."""
-    removed = operation.axis % len(x.shape)
-    graph.pin_all(x, f"{operation.name!r} picks channels by number", but=tuple(a for a in x.axes if a != removed))
-    axes = {axis - (axis > removed): ids for axis, ids in x.axes.items() if axis != removed}
-    return [Ids(shape, axes) for shape in graph.call.outputs]
+    """Removes an axis, whose channels are picked by their index."""
+    others = [axis for axis in range(len(x.shape)) if axis != operation.axis % len(x.shape)]
+    graph.pin_all(x, f"{operation.name!r} picks channels by index", but=others)
+    return [x.moved(shape, others) for shape in graph.call.outputs]
 
 
 @tensor_rule(knp.Take, reads=("axis",))
 def take(graph: GraphBuilder, operation: Any, x: Any, indices: Any) -> Ids:
-    """Entries picked by number along one axis; channels on that axis stay, those after it move along."""
+    """Entries picked by index along one axis, whose channels are kept; the other axes keep theirs."""
     shape = graph.call.outputs[0]
     if isinstance(indices, Ids):
         graph.pin_all(indices, f"{operation.name!r} looks them up")
@@ -109,17 +108,18 @@ def take(graph: GraphBuilder, operation: Any, x: Any, indices: Any) -> Ids:
     if operation.axis is None:
         graph.pin_all(x, f"{operation.name!r} picks from the flattened tensor")
         return Ids(shape)
-    along = operation.axis % len(x.shape)
-    graph.pin_all(x, f"{operation.name!r} picks channels by number", but=tuple(a for a in x.axes if a != along))
-    shift = len(shape) - len(x.shape)
-    return Ids(shape, {a + shift * (a > along): ids for a, ids in x.axes.items() if a != along})
+    order: list[int | None] = list(range(len(x.shape)))
+    along = order.pop(operation.axis)
+    graph.pin_all(x, f"{operation.name!r} picks channels by index", but=order)
+    order[along:along] = [None] * (len(shape) - len(order))
+    return x.moved(shape, order)
 
 
 @tensor_rule(knp.Roll, knp.Flip, reads=("shift", "axis"))
 def roll(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
-    """Entries change places along some axes; channels on those stay."""
+    """Entries change places along some axes, whose channels are kept."""
     along = range(len(x.shape)) if operation.axis is None else np.atleast_1d(operation.axis) % len(x.shape)
     for axis in along:
         if int(axis) in x.axes:
-            graph.pin(x.axes[int(axis)], f"{operation.name!r} moves channels by number")
+            graph.pin(x.axes[int(axis)], f"{operation.name!r} moves channels by index")
     return x

@@ -15,12 +15,12 @@ from kerasprune.graph.rule import KEEP_ITS_CHANNELS, UNKNOWN, Rule, find, tensor
 
 @tensor_rule(layers.TimeDistributed, constant=UNKNOWN, reads=("layer",))
 def time_distributed(graph: GraphBuilder, layer: layers.TimeDistributed, x: Ids) -> Ids:
-    """The wrapped layer at every step in time, which sees one axis less."""
+    """The wrapped layer at every step in time, with one axis less."""
     rule = _rule_inside(layer)
     with graph.inside(layer.layer, layer, x, "layer", "config") as step:
         made = rule.function(graph, layer.layer, step)
     made = made if isinstance(made, Ids) else made[0]
-    return Ids(graph.call.outputs[0], {axis + 1: ids for axis, ids in made.axes.items()})
+    return made.moved(graph.call.outputs[0], [None, *range(len(made.shape))])
 
 
 @tensor_rule(layers.SpectralNormalization, constant=UNKNOWN, reads=("layer", "power_iterations"))
@@ -34,16 +34,12 @@ def spectral_normalization(graph: GraphBuilder, layer: layers.SpectralNormalizat
 
 
 def _rule_inside(wrapper: keras.layers.Wrapper) -> Rule:
-    """Returns the rule of the layer that a wrapper wraps.
-
-    Raises:
-        PruneError: There is none, it does not look at an argument that the layer was given, or a model is wrapped.
-    """
+    """Returns the rule of the one layer that a wrapper wraps, which reads all its arguments."""
     inner: Any = wrapper.layer
     if isinstance(inner, keras.Model):
         raise PruneError(
             f"Expected one layer inside {wrapper.name!r}. Received: {inner.name!r} of class {type(inner).__name__}, a "
-            "model of several. Write it out with kp.functional(model) first, which says so where it cannot, or "
+            "model of several. Write it out with kp.functional(model) first, or "
             f"{KEEP_ITS_CHANNELS}"
         )
     rule = find(inner)

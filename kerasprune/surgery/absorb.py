@@ -21,8 +21,7 @@ from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Slice, TracedCall
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.rule import BIAS, channel_axis, find
-from kerasprune.graph.walk import is_model, nodes
-from kerasprune.graph.wiring import bodies, wiring
+from kerasprune.graph.walk import bodies, is_model, nodes, wiring
 from kerasprune.rules.conv import TRANSPOSED
 from kerasprune.surgery.applied_plan import AppliedPlan
 from kerasprune.surgery.constants import Emitted, constant_line, constants, emits

@@ -105,7 +105,7 @@ def test_the_report_has_a_line_for_every_group(graph):
 def test_the_report_of_a_concatenation_asks_no_position_of_a_kernel(monkeypatch):
     """So many groups times so many kernels that read them times their widths would be cubic in the layers."""
     graph = kp.trace(concatenation(6))
-    monkeypatch.setattr(type(graph), "_with_channels", None)
+    monkeypatch.setattr(type(graph), "_along", None)
     assert graph.report() and graph.edges
 
 

@@ -59,7 +59,7 @@ def test_the_values_of_attention_keep_their_lanes():
 @pytest.mark.parametrize(
     "join, reason",
     [
-        (lambda x, y: ops.logaddexp(x, y), "combined with fixed channels"),
+        (lambda x, y: ops.logaddexp(x, y), "combines them with channels that are always kept"),
         (lambda x, y: ops.sort(x, axis=-1), "mixes them"),
     ],
 )

@@ -356,7 +356,7 @@ def test_freeze_names_and_wildcards():
     assert kp.trace(model, freeze=["before"]).groups["after"].prunable
     frozen = kp.trace(model, freeze=["be*", "a????"]).groups
     assert not frozen["before"].prunable and not frozen["after"].prunable and frozen["early"].prunable
-    assert frozen["before"].reason == "asked to stay by freeze="
+    assert frozen["before"].reason == "named in freeze="
     with pytest.raises(kp.PruneError, match="Did you mean 'before'"):
         kp.trace(model, freeze=["befor"])
 

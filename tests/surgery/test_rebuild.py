@@ -411,7 +411,7 @@ def test_a_slice_may_not_become_empty():
     y = x[..., 1:3]
     model = keras.Model(inputs, layers.Dense(3)(layers.Concatenate()([layers.Flatten()(x), layers.Flatten()(y)])))
     model = randomise(model)
-    with pytest.raises(kp.PruneError, match="no channel of the output of 'get_item.*would stay"):
+    with pytest.raises(kp.PruneError, match="no channel of the output of 'get_item.*would be kept"):
         kp.rebuild(model, kp.Plan({"a": [0, 4]}))
     model.get_layer("a").kernel.assign(model.get_layer("a").kernel * np.array([9, 1, 2, 9, 9, 9]))
     assert kp.plan(model, keep=0.4).keep["a"] == (0, 2, 4) or 2 in kp.plan(model, keep=0.4).keep["a"]

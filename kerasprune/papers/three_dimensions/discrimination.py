@@ -14,8 +14,7 @@ from kerasprune.data.batches import Batch, every_batch
 from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.walk import walk
-from kerasprune.graph.wiring import Wiring
+from kerasprune.graph.walk import Wiring, walk
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
 from kerasprune.surgery.copy_layer import make_layer
 

@@ -1,0 +1,23 @@
+"""Augmentation: images changed while training, whose channels are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import layers, tree
+
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.coupling import GraphBuilder
+from kerasprune.graph.rule import UNKNOWN, named, tensor_rule
+
+
+@tensor_rule(*named("augmentation", layers), constant=UNKNOWN)
+def augmentation(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
+    """Identity, or a function of colours, in inference; in training colours may be mixed.
+
+    Images come alone, or in a dict with labels and boxes, in the order of `tree.flatten`.
+    """
+    given = tree.flatten(x)
+    for each in given:
+        graph.pin_all(each, f"{layer.name!r} changes images while training")
+    return [Ids(shape, dict(each.axes)) for shape, each in zip(graph.call.outputs, given, strict=True)]
