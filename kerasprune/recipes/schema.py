@@ -127,7 +127,7 @@ class Data(Node):
         size: Image side in pixels, if the model leaves it free. Defaults to 32.
         scale: What the pixels 0 … 255 become: what the model was trained on. Defaults to `standardise` for data sets
             of images; arrays and functions are taken as they are.
-        batch: Examples per batch, if a stage does not say another number. Defaults to 128.
+        batch: Examples per batch, if a stage does not say another number. Defaults to 128, at most all of them.
         augment: Augmentation of the training images. Defaults to none.
         evaluation_crop: Middle part of the other images that is seen, as for `kerasprune.data.load`. Defaults to 1.0.
         antialias: Whether images are shrunk with antialiasing. Defaults to `True`.
