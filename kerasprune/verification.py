@@ -32,6 +32,7 @@ from kerasprune.surgery.rebuild import rebuild
 _TOLERANCE, _HALF = 1e-4, 3e-2  # the latter of models that compute in 16 bits
 _SIDE = 16  # at which costs are compared where the input side is free
 _SECONDS = 600
+_FOLDED, _DROPPED = "folding constants at padded borders", "dropping what cannot be folded"
 _ALONE = """
 import sys
 sys.modules["kerasprune"] = None  # importing it raises
@@ -60,6 +61,7 @@ class Verdict:
         approximate: Names of layers into which constants of removed channels could not be folded exactly: those that
             do not hold at the border of the image, and those that are no constants, which are dropped.
         faults: What is wrong, a sentence each.
+        reason: Why the two differ by more than rounding; empty if they do not. Defaults to `""`.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -77,6 +79,7 @@ class Verdict:
     macs: tuple[int, int]
     approximate: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def passed(self) -> bool:
@@ -151,7 +154,7 @@ def verify(
     params, macs, wrong = _costs(graph, slim, plan)
     reload_error = _loaded_alone(slim, inputs) if reload else None
     copy_error = error = float("nan")
-    approximate: tuple[str, ...] = ()
+    approximate, reason = (), ""
     draws = _difference(model, model, inputs) > tolerance
     if not draws:
         all_kept = Plan({}, coupling=plan.coupling)
@@ -159,12 +162,14 @@ def verify(
         faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
         folded = fold(cut(graph, plan))
         error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
+        inexact = {_FOLDED: folded.padded, _DROPPED: folded.lost} if approximate else {}
+        reason = " and ".join(each for each, layers in inexact.items() if layers)
         faults += _too_large("The slim model", error, tolerance) if not approximate else []
     if reload_error is not None and not draws:
         faults += _too_large(
             "The slim model, saved and loaded without kerasprune,", reload_error, 1e-5 + tolerance / 10
         )
-    verdict = Verdict(error, copy_error, reload_error, params, macs, approximate, (*faults, *wrong))
+    verdict = Verdict(error, copy_error, reload_error, params, macs, approximate, (*faults, *wrong), reason)
     raise_faults("The slim model is not what its plan says:", list(verdict.faults) if strict else [])
     return verdict
 

@@ -125,6 +125,8 @@ def test_all_other_arguments_of_the_face_are_keywords():
 DEFAULTS = {"batch": defaults.BATCH, "samples": defaults.SAMPLES, "delta": defaults.DELTA}
 OTHERS = {
     ("kerasprune.papers.pruning_spaces.Space", "delta"): 0.002,  # the paper's
+    ("kerasprune.data.load", "batch"): None,  # 128, or all images of a smaller split
+    ("kerasprune.data.rounds", "batch"): None,
     ("kerasprune.testing.random_inputs", "batch"): 4,  # of a check
 }
 

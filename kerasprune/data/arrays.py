@@ -129,7 +129,8 @@ def arrays(path: Path) -> SplitExamples:
             made = decoded.map(lambda x, y: (ready(x), y)).batch(batch)
         return made if rows.targets is not None else made.map(lambda x, _: (x,))
 
-    return SplitExamples(str(path), tuple(splits), make, scales=LIKELY if _are_pixels(training) else ())
+    scales = LIKELY if _are_pixels(training) else ()
+    return SplitExamples(str(path), tuple(splits), make, scales=scales, arrays=True)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
 from kerasprune.data.scaling import CHANNELS, SCALES, DataInfo, normalised, rescaled
 from kerasprune.data.sources import Images, Source
+from kerasprune.defaults import BATCH
 from kerasprune.errors import choice_faults, extras, fraction_faults, nearest, raise_faults
 from kerasprune.registry import augmentations
 
@@ -26,7 +27,7 @@ def load(
     name: str | Path,
     *,
     size: int = 32,
-    batch: int = 128,
+    batch: int | None = None,
     split: str = "train",
     augment: str | Augmentation | None = None,
     evaluation_crop: float = 1.0,
@@ -52,7 +53,7 @@ def load(
             `"generated:<classes>"` for noise, or the path of a folder with `<split>/<class>/*.png|jpg` or
             `<class>/*.png|jpg`.
         size: Height and width in pixels. Defaults to 32.
-        batch: Images per batch. Defaults to 128.
+        batch: Images per batch. Defaults to 128, or to all images of a smaller split.
         split: `"train"`, `"validation"`, `"test"`, or another split of the data set. Defaults to `"train"`.
         augment: `"crop"`, `"crop_flip"`, `"inception"` or a function, see `kerasprune.data.augmentation`; for
             the training split only. Defaults to `None`, which only resizes.
@@ -86,6 +87,7 @@ def load(
         (18, 5)
     """
     view = View(find(name, data_dir), split, augment, evaluation_crop, antialias)
+    batch = view.batch(batch)
     faults = wrong_numbers(size=(size, 1), first_step=(first_step, 0))
     faults += view.faults(batch, seed, first_epoch, first_step)
     faults += choice_faults(SCALES, scale=scale) + choice_faults(CHANNELS, channels=channels)
@@ -127,6 +129,11 @@ class View:
     augment: str | Augmentation | None
     evaluation_crop: float
     antialias: bool
+
+    def batch(self, given: int | None) -> int:
+        """Returns the given number of images per batch; the default is at most the images of the split."""
+        found = [count for split, count in self.source.info.examples.items() if split == self.split and count]
+        return min([BATCH, *found]) if given is None else given
 
     def faults(self, batch: int, seed: int, first_epoch: int, first_step: int = 0) -> list[str]:
         """Returns the faults of the arguments of `load` and `rounds`."""

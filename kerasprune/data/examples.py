@@ -70,6 +70,11 @@ class Examples:
         """The inputs of arrays; otherwise the batches."""
         return _parts(self.data)[0] if self.arrays else self.data
 
+    @property
+    def first_inputs(self) -> Any:
+        """The inputs of arrays, or of the first batch; `None` without batches."""
+        return next(iter(_parts(self.data if self.arrays else self._first)), None)
+
     def first(self, model: keras.Model, samples: int) -> Batches:
         """Returns the first examples, without labels: see `example_batches`."""
         return example_batches(model, self.inputs, samples)

@@ -18,7 +18,7 @@ def rounds(
     *,
     sizes: Sequence[int],
     epochs_per_round: int,
-    batch: int = 128,
+    batch: int | None = None,
     split: str = "train",
     augment: str | Augmentation | None = None,
     evaluation_crop: float = 1.0,
@@ -37,7 +37,7 @@ def rounds(
         name: As for `load`.
         sizes: Height and width in pixels of each round; the last size also holds afterwards.
         epochs_per_round: Number of epochs of each round.
-        batch: Images per batch. Defaults to 128.
+        batch: As for `load`.
         split: `"train"`, `"validation"`, `"test"`, … Defaults to `"train"`.
         augment: For the training split only. Defaults to `None`.
         evaluation_crop: For the other splits only. Defaults to 1.0.
@@ -58,6 +58,7 @@ def rounds(
         [16, 16, 12]
     """
     view = View(find(name, data_dir), split, augment, evaluation_crop, antialias)
+    batch = view.batch(batch)
     sides = list(sizes) if isinstance(sizes, Iterable) else []
     faults = [] if sides else [f"Expected one size per round. Received: sizes={sizes!r}."]
     faults += [fault for side in sides for fault in wrong_numbers(sizes=(side, 1))]

@@ -16,6 +16,8 @@ from kerasprune.data.forms import as_numpy
 from kerasprune.data.refusals import Shape, check_arrays, finite_faults, length_faults
 from kerasprune.errors import PruneError, raise_faults
 
+LABELS = ("label", "labels", "target", "targets", "y")  # usual names of labels
+
 
 def keys_of(nest: Any) -> list[str]:
     """Returns the keys of a dict in the order in which Keras flattens it, with `/` between those of nested ones.
@@ -121,6 +123,24 @@ class Signature:
             f"Expected data for the inputs {names}. Received: {received}. Give one array for one input, a tuple or a "
             "dict by name for several, and labels as data=(inputs, labels)."
         )
+
+    def unread(self, nest: Any) -> list[str]:
+        """Returns the keys of a dict that are not inputs of the model."""
+        keys = set(flat(nest)) if isinstance(nest, Mapping) else set()
+        return sorted(keys - {*keys_of(self.structure), *(spec.name for spec in self.inputs)})
+
+    def check_no_labels(self, nest: Any) -> None:
+        """Raises if a dict of inputs without labels beside it has a key for labels.
+
+        Raises:
+            PruneError: There is such a key.
+        """
+        found = [name for name in self.unread(nest) if name in LABELS]
+        if found:
+            raise PruneError(
+                f"Expected labels beside the inputs. Received: a dict with {', '.join(map(repr, found))}, which is "
+                "not an input of the model and would not be used. Give data=(inputs, labels), or leave it out."
+            )
 
     def checked(self, nest: Any) -> list[np.ndarray]:
         """Returns the flat inputs of a nest as arrays of unchanged dtype, after a check.

@@ -27,6 +27,7 @@ class SplitExamples:
             which `fitted` batches.
         divide: Selects a split of single examples if `make` returns all examples. Defaults to `None`.
         scales: Common scales of models for these pixels, to try. Defaults to none.
+        arrays: Whether they are the arrays of a file, all of which must be used. Defaults to `False`.
         counts: Numbers of batches counted so far: `{(source, examples per batch): number}`.
     """
 
@@ -35,6 +36,7 @@ class SplitExamples:
     make: Callable[[str, int, int, str], tf.data.Dataset]
     divide: Callable[[tf.data.Dataset, str], tf.data.Dataset] | None = None
     scales: Sequence[str] = ()
+    arrays: bool = False
     counts: Counts = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def batches(self, split: str, batch: int, seed: int, scale: str, inputs: Sequence[Any]) -> tf.data.Dataset:
@@ -56,10 +58,27 @@ class SplitExamples:
                 f"{nearest(split, self.splits)}"
             )
         whole = self.name if self.divide is not None else f"{split} of {self.name}"
-        data = fitted(self.make(split, batch, seed, scale), inputs, batch, whole, self.counts)
+        made = self.make(split, batch, seed, scale)
+        self._check_names(made.element_spec, Signature(specs_of(inputs), None))
+        data = fitted(made, inputs, batch, whole, self.counts)
         if self.divide is None:
             return data
         return fitted(self.divide(data.unbatch(), split), inputs, batch, f"{split} of {self.name}", self.counts)
+
+    def _check_names(self, spec: Any, signature: Signature) -> None:
+        """Raises if arrays or labels would not be used because of their names."""
+        unread = signature.unread(spec[0])
+        if self.arrays and unread:
+            names = [each.name for each in signature.inputs]
+            wanted = ", ".join(f"{name}=…" for name in (["x"] if len(names) == 1 else names))
+            raise PruneError(
+                f"Expected {'x for the input' if len(names) == 1 else 'an array for every input'} of the model, "
+                f"{', '.join(map(repr, names))}, and y for the labels. Received: {self.name} with "
+                f"{', '.join(spec[0])}; {', '.join(unread)} would not be used. Name them so: "
+                f"np.savez(path, {wanted}, y=…)."
+            )
+        if len(spec) == 1:
+            signature.check_no_labels(spec[0])
 
 
 def fitted(

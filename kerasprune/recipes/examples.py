@@ -67,9 +67,9 @@ def examples_of(
     held: SplitExamples | None = None,
 ) -> tf.data.Dataset:
     """Returns batches of inputs and targets of a data section; see `examples`."""
-    batch, held = batch or spec.batch, held or own_examples(spec)
+    held = held or own_examples(spec)
     if held is not None:
-        return held.batches(split, batch, seed, spec.scale or "none", model.inputs)
+        return held.batches(split, batch or spec.batch, seed, spec.scale or "none", model.inputs)
     from kerasprune import data
 
     side, channels = image_shape(model, spec.name)
@@ -89,7 +89,7 @@ def examples_of(
     return data.load(
         spec.name,
         size=size or side or spec.size,
-        batch=batch,
+        batch=batch or (spec.batch if spec.changed(["batch"]) else None),
         split=split,
         augment=spec.augment if split == "train" else None,
         evaluation_crop=1.0 if split == "train" else spec.evaluation_crop,

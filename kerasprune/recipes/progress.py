@@ -19,6 +19,7 @@ from kerasprune.criteria.base import channel_sums, numbers
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.schema import Recipe
 from kerasprune.reports.numbers import duration
+from kerasprune.steps.progress import epoch_line
 from kerasprune.surgery.rebuild import along
 
 FITS = ("train", "prune", "finetune")
@@ -222,13 +223,12 @@ class Terminal(keras.callbacks.Callback):
             self._bar.advance(self._task)
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
-        measures = ", ".join(f"{key} {float(value):.4g}" for key, value in (logs or {}).items())
-        done, run = f"{self.stage} {epoch + 1}/{self.epochs}", self._left(epoch)
+        line, run = epoch_line(self.stage, epoch + 1, self.epochs, logs), self._left(epoch)
         if self._bar is not None:
+            done, _, measures = line.partition(": ")
             self._bar.update(self._task, description=done, measures=measures, run=run)
         else:
-            line = f"{done}: {measures}{'; ' if run else ''}{run}"
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(f"{line}{'; ' if run else ''}{run}", highlight=False, soft_wrap=True)
 
     def _left(self, epoch: int) -> str:
         """Returns the remaining time; the median, since the first epoch compiles."""

@@ -167,7 +167,8 @@ class RunFolder:
             macs=slim["macs"] / max(dense["macs"], 1),
             params=slim["params"] / dense["params"],
             removed=tuple((self.json("plan.json") or {}).get("removed", ())),
-            verified=verified.get("error"),
+            verified=math.nan if verified.get("error", 0.0) is None else verified.get("error"),  # NaN is null in JSON
+            reason=verified.get("reason", ""),
             delivered=NAMES[chosen["step"]] if chosen else "",
             remarks=tuple(chosen["remarks"]) if chosen else (),
         )

@@ -21,6 +21,7 @@ from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import STAGES, budgets, imported, prune_sections
 from kerasprune.reports.tables import judged
+from kerasprune.steps.progress import step_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -223,4 +224,4 @@ def _finish(one: Run, name: str) -> None:
     one.folder.finish(name, seconds)
     one.folder.forget_states()
     if not only_hands_on(one.recipe, name):
-        one.console.print(f"{name}: {seconds:.1f} s", highlight=False)
+        one.console.print(step_line(name, seconds), highlight=False)

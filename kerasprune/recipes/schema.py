@@ -127,7 +127,7 @@ class Data(Node):
         size: Image side in pixels, if the model leaves it free. Defaults to 32.
         scale: Scaling of the pixels 0 … 255, as the model was trained. Defaults to `standardise` for data sets of
             images; arrays and functions are not scaled.
-        batch: Examples per batch, if a stage gives no other number. Defaults to 128.
+        batch: Examples per batch, if a stage gives no other number. Defaults to 128, at most all of them.
         augment: Augmentation of the training images. Defaults to none.
         evaluation_crop: Central fraction used of the other images, as for `kerasprune.data.load`. Defaults to 1.0.
         antialias: Whether images are shrunk with antialiasing. Defaults to `True`.

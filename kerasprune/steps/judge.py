@@ -12,6 +12,7 @@ from kerasprune._keras import first_metric, structures
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
+from kerasprune.data.signature import inputs_of, is_graph
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import warn
 from kerasprune.graph.built_model import functional
@@ -101,12 +102,17 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
     Args:
         model: The dense model.
         objective: The loss.
-        given: Examples; unlabelled ones are skipped.
+        given: Examples; of unlabelled ones only the names are checked.
 
     Raises:
-        PruneError: The shape of labels does not fit the loss, or they are classes that the model does not have.
+        PruneError: The shape of labels does not fit the loss, they are classes that the model does not have, or they
+            are among the inputs.
     """
-    labelled = [each for each in dict.fromkeys(given) if each is not None and each.labelled]
+    found = [each for each in dict.fromkeys(given) if each is not None]
+    labelled = [each for each in found if each.labelled]
+    for each in found:
+        if not each.labelled and is_graph(model):
+            inputs_of(model).check_no_labels(each.first_inputs)
     if not labelled or objective.loss is None:
         return
     twin = objective.compile(keras.Model(*structures(functional(model))))

@@ -36,6 +36,7 @@ from kerasprune.steps import finetune
 from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
+from kerasprune.steps.progress import Progress
 from kerasprune.steps.ready import remove
 from kerasprune.steps.report import PruningReport
 from kerasprune.steps.scale import warn_of_scale
@@ -84,6 +85,7 @@ def prune(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     deliver: str = "best",
     seed: int = 0,
+    verbose: int = 1,
 ) -> Pruned:
     """Prunes a trained model: plans and rebuilds; with data reconstructs; with epochs fine-tunes with distillation.
 
@@ -128,6 +130,7 @@ def prune(
             Epochs before the end of a callback's schedule are not considered. Defaults to `"best"`.
         seed: Seed of the plan, of the order of the examples, and, as `keras.utils.set_random_seed` does, of the layers
             during fine-tuning. Defaults to 0.
+        verbose: Progress on standard error: 0 = none, 1 = a line per step, 2 = also a line per epoch. Defaults to 1.
 
     Returns:
         `(slim, plan, report)`: the slim model, compiled if the dense one is; the plan; and the report,
@@ -146,7 +149,7 @@ def prune(
         >>> [step.name for step in report.steps]
         ['dense', 'removed', 'reconstructed']
     """
-    _check(model, {"macs": macs, "keep": keep, "params": params}, epochs, optimizer, deliver, seed)
+    _check(model, {"macs": macs, "keep": keep, "params": params}, epochs, optimizer, deliver, seed, verbose)
     examples = None if data is None else Examples(data, batch)
     judged = examples if validation is None else Examples(validation, batch)
     objective = of_model(model, loss)
@@ -156,53 +159,59 @@ def prune(
     if epochs and deliver == "best" and validation is None:
         examples, judged, remark = _set_aside(examples, seed)
         remarks.append(remark)
-    dense = plain(model)
-    judge = Judge(dense, objective, judged)
-    warn_of_scale(judge)
-    steps = [judge.step("dense", dense)]
+    progress = Progress(verbose)
+    with progress.step("measure"):
+        dense = plain(model)
+        judge = Judge(dense, objective, judged)
+        warn_of_scale(judge)
+        steps = [judge.step("dense", dense)]
     training = None if examples is None else finetune.to_train_on(examples, seed)
     side = resolution
     if side is None and training is not None and leaves_side_free(dense):
         side = image_side(dense, training.first(dense, 1))
-    graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
-    plan = make_plan(
-        graph, criterion, budget,
-        keep=keep, macs=KEPT if macs is None and keep is None and params is None else macs, params=params,
-        data=None if training is None else training.batches(), loss=objective.loss,
-        min_keep=min_keep, round_to=round_to, resolution=side, seed=seed,
-    )  # fmt: skip
-    removed, verdict = remove(graph, plan, verified=verify)
-    slim = removed
-    steps.append(judge.step("removed", slim))
+    with progress.step("plan"):
+        graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
+        plan = make_plan(
+            graph, criterion, budget,
+            keep=keep, macs=KEPT if macs is None and keep is None and params is None else macs, params=params,
+            data=None if training is None else training.batches(), loss=objective.loss,
+            min_keep=min_keep, round_to=round_to, resolution=side, seed=seed,
+        )  # fmt: skip
+    with progress.step("remove"):
+        removed, verdict = remove(graph, plan, verified=verify)
+        slim = removed
+        steps.append(judge.step("removed", slim))
     if training is not None and reconstruct:
-        slack = defaults.BEFORE_TRAINING if epochs else 0.0
-        solved = solve(slim, dense, plan, finetune.to_train_on(examples, seed).inputs, slack=slack, seed=seed)
-        slim, found = nearer(judge, slim, solved, steps[-1])
-        steps += [] if found is None else [found]
+        with progress.step("reconstruct"):
+            slack = defaults.BEFORE_TRAINING if epochs else 0.0
+            solved = solve(slim, dense, plan, finetune.to_train_on(examples, seed).inputs, slack=slack, seed=seed)
+            slim, nearest = nearer(judge, slim, solved, steps[-1])
+            steps += [] if nearest is None else [nearest]
     if epochs:
-        training = finetune.to_train_on(examples, seed)
-        delivery = Delivery(deliver, judge, slim)
-        finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
-        finetune.fit(
-            slim,
-            training,
-            objective if examples.labelled else Objective(),
-            finetune.optimizer(optimizer, model.optimizer if model.compiled else None, epochs, training.steps()),
-            epochs,
-            twin=taught(slim, dense, weight=finetune.teacher_weight(examples.labelled)) if distil else None,
-            validation=None if validation is None else judged,
-            callbacks=[*callbacks, *delivery.callbacks],
-        )
-        tuned, delivered = delivery.result(steps[1:])
-        steps.append(tuned)
+        with progress.step("fine-tune"):
+            training = finetune.to_train_on(examples, seed)
+            delivery = Delivery(deliver, judge, slim)
+            finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
+            finetune.fit(
+                slim,
+                training,
+                objective if examples.labelled else Objective(),
+                finetune.optimizer(optimizer, model.optimizer if model.compiled else None, epochs, training.steps()),
+                epochs,
+                twin=taught(slim, dense, weight=finetune.teacher_weight(examples.labelled)) if distil else None,
+                validation=None if validation is None else judged,
+                callbacks=[*callbacks, *delivery.callbacks, *progress.callbacks("fine-tune", epochs)],
+            )
+            tuned, delivered = delivery.result(steps[1:])
+            steps.append(tuned)
         remarks += judge.measure.remarks(*steps[-2:])
         slim = removed if delivered is steps[1] else slim
     if model.compiled:
         compile_like(slim, model)
     kept = shares_of(cost(graph, plan), cost(graph))
-    error = None if verdict is None else verdict.error
+    found = {} if verdict is None else {"verified": verdict.error, "reason": verdict.reason}
     choice = {"delivered": delivered.name, "remarks": tuple(remarks)} if epochs else {}
-    return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error, **choice))
+    return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, **found, **choice))
 
 
 def _set_aside(examples: Examples, seed: int) -> tuple[Examples, Examples, str]:
@@ -216,7 +225,13 @@ def _set_aside(examples: Examples, seed: int) -> tuple[Examples, Examples, str]:
 
 
 def _check(
-    model: keras.Model, targets: dict[str, float | None], epochs: int, optimizer: Any, deliver: str, seed: int | None
+    model: keras.Model,
+    targets: dict[str, float | None],
+    epochs: int,
+    optimizer: Any,
+    deliver: str,
+    seed: int | None,
+    verbose: int,
 ) -> None:
     given = {name: value for name, value in targets.items() if value is not None}
     faults = [
@@ -224,6 +239,7 @@ def _check(
         *whole_number_faults(0, epochs=epochs),
         *seed_faults(seed=seed),
         *choice_faults(defaults.DELIVERED, deliver=deliver),
+        *([] if verbose in (0, 1, 2) else [f"Expected verbose to be 0, 1 or 2. Received: verbose={verbose!r}."]),
         *_optimizer_faults(optimizer),
     ]
     if len(given) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, isnan
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,22 @@ class Measure:
         return [f"{after.name} is worse than {before.name}: {name} {was} → {now}"]
 
 
+def verified(error: float, reason: str = "") -> str:
+    """Returns a line on the comparison of the slim model with the masked dense model.
+
+    Args:
+        error: Their largest relative difference; NaN if the dense model draws at random.
+        reason: Why they differ by more than rounding. Defaults to `""`: they do not.
+
+    Example:
+        >>> verified(0.0067, "folding constants at padded borders")
+        'verified: equal to the masked model; folding constants at padded borders moves outputs by up to 6.7e-03'
+    """
+    if isnan(error):
+        return "verified: the predicted cost; outputs are random, so they are not compared"
+    return "verified: equal to the masked model" + (f"; {reason} moves outputs by up to {error:.1e}" if reason else "")
+
+
 @dataclass(frozen=True)
 class PruningReport:
     """The report of a pruning.
@@ -87,9 +103,10 @@ class PruningReport:
         params: Fraction of the parameters kept.
         removed: Blocks that were removed. Defaults to none.
         verified: The largest relative difference between the slim model and the masked dense model right after
-            removal. Defaults to `None`: not verified.
+            removal; NaN if the dense model draws at random. Defaults to `None`: not verified.
         delivered: The name of the step whose model is delivered, after fine-tuning. Defaults to `""`.
         remarks: Further remarks. Defaults to none.
+        reason: Why the two models differ by more than rounding, as `kp.verify` found. Defaults to `""`: they do not.
     """
 
     steps: tuple[StepReport, ...]
@@ -99,12 +116,13 @@ class PruningReport:
     verified: float | None = None
     delivered: str = ""
     remarks: tuple[str, ...] = ()
+    reason: str = ""
 
     def __str__(self) -> str:
         """Returns a line for each step; the delivered one is marked."""
         lines = [f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"]
         lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
-        lines += [] if self.verified is None else [f"verified: {self.verified:.1e} from the masked model"]
+        lines += [] if self.verified is None else [verified(self.verified, self.reason)]
         for step in filter(str, self.steps):
             lines.append(f"{step} (delivered)" if step.name == self.delivered else str(step))
         return "\n".join([*lines, *self.remarks])

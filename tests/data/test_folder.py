@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from kerasprune import data
 from kerasprune.data.folder import folder
 from kerasprune.errors import PruneError
+from kerasprune.recipes.examples import examples_of
+from kerasprune.recipes.schema import Data
 
 
 def put(path: Path, colour: tuple[int, int, int] = (9, 9, 9), size: tuple[int, int] = (6, 4)) -> Path:
@@ -52,6 +56,23 @@ def test_a_folder_without_splits_is_divided_once_and_for_all(tmp_path):
     for split, images in splits.items():
         before = [image for image in images if image[1] == 0]
         assert [image for image in colours(again.images(split)) if image[1] == 0] == before
+
+
+def test_the_default_batch_is_no_larger_than_a_folder(tmp_path):
+    for number in range(62):
+        put(tmp_path / "ab"[number % 2] / f"{number:02}.png")
+    train = data.load(tmp_path, size=8)
+    assert len(train) == 1 and next(iter(train))[0].shape == (50, 8, 8, 3)
+    assert next(iter(data.load(tmp_path, size=8, split="test")))[1].shape == (6,)
+    assert len(data.rounds(tmp_path, sizes=[8], epochs_per_round=1)) == 1
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    assert next(iter(examples_of(Data(name=str(tmp_path)), "train", model)))[0].shape[0] == 50
+    for load in (
+        lambda: data.load(tmp_path, size=8, batch=128),
+        lambda: examples_of(Data(name=str(tmp_path), batch=64), "train", model),
+    ):  # given by the user
+        with pytest.raises(PruneError, match="at most the 50 images of the split. Received: batch="):
+            load()
 
 
 def test_jpeg_and_grey_files_are_read_in_three_channels(tmp_path):

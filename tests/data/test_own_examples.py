@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kerasprune as kp
 from kerasprune.data import arrays
 from kerasprune.data.user_function import split_examples
 from kerasprune.errors import PruneError
@@ -112,3 +113,37 @@ def test_arrays_that_would_be_left_out_are_named(names, unread, tmp_path):
     np.savez(tmp_path / "a.npz", **{name: np.zeros((20, 2)) for name in names.split()})
     with pytest.raises(PruneError, match=f"with {unread}"):
         arrays.arrays(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("arrays_of", "names", "message"),
+    [
+        ("images labels", ["images"], r"np.savez\(path, x=…, y=…\)"),
+        ("images labels", ["input_layer"], "x for the input of the model, 'input_layer'.*with images, labels; images"),
+        ("x y weights", ["x"], "weights would not be used"),
+        ("left right target", ["left", "right"], r"np.savez\(path, left=…, right=…, y=…\)"),
+        ("images y", ["images"], None),
+        ("left right y", ["left", "right"], None),
+    ],
+)
+def test_arrays_of_other_names_are_never_lost(arrays_of, names, message, tmp_path):
+    np.savez(tmp_path / "a.npz", **{name: np.zeros((20, 2), "float32") for name in arrays_of.split()})
+    own = split_examples(str(tmp_path / "a.npz"))
+    inputs = [keras.KerasTensor((None, 2), name=name) for name in names]
+    if message is None:
+        assert len(own.batches("train", 4, 0, "none", inputs).element_spec) == 2
+        return
+    with pytest.raises(PruneError, match=message):
+        own.batches("train", 4, 0, "none", inputs)
+
+
+@pytest.mark.parametrize("form", ["arrays", "batches"])
+def test_labels_among_the_inputs_of_a_dict_are_named(form):
+    inputs = keras.Input((2,), name="images")
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dense(8)(inputs)))
+    data = {"images": np.zeros((20, 2), "float32"), "labels": np.zeros(20)}
+    given = data if form == "arrays" else tf.data.Dataset.from_tensor_slices(data).batch(4)
+    with pytest.raises(PruneError, match=r"'labels', which is not an input.*data=\(inputs, labels\)"):
+        kp.prune(model, 0.5, given, verbose=0)
+    more = {"images": data["images"], "number": np.arange(20)}  # other keys are ignored, as fit ignores them
+    assert kp.prune(model, 0.5, more, verbose=0).report.steps[-1].error is not None

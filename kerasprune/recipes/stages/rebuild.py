@@ -9,6 +9,7 @@ from kerasprune.recipes.stages.context import Run, note, write
 from kerasprune.reports.dependencies import described
 from kerasprune.steps.judge import nearer
 from kerasprune.steps.ready import remove
+from kerasprune.steps.report import verified
 from kerasprune.surgery.reinitialise import reinitialise
 
 
@@ -31,9 +32,9 @@ def rebuild(run: Run) -> None:
         if plan.removed:
             run.console.print(f"dropped whole: {', '.join(plan.removed)}", highlight=False)
         slim, verdict = remove(graph, plan)
-        run.folder.write_json("verified.json", {"error": verdict.error, "approximate": list(verdict.approximate)})
-        folded = f", for the constants folded into {', '.join(verdict.approximate)}" if verdict.approximate else ""
-        run.console.print(f"verified: {verdict.error:.1e} from the masked model{folded}", highlight=False)
+        found = {"error": verdict.error, "reason": verdict.reason, "approximate": list(verdict.approximate)}
+        run.folder.write_json("verified.json", found)
+        run.console.print(verified(verdict.error, verdict.reason), highlight=False)
         model = reinitialise(slim, seed=run.recipe.seed) if run.recipe.prune.untrained else slim
     note(run, "dense", run.model("dense"))
     note(run, "rebuild", model)
