@@ -55,7 +55,7 @@ class Verdict:
         copy_error: The same between the dense model and its copy from which nothing is removed: the masked model is
             such a copy, so that a layer which its config does not give back shows here only.
         reload_error: The same between the slim model and itself, saved and loaded in a process without kerasprune;
-            `None` where that was not asked for.
+            `None` if that was not requested.
         params: Parameters predicted, and of the slim model.
         macs: Multiply–adds predicted, and of the slim model.
         approximate: Names of layers into which constants of removed channels could not be folded exactly: those that
@@ -121,7 +121,7 @@ def verify(
         slim: What `kp.rebuild` returned.
         plan: The plan.
         data: A batch in the structure that the model takes, without labels. Defaults to random numbers.
-        strict: Whether to raise where something is wrong. Defaults to `False`: the verdict says so.
+        strict: Whether to raise where something is wrong. Defaults to `False`: the verdict reports it.
         reload: Whether to load the slim model in another process, which takes some seconds. Defaults to `True`.
 
     Returns:

@@ -270,7 +270,7 @@ def _repeat(sizes: FreeSizes, original: Callable, x: Any, repeats: Any, axis: in
 def sliced(sizes: FreeSizes, x: Any, key: Any) -> tuple[Any, Any] | None:
     """Returns `x` with the slices of `key` that end at a free size taken, and the rest of the key.
 
-    `None` where no slice has a free size.
+    `None` if no slice has a free size.
     """
     keys = list(key) if isinstance(key, tuple) else [key]
     slices = [(place, each) for place, each in enumerate(keys) if isinstance(each, slice)]
@@ -292,7 +292,7 @@ def sliced(sizes: FreeSizes, x: Any, key: Any) -> tuple[Any, Any] | None:
 
 
 def all_steps_at_once(x: Any, call: Callable[[Any], Any]) -> Any:
-    """Returns what a layer makes of every step of a tensor `(batch, steps, …)`, in one call on `(batch · steps, …)`."""
+    """Returns a layer's outputs for every step of a tensor `(batch, steps, …)`, in one call on `(batch · steps, …)`."""
     made = call(keras.ops.reshape(x, (-1, *keras.ops.shape(x)[2:])))
     if x.shape[1] is not None:
         return tree.map_structure(lambda y: keras.ops.reshape(y, (-1, x.shape[1], *y.shape[1:])), made)

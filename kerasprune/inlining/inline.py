@@ -93,7 +93,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
 
 
 def _written(writer: Writer, fed: Any) -> keras.Model:
-    """Returns the functional model that a writer makes of its model."""
+    """Returns the functional model that a writer builds from its model."""
     model = writer.model
     with calls_of_layers(writer.visit), replaced_operations(writer.operations(), writer.item):
         try:

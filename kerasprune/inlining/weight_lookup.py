@@ -1,6 +1,6 @@
 """A layer's own weights as tensors: every position of an `Embedding` looked up.
 
-Keras has no layer that puts out a weight. The table of an `Embedding`, at all its positions, is one: it is trained,
+Keras has no layer that outputs a weight. The table of an `Embedding`, at all its positions, is one: it is trained,
 saved and loaded as any weight.
 """
 
@@ -18,13 +18,13 @@ from kerasprune._keras import own_weights
 
 
 def obstacle(layer: keras.layers.Layer) -> str | None:
-    """Returns why the weights of a layer itself cannot be those of an embedding; `None` where they can."""
+    """Returns why the weights of a layer itself cannot be those of an embedding; `None` if they can."""
     bound = [each.name for each in own_weights(layer) if getattr(each, "constraint", None) is not None]
     return f"has a weight with a constraint, {bound[0]!r}" if bound else None
 
 
 def looked_up(layer: keras.layers.Layer, variable: keras.Variable, index: Any, name: str) -> tuple[Any, Any]:
-    """Returns a new embedding with the values of a variable, and the variable as a tensor that it puts out.
+    """Returns a new embedding with the values of a variable, and the variable as a tensor that it outputs.
 
     Args:
         layer: The layer that owns the variable.

@@ -174,7 +174,7 @@ class Writer:
         return keras.ops.sum(keras.ops.zeros_like(self.inputs[0]))
 
     def _stays(self, layer: Any) -> str | None:
-        """Returns why a layer is not written out: an empty string where there is nothing in it, `None` where it is."""
+        """Returns why a layer is not written out: an empty string if nothing is in it; `None` if it is written out."""
         if is_model(layer) or wraps_several(layer):
             return None
         if not isinstance(layer, keras.layers.Layer) or find(layer) is not None:
@@ -186,7 +186,7 @@ class Writer:
     # ---- in the place of keras.ops, while code runs ---------------------------------------------------------
 
     def operations(self) -> dict[str, Callable[..., Any]]:
-        """Returns what stands for functions of `keras.ops` in the code that is written out."""
+        """Returns the substitutes for functions of `keras.ops` in the code that is written out."""
         sized = operations(self._sizes)
         originals = {name: getattr(keras.ops, name) for name in ("take", *sized)}
 
@@ -207,7 +207,7 @@ class Writer:
         return keras.ops.get_item(x, key)
 
     def _tensor(self, layer: keras.layers.Layer, variable: Any) -> Any:
-        """Returns what stands for a layer's own variable: a tensor that a layer puts out, or numbers that stay."""
+        """Returns the substitute for a layer's own variable: a tensor that a layer outputs, or constants."""
         if "float" not in str(variable.dtype):
             return keras.ops.convert_to_numpy(variable)
         if id(variable) not in self._tensors:

@@ -31,7 +31,7 @@ class Linear:
             (examples · number, groups, rows of a matrix).
         matrix: `matrix(kernel)` are the matrices, (groups, rows, columns): the same numbers in another order.
         outputs: `outputs(y, chosen)` are the numbers of an output at chosen positions, (…, groups, columns).
-        bias: The bias that is added; `None` where there is none.
+        bias: The bias that is added; `None` without one.
     """
 
     layer: Any
@@ -92,7 +92,7 @@ def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def as_linear(layer: Any) -> list[Linear]:
-    """Returns the kernels of a layer as matrices, in the order they act; none where that is not known."""
+    """Returns the kernels of a layer as matrices, in the order they act; none if that is unknown."""
     find = next((make for kinds, make in _KINDS.items() if type(layer) in kinds), None)
     return [] if find is None or changed_weights(layer) else find(layer)
 
@@ -115,7 +115,7 @@ def _dense(layer: layers.Dense) -> list[Linear]:
 
 
 def _at(x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Returns what stands at chosen positions of the axes between the first and the last."""
+    """Returns the values at chosen positions of the axes between the first and the last."""
     flat = x.reshape(len(x), -1, x.shape[-1])
     return np.take_along_axis(flat, chosen[:, :, None], axis=1).reshape(-1, x.shape[-1])
 
@@ -195,7 +195,7 @@ def _spatial(layer: Any, variable: Any, rows: Callable, matrix: Callable, groups
 
 
 def _patches(layer: Any, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Returns what the taps of a kernel see at chosen positions: (…, taps, channels)."""
+    """Returns the values that the taps of a kernel read at chosen positions: (…, taps, channels)."""
     tables = _tables(layer, _sides(layer, x.shape))
     x = _channels_last(layer, x)
     rank = len(tables)

@@ -33,7 +33,7 @@ def kernel_layers(layer: Any) -> list[Any]:
 
 
 def given_to(layer: Any, step: Step, tensors: Sequence[Any]) -> Any:
-    """Returns what a layer is given in a call: of itself, or of the layer that it is in.
+    """Returns the input of a layer in a call: of itself, or of the layer that it is in.
 
     At every step in time, these are `steps_of` examples for each one.
 
@@ -66,12 +66,12 @@ def steps_of(step: Step) -> int:
 
 @dataclass(frozen=True)
 class Made:
-    """What the dense model makes of a batch at chosen positions, (rows, all columns), before the activation.
+    """Outputs of the dense model for a batch at chosen positions, (rows, all columns), before the activation.
 
     Args:
         chosen: The positions, (examples, number).
         y: What the kernel makes.
-        sum: The residual sum that it goes into; `None` where that is not asked for.
+        sum: The residual sum that it goes into; `None` if that is not requested.
     """
 
     chosen: np.ndarray

@@ -76,7 +76,7 @@ def logit_error(
 
 
 def last_outputs(pairing: Pairing) -> list[Measured]:
-    """Returns what the last kernel layers make, before their activation where that is known."""
+    """Returns the outputs of the last kernel layers, before their activation where that is known."""
     measured = [each for step in pairing.last_kernel_steps() for each in _outputs(pairing, step)]
     return measured or _pairs(pairing.outputs())
 
@@ -103,7 +103,7 @@ def _pairs(pairs: Sequence[Pair]) -> list[Measured]:
 
 
 def _outputs(pairing: Pairing, step: Step) -> list[Measured]:
-    """Returns what a last layer makes; before its activation, where that is known."""
+    """Returns the output of a last layer; before its activation, if that is known."""
     dense = pairing.dense_of[step]
     views = [as_linear(each.operation) for each in (step, dense)]
     if all(views) and views[0][-1].activation is not keras.activations.linear:
@@ -112,7 +112,7 @@ def _outputs(pairing: Pairing, step: Step) -> list[Measured]:
 
 
 def _linear(view: Linear) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns what computes the output of a layer before its activation."""
+    """Returns the function that computes the output of a layer before its activation."""
 
     def made(x: np.ndarray) -> np.ndarray:
         number = view.positions(x.shape)

@@ -53,7 +53,7 @@ class Tail:
 
 
 def tail_of(program: Program, step: Step, view: Linear) -> Tail:
-    """Returns what stands behind a call of the slim model.
+    """Returns the tail of a call of the slim model: the layers between it and the next kernel.
 
     Args:
         program: The calls of the slim model.
@@ -140,8 +140,7 @@ class Kernel:
     """One kernel to be solved.
 
     Args:
-        calls: The calls of its layer in the slim model, each with what stands behind it; `None` where another kernel
-            of the layer does.
+        calls: The calls of its layer in the slim model, with their tails; `None` if another kernel has it.
         view: The kernel.
         dense: The same kernel of the dense model.
         entry: How that follows the channels.
@@ -154,6 +153,6 @@ class Kernel:
 
     @property
     def norms(self) -> list[Any]:
-        """The BatchNorms whose means can hold the constant; none where one call has none behind it."""
+        """The BatchNorms whose means can hold the constant; none if one call has none after it."""
         norms = [tail and tail.norm for _, tail in self.calls]
         return [] if None in norms else list(dict.fromkeys(norms))

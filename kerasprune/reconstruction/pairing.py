@@ -27,7 +27,7 @@ class Pair:
     kept: dict[int, np.ndarray]
 
     def cut(self, tensor: np.ndarray) -> np.ndarray:
-        """Returns what stayed of the dense tensor."""
+        """Returns the kept part of the dense tensor."""
         for axis, indices in self.kept.items():
             if indices.size < tensor.shape[axis]:
                 tensor = np.take(tensor, indices, axis=axis)
@@ -74,7 +74,7 @@ class Pairing:
         return found
 
     def last_features(self) -> list[Pair]:
-        """Returns what the last layers with kernels read, inputs of the model apart; the outputs where none is left."""
+        """Returns the tensors that the last layers with kernels read, without inputs; the outputs if none is left."""
         values = [value for step in self.last_kernel_steps() for value in step.inputs]
         return self._pairs(values) or self.outputs()
 
@@ -133,7 +133,7 @@ def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, den
 
 
 def _width_faults(name: str, pair: Pair, ids: Ids) -> list[str]:
-    """Returns what the plan says of the widths of a tensor and the slim model does not have."""
+    """Returns the plan's widths of a tensor and the slim model does not have."""
     return [
         f"{indices.size} channels out of {name!r}. Received: {pair.slim.shape[axis]}."
         for axis, indices in pair.kept.items()

@@ -1,4 +1,4 @@
-"""`reconstruct`: the kernels of a slim model solved, layer after layer, for what the dense model puts out."""
+"""`reconstruct`: the kernels of a slim model solved, layer after layer, for the outputs of the dense model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reconstruct(
     slack: float = 0.0,
     seed: int = 0,
 ) -> keras.Model:
-    """Solves the kernels of a slim model so that its layers put out what those of the dense model do.
+    """Solves the kernels of a slim model so that its layers output what those of the dense model do.
 
     Layer after layer, in the order of the model, without labels and without training:
     `min ‖X·W + 1bᵀ − Y‖² + ρ·tr(XᵀX)/d·‖W − W₀‖²`. X is what the layer reads in the slim model, whose layers before it
@@ -67,7 +67,7 @@ def reconstruct(
         A new model of the same architecture, not compiled. A warning names layers that were left as they are.
 
     Raises:
-        PruneError: The slim model is not one of this plan, the data do not fit, or a layer puts out what is no number.
+        PruneError: The slim model is not one of this plan, the data do not fit, or the output of a layer is not finite.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

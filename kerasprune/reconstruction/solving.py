@@ -1,4 +1,4 @@
-"""A slim model being solved by least squares: layer after layer, towards what the dense model puts out."""
+"""A slim model being solved by least squares: layer after layer, towards the outputs of the dense model."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Evidence:
         return _joined([part.x for part in self.parts])
 
     def wanted(self, fit: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
-        """Returns what the kernel should put out; `fit(x)` is what it puts out now, where that may count."""
+        """Returns the targets of the kernel; `fit(x)` is its present output, if that may matter."""
         pairs = zip(self.parts, self.tails, strict=True)
         return _joined([_wanted(part, tail, fit and fit(part.x)) for part, tail in pairs])
 
@@ -67,7 +67,7 @@ class Evidence:
         return any(tail.sum is None or part.sum is not None for part, tail in bounded)
 
     def split(self) -> tuple[Evidence, Evidence]:
-        """Returns what is solved on, and what judges."""
+        """Returns the examples to solve on and those that judge."""
         return tuple(
             Evidence([part.where(part.judges == judging) for part in self.parts], self.tails)
             for judging in (False, True)
@@ -80,12 +80,12 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _wanted(rows: Rows, tail: Tail | None, present: np.ndarray | None) -> np.ndarray:
-    """Returns what the kernel should put out.
+    """Returns the targets of the kernel.
 
     Args:
         rows: What it is solved from.
         tail: What stands behind it; `None`: nothing that counts.
-        present: What it puts out now: where that is out of range, as the target is, it may stay. Defaults to `None`:
+        present: Its present output: if that is out of range, as the target is, it may stay. Defaults to `None`:
             every target is to be met.
     """
     if tail is None:
@@ -116,7 +116,7 @@ class Solving:
     Args:
         pairing: The slim model beside the dense one.
         examples: What both are run on.
-        targets: What the dense model makes of them.
+        targets: Outputs of the dense model for them.
         positions: How many output positions each layer is solved on at most.
         ridges: ρ; of several the best for each kernel, on a tenth of the examples that no kernel is solved on: one that
             suits the examples alone would lead all that comes after it astray.
@@ -156,7 +156,7 @@ class Solving:
             self._done.update(calls)
 
     def warn(self) -> None:
-        """Names what was left as it is, and where there was little to solve from."""
+        """Names what was left as it is, and the layers with few rows to solve from."""
         if self.left:
             named = "; ".join(f"{name!r} {why}" for name, why in self.left.items())
             warn(f"Not reconstructed, and left as they are: {named}.")
@@ -167,7 +167,7 @@ class Solving:
             )
 
     def _kernels(self, calls: Sequence[Step], apart: bool) -> list[Kernel]:
-        """Returns the kernels of a layer that can be solved; says why where there is none.
+        """Returns the kernels of a layer that can be solved; reports why if there is none.
 
         Args:
             calls: The calls of the layer.

@@ -29,7 +29,7 @@ of their tensors."""
 
 
 def in_numpy(layer: Any) -> Calculation | None:
-    """Returns what computes a call of a layer; `None` where Keras has to."""
+    """Returns the function that computes a call of a layer; `None` if Keras has to."""
     if getattr(getattr(layer, "dtype_policy", None), "compute_dtype", None) != "float32":
         return None  # casts are part of the call
     kind = type(layer)
@@ -244,7 +244,7 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[Emitted
 
 
 def _agreed(results: list[np.ndarray]) -> np.ndarray:
-    """Returns what several runs agree on, NaN elsewhere; what a single one says."""
+    """Returns the values that several runs agree on, NaN elsewhere; what a single one says."""
     first, *others = results
     same = np.full(first.shape, first.dtype.kind == "f" or not others)  # what is counted or compared differs too seldom
     for other in others:
@@ -253,7 +253,7 @@ def _agreed(results: list[np.ndarray]) -> np.ndarray:
 
 
 def _bare(operation: Any) -> Callable:
-    """Returns what an operation computes, without the casts and checks around it where they change nothing."""
+    """Returns the function that an operation computes, without casts and checks that change nothing."""
     policy = getattr(operation, "dtype_policy", None)
     return operation.call if policy is None or policy.name == "float32" else operation
 

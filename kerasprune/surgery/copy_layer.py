@@ -30,7 +30,7 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = Mappin
     """Returns a new layer or operation, as the old one but for `changes` of its config.
 
     What a config does not hold is taken from the object: functions that Keras cannot read back, constructor arguments
-    that `get_config()` forgets, and, where nothing is changed, plain attributes that were set from outside. Random
+    that `get_config()` forgets, and, if nothing is changed, plain attributes that were set from outside. Random
     initial weights would be overwritten at once, so they start from zero; the initializers are put back.
 
     Args:
@@ -137,7 +137,7 @@ def _from_config(layer: keras.layers.Layer, config: dict[str, Any]) -> Any:
 
 @cache
 def _unwanted(kind: type) -> frozenset[str]:
-    """Returns what Keras puts into every config and the constructor of a class does not take."""
+    """Returns the keys that Keras puts into every config and the constructor of a class does not take."""
     parameters = inspect.signature(kind.__init__).parameters
     if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
         return frozenset()

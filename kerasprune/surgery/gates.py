@@ -40,7 +40,7 @@ def gated(model: keras.Model) -> keras.Model:
         model: A functional or Sequential model; it is left untouched.
 
     Returns:
-        A functional model with weights of its own, not compiled; the same model where there is nothing to gate.
+        A functional model with weights of its own, not compiled; the same model if there is nothing to gate.
 
     Raises:
         PruneError: The model has no graph.

@@ -28,8 +28,8 @@ class _Entries:
 
     Args:
         numbers: Whole numbers are below this one.
-        known: Numbers or words that a table holds; where there are none, digits stand for words.
-        between: What stands between the words of a text; `None` where a text is one entry.
+        known: Numbers or words that a table holds; if there are none, digits serve as words.
+        between: Separator of the words of a text; `None` if a text is one entry.
     """
 
     numbers: int = _NUMBERS
@@ -80,7 +80,7 @@ def _texts(shape: tuple[int, ...], entries: _Entries, generator: np.random.Gener
 
 
 def _looked_up(model: keras.Model) -> list[_Entries]:
-    """Returns what may be looked up, for each input, in the tables of all layers that it goes into."""
+    """Returns the entries that may be looked up, for each input, in the tables of all layers that it goes into."""
     body = functional(model)
     found = [_Entries() for _ in body.inputs]
 

@@ -49,7 +49,7 @@ class GroupSizes:
         return found
 
     def counter(self, widths: Mapping[str, int]) -> Count:
-        """Returns what says how many channels of an array of ids there are with these sizes of groups."""
+        """Returns a memoised function from ids to the number of channels with these sizes of groups."""
         sizes = np.array([group.size for group in self.graph.groups.values()])
         new = np.array([widths.get(name, group.size) for name, group in self.graph.groups.items()])
 
