@@ -370,7 +370,7 @@ def test_no_warning_without_a_reason():
         ({"keep": 1.5}, "keep=1.5"),
         ({"keep": 0}, "keep=0"),
         ({"keep": "half"}, "keep='half'"),
-        ({"keep": {"one": 2}}, "keep=2"),
+        ({"keep": {"one": 2}}, "keep['one']=2"),
         ({"keep": 0.5, "granularity": "filters"}, "Did you mean 'filter'"),
         ({"keep": 0.5, "granularity": None}, "granularity=None"),
         ({"keep": 0.5, "schedule": {"every": 0}}, "every=0"),

@@ -154,7 +154,7 @@ def test_allocations_are_still_found_by_their_old_name(resnet20):
 
 def test_a_model_of_which_nothing_can_go_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    with pytest.raises(kp.PruneError, match="channels that can be dropped"):
+    with pytest.raises(kp.PruneError, match="channels that can be pruned"):
         kp.spaces.sample(Space(model, macs=0.5))
 
 
