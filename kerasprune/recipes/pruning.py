@@ -107,9 +107,13 @@ class PreCrop(Traced):
     """Widths of an untrained network, see `kp.precrop`: the slim model begins with new random weights.
 
     Args:
-        params: Fraction of the parameters that is kept, at most. Defaults to `None`: no bound.
-        macs: Fraction of the multiply–adds that is kept, at most. Defaults to `None`: no bound.
-        coupling: As for a plan. Defaults to `padded`.
+        params: Fraction of the parameters that is kept, met as nearly as whole channels allow. Defaults to `None`: no
+            target.
+        macs: Fraction of the multiply–adds that is kept, likewise. Defaults to `None`: no target.
+        coupling: Of residual branches. Defaults to `padded`: they may end narrower than their trunk.
+        freeze: Name of a layer, or a wildcard, all of whose channels are kept. Defaults to none.
+        unknown: What is done at a layer that cannot be followed: raise, or freeze, which keeps the channels around it.
+            Defaults to `raise`.
     """
 
     params: Fraction | None = None

@@ -186,7 +186,8 @@ class Reconfigure(Node):
     """Other widths of the model before it is trained, see `kp.reconfigure`.
 
     Args:
-        params: Parameters as a fraction of the model's own, at most; `null` for no bound. Defaults to 1.0.
+        params: Parameters as a fraction of the model's own, met as nearly as whole channels allow; `null` for
+            no target. Defaults to 1.0.
         macs: Multiply–adds, likewise. Defaults to 1.0.
     """
 

@@ -11,6 +11,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers
+from kerasprune.papers.synexp.precrop import _of_zeros
 from kerasprune.testing import check_rebuild, randomise
 
 
@@ -168,3 +169,18 @@ def test_a_phone_needs_no_gather(tmp_path):
     found = set(operators(tflite(slim, tmp_path / "slim.tflite").path))
     assert found - dense <= {"PAD", "PADV2"} and "PAD" in "".join(found)
     assert not [name for name in found if "GATHER" in name or "SCATTER" in name]
+
+
+@pytest.mark.parametrize("shares", [(0.2, 0.6), (0.6, 0.2)])
+def test_zeros_are_as_wide_as_the_widest_of_several_sums(shares):
+    graph = kp.trace(kp.models.resnet_cifar(14, input_shape=(16, 16, 3)), coupling="padded")
+    branches = ("stage3_block1_conv2", "stage3_block2_conv2")
+    given = {**dict.fromkeys(graph.groups, 0.1), **dict(zip(branches, shares, strict=True))}
+    del given["stage3_block1_shortcut_pad/axis3"]
+    assert _of_zeros(graph, given)["stage3_block1_shortcut_pad/axis3"] == 0.6
+
+
+def test_costs_are_the_nearest_to_the_target_even_above_it(resnet):
+    assert 0.2 < _share(resnet, kp.precrop(resnet, params=0.2))[0] < 0.203
+    for function in (kp.precrop, kp.reconfigure):
+        assert "at most" not in function.__doc__ and "nearest" in function.__doc__

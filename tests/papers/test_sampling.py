@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
+from kerasprune.papers.pruning_spaces.sampling import _levelled, tilt
 from kerasprune.papers.pruning_spaces.space import Space
 
 
@@ -178,3 +179,20 @@ def test_multiply_adds_that_nobody_knows_are_not_passed_over():
         kp.spaces.sample(Space(graph, macs=0.9))
     assert len(kp.spaces.sample(Space(graph, params=0.95, delta=0.02), n=2)) == 2
     assert len(kp.spaces.sample(Space(graph, macs=0.95, delta=0.04, macs_of={"strange": 8000}), n=2)) == 2
+
+
+def test_allocations_with_the_same_channels_are_drawn_once():
+    dense = keras.layers.Dense
+    model = keras.Sequential([keras.Input((4,)), dense(6), dense(6), dense(2)])
+    allocations = kp.spaces.sample(Space(model, params=0.5, delta=0.1), n=6)
+    assert len(np.unique(allocations.channels, axis=0)) == 6
+    with pytest.raises(kp.PruneError, match=r"holds n=37 allocations: \d+ different ones"):
+        kp.spaces.sample(Space(model, params=0.5, delta=0.1), n=37)  # of 36 that can be built
+
+
+@pytest.mark.parametrize(("measure", "other"), [("macs", "params"), ("params", "macs")])
+def test_the_other_measure_falls_with_the_tilt(resnet20, measure, other):
+    space, aim = Space(resnet20, **{measure: 0.3}, mcb=(0.5, 2)), np.full(3, 0.3)
+    moved = _levelled(space, np.outer([-0.2, 0, 0.2], tilt(space, measure, aim)), measure, aim)
+    assert space.measures(moved)[measure] == pytest.approx(aim, abs=0.03)
+    assert (np.diff(space.measures(moved)[other]) < -0.01).all()

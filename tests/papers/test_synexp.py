@@ -128,3 +128,11 @@ def test_expectation_needs_fitting_numbers():
     assert expectation([3, 5, 2], [0.5, 0.2], [2, 3]) == pytest.approx(2 * 2 * (0.5 * 3 * 2) * (0.2 * 5 * 3))
     with pytest.raises(kp.PruneError, match="'widths': 3"):
         expectation([3, 5, 2, 1], [0.5, 0.2], [2, 3])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_layer_is_free_only_if_no_budget_counts_it():
+    both = densities([1, 0], [1, 1], params=1, macs=1.5, cap=False)
+    assert both == pytest.approx([0.75, 0.75])
+    with pytest.raises(kp.PruneError, match=r"Received: 0 for \[1\]"):
+        densities([1, 1], [1, 0], macs=1, cap=False)

@@ -94,3 +94,11 @@ def test_what_is_no_recipe_of_the_model_is_refused():
         kp.spaces.costs(model, kp.spaces.Allocations(kp.trace(other), [[0.5]]))
     with pytest.raises(kp.PruneError, match="one of 1 allocations"):
         kp.spaces.Allocations(kp.trace(other), [[0.5]]).plan(1)
+
+
+def test_allocations_of_fewer_groups_of_the_same_model_are_refused():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(8, name="one"), layers.Dense(6), layers.Dense(2)])
+    graph, frozen = kp.trace(model), kp.trace(model, freeze=("one",))
+    assert graph.fingerprint == frozen.fingerprint
+    with pytest.raises(kp.PruneError, match="other groups"):
+        kp.spaces.costs(graph, kp.spaces.Allocations(frozen, [[0.5]]))

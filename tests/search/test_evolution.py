@@ -121,3 +121,9 @@ def test_what_does_not_fit_is_said():
         Evolution().run(lambda candidates: [1.0], [50, 50])
     with pytest.raises(kp.PruneError, match="draw"):
         Evolution().run(judge, [2, 2], draw=lambda generator, number: np.full((number, 2), 2))
+
+
+def test_a_mutated_gene_takes_another_choice():
+    evolution = Evolution(population=1, parents=1, mutations=1, crossovers=0, generations=2, mutation=1.0)
+    found = evolution.run(lambda candidates: [0.0] * len(candidates), [2, 2, 2, 1], given=[[0, 1, 0, 0]])
+    assert [each.genes for each in found.candidates] == [(0, 1, 0, 0), (1, 0, 1, 0)]

@@ -39,8 +39,9 @@ def precrop(
 
     Args:
         model: The model, or its graph from `kp.trace` with other options; the coupling of a graph is kept.
-        params: Fraction of the parameters that is kept, at most. Defaults to `None`: no bound.
-        macs: Fraction of the multiply–adds that is kept, at most. Defaults to `None`: no bound.
+        params: Fraction of the parameters that is kept: whole channels give the nearest, slightly above it or below.
+            Defaults to `None`: no target.
+        macs: Fraction of the multiply–adds that is kept, likewise. Defaults to `None`: no target.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
 
     Returns:

@@ -33,7 +33,8 @@ def reconfigure(
     Args:
         model: The model, or its graph from `kp.trace` with other options. It is left untouched, and its weights are
             not used.
-        params: The new model's parameters as a fraction of the old one's, at most; `None`: no bound. Defaults to 1.0.
+        params: The new model's parameters as a fraction of the old one's: whole channels give the nearest, slightly
+            above it or below; `None`: no target. Defaults to 1.0.
         macs: Its multiply–adds, likewise. Defaults to 1.0.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
         seed: Seed of the initial weights. Defaults to 0.

@@ -69,7 +69,7 @@ def densities(
     constraints = [(np.asarray(costs, float), float(bound)) for costs, bound in given.values() if bound is not None]
     for costs, bound in constraints:  # one budget may leave slack in the other
         found = _within(costs, costs, bound, cap)
-        if all(other @ found <= limit * (1 + _TIGHT) for other, limit in constraints):
+        if np.isfinite(found).all() and all(other @ found <= limit * (1 + _TIGHT) for other, limit in constraints):
             return found
     return _between(*constraints, cap)
 
