@@ -110,10 +110,7 @@ class PreCrop(Traced):
         params: Fraction of the parameters that is kept, met as nearly as whole channels allow. Defaults to `None`: no
             target.
         macs: Fraction of the multiply–adds that is kept, likewise. Defaults to `None`: no target.
-        coupling: Of residual branches. Defaults to `padded`: they may end narrower than their trunk.
-        freeze: Name of a layer, or a wildcard, all of whose channels are kept. Defaults to none.
-        unknown: What is done at a layer that cannot be followed: raise, or freeze, which keeps the channels around it.
-            Defaults to `raise`.
+        coupling: As for a plan. Defaults to `padded`.
     """
 
     params: Fraction | None = None
