@@ -70,7 +70,7 @@ BUILT_IN = {
     "probed": "Operation",
     "recurrent": "RNN LSTM GRU SimpleRNN Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "reshape": "Flatten Reshape Permute Transpose Swapaxes ExpandDims Squeeze RepeatVector DepthToSpace SpaceToDepth",
-    "slicing": "GetItem Split Stack Unstack Take Roll Flip",
+    "slicing": "GetItem Slice Split Stack Unstack Take Roll Flip",
     "wrappers": "TimeDistributed SpectralNormalization",
 }
 """The files below `kerasprune/rules/`, one per kind of layer, with the names of the classes it has rules for."""

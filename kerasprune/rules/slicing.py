@@ -50,6 +50,24 @@ def _new_key(full: tuple, changes: dict[int, tuple[np.ndarray, slice]], key: Any
     return tuple(new)
 
 
+@tensor_rule(core.Slice, reads=("shape",))
+def block(graph: GraphBuilder, operation: Any, x: Ids, start_indices: Any) -> Ids:
+    """`ops.slice`: axes that are taken whole follow their channels; a part of an axis pins it."""
+    starts = start_indices if isinstance(start_indices, tuple | list) else (None,) * len(x.shape)
+    axes = {}
+    for axis, ids in x.axes.items():
+        size = ids.size if operation.shape[axis] == -1 else operation.shape[axis]
+        if size == ids.size:
+            axes[axis] = ids
+        else:
+            graph.pin(ids, f"{operation.name!r} picks channels by index")
+            if isinstance(starts[axis], int):
+                axes[axis] = ids[starts[axis] : starts[axis] + size]
+    shape = tuple(operation.shape)
+    graph.sets(operation, "shape", lambda count: [count(axes[i]) if i in axes else n for i, n in enumerate(shape)])
+    return Ids(graph.call.outputs[0], axes)
+
+
 def _without_ellipsis(key: Any, rank: int) -> tuple:
     parts = tuple(key) if isinstance(key, tuple | list) else (key,)
     if not any(part is Ellipsis for part in parts):

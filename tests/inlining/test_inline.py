@@ -8,7 +8,14 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from support.tutorial_models import MODELS, Branching, ScaledBlock, built, chain
+from support.tutorial_models import (
+    MODELS,
+    Branching,
+    ScaledBlock,
+    TokenAndSlicedPosition,
+    built,
+    chain,
+)
 
 import kerasprune as kp
 
@@ -50,6 +57,25 @@ def test_a_slim_model_loads_without_the_classes_of_the_user():
     plain = written(model, batch)
     plan = kp.plan(plain, keep=0.5)
     assert kp.verify(plain, kp.rebuild(plain, plan), plan, batch).reload_error < 1e-5
+
+
+@pytest.mark.parametrize("length", [12, None])
+def test_a_table_of_positions_cut_to_the_input_is_as_narrow_as_the_trunk(length):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((length,), dtype="int32")
+    x = TokenAndSlicedPosition(20, 50, 32)(inputs)
+    x = layers.LayerNormalization()(x + layers.MultiHeadAttention(4, 8)(x, x))
+    x = layers.LayerNormalization()(x + layers.Dense(32)(layers.Dense(64, activation="relu")(x)))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    words = np.random.default_rng(0).integers(0, 50, (4, 12))
+    plain = kp.functional(model)
+    np.testing.assert_allclose(plain(words), model(words), rtol=1e-4, atol=1e-6)
+    trunk = [group for group in kp.trace(plain).prunable.values() if group.size == 32]
+    assert len(trunk) == 1 and any("embeddings" in name for name in trunk[0].layers)
+    plan = kp.plan(plain, params=0.3)
+    slim = kp.rebuild(plain, plan)
+    assert slim.count_params() == pytest.approx(0.3 * model.count_params(), rel=0.02)
+    assert kp.verify(plain, slim, plan, words).reload_error < 1e-5
 
 
 def test_names_say_where_a_layer_was():

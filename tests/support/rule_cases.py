@@ -307,6 +307,10 @@ SHAPES = {
         function(lambda x: ops.concatenate([x[..., 3:], x[..., :3]], -1), plans=3),
         function(lambda x: x[:, None], LINE),
     ],
+    core.Slice: [
+        function(lambda x: ops.slice(x, (0, 1, 0, 0), (-1, 2, 2, x.shape[-1])), plans=3),
+        function(lambda x: ops.slice(x, (0, 0, 0, 1), (-1, 2, 2, 2)), prunable=False),
+    ],
     knp.Split: [
         function(lambda x: ops.concatenate(ops.split(x, 2, axis=-1)[::-1], axis=-1), plans=3),
         function(lambda x: ops.split(x, [1, 4], axis=-1)[1]),

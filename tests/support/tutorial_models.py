@@ -113,6 +113,34 @@ class TokenAndPosition(layers.Layer):
         return self.token(x) + self.position(ops.arange(0, ops.shape(x)[-1], 1))
 
 
+class SlicedPosition(layers.Layer):
+    """A table of positions of its own, cut to the length of the input: as KerasHub's `PositionEmbedding`."""
+
+    def __init__(self, length):
+        super().__init__()
+        self.length = length
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(self.length, shape[-1]), initializer="glorot_uniform", name="embeddings")
+        super().build(shape)
+
+    def call(self, x):
+        shape = ops.shape(x)
+        return ops.broadcast_to(ops.slice(self.table, (0, 0), (shape[-2], shape[-1])), shape)
+
+
+class TokenAndSlicedPosition(layers.Layer):
+    """An embedding of tokens plus a table of positions that is longer than the input."""
+
+    def __init__(self, length, words, channels):
+        super().__init__()
+        self.token, self.position = layers.Embedding(words, channels), SlicedPosition(length)
+
+    def call(self, x):
+        x = self.token(x)
+        return x + self.position(x)
+
+
 class TransformerBlock(layers.Layer):
     """Attention and a feed-forward part, dropout in both."""
 
