@@ -229,7 +229,7 @@ def cell(row: str, optimizer: str, loop: str) -> str:
     data = tf.data.Dataset.from_tensor_slices(samples(steps * BATCH)).batch(BATCH, drop_remainder=True)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        warnings.filterwarnings("ignore", ".* makes what it pushes ring")  # it acts all the same, which is measured
+        warnings.filterwarnings("ignore", ".* makes the pushed weights ring")  # it acts all the same, which is measured
         try:
             model.fit(data, epochs=ROWS[row].epochs, shuffle=False, verbose=0, callbacks=[callback])
         except kp.PruneError:
