@@ -83,7 +83,7 @@ def compare(
     from kerasprune.reports.contest import contest_table
 
     start(verbose=verbose)
-    import_code(imports, trust)
+    import_code(imports, trust, verbose)
     if seeds < 1:
         raise PruneError(f"Expected --seeds to be 1 or more. Received: --seeds {seeds}.")
     same = {"seeds": range(seed, seed + seeds), "folder": out, "resume": resume, "workers": workers}

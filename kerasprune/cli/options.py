@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.models import OptionInfo
 
+from kerasprune.cli.startup import start
 from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, raise_faults
 
@@ -26,7 +27,11 @@ Settings = Annotated[
 Trust = Annotated[bool, typer.Option("--trust", help="Allow package.module:Name, which imports that code.")]
 Import = Annotated[
     list[str] | None,
-    typer.Option("--import", metavar="FILE.py|PACKAGE", help="Code with classes of the model; needs --trust."),
+    typer.Option(
+        "--import",
+        metavar="FILE.py|PACKAGE",
+        help="Code with classes of the model or criteria of your own; needs --trust.",
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail if a figure that the recipe expects is missed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Keras print, too.")]
@@ -257,10 +262,12 @@ def load(path: Path) -> keras.Model:
     return load_model(path)
 
 
-def import_code(names: list[str] | None, trust: bool) -> None:
-    """Imports the user's code with the classes of a model."""
+def import_code(names: list[str] | None, trust: bool, verbose: bool = False) -> None:
+    """Imports the user's code: classes of a model, and members of the families that it adds."""
     from kerasprune.recipes.lookup import import_classes
 
+    if names:
+        start(verbose=verbose)
     for name in names or ():
         import_classes(name, trust=trust)
 

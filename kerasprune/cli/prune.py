@@ -80,9 +80,9 @@ def prune(
         "export": options["export"] or [],
         "calibrate": calibrate,
     }
+    import_code(imports, trust, verbose)
     valid = checked(recipe, model, trust, room=out if overwrite and not resume else None)
     start(verbose=verbose)
-    import_code(imports, trust)
     shown = {"quiet": quiet, "as_json": as_json}
     folder = run_recipe(valid, out, log_file, resume=resume, overwrite=overwrite, **shown)
     if as_json:

@@ -77,10 +77,10 @@ def search(
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import claim, taken
 
+    import_code(imports, trust, verbose)
     checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
     claim(out, (STORE,), resume=resume)
     start(verbose=verbose)
-    import_code(imports, trust)
     messages = Messages(None if quiet else Console(stderr=True), None, out)
     with messages.kept(), taken(out, (STORE,), resume=resume):
         from kerasprune.graph.trace import trace

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -16,7 +14,7 @@ from kerasprune.data.arrays import arrays
 from kerasprune.data.lookup import own
 from kerasprune.data.splits import SPLIT_NAMES, SplitExamples
 from kerasprune.errors import PruneError, in_own_code
-from kerasprune.files.reading import import_file
+from kerasprune.files.reading import import_code
 
 PARTS = 10  # of the examples of a function without splits: eight tenths train, one validates, one tests
 
@@ -55,25 +53,12 @@ def user_function(address: str) -> SplitExamples:
 def _function(address: str) -> Callable[..., Any]:
     module, _, name = address.rpartition(":")
     try:
-        return getattr(import_file(Path(module)) if module.endswith(".py") else _imported(module), name)
+        return getattr(import_code(module), name)
     except Exception as error:  # the code is the user's
         raise PruneError(
             "Expected 'module:function' or 'FILE.py:function' that can be imported. "
             f"Received: {address!r} ({type(error).__name__}: {error})."
         ) from error
-
-
-def _imported(module: str) -> Any:
-    """Imports a module, also from the current folder, as `python -m` does and an installed program does not."""
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(module)
-    finally:
-        if added:
-            sys.path.remove(here)
 
 
 def _called(function: Callable[..., Any], address: str, *arguments: str) -> tf.data.Dataset:

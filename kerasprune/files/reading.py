@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -152,8 +153,28 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def import_file(path: Path) -> ModuleType:
-    """Runs a `.py` file as a module called as the file is, and returns it; whatever it raises is passed on."""
+def import_code(name: str) -> ModuleType:
+    """Imports a user's code: a `.py` file, or a module, which may be in the current folder; its errors are passed on.
+
+    A file is run once, and again if it has changed.
+    """
+    if name.endswith(".py"):
+        path = Path(name).resolve()
+        return _run_file(path, path.stat().st_mtime_ns)
+    here = str(Path.cwd())  # where `python -m` looks, but not an installed program
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    finally:
+        if added:
+            sys.path.remove(here)
+
+
+@cache
+def _run_file(path: Path, changed: int) -> ModuleType:
+    """Runs a file as a module called as the file is."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module

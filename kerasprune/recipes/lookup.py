@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError, nearest, short
-from kerasprune.files.reading import import_file
+from kerasprune.files.reading import import_code
 from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
 
 ANYTHING = "**"
@@ -29,17 +27,18 @@ def member(family: str, name: str) -> Callable[..., Any]:
 
     Args:
         family: One of `FAMILIES`.
-        name: A registered name, or `package.module:Name`, which imports that module: `faults` allows it only in
-            trusted recipes.
+        name: A registered name, or `package.module:Name` or `FILE.py:Name`, which imports that code: `faults` allows it
+            only in trusted recipes.
     """
     if ":" not in name:
         return FAMILIES[family].member(name)
-    module, _, attribute = name.partition(":")
+    module, _, attribute = name.rpartition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        return getattr(import_code(module), attribute)
+    except Exception as error:  # the code is the user's
         raise PruneError(
-            f"Expected {family} 'package.module:Name' to be importable. Received: {short(name)} ({short(str(error))})."
+            f"Expected {family} 'package.module:Name' or 'FILE.py:Name' to be importable. Received: {short(name)} "
+            f"({short(str(error))})."
         ) from error
 
 
@@ -91,9 +90,8 @@ def import_classes(name: str, *, trust: bool) -> None:
     """
     if not trust:
         raise PruneError(f"{name!r} would import your own code. Expected the option --trust beside --import.")
-    path = Path(name)
     try:
-        module = import_file(path) if path.suffix == ".py" else importlib.import_module(name)
+        module = import_code(name)
     except Exception as error:  # the code is the user's
         raise PruneError(
             f"Expected a Python file or an installed package to import. Received: --import {name} "

@@ -98,7 +98,7 @@ def space(
     from kerasprune.papers.pruning_spaces.explore import Draw, explore
 
     start(verbose=verbose)
-    import_code(imports, trust)
+    import_code(imports, trust, verbose)
     plan = given(criterion=criterion) | chosen(options, *SELECTION[2:])
     draw = Draw(**windows, **given(delta=delta, n=n), plan=plan, size=options["size"], seed=seed)
     same = {"loss": options["loss"], "shown": shown, "folder": out, "resume": resume, "workers": workers}

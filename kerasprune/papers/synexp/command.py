@@ -62,9 +62,9 @@ def precrop(
         "prune": {"precrop": given(params=params, macs=macs, freeze=freeze, unknown=unknown)},
         "export": export or [],
     }
+    import_code(imports, trust, verbose)
     valid = checked(recipe, model, trust, room=out if overwrite else None)
     start(verbose=verbose)
-    import_code(imports, trust)
     folder = run_recipe(valid, out, log_file, quiet=quiet, as_json=as_json, overwrite=overwrite)
     if as_json:
         print_json(folder)
