@@ -74,6 +74,7 @@ class PruningCallback(keras.callbacks.Callback):
     """The state of the callback in the present fit, or in the last one."""
     held: Masks | None = None
     """The masks of a method that removes weights by masks."""
+    _set_plan: Plan | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keeps the arguments for the `repr`."""
@@ -89,7 +90,9 @@ class PruningCallback(keras.callbacks.Callback):
     def __copy__(self) -> Self:
         """Returns a callback of the same settings that has not been in a fit."""
         other = type(self).__new__(type(self))
-        vars(other).update(vars(self), session=None, held=None, goes_on=False, _diagnosis=Diagnosis(other))
+        vars(other).update(
+            vars(self), session=None, held=None, goes_on=False, _set_plan=None, _diagnosis=Diagnosis(other)
+        )
         return other
 
     def __repr__(self) -> str:
@@ -201,8 +204,12 @@ class PruningCallback(keras.callbacks.Callback):
 
     @property
     def plan(self) -> Plan:
-        """The plan for `kp.rebuild`, after `fit`."""
-        return self._masks("plan").plan()
+        """The plan for `kp.rebuild`, after `fit`: that of the masks, unless `end` has set another."""
+        return self._masks("plan").plan() if self._set_plan is None else self._set_plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self._set_plan = plan
 
     @property
     def masks(self) -> dict[str, np.ndarray]:
@@ -256,7 +263,7 @@ class PruningCallback(keras.callbacks.Callback):
             True
         """
         self.detach()
-        self.session, self.held, self.goes_on = None, None, False
+        self.session, self.held, self.goes_on, self._set_plan = None, None, False, None
         return self
 
     def detach(self) -> None:

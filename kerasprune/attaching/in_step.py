@@ -56,8 +56,9 @@ class StateVariable(keras.Variable):
     """A variable of a callback, distinct from those of models and optimizers."""
 
 
-def state_variable(value: np.ndarray | np.generic, name: str) -> StateVariable:
-    """Returns an untrained variable of the value's dtype; all replicas share that of the first."""
+def state_variable(value: np.ndarray | np.generic | float, name: str) -> StateVariable:
+    """Returns an untrained variable of the value's dtype, of a plain number float32; all replicas share the first's."""
+    value = np.asarray(value, None if isinstance(value, np.ndarray | np.generic) else "float32")
     kind = str(value.dtype)
     return StateVariable(value, dtype=kind, trainable=False, aggregation="only_first_replica", name=name)
 

@@ -165,7 +165,9 @@ class Session:
 
     # ---- state ----------------------------------------------------------------------------------------------
 
-    def variable(self, name: str, value: np.ndarray | np.generic, read_by: str = "constraint") -> keras.Variable:
+    def variable(
+        self, name: str, value: np.ndarray | np.generic | float, read_by: str = "constraint"
+    ) -> keras.Variable:
         """Returns a new untrained variable that is part of the state; see `track`."""
         return self.track(name, state_variable(value, name.split("/")[0]), read_by)
 

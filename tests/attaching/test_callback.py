@@ -169,3 +169,27 @@ def test_an_evaluation_does_not_count_as_training():
     data = acting_table.samples(16)
     with pytest.raises(kp.PruneError, match="WithoutLosses.train_step does not add penalties"):
         model.fit(*data, 8, 2, verbose=0, validation_data=data, callbacks=[_greg1()])
+
+
+class Rising(PruningCallback):
+    """A penalty as in `docs/own_callback.md`: its rate begins as a plain number, its plan is set at the end."""
+
+    def begin(self):
+        self.rate = self.session.variable("rate", 0.0, read_by="regularizer")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.rate.assign(epoch + 0.5)
+
+    def end(self):
+        self.plan = kp.plan(self.model, keep=0.5)
+
+
+def test_a_plain_number_is_a_float_of_the_state_and_a_plan_may_be_set():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, "relu"), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    rising = Rising()
+    model.fit(np.ones((8, 4), "float32"), np.ones((8, 2), "float32"), epochs=2, verbose=0, callbacks=[rising])
+    assert keras.backend.standardize_dtype(rising.rate.dtype) == "float32" and float(rising.state()["rate"]) == 1.5
+    assert [layer.units for layer in kp.rebuild(model, rising.plan).layers[1:]] == [3, 2]
+    with pytest.raises(kp.PruneError, match="Rising"):
+        _ = rising.reset().plan
