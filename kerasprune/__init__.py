@@ -10,8 +10,18 @@ from kerasprune.registry import lazy
 __version__ = "0.3.0"
 
 _find, __dir__, __all__ = lazy(__name__)
+_ELSEWHERE = {
+    "prune_low_magnitude": "kp.callbacks.GradualMagnitude",
+    "UpdatePruningStep": "nothing: a callback of kerasprune is the method",
+    "PruningSummaries": "kp.callbacks.Sparsity",
+    "strip_pruning": "nothing: no wrappers are added",
+}  # of tensorflow-model-optimization
 
 
 def __getattr__(name: str) -> object:
+    if name in _ELSEWHERE:
+        raise AttributeError(
+            f"{name} is of tensorflow-model-optimization. Instead: {_ELSEWHERE[name]}; docs/migrate.md."
+        )
     globals()[name] = found = _find(name)
     return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 import kerasprune as kp
 
@@ -24,3 +26,10 @@ def test_weights_polynomial_decay_and_the_size_in_gzip(tmp_path):
     assert abs(after.bytes - before.bytes) < 1000 and after.gzip_bytes < 0.4 * before.gzip_bytes
     assert abs(after.gzip_bytes - len(gzip.compress(after.path.read_bytes()))) < 50
     assert f"{after.gzip_bytes / 1e3:.1f} kB in gzip" in str(after)
+
+
+@pytest.mark.parametrize("name", ["prune_low_magnitude", "UpdatePruningStep", "PruningSummaries", "strip_pruning"])
+def test_names_of_tensorflow_model_optimization_point_to_the_page(name):
+    with pytest.raises(AttributeError, match="docs/migrate.md"):
+        getattr(kp, name)
+    assert f"`{name}(" in (Path(__file__).parent.parent / "docs" / "migrate.md").read_text()
