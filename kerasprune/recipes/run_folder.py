@@ -92,7 +92,7 @@ class RunFolder:
                 f"{str(self.path)!r}. Restore them, or start again with --overwrite or in another folder."
             )
 
-    # ---- interrupted fits ----------- -------------------------------------------------------------------
+    # ---- interrupted fits ---------------------------------------------------------------------------------------
 
     def state(self, name: str) -> Path:
         """Returns the folder for the state of a fit, and removes those of other fits, whose results are saved."""

@@ -51,7 +51,7 @@ def _new_key(full: tuple, changes: dict[int, tuple[np.ndarray, slice]], key: Any
 
 
 @tensor_rule(core.Slice, reads=("shape",))
-def block(graph: GraphBuilder, operation: Any, x: Ids, start_indices: Any) -> Ids:
+def sliced(graph: GraphBuilder, operation: Any, x: Ids, start_indices: Any) -> Ids:
     """`ops.slice`: axes that are taken whole follow their channels; a part of an axis pins it."""
     starts = start_indices if isinstance(start_indices, tuple | list) else (None,) * len(x.shape)
     axes = {}
