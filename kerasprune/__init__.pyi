@@ -65,6 +65,7 @@ from kerasprune.surgery.mask import mask as mask
 from kerasprune.surgery.rebuild import rebuild as rebuild
 from kerasprune.surgery.reinitialise import reinitialise as reinitialise
 from kerasprune.surgery.reorder import reorder as reorder
+from kerasprune.synthesis.synthesise import synthesise as synthesise
 from kerasprune.verification import Verdict as Verdict
 from kerasprune.verification import verify as verify
 __version__: str

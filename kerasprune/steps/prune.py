@@ -34,6 +34,7 @@ from kerasprune.plans import Plan
 from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.steps import finetune
 from kerasprune.steps.best_epoch import Delivery
+from kerasprune.steps.drawn import drawn_examples, examples_faults
 from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.progress import Progress
@@ -79,6 +80,7 @@ def prune(
     distil: bool = True,
     verify: bool = True,
     validation: Any = None,
+    examples: str | int = "auto",
     loss: Any = None,
     optimizer: Any = None,
     batch: int = defaults.BATCH,
@@ -97,7 +99,7 @@ def prune(
         model: The trained model, which is not changed. If it is compiled, its loss and metrics are used.
         macs: Fraction of the multiply–adds kept. Defaults to 0.5, if neither `keep` nor `params` is given.
         data: Arrays or tables of pandas, `(x, y)` or `x`, or batches that can be read repeatedly, such as a
-            `tf.data.Dataset`. Labels are optional. Defaults to `None`: channels are only removed.
+            `tf.data.Dataset`. Labels are optional. Defaults to `None`: see `examples`.
         epochs: Epochs of fine-tuning. Defaults to 0.
         keep: Fraction of the channels kept, instead of `macs`.
         params: Fraction of the parameters kept, instead of `macs`.
@@ -118,6 +120,9 @@ def prune(
         verify: Whether the slim model is compared with the masked dense model after removal. Defaults to `True`.
         validation: Data for the report and for the validation of `fit`, in the form of `data`. Defaults to a tenth of
             `data`, which is held out, if the best epoch is to be found, and otherwise to `data`.
+        examples: Without data, the examples that kernels are solved on, see `kp.synthesise`: `"auto"` draws 600 from
+            the statistics of BatchNorm, if the model has some and it takes at most about five minutes; a number draws
+            so many; `"none"` only removes channels. Defaults to `"auto"`.
         loss: Loss of fine-tuning: a loss, a function or a name, of logits unless the model ends in softmax or sigmoid.
             Defaults to the compiled one.
         optimizer: A Keras optimizer, or a name, whose rate falls by half a cosine. Defaults to a new one with the
@@ -149,23 +154,29 @@ def prune(
         >>> [step.name for step in report.steps]
         ['dense', 'removed', 'reconstructed']
     """
-    _check(model, {"macs": macs, "keep": keep, "params": params}, epochs, optimizer, deliver, seed, verbose)
-    examples = None if data is None else Examples(data, batch)
-    judged = examples if validation is None else Examples(validation, batch)
+    targets = {"macs": macs, "keep": keep, "params": params}
+    _check(model, targets, epochs, optimizer, deliver, seed, verbose, examples, data)
+    given = None if data is None else Examples(data, batch)
+    judged = given if validation is None else Examples(validation, batch)
     objective = of_model(model, loss)
-    _check_training(model, objective, epochs, examples, distil)
-    check_examples(model, objective, examples, judged)
+    _check_training(model, objective, epochs, given, distil)
+    check_examples(model, objective, given, judged)
     remarks = []
     if epochs and deliver == "best" and validation is None:
-        examples, judged, remark = _set_aside(examples, seed)
+        given, judged, remark = _set_aside(given, seed)
         remarks.append(remark)
     progress = Progress(verbose)
+    dense, solved_on = plain(model), given
+    if given is None and reconstruct and examples != "none":
+        with progress.step("draw examples"):
+            solved_on, drawn, remark = drawn_examples(dense, examples, resolution, batch, seed, verbose)
+        judged = drawn if validation is None else judged
+        remarks += [remark] if remark else []
     with progress.step("measure"):
-        dense = plain(model)
         judge = Judge(dense, objective, judged)
         warn_of_scale(judge)
         steps = [judge.step("dense", dense)]
-    training = None if examples is None else finetune.to_train_on(examples, seed)
+    training = None if given is None else finetune.to_train_on(given, seed)
     side = resolution
     if side is None and training is not None and leaves_side_free(dense):
         side = image_side(dense, training.first(dense, 1))
@@ -181,24 +192,24 @@ def prune(
         removed, verdict = remove(graph, plan, verified=verify)
         slim = removed
         steps.append(judge.step("removed", slim))
-    if training is not None and reconstruct:
+    if solved_on is not None and reconstruct:
         with progress.step("reconstruct"):
             slack = defaults.BEFORE_TRAINING if epochs else 0.0
-            solved = solve(slim, dense, plan, finetune.to_train_on(examples, seed).inputs, slack=slack, seed=seed)
+            solved = solve(slim, dense, plan, finetune.to_train_on(solved_on, seed).inputs, slack=slack, seed=seed)
             slim, nearest = nearer(judge, slim, solved, steps[-1])
             steps += [] if nearest is None else [nearest]
     if epochs:
         with progress.step("fine-tune"):
-            training = finetune.to_train_on(examples, seed)
+            training = finetune.to_train_on(given, seed)
             delivery = Delivery(deliver, judge, slim)
             finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
             finetune.fit(
                 slim,
                 training,
-                objective if examples.labelled else Objective(),
+                objective if given.labelled else Objective(),
                 finetune.optimizer(optimizer, model.optimizer if model.compiled else None, epochs, training.steps()),
                 epochs,
-                twin=taught(slim, dense, weight=finetune.teacher_weight(examples.labelled)) if distil else None,
+                twin=taught(slim, dense, weight=finetune.teacher_weight(given.labelled)) if distil else None,
                 validation=None if validation is None else judged,
                 callbacks=[*callbacks, *delivery.callbacks, *progress.callbacks("fine-tune", epochs)],
             )
@@ -210,8 +221,10 @@ def prune(
         compile_like(slim, model)
     kept = shares_of(cost(graph, plan), cost(graph))
     found = {} if verdict is None else {"verified": verdict.error, "reason": verdict.reason}
-    choice = {"delivered": delivered.name, "remarks": tuple(remarks)} if epochs else {}
-    return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, **found, **choice))
+    found |= {"delivered": delivered.name} if epochs else {}
+    return Pruned(
+        slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, remarks=tuple(remarks), **found)
+    )
 
 
 def _set_aside(examples: Examples, seed: int) -> tuple[Examples, Examples, str]:
@@ -232,6 +245,8 @@ def _check(
     deliver: str,
     seed: int | None,
     verbose: int,
+    examples: Any,
+    data: Any,
 ) -> None:
     given = {name: value for name, value in targets.items() if value is not None}
     faults = [
@@ -241,6 +256,7 @@ def _check(
         *choice_faults(defaults.DELIVERED, deliver=deliver),
         *([] if verbose in (0, 1, 2) else [f"Expected verbose to be 0, 1 or 2. Received: verbose={verbose!r}."]),
         *_optimizer_faults(optimizer),
+        *examples_faults(examples, data),
     ]
     if len(given) > 1:
         received = ", ".join(f"{name}={value!r}" for name, value in given.items())

@@ -23,18 +23,23 @@ _BETWEEN_WORDS = {None: None, "character": ""}  # by how a layer splits texts; e
 
 
 @dataclass
-class _Entries:
-    """What an input may hold that is looked up.
+class Entries:
+    """The entries of tables that an input may hold.
 
     Args:
-        numbers: Whole numbers are below this one.
+        table: Number of entries of the smallest `Embedding` that reads it; `None` without one.
         known: Numbers or words that a table holds; if there are none, digits serve as words.
         between: Separator of the words of a text; `None` if a text is one entry.
     """
 
-    numbers: int = _NUMBERS
+    table: int | None = None
     known: Sequence[Any] = ()
     between: str | None = None
+
+    @property
+    def numbers(self) -> int:
+        """Random whole numbers are below this one."""
+        return min(self.table or _NUMBERS, _NUMBERS)
 
 
 def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:
@@ -53,7 +58,7 @@ def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int =
     """
     generator = np.random.default_rng(seed)
 
-    def draw(tensor: keras.KerasTensor, entries: _Entries) -> np.ndarray:
+    def draw(tensor: keras.KerasTensor, entries: Entries) -> np.ndarray:
         shape, dtype = (batch, *(side if size is None else size for size in tensor.shape[1:])), str(tensor.dtype)
         if dtype == "string":
             return _texts(shape, entries, generator)
@@ -63,13 +68,13 @@ def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int =
         values = generator.normal(size=shape)
         return values > 0 if dtype == "bool" else values.astype(dtype)
 
-    inputs = [draw(x, entries) for x, entries in zip(tree.flatten(model.inputs), _looked_up(model), strict=True)]
+    inputs = [draw(x, entries) for x, entries in zip(tree.flatten(model.inputs), looked_up(model), strict=True)]
     if isinstance(model, Functional):
         return tree.pack_sequence_as(structures(model)[0], inputs)
     return inputs[0] if len(inputs) == 1 else inputs
 
 
-def _texts(shape: tuple[int, ...], entries: _Entries, generator: np.random.Generator) -> np.ndarray:
+def _texts(shape: tuple[int, ...], entries: Entries, generator: np.random.Generator) -> np.ndarray:
     """Returns an array of texts, each a word or several."""
     words = [str(word) for word in entries.known] or [str(number) for number in range(_NUMBERS)]
     drawn = generator.integers(0, len(words), (*shape, 1 if entries.between is None else _WORDS))
@@ -79,17 +84,17 @@ def _texts(shape: tuple[int, ...], entries: _Entries, generator: np.random.Gener
     return texts
 
 
-def _looked_up(model: keras.Model) -> list[_Entries]:
+def looked_up(model: keras.Model) -> list[Entries]:
     """Returns the entries that may be looked up, for each input, in the tables of all layers that it goes into."""
     body = functional(model)
-    found = [_Entries() for _ in body.inputs]
+    found = [Entries() for _ in body.inputs]
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> list[frozenset[int]]:
         sources = frozenset().union(*(x for x in tree.flatten((args, kwargs)) if isinstance(x, frozenset)))
         layer = node.operation
         for entries in (found[source] for source in sources):
             if isinstance(layer, layers.Embedding) and layer.input_dim > 1:
-                entries.numbers = min(entries.numbers, layer.input_dim)
+                entries.table = min(entries.table or layer.input_dim, layer.input_dim)
             elif isinstance(layer, _LOOKUPS) and not len(entries.known):
                 entries.known = layer.get_vocabulary(include_special_tokens=False)
                 split = layer.get_config().get("split")

@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("data", "models", "plans", "regularizers", "reports", "rules", "thresholds"),
     ("export", "populations", "schedules", "surgery"),
     ("costs", "inlining", "latency", "reconstruction"),
-    ("criteria", "verification"),
+    ("criteria", "synthesis", "verification"),
     ("budgets", "sparsity"),
     ("attaching", "planning", "search"),
     ("analysis", "callbacks", "distillation"),

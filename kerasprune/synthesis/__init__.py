@@ -1,0 +1,1 @@
+"""Examples drawn from a model itself, for those who have no data."""

@@ -1,0 +1,110 @@
+"""`synthesise`: examples for a model, drawn from the model itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.synthesis.drawing import Drawing
+from kerasprune.synthesis.store import Store
+
+
+def synthesise(
+    model: keras.Model,
+    samples: int = 600,
+    *,
+    method: str = "statistics",
+    steps: int | None = None,
+    resolution: int | None = None,
+    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+    frequencies: Any = None,
+    seed: int = 0,
+    store: str | Path | None = None,
+    verbose: int = 1,
+) -> Any:
+    """Draws examples for a model from the model itself, which take the place of unlabelled data.
+
+    `"statistics"` starts from smooth noise and changes the inputs x of a batch by Adam until their activations have the
+    means m and variances v that the BatchNorm layers b have stored; μ and σ are those of the batch:
+
+    `min over x of Σ_b mean over channels of [(μ − m)² / v + (σ / √v − 1)²]`
+
+    `"noise"` is the smooth noise alone: Gaussian, blurred at three scales. Whole numbers that an `Embedding` looks up
+    are drawn at random from its table; other whole numbers and truth values are 1, as in a mask without padding.
+
+    Args:
+        model: A trained functional or Sequential model, which is not changed.
+        samples: Number of examples. Defaults to 600.
+        method: `"statistics"` or `"noise"`. Defaults to `"statistics"`.
+        steps: Largest number of steps of Adam; it stops early if the distance hardly falls. Defaults to 100, fewer, at
+            least 10, for large models, which would take more than about an hour on two cores.
+        resolution: Size of free axes, such as the image side. Defaults to `None`: the model has none.
+        value_range: `(lowest, highest)` number that the model takes, or such a pair by the name of an input. Defaults
+            to that of a `Rescaling` or `Normalization` at the input; of images else to the usual scale that fits the
+            stored statistics best.
+        frequencies: Relative frequency of each token, of shape `(vocabulary,)`. Defaults to equal ones.
+        seed: Random seed. Defaults to 0.
+        store: Folder in which finished batches are saved, and from which an interrupted call continues. Defaults to
+            `None`.
+        verbose: 0 = silent, 1 = progress on standard error. Defaults to 1.
+
+    Returns:
+        The examples in the structure that the model takes: an array for one input. Every `data=` takes them.
+
+    Raises:
+        PruneError: An argument is out of range; the model has no stored statistics, an input of texts, or weights
+            that are not finite; or a free side is not given.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> layers = keras.layers
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.BatchNormalization()])
+        >>> _ = model.layers[-1].moving_mean.assign([0.1, 0.0, -0.1, 0.2])
+        >>> kp.synthesise(model, samples=4, steps=2, verbose=0).shape
+        (4, 8, 8, 3)
+
+    Reference:
+        Yin et al., Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion, CVPR 2020, §3.2; Cai et al.,
+        ZeroQ, CVPR 2020, §3.1. Smooth noise as the start is ours.
+    """
+    drawing = Drawing(
+        model, samples, method=method, steps=steps, resolution=resolution, value_range=value_range,
+        frequencies=frequencies, seed=seed,
+    )  # fmt: skip
+    return drawn(drawing, store, verbose)
+
+
+def drawn(drawing: Drawing, store: str | Path | None = None, verbose: int = 1) -> Any:
+    """Returns the examples of a draw in the structure that the model takes.
+
+    Args:
+        drawing: The draw.
+        store: See `synthesise`. Defaults to `None`.
+        verbose: See `synthesise`. Defaults to 1.
+    """
+    kept = Store(store, drawing.settings)
+    if verbose and drawing.steps and len(kept) < drawing.batches:
+        _write(f"draw {drawing.samples} examples: {drawing.estimate}")
+    began, parts = perf_counter(), []
+    for number in range(drawing.batches):
+        part = kept.read(number)
+        if part is None:
+            part, distances = drawing.batch(number)
+            kept.write(number, part)
+            if verbose and distances:
+                _write(
+                    f"draw {number + 1}/{drawing.batches}: distance {distances[0]:.3g} → {distances[-1]:.3g}, "
+                    f"{perf_counter() - began:.0f} s"
+                )
+        parts.append(part)
+    return drawing.pack([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
+
+
+def _write(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
