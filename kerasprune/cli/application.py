@@ -16,6 +16,7 @@ from typer.main import get_command
 from typer.models import CommandInfo
 
 import kerasprune
+from kerasprune.cli.help import HelpfulCommand
 from kerasprune.cli.options import expanded, word_of
 from kerasprune.errors import PruneError, in_own_code
 from kerasprune.files.denial import denied
@@ -40,7 +41,7 @@ class Command(TyperCommand):
     @cached_property
     def whole(self) -> TyperCommand:
         """The command with its options."""
-        self.info.callback = expanded(self.info.callback)
+        self.info.callback, self.info.cls = expanded(self.info.callback), HelpfulCommand
         alone = typer.Typer(add_completion=False)
         alone.registered_commands.append(self.info)
         return get_command(alone)

@@ -39,8 +39,12 @@ def compare(
     context: typer.Context,
     model: ModelPath,
     out: Out,
-    criteria: Annotated[str, typer.Option(help="Names, with commas; see 'kerasprune ls criteria'.")] = "l1,l2",
-    macs: Annotated[str, typer.Option(help="Fractions of the multiply–adds to keep, with commas.")] = "0.7,0.5,0.3",
+    criteria: Annotated[
+        str, typer.Option(metavar="NAME,NAME", help="Names, with commas; see 'kerasprune ls criteria'.")
+    ] = "l1,l2",
+    macs: Annotated[
+        str, typer.Option(metavar="NUMBER,NUMBER", help="Fractions of the multiply–adds to keep, with commas.")
+    ] = "0.7,0.5,0.3",
     seeds: Annotated[int, typer.Option(help="Runs of each, for mean ± deviation.")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 1,
@@ -49,7 +53,10 @@ def compare(
     ] = False,
     distil: Annotated[bool, typer.Option("--distil", help="Learn from the dense model, too, in fine-tuning.")] = False,
     controls: Annotated[
-        str, typer.Option(help="What every criterion should beat: random, l1, scratch; 'none' for none.")
+        str,
+        typer.Option(
+            metavar="NAME,NAME", help="What every criterion should beat: random, l1, scratch; 'none' for none."
+        ),
     ] = "random,l1,scratch",
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
     resume: Annotated[

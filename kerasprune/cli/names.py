@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,30 +17,58 @@ from kerasprune.recipes import library
 from kerasprune.registry import budgets, callbacks, criteria, models
 
 KINDS: dict[str, Callable[[], list[str]]] = {
-    "models": models.names,
+    "recipes": library.names,
     "data": data.names,
+    "models": models.names,
     "criteria": criteria.names,
     "budgets": budgets.names,
     "callbacks": callbacks.names,
-    "recipes": library.names,
 }
+FAMILIES = {"models": models, "criteria": criteria, "budgets": budgets, "callbacks": callbacks}
 
 
 @commands.command("ls")
 def list_names(
-    kind: Annotated[str | None, typer.Argument(help="models, data, criteria, budgets, callbacks or recipes.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="recipes, data, models, criteria, budgets or callbacks.")] = None,
 ) -> None:
-    """List what can be named in recipes and options; recipes with their question, cost and requirements."""
-    from kerasprune.recipes.listing import described
-
+    """List the recipes that can be run here, and what can be named in recipes and options, each with a line."""
     if kind is not None and kind not in KINDS:
         raise PruneError(f"Expected one of {', '.join(KINDS)}. Received: {kind!r}.{nearest(kind, KINDS)}")
     for name in [kind] if kind else KINDS:
-        typer.echo(f"{name}:")
-        for member in KINDS[name]():
-            typer.echo(f"  {member}")
-            if name == "recipes":
-                typer.echo(f"      {described(member)}")
+        if name == "recipes":
+            _list_recipes(whole=kind is not None)
+        else:
+            more = {"tfds:NAME": "is prepared by tensorflow-datasets; see --data of prune for your own"}
+            known = {each: _summary(name, each) for each in KINDS[name]()}
+            _list(f"{name}:", known | (more if name == "data" else {}))
+
+
+def _summary(kind: str, name: str) -> str:
+    from kerasprune.recipes.listing import AT_HAND, summary
+
+    return summary(FAMILIES[kind], name) if kind in FAMILIES else AT_HAND[name.partition("/")[0]]
+
+
+def _list(title: str, lines: Mapping[str, str]) -> None:
+    typer.echo(title)
+    width = max(map(len, lines), default=0)
+    for name, line in lines.items():
+        typer.echo(f"  {name:{width}}  {line}".rstrip())
+
+
+def _list_recipes(*, whole: bool) -> None:
+    """Lists the recipes whose data are here, and the others if the list is to be whole."""
+    from kerasprune.recipes.listing import described
+
+    lines = {name: described(name) for name in library.names()}
+    others = {name: line for name, line in lines.items() if not line.here}
+    _list(
+        "recipes that can be run here:", {name: f"{line.why} {line.cost}." for name, line in lines.items() if line.here}
+    )
+    if whole:
+        _list("recipes whose data are not here:", {name: str(line) for name, line in others.items()})
+    elif others:
+        typer.echo(f"  and {len(others)} whose data are not here: kerasprune ls recipes")
 
 
 @commands.command()

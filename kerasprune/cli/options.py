@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,13 +73,16 @@ OPTIONS = {
     **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate")},
 }
 METAVARS = {
-    "--data": "NAME|FOLDER|FILE.npz|MODULE:FUNCTION",
+    "--data": "DATA",
     "--scale": "SCALE",
     "--validation": "SPLIT",
     "--freeze": "LAYER",
     "--export": "FORMAT",
+    "--calibrate": "PATH",
 }
 
+KINDS = {int: "N", float: "NUMBER", str: "NAME", Path: "PATH"}
+"""What stands beside an option in its help, by its type."""
 
 RATES = f"Defaults to {RATE} for sgd, to a tenth of the compiled one for compiled, to {OTHER_RATE} for others."
 
@@ -124,7 +129,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
         annotation = Annotated[kind, option(key, RATES if name == "learning_rate" else "")]
         shared.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
     optional = [each.replace(kind=each.KEYWORD_ONLY) for each in own if each.default is not each.empty]
-    parameters = [*required, *shared, *optional]
+    parameters = [each.replace(annotation=_with_metavar(each)) for each in (*required, *shared, *optional)]
 
     @wraps(function)
     def command(**options: Any) -> None:
@@ -133,6 +138,23 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
+
+
+def _with_metavar(parameter: inspect.Parameter) -> Any:
+    """Returns the annotation of a parameter; its option says what it takes."""
+    kind, *notes = typing.get_args(parameter.annotation)[:2] or (parameter.annotation,)
+    if not notes or not isinstance(notes[0], OptionInfo):
+        return parameter.annotation
+    option, kinds = copy(notes[0]), set(_types(kind))
+    option.metavar = option.metavar or next((word for each, word in KINDS.items() if each in kinds), None)
+    return Annotated[kind, option]
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """Yields a type and those within it."""
+    yield annotation
+    for each in typing.get_args(annotation):
+        yield from _types(each)
 
 
 def option(key: str, note: str = "") -> OptionInfo:

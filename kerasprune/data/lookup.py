@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasprune.errors import PruneError, nearest, short
-from kerasprune.files import is_folder
+from kerasprune.files import is_file, is_folder
 
 if TYPE_CHECKING:
     from kerasprune.data.sources import Source
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 NAMED = ("digits", "glyphs", "glyphs/small", "glyphs/tiny")
 PREFIXED = ("tfds", "generated")
 ARRAYS = (".npz", ".npy")
+_MODULES = {"digits": ("sklearn",), "glyphs": ("matplotlib", "PIL", "tensorflow_datasets")}
 
 
 def own(name: str) -> str | None:
@@ -39,6 +41,25 @@ def names() -> list[str]:
         ['digits', 'glyphs', 'glyphs/small', 'glyphs/tiny']
     """
     return sorted(NAMED)
+
+
+def here(name: str) -> bool:
+    """Returns whether a data set is on this machine, or is made on it; nothing of it is imported or read.
+
+    Args:
+        name: As for `find`, or the path of a file of arrays.
+
+    Example:
+        >>> here("generated:10"), here("tfds:no_such_set")
+        (True, False)
+    """
+    prefix, colon, rest = name.partition(":")
+    if name in NAMED:
+        return all(map(find_spec, _MODULES[name.partition("/")[0]]))
+    if colon and prefix == "tfds":
+        folder = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets", rest).expanduser()
+        return is_folder(folder) and any(folder.glob("**/dataset_info.json"))
+    return prefix == "generated" or is_file(name) or is_folder(name)
 
 
 def find(name: str | Path, data_dir: str | None = None) -> Source:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from kerasprune.data.signature import Signature, signature_of
-from kerasprune.errors import PruneError, extras, nearest, warn
+from kerasprune.errors import Key, PruneError, extras, nearest, warn
 from kerasprune.export.conversion import output_names, recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
@@ -140,7 +140,9 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
     if free:
         raise PruneError(
             f"A .tflite file has fixed sides, but these inputs have free ones: {', '.join(free)}. "
-            "Received: size=None. Pass size=, e.g. size=32, or data= of the size in use."
+            "Received: no size. Give ",
+            Key("resolution", "size"),
+            ", such as 32, or data of the size in use.",
         )
     return signature
 

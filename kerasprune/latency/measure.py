@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, extras, raise_faults, whole_number_faults
+from kerasprune.errors import Key, PruneError, extras, raise_faults, whole_number_faults
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
@@ -76,7 +76,7 @@ def latency(
         model: The path of a `.tflite` file, or a Keras model, which is converted to a float32 file for the
             purpose.
         resolution: Side or sides in place of the free ones of a Keras model's inputs. Defaults to `None`: the
-            model fixes them. A file has its own.
+            model fixes them. A `.tflite` file has its own, whatever is given for models beside it.
         threads: Threads of the interpreter. Defaults to 1.
         runs: Timed invocations. Defaults to 50.
         warmup: Invocations before them that are not timed. Defaults to 10.
@@ -126,6 +126,10 @@ def compare_latency(
     """
     faults = [] if models else ["Expected at least one model. Received: models=[]."]
     faults += whole_number_faults(1, threads=threads, runs=runs) + whole_number_faults(0, warmup=warmup)
+    if models and resolution is not None and not any(isinstance(each, keras.Model) for each in models):
+        files = ", ".join(map(str, models))
+        fixed = (f"A .tflite file has fixed sides. Received: {files} with ", Key("resolution"), f"={resolution!r}. ")
+        faults.append(PruneError(*fixed, "Leave it out, or pass the Keras model."))
     raise_faults("Invalid arguments for compare_latency:", faults)
     interpreters = [_opened(model, resolution, threads) for model in models]
     times = np.array([[time_invocation(each) for each in interpreters] for _ in range(warmup + runs)])[warmup:]
@@ -142,11 +146,6 @@ def _opened(model: Source, resolution: int | tuple[int, int] | None, threads: in
             path = Path(folder) / "model.tflite"
             path.write_bytes(to_tflite(model, signature, None, samples_of(signature)))
             interpreter = open_interpreter(path, threads=threads)
-    elif resolution is not None:
-        raise PruneError(
-            f"A .tflite file has fixed sides. Received: resolution={resolution!r} for {str(model)!r}. "
-            "Leave resolution out, or pass the Keras model."
-        )
     else:
         interpreter = open_interpreter(model, threads=threads)
     fill_inputs(interpreter)

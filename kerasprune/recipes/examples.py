@@ -50,7 +50,7 @@ def examples(
     spec = recipe.data
     if recipe.smoke and own(spec.name) is None:
         side, _ = image_shape(model, spec.name)
-        noise = {"name": f"generated:{model.output_shape[-1]}", "size": side or spec.size}
+        noise = {"name": f"generated:{model.output_shape[-1]}", "size": side or spec.side}
         spec = spec.model_copy(update=noise)
     data = examples_of(spec, split, model, batch=batch, size=size, seed=recipe.seed, held=held)
     return data.take(SMOKE_BATCHES) if recipe.smoke else data
@@ -80,7 +80,7 @@ def examples_of(
             f"Expected a model with at least {found} outputs for the classes of {spec.name!r}. Received: {classes}. "
             f"Give the model classes: {found}."
         )
-    if side is not None and "size" in spec.model_fields_set and spec.size != side:
+    if None not in (side, spec.size) and spec.size != side:
         raise PruneError(
             f"Expected images of the model's side, {side} pixels. Received: ",
             Key("data.size"),
@@ -88,7 +88,7 @@ def examples_of(
         )
     return data.load(
         spec.name,
-        size=size or side or spec.size,
+        size=size or side or spec.side,
         batch=batch or (spec.batch if spec.changed(["batch"]) else None),
         split=split,
         augment=spec.augment if split == "train" else None,

@@ -51,7 +51,7 @@ class Experiment:
         name, arguments = recipe.model.name, recipe.model.arguments
         taken = lookup.taken("model", name)
         if "input_shape" in taken:
-            arguments.setdefault("input_shape", (recipe.data.size, recipe.data.size, 3))
+            arguments.setdefault("input_shape", (recipe.data.side, recipe.data.side, 3))
         if "seed" in taken:
             arguments.setdefault("seed", recipe.seed)
         model = lookup.make("model", name, arguments)
@@ -66,7 +66,7 @@ class Experiment:
         """Returns the image side for a model that leaves it free, `None` for one that fixes it."""
         if not leaves_side_free(functional(model)):
             return None
-        return self.recipe.data.size if self.recipe.data else getattr(self.recipe.model, "size", None)
+        return self.recipe.data.side if self.recipe.data else getattr(self.recipe.model, "size", None)
 
     def traced(self, model: keras.Model, spec: pruning.Traced) -> ChannelGraph:
         """Traces a model as a section of the recipe specifies."""

@@ -1,16 +1,22 @@
-"""One line for each recipe of the package: its question, its cost and its data, read from its file."""
+"""One line for each recipe and each named thing of the package, read from its file: nothing is imported."""
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kerasprune.data.lookup import here
 from kerasprune.recipes import library
+from kerasprune.registry import Registry
 
-_AT_HAND = {"digits": "comes with scikit-learn", "glyphs": "is drawn from fonts"}
+AT_HAND = {"digits": "comes with scikit-learn", "glyphs": "is drawn from fonts"}
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
 
 
@@ -22,11 +28,13 @@ class Line:
         why: Its question.
         cost: The epochs of its stages.
         data: The data set and its source.
+        here: Whether the data set is on this machine, or is made on it.
     """
 
     why: str
     cost: str
     data: str
+    here: bool
 
     def __str__(self) -> str:
         return f"{self.why} {self.cost}; {self.data}."
@@ -43,7 +51,28 @@ def described(name: str) -> Line:
         'glyphs, which is drawn from fonts'
     """
     recipe = yaml.load(library.find(name).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
-    return Line(recipe["why"], _cost(recipe), _data(recipe))
+    data = (recipe.get("data") or {}).get("name")
+    return Line(recipe["why"], _cost(recipe), _data(data), data is None or here(data))
+
+
+def summary(family: Registry, name: str) -> str:
+    """Returns the first sentence of the docstring of a member of the package.
+
+    Args:
+        family: The family, such as `kp.criteria`.
+        name: One of its names.
+
+    Example:
+        >>> from kerasprune.registry import criteria
+        >>> summary(criteria, "l1")
+        'score(c) = Σ |w| over the kernel slices that make channel c.'
+    """
+    address = family.built_in[name]
+    module, _, member = address.partition(":")
+    text = Path(find_spec(module).origin).read_text(encoding="utf-8")
+    node = next(each for each in ast.parse(text).body if getattr(each, "name", None) == member)
+    first = ast.get_docstring(node).partition("\n\n")[0].replace("\n", " ").replace("`", "")
+    return re.split(r"(?<=[a-z)])\. (?=[A-Z])|; see ", first)[0].rstrip(".") + "."
 
 
 def _cost(recipe: Mapping[str, Any]) -> str:
@@ -67,12 +96,11 @@ def _cost(recipe: Mapping[str, Any]) -> str:
     return f"Epochs: {', '.join(parts) or 'none'}"
 
 
-def _data(recipe: Mapping[str, Any]) -> str:
-    name = (recipe.get("data") or {}).get("name")
+def _data(name: str | None) -> str:
     if name is None:
         return "no data"
     prefix, colon, rest = name.partition(":")
     if colon and prefix == "tfds":
         return f"{rest} from tensorflow-datasets"
-    origin = _AT_HAND.get(name.partition("/")[0])
+    origin = AT_HAND.get(name.partition("/")[0])
     return f"{name}, which {origin}" if origin else name

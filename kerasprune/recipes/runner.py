@@ -197,13 +197,19 @@ def _missed(one: Run) -> list[str]:
 
 def _same_recipe(one: Run, given: schema.Recipe, trust: bool) -> None:
     path = one.folder.file("recipe.yaml")
-    same = {loader.dump(one.recipe), loader.dump(given)}  # older runs hold relative paths
+    # Older runs hold relative paths, and the side that was not given.
+    same = {loader.dump(each) for recipe in (one.recipe, given) for each in (recipe, _with_side(recipe))}
     if path.exists() and not _spellings(read_text(path, "the recipe of a run"), trust) & same:
         raise PruneError(
             "Expected the recipe that the run in this folder began with. "
             f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "
             "or choose another folder with --out."
         )
+
+
+def _with_side(recipe: schema.Recipe) -> schema.Recipe:
+    data = recipe.data and recipe.data.model_copy(update={"size": recipe.data.side})
+    return recipe.model_copy(update={"data": data})
 
 
 def _spellings(text: str, trust: bool) -> set[str]:

@@ -114,6 +114,8 @@ class Expected(Node):
     verified: str | None = None
 
 
+SIDE = 32  # pixels, if neither the model nor the recipe says how many
+
 OF_IMAGES = ("augment", "evaluation_crop", "antialias")
 """Keys of data sets of images by name."""
 
@@ -124,7 +126,7 @@ class Data(Node):
     Args:
         name: A data set ('kerasprune ls data'), images in a folder per class, arrays x and y in a `.npz` file, inputs
             without labels in a `.npy` file, or `module:function`, if it is trusted, which returns a tf.data.Dataset.
-        size: Image side in pixels, if the model leaves it free. Defaults to 32.
+        size: Image side in pixels, if the model leaves it free. Defaults to that of the model, or else 32.
         scale: Scaling of the pixels 0 … 255, as the model was trained. Defaults to `standardise` for data sets of
             images; arrays and functions are not scaled.
         batch: Examples per batch, if a stage gives no other number. Defaults to 128, at most all of them.
@@ -137,7 +139,7 @@ class Data(Node):
     """
 
     name: str
-    size: PositiveInt = 32
+    size: PositiveInt | None = None
     scale: Literal[SCALES] | None = None  # type: ignore[valid-type]
     batch: PositiveInt = 128
     augment: str | None = None
@@ -146,6 +148,11 @@ class Data(Node):
     validation: str | None = "validation"
     test: str = "test"
     data_dir: str | None = None
+
+    @property
+    def side(self) -> int:
+        """The image side for a model that leaves it free."""
+        return self.size or SIDE
 
     @field_validator("name")
     @classmethod

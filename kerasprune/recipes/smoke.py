@@ -30,7 +30,7 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
         spec = getattr(recipe, stage)
         changes[stage] = spec and _epoch(spec)
     if recipe.data:
-        side, batch = min(recipe.data.size, SIDE), min(recipe.data.batch, BATCH)
+        side, batch = min(recipe.data.side, SIDE), min(recipe.data.batch, BATCH)
         changes["data"] = recipe.data.model_copy(update={"size": side, "batch": batch})
     if recipe.prune:
         section = recipe.prune.section

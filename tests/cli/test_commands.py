@@ -179,9 +179,25 @@ def test_export_writes_and_measures(model, tmp_path):
         ("recipes", "digits-greg1"),
     ],
 )
-def test_ls_lists_names(kind, name):
-    assert f"  {name}\n" in invoke("ls", kind).stdout
-    assert f"  {name}\n" in invoke("ls").stdout
+def test_ls_lists_names_each_with_a_line(kind, name):
+    for printed in (invoke("ls", kind).stdout, invoke("ls").stdout):
+        (line,) = (line for line in printed.splitlines() if line.startswith(f"  {name} "))
+        assert len(line.split()) > 3
+
+
+def test_ls_begins_with_what_can_be_run_here(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    here = invoke("ls").stdout
+    assert here.startswith("recipes that can be run here:\n  digits-greg1 ") and len(here.splitlines()) < 100
+    assert "\n  greg1-resnet56-cifar10 " not in here and "whose data are not here: kerasprune ls recipes" in here
+    first, others = invoke("ls", "recipes").stdout.split("recipes whose data are not here:\n")
+    assert "  glyphs-base " in first and "  greg1-resnet56-cifar10 " in others and "tiny-imagenet" in others
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+    assert "\n  greg1-resnet56-cifar10 " not in invoke("ls").stdout  # a download that was broken off
+    (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").touch()
+    assert "\n  greg1-resnet56-cifar10 " in invoke("ls").stdout
+    monkeypatch.setattr("kerasprune.data.lookup.find_spec", lambda module: None)
+    assert "\n  digits-greg1 " not in invoke("ls").stdout
 
 
 def test_validate_and_show():

@@ -145,3 +145,36 @@ def test_any_optimizer_of_keras_and_a_split_to_look_at(optimizer, model, tmp_pat
     (recipe,) = seen
     assert recipe.finetune.optimizer.name == optimizer and recipe.data.validation == "test"
     assert recipe.finetune.optimizer.learning_rate.start == 0.001
+
+
+def _help(name, monkeypatch, columns=80):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = CliRunner().invoke(cli.app, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_names_every_option_whole(name, monkeypatch):
+    """Each name stands at the left of a row of its own, with what it takes; nothing is cut or wider than the screen."""
+    printed = _help(name, monkeypatch)
+    assert "<" not in printed and max(map(len, printed.splitlines())) <= 80
+    rows = [line.strip("│ ").split("  ")[0] for line in printed.splitlines() if line.startswith("│ ")]
+    for parameter in COMMANDS[name].whole.params:
+        if parameter.param_type_name == "option":
+            (long,) = [each for each in parameter.opts if each.startswith("--")]
+            (row,) = [row.split() for row in rows if long in row.split()]
+            assert row[row.index(long) + 1 :] == ([parameter.metavar] if parameter.metavar else []), row
+            assert all(other in rows for other in parameter.secondary_opts)
+
+
+def test_help_begins_with_what_most_need(monkeypatch):
+    printed = _help("prune", monkeypatch)
+    assert printed.count("\n") < 120
+    first, others = printed.split("─ Options ─")[1].split("─ Which channels ─")
+    for name in ("--out", "--keep", "--macs", "--params", "--criterion", "--data", "--scale", "--finetune-epochs"):
+        assert f"│ {name} " in first
+    assert all(f"│ {name} " in others for name in ("--budget", "--optimizer", "--import", "--log-file", "--seed"))
+    assert first.count("│ --") < 14 and "Required" in first
+    optional = _help("inspect", monkeypatch).split("─ Options ─")[1]
+    assert "--prunable" in optional.split("╰")[0]

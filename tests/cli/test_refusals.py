@@ -27,6 +27,7 @@ CASES = {
     ],
     "export": [("--format", "tflite-int8", *EMPTY, "--out", "out.tflite"), ("--format", "none", "--out", "out")],
     "inspect": [("--sort", "none")],
+    "latency": [("none.tflite",), ("--runs", "0")],
     "run": [("--out", "out"), ("--grid", "none", "--out", "out")],
     "validate": [("--set", "none=1")],
     "resume": [()],

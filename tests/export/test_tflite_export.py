@@ -277,7 +277,7 @@ def test_a_size_that_is_no_side_in_pixels_is_refused(size):
 
 def test_free_sides_from_data_or_size(images, tmp_path):
     model = residual_network(None)
-    with pytest.raises(PruneError, match=r"image \(None, None, 1\).*size=32"):
+    with pytest.raises(PruneError, match=r"image \(None, None, 1\).*Give size, such as 32"):
         tflite(model, tmp_path / "model.tflite")
     assert tflite(model, tmp_path / "data.tflite", data=images[:5]).max_error < 1e-4
     assert tflite(model, tmp_path / "size.tflite", size=(12, 20)).max_error < 1e-4

@@ -246,3 +246,16 @@ def test_by_command(files, tmp_path, monkeypatch):
     )
     assert result.exit_code == 0, result.output
     assert "l1" in result.stdout and "comparison.svg" in result.stdout.replace("\n", "")
+
+
+@pytest.mark.thorough
+def test_images_are_of_the_side_of_the_model_unless_another_is_given(tmp_path):
+    """The recipe of a run passes through text; a side that nobody gave must not come out of it."""
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(10)])
+    model.save(tmp_path / "mine.keras")
+    given = {"seeds": 1, "controls": (), "engine": "serial", "verbose": 0}
+    out = compare(tmp_path / "mine.keras", ["l1"], [0.5], "digits", folder=tmp_path / "out", **given)
+    assert len(rows(out / "runs.csv")) == 2
+    other = {"name": "digits", "size": 32}
+    with pytest.raises(PruneError, match="side, 8 pixels. Received: data.size=32"):
+        compare(tmp_path / "mine.keras", ["l1"], [0.5], other, folder=tmp_path / "other", **given)

@@ -109,7 +109,7 @@ def test_cifar_recipe_has_the_figures_of_the_paper(name):
     assert finetune.epochs == 120
     assert steps(finetune.optimizer) == {0: 1e-2, 60: 1e-3, 90: 1e-4}
     assert finetune.optimizer.momentum == 0.9
-    assert recipe.data.size == 32
+    assert recipe.data.side == 32
     assert_expected(recipe, base, pruned)
     assert recipe.expected.speedup == speedup
 

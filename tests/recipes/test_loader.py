@@ -278,3 +278,12 @@ def test_smoke_is_short_and_leaves_the_rest():
     assert short.prune.callback == recipe.prune.callback
     assert smoke(short) == short
     assert not recipe.smoke
+
+
+@pytest.mark.parametrize(("section", "side"), [({}, 32), ({"size": 32}, 32), ({"size": 16}, 16)])
+def test_a_recipe_that_is_written_and_read_says_as_much_as_before(section, side):
+    data = {"name": "digits", **section}
+    recipe = loading.check({"name": "r", "why": "?", "model": {"start": "checkpoints/glyphs-base.keras"}, "data": data})
+    again = loading.parse(loading.dump(recipe))
+    assert again == recipe and again.data.size == section.get("size") and again.data.side == side
+    assert loading.dump(again) == loading.dump(recipe)

@@ -8,9 +8,10 @@ import pytest
 
 from kerasprune import PruneError, recipes
 from kerasprune.recipes import library, loader
-from kerasprune.recipes.listing import described
+from kerasprune.recipes.listing import described, summary
 from kerasprune.recipes.lookup import FAMILIES, taken
 from kerasprune.recipes.starter import init, schema_json
+from kerasprune.registry import budgets, callbacks, criteria, models
 
 
 def test_the_recipe_to_begin_with_is_valid_and_says_its_name(tmp_path):
@@ -58,3 +59,10 @@ def test_every_recipe_is_said_in_a_line():
             assert (f"{spec.epochs} {stage}" in line.cost) if spec else (f" {stage}" not in line.cost)
         if recipe.data is not None:
             assert recipe.data.name.removeprefix("tfds:") in line.data
+
+
+@pytest.mark.parametrize("family", [budgets, callbacks, criteria, models], ids=lambda family: family.kind)
+def test_every_name_is_said_in_a_sentence_of_its_docstring(family):
+    for name in family.built_in:
+        line, text = summary(family, name), " ".join((family.member(name).__doc__ or "").replace("`", "").split())
+        assert line.endswith(".") and "\n" not in line and text.startswith(line.rstrip(".")), name

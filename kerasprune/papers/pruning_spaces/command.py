@@ -48,15 +48,22 @@ def space(
     delta: Annotated[float | None, option("prune.space.delta")] = None,
     std: Annotated[
         str | None,
-        typer.Option(help="Largest standard deviations of allocations, with commas, a space for each: 0.1,0.05,0.01."),
+        typer.Option(
+            metavar="NUMBER,NUMBER", help="Largest standard deviations of allocations, a space for each: 0.1,0.05,0.01."
+        ),
     ] = None,
     mcb: Annotated[
-        str | None, typer.Option(help="Window of (MACs / params) over the dense model's, such as 0.9,1.1.")
+        str | None,
+        typer.Option(
+            metavar="NUMBER,NUMBER", help="Window of (MACs / params) over the dense model's, such as 0.9,1.1."
+        ),
     ] = None,
     n: Annotated[int | None, option("prune.space.n", "So many from each space.")] = None,
     ranked_by: Annotated[
         str | None,
-        typer.Option(help="Judge slim models before training, with commas: removed, recalibrated, reconstructed."),
+        typer.Option(
+            metavar="NAME,NAME", help="Judge slim models before training: removed, recalibrated, reconstructed."
+        ),
     ] = None,
     best: Annotated[
         int | None, typer.Option(help="Train those of each space that rank highest by the first. Defaults to all.")

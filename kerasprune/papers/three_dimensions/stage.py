@@ -34,7 +34,7 @@ def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection) -
         model: The dense model.
         spec: The section of the recipe.
     """
-    side = run.recipe.data.size
+    side = run.recipe.data.side
     dense = cost(model, resolution=side).macs
 
     def train(slim: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
@@ -88,7 +88,7 @@ def rehearse(run: Experiment, model: keras.Model, spec: pruning.ThreeDimensionsS
     low = spec.min_macs or spec.macs
     lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     channels = lookup.make("criterion", spec.channels.name, spec.channels.arguments)
-    extent = check_extent(model, run.recipe.data.size, low)
+    extent = check_extent(model, run.recipe.data.side, low)
     check_points(extent, low, spec.rounds, MAP(spec.rank, spec.degree))
     Judges(channels=channels).width_plan(model, extent, spec.macs**0.5)
 

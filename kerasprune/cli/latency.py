@@ -1,0 +1,74 @@
+"""Times models beside each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kerasprune.cli.application import commands
+from kerasprune.cli.options import Import, Trust, Verbose, check_model_path, import_code, load, option
+from kerasprune.cli.startup import start
+from kerasprune.cli.tables import print_table
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+
+if TYPE_CHECKING:
+    from kerasprune.latency import LatencyComparison
+
+TFLITE = ".tflite"
+
+
+@commands.command()
+def latency(
+    models: Annotated[
+        list[Path], typer.Argument(metavar="MODEL…", help="Paths of .keras and .tflite files, first the reference.")
+    ],
+    size: Annotated[int | None, option("model.size")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the interpreter.")] = 1,
+    runs: Annotated[int, typer.Option(help="Timed rounds, one inference of every model in each.")] = 50,
+    warmup: Annotated[int, typer.Option(help="Rounds before them that are not timed.")] = 10,
+    imports: Import = None,
+    trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the times as JSON, and nothing else.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Time one inference of models in turn, at batch 1 on this machine; .keras files as float32 TFLite."""
+    numbers = {"--threads": threads, "--runs": runs}
+    faults = whole_number_faults(1, **numbers) + whole_number_faults(0, **{"--warmup": warmup})
+    raise_faults("Invalid arguments for latency:", faults)
+    for path in models:
+        _check(path)
+    start(verbose=verbose)
+    import_code(imports, trust)
+    from kerasprune.latency import compare_latency
+
+    opened = [path if path.suffix == TFLITE else load(path) for path in models]
+    timed = compare_latency(opened, resolution=size, threads=threads, runs=runs, warmup=warmup)
+    if as_json:
+        typer.echo(json.dumps(_rows(models, timed), indent=2))
+        return
+    header = ("model", "ms, median", "5 % … 95 %", "ratio to the first")
+    print_table("", header, [_cells(**row) for row in _rows(models, timed)])
+    typer.echo(f"LiteRT, batch 1, {threads} thread{'s' * (threads > 1)}, {runs} runs in turn; below 1 is faster.")
+
+
+def _check(path: Path) -> None:
+    """Checks that a path can be a file that is timed, before anything heavy is imported."""
+    if path.suffix != TFLITE:
+        check_model_path(path)
+    elif not path.is_file():
+        raise PruneError(f"Expected a .tflite file. Received: {str(path)!r}, which is no file.")
+
+
+def _rows(models: Sequence[Path], timed: LatencyComparison) -> list[dict]:
+    pairs = zip(models, timed.latencies, timed.ratios, strict=True)
+    return [{"model": str(path), **asdict(one), "ratio": ratio} for path, one, ratio in pairs]
+
+
+def _cells(model: str, median_ms: float, low_ms: float, high_ms: float, runs: int, ratio: float) -> tuple[str, ...]:
+    del runs  # the same for all
+    return model, f"{median_ms:.3g}", f"{low_ms:.3g} … {high_ms:.3g}", f"×{ratio:.3f}"
