@@ -17,11 +17,22 @@ from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 
 class Scope:
-    """Base: the entries that compete. Computes with `keras.ops` and static shapes, for the compiled step."""
+    """Base: the entries that compete. Computes with `keras.ops` and static shapes, for the compiled step.
+
+    Write `competitions` for one threshold in each; `numbers` and `pruned` for anything else.
+    """
+
+    def competitions(self, names: Sequence[str]) -> list[list[int]]:
+        """Returns, for each competition, the positions of the units, or kernels, whose entries compete in it."""
+        raise PruneError(
+            f"Expected a scope of whole kernels, such as 'layer' or 'global'. Received: scope={self!r}, which has no "
+            "competitions()."
+        )
 
     def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
         """Returns the number of entries kept in each competition at the fraction `keep`."""
-        raise PruneError(f"{type(self).__name__} has no numbers(). Write it.")
+        competitions = self.competitions([unit.name for unit in units])
+        return np.array([kept_number(sum(units[at].size for at in each), keep) for each in competitions], "int32")
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns whether each entry of every unit is removed; of equal scores the lower index is kept.
@@ -31,35 +42,30 @@ class Scope:
             scores: The scores of the entries of each, shape `(entries,)`; higher is kept.
             numbers: The numbers kept, as returned by `numbers`.
         """
-        raise PruneError(f"{type(self).__name__} has no pruned(). Write it.")
+        found = {}
+        for index, each in enumerate(self.competitions([unit.name for unit in units])):
+            removed = lowest(ops.concatenate([scores[at] for at in each]), numbers[index])
+            ends = np.cumsum([units[at].size for at in each])
+            found |= {at: removed[end - units[at].size : end] for at, end in zip(each, ends, strict=True)}
+        return [found[at] for at in range(len(units))]
 
 
 @dataclass(frozen=True)
 class Layer(Scope):
     """Each kernel (or group) loses the same fraction."""
 
-    def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
-        """Returns one number per unit."""
-        return np.array([kept_number(unit.size, keep) for unit in units], "int32")
-
-    def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
-        """Returns the entries below the threshold of their unit."""
-        return [lowest(score, numbers[index]) for index, score in enumerate(scores)]
+    def competitions(self, names: Sequence[str]) -> list[list[int]]:
+        """Returns one competition per unit."""
+        return [[at] for at in range(len(names))]
 
 
 @dataclass(frozen=True)
 class Global(Scope):
     """One threshold for the whole network; single weights compete as they are."""
 
-    def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
-        """Returns one number."""
-        return np.array([kept_number(sum(unit.size for unit in units), keep)], "int32")
-
-    def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
-        """Returns the entries below the common threshold."""
-        removed = lowest(ops.concatenate(list(scores)), numbers[0])
-        ends = np.cumsum([unit.size for unit in units])
-        return [removed[end - unit.size : end] for unit, end in zip(units, ends, strict=True)]
+    def competitions(self, names: Sequence[str]) -> list[list[int]]:
+        """Returns one competition of all."""
+        return [list(range(len(names)))]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from kerasprune.sparsity.at_initialisation import exponential as exponential
 from kerasprune.sparsity.at_initialisation import linear as linear
 from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
 from kerasprune.sparsity.at_random import densities_of as densities_of
+from kerasprune.sparsity.at_random import independent_masks as independent_masks
 from kerasprune.sparsity.at_random import random_masks as random_masks
 from kerasprune.sparsity.paths import attached as attached
 from kerasprune.sparsity.report import LayerSparsity as LayerSparsity

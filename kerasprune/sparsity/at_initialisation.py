@@ -15,6 +15,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.trace import trace
+from kerasprune.registry import scopes
 from kerasprune.sparsity.given import check_candidates
 from kerasprune.sparsity.ranking import highest
 from kerasprune.surgery.clone import clone
@@ -62,13 +63,15 @@ def prune_at_init(
     data: Any = None,
     loss: Any = None,
     schedule: Schedule = exponential,
+    scope: Any = "global",
     freeze: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Chooses the weights that a model keeps before it is trained; the model is left untouched.
 
     In round k of n all kernels compete: the `round(N · schedule(keep, k/n))` highest scores of the kept weights remain,
-    and the next round scores the network under these masks. Ties keep the lower index, so the number is exact.
+    and the next round scores the network under these masks. Ties keep the lower index, so the number is exact. With
+    `scope="layer"` the weights of each kernel compete, and N is their number; at least one is kept.
 
     Biases, BatchNorm and frozen kernels are kept whole. Training under the masks is one line:
     `model.fit(x, y, callbacks=[kp.callbacks.HoldMask(masks)])`. Kept weights without a path from input to output count:
@@ -84,6 +87,7 @@ def prune_at_init(
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         schedule: `schedule(keep, progress)`, the fraction kept after a share of the rounds: `kp.sparsity.exponential`,
             `kp.sparsity.linear`, or your own function. Defaults to `exponential`.
+        scope: As for `GradualMagnitude`, of whole kernels: `"global"` or `"layer"`. Defaults to `"global"`.
         freeze: Names of layers, or wildcards, that are kept whole and not counted. Defaults to none.
         seed: Random seed. Defaults to 0.
 
@@ -111,7 +115,7 @@ def prune_at_init(
     kernels = _candidates(model, freeze)
     masks = {path: np.ones(tuple(kernel.shape), bool) for path, kernel in kernels.items()}
     batches = list(data) if isinstance(data, Iterator) else data
-    total = left = sum(mask.size for mask in masks.values())
+    competitions = [[[*masks][at] for at in each] for each in scopes.get(scope).competitions([*masks])]
     copy = model if rounds == 1 else _copy(model)
     of_model, of_copy = (trace(each, unknown="freeze").kernels for each in (model, copy))
     copies = {old.variable.path: new.variable for old, new in zip(of_model, of_copy, strict=True)}
@@ -119,9 +123,17 @@ def prune_at_init(
     for done in range(1, rounds + 1):
         for path, mask in masks.items() if done > 1 else ():
             copies[path].assign(np.where(mask, values(kernels[path]), 0))
-        left = min(left, max(round(total * _kept(schedule, keep, done / rounds)), 1))
-        masks = highest(_of_candidates(saliency(), copies, masks), left, masks)
+        scores = _of_candidates(saliency(), copies, masks)
+        fraction = _kept(schedule, keep, done / rounds)
+        for paths in competitions:
+            masks |= _fewer({path: masks[path] for path in paths}, {path: scores[path] for path in paths}, fraction)
     return masks
+
+
+def _fewer(masks: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray], keep: float) -> dict[str, np.ndarray]:
+    """Returns masks of the highest scores of kernels that compete: a fraction of all their weights, at least one."""
+    number = max(round(keep * sum(mask.size for mask in masks.values())), 1)
+    return highest(scores, min(number, sum(int(mask.sum()) for mask in masks.values())), masks)
 
 
 def _check(keep: Any, rounds: Any, schedule: Any, seed: Any) -> None:

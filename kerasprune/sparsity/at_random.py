@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import prod
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ GRANULARITIES = ("weight", "filter", "channel")
 @formerly("granularity", "seed")
 def random_masks(
     model: keras.Model | ChannelGraph,
-    densities: Mapping[str, float],
+    densities: float | Mapping[str, float],
     *,
     granularity: str = "weight",
     seed: int = 0,
@@ -30,8 +31,8 @@ def random_masks(
 
     Args:
         model: The model, or its graph.
-        densities: `{variable path: fraction of the weights kept}`, as of `kp.budgets.layer_densities`. Other kernels
-            get no mask.
+        densities: `{variable path: fraction of the weights kept}`, as of `kp.budgets.layer_densities`; other kernels
+            get no mask. Or one fraction for every kernel that is trained.
         granularity: `"weight"`: single weights; `"filter"`: slices that make an output channel;
             `"channel"`: slices that read an input channel. A filter of a depthwise kernel is both. Defaults to
             `"weight"`.
@@ -54,14 +55,54 @@ def random_masks(
         Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
         section 3.2.
     """
-    graph = model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze")
-    kernels = {kernel.variable.path: kernel for kernel in graph.kernels}
-    faults = choice_faults(GRANULARITIES, granularity=granularity) + seed_faults(seed=seed)
-    faults += [f"no kernel is called {path!r}.{nearest(path, kernels)}" for path in densities if path not in kernels]
-    faults += fraction_faults(**{f"densities[{path!r}]": density for path, density in densities.items()})
-    raise_faults("Invalid arguments for random_masks:", faults)
-    generator = np.random.default_rng(seed)
-    return {path: _drawn(kernels[path], density, granularity, generator) for path, density in densities.items()}
+
+    def draw(shape: tuple[int, ...], density: float, generator: np.random.Generator) -> np.ndarray:
+        size = prod(shape)
+        return generator.permutation(np.arange(size) < max(round(density * size), 1)).reshape(shape)
+
+    return _masks("random_masks", draw, model, densities, granularity, seed)
+
+
+def independent_masks(
+    model: keras.Model | ChannelGraph,
+    densities: float | Mapping[str, float],
+    *,
+    granularity: str = "weight",
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Returns random masks that keep each weight with a given probability, independently of all others.
+
+    Of n weights `p·n ± sqrt(p·(1 − p)·n)` are kept, of few perhaps none: the masks are those of `random_masks` if
+    the number of each kernel is drawn from the binomial distribution.
+
+    Args:
+        model: The model, or its graph.
+        densities: As for `random_masks`: the probability that a weight is kept.
+        granularity: As for `random_masks`: filters or channels are kept as one. Defaults to `"weight"`.
+        seed: Random seed. Defaults to 0.
+
+    Returns:
+        `{variable path: boolean array}`, for `kp.callbacks.HoldMask`.
+
+    Raises:
+        PruneError: As for `random_masks`.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+        >>> masks = independent_masks(model, 0.1)
+        >>> [int(mask.sum()) for mask in masks.values()]
+        [1033]
+
+    Reference:
+        Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, arXiv 2003.03033, its
+        random pruning.
+    """
+
+    def draw(shape: tuple[int, ...], density: float, generator: np.random.Generator) -> np.ndarray:
+        return generator.random(shape) < density
+
+    return _masks("independent_masks", draw, model, densities, granularity, seed)
 
 
 def densities_of(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -78,15 +119,41 @@ def densities_of(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {path: float(np.mean(np.asarray(mask, bool))) for path, mask in masks.items()}
 
 
-def _drawn(kernel: Slice, density: float, granularity: str, generator: np.random.Generator) -> np.ndarray:
-    """Returns the mask of one kernel."""
+def _masks(
+    function: str,
+    draw: Callable[[tuple[int, ...], float, np.random.Generator], np.ndarray],
+    model: keras.Model | ChannelGraph,
+    densities: float | Mapping[str, float],
+    granularity: str,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Returns the masks whose units `draw(shape, density, generator)` keeps."""
+    graph = model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze")
+    kernels = {kernel.variable.path: kernel for kernel in graph.kernels}
+    faults = choice_faults(GRANULARITIES, granularity=granularity) + seed_faults(seed=seed)
+    if isinstance(densities, Mapping):
+        unknown = [path for path in densities if path not in kernels]
+        faults += [f"no kernel is called {path!r}.{nearest(path, kernels)}" for path in unknown]
+        faults += fraction_faults(**{f"densities[{path!r}]": density for path, density in densities.items()})
+    else:
+        faults += fraction_faults(densities=densities)
+        densities = {path: densities for path, kernel in kernels.items() if kernel.variable.trainable}
+    raise_faults(f"Invalid arguments for {function}:", faults)
+    generator = np.random.default_rng(seed)
+    masks = {}
+    for path, density in densities.items():
+        shape = tuple(kernels[path].variable.shape)
+        units = draw(_units(kernels[path], granularity), density, generator)
+        masks[path] = np.broadcast_to(units, shape).copy()
+    return masks
+
+
+def _units(kernel: Slice, granularity: str) -> tuple[int, ...]:
+    """Returns the shape of a kernel's units: 1 along axes that lie within one."""
     shape = tuple(kernel.variable.shape)
     along = {
         "weight": range(len(shape)),
         "filter": kernel.makes or kernel.reads,
         "channel": kernel.reads or kernel.makes,
     }
-    axes = along[granularity]
-    units = np.ones([size if axis in axes else 1 for axis, size in enumerate(shape)], bool)
-    kept = np.arange(units.size) < max(round(density * units.size), 1)
-    return np.broadcast_to(generator.permutation(kept).reshape(units.shape), shape).copy()
+    return tuple(size if axis in along[granularity] else 1 for axis, size in enumerate(shape))

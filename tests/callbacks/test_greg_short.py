@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from sklearn.datasets import load_digits
 from support.greg_reference import DECAY, MOMENTUM, RATE, AdamReference, Reference, compiled, samples, train
 
 import kerasprune as kp
@@ -175,6 +176,51 @@ def test_a_linear_schedule_beyond_critical_damping_rings_and_says_so():
     with pytest.warns(UserWarning, match="ring: learning rate · λ rises to 0.05, beyond critical damping, 0.011"):
         _, seen, _ = _pushed(GReg1(PLAN, granularity="channel", schedule=law))
     assert (np.diff(np.sign(seen), axis=0) != 0).sum(axis=0).min() >= 3
+
+
+# ---- what is left of the channels that go, at the rates that the documentation names ------------------------------
+
+
+def _left(normalised: bool, callback: GReg1, rate: float) -> float:
+    """Returns norm of removed ÷ norm of kept after a fit of a trained classifier of digits."""
+    images, labels = (each[:1024] for each in load_digits(return_X_y=True))
+    keras.utils.set_random_seed(0)
+    inputs = x = keras.Input((64,))
+    for name in ("one", "two"):
+        x = layers.Dense(16, kernel_regularizer=keras.regularizers.L2(5e-4 / 2), name=name)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x) if normalised else x)
+    model = keras.Model(inputs, layers.Dense(10, name="logits")(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    data = np.tile(images / 16, (16, 1)), np.tile(labels, 16)  # long epochs: short ones cost more
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"], steps_per_execution=8)
+    model.fit(*data, 64, verbose=0)
+    executed = 1 if keras.backend.backend() == "torch" else 8 if callback.length < 1000 else 256
+    model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss, metrics=["accuracy"], steps_per_execution=executed)
+    history = model.fit(*data, 64, 1000, verbose=0, callbacks=[callback])
+    assert history.history["accuracy"][-1] > 0.9  # the loss held on to what it needs
+    return callback.removed_to_kept
+
+
+@pytest.mark.matrix("True")
+@pytest.mark.parametrize(("normalised", "low", "high"), [(False, 0, 2e-3), (True, 1e-3, 1e-2)], ids=["False", "True"])
+def test_compressed_leaves_thousandths_of_what_is_removed(normalised, low, high):
+    """As the first example has it: 200 steps at 0.01."""
+    assert low < _left(normalised, GReg1(keep=0.5).compressed(200), 0.01) < high
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("normalised", "granularity", "low", "high"),
+    [(False, "filter", 0, 5e-3), (True, "filter", 0.01, 0.1), (True, "channel", 3e-3, 0.05)],
+)
+def test_linear_growth_leaves_hundredths_only_before_a_batchnorm(normalised, granularity, low, high):
+    """The paper has less than 1/1000. The default steps of λ at its rate; K_u 1 instead of 10, K_s 500, not 5,000."""
+    law = LinearGrowth(every=1, settle=500)
+    assert law.length == 10_499
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the BatchNorm
+        callback = GReg1(keep=0.5, granularity=granularity, schedule=law)
+        assert low < _left(normalised, callback, 0.001) < high
 
 
 # ---- compressed --------------------------------------------------------------------------------------------------

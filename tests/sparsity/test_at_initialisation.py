@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.attaching.scope import Scope
 from kerasprune.criteria import Criterion
 from kerasprune.sparsity.ranking import highest
 
@@ -85,6 +86,46 @@ def test_each_round_scores_what_is_left_and_removed_weights_stay_removed():
     assert line[kept].max() <= np.sort(line)[9]  # a zero, |w| lower than any, did not come back
 
 
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_the_layerwise_gradient_baseline_ranks_each_kernel_by_itself(rounds):
+    model = _dense(6, 9, 5, 3, activation="tanh")
+    model.compile("sgd", "mse")
+    generator = np.random.default_rng(0)
+    batches = [(generator.normal(size=(16, 6)).astype("float32"), generator.normal(size=(16, 3)).astype("float32"))]
+    given = {"data": batches, "scope": "layer", "rounds": rounds}
+    masks = kp.prune_at_init(model, "gradient_magnitude", keep=0.13, **given)
+    masked = keras.models.clone_model(model)
+    masked.set_weights(model.get_weights())
+    masked.compile("sgd", "mse")
+    left = {path: list(range(mask.size)) for path, mask in masks.items()}
+    for done in range(1, rounds + 1):
+        scores = kp.criteria.get("gradient_magnitude").saliency_of(masked, batches)
+        for layer, copy in zip(model.layers[1:], masked.layers[1:], strict=True):
+            path, score = layer.kernel.path, scores[copy.kernel.path].ravel()
+            number = max(round(score.size * 0.13 ** (done / rounds)), 1)
+            left[path] = sorted(sorted(left[path], key=lambda at: (-score[at], at))[:number])
+            kernel = copy.kernel.numpy().ravel()
+            kernel[np.setdiff1d(np.arange(score.size), left[path])] = 0
+            copy.kernel.assign(kernel.reshape(copy.kernel.shape))
+    assert {path: np.flatnonzero(mask).tolist() for path, mask in masks.items()} == left
+    assert [len(kept) for kept in left.values()] == [7, 6, 2]
+    everywhere = kp.prune_at_init(model, "gradient_magnitude", keep=0.13, data=batches)
+    assert _counts(everywhere) == round(0.13 * 114) and [int(m.sum()) for m in everywhere.values()] != [7, 6, 2]
+
+
+def test_a_scope_of_ones_own_says_which_kernels_compete():
+    class Halves(Scope):
+        def competitions(self, names):
+            return [[0, 2], [1]]
+
+    model = _dense(4, 5, 6, 2)
+    masks = kp.prune_at_init(model, "l1", keep=0.5, scope=Halves())
+    first, second, third = (np.abs(layer.kernel.numpy()) for layer in model.layers[1:])
+    together = np.sort(np.concatenate([first.ravel(), third.ravel()]))[-16]
+    expected = [first >= together, second >= np.sort(second.ravel())[-15], third >= together]
+    assert all(map(np.array_equal, masks.values(), expected))
+
+
 def test_schedules():
     assert kp.sparsity.exponential(0.01, 0.5) == pytest.approx(0.1)
     assert kp.sparsity.linear(0.2, 0.5) == pytest.approx(0.6)
@@ -136,6 +177,8 @@ def test_what_does_not_compete_stays_whole():
         ({"keep": 0}, "keep"),
         ({"rounds": 0}, "rounds"),
         ({"schedule": "linear"}, "kp.sparsity.exponential"),
+        ({"scope": "layr"}, "Did you mean 'layer'"),
+        ({"scope": "pattern"}, "whole kernels, such as 'layer' or 'global'. Received: scope=Pattern"),
         ({"criterion": "snip"}, "Expected data for SNIP"),
         ({"criterion": "synflo"}, "Did you mean 'synflow'"),
         ({"freeze": ["nothing"]}, "freeze"),

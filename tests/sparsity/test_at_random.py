@@ -46,6 +46,43 @@ def test_every_place_is_as_likely(model):
     assert kp.sparsity.random_masks(model, {"logits/kernel": 1e-6})["logits/kernel"].sum() == 1
 
 
+def test_independent_draws_are_binomial(model):
+    """Number of weights kept over seeds: mean p·n and variance p·(1 − p)·n; exact numbers would have variance 0."""
+    keep, seeds = 0.3, 400
+    drawn = [kp.sparsity.independent_masks(model, keep, seed=seed) for seed in range(seeds)]
+    assert set(drawn[0]) == {"conv/kernel", "depthwise/kernel", "logits/kernel"}
+    numbers = {path: np.array([mask[path].sum() for mask in drawn]) for path in drawn[0]}
+    for path, kept in numbers.items():
+        size = drawn[0][path].size
+        variance = keep * (1 - keep) * size
+        assert abs(kept.mean() - keep * size) < 4 * np.sqrt(variance / seeds), path
+        assert abs(kept.var(ddof=1) / variance - 1) < 4 * np.sqrt(2 / seeds), path
+    places = np.mean([mask["logits/kernel"] for mask in drawn], 0)
+    assert np.abs(places - keep).max() < 4 * np.sqrt(keep * (1 - keep) / seeds)
+    together = np.corrcoef(numbers["conv/kernel"], numbers["logits/kernel"])[0, 1]
+    assert abs(together) < 4 / np.sqrt(seeds)
+    assert {kp.sparsity.random_masks(model, keep, seed=seed)["conv/kernel"].sum() for seed in range(9)} == {108}
+
+
+def test_independent_draws_of_whole_units(model):
+    kept = [
+        kp.sparsity.independent_masks(model, {"conv/kernel": 0.5}, granularity="filter", seed=seed)["conv/kernel"]
+        for seed in range(20)
+    ]
+    assert all(np.array_equal(mask.any((0, 1, 2)), mask.all((0, 1, 2))) for mask in kept)
+    assert len({int(mask.sum()) for mask in kept}) > 2
+
+
+def test_one_density_is_of_trained_kernels(model):
+    model.get_layer("conv").trainable = False
+    try:
+        assert set(kp.sparsity.random_masks(model, 0.5)) == {"depthwise/kernel", "logits/kernel"}
+    finally:
+        model.get_layer("conv").trainable = True
+    with pytest.raises(kp.PruneError, match=r"Invalid arguments for independent_masks:(?s:.*)densities=0"):
+        kp.sparsity.independent_masks(model, 0)
+
+
 def test_detached_weights_are_left_out_and_densities_carry_over(model):
     asked = kp.budgets.layer_densities(model, params=0.4)
     masks = kp.sparsity.random_masks(model, asked, granularity="filter")
