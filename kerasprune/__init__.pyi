@@ -20,6 +20,7 @@ from kerasprune.analysis.sensitivity_table import SensitivityTable as Sensitivit
 from kerasprune.analysis.sensitivity_table import sensitivity as sensitivity
 from kerasprune.costs.cost import Cost as Cost
 from kerasprune.costs.cost import cost as cost
+from kerasprune.costs.report import PlanReport as PlanReport
 from kerasprune.costs.report import report as report
 from kerasprune.distillation.student import distil as distil
 from kerasprune.errors import PruneError as PruneError

@@ -106,7 +106,7 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
         if stay > (1 + _MISSED) * asked:
             warn(
                 f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels stay where {asked:,} "
-                "were asked for. Lower them, or ask for less."
+                f"were asked for. Lower {' and '.join(floor.raised)}, or ask for less."
             )
 
 
@@ -122,7 +122,9 @@ def _nearer(request: PlanRequest) -> str:
     found = [
         f"{name}, with {one.share(choice):.3f}" for name, (one, choice) in choices.items() if not one.misses(choice)
     ]
-    return f"What meets it: {' or '.join(found)}." if found else "Lower both, or freeze less."
+    if found:
+        return f"What meets it: {' or '.join(found)}."
+    return ", or ".join(["Ask for another share", *request.looser]) + "."
 
 
 def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:

@@ -220,6 +220,27 @@ def test_targets_that_cannot_be_reached_are_refused_with_what_can():
         kp.plan(model, params=0.3, min_keep=0.9)
 
 
+def test_advice_that_is_followed_already_is_not_given():
+    model = toy_model()
+
+    def advice(graph, **bounds) -> str:
+        with pytest.raises(kp.PruneError) as caught:
+            kp.plan(graph, macs=0.001, **bounds)
+        return str(caught.value).partition("Received: macs=0.001. ")[2]
+
+    assert advice(model) == "Ask for more."
+    assert advice(kp.trace(model, coupling="free"), round_to=2) == (
+        "Ask for more, or lower round_to, or use coupling='tied'."
+    )
+    frozen = kp.trace(model, freeze=[model.layers[1].name])
+    assert advice(frozen, min_keep=0.5) == "Ask for more, or lower min_keep, or freeze less."
+    pinned = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    with pytest.raises(kp.PruneError, match=r"report\(\) for the reasons\.$"):
+        kp.plan(pinned, keep=0.5)
+    with pytest.warns(UserWarning, match=r"with min_keep=1 and round_to=1. Ask for another share\.$"):
+        kp.plan(_small(width=2), params=0.75)
+
+
 def test_nothing_to_prune_is_said_with_the_remedy():
     inputs = keras.Input((4,))
     pinned = keras.Model(inputs, layers.Dense(2)(inputs), name="pinned")
@@ -291,7 +312,7 @@ def test_the_loss_defaults_to_the_compiled_one_and_data_and_seed_are_passed_on()
 
 def test_bounds_that_keep_more_than_asked_for_are_warned_of():
     model = _small(width=10)
-    with pytest.warns(UserWarning, match="round_to=1000, 10 channels stay where 3 were asked for"):
+    with pytest.warns(UserWarning, match="10 channels stay where 3 were asked for. Lower round_to, or"):
         assert len(kp.plan(model, keep=0.3, round_to=1000).keep["conv"]) == 10
     with pytest.warns(UserWarning, match="min_keep=8"):
         kp.plan(model, keep=0.3, min_keep=8)

@@ -159,9 +159,10 @@ def _layers(graph: ChannelGraph) -> tuple[ScaleVariable, ...]:
 def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:
     received = f"Received: {graph.model.name!r}"
     if not left:
+        remedies = ", or ".join(["Call kp.trace(model).report() for the reasons", *graph.looser])
         return (
-            f"Expected a model with channels that can be dropped. {received}, all of whose channels are pinned. Call "
-            "kp.trace(model).report() for the reasons, and freeze less."
+            f"Expected a model with channels that can be dropped. {received}, all of whose channels are pinned. "
+            f"{remedies}."
         )
     if _FROZEN in left.values():
         return (

@@ -53,6 +53,11 @@ class Floor(Checked):
     min_keep: float = argument(1, _least_faults)
     round_to: int = argument(1, _multiple_faults)
 
+    @property
+    def raised(self) -> list[str]:
+        """The names of the bounds that hold more than they must."""
+        return [name for name in ("min_keep", "round_to") if getattr(self, name) != 1]
+
     def apply(self, kept: int, size: int) -> int:
         """Returns the number of channels kept of `size`, if `kept` were requested."""
         fewest = ceil(self.min_keep * size) if self.min_keep < 1 else int(self.min_keep)

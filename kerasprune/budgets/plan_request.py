@@ -80,6 +80,11 @@ class PlanRequest:
         """Returns the plan of a choice."""
         return Plan.of(self.whole, choice, self.removed)
 
+    @property
+    def looser(self) -> list[str]:
+        """Changes with which more choices are possible, as remedies for errors."""
+        return [*(f"lower {name}" for name in self.floor.raised), *self.whole.looser]
+
     def met(self, limit: float = float("inf")) -> Choice:
         """Returns the choice whose share is nearest the target, as nearly as single channels allow.
 
@@ -111,10 +116,10 @@ class PlanRequest:
         for end in (least, most):
             self.plan(end).check(self.whole)  # the budget may be a user's
         if share(least) > self.target:
+            remedies = ", or ".join(["Ask for more", *self.looser])
             raise PruneError(
                 f"Expected a target that can be reached: at the least {share(least):.3f} of the {self.counted} "
-                f"stay. Received: {self.counted}={self.target}. Ask for more, lower min_keep or round_to, or use "
-                "coupling='tied'."
+                f"stay. Received: {self.counted}={self.target}. {remedies}."
             )
         while stepping := self._stepping(at, share, held):
             held |= stepping

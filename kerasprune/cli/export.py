@@ -67,7 +67,7 @@ def export(
         raise PruneError(f"{data!r} would import your own code. Expected the option --trust beside --data.")
     start(verbose=verbose)
     import_code(imports, trust)
-    with Messages(None if quiet else Console(stderr=True)).kept():
+    with Messages(None if quiet else Console(stderr=True)).shown():
         loaded = load(model)
         inputs = _inputs(loaded, data, calibrate, scale, size)
         with Console(stderr=True, quiet=quiet).status(f"export {format}"):

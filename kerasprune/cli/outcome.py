@@ -126,9 +126,9 @@ def run_recipe(
     from kerasprune.recipes.runner import rehearse, run
     from kerasprune.recipes.stages.context import Run
 
-    messages = Messages(None if quiet else Console(stderr=True), log_file, out)
+    messages = Messages(None if quiet else Console(stderr=True), log_file)
     console = Console(quiet=quiet, stderr=as_json)
-    with messages.kept():
+    with messages.shown():
         if overwrite and not resume and out.exists():
             rehearse(Run(located(recipe), RunFolder(out), console))
             make_room(out, recipe.model_dump())

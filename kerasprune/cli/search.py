@@ -76,13 +76,14 @@ def search(
     }
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import claim, taken
+    from kerasprune.recipes.warned import Warnings, warned
 
     import_code(imports, trust, verbose)
     checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
     claim(out, (STORE,), resume=resume)
     start(verbose=verbose)
-    messages = Messages(None if quiet else Console(stderr=True), None, out)
-    with messages.kept(), taken(out, (STORE,), resume=resume):
+    messages = Messages(None if quiet else Console(stderr=True))
+    with messages.shown(), taken(out, (STORE,), resume=resume), Warnings(out, STORE).collected():
         from kerasprune.graph.trace import trace
         from kerasprune.inlining.plain import at_unknown, plain
         from kerasprune.recipes.examples import examples_of
@@ -103,7 +104,8 @@ def search(
         _write(found, graph, examples, judge, out, seed)
     if as_json:
         best = {"macs": found.macs, "score": found.score, "candidates": len(found.search.candidates)}
-        typer.echo(json.dumps({**best, "files": {"plan": str(out / PLAN), "slim": str(out / SLIM)}}, indent=2))
+        named = {"plan": str(out / PLAN), "slim": str(out / SLIM)}
+        typer.echo(json.dumps({**best, "warnings": warned(out), "files": named}, indent=2))
     elif not quiet:
         _print(found, out, judge)
 

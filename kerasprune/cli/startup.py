@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from kerasprune.files.writing import STANDARD_ERROR, standard_error_in, write_text
+from kerasprune.files.writing import STANDARD_ERROR, standard_error_in
 
 
 def start(*, verbose: bool = False) -> None:
@@ -44,34 +44,25 @@ def start(*, verbose: bool = False) -> None:
             raise
 
 
-KEPT = "warnings.txt"  # in the folder of a run
-
-
 class Messages:
-    """Shows warnings, and writes them to a log file and to the folder of the run.
+    """Shows warnings, each once, and appends them to a log file.
 
     Args:
         console: Where warnings are shown; `None` shows none.
-        log: A file that they are appended to. Defaults to `None`.
-        folder: The folder of a run, which need not be there yet. Defaults to `None`.
+        log: The log file. Defaults to `None`.
     """
 
-    def __init__(self, console: Console | None, log: Path | None = None, folder: Path | None = None) -> None:
+    def __init__(self, console: Console | None, log: Path | None = None) -> None:
         self.console = console
         self.log = log
-        self.folder = folder
         self.lines: list[str] = []
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """Records the warnings of the block."""
+    def shown(self) -> Iterator[None]:
+        """Shows the warnings of the block."""
         with warnings.catch_warnings():
             warnings.showwarning = self._show
-            try:
-                yield
-            finally:
-                if self.lines and self.folder is not None and self.folder.is_dir() and any(self.folder.iterdir()):
-                    write_text(self.folder / KEPT, "".join(f"{line}\n" for line in self.lines))
+            yield
 
     def _show(self, message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         line = f"warning: {message}"

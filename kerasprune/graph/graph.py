@@ -103,10 +103,17 @@ class ChannelGraph:
     def check_prunable(self) -> None:
         """Raises a `PruneError` if all channels are pinned."""
         if not self.prunable:
+            remedies = ", or ".join(["Call graph.report() for the reasons", *self.looser])
             raise PruneError(
                 f"Expected a model with channels that can be pruned. Received: {self.model.name!r}, all of whose "
-                "channels are pinned. Call graph.report() for the reasons, and freeze less."
+                f"channels are pinned. {remedies}."
             )
+
+    @property
+    def looser(self) -> list[str]:
+        """Changes that leave more channels to be pruned, as remedies for errors."""
+        free = ["freeze less"] if self.freeze else []
+        return free if self.coupling == "tied" else [*free, "use coupling='tied'"]
 
     @cached_property
     def blocks(self) -> dict[str, Block]:

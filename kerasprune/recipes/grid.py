@@ -21,13 +21,14 @@ from kerasprune.files.writing import standard_error_in
 from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
 from kerasprune.recipes.run_folder import taken
+from kerasprune.recipes.warned import FILE, warned
 from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-STORE, TABLE, WARNINGS = "population.sqlite", "comparison.csv", "warnings.txt"
+STORE, TABLE = "population.sqlite", "comparison.csv"
 
 
 def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -107,8 +108,8 @@ def seeds_and_grid(
             for each in () if any(run.exists() for run in runs) else new:  # all were rejected before they began
                 remove(each)
             raise PruneError(f"No run finished. The error of the first: {rows[0]['error']}")
-        if warned := [row["folder"] for row in rows if row.get("warnings")]:
-            warn(f"{len(warned)} of {len(rows)} runs warned: see {Path(warned[0]) / WARNINGS}.")
+        if heard := [row["folder"] for row in rows if row.get("warnings")]:
+            warn(f"{len(heard)} of {len(rows)} runs warned: see {Path(heard[0]) / FILE}.")
         write_comparison(runs_below([path])[0], path / TABLE)
     return path
 
@@ -128,18 +129,13 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
     """
     path = Path(folder)
     begun = path.is_dir() and any(path.iterdir())
-    with warnings.catch_warnings(record=True) as heard, _written(output_of(path)) as console:
+    with warnings.catch_warnings(record=True), _written(output_of(path)) as console:
         from kerasprune.recipes.runner import run  # the messages of TensorFlow's start are written too
 
-        try:
-            run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke, console=console)
-        finally:
-            lines = dict.fromkeys(f"warning: {one.message}\n" for one in heard)
-            if lines and path.is_dir():
-                (path / WARNINGS).write_text("".join(lines), encoding="utf-8")
+        run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke, console=console)
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     found = summary["slim"] or summary["dense"]
-    return {key: found.get(key) for key in ("accuracy", "params", "macs")} | {"warnings": len(lines)}
+    return {key: found.get(key) for key in ("accuracy", "params", "macs")} | {"warnings": len(warned(path))}
 
 
 def output_of(folder: Path) -> Path:

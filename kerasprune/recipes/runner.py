@@ -14,11 +14,12 @@ from kerasprune.files import path_of, read_text, write_text
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.chance_level import check_chance_level
 from kerasprune.recipes.loader import located
-from kerasprune.recipes.run_folder import RunFolder, begun, taken
+from kerasprune.recipes.run_folder import MARK, RunFolder, begun, taken
 from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
+from kerasprune.recipes.warned import Warnings
 from kerasprune.registry import STAGES, budgets, imported, prune_sections
 from kerasprune.reports.tables import judged
 from kerasprune.steps.progress import step_line
@@ -58,7 +59,7 @@ def run(
 
     Returns:
         The folder, which holds `recipe.yaml`, `plan.json`, `metrics.csv`, `summary.json`, `dense.keras`,
-        `slim.keras`, `report.html`, and `exports/`.
+        `slim.keras`, `report.html`, `exports/`, and after warnings `warnings.txt`.
 
     Raises:
         PruneError: The recipe has faults, or the folder holds files already; with `strict`, figures are missed.
@@ -74,7 +75,7 @@ def run(
     if strict and recipe.smoke:
         raise PruneError("Expected a whole run beside strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(folder) if folder is not None else default_folder(recipe)
-    with taken(path, ["recipe.yaml"], resume=resume):
+    with taken(path, [MARK], resume=resume), Warnings(path, MARK).collected() as heard:
         one = Run(located(recipe), RunFolder(path), console)
         _same_recipe(one, recipe, trust)
         if resume:
@@ -83,7 +84,8 @@ def run(
         one.folder.tidy()
         with console.status("rehearse: model, groups, budget, data"):
             rehearse(one)
-        write_text(one.folder.file("recipe.yaml"), loader.dump(one.recipe))
+        write_text(one.folder.file(MARK), loader.dump(one.recipe))
+        heard.write()
         for name in stage_names(recipe):
             _finish(one, name)
         for name in INTERMEDIATE:

@@ -124,7 +124,7 @@ def _notes(record: Record) -> list[str]:
         notes.append("Smoke run: generated images and one epoch per stage. Its figures say nothing about accuracy.")
     if record.recipe.get("status") == "not run in full":
         notes.append("This recipe states a published schedule that was not run in full here.")
-    return notes
+    return [*notes, *(f"Warning: {text}" for text in record.summary.get("warnings") or ())]
 
 
 def _tables(record: Record) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:

@@ -122,8 +122,7 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
 
 
 NO_GAIN = (
-    "Reconstruction has led away from the outputs of the dense model: the kernels are not changed. Give more "
-    "examples, or train."
+    "Reconstruction has led away from the outputs of the dense model: the kernels are not changed. Give more examples."
 )
 
 

@@ -1,11 +1,15 @@
-"""What the report of a plan costs, in calls of Python's functions: a clock would measure the machine."""
+"""The figures of a report, and what it costs in calls of Python's functions: a clock would measure the machine."""
 
 from __future__ import annotations
 
+import copy
 import cProfile
+import json
+import pickle
 import pstats
 
 import keras
+import pytest
 from keras import layers
 
 import kerasprune as kp
@@ -35,3 +39,23 @@ def test_a_report_of_dense_concatenation_costs_little_more_than_its_layers():
     assert many.total_calls < 5.4 * few.total_calls
     times = {name: calls for (_, _, name), (calls, *_) in few.stats.items()}
     assert times["trace"] == times["fold"] == 1
+
+
+def test_the_figures_of_a_report_are_those_of_the_models():
+    model = concatenating(3)
+    plan = kp.plan(model, keep=0.5)
+    found, slim = kp.report(model, plan), kp.rebuild(model, plan)
+    assert isinstance(found, str) and "conv2d" in found
+    assert found.params == pytest.approx(slim.count_params() / model.count_params())
+    assert found.macs == pytest.approx(kp.cost(slim).macs / kp.cost(model).macs)
+    groups = kp.trace(model).groups
+    assert found.groups == {name: (one.size, len(plan.keep.get(name, range(one.size)))) for name, one in groups.items()}
+    plain = json.loads(json.dumps(found.to_dict()))
+    assert plain["costs"]["params"] == {
+        "before": model.count_params(),
+        "after": slim.count_params(),
+        "kept": found.params,
+    }
+    assert plain["groups"] == {name: {"channels": size, "kept": kept} for name, (size, kept) in found.groups.items()}
+    for other in (copy.copy(found), pickle.loads(pickle.dumps(found))):
+        assert other == found and other.to_dict() == found.to_dict()

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from kerasprune import PruneError, cli, recipes
 from kerasprune.recipes import grid, loader, runner
 from kerasprune.recipes.grid import grid_of
+from kerasprune.recipes.warned import Warnings
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def test_runs_of_a_grid(recipe, tmp_path, monkeypatch):
         out.mkdir(exist_ok=True)
         (out / "recipe.yaml").write_text(loader.dump(recipe))
         if out.name == names[2]:
-            warnings.warn("the budget was missed", stacklevel=2)
+            with Warnings(out, "recipe.yaml").collected():
+                warnings.warn("the budget was missed", stacklevel=2)
         if len(calls) == 3:
             raise OSError("the disk is full")
         found = {

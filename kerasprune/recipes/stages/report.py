@@ -15,6 +15,7 @@ import kerasprune
 from kerasprune import reports
 from kerasprune.recipes.loader import resolved
 from kerasprune.recipes.stages.context import Run
+from kerasprune.recipes.warned import warned
 from kerasprune.reports.tables import judged, layers_of
 
 _UNMEASURED = {"tflite_bytes": None, "latency_ms": None}
@@ -45,6 +46,7 @@ def report(run: Run) -> None:
         **_origin(run),
         "steps": run.folder.json("steps.json") or [],
         "layers": layers_of(costs),
+        "warnings": warned(run.folder.path),
         "removed": (run.folder.json("plan.json") or {}).get("removed", []),
     }
     summary["expected"] = judged(resolved(run.recipe), summary)
