@@ -54,7 +54,9 @@ class Measure:
     higher: bool = False
 
     def of(self, step: StepReport) -> float | None:
-        """Returns the figure of a step, or `None` if it was not measured."""
+        """Returns the figure of a step; `None` if it was not measured, NaN if the loss is NaN."""
+        if isnan(step.metrics.get("loss", 0.0)):  # outputs of NaN have an accuracy all the same
+            return float("nan")
         return step.error if self.name == "error" else step.metrics.get(self.name)
 
     def worth(self, step: StepReport) -> float:
