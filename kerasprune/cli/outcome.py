@@ -13,6 +13,7 @@ from rich.console import Console
 
 from kerasprune.cli.startup import Messages
 from kerasprune.cli.tables import print_costs
+from kerasprune.data.lookup import SYNTHETIC
 
 if TYPE_CHECKING:
     from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without
@@ -65,8 +66,10 @@ def print_outcome(folder: Path, recipe: schema.Recipe, context: typer.Context) -
     typer.echo(f"slim model: {slim}")
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     missing = []
+    drawn = recipe.data is not None and recipe.data.name == SYNTHETIC
     if recipe.data is not None and summary["slim"]["loss"] is None:
-        missing.append("accuracy (the data have no labels)")
+        found = "errors are measured on examples drawn from the model" if drawn else "the data have no labels"
+        missing.append(f"accuracy ({found})")
     if recipe.data is None:
         missing.append("accuracy (give --data)")
     if "tflite" not in recipe.export:
@@ -85,9 +88,9 @@ def print_json(folder: Path) -> None:
 
 def _next_command(recipe: schema.Recipe, context: typer.Context, slim: Path) -> str:
     if recipe.finetune is None:
-        data = recipe.data.name if recipe.data else "DATA"
+        data = recipe.data.name if recipe.data and recipe.data.name != SYNTHETIC else "DATA"
         other = {"data": data, "finetune_epochs": 10, "out": f"{context.params['out']}-finetuned"}
-        return command_line(context, **other, resume=None, overwrite=None)
+        return command_line(context, **other, resume=None, overwrite=None, examples=None)
     if not recipe.export:
         return shlex.join(["kerasprune", "export", str(slim), "--format", "tflite", "--out", f"{slim.stem}.tflite"])
     return f"keras.models.load_model({str(slim)!r}), or the files in {slim.parent / 'exports'}"

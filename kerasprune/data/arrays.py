@@ -116,21 +116,34 @@ def arrays(path: Path) -> SplitExamples:
         PruneError: The file cannot be read, its arrays differ in length, some would not be used, or they hold Python
             objects.
     """
-    splits = {split: rows.held() for split, rows in _splits(path, read(path)).items()}
+    return by_split(read(path), str(path))
+
+
+def by_split(found: Mapping[str, np.ndarray], name: str) -> SplitExamples:
+    """Returns arrays as the examples of a `.npz` file are: see `arrays`.
+
+    Args:
+        found: The arrays by name.
+        name: Their source, for messages.
+
+    Raises:
+        PruneError: As for `arrays`.
+    """
+    splits = {split: rows.held() for split, rows in _splits(name, found).items()}
     training = tf.nest.map_structure(np.asarray, splits["train"].inputs)  # the same memory
-    scaled = cache(lambda scale: scaler(training, scale, str(path)))
+    scaled = cache(lambda scale: scaler(training, scale, name))
 
     def make(split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
         rows, ready = splits[split], scaled(scale)
         if split == "train":
-            made = _shuffled(rows, ready, batch, seed, str(path))
+            made = _shuffled(rows, ready, batch, seed, name)
         else:
             decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)
             made = decoded.map(lambda x, y: (ready(x), y)).batch(batch)
         return made if rows.targets is not None else made.map(lambda x, _: (x,))
 
     scales = LIKELY if _are_pixels(training) else ()
-    return SplitExamples(str(path), tuple(splits), make, scales=scales, arrays=True)
+    return SplitExamples(name, tuple(splits), make, scales=scales, arrays=True)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -141,29 +154,31 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return {"x": read_array(path, "a .npy file of numbers, as np.save(path, x) writes it,")}
 
 
-def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]:
+def _splits(source: str, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]:
     parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
     inputs = {name: array for name, array in found.items() if name != TARGETS}
     if not parts and not inputs:
         raise PruneError(
             "Expected arrays x and y, or x_train, y_train, x_test, y_test. "
-            f"Received: {path} with {', '.join(sorted(found)) or 'nothing'}. Write it with np.savez(path, x=…, y=…)."
+            f"Received: {source} with {', '.join(sorted(found)) or 'nothing'}. Write it with np.savez(path, x=…, y=…)."
         )
     if not parts:
-        rows = _checked(path, inputs["x"] if set(inputs) == {"x"} else inputs, found.get(TARGETS))
+        rows = _checked(source, inputs["x"] if set(inputs) == {"x"} else inputs, found.get(TARGETS))
         return {split: rows.part(part_of(rows.count, *PARTS[split])) for split in PARTS}
     named = {SPLITS[part]: part for part in sorted(parts)}
     wanted = [f"{a}_{part}" for part in named.values() for a in "xy"]
     lacking = [name for name in wanted if name not in found]
     if lacking or "train" not in parts:
-        raise PruneError(f"Expected x and y of every split, and of train. Received: {path} without {lacking or parts}.")
+        raise PruneError(
+            f"Expected x and y of every split, and of train. Received: {source} without {lacking or parts}."
+        )
     unread = sorted(set(found) - set(wanted))
     if unread:
         raise PruneError(
-            f"Expected either x and y, divided here, or one pair for each split. Received: {path} with "
+            f"Expected either x and y, divided here, or one pair for each split. Received: {source} with "
             f"{', '.join(unread)} beside {', '.join(wanted)}. Write only the arrays that are needed."
         )
-    splits = {split: _checked(path, found[f"x_{part}"], found[f"y_{part}"]) for split, part in named.items()}
+    splits = {split: _checked(source, found[f"x_{part}"], found[f"y_{part}"]) for split, part in named.items()}
     if "validation" not in splits:
         training = splits["train"]
         held = training.count // SHARE / max(training.count, 1)
@@ -172,7 +187,7 @@ def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]
     return splits
 
 
-def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> ArrayRows:
+def _checked(source: str, inputs: Inputs, targets: np.ndarray | None) -> ArrayRows:
     given = inputs if isinstance(inputs, dict) else {"x": inputs}
     named = {f"the input {name!r}": array for name, array in given.items()}
     beside = {} if targets is None else {"the labels": targets}
@@ -182,7 +197,7 @@ def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> ArrayRow
         faults.append(f"Expected numbers as targets. Received: an array of {targets.dtype}. Number the classes from 0.")
     faults += length_faults([each.shape for each in named.values()], [each.shape for each in beside.values()])
     faults += [fault for name, each in (named | beside).items() for fault in finite_faults(name, each)]
-    raise_faults(f"Invalid arrays in {path}:", faults)
+    raise_faults(f"Invalid arrays in {source}:", faults)
     return ArrayRows(inputs, targets).changed(lambda x: x.astype(np.float32) if x.dtype.kind == "f" else x)
 
 

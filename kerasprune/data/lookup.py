@@ -17,16 +17,23 @@ if TYPE_CHECKING:
 NAMED = ("digits", "glyphs", "glyphs/small", "glyphs/tiny")
 PREFIXED = ("tfds", "generated")
 ARRAYS = (".npz", ".npy")
+SYNTHETIC = "synthetic"
+"""Examples that are drawn from the model."""
 _MODULES = {"digits": ("sklearn",), "glyphs": ("matplotlib", "PIL", "tensorflow_datasets")}
 
 
 def own(name: str) -> str | None:
-    """Returns the kind of a user's own data, `"arrays"` or `"function"`; `None` for a data set of images.
+    """Returns the kind of data that are no data set of images, for which it returns `None`.
+
+    Returns:
+        `"arrays"` or `"function"` for a user's own; `"synthetic"` for examples that are drawn from the model.
 
     Example:
         >>> own("clips.npz"), own("my_data:load"), own("digits"), own("tfds:cifar10")
         ('arrays', 'function', None, None)
     """
+    if name == SYNTHETIC:
+        return SYNTHETIC
     if Path(name).suffix in ARRAYS:
         return "arrays"
     prefix, colon, _ = name.partition(":")

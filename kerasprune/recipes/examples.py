@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kerasprune.data.splits import SplitExamples
 
-SMOKE_BATCHES = 2
+SMOKE_BATCHES, SMOKE_SAMPLES = 2, 20
 
 
 def own_examples(spec: Data | None) -> SplitExamples | None:

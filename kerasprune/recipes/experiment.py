@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 import kerasprune
+from kerasprune import budgets, criteria
 from kerasprune.data.examples import Examples
-from kerasprune.data.lookup import own
-from kerasprune.data.signature import leaves_side_free
+from kerasprune.data.lookup import SYNTHETIC, own
+from kerasprune.data.signature import inputs_of, leaves_side_free
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import has_free_axes
 from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning, schema
-from kerasprune.recipes.examples import examples, own_examples
+from kerasprune.recipes.examples import SMOKE_SAMPLES, examples, own_examples
 from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
 
 if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
+    from kerasprune.synthesis.drawing import Drawing
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,14 @@ class Experiment:
 
     def plan(self, graph: ChannelGraph, spec: pruning.PlanStep) -> Plan:
         """Returns the plan of the recipe's plan section."""
-        data = self.recipe.data is not None
+        criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
+        budget = lookup.make("budget", spec.budget.name, spec.budget.arguments)
+        measures = bool(criteria.get(criterion).needs or budgets.get(budget).needs)
+        data = self.recipe.data is not None and (measures or not self.draws)
         return make_plan(
             graph,
-            criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
-            budget=lookup.make("budget", spec.budget.name, spec.budget.arguments),
+            criterion=criterion,
+            budget=budget,
             keep=spec.keep,
             macs=spec.macs,
             params=spec.params,
@@ -95,8 +102,35 @@ class Experiment:
 
     @cached_property
     def held(self) -> SplitExamples | None:
-        """A user's own examples, read once; `None` for images by name."""
-        return own_examples(self.recipe.data)
+        """A user's own examples, read once, or drawn ones; `None` for images by name."""
+        if not self.draws:
+            return own_examples(self.recipe.data)
+        from kerasprune.data.arrays import by_split
+        from kerasprune.synthesis.synthesise import drawn
+
+        model = self.dense_model()
+        signature = inputs_of(model)
+        arrays = signature.flatten(drawn(self.drawing(model), self.folder_of_drawn))
+        return by_split({each.name: array for each, array in zip(signature.inputs, arrays, strict=True)}, SYNTHETIC)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the examples are drawn from the initial model."""
+        return self.recipe.data is not None and self.recipe.data.name == SYNTHETIC
+
+    @property
+    def folder_of_drawn(self) -> Path | None:
+        """The folder in which drawn examples are saved; `None` if they are drawn again each time."""
+        return None
+
+    def drawing(self, model: keras.Model) -> Drawing:
+        """Returns the draw of examples for the initial model, which is checked and not begun."""
+        from kerasprune.synthesis.drawing import Drawing  # of few recipes
+
+        spec = self.recipe.data
+        side = spec.size or getattr(self.recipe.model, "size", None)
+        samples = SMOKE_SAMPLES if self.recipe.smoke else spec.samples
+        return Drawing(model, samples, resolution=side if has_free_axes(model) else None, seed=self.recipe.seed)
 
     def examples(
         self, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None
@@ -117,7 +151,7 @@ class Experiment:
 
     def labelled(self, model: keras.Model) -> bool:
         """Returns whether the examples have labels."""
-        return self.held is None or self.examples("train", model).labelled
+        return not self.draws and (self.held is None or self.examples("train", model).labelled)
 
     def check_labels(self, model: keras.Model) -> None:
         """Checks a user's labels.

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kerasprune.data.lookup import NAMED, PREFIXED
+from kerasprune.data.lookup import NAMED, PREFIXED, SYNTHETIC
 from kerasprune.errors import Given, Key, PruneError, of_percent, raise_faults, short
 from kerasprune.files import is_file, is_folder, read_text
 from kerasprune.recipes import library
@@ -180,7 +180,7 @@ def located(recipe: Recipe) -> Recipe:
     if isinstance(recipe.model, Start):
         changes["model"] = recipe.model.model_copy(update={"start": _absolute(recipe.model.start)})
     if recipe.data is not None:
-        named = recipe.data.name in NAMED or recipe.data.name.partition(":")[0] in PREFIXED
+        named = recipe.data.name in (*NAMED, SYNTHETIC) or recipe.data.name.partition(":")[0] in PREFIXED
         name = recipe.data.name if named else _absolute(recipe.data.name)
         data_dir = recipe.data.data_dir and str(Path(recipe.data.data_dir).expanduser().absolute())
         changes["data"] = recipe.data.model_copy(update={"name": name, "data_dir": data_dir})

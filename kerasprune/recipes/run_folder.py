@@ -295,7 +295,7 @@ FILES = frozenset(
     | {"plan.json", "widths.json", "graph.json", "verified.json", "points.json", "masks.npz", "norms.npz", "maps.npz"}
     | {"dense.keras", "pruned.keras", "rebuilt.keras", "reconstructed.keras", "steps.json", "slim.keras"}
 )
-FOLDERS = frozenset({"exports", "points", "resume"})
+FOLDERS = frozenset({"drawn", "exports", "points", "resume"})
 
 
 def make_room(path: Path, recipe: Any) -> None:

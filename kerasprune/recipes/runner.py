@@ -168,9 +168,12 @@ def rehearse(one: Run) -> None:
         section = recipe.prune.section
         prune_sections.member(section).rehearse(one, model, getattr(recipe.prune, section))
     if recipe.data is not None:
-        for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
-            if split is not None:
-                one.examples(split, model)
+        if one.draws:
+            one.drawing(model)
+        else:
+            for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
+                if split is not None:
+                    one.examples(split, model)
         one.check_labels(model)
         if isinstance(recipe.model, schema.Start) and not recipe.smoke:
             check_chance_level(one, model)

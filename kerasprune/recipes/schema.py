@@ -125,7 +125,8 @@ class Data(Node):
 
     Args:
         name: A data set ('kerasprune ls data'), images in a folder per class, arrays x and y in a `.npz` file, inputs
-            without labels in a `.npy` file, or `module:function`, if it is trusted, which returns a tf.data.Dataset.
+            without labels in a `.npy` file, or `module:function`, if it is trusted, which returns a tf.data.Dataset;
+            or `synthetic`, inputs drawn from the trained model, see `kerasprune.synthesise`.
         size: Image side in pixels, if the model leaves it free. Defaults to that of the model, or else 32.
         scale: Scaling of the pixels 0 … 255, as the model was trained. Defaults to `standardise` for data sets of
             images; arrays and functions are not scaled.
@@ -136,6 +137,7 @@ class Data(Node):
         validation: The split for validation during training. Defaults to `validation`; `null` if the set has none.
         test: The split for the evaluation at the end. Defaults to `"test"`.
         data_dir: Folder of tensorflow-datasets. Defaults to its own choice.
+        samples: Inputs that `synthetic` draws. Defaults to 600.
     """
 
     name: str
@@ -148,6 +150,7 @@ class Data(Node):
     validation: str | None = "validation"
     test: str = "test"
     data_dir: str | None = None
+    samples: PositiveInt = 600
 
     @property
     def side(self) -> int:

@@ -17,6 +17,26 @@ AT_ONCE = 300  # seconds that "auto" may take
 REMARK = "errors are measured on examples drawn from the model, which no step has seen; they are not accuracies"
 
 
+def affordable(model: keras.Model, resolution: int | None, seed: int) -> tuple[Drawing | None, str]:
+    """Returns the draw of examples for a model, if it takes at most five minutes; else `None` and the reason.
+
+    Args:
+        model: The dense model.
+        resolution: Size of free axes.
+        seed: Random seed.
+    """
+    try:
+        drawing = Drawing(model, resolution=resolution, seed=seed)
+        estimate = drawing.estimate
+    except Exception as error:  # layers of the user's may have no gradients: what was possible before still is
+        reason = " ".join(str(error).split()) if isinstance(error, PruneError) else type(error).__name__
+        return None, f"only cut, since no examples can be drawn from the model. {reason}"
+    if estimate.seconds > AT_ONCE:
+        call = "kp.synthesise(model, store=folder) can be interrupted"
+        return None, f"only cut, since drawing examples takes {estimate}. To reconstruct, give data: {call}"
+    return drawing, ""
+
+
 def drawn_examples(
     model: keras.Model, examples: str | int, resolution: int | None, batch: int, seed: int, verbose: int
 ) -> tuple[Examples | None, Examples | None, str]:
@@ -24,7 +44,7 @@ def drawn_examples(
 
     Args:
         model: The dense model.
-        examples: `"auto"`, if the model has statistics and it takes at most five minutes; or their number.
+        examples: `"auto"`, see `affordable`; or their number.
         resolution: Size of free axes.
         batch: Examples per batch.
         seed: Random seed.
@@ -33,21 +53,14 @@ def drawn_examples(
     Raises:
         PruneError: A number of examples is given, and they cannot be drawn.
     """
-    if examples != "auto":
-        found = drawn(Drawing(model, examples, resolution=resolution, seed=seed), verbose=verbose)
+    if examples == "auto":
+        drawing, reason = affordable(model, resolution, seed)
+        if drawing is None:
+            return None, None, reason
     else:
-        try:
-            drawing = Drawing(model, resolution=resolution, seed=seed)
-            estimate = drawing.estimate
-            if estimate.seconds > AT_ONCE:
-                call = "data=kp.synthesise(model, store=folder), which can be interrupted"
-                return None, None, f"only cut, since drawing examples takes {estimate}. To reconstruct, give {call}"
-            found = drawn(drawing, verbose=verbose)
-        except Exception as error:  # layers of the user's may not have gradients: what was possible before still is
-            reason = " ".join(str(error).split()) if isinstance(error, PruneError) else type(error).__name__
-            return None, None, f"only cut, since no examples can be drawn from the model. {reason}"
-    parts = held_out(Examples(found, batch), seed)
-    return (*parts, REMARK) if parts is not None else (Examples(found, batch),) * 2 + (REMARK,)
+        drawing = Drawing(model, examples, resolution=resolution, seed=seed)
+    found = Examples(drawn(drawing, verbose=verbose), batch)
+    return (*(held_out(found, seed) or (found, found)), REMARK)
 
 
 def examples_faults(examples: Any, data: Any) -> list[str]:

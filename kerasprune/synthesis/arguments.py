@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune.data.signature import inputs_of
-from kerasprune.errors import PruneError, is_number, nearest, short, whole_number_faults
+from kerasprune.errors import Key, PruneError, is_number, nearest, short, whole_number_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.trace import at_resolution
 from kerasprune.surgery.random_inputs import looked_up
@@ -42,7 +42,7 @@ def _is_pair(value: Any) -> bool:
 
 def argument_faults(
     inputs: Sequence[InputDraw], resolution: int | None, value_range: Any, frequencies: Any
-) -> list[str]:
+) -> list[str | PruneError]:
     """Returns the faults of the arguments that are about the inputs."""
     return [
         *_input_faults(inputs, resolution),
@@ -51,18 +51,16 @@ def argument_faults(
     ]
 
 
-def _input_faults(inputs: Sequence[InputDraw], resolution: int | None) -> list[str]:
-    faults = [
+def _input_faults(inputs: Sequence[InputDraw], resolution: int | None) -> list[str | PruneError]:
+    faults: list[str | PruneError] = [
         f"Expected inputs of numbers. Received: texts for {each.name!r}. Give real examples as data=."
         for each in inputs
         if each.dtype == "string"
     ]
     free = [each.name for each in inputs if None in each.shape]
     if free:
-        faults.append(
-            f"Expected resolution=, the size of the free axes of {', '.join(map(repr, free))}. Received: "
-            f"resolution={resolution!r}."
-        )
+        named = ", ".join(map(repr, free))
+        faults.append(PruneError("Expected ", Key("resolution"), f", the size of the free axes of {named}."))
     return faults + ([] if resolution is None else whole_number_faults(1, resolution=resolution))
 
 

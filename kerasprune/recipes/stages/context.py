@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -71,6 +72,11 @@ class Run(Experiment):
         self._models[name] = model
         while len({id(each) for each in self._models.values()}) > HELD:
             del self._models[next(other for other in self._models if other != "dense")]
+
+    @property
+    def folder_of_drawn(self) -> Path:
+        """The folder in which drawn examples are saved."""
+        return self.folder.file("drawn")
 
     # ---- the plan and graphs -------------------------------------------------------------------------------------
 
