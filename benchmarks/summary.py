@@ -110,6 +110,21 @@ def untrained() -> str:
     return table(["Validation accuracy, multiply–adds kept", *order], rows)
 
 
+def without_data() -> str:
+    """Validation accuracy right after reconstruction: drawn examples beside real ones."""
+    networks = {"resnet20": "ResNet-20, glyphs", "resnet8": "ResNet-8, digits", "mobilenet": "MobileNetV2, glyphs"}
+    kinds = {"noise": "smooth noise", "statistics": "drawn from the statistics", "real": "600 real images"}
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in read(RESULTS / "without_data.csv"):
+        cell = found.setdefault((row["network"], row["macs"]), {})
+        cell.setdefault(row["examples"], []).append(float(row["accuracy"]))
+    rows = [
+        [networks[network], macs, *(_with_number(cell.get(kind, [])) for kind in kinds)]
+        for (network, macs), cell in sorted(found.items(), key=lambda item: (item[0][0], -float(item[0][1])))
+    ]
+    return table(["Validation accuracy of", "multiply–adds", *kinds.values()], rows)
+
+
 def greg() -> str:
     """Test accuracy of growing penalties, trunk whole and trunk pruned."""
     rows = read(RESULTS / "greg_schedules.csv")

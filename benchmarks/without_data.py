@@ -1,0 +1,201 @@
+"""Reconstruction without data: examples drawn from the model beside real images.
+
+    python benchmarks/without_data.py run [resnet20|resnet8|mobilenet]   # resumable
+    python benchmarks/without_data.py taught     # the slim model taught on drawn examples
+    python benchmarks/without_data.py int8       # calibration on drawn examples
+
+The table of `docs/benchmarks.md` is written by `benchmarks/summary.py`.
+
+ResNet-20 is the shipped checkpoint `glyphs-base`; MobileNetV2 the dense model of the recipe `glyphs-mobilenet`, and
+ResNet-8 one trained here on digits for 40 epochs. Accuracy is that on validation right after reconstruction (L1, tied),
+without a step of training. The settings of `kp.synthesise` were chosen on ResNet-20 with seed 0.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from rows import append, read
+
+RESULTS = Path(__file__).parent / "results"
+ROWS, TAUGHT, INT8 = (RESULTS / f"without_data{name}.csv" for name in ("", "_taught", "_int8"))
+FIELDS = ("network", "macs", "examples", "seed", "accuracy", "agreement", "cpu")
+SAMPLES, SIZE = 600, 32
+TARGETS = {"resnet20": (0.5, 0.3, 0.1), "resnet8": (0.5, 0.3), "mobilenet": (0.5,)}
+SEEDS = range(5)
+ROOT = Path(__file__).parents[1]
+
+
+def dense(network: str):
+    """Returns the trained network."""
+    import keras
+
+    import kerasprune as kp
+
+    if network == "resnet20":
+        return keras.models.load_model(
+            Path(kp.__file__).parent / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
+        )
+    path = ROOT / "runs" / "without_data" / f"{network}.keras"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if network == "resnet8":
+            keras.utils.set_random_seed(0)
+            model = kp.models.resnet_cifar(depth=8, classes=10, input_shape=(SIZE, SIZE, 3))
+            model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+            model.fit(kp.data.load("digits", size=SIZE, batch=64, split="train"), epochs=40, shuffle=False, verbose=0)
+        else:
+            folder = kp.recipes.run(
+                "glyphs-mobilenet", ROOT / "runs" / "without_data" / "glyphs-mobilenet", resume=True
+            )
+            model = keras.models.load_model(folder / "dense.keras")
+        model.save(path)
+    return keras.models.load_model(path)
+
+
+def data_of(network: str) -> str:
+    """Returns the name of the data set."""
+    return "digits" if network == "resnet8" else "glyphs/small"
+
+
+def split(network: str, name: str):
+    """Returns images and labels of a split."""
+    import kerasprune as kp
+
+    data = kp.data.load(data_of(network), size=SIZE, batch=250, split=name)
+    parts = [(np.asarray(x), np.asarray(y)) for x, y in data]
+    return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+
+
+def examples(kind: str, model, network: str, seed: int):
+    """Returns 600 examples and the processor time that they took: drawn, noise, or real."""
+    import kerasprune as kp
+
+    began = time.process_time()
+    if kind == "real":
+        images, _ = split(network, "train")
+        found = images[np.random.default_rng(seed).permutation(len(images))[:SAMPLES]]
+    else:
+        side = None if model.input_shape[1] else SIZE
+        found = kp.synthesise(model, SAMPLES, method=kind, resolution=side, seed=seed, verbose=0)
+    return found, round(time.process_time() - began)
+
+
+def logits(model, images) -> np.ndarray:
+    """Returns the outputs of a model."""
+    return np.concatenate([np.asarray(model(images[n : n + 500], training=False)) for n in range(0, len(images), 500)])
+
+
+def run(networks: list[str]) -> None:
+    """Runs every cell that has no row yet."""
+    for network in networks or TARGETS:
+        model, validation = dense(network), split(network, "validation")
+        for seed in SEEDS:
+            for kind in ("statistics", "noise", "real"):
+                cells(model, network, kind, seed, validation)
+
+
+def cells(model, network: str, kind: str, seed: int, validation) -> None:
+    """Runs the cells of a network on one draw of examples."""
+    import kerasprune as kp
+
+    done = {(row["network"], float(row["macs"]), row["examples"], int(row["seed"])) for row in read(ROWS)}
+    left = [macs for macs in TARGETS[network] if (network, macs, kind, seed) not in done]
+    if not left:
+        return
+    found, cpu = examples(kind, model, network, seed)
+    judged = found[: len(found) // 10]  # held back, as kp.prune does
+    graph = kp.trace(model, coupling="tied", resolution=None if model.input_shape[1] else SIZE)
+    for macs in left:
+        plan = kp.plan(graph, "l1", macs=macs)
+        slim = kp.reconstruct(kp.rebuild(model, plan), model, plan, found[len(judged) :])
+        right = logits(slim, validation[0]).argmax(-1) == validation[1]
+        same = logits(slim, judged).argmax(-1) == logits(model, judged).argmax(-1)
+        row = {"accuracy": round(100 * float(right.mean()), 2), "agreement": round(100 * float(same.mean()), 1)}
+        row |= {"network": network, "macs": macs, "examples": kind, "seed": seed, "cpu": cpu}
+        append(ROWS, FIELDS, [row])
+        print(row, flush=True)
+
+
+STEPS, TAUGHT_ON, TRAIN_BATCH, TAUGHT_TARGETS, TAUGHT_SEEDS = 1250, 2000, 64, (0.28, 0.09), (0, 1, 2)
+
+
+def taught(kinds: list[str]) -> None:
+    """Teaches slim ResNet-20 models by the dense one on drawn examples or on real images without labels."""
+    model, test = dense("resnet20"), split("resnet20", "test")
+    for seed in TAUGHT_SEEDS:
+        for kind in kinds or ("statistics", "real"):
+            images, macs_left = None, [macs for macs in TAUGHT_TARGETS if (kind, macs, seed) not in _taught()]
+            for macs in macs_left:
+                images = _many(kind, model, seed) if images is None else images
+                for norms in ("batch", "stored"):
+                    row = _teach(model, macs, images, norms, seed, test)
+                    append(TAUGHT, list(row) + ["examples"], [row | {"examples": kind}])
+                    print(kind, row, flush=True)
+
+
+def _taught() -> set[tuple[str, float, int]]:
+    return {(row["examples"], float(row["macs"]), int(row["seed"])) for row in read(TAUGHT)}
+
+
+def _many(kind: str, model, seed: int):
+    import kerasprune as kp
+
+    if kind == "real":
+        images, _ = split("resnet20", "train")
+        return images[np.random.default_rng(seed).permutation(len(images))[:TAUGHT_ON]]
+    return kp.synthesise(model, TAUGHT_ON, steps=50, resolution=SIZE, seed=100 + seed)
+
+
+def _teach(model, macs: float, images, norms: str, seed: int, test) -> dict:
+    """Returns the row of one training; `norms`: the statistics that BatchNorm uses in training."""
+    import keras
+    import tensorflow as tf
+
+    import kerasprune as kp
+
+    plan = kp.plan(kp.trace(model, coupling="tied", resolution=SIZE), "l1", macs=macs)
+    slim = kp.reconstruct(kp.rebuild(model, plan), model, plan, images[:600], slack=0.1)
+    before = 100 * float((logits(slim, test[0]).argmax(-1) == test[1]).mean())
+    if norms == "stored":
+        for layer in slim.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+    keras.utils.set_random_seed(seed)
+    shift = keras.layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=seed)
+    data = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images), seed=seed).repeat().batch(TRAIN_BATCH)
+    student = kp.distil(slim, model, weight=1.0)
+    student.compile(keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.01, STEPS), momentum=0.9))
+    student.fit(data.map(lambda x: shift(x, training=True)).take(STEPS), epochs=1, verbose=0)
+    after = 100 * float((logits(slim, test[0]).argmax(-1) == test[1]).mean())
+    return {"macs": macs, "norms": norms, "seed": seed, "before": round(before, 2), "after": round(after, 2)}
+
+
+def int8(_: list[str]) -> None:
+    """Exports ResNet-8 and ResNet-20 to int8, calibrated on drawn and on real examples; test accuracy."""
+    import tempfile
+
+    import kerasprune as kp
+    from kerasprune.export.tflite_interpreter import open_interpreter
+
+    for network in ("resnet8", "resnet20"):
+        model, test = dense(network), split(network, "test")
+        for kind in ("statistics", "noise", "real"):
+            found, _ = examples(kind, model, network, 0)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.tflite"
+                kp.export.tflite(model, path, quantize="int8", data=found[:200], size=SIZE)
+                runner = open_interpreter(path).get_signature_runner()
+                (name,) = runner.get_input_details()
+                outputs = [next(iter(runner(**{name: x[None]}).values())) for x in test[0]]
+                right = np.concatenate(outputs).argmax(-1) == test[1]
+            append(INT8, ["network", "examples", "accuracy"], [
+                {"network": network, "examples": kind, "accuracy": round(100 * float(right.mean()), 2)}
+            ])  # fmt: skip
+
+
+if __name__ == "__main__":
+    {"run": run, "taught": taught, "int8": int8}[sys.argv[1]](sys.argv[2:])
