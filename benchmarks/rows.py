@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import csv
+import os
+import platform
 import statistics
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+STAMP = ("runtime", "machine", "commit", "date")
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -25,6 +32,22 @@ def append(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]])
         if new:
             writer.writeheader()
         writer.writerows(rows)
+
+
+def write(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows and the head of a file, in place of what is there."""
+    path.unlink(missing_ok=True)
+    append(path, fields, rows)
+
+
+def stamp(*packages: str) -> dict[str, str]:
+    """Returns where rows come from: packages with their versions, cores, commit (`+` if files differ) and date."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    described = subprocess.run([*git, "describe", "--always", "--dirty=+"], capture_output=True, text=True)
+    runtime = ", ".join(f"{package} {version(package)}" for package in packages)
+    machine = f"{os.cpu_count()} × {platform.machine()}"
+    found = (runtime, machine, described.stdout.strip() or "unknown", date.today().isoformat())
+    return dict(zip(STAMP, found, strict=True))
 
 
 def mean_std(values: Sequence[float], digits: int = 1) -> str:

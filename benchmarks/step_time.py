@@ -1,10 +1,11 @@
 """Step time of `fit` with a callback ÷ plain `fit`: ResNet-20, 32×32.
 
-    python benchmarks/step_time.py [--rounds 5] [--executed 1] [--batch 128] [--only polarization network_slimming …]
+    python benchmarks/step_time.py [--rounds 5] [--executed 1] [--batch 128] [--only polarization …] [--out FILE]
 
 Every registered callback, by name. Timed from epoch begin to epoch end of warm epochs, the fits in turn. The Python
-time of the batch hooks is timed apart, on the bodies alone. Writes results/step_time_1.md, or _8 with `--executed 8`;
-on another backend than TensorFlow results/step_time_1_jax.md.
+time of the batch hooks is timed apart, on the bodies alone. Writes median, lowest and highest ratio of the rounds to
+results/step_time_1.csv, or _8 with `--executed 8`; on another backend than TensorFlow to results/step_time_1_jax.csv.
+`python benchmarks/summary.py` makes the sentence of docs/benchmarks.md from the first of them.
 """
 
 from __future__ import annotations
@@ -20,9 +21,17 @@ from pathlib import Path
 import epochs  # before TensorFlow, whose threads it counts
 import keras
 import numpy as np
+import rows
 
 import kerasprune as kp
 
+RESULTS = Path(__file__).parent / "results"
+FIELDS = (
+    "callback",
+    *(f"{clock}{which}" for clock in epochs.CLOCKS for which in ("", "_lowest", "_highest")),
+    *("hooks_ms", "batch", "executed", "rounds"),
+    *rows.STAMP,
+)
 STEPS, EPOCHS = 8, 6
 
 # What callbacks are given that need something, or whose defaults would end the fit.
@@ -91,32 +100,37 @@ def hook_time(name: str) -> float:
     return 1000 * statistics.median(spent)
 
 
+def row(name: str, columns: dict[str, list[float]]) -> dict[str, str]:
+    """Returns the ratios of one callback by each clock, and the milliseconds of its hooks."""
+    found = {"callback": name, "hooks_ms": "" if name == epochs.AGAIN else f"{hook_time(name):.4f}"}
+    for clock, values in columns.items():
+        numbers = {"": statistics.median(values), "_lowest": min(values), "_highest": max(values)}
+        found |= {f"{clock}{which}": f"{number:.3f}" for which, number in numbers.items()}
+    return found
+
+
 def main() -> None:
-    """Prints the table and writes it beside the results."""
+    """Times, and writes the rows in place of those of an earlier run."""
     warnings.simplefilter("ignore")
+    backend = keras.backend.backend()
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--executed", type=int, default=1, help="steps per execution")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--only", nargs="+", default=kp.callbacks.names(), choices=kp.callbacks.names())
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    found = epochs.cells(epochs.ratios(lambda name: fit(name, asked.executed, asked.batch), asked.only, asked.rounds))
-    lines = [f"| callback | {epochs.HEAD} | batch hooks, ms per step |", "|---|---|---|---|"]
-    for name, cells in found.items():
-        hooks = "–" if name == epochs.AGAIN else format(hook_time(name), ".4f")
-        lines.append(f"| {name} | {cells} | {hooks} |")
-    lines += [
-        "",
-        f"Batch {asked.batch}, steps_per_execution = {asked.executed}, one thread; median [lowest, highest] of "
-        f"{asked.rounds} rounds.",
-    ]
-    backend = keras.backend.backend()
-    spelt = {"tensorflow": "TensorFlow", "jax": "JAX"}.get(backend, backend)
-    lines[-1] += f" {spelt} backend of Keras {keras.__version__}."
-    print("\n".join(lines))
+    settings = {
+        "batch": asked.batch,
+        "executed": asked.executed,
+        "rounds": asked.rounds,
+        **rows.stamp("keras", backend),
+    }
+    found = epochs.ratios(lambda name: fit(name, asked.executed, asked.batch), asked.only, asked.rounds)
     end = "" if backend == "tensorflow" else f"_{backend}"
-    page = Path(__file__).parent / "results" / f"step_time_{asked.executed}{end}.md"
-    page.write_text("\n".join(lines) + "\n")
+    path = asked.out or RESULTS / f"step_time_{asked.executed}{end}.csv"
+    rows.write(path, FIELDS, [row(name, columns) | settings for name, columns in found.items()])
+    print(path.read_text())
 
 
 if __name__ == "__main__":

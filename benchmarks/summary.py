@@ -1,9 +1,9 @@
-"""The tables of `docs/benchmarks.md` and the picture of the README, made from the rows in `results`.
+"""The tables of `docs/benchmarks.md` and `docs/latency.md`, and the picture of the README, from the rows in `results`.
 
     python benchmarks/summary.py            # writes both
-    python benchmarks/summary.py --check    # exits with 1 if a table of the page differs from its rows
+    python benchmarks/summary.py --check    # exits with 1 if a table of a page differs from its rows
 
-A table stands on the page between `<!-- rows: NAME -->` and `<!-- /rows -->`; NAME is a function of this file.
+A table stands on its page between `<!-- rows: NAME -->` and `<!-- /rows -->`; NAME is a function of this file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import statistics
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from equal_epochs_tables import column, difference, found_rows
 from rows import mean_std, read
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGE, PICTURE = DOCS / "benchmarks.md", DOCS / "images" / "accuracy.svg"
+PAGES, PICTURE = (DOCS / "benchmarks.md", DOCS / "latency.md"), DOCS / "images" / "accuracy.svg"
 TABLE = re.compile(r"(?<=<!-- rows: )(\w+)( -->\n)(.*?)(?=<!-- /rows -->)", re.DOTALL)
 
 HELPED = ", reconstructed, distilled"
@@ -188,6 +189,44 @@ def speed() -> str:
     return table(["Processor time ÷ Torch-Pruning's", "coupling", "coupling, plan, rebuild"], cells)
 
 
+def step_time() -> str:
+    """Step time with each callback over that of plain `fit`."""
+    *rows, again = read(RESULTS / "step_time_1.csv")
+    medians = sorted((float(row["clock"]), row["callback"]) for row in rows)
+    lowest, highest = min(row["clock_lowest"] for row in rows), max(row["clock_highest"] for row in rows)
+    (least, first), (most, last) = medians[0], medians[-1]
+    return _wrapped(
+        f"By the clock the medians of the {len(rows)} callbacks lie between {least:.3f} (`{first}`) and {most:.3f} "
+        f"(`{last}`) of plain `fit`, single rounds between {lowest} and {highest}; plain `fit` once more, in the same "
+        f"run: {again['clock']} [{again['clock_lowest']}, {again['clock_highest']}]. {again['rounds']} rounds, batch "
+        f"{again['batch']}; {_stamp(again)}."
+    )
+
+
+def latency() -> str:
+    """Gain in time over gain in multiply–adds, in LiteRT."""
+    rows = [row for row in read(RESULTS / "latency.csv") if float(row["width"]) < 1]
+    found = {(row["network"], row["width"], row["precision"]): row for row in rows}
+    cells = list(dict.fromkeys((network, width) for network, width, _ in found))
+    kinds = list(dict.fromkeys(row["precision"] for row in rows))
+    lines = [[name, width, *(_with_range(found[name, width, kind]) for kind in kinds)] for name, width in cells]
+    spread = f"Median [lowest, highest] of {rows[0]['rounds']} rounds" if rows[0]["rounds"] else "Spread: not kept"
+    return f"{table(['Network', 'Width', *kinds], lines)}\n" + _wrapped(f"{spread}; {_stamp(rows[0])}.")
+
+
+def _wrapped(sentence: str) -> str:
+    return textwrap.fill(sentence, 120, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def _with_range(row: dict[str, str]) -> str:
+    known = f" [{float(row['lowest']):.2f}, {float(row['highest']):.2f}]" if row["lowest"] else ""
+    return f"{float(row['ratio']):.2f}{known}"
+
+
+def _stamp(row: dict[str, str]) -> str:
+    return f"{row['runtime']}, {row['machine']} cores, one thread, {row['date']}, commit {row['commit']}"
+
+
 def picture() -> None:
     """Draws test accuracy over the multiply–adds kept: ours, theirs plain, theirs with the same help."""
     import matplotlib
@@ -226,12 +265,13 @@ def written(text: str) -> str:
 
 
 def main() -> int:
-    """Writes the page and the picture, or compares the page with the rows."""
-    before = PAGE.read_text(encoding="utf-8")
-    now = written(before)
+    """Writes the pages and the picture, or compares the pages with the rows."""
+    before = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    now = {page: written(text) for page, text in before.items()}
     if "--check" in sys.argv[1:]:
         return int(now != before)
-    PAGE.write_text(now, encoding="utf-8")
+    for page, text in now.items():
+        page.write_text(text, encoding="utf-8")
     picture()
     return 0
 

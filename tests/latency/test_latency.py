@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import os
 from pathlib import Path
 
 import keras
@@ -104,3 +106,19 @@ def test_import_stays_light():
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 assert not {"tensorflow", "ai_edge_litert"} & set(ast.unparse(node).replace(".", " ").split())
+
+
+def test_the_benchmark_and_its_page_divide_the_gain_in_time_by_that_in_macs(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    benchmark, rows, summary = (importlib.import_module(name) for name in ("latency", "rows", "summary"))
+    found = {("net", 1.0, "int8"): [8.0, 10.0], ("net", 0.5, "int8"): [4.0, 2.0]}
+    stamp = rows.stamp("keras")
+    made = benchmark.table(found, {("net", 1.0): 400, ("net", 0.5): 100}, {"rounds": 2, "runs": 9, **stamp})
+    assert [made[1][name] for name in ("ratio", "lowest", "highest")] == ["0.875", "0.500", "1.250"]  # 2 ÷ 4, 5 ÷ 4
+    assert [made[0][name] for name in ("ratio", "milliseconds")] == ["1.000", "9"]
+    assert stamp["commit"] and stamp["date"][:2] == "20" and str(os.cpu_count()) in stamp["machine"]
+    rows.write(tmp_path / "latency.csv", benchmark.FIELDS, made)
+    monkeypatch.setattr(summary, "RESULTS", tmp_path)
+    page = summary.latency()
+    assert "| net | 0.5 | 0.88 [0.50, 1.25] |" in page and "| 1.0 |" not in page
+    assert f"of 2 rounds; {stamp['runtime']}" in page and f"{stamp['date']}, commit {stamp['commit']}" in page
