@@ -182,6 +182,7 @@ def test_floors_hold_under_a_target(min_keep, round_to):
     ("arguments", "message"),
     [
         ({"macs": 50}, "Received: macs=50. Did you mean 0.5?"),
+        ({"macs": 5}, "Received: macs=5. Did you mean 0.05?"),
         ({"keep": 1.5}, "keep to be a fraction kept in (0, 1]. Received: keep=1.5"),
         ({"keep": 0}, "keep=0"),
         ({"keep": -0.1}, "keep=-0.1"),

@@ -18,6 +18,7 @@ from typer.models import CommandInfo
 import kerasprune
 from kerasprune.cli.help import HelpfulCommand
 from kerasprune.cli.options import expanded, word_of
+from kerasprune.cli.startup import Messages
 from kerasprune.errors import PruneError, in_own_code
 from kerasprune.files.denial import denied
 
@@ -62,9 +63,10 @@ class Commands(TyperGroup):
         super().__init__(**{**settings, "commands": known})
 
     def invoke(self, context: Any) -> Any:
-        """Runs a command."""
+        """Runs a command; warnings are lines without a place in the program."""
         try:
-            return super().invoke(context)
+            with Messages(Console(stderr=True)).kept():
+                return super().invoke(context)
         except Exception as error:
             message = _message(error)
             if message is None:

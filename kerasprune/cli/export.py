@@ -47,7 +47,7 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
-    from kerasprune.data.lookup import own
+    from kerasprune.data.lookup import check_name, own
     from kerasprune.recipes.formats import find
 
     check_model_path(model)
@@ -63,6 +63,8 @@ def export(
         )
     if calibrate is not None and not calibrate.exists():
         raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is none.")
+    if data is not None:
+        check_name(data)
     if data is not None and own(data) == "function" and not trust:
         raise PruneError(f"{data!r} would import your own code. Expected the option --trust beside --data.")
     start(verbose=verbose)

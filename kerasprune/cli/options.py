@@ -14,6 +14,7 @@ import typer
 from typer.models import OptionInfo
 
 from kerasprune.cli.startup import start
+from kerasprune.data.lookup import check_name
 from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, raise_faults
 
@@ -201,8 +202,10 @@ def numbers_of(option: str, text: str | None) -> list[float]:
 
 def data_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
     """Returns the section `data`; `None` without `--data`."""
-    section = chosen(options, "scale", "batch", "validation", "size")
-    return {"name": options["data"], **section} if options["data"] else options["data"]
+    if not options["data"]:
+        return options["data"]
+    check_name(options["data"])
+    return {"name": options["data"], **chosen(options, "scale", "batch", "validation", "size")}
 
 
 def word_of(command: Any) -> Callable[[str], str | None]:

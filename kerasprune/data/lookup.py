@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerasprune.errors import PruneError, nearest, short
 from kerasprune.files import is_file, is_folder
+from kerasprune.files.reading import existing
 
 if TYPE_CHECKING:
     from kerasprune.data.sources import Source
@@ -19,6 +20,7 @@ PREFIXED = ("tfds", "generated")
 ARRAYS = (".npz", ".npy")
 SYNTHETIC = "synthetic"
 """Examples that are drawn from the model."""
+_TABLES = {".csv": ",", ".tsv": "\t"}  # with a line of headings, classes in the last column
 _MODULES = {"digits": ("sklearn",), "glyphs": ("matplotlib", "PIL", "tensorflow_datasets")}
 
 
@@ -105,7 +107,45 @@ def find(name: str | Path, data_dir: str | None = None) -> Source:
         from kerasprune.data.folder import folder
 
         return folder(Path(text).expanduser())
+    raise _unknown(text)
+
+
+def check_kind(name: str) -> None:
+    """Raises if the name of data is that of a file of another kind than arrays.
+
+    Args:
+        name: A name, a path or an address, as `--data` takes it.
+    """
+    path = Path(name)
+    if own(name) is not None or not (is_file(path) or path.suffix.lower() in _TABLES):
+        return
+    arrays, save = path.with_suffix(".npz").name, "np.savez({!r}, x={}, y={})"
+    how = save.format(arrays, "inputs", "classes")
+    if path.suffix.lower() in _TABLES:
+        read = f"np.loadtxt({str(path)!r}, delimiter={_TABLES[path.suffix.lower()]!r}, skiprows=1)"
+        how = f"t = {read}; {save.format(arrays, 't[:, :-1]', 't[:, -1].astype(int)')}"
     raise PruneError(
+        "Expected a .npz file of arrays, a folder of images, or the name of a data set. "
+        f"Received: {short(name)}. Write its numbers as arrays once, with NumPy: {how}"
+    )
+
+
+def check_name(name: str) -> None:
+    """Raises if there are no data of this name on this machine; nothing is imported or read.
+
+    Args:
+        name: As for `check_kind`.
+    """
+    check_kind(name)
+    if own(name) == "arrays":
+        existing(name, "a .npz or .npy file")
+    prefix, colon, _ = name.partition(":")
+    if own(name) is None and not (name in NAMED or colon and prefix in PREFIXED or is_folder(name)):
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> PruneError:
+    return PruneError(
         f"Expected the name of a data set ({', '.join(names())}, 'tfds:<name>', 'generated:<classes>') "
-        f"or the path of an existing folder. Received: name={short(text)}.{nearest(text, NAMED)}"
+        f"or the path of an existing folder. Received: name={short(name)}.{nearest(name, NAMED)}"
     )

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from kerasprune.data.lookup import own
+from kerasprune.data.lookup import check_kind, own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, joined
 from kerasprune.files import is_file
@@ -159,7 +159,8 @@ class Data(Node):
 
     @field_validator("name")
     @classmethod
-    def _trusted(cls, name: str, info: ValidationInfo) -> str:
+    def _of_a_known_kind(cls, name: str, info: ValidationInfo) -> str:
+        check_kind(name)
         if own(name) == "function" and not (info.context or {}).get("trust"):
             raise ValueError("This would import your own code. Expected the name of a data set, or the option --trust")
         return name

@@ -58,6 +58,11 @@ class Pairing:
         dense = self.dense_of.get(step)
         return dense is not None and any(id(each) in owners for each in inner_layers(dense.operation))
 
+    def reads_channels(self, step: Step) -> bool:
+        """Returns whether a kernel of a layer reads channels; what an embedding looks up is exact after removal."""
+        own = {id(each) for each in inner_layers(self.dense_of[step].operation)}
+        return any(kernel.reads for kernel in self.applied.graph.kernels if id(kernel.owner) in own)
+
     def last_kernel_steps(self) -> list[Step]:
         """Returns the calls of layers with kernels between which and the outputs there are no others."""
         found, seen = [], set()

@@ -175,6 +175,8 @@ class Solving:
         """
         layer, dense = calls[0].operation, self.pairing.dense_of[calls[0]].operation
         views, wholes = ([view for part in kernel_layers(each) for view in as_linear(part)] for each in (layer, dense))
+        if not self.pairing.reads_channels(calls[0]):
+            return []
         if not views or len(views) != len(wholes):
             self.left[layer.name] = f"of class {type(layer).__name__}"
             return []

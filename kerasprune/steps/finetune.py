@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import learning_rate_variable, structures, without_schedule
+from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
 from kerasprune.errors import warn
@@ -45,14 +46,15 @@ def fit(
     twin = twin or keras.Model(*structures(functional(model)), name=model.name)
     objective.compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
-    twin.fit(
-        **training.fit_arguments(),
-        **beside,
-        epochs=epochs,
-        shuffle=training.reorders,
-        verbose=0,
-        callbacks=list(callbacks),
-    )
+    with traced_for_each_model():
+        twin.fit(
+            **training.fit_arguments(),
+            **beside,
+            epochs=epochs,
+            shuffle=training.reorders,
+            verbose=0,
+            callbacks=list(callbacks),
+        )
 
 
 def to_train_on(examples: Examples, seed: int) -> Examples:

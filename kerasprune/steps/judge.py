@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import keras
 
 from kerasprune._keras import first_metric, structures
+from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
@@ -61,7 +62,8 @@ class Judge:
             self._twins[model] = self.objective.compile(keras.Model(*structures(functional(model))))
         twin = self._twins[model]
         try:
-            found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
+            with traced_for_each_model():
+                found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
             first, higher = first_metric(twin) or ("loss", False)
             self.measure = Measure("loss") if higher is None else Measure(first, higher)
             return found

@@ -357,3 +357,13 @@ def test_module_is_the_command():
     assert done.returncode == 2
     assert "Did you mean 'digits-greg1'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_warning_is_a_line_and_says_it_once(tmp_path):
+    section = "{macs: 0.5, down_to: 0.3}"
+    text = f"name: m\nwhy: w\nmodel: {{start: checkpoints/glyphs-base.keras}}\nprune: {{three_dimensions: {section}}}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    result = invoke("validate", tmp_path / "mine.yaml")
+    lines = [line for line in result.stderr.splitlines() if "warning" in line.lower()]
+    assert lines == ["warning: The key down_to is now min_macs: the old one is accepted until the next release."]
+    assert "typer" not in result.stderr and "callback" not in result.stderr

@@ -50,6 +50,36 @@ def table(path, rows=60, **more):
     return path
 
 
+def test_a_csv_is_refused_before_keras_is_asked_and_told_how_to_become_arrays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("a,b,class\n1,2.5,0\n3,4,1\n")
+    (tmp_path / "mine.keras").write_text("not looked at")
+    (tmp_path / "mine.yaml").write_text("name: m\nwhy: w\nmodel: {start: mine.keras}\ndata: {name: mine.csv}\n")
+    given = ("mine.keras", "--data", "mine.csv", "--macs", 0.5, "--out", "out")
+    calls = [(name, *given) for name in ("prune", "compare", "search")]
+    calls += [("space", *given, "--ranked-by", "removed"), ("validate", "mine.yaml")]
+    calls.append(("export", *given[:3], "--format", "tflite-int8", "--out", "out.tflite"))
+    for call in calls:
+        found = refused(*call)
+        assert ".npz file of arrays" in found and "Received: 'mine.csv'" in found, call
+    line = found.partition("with NumPy: ")[2]
+    exec(line, {"np": np})  # noqa: S102
+    with np.load("mine.npz") as arrays:
+        assert arrays["x"].tolist() == [[1, 2.5], [3, 4]] and arrays["y"].tolist() == [0, 1]
+    (tmp_path / "mine.parquet").write_text("")
+    assert "np.savez('mine.npz', x=inputs, y=classes)" in refused(
+        "prune", "mine.keras", "--data", "mine.parquet", *given[3:]
+    )
+
+
+def test_data_that_are_not_there_are_told_before_the_model_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.keras").write_text("not looked at")
+    rest = ("--macs", 0.5, "--out", "out")
+    assert "Did you mean 'digits'" in refused("prune", "mine.keras", "--data", "digit", *rest)
+    assert "path='none.npz', which is no file" in refused("prune", "mine.keras", "--data", "none.npz", *rest)
+
+
 @pytest.mark.thorough
 def test_a_table_of_numbers_is_judged_by_the_compiled_loss(tmp_path):
     model = tabular(tmp_path / "mine.keras", loss="mse", metrics=["mae"])

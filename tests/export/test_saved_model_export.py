@@ -38,20 +38,25 @@ def network() -> keras.Model:
     return residual_network()
 
 
+@pytest.mark.jax
 def test_the_folder_is_the_model(network, tmp_path):
     images = digits(150)[0]
     report = saved_model(network, tmp_path / "model", data=images)
-    assert report.max_error < 1e-4 and report.agreement == 1.0
+    assert report.max_error < 1e-3 and report.agreement == 1.0
     assert (report.format, report.inputs, report.samples) == ("saved_model", "data", 150)
     assert report.latency_ms is None and "ms" not in str(report)
     files = [file for file in report.path.rglob("*.*") if file.is_file()]
     assert report.bytes == sum(file.stat().st_size for file in files)
     assert report.gzip_bytes == pytest.approx(sum(len(gzip.compress(file.read_bytes())) for file in files), rel=1e-2)
-    layer = keras.layers.TFSMLayer(report.path, call_endpoint="serve")  # another way in than the export's own
-    np.testing.assert_allclose(layer(images), network.predict(images, verbose=0), rtol=1e-5)
+    loaded = tf.saved_model.load(str(report.path))  # owns the variables
+    serve = loaded.serve
+    if keras.backend.backend() == "tensorflow":  # another way in than the export's own
+        serve = keras.layers.TFSMLayer(report.path, call_endpoint="serve")
+    np.testing.assert_allclose(serve(images), network.predict(images, verbose=0), rtol=1e-5)
     assert list(tmp_path.iterdir()) == [report.path]
 
 
+@pytest.mark.jax
 def test_every_weight_is_saved_once(tmp_path):
     model = keras.Sequential([keras.Input((100,)), layers.Dense(300), layers.BatchNormalization(), layers.Dense(9)])
     model.layers[1].trainable = False
@@ -63,6 +68,7 @@ def test_every_weight_is_saved_once(tmp_path):
     assert [len(loaded.variables), len(loaded.trainable_variables), len(loaded.non_trainable_variables)] == [8, 4, 4]
 
 
+@pytest.mark.jax
 def test_free_sides_and_batch_stay_free(tmp_path):
     report = saved_model(residual_network(None), tmp_path / "model")
     assert report.inputs == "random" and report.max_error < 1e-3

@@ -281,6 +281,25 @@ def test_what_cannot_be_solved_is_named():
         reconstruct(kp.rebuild(model, plan), model, plan, data)
 
 
+def test_an_embedding_makes_what_it_made_and_is_not_named(recwarn):
+    words = keras.Input((6,), dtype="int32")
+    x = layers.Conv1D(5, 2, activation="relu", name="conv")(layers.Embedding(20, 8, name="table")(words))
+    model = keras.Model(words, layers.Dense(3, name="out")(layers.GlobalAveragePooling1D()(x)))
+    plan, data = (
+        kp.Plan({"table": [0, 2, 3, 6], "conv": [1, 2, 4]}),
+        np.random.default_rng(0).integers(20, size=(300, 6)),
+    )
+    slim = kp.rebuild(model, plan)
+    solved = reconstruct(slim, model, plan, data)
+    assert not [each for each in recwarn if "left as they are" in str(each.message)]
+    rows = [each.get_layer("table").get_weights()[0] for each in (model, solved)]
+    np.testing.assert_array_equal(rows[0][:, [0, 2, 3, 6]], rows[1])
+    before, after = (
+        np.square(each.predict(data, verbose=0) - model.predict(data, verbose=0)).sum() for each in (slim, solved)
+    )
+    assert after < before
+
+
 def test_a_layer_that_nobody_knows_is_named():
     inputs = keras.Input((6,))
     hidden = layers.Dense(5, name="hidden")(layers.Dense(4, "relu", name="first")(inputs))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 import numpy as np
 import pytest
 
 import kerasprune as kp
+from kerasprune.data.examples import Examples
 from kerasprune.recipes import learning, optimizers
-from kerasprune.steps.finetune import like
+from kerasprune.steps.finetune import fit, like
+from kerasprune.steps.judge import Judge
+from kerasprune.steps.objective import Objective
 
 EPOCHS, STEPS = 2, 5
 
@@ -116,3 +121,37 @@ def test_prune_fine_tunes_with_the_optimizer_of_the_model(monkeypatch):
     kp.prune(network, keep=0.5, data=data, epochs=1, batch=20, optimizer="sgd")
     assert [type(each) for each in used] == [keras.optimizers.Adam, keras.optimizers.SGD]
     assert used[0].beta_1 == 0.8 and float(used[0]._learning_rate(0)) == pytest.approx(3e-4)
+
+
+def test_models_that_are_traced_once_each_are_not_said_to_be_traced_too_often(monkeypatch):
+    """Keras alone brings TensorFlow to its advice with as many models; judging and fine-tuning them does not."""
+    from tensorflow.python.eager.polymorphic_function import polymorphic_function
+
+    said = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            said.append(record.getMessage())
+
+    listener, logger = Listener(), logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(listener)
+    x, y = np.ones((4, 2)), np.zeros((4, 1))
+    try:
+        for kept in (True, False):
+            monkeypatch.setattr(polymorphic_function._frequent_tracing_detector_manager, "_detectors", {})
+            for _ in range(6):
+                model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+                objective = Objective("mse")
+                if kept:
+                    Judge(None, objective, Examples((x, y), 4)).metrics(model)
+                    fit(model, Examples((x, y), 4), objective, keras.optimizers.SGD(), 1)
+                else:
+                    objective.compile(model).evaluate(x, y, verbose=0)
+            assert any("retracing" in each for each in said) == (not kept), said
+        logger.warning("something else")
+        assert said[-1] == "something else"
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(level)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import keras
 
 from kerasprune.costs.cost import Count, ShareCounter, check_counted, cost, graph_at
-from kerasprune.errors import is_number, raise_faults, warn
+from kerasprune.errors import is_number, of_percent, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
@@ -93,6 +93,7 @@ def share_faults(params: Any, macs: Any, largest: float) -> list[str]:
         return ["Expected params, macs or both. Received: neither."]
     return [
         f"Expected {key} to be the fraction kept, above 0 and at most {largest:g}. Received: {key}={share!r}."
+        f"{of_percent(share)}"
         for key, share in given.items()
         if not is_number(share) or not 0 < share <= largest
     ]
