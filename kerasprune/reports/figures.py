@@ -14,6 +14,7 @@ import numpy as np
 from kerasprune.errors import is_number
 from kerasprune.reports.colours import DENSE, SLIM
 from kerasprune.reports.record import Norms, Record
+from kerasprune.reports.tables import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,16 +148,18 @@ def scales(record: Record) -> str | None:
 
 def sizes(record: Record) -> str | None:
     """Draws the bytes and the latency of every exported file."""
-    exports = [export for export in record.summary.get("exports") or () if is_number(export.get("bytes"))]
-    if not exports:
+    exported = [one for one in files(record.summary) if is_number(one[2].get("bytes"))]
+    if not exported:
         return None
-    names = [str(export["format"]) for export in exports]
+    names, dense, measures = zip(*exported, strict=True)
+    every = (("bytes", 1 / 1024, "KiB"), ("latency_ms", 1, "latency, ms"))
+    shown = [one for one in every if any(is_number(file.get(one[0])) for file in measures)]
 
     def draw(figure: Figure) -> None:
         rows = np.arange(len(names))[::-1]
-        shown = (("bytes", 1 / 1024, "KiB"), ("latency_ms", 1, "latency, ms"))
-        for axes, (key, scale, label) in zip(figure.subplots(1, 2), shown, strict=True):
-            axes.barh(rows, [scale * (export.get(key) or 0) for export in exports], color=SLIM)
+        for axes, (key, scale, label) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            lengths = [scale * (file.get(key) or 0) for file in measures]
+            axes.barh(rows, lengths, color=[DENSE if each else SLIM for each in dense])
             axes.set_yticks(rows, names, fontsize=7)
             axes.set_xlabel(label)
 

@@ -129,12 +129,11 @@ def _notes(record: Record) -> list[str]:
 
 def _tables(record: Record) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
     """Returns the heading, the header and the rows of each table."""
-    exported = ("format", "bytes", "in gzip", "same class as Keras", "largest error", "latency, milliseconds")
     stepwise = ("on validation examples", "accuracy", "loss", "error of the outputs")
     sections = (
         ("Expected", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary)),
         ("Step by step", stepwise, tables.steps(record.summary)),
-        ("Exports", exported, tables.exports(record.summary)),
+        ("Exports", *tables.exports(record.summary)),
         ("This run", (), tables.about(record.recipe, record.summary)),
     )
     first = ("Before and after", ("", "dense", "slim", "change"), tables.before_after(record.summary))
