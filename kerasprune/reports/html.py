@@ -53,7 +53,12 @@ Figure = tuple[str, Callable[[Record], str | None], str]
 """A heading, empty below another figure's; a function that returns SVG, or `None` for nothing to draw; a caption."""
 FIGURES: tuple[Figure, ...] = (
     ("Channels kept", figures.widths, "Channels of each group before and after."),
-    ("Training", figures.curves, "Loss and accuracy over all stages; dotted lines mark where a stage begins."),
+    (
+        "Training",
+        figures.curves,
+        "Loss and accuracy over all stages; dotted lines mark where a stage begins. Validation never has the teacher's "
+        "part of the loss.",
+    ),
     (
         "Norms under the penalty",
         figures.spread,
