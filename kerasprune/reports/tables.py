@@ -191,7 +191,7 @@ def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
         ("latency, ms", "latency_ms", milliseconds),
         (f"test accuracy, {number}", "accuracy", percent),
         *((f"test {name.replace('_', ' ')}, {number}", name, figure) for name in others),
-        (f"class of the dense Keras model, {number}", "dense_agreement", percent),
+        (f"same class as dense Keras, {number}", "dense_agreement", percent),
         (f"error of the outputs, {number}", "dense_error", figure),
         ("same class as Keras", "agreement", percent),
         ("largest error", "max_error", scientific),

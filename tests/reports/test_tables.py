@@ -83,7 +83,7 @@ def test_files_of_both_models_stand_beside_each_other_as_they_are_judged():
     near = {"dense_agreement": 0.5, "dense_error": 0.125, "judged": 16, "judged_on": "random"}
     header, (_, slim) = rows(near, near)
     on = "16 random inputs"
-    assert header == ("file", f"class of the dense Keras model, {on}", f"error of the outputs, {on}")
+    assert header == ("file", f"same class as dense Keras, {on}", f"error of the outputs, {on}")
     assert slim == ("tflite, slim", "50.00 %", "0.125")
 
 
