@@ -73,18 +73,23 @@ def test_files_of_both_models_are_judged_by_labels(form, files, tmp_path):
     assert "<th>test accuracy, 40 examples</th>" in page
 
 
-def test_without_labels_files_are_compared_with_the_dense_model(files, tmp_path):
-    start = ("prune", files / "mine.keras", "--keep", 0.5)
-    shown = invoke(*start, "--export", "saved_model", "--out", tmp_path / "none").stdout
-    assert "not measured: accuracy (give --data), latency (give --export tflite)" in shown
-    options = ("--data", files / "inputs.npy", "--no-reconstruct", "--export", "tflite-dynamic")
-    shown = invoke(*start, *options, "--out", tmp_path / "inputs").stdout
-    assert "not measured: accuracy (the data have no labels)\n" in shown  # but its latency is
-    for out, number, on in (("none", 16, "random"), ("inputs", 40, "inputs")):
-        (slim,) = json.loads((tmp_path / out / "summary.json").read_text())["exports"]
-        assert (slim["judged"], slim["judged_on"]) == (number, on)
-        assert slim["dense"]["dense_agreement"] > 0.9 and slim["dense"]["dense_error"] < 1e-3
-        assert 0 < slim["dense_agreement"] <= 1 and slim["dense_error"] > 1e-3
+UNLABELLED = "accuracy (the data have no labels)"
+WITHOUT = "accuracy (give --data), latency (give --export tflite)"
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "missing", "judged"),
+    [("saved_model", False, WITHOUT, (16, "random")), ("tflite-dynamic", True, UNLABELLED, (40, "inputs"))],
+)
+def test_without_labels_files_are_compared_with_the_dense_model(form, given, missing, judged, files, tmp_path):
+    options = ("--data", files / "inputs.npy", "--no-reconstruct") if given else ()
+    start = ("prune", files / "mine.keras", "--keep", 0.5, *options)
+    shown = invoke(*start, "--export", form, "--out", tmp_path / "out").stdout
+    assert f"not measured: {missing}\n" in shown  # a file of TFLite has its latency
+    (slim,) = json.loads((tmp_path / "out" / "summary.json").read_text())["exports"]
+    assert (slim["judged"], slim["judged_on"]) == judged
+    assert slim["dense"]["dense_agreement"] > 0.9 and slim["dense"]["dense_error"] < 1e-3
+    assert 0 < slim["dense_agreement"] <= 1 and slim["dense_error"] > 1e-3
 
 
 def test_a_dense_model_that_cannot_be_exported_does_not_end_the_run(files, tmp_path, monkeypatch):
