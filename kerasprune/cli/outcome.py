@@ -72,7 +72,7 @@ def print_outcome(folder: Path, recipe: schema.Recipe, context: typer.Context) -
         missing.append(f"accuracy ({found})")
     if recipe.data is None:
         missing.append("accuracy (give --data)")
-    if "tflite" not in recipe.export:
+    if all(export["latency_ms"] is None for export in summary["exports"]):
         missing.append("latency (give --export tflite)")
     if missing:
         typer.echo(f"not measured: {', '.join(missing)}")

@@ -24,11 +24,13 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
 
 
 def print_costs(folder: Path) -> None:
-    """Prints the costs of the dense and the slim model of a run."""
+    """Prints the costs of the dense and the slim model of a run, and the measures of the exported files."""
     from kerasprune import reports
     from kerasprune.reports import tables
 
-    print_table("", ("", "dense", "slim", "change"), tables.before_after(reports.read(folder).summary))
+    summary = reports.read(folder).summary
+    print_table("", ("", "dense", "slim", "change"), tables.before_after(summary))
+    print_table("", *tables.exports(summary))
 
 
 def print_summary(folder: Path) -> None:

@@ -67,7 +67,7 @@ def compare(reference: Function, exported: Function, samples: Samples) -> Parity
             raise PruneError(f"Expected outputs of shapes {shapes[0]}. Received: {shapes[1]} from the exported model.")
         errors += [np.max(np.abs(a - e), initial=0.0) for e, a in zip(expected, actual, strict=True)]
         scales += [np.max(np.abs(e), initial=0.0) for e in expected]
-        same = _same_choice(expected[0], actual[0])
+        same = same_choice(expected[0], actual[0])
         hits, choices, count = hits + same.sum(), choices + same.size, count + len(batch[0])
     check_found(count)
     agreement = float(hits / choices) if choices else None
@@ -110,7 +110,8 @@ def _double(array: np.ndarray) -> np.ndarray:
     return np.asarray(array).astype(np.float64)
 
 
-def _same_choice(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
+def same_choice(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """Returns if the largest entries of two outputs are at the same place; empty if the outputs are no classes."""
     if expected.ndim < 2 or expected.shape[-1] < 2:
         return np.empty(0, bool)
     return expected.argmax(-1) == actual.argmax(-1)

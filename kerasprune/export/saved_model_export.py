@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from kerasprune.data.batches import FlatInputs
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
-from kerasprune.export.parity import Function, compare, keras_function, require_close
+from kerasprune.export.opened import opened
+from kerasprune.export.parity import compare, keras_function, require_close
 from kerasprune.export.precision import precision
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
@@ -66,7 +65,7 @@ def saved_model(
     samples = samples_of(signature, data)
     with new_saved_model(path, overwrite=overwrite) as temporary:
         _write(model, signature, temporary)
-        parity = compare(keras_function(model, signature), _served(temporary, signature), samples)
+        parity = compare(keras_function(model, signature), opened(temporary, model, signature), samples)
         require_close(parity, precision(model))
         files = [file for file in temporary.rglob("*") if file.is_file()]
         size, packed = sum(file.stat().st_size for file in files), gzip_size(files)
@@ -99,16 +98,3 @@ def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
             f"Keras could not export the model {model.name!r}. It reports: {str(error).strip()[:300]} "
             "Keep to keras.ops in the call of custom layers, or rebuild the model as a functional one."
         ) from error
-
-
-def _served(folder: Path, signature: Signature) -> Function:
-    import tensorflow as tf
-
-    with quiet():
-        loaded = tf.saved_model.load(str(folder))
-
-    def run(batch: FlatInputs) -> list[np.ndarray]:
-        outputs = loaded.serve(signature.pack([tf.convert_to_tensor(array) for array in batch]))
-        return [output.numpy() for output in keras.tree.flatten(outputs)]
-
-    return run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import keras
 
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import Key, PruneError, extras, nearest, warn
-from kerasprune.export.conversion import output_names, recurrent_layers, to_tflite
+from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
+from kerasprune.export.opened import opened
 from kerasprune.export.parity import compare, keras_function, require_close
 from kerasprune.export.precision import precision
 from kerasprune.export.report import ExportReport, gzip_size
@@ -24,7 +24,6 @@ from kerasprune.export.tflite_interpreter import (
     fill_inputs,
     open_interpreter,
     operators,
-    single_runner,
     time_invocation,
 )
 
@@ -93,8 +92,7 @@ def tflite(
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
-        exported = single_runner(open_interpreter(temporary), signature.names, partial(output_names, model))
-        parity = compare(keras_function(model, signature), exported, samples)
+        parity = compare(keras_function(model, signature), opened(temporary, model, signature), samples)
         require_close(parity, quantize or "float32", precision(model))
         report = ExportReport(
             path=path,
@@ -155,8 +153,9 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) 
         if report.inputs == "data":
             remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
         found.append(
-            f"The file predicts the same class as the Keras model on {report.agreement:.1%} of {report.samples} "
-            f"{report.inputs} samples only. Received: quantize={quantize!r}. Measure its accuracy first.{remedy}"
+            f"{report.path.name} predicts the same class as the Keras model on {report.agreement:.1%} of "
+            f"{report.samples} {report.inputs} samples only. Received: quantize={quantize!r}. Measure its accuracy "
+            f"first.{remedy}"
         )
     float_bytes = 4 * model.count_params()
     if QUANTIZATIONS[quantize].calibrated and report.bytes > float_bytes + GRAPH_BYTES and recurrent_layers(model):

@@ -33,6 +33,7 @@ class Warnings:
     def __init__(self, folder: Path, mark: str) -> None:
         self._folder, self._mark = folder, mark
         self._texts = warned(folder)
+        self._written = len(self._texts)
 
     @contextmanager
     def collected(self) -> Iterator[Warnings]:
@@ -56,6 +57,7 @@ class Warnings:
             self.write()
 
     def write(self) -> None:
-        """Writes the file, if there is something to write, and the folder is that of a run."""
-        if self._texts and (self._folder / self._mark).exists():
+        """Writes the file, if there are new warnings, and the folder is that of a run."""
+        if len(self._texts) > self._written and (self._folder / self._mark).exists():
             write_text(self._folder / FILE, "".join(f"warning: {text}\n" for text in self._texts))
+            self._written = len(self._texts)

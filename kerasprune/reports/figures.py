@@ -6,21 +6,26 @@ The same record gives the same bytes: ids are salted and no date is written.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from kerasprune.errors import is_number
 from kerasprune.reports.colours import DENSE, SLIM
 from kerasprune.reports.record import Norms, Record
+from kerasprune.reports.tables import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SCALE_BINS = 50
+WIDTH = 9  # of figures, in inches
+LETTER = 0.062  # width of a letter of 7 points, in inches
 MEASURES = ("loss", "accuracy")
+AT_ONCE = ("rebuild", "reconstruct")  # stages that train nothing
 MOMENTS = 4  # of the training, side by side
 CURVES = 8  # groups drawn one by one; all others only enter the mean
 
@@ -46,27 +51,49 @@ def widths(record: Record) -> str | None:
 
 
 def curves(record: Record) -> str | None:
-    """Draws loss and accuracy of training and validation over the epochs of all stages, one after another."""
+    """Draws loss and accuracy of training and validation over the epochs of all stages, one after another.
+
+    Points are connected within a stage. The loss that a teacher is part of has axes of its own. Nothing is drawn if
+    nothing was trained.
+    """
     rows = [row for row in record.metrics if row.get("stage")]
-    sides = (("", "training", DENSE), ("val_", "validation", SLIM))
-    shown = [one for one in MEASURES if any(is_number(row.get(side + one)) for row in rows for side, *_ in sides)]
-    if not shown:
+    distilled = (record.recipe.get("finetune") or {}).get("distil") is not None
+    panels = {panel: lines for panel, lines in _lines(rows, distilled).items() if lines}
+    if not panels or all(row["stage"] in AT_ONCE for row in rows):
         return None
+    stages = [str(row["stage"]).partition(",")[0] for row in rows]  # the recipes of a round are one
+    marks = _marks(stages, WIDTH / len(panels) - 0.8)
 
     def draw(figure: Figure) -> None:
-        for axes, measure in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-            for side, label, colour in sides:
-                key = side + measure
-                points = [(index, row[key]) for index, row in enumerate(rows) if is_number(row.get(key))]
-                if points:
-                    axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=".", markersize=3)
-            _mark_stages(axes, [str(row["stage"]).partition(",")[0] for row in rows])  # the recipes of a round are one
+        for axes, (panel, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+            for label, colour, points in lines:
+                axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=".", markersize=3)
+            _mark_stages(axes, marks)
             axes.set_xlim(-0.5, max(len(rows), 2) - 0.5)
-            axes.set_ylabel(measure)
+            axes.set_ylabel(panel)
             axes.set_xlabel("epoch, all stages one after another")
             axes.legend(fontsize=7, frameon=False)
 
-    return svg(draw, height=3.2)
+    return svg(draw, height=3 + 0.12 * (1 + max(mark.level for mark in marks)))
+
+
+Line = tuple[str, str, list[tuple[int, float]]]
+"""Label, colour and points; a label that begins with an underscore is not in the legend."""
+
+
+def _lines(rows: Sequence[Mapping[str, Any]], distilled: bool) -> dict[str, list[Line]]:
+    """Returns the lines of each panel: one for each stage and side."""
+    panels: dict[str, list[Line]] = {"loss": [], "loss, with the teacher": [], "accuracy": []}
+    for measure in MEASURES:
+        for side, name, colour in (("", "training", DENSE), ("val_", "validation", SLIM)):
+            for stage, indices in groupby(range(len(rows)), key=lambda index: rows[index]["stage"]):
+                points = [(index, rows[index].get(side + measure)) for index in indices]
+                points = [point for point in points if is_number(point[1])]
+                apart = distilled and stage == "finetune" and side + measure == "loss"
+                lines = panels["loss, with the teacher" if apart else measure]
+                known = any(label == name for label, *_ in lines)
+                lines += [(f"_{name}" if known else name, colour, points)] if points else []
+    return panels
 
 
 def spread(record: Record) -> str | None:
@@ -147,16 +174,18 @@ def scales(record: Record) -> str | None:
 
 def sizes(record: Record) -> str | None:
     """Draws the bytes and the latency of every exported file."""
-    exports = [export for export in record.summary.get("exports") or () if is_number(export.get("bytes"))]
-    if not exports:
+    exported = [one for one in files(record.summary) if is_number(one[2].get("bytes"))]
+    if not exported:
         return None
-    names = [str(export["format"]) for export in exports]
+    names, dense, measures = zip(*exported, strict=True)
+    every = (("bytes", 1 / 1024, "KiB"), ("latency_ms", 1, "latency, ms"))
+    shown = [one for one in every if any(is_number(file.get(one[0])) for file in measures)]
 
     def draw(figure: Figure) -> None:
         rows = np.arange(len(names))[::-1]
-        shown = (("bytes", 1 / 1024, "KiB"), ("latency_ms", 1, "latency, ms"))
-        for axes, (key, scale, label) in zip(figure.subplots(1, 2), shown, strict=True):
-            axes.barh(rows, [scale * (export.get(key) or 0) for export in exports], color=SLIM)
+        for axes, (key, scale, label) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            lengths = [scale * (file.get(key) or 0) for file in measures]
+            axes.barh(rows, lengths, color=[DENSE if each else SLIM for each in dense])
             axes.set_yticks(rows, names, fontsize=7)
             axes.set_xlabel(label)
 
@@ -189,12 +218,42 @@ def _spaced(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
-def _mark_stages(axes: Axes, stages: list[str]) -> None:
-    begins = [index for index, stage in enumerate(stages) if index == 0 or stage != stages[index - 1]]
-    for number, index in enumerate(begins):
-        axes.axvline(index - 0.5, color="grey", linewidth=0.5, linestyle=":")
-        height = 1.01 + 0.05 * (number % 2)  # neighbours at two heights, so that short stages are legible
-        axes.text(index, height, stages[index], fontsize=7, transform=axes.get_xaxis_transform())
+class Mark(NamedTuple):
+    """Where a stage begins: its name, its first row, the level of its label, and on which side of the label that is."""
+
+    stage: str
+    row: int
+    level: int
+    side: str
+
+
+def _marks(stages: Sequence[str], width: float) -> list[Mark]:
+    """Returns the beginnings of the stages, with the lowest levels at which no two labels overlap.
+
+    Args:
+        stages: The stage of each row.
+        width: Of the axes, in inches.
+    """
+    ends: list[float] = []  # of the last label of each level
+    marks: list[Mark] = []
+    for index, stage in enumerate(stages):
+        if index and stage == stages[index - 1]:
+            continue
+        begin, length = index / max(len(stages), 2) * width, LETTER * (len(stage) + 1)
+        side = "right" if begin + length > width and begin > length else "left"
+        begin -= length if side == "right" else 0
+        level = next((n for n, end in enumerate(ends) if end <= begin), len(ends))
+        ends[level : level + 1] = [begin + length]
+        marks.append(Mark(stage, index, level, side))
+    return marks
+
+
+def _mark_stages(axes: Axes, marks: Sequence[Mark]) -> None:
+    for mark in marks:
+        place, above = (mark.row - 0.5, 1), (0, 2 + 9 * mark.level)
+        axes.axvline(place[0], color="grey", linewidth=0.5, linestyle=":")
+        how = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+        axes.annotate(mark.stage, place, above, fontsize=7, ha=mark.side, **how)
 
 
 def svg(draw: Callable[[Figure], None], *, height: float) -> str:
@@ -202,7 +261,7 @@ def svg(draw: Callable[[Figure], None], *, height: float) -> str:
 
     Args:
         draw: Draws on an empty figure.
-        height: In inches; the width is 9.
+        height: In inches.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -217,7 +276,7 @@ def svg(draw: Callable[[Figure], None], *, height: float) -> str:
     }
     with matplotlib.rc_context(style):
         # A figure without pyplot: no global state, no window system.
-        figure = Figure(figsize=(9, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})

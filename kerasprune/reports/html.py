@@ -53,7 +53,12 @@ Figure = tuple[str, Callable[[Record], str | None], str]
 """A heading, empty below another figure's; a function that returns SVG, or `None` for nothing to draw; a caption."""
 FIGURES: tuple[Figure, ...] = (
     ("Channels kept", figures.widths, "Channels of each group before and after."),
-    ("Training", figures.curves, "Loss and accuracy over all stages; dotted lines mark where a stage begins."),
+    (
+        "Training",
+        figures.curves,
+        "Loss and accuracy over all stages; dotted lines mark where a stage begins. Validation never has the teacher's "
+        "part of the loss.",
+    ),
     (
         "Norms under the penalty",
         figures.spread,
@@ -129,12 +134,11 @@ def _notes(record: Record) -> list[str]:
 
 def _tables(record: Record) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
     """Returns the heading, the header and the rows of each table."""
-    exported = ("format", "bytes", "in gzip", "same class as Keras", "largest error", "latency, milliseconds")
     stepwise = ("on validation examples", "accuracy", "loss", "error of the outputs")
     sections = (
         ("Expected", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary)),
         ("Step by step", stepwise, tables.steps(record.summary)),
-        ("Exports", exported, tables.exports(record.summary)),
+        ("Exports", *tables.exports(record.summary)),
         ("This run", (), tables.about(record.recipe, record.summary)),
     )
     first = ("Before and after", ("", "dense", "slim", "change"), tables.before_after(record.summary))

@@ -151,19 +151,56 @@ def _name_of(step: Mapping[str, Any]) -> str:
     return f"{_STEPS.get(step['step'], step['step'])}{'' if epoch is None else f', epoch {epoch}'}"
 
 
-def exports(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(format, bytes, bytes in gzip, agreement, largest error, latency)` of the exported files."""
-    return [
-        (
-            str(export.get("format")),
-            count(export.get("bytes")),
-            count(export.get("gzip_bytes")),
-            percent(export.get("agreement")),
-            scientific(export.get("max_error")),
-            milliseconds(export.get("latency_ms")),
-        )
-        for export in summary.get("exports") or ()
+def files(summary: Mapping[str, Any]) -> list[tuple[str, bool, Mapping[str, Any]]]:
+    """Returns `(name, whether of the dense model, measures)` of the exported files, of each format the dense one first.
+
+    Args:
+        summary: The content of `summary.json`; earlier versions wrote nothing of dense files.
+    """
+    found = []
+    for export in summary.get("exports") or ():
+        form, dense = str(export.get("format")), export.get("dense")
+        found += [(f"{form}, dense", True, dense)] if dense else []
+        found.append((f"{form}, slim" if dense else form, False, export))
+    return found
+
+
+def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
+    """Returns header and rows of the exported files; measures that no file has are left out.
+
+    Args:
+        summary: The content of `summary.json`.
+
+    Example:
+        >>> dense, slim = ({"bytes": size, "accuracy": 0.97, "judged": 500} for size in (4000, 1000))
+        >>> header, rows = exports({"exports": [{"format": "tflite", **slim, "dense": dense}]})
+        >>> for row in [header, *rows]:
+        ...     print(*row, sep=" | ")
+        file | bytes | test accuracy, 500 examples
+        tflite, dense | 4,000 | 97.00 %
+        tflite, slim | 1,000 | 97.00 %
+    """
+    found = files(summary)
+    classifies = any(one.get("accuracy") is not None for *_, one in found)
+    others = dict.fromkeys(name for *_, one in found for name in other_metrics(one, classifies))
+    judged = next((one for *_, one in found if one.get("judged")), {})
+    number = f"{judged.get('judged', 0):,} {'random inputs' if judged.get('judged_on') == 'random' else 'examples'}"
+    columns: list[tuple[str, str, Form]] = [
+        ("bytes", "bytes", count),
+        ("in gzip", "gzip_bytes", count),
+        ("latency, ms", "latency_ms", milliseconds),
+        (f"test accuracy, {number}", "accuracy", percent),
+        *((f"test {name.replace('_', ' ')}, {number}", name, figure) for name in others),
+        (f"same class as dense Keras, {number}", "dense_agreement", percent),
+        (f"error of the outputs, {number}", "dense_error", figure),
+        ("same class as Keras", "agreement", percent),
+        ("largest error", "max_error", scientific),
     ]
+    rows = [{**one, **other_metrics(one, classifies)} for *_, one in found]
+    shown = [column for column in columns if any(row.get(column[1]) is not None for row in rows)]
+    names = [name for name, *_ in found]
+    cells = [tuple(form(row.get(key)) for _, key, form in shown) for row in rows]
+    return ("file", *(title for title, *_ in shown)), [(name, *row) for name, row in zip(names, cells, strict=True)]
 
 
 def layers(summary: Mapping[str, Any]) -> Rows:

@@ -172,10 +172,10 @@ def warn_of_norms(applied: AppliedPlan, plan: Plan) -> None:
         return
     norm = relative_norm_cut(applied, plan.pushed)
     if norm > SMALL:
+        others = " or ".join(f'"{pushed}"' for pushed in ("channel", "scale") if pushed != plan.pushed)
         warn(
             f"The channels that this plan removes should have shrunk to zero and have not: their norm is {norm:.2g} of "
             f"that of the kept ones (small: up to {SMALL}). Removing them will cost accuracy. Train longer, with a "
             "larger ceiling or learning rate, with decoupled=True under Adam, AdamW or Lion, or "
-            'granularity="channel" or "scale" if a BatchNorm follows; and do not let EarlyStopping restore earlier '
-            "weights."
+            f"granularity={others} if a BatchNorm follows; and do not let EarlyStopping restore earlier weights."
         )

@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 from typer.testing import CliRunner
 
-from kerasprune import cli
+from kerasprune import PruneError, cli
 
 RUNNER = CliRunner()
 RANDOM = np.random.default_rng(0)
@@ -51,3 +51,59 @@ def test_warnings_are_the_same_everywhere(files, tmp_path):
     assert json.loads(invoke(*start, "--json", "--resume").stdout)["warnings"] == [text]
     assert json.loads(invoke(*start[:3], 0.5, *start[6:], "--json", "--overwrite").stdout)["warnings"] == []
     assert not (out / "warnings.txt").exists()
+
+
+@pytest.mark.thorough  # test_runner has the same of one format
+@pytest.mark.parametrize("form", ["saved_model", "tflite-dynamic", "tflite-int8"])
+def test_files_of_both_models_are_judged_by_labels(form, files, tmp_path):
+    start = ("prune", files / "mine.keras", "--keep", 0.5, "--data", files / "mine.npz", "--no-reconstruct")
+    shown = invoke(*start, "--export", form, "--out", tmp_path / "out").stdout
+    assert ("not measured: latency" in shown) == (form == "saved_model")
+    (slim,) = json.loads((tmp_path / "out" / "summary.json").read_text())["exports"]
+    for name, found in (("slim", slim), ("dense", slim["dense"])):
+        path = tmp_path / "out" / found["file"]
+        assert path.stem == f"{name}-{form}" and path.exists()
+        assert 0 < found["gzip_bytes"] < found["bytes"]
+        assert form == "saved_model" or found["latency_ms"] > 0
+        assert found["judged"] == 40 and 0 <= found["accuracy"] <= 1
+        row = [f"{form}, {name}", f"{found['bytes']:,}", f"{100 * found['accuracy']:.2f} %"]
+        page = (tmp_path / "out" / "report.html").read_text()
+        assert all(f"<td>{cell}</td>" in page for cell in row)
+        assert any(all(cell in line for cell in row) for line in shown.splitlines())
+    assert "<th>test accuracy, 40 examples</th>" in page
+
+
+UNLABELLED = "accuracy (the data have no labels)"
+WITHOUT = "accuracy (give --data), latency (give --export tflite)"
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "missing", "judged"),
+    [("saved_model", False, WITHOUT, (16, "random")), ("tflite-dynamic", True, UNLABELLED, (40, "inputs"))],
+)
+def test_without_labels_files_are_compared_with_the_dense_model(form, given, missing, judged, files, tmp_path):
+    options = ("--data", files / "inputs.npy", "--no-reconstruct") if given else ()
+    start = ("prune", files / "mine.keras", "--keep", 0.5, *options)
+    shown = invoke(*start, "--export", form, "--out", tmp_path / "out").stdout
+    assert f"not measured: {missing}\n" in shown  # a file of TFLite has its latency
+    (slim,) = json.loads((tmp_path / "out" / "summary.json").read_text())["exports"]
+    assert (slim["judged"], slim["judged_on"]) == judged
+    assert slim["dense"]["dense_agreement"] > 0.9 and slim["dense"]["dense_error"] < 1e-3
+    assert 0 < slim["dense_agreement"] <= 1 and slim["dense_error"] > 1e-3
+
+
+def test_a_dense_model_that_cannot_be_exported_does_not_end_the_run(files, tmp_path, monkeypatch):
+    from kerasprune.recipes import formats
+
+    written = formats.FORMATS["saved_model"].write
+
+    def write(model, path, **options):
+        if path.name.startswith("dense"):
+            raise PruneError("An operation has no counterpart.")
+        return written(model, path, **options)
+
+    monkeypatch.setitem(formats.FORMATS, "saved_model", formats.Format("", write))
+    start = ("prune", files / "mine.keras", "--keep", 0.5, "--export", "saved_model", "--out", tmp_path / "out")
+    found = json.loads(invoke(*start, "--json").stdout)
+    assert "dense" not in found["exports"][0]
+    assert any("An operation has no counterpart." in text for text in found["warnings"])

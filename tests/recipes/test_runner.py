@@ -83,7 +83,10 @@ def test_summary_holds_what_the_models_cost(finished):
     assert summary["slim"]["macs"] < summary["dense"]["macs"]
     (export,) = summary["exports"]
     assert set(export) >= {"format", "bytes", "max_error", "agreement", "latency_ms"}
-    assert export["latency_ms"] == summary["slim"]["latency_ms"]  # one file, one latency
+    for name, file in (("slim", export), ("dense", export["dense"])):
+        assert file["latency_ms"] == summary[name]["latency_ms"]  # one file, one latency
+        assert file["file"] == f"exports/{name}-tflite.tflite"
+        assert 0 < file["judged"] <= 1000 and file["accuracy"] == pytest.approx(summary[name]["accuracy"])
     assert summary["seconds"] > 0
     assert summary["smoke"] is True
     assert summary["seed"] == 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import combinations
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from kerasprune.reports import figures
 from kerasprune.reports.record import Norms, Record
@@ -57,6 +60,61 @@ def test_curves_are_of_what_was_measured():
         svg = figures.curves(replace(EMPTY, metrics=[{"stage": stage, **logs} for stage, logs in stages]))
         assert "loss" in svg and "accuracy" not in svg
         assert figures.curves(replace(EMPTY, metrics=[{"stage": "rebuild", "val_loss": float("nan")}])) is None
+
+
+def drawn(monkeypatch, rows, recipe=None) -> Figure | None:
+    """Returns the figure of the training as matplotlib has it, laid out; `None` if there is none."""
+    monkeypatch.setattr(figures, "svg", lambda draw, height: (draw, height))
+    metrics = [{"stage": stage, **logs} for stage, logs in rows]
+    found = figures.curves(replace(EMPTY, metrics=metrics, recipe=recipe or {}))
+    if found is None:
+        return None
+    figure = Figure(figsize=(figures.WIDTH, found[1]), layout="constrained")
+    found[0](figure)
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def lines_of(axes) -> list:
+    """Returns the lines of measures, without the marks of stages."""
+    return [line for line in axes.lines if line.get_marker() == "."]
+
+
+BOTH = {"loss": 1.0, "accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25}
+AT_ONCE = [("rebuild", {"val_loss": 3.0, "val_accuracy": 0.1}), ("reconstruct", {"val_loss": 2.5, "val_accuracy": 0.2})]
+
+
+@pytest.mark.parametrize("epochs", [(0, 0, 2), (2, 1, 2), (60, 2, 1), (3, 200, 3), (300, 30, 100)])
+def test_labels_of_stages_do_not_overprint(epochs, monkeypatch):
+    train, prune, finetune = epochs
+    rows = [("train", BOTH)] * train + [("prune", BOTH)] * prune + AT_ONCE + [("finetune", BOTH)] * finetune
+    for recipe in ({}, {"finetune": {"distil": {}}}):
+        figure = drawn(monkeypatch, rows, recipe)
+        labels = [text for axes in figure.axes for text in axes.texts]
+        assert len(labels) == len(dict(rows)) * len(figure.axes)
+        boxes = [label.get_window_extent() for label in labels]
+        assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+        assert all(figure.bbox.contains(*box.min) and figure.bbox.contains(*box.max) for box in boxes)
+
+
+def test_nothing_is_drawn_if_nothing_was_trained(monkeypatch):
+    assert drawn(monkeypatch, AT_ONCE) is None
+    figure = drawn(monkeypatch, [*AT_ONCE, ("finetune", BOTH), ("finetune", BOTH)])
+    lines = [line.get_xdata().tolist() for line in lines_of(figure.axes[0])]
+    assert lines == [[2, 3], [0], [1], [2, 3]]  # training; validation, stage by stage
+
+
+def test_the_loss_with_a_teacher_has_axes_of_its_own(monkeypatch):
+    rows = [("train", {**BOTH, "loss": 7.0}), *AT_ONCE, ("finetune", {**BOTH, "loss": 5.0})]
+
+    def shown(recipe):
+        return [
+            {y for line in lines_of(axes) for y in line.get_ydata()} for axes in drawn(monkeypatch, rows, recipe).axes
+        ]
+
+    accuracies = {0.5, 0.25, 0.1, 0.2}
+    assert shown({"finetune": {"distil": None}}) == [{7, 2, 3, 2.5, 5}, accuracies]
+    assert shown({"finetune": {"distil": {}}}) == [{7, 2, 3, 2.5}, {5}, accuracies]
 
 
 def test_deviation_over_mean_is_the_coefficient_of_variation():

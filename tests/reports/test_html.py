@@ -81,6 +81,7 @@ def test_page_fits_a_phone(folder):
         assert all(("div", "scroll") in path for path in tags.paths[tag]), tag
     for selector in (".scroll", "pre"):
         assert re.search(rf"^{re.escape(selector)} {{[^}}]*overflow-x: auto", text, re.MULTILINE)
+    assert re.search(r"td:first-child {[^}]*position: sticky; left: 0", text)  # rows keep their name while they scroll
     assert not re.search(r"[^-]width: *\d+(px|rem|em)", text)
     assert not [value for key, value in tags.attributes if key in {"width", "height"} and value.endswith(("px", "pt"))]
 

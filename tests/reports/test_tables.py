@@ -61,10 +61,30 @@ def test_models_that_do_not_classify_show_their_loss_and_metrics():
 
 
 def test_exports_show_what_is_missing_as_a_dash():
-    assert tables.exports(SUMMARY) == [
-        ("tflite", "1,000", "400", "100.00 %", "1.2e-06", "0.5"),
-        ("saved_model", "–", "–", "–", "–", "–"),
-    ]
+    assert tables.exports(SUMMARY) == (
+        ("file", "bytes", "in gzip", "latency, ms", "same class as Keras", "largest error"),
+        [("tflite", "1,000", "400", "0.5", "100.00 %", "1.2e-06"), ("saved_model", "–", "–", "–", "–", "–")],
+    )
+    assert tables.exports({})[1] == []
+
+
+def test_files_of_both_models_stand_beside_each_other_as_they_are_judged():
+    def rows(slim, dense):
+        return tables.exports({"exports": [{"format": "tflite", **slim, "dense": dense}]})
+
+    labelled = {"loss": 0.5, "judged": 1000, "judged_on": "test"}
+    assert rows({"accuracy": 0.75, **labelled}, {"accuracy": 0.875, **labelled}) == (
+        ("file", "test accuracy, 1,000 examples"),
+        [("tflite, dense", "87.50 %"), ("tflite, slim", "75.00 %")],
+    )
+    header, (_, slim) = rows({"metrics": {"mean_error": 0.25}, **labelled}, labelled)
+    assert header == ("file", "test loss, 1,000 examples", "test mean error, 1,000 examples")
+    assert slim == ("tflite, slim", "0.5", "0.25")
+    near = {"dense_agreement": 0.5, "dense_error": 0.125, "judged": 16, "judged_on": "random"}
+    header, (_, slim) = rows(near, near)
+    on = "16 random inputs"
+    assert header == ("file", f"same class as dense Keras, {on}", f"error of the outputs, {on}")
+    assert slim == ("tflite, slim", "50.00 %", "0.125")
 
 
 def test_expected_figures_stand_beside_those_of_the_run_and_are_judged():

@@ -495,3 +495,12 @@ def test_the_slim_model_learns(tmp_path: Path):
     before = slim.get_weights()
     slim.fit(np.random.default_rng(0).normal(size=(16, 8, 8, 1)), np.arange(16) % 10, verbose=0)
     assert not any(map(np.array_equal, before, slim.get_weights()))
+
+
+@pytest.mark.parametrize(("pushed", "advised"), [("filter", '"channel" or "scale"'), ("scale", '"channel"')])
+def test_weights_that_did_not_shrink_are_warned_of_with_other_granularities(pushed, advised):
+    inputs = keras.Input((4,))
+    hidden = layers.BatchNormalization()(layers.Dense(4, name="hidden")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(hidden))
+    with pytest.warns(UserWarning, match=f"Lion, or granularity={advised} if a BatchNorm"):
+        kp.rebuild(model, kp.Plan({"hidden": [0, 1]}, pushed=pushed))

@@ -2,37 +2,96 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from kerasprune.data.batches import example_batches
 from kerasprune.data.examples import inputs_only
+from kerasprune.data.signature import signature_of
+from kerasprune.defaults import JUDGED
+from kerasprune.errors import PruneError, warn
+from kerasprune.export.report import ExportReport
+from kerasprune.export.samples import samples_of
+from kerasprune.export.tflite_export import static_signature
 from kerasprune.latency.measure import compare_latency
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.stages.context import Run
+from kerasprune.steps.exported import beside_dense, metrics_of
+from kerasprune.steps.objective import Objective
 
-EXPORT_IMAGES = 1000  # images that calibrate and check an export
+EXPORT_IMAGES = 1000  # images that calibrate and check an export, and test images that judge it
+MEASURES = ("bytes", "gzip_bytes", "max_error", "agreement", "latency_ms")
 
 
 def export(run: Run) -> None:
-    """Writes the formats of the recipe to `exports/`, and their measurements to `exports.json`."""
-    model = run.model(run.final())
-    data, size = _samples(run, model, run.final())
+    """Writes the formats of the recipe to `exports/`, of the dense model, too; their measures to `exports.json`."""
     run.folder.file("exports").mkdir(exist_ok=True)
-    written = [_exported(run, model, name, f"{run.final()}-{name}", data, size) for name in run.recipe.export]
-    latency = _compared(run) if "tflite" in run.recipe.export else {}
-    run.folder.write_json("exports.json", {"exports": written, **latency})
+    given = {side: _samples(run, run.model(side), side) for side in dict.fromkeys((run.final(), "dense"))}
+    objective = Objective() if run.recipe.data is None else run.objective(run.model("dense"))
+    rows = [_row(run, name, given, objective) for name in run.recipe.export]
+    run.folder.write_json("exports.json", {"exports": rows, **_float32(run, rows)})
 
 
-def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, size: int | None) -> dict[str, Any]:
+def _row(run: Run, name: str, given: dict[str, tuple[Any, int | None]], objective: Objective) -> dict[str, Any]:
+    """Returns the measures of a file of the final model, and under `"dense"` those of the dense model's."""
+    made = {side: _written(run, side, name, *given[side]) for side in given}
+    made = _timed({side: report for side, report in made.items() if report is not None})
+    found = {}
+    for side, report in made.items():
+        run.console.print(f"export {report}", highlight=False, soft_wrap=True)
+        measured = {key: getattr(report, key) for key in MEASURES}
+        with run.console.status(f"judge {side} {name}"):
+            judged = _judged(run, side, report.path, objective) or _compared(run, side, report.path, *given[side])
+        found[side] = {"file": str(report.path.relative_to(run.folder.path)), **measured, **judged}
+    return {"format": name, **found.pop(run.final()), **found}
+
+
+def _written(run: Run, side: str, name: str, data: Any, size: int | None) -> ExportReport | None:
+    """Returns the report of a written file; `None`, with a warning, if only the dense model has none."""
     form = FORMATS[name]
-    path = run.folder.file("exports") / f"{stem}{form.suffix}"
-    with run.console.status(f"export {name}"):
-        made = form.write(model, path, data=data, size=size, overwrite=True)
-    run.console.print(f"export {made}", highlight=False, soft_wrap=True)
-    measured = {key: getattr(made, key) for key in ("bytes", "gzip_bytes", "max_error", "agreement", "latency_ms")}
-    return {"format": name, "file": str(path.relative_to(run.folder.path)), **measured}
+    path = run.folder.file("exports") / f"{side}-{name}{form.suffix}"
+    try:
+        with run.console.status(f"export {side} {name}"):
+            return form.write(run.model(side), path, data=data, size=size, overwrite=True)
+    except PruneError as error:
+        if side == run.final():
+            raise
+        warn(f"Beside {run.final()}-{name} stands no file of the dense model, which cannot be exported: {error}")
+        return None
+
+
+def _timed(made: dict[str, ExportReport]) -> dict[str, ExportReport]:
+    """Returns the reports with the latencies of files that are timed in turn."""
+    if any(report.latency_ms is None for report in made.values()):
+        return made
+    times = compare_latency([report.path for report in made.values()]).latencies
+    return {side: replace(made[side], latency_ms=time.median_ms) for side, time in zip(made, times, strict=True)}
+
+
+def _judged(run: Run, side: str, path: Path, objective: Objective) -> dict[str, Any]:
+    """Returns accuracy, loss and metrics of a file on test examples; empty without labels."""
+    if objective.loss is None:
+        return {}
+    model = run.model(side)
+    examples = run.examples(run.recipe.data.test, model, size=run.side(side))
+    found, number = metrics_of(path, model, objective, examples, EXPORT_IMAGES)
+    others = {key: value for key, value in found.items() if key not in ("loss", "accuracy")}
+    judged = {"accuracy": found.get("accuracy"), "loss": found.get("loss"), "metrics": others}
+    return {**judged, "judged": number, "judged_on": "test"}
+
+
+def _compared(run: Run, side: str, path: Path, data: Any, size: int | None) -> dict[str, Any]:
+    """Returns how near the outputs of a file are to the dense model's; empty if it takes images of another side."""
+    if run.side(side) is not None:
+        return {}
+    model, random = run.model(side), data is None
+    signature = signature_of(model) if size is None else static_signature(model, None, size)
+    batches = list(samples_of(signature).batches()) if random else example_batches(model, data, JUDGED)
+    found = beside_dense(path, model, run.model("dense"), batches)
+    return {**found, "judged": sum(len(batch[0]) for batch in batches), "judged_on": "random" if random else "inputs"}
 
 
 def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
@@ -49,16 +108,11 @@ def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
     return inputs_only(images.batches()).unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch), size
 
 
-def _compared(run: Run) -> dict[str, Any]:
-    """Returns size and latency of the dense and the slim float32 file, timed alternately."""
-    names = list(dict.fromkeys(("dense", run.final())))
-    paths = [run.folder.file("exports") / f"{name}-tflite.tflite" for name in names]
-    if run.final() != "dense":
-        dense = run.model("dense")
-        _exported(run, dense, "tflite", "dense-tflite", *_samples(run, dense, "dense"))
-    timed = compare_latency(paths).latencies
-    models = {
-        name: {"tflite_bytes": path.stat().st_size, "latency_ms": time.median_ms}
-        for name, path, time in zip(names, paths, timed, strict=True)
-    }
-    return {"models": models}
+def _float32(run: Run, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns size and latency of the float32 files of both models, if there are some."""
+    row = next((row for row in rows if row["format"] == "tflite"), None)
+    if row is None:
+        return {}
+    sides = {run.final(): row, **({"dense": row["dense"]} if "dense" in row else {})}
+    keys = {"tflite_bytes": "bytes", "latency_ms": "latency_ms"}
+    return {"models": {side: {key: one[old] for key, old in keys.items()} for side, one in sides.items()}}

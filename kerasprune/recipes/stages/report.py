@@ -38,7 +38,7 @@ def report(run: Run) -> None:
     summary = {
         "dense": models["dense"],
         "slim": models.get("slim"),
-        "exports": [_timed_once(export, models[run.final()]) for export in exported["exports"]],
+        "exports": exported["exports"],
         "seed": run.recipe.seed,
         "seconds": round(sum(stage["seconds"] for stage in run.folder.stages().values()), 3),
         "stages": {name: stage["seconds"] for name, stage in run.folder.stages().items()},
@@ -52,13 +52,6 @@ def report(run: Run) -> None:
     summary["expected"] = judged(resolved(run.recipe), summary)
     run.folder.write_json("summary.json", summary)
     reports.write(run.folder.path)
-
-
-def _timed_once(export: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
-    """Returns an export with the latency that was timed alternately with the dense file."""
-    if export["format"] == "tflite" and model["latency_ms"] is not None:
-        return {**export, "latency_ms": model["latency_ms"]}
-    return export
 
 
 def _origin(run: Run) -> dict[str, Any]:

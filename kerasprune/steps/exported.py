@@ -1,0 +1,89 @@
+"""Judges exported files: by labels, or without any by the outputs of the dense model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune._keras import structures
+from kerasprune.data.batches import Batches, batches
+from kerasprune.data.examples import Examples
+from kerasprune.data.forms import as_numpy
+from kerasprune.data.signature import signature_of
+from kerasprune.export.opened import opened
+from kerasprune.export.parity import keras_function, same_choice
+from kerasprune.graph.built_model import functional
+from kerasprune.steps.objective import Objective
+from kerasprune.surgery.comparison import relative_error
+
+
+def metrics_of(
+    path: Path, model: keras.Model, objective: Objective, examples: Examples, most: int
+) -> tuple[dict[str, float], int]:
+    """Returns loss and metrics of an exported file, and the number of examples that they are measured on.
+
+    Args:
+        path: The file or folder.
+        model: The Keras model that was exported.
+        objective: The loss and the metrics.
+        examples: Labelled examples.
+        most: Largest number of examples.
+    """
+    signature = signature_of(model)
+    run = opened(path, model, signature)
+    twin = objective.compile(_outputs_alone(model))
+    sizes = [batch.size for batch in batches(examples.batches(), model, most)]
+
+    def rows() -> Iterator[tuple]:  # one batch after another, since outputs may be large
+        for inputs, *beside in batches(examples.batches(), model, most):
+            outputs = [_real(each) for each in run(signature.cast(signature.checked(inputs)))]
+            wanted = keras.tree.map_structure(as_numpy, beside, none_is_leaf=False)
+            yield tuple(outputs), *(each for each in wanted if each is not None)
+
+    return twin.evaluate(rows(), steps=len(sizes), verbose=0, return_dict=True), sum(sizes)
+
+
+def beside_dense(path: Path, model: keras.Model, dense: keras.Model, examples: Batches) -> dict[str, float | None]:
+    """Returns how near the outputs of an exported file are to those of the dense Keras model.
+
+    Args:
+        path: The file or folder.
+        model: The Keras model that was exported.
+        dense: The dense model, with the same inputs.
+        examples: Batches of flat inputs.
+
+    Returns:
+        `"dense_agreement"`, the fraction of examples of the same class (`None` if the outputs are no classes), and
+        `"dense_error"`, as `relative_error` defines it.
+    """
+    signature = signature_of(model)
+    functions = keras_function(dense, signature), opened(path, model, signature)
+    wanted, made = ([function(batch) for batch in examples] for function in functions)
+    same = np.concatenate([same_choice(*(each[0] for each in pair)) for pair in zip(wanted, made, strict=True)])
+    return {
+        "dense_agreement": float(same.mean()) if same.size else None,
+        "dense_error": relative_error(made, wanted),
+    }
+
+
+def _outputs_alone(model: keras.Model) -> keras.Model:
+    """Returns a model whose inputs and outputs are the outputs of another, so that Keras judges given outputs."""
+    graph = functional(model)
+    _, outputs = structures(graph)
+    leaves = keras.tree.flatten(outputs)
+    given = [keras.Input(each.shape[1:], dtype=_type(each.dtype)) for each in leaves]
+    names = graph.output_names if len({*graph.output_names}) == len(leaves) else [None] * len(leaves)
+    same = [keras.layers.Identity(name=n, dtype=x.dtype)(x) for n, x in zip(names, given, strict=True)]
+    return keras.Model(given, keras.tree.pack_sequence_as(outputs, same))
+
+
+def _type(dtype: Any) -> str:
+    return "float32" if keras.backend.is_float_dtype(dtype) else keras.backend.standardize_dtype(dtype)
+
+
+def _real(array: np.ndarray) -> np.ndarray:
+    return array.astype(_type(array.dtype), copy=False)
