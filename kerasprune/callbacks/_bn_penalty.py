@@ -83,7 +83,6 @@ class BatchNormPenalty(PruningCallback):
         self.resolution = resolution
         self.decoupled = decoupled
         self._scales: NetworkScales | None = None
-        self._plan: Plan | None = None
 
     @abstractmethod
     def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -93,7 +92,7 @@ class BatchNormPenalty(PruningCallback):
 
     def begin(self) -> None:
         """Sets the scales and attaches penalty and bounds; an instance can be used for several fits."""
-        self._scales, self._plan = self.rehearse(self.model), None
+        self._scales, self._set_plan = self.rehearse(self.model), None
         read_by = "constraint" if self.decoupled else "regularizer"
         self._weight = self.session.variable("weight", np.float32(1.0), read_by)
         self.session.notes["met_at"] = np.asarray(-1)
@@ -134,7 +133,7 @@ class BatchNormPenalty(PruningCallback):
     def end(self) -> None:
         """Makes the plan."""
         self._look()
-        self._plan = self.choose()
+        self._set_plan = self.choose()
         if self.until is not None and self.target_met_at is None:
             remedy = ". Train longer, or raise strength."
             self._diagnosis.cut_short(f"reach until={dict(self.until)}", "before", remedy)
@@ -214,9 +213,9 @@ class BatchNormPenalty(PruningCallback):
     @property
     def plan(self) -> Plan:
         """The plan for `kp.rebuild`, after `fit`."""
-        if self._plan is None:
+        if self._set_plan is None:
             raise PruneError("Expected a finished fit. Received: a callback that has not been used yet.")
-        return self._plan
+        return self._set_plan
 
     def choose(self) -> Plan:
         """Returns the plan for the present scales: after `fit` the same as `plan`, unless weights were restored."""

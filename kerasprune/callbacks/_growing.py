@@ -227,7 +227,7 @@ class GrowingPenalty(PruningCallback):
     def status(self) -> str:
         """Returns the length of the schedule, and the relative norm of the entries to be removed."""
         steps = f"{self.length} steps"
-        return steps if not self._kept else f"{steps}, removed ÷ kept {self.removed_to_kept:.2g}"
+        return f"{steps}, removed ÷ kept {self.removed_to_kept:.2g}" if self._done else steps
 
     def _strengths(self) -> dict[str, np.ndarray]:
         """Returns λ of every entry of every unit, at this moment."""
@@ -280,7 +280,7 @@ class GrowingPenalty(PruningCallback):
             raise PruneError(f"Expected at least 3 steps. Received: steps={steps!r}.")
         other = copy.copy(self)
         other.growth = self._shortened(steps)
-        other._acting, other._squeezed, other._kept, other._units = self._granularity, steps, {}, []
+        other._acting, other._squeezed, other._units = self._granularity, steps, []
         return other
 
     def _shortened(self, steps: int) -> Growth:
@@ -298,8 +298,13 @@ class GrowingPenalty(PruningCallback):
         law = ", λ grows geometrically" if isinstance(self.growth, GeometricGrowth) else ""
         return f"{head}).compressed({self._squeezed}): {status}{law}{pushed}"
 
+    @property
+    def _done(self) -> bool:
+        """Whether a fit has ended, and is not forgotten."""
+        return self.session is not None and bool(self._kept)
+
     def _check_done(self) -> None:
-        if not self._kept:
+        if not self._done:
             raise PruneError("Expected a finished fit. Received: a callback that has not been used yet.")
 
 

@@ -269,7 +269,7 @@ class GeometricGrowth(Growth):
     @property
     def pick(self) -> int:
         """Halfway through the growth, where λ is full strength ÷ √ratio."""
-        return max(1, (self.steps - self.settle) // 2)
+        return (self.steps - self.settle) // 2  # at least 1, since settle ≤ steps − 2
 
     def within(self, followed: Followed | None) -> GeometricGrowth:
         """Returns the law in a fit with an optimizer."""

@@ -46,26 +46,40 @@ def _new_key(full: tuple, changes: dict[int, tuple[np.ndarray, slice]], key: Any
     for index, (ids, part) in changes.items():
         taken = take(ids)
         start, stop, step = part.indices(ids.size)
-        new[index] = slice(int((taken < start).sum()), int((taken < stop).sum()), None) if step == 1 else part
+        new[index] = slice(_before(start, taken), _before(stop, taken), None) if step == 1 else part
     return tuple(new)
+
+
+def _before(position: int, taken: np.ndarray) -> int:
+    """Returns the number of channels kept before a position."""
+    return int((taken < position).sum())
 
 
 @tensor_rule(core.Slice, reads=("shape",))
 def sliced(graph: GraphBuilder, operation: Any, x: Ids, start_indices: Any) -> Ids:
-    """`ops.slice`: axes that are taken whole follow their channels; a part of an axis pins it."""
-    starts = start_indices if isinstance(start_indices, tuple | list) else (None,) * len(x.shape)
-    axes = {}
+    """`ops.slice`: a range of channels follows those kept; one whose start is a tensor pins its axis."""
+    if isinstance(start_indices, Ids):
+        graph.pin_all(start_indices, f"{operation.name!r} begins at them")
+    starts = start_indices if isinstance(start_indices, tuple | list | np.ndarray) else (None,) * len(x.shape)
+    axes, begun, output = {}, {}, graph.call.outputs[0]
     for axis, ids in x.axes.items():
-        size = ids.size if operation.shape[axis] == -1 else operation.shape[axis]
+        start, size = starts[axis], output[axis]
         if size == ids.size:
             axes[axis] = ids
+        elif size is not None and isinstance(start, int | np.integer) and start >= 0:
+            axes[axis], begun[axis] = ids[start : start + size], ids
         else:
             graph.pin(ids, f"{operation.name!r} picks channels by index")
-            if isinstance(starts[axis], int):
-                axes[axis] = ids[starts[axis] : starts[axis] + size]
+    if begun:
+        graph.argument(1, partial(_new_starts, begun))
     shape = tuple(operation.shape)
     graph.sets(operation, "shape", lambda count: [count(axes[i]) if i in axes else n for i, n in enumerate(shape)])
-    return Ids(graph.call.outputs[0], axes)
+    return Ids(output, axes)
+
+
+def _new_starts(begun: dict[int, np.ndarray], starts: Any, take: Take) -> tuple[int, ...]:
+    """Returns the starts, counted in the channels kept."""
+    return tuple(_before(each, take(begun[axis])) if axis in begun else each for axis, each in enumerate(starts))
 
 
 def _without_ellipsis(key: Any, rank: int) -> tuple:

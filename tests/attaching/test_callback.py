@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 
 import keras
 import numpy as np
 import pytest
-from support import acting_table
+from support import acting_table, scale_reference
 from support.greg_reference import compiled, network, train
 
 import kerasprune as kp
@@ -193,3 +194,16 @@ def test_a_plain_number_is_a_float_of_the_state_and_a_plan_may_be_set():
     assert [layer.units for layer in kp.rebuild(model, rising.plan).layers[1:]] == [3, 2]
     with pytest.raises(kp.PruneError, match="Rising"):
         _ = rising.reset().plan
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: GReg1(keep=0.5).compressed(4), lambda: NetworkSlimming(strength=0.05, macs=0.5)]
+)
+def test_a_copy_has_no_plan_and_after_a_reset_there_is_none(make):
+    model, callback = scale_reference.compiled(), make()
+    train(model, [callback], epochs=1)
+    assert callback.plan.keep
+    for other in (copy.copy(callback), callback.reset()):
+        assert "÷" not in repr(other)
+        with pytest.raises(kp.PruneError, match="Expected a finished fit"):
+            _ = other.plan

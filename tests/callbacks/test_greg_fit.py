@@ -257,7 +257,7 @@ def test_fit_goes_on_when_told_not_to_stop():
     assert callback.plan.keep
 
 
-@pytest.mark.matrix
+@pytest.mark.matrix("2-_greg1", "2-_greg2")
 @MAKERS
 @pytest.mark.parametrize("epochs", [2, 4, 5])
 def test_a_fit_that_ends_earlier_leaves_a_plan_and_warns(make, epochs):

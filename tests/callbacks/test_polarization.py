@@ -12,6 +12,7 @@ from support.processes import run_python
 from support.scale_reference import BATCHES, compiled, gammas, network, polarization_gradient, reference, samples, train
 
 import kerasprune as kp
+from kerasprune.attaching.bn_scales import find_scales
 from kerasprune.callbacks import NetworkSlimming, Polarization
 from kerasprune.testing.toys import toy_data, toy_model
 
@@ -428,6 +429,14 @@ def test_groups_without_scales_stay_whole_and_are_reported():
         train(model, [callback])
     assert list(callback.plan.keep) == ["with"] and set(callback.left) == {"without", "unscaled"}
     assert kp.rebuild(model, callback.plan).get_layer("with").units == 3
+
+
+def test_a_name_that_looks_like_a_wildcard_is_a_name():
+    x = inputs = keras.Input((8,))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Dense(6, name="with")(x)))
+    x = layers.ReLU()(layers.Dense(5, name="without[5]")(x))
+    with pytest.warns(UserWarning, match=r"group 'without\[5\]' stays whole: no BatchNorm scales"):
+        assert list(find_scales(keras.Model(inputs, layers.Dense(3)(x))).graph.prunable) == ["with"]
 
 
 def test_frozen_scales_are_left_alone():

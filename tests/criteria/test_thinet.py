@@ -46,8 +46,8 @@ def _greedy(problems, size, ridge, steps) -> dict[int, float]:
 def test_elimination_is_that_of_solving_every_candidate(seed):
     generator = np.random.default_rng(seed)
     problems = []
-    for size, outputs, blocks in ((40, 3, 2), (30, 5, 1)):
-        channel = np.r_[np.repeat(np.arange(6), blocks), -1, -1]
+    for size, outputs, channels, blocks in ((40, 3, 6, 2), (30, 5, 6, 1), (30, 2, 4, 2)):  # the last reads only some
+        channel = np.r_[np.repeat(np.arange(channels), blocks), -1, -1]
         x = generator.normal(size=(size, channel.size)) @ generator.normal(size=(channel.size, channel.size))
         problems.append((x, generator.normal(size=(channel.size, outputs)), channel))
     made = [Problem(x.T @ x + 0.5 * np.eye(x.shape[1]), weights, channel) for x, weights, channel in problems]

@@ -121,6 +121,22 @@ def test_sigmoid_and_values_and_several_outputs():
     assert loss_of(student, data) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_outputs_without_a_loss_do_not_count_and_samples_weigh_in_all_others(shared):
+    inputs = keras.Input((4,))
+    x = layers.Dense(8, activation="relu")(inputs)
+    model = keras.Model(inputs, [layers.Dense(2, name=name)(x) for name in ("one", "two", "three")])
+    slim, _ = pair(model)
+    student = kp.distil(slim, model, weight=1.0)
+    student.compile("sgd", ["mse", None, "mse"], loss_weights=[3.0, 1.0, 0.5])
+    data, _ = examples()
+    first, third = np.linspace(0, 2, len(data)), np.linspace(3, 1, len(data))
+    weights = [first, first, first if shared else third]
+    apart = [((t - s) ** 2).mean(-1) for t, s in zip(numbers(model, data), numbers(slim, data), strict=True)]
+    expected = 3.0 * np.mean(weights[0] * apart[0]) + 0.5 * np.mean(weights[2] * apart[2])
+    assert loss_of(student, data, None, first if shared else weights) == pytest.approx(expected, rel=1e-4)
+
+
 def test_several_losses_of_one_output_count_as_keras_counts_them():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Dense(1, name="amount")(layers.Dense(8, activation="relu")(inputs)))

@@ -42,12 +42,12 @@ def test_dense_layers_and_a_skip(seed):
     inputs = keras.Input((4,))
     x = layers.Dense(4, activation="relu", name="a")(inputs)
     x = layers.Dense(4, activation="tanh", name="b")(x)
-    x = layers.Maximum()([x, inputs])
+    x = layers.Maximum()([x, layers.Dense(4)(inputs)])  # whole: more ways, which hide none of the others
     model = keras.Model(inputs, layers.Dense(2, activation="softmax", name="c")(x))
     a, b, c = _random([(4, 4), (4, 4), (4, 2)], seed)
     names = {name: model.get_layer(name).kernel.path for name in "abc"}
     left = kp.sparsity.attached(model, {names["a"]: a, names["b"]: b.astype(int), names["c"]: c})
-    edges = [(("in", i), ("sum", i), None) for i in range(4)]
+    edges = [(("in", i), ("sum", j), None) for i in range(4) for j in range(4)]
     for name, mask, source, target in (("a", a, "in", "h"), ("b", b, "h", "sum"), ("c", c, "sum", "out")):
         edges += [((source, i), (target, j), (name, i, j)) for i, j in zip(*np.nonzero(mask), strict=True)]
     wanted = _search(edges, [("in", i) for i in range(4)], [("out", j) for j in range(2)])

@@ -309,7 +309,10 @@ SHAPES = {
     ],
     core.Slice: [
         function(lambda x: ops.slice(x, (0, 1, 0, 0), (-1, 2, 2, x.shape[-1])), plans=3),
-        function(lambda x: ops.slice(x, (0, 0, 0, 1), (-1, 2, 2, 2)), prunable=False),
+        function(lambda x: ops.slice(x, (0, 0, 0, 1), (-1, 2, 2, 4)), plans=3),
+        function(lambda x: ops.slice(x, np.array((0, 1, 0, 2)), (-1, 2, -1, -1)), plans=3),
+        function(lambda x: ops.concatenate([ops.slice(x, (0, 0, 0, n), (-1, -1, -1, 3)) for n in (3, 0)], -1), plans=3),
+        function(lambda x: ops.slice(x, ops.cast(x[0, 0, 0, :4] * 0, "int32"), (-1, 2, 2, 2)), prunable=False),
     ],
     knp.Split: [
         function(lambda x: ops.concatenate(ops.split(x, 2, axis=-1)[::-1], axis=-1), plans=3),
