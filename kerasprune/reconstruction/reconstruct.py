@@ -104,7 +104,7 @@ def reconstructed(
     slack: float = 0.0,
     seed: int = 0,
 ) -> tuple[keras.Model, list[str]]:
-    """Returns what `reconstruct` returns, and remarks for a report in place of its warning; see there."""
+    """Returns the model of `reconstruct`, and remarks for a report in place of its warning; see there."""
     faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
     for name, given in (("ridge", ridge), ("slack", slack)):
         if not is_number(given) or given < 0:
