@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
-from kerasprune.errors import is_number, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import is_number, raise_faults, seed_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.dense_targets import Targets
@@ -84,6 +84,27 @@ def reconstruct(
         He et al., Channel Pruning for Accelerating Very Deep Neural Networks, ICCV 2017, §3.1; Luo et al., ThiNet, ICCV
         2017, §3.2; Zhang et al., Accelerating Very Deep Convolutional Networks, 2015, §2.2 (relu, asymmetric).
     """
+    new, remarks = reconstructed(
+        slim, model, plan, data, samples=samples, positions=positions, ridge=ridge, slack=slack, seed=seed
+    )
+    for remark in remarks:
+        warn(f"{remark[0].upper()}{remark[1:]}.")
+    return new
+
+
+def reconstructed(
+    slim: keras.Model,
+    model: keras.Model | ChannelGraph,
+    plan: Plan,
+    data: Any,
+    *,
+    samples: int = SAMPLES,
+    positions: int = 15_000,
+    ridge: float = 1e-3,
+    slack: float = 0.0,
+    seed: int = 0,
+) -> tuple[keras.Model, list[str]]:
+    """Returns the model of `reconstruct`, and remarks for a report in place of its warning; see there."""
     faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
     for name, given in (("ridge", ridge), ("slack", slack)):
         if not is_number(given) or given < 0:
@@ -99,4 +120,4 @@ def reconstruct(
     work.solve_all()
     take_own_statistics(new, examples)
     work.warn()
-    return new
+    return new, work.remarks()

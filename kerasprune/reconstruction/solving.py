@@ -155,11 +155,13 @@ class Solving:
             self.targets.pinned.subtract(self._needed(calls, kernels))
             self._done.update(calls)
 
+    def remarks(self) -> list[str]:
+        """Returns a remark that names the layers that were left as they are, if any."""
+        named = "; ".join(f"{name!r} {why}" for name, why in self.left.items())
+        return [f"not reconstructed, and left as they are: {named}"] if named else []
+
     def warn(self) -> None:
-        """Names what was left as it is, and the layers with few rows to solve from."""
-        if self.left:
-            named = "; ".join(f"{name!r} {why}" for name, why in self.left.items())
-            warn(f"Not reconstructed, and left as they are: {named}.")
+        """Names the layers with few rows to solve from."""
         if self.scarce:
             warn(
                 f"Fewer positions than unknowns in {', '.join(map(repr, self.scarce))}: they stay near their present "

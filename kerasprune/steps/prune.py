@@ -31,7 +31,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
-from kerasprune.reconstruction.reconstruct import reconstruct as solve
+from kerasprune.reconstruction.reconstruct import reconstructed
 from kerasprune.steps import finetune
 from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.drawn import drawn_examples, examples_faults
@@ -195,7 +195,9 @@ def prune(
     if solved_on is not None and reconstruct:
         with progress.step("reconstruct"):
             slack = defaults.BEFORE_TRAINING if epochs else 0.0
-            solved = solve(slim, dense, plan, finetune.to_train_on(solved_on, seed).inputs, slack=slack, seed=seed)
+            inputs = finetune.to_train_on(solved_on, seed).inputs
+            solved, left = reconstructed(slim, dense, plan, inputs, slack=slack, seed=seed)
+            remarks += left
             slim, nearest = nearer(judge, slim, solved, steps[-1])
             steps += [] if nearest is None else [nearest]
     if epochs:
@@ -222,9 +224,8 @@ def prune(
     kept = shares_of(cost(graph, plan), cost(graph))
     found = {} if verdict is None else {"verified": verdict.error, "reason": verdict.reason}
     found |= {"delivered": delivered.name} if epochs else {}
-    return Pruned(
-        slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, remarks=tuple(remarks), **found)
-    )
+    report = PruningReport(tuple(steps), **kept, removed=plan.removed, remarks=tuple(remarks), **found)
+    return Pruned(slim, plan, report)
 
 
 def _set_aside(examples: Examples, seed: int) -> tuple[Examples, Examples, str]:

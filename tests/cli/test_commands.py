@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -367,3 +368,13 @@ def test_a_warning_is_a_line_and_says_it_once(tmp_path):
     lines = [line for line in result.stderr.splitlines() if "warning" in line.lower()]
     assert lines == ["warning: The key down_to is now min_macs: the old one is accepted until the next release."]
     assert "typer" not in result.stderr and "callback" not in result.stderr
+
+
+@pytest.mark.thorough
+def test_a_comparison_shows_its_progress_and_nothing_of_tensorflow(model, tmp_path):
+    options = ["--macs", "0.5", "--seeds", "1", "--criteria", "l1", "--controls", "none", "--finetune-epochs", "0"]
+    call = [sys.executable, "-m", "kerasprune", "compare", str(model), "--data", "digits", *options, "--out", "out"]
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    found = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    lines = found.stderr.splitlines()
+    assert lines and all("candidates" in line for line in lines), found.stderr

@@ -69,9 +69,9 @@ def test_a_reconstruction_that_harms_is_not_taken(start, monkeypatch):
     def harmed(slim, *args, **kwargs):
         worse = keras.models.clone_model(slim)
         worse.set_weights([-3 * w for w in slim.get_weights()])
-        return worse
+        return worse, []
 
-    monkeypatch.setattr(importlib.import_module("kerasprune.steps.prune"), "solve", harmed)
+    monkeypatch.setattr(importlib.import_module("kerasprune.steps.prune"), "reconstructed", harmed)
     with pytest.warns(UserWarning, match="led away from the outputs"):
         found = kp.prune(model, data=x)
     assert [step.name for step in found.report.steps] == ["dense", "removed"]
@@ -253,3 +253,14 @@ def test_what_is_missing_is_said(start):
         kp.prune(kp.rebuild(model, kp.Plan({})), data=(x, y), epochs=1)
     with pytest.raises(kp.PruneError, match="epochs=-1"):
         kp.prune(model, epochs=-1)
+
+
+def test_layers_that_cannot_be_solved_are_a_remark_of_the_report(recwarn):
+    inputs = keras.Input((6, 4))
+    x = keras.layers.LSTM(8, name="memory")(keras.layers.Dense(8, name="first")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="out")(x))
+    data = np.random.default_rng(0).normal(size=(40, 6, 4)).astype("float32")
+    report = kp.prune(model, keep=0.5, data=data, verbose=0).report
+    assert report.remarks == ("not reconstructed, and left as they are: 'memory' of class LSTM",)
+    assert str(report).endswith(report.remarks[0])
+    assert not [each for each in recwarn if "reconstructed" in str(each.message)]

@@ -46,18 +46,20 @@ def reconstruct(run: Run) -> None:
 
     If its outputs on validation examples are then farther from the dense ones, the kernels are not changed.
     """
-    from kerasprune.reconstruction.reconstruct import reconstruct as solve  # slow to import, and rarely used
+    from kerasprune.reconstruction.reconstruct import reconstructed  # slow to import, and rarely used
 
     spec, slim = run.recipe.reconstruct, run.model("rebuilt")
     with run.console.status("reconstruct"):
         try:
-            solved = solve(
+            solved, remarks = reconstructed(
                 slim, run.model("pruned"), run.plan_of(), run.plain_examples(slim).inputs,
                 samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=run.slack,
                 seed=run.recipe.seed,
             )  # fmt: skip
         except PruneError as error:
             raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error
+    for remark in remarks:
+        run.console.print(remark, highlight=False)
     model, found = nearer(run.validation_judge, slim, solved, run.folder.steps().get("rebuild"))
     if found is not None:
         write(run, "reconstruct", found)
