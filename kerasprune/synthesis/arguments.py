@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,8 +13,9 @@ from kerasprune.errors import Key, PruneError, is_number, nearest, short, whole_
 from kerasprune.graph.graph import values
 from kerasprune.graph.trace import at_resolution
 from kerasprune.surgery.random_inputs import looked_up
-from kerasprune.synthesis.inputs import InputDraw
-from kerasprune.synthesis.value_range import UNBOUNDED, declared_range, given_range
+from kerasprune.synthesis.inputs import IMAGE, InputDraw, takes_numbers
+from kerasprune.synthesis.noise import Noise
+from kerasprune.synthesis.value_range import STANDARD, UNBOUNDED, ValueRange, declared_range
 
 
 def drawn_inputs(body: keras.Model, resolution: int | None, value_range: Any, frequencies: Any) -> list[InputDraw]:
@@ -27,12 +27,13 @@ def drawn_inputs(body: keras.Model, resolution: int | None, value_range: Any, fr
         shape = at_resolution((None, *spec.shape), resolution)[1:]
         shares = None if frequencies is None else np.asarray(frequencies)
         shares = shares if shares is not None and shares.shape == (entries.table,) else None
-        each = InputDraw(spec.name, shape, spec.dtype, entries, None, shares)
-        if each.numeric:
+        noise, is_open = None, False
+        if takes_numbers(shape, spec.dtype, entries):
             pair = given.get(spec.name)
-            own = given_range(pair) if _is_pair(pair) else declared_range(body, tensor)
-            each = replace(each, value_range=own if own is not None or each.image else UNBOUNDED)
-        found.append(each)
+            own = ValueRange.between(*pair) if _is_pair(pair) else declared_range(body, tensor)
+            is_open = own is None and len(shape) == IMAGE
+            noise = Noise(shape, own or (STANDARD if is_open else UNBOUNDED))
+        found.append(InputDraw(spec.name, shape, spec.dtype, entries, noise, is_open, shares))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from math import ceil, prod
@@ -20,17 +20,18 @@ from kerasprune.graph.built_model import functional
 from kerasprune.graph.trace import shapes_at, trace
 from kerasprune.inlining.plain import plain
 from kerasprune.synthesis.arguments import argument_faults, check_finite, drawn_inputs
-from kerasprune.synthesis.fitting import InputFit
+from kerasprune.synthesis.fitting import InputFit, Start
 from kerasprune.synthesis.inputs import InputDraw
+from kerasprune.synthesis.noise import TRIED
 from kerasprune.synthesis.stored_moments import StoredMoments
-from kerasprune.synthesis.value_range import CANDIDATES, STANDARD, ValueRange
+from kerasprune.synthesis.value_range import CANDIDATES
 
 METHODS = ("statistics", "noise")
 BATCH, STEPS, FEWEST_STEPS = 200, 100, 10
 MOST_BYTES = 4 << 30  # of activations
 _TENSORS = 2  # of the size of each activation that a step holds: the value and its gradient
 _MOST_MACS = 5e13  # of all forward passes: about an hour on two cores
-_TRIED, _TIMED = 8, 32  # examples that a scale, and the time of a step, are measured on
+_TRIED, _TIMED = 16, 32  # examples that a scale, and the time of a step, are measured on
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Drawing:
         check_finite(self._body)
         self.samples, self._seed = samples, np.random.SeedSequence(seed).entropy
         self._stored = StoredMoments(self._body) if method == "statistics" else None
-        self._fitted = [n for n, each in enumerate(self._inputs) if each.numeric and self._stored is not None]
+        self._fitted = self._stored is not None and any(each.noise for each in self._inputs)
         if self._stored is not None and not self._fitted:
             raise PruneError(
                 "Expected an input of numbers, which can be fitted. Received: "
@@ -92,24 +93,22 @@ class Drawing:
             self._bytes = _activation_bytes(self._body, resolution)
             self._most = min(BATCH, max(1, MOST_BYTES // self._bytes))
             self.steps = steps or _affordable_steps(self._body, resolution, samples)
-        self._inputs = self._closed()
+            self._inputs = self._nearest()
         self._fits: dict[int, InputFit] = {}
 
-    def _closed(self) -> list[InputDraw]:
-        """Returns the inputs with a range for each: images without one get the usual one that fits best."""
-
-        def at(usual: ValueRange) -> list[InputDraw]:
-            return [replace(each, value_range=usual) if each.is_open else each for each in self._inputs]
-
-        if self._stored is None or not any(each.is_open for each in self._inputs):
-            return at(STANDARD)
-        return min(map(at, CANDIDATES), key=self._distance)
+    def _nearest(self) -> list[InputDraw]:
+        """Returns the inputs with the noise that is nearest to the stored moments, one argument after the other."""
+        inputs = self._inputs
+        for name, values in (("value_range", CANDIDATES), *TRIED.items()):
+            tried = ([each.changed(**{name: value}) for each in inputs] for value in values)
+            inputs = min((inputs, *tried), key=self._distance)
+        return inputs
 
     def _distance(self, inputs: Sequence[InputDraw]) -> float:
-        """Returns the distance of noise from the stored moments."""
-        generator = np.random.default_rng(self._seed)
-        noise = [keras.ops.convert_to_tensor(each.cast(each.noise(_TRIED, generator))) for each in inputs]
-        return float(self._stored.distance(self._stored.of(noise)))
+        """Returns the distance of noise from the stored moments; infinite if it overflows."""
+        noise = _composed(inputs, _start(inputs, _TRIED, [self._seed]))
+        found = float(self._stored.distance(self._stored.of([keras.ops.convert_to_tensor(x) for x in noise])))
+        return found if np.isfinite(found) else np.inf
 
     @property
     def batches(self) -> int:
@@ -119,11 +118,11 @@ class Drawing:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that determine the examples, as JSON."""
-        ranges = [repr(each.value_range) for each in self._inputs]
+        noise = [repr(each.noise) for each in self._inputs]
         digest = sha256(b"".join(keras.ops.convert_to_numpy(v).tobytes() for v in self._body.weights))
         return {
             "samples": self.samples, "batch": self._most, "steps": self.steps, "seed": str(self._seed),
-            "shapes": [list(each.shape) for each in self._inputs], "ranges": ranges, "weights": digest.hexdigest(),
+            "shapes": [list(each.shape) for each in self._inputs], "noise": noise, "weights": digest.hexdigest(),
         }  # fmt: skip
 
     @cached_property
@@ -132,9 +131,9 @@ class Drawing:
         if not self._fitted:
             return Estimate(0.0, 0)
         size = min(_TIMED, self._most)
-        fit = self._fit(size)
-        start = self._noise(0, size)
-        fit.start([start[each] for each in self._fitted])
+        start = _start(self._inputs, size, [self._seed, 0])
+        fit = self._fit(start)
+        fit.begin(start, self.steps)
         fit.step()  # compiles
         seconds = min(repeat(fit.step, number=1, repeat=2)) / size * self.samples * self.steps
         return Estimate(seconds, self._bytes * min(self._most, self.samples))
@@ -146,27 +145,36 @@ class Drawing:
             number: From 0.
         """
         size = min(self._most, self.samples - number * self._most)
-        inputs, distances = self._noise(number, size), []
-        if self._fitted:
-            found, distances = self._fit(size).fit([inputs[each] for each in self._fitted], self.steps)
-            for each, array in zip(self._fitted, found, strict=True):
-                inputs[each] = array
+        start = _start(self._inputs, size, [self._seed, number])
+        if not self._fitted:
+            return _composed(self._inputs, start), []
+        inputs, distances = self._fit(start).fit(start, self.steps)
         return [each.cast(x) for each, x in zip(self._inputs, inputs, strict=True)], distances
 
     def pack(self, flat: Sequence[np.ndarray]) -> Any:
         """Returns flat inputs in the structure that the model takes."""
         return inputs_of(self._body).pack(flat)
 
-    def _fit(self, size: int) -> InputFit:
+    def _fit(self, start: Start) -> InputFit:
+        size = len(start[0] if isinstance(start[0], np.ndarray) else start[0][0])
         if size not in self._fits:
-            chosen = [self._inputs[each] for each in self._fitted]
-            shapes = [(size, *each.shape) for each in chosen]
-            self._fits[size] = InputFit(self._stored, [each.value_range for each in chosen], shapes)
+            self._fits[size] = InputFit(self._stored, self._inputs, start)
         return self._fits[size]
 
-    def _noise(self, number: int, size: int) -> list[np.ndarray]:
-        generator = np.random.default_rng([self._seed, number])
-        return [each.noise(size, generator) for each in self._inputs]
+
+def _start(inputs: Sequence[InputDraw], size: int, seed: Sequence[int]) -> Start:
+    """Returns the random batch that a fit begins with."""
+    generator = np.random.default_rng(seed)
+    return [each.draw(size, generator) if each.noise is None else each.noise.draw(size, generator) for each in inputs]
+
+
+def _composed(inputs: Sequence[InputDraw], start: Start) -> list[np.ndarray]:
+    """Returns the flat inputs of a batch that is not fitted."""
+    pairs = zip(inputs, start, strict=True)
+    return [
+        part if each.noise is None else each.cast(keras.ops.convert_to_numpy(each.noise.compose(part)))
+        for each, part in pairs
+    ]
 
 
 def _activation_bytes(body: keras.Model, resolution: int | None) -> int:

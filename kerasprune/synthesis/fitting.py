@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasprune.backend.derivatives import gradient
+from kerasprune.synthesis.noise import Levels
 from kerasprune.synthesis.stored_moments import StoredMoments
-from kerasprune.synthesis.value_range import ValueRange
 
-_RATE = 0.1  # of Adam, in units of the deviation of the noise
-_PATIENCE = 20  # steps
-_GAIN = 0.02  # by which the distance falls at least in so many steps
+_RATE = 0.1  # of Adam at the first step; it falls by half a cosine
+_ENOUGH = 1e-3  # distance: that of real images is larger
+
+Start = list["Levels | np.ndarray"]
+"""For each input the levels of its noise, or an array that is not fitted."""
 
 
 class InputFit:
@@ -22,54 +25,63 @@ class InputFit:
 
     Args:
         stored: The stored moments.
-        ranges: The range of each input.
-        shapes: Shape of the batch of each input, the number of examples first.
+        inputs: The draws of the inputs, with their noise; the others are constant.
+        start: A batch, whose shapes count.
     """
 
-    def __init__(self, stored: StoredMoments, ranges: Sequence[ValueRange], shapes: Sequence[Sequence[int]]) -> None:
-        self._stored, self._ranges = stored, ranges
-        self._units = [keras.Variable(np.zeros(shape, "float32")) for shape in shapes]
+    def __init__(self, stored: StoredMoments, inputs: Sequence[Any], start: Start) -> None:
+        self._stored, self._inputs = stored, inputs
+        self._levels = [
+            [keras.Variable(np.zeros_like(level)) for level in part] if each.noise is not None else None
+            for each, part in zip(inputs, start, strict=True)
+        ]
+        self._variables = [variable for levels in self._levels if levels for variable in levels]
 
-        def distance() -> object:
-            pairs = zip(ranges, self._units, strict=True)
-            return stored.distance(stored.of([ops.add(r.middle, ops.multiply(units, r.spread)) for r, units in pairs]))
+        def distance(constants: list[Any]) -> Any:
+            return stored.distance(stored.of(self._composed(iter(constants))))
 
-        self._gradient = gradient(distance, self._units, stored.body.variables)
+        self._gradient = gradient(distance, self._variables, stored.body.variables)
 
-    def start(self, inputs: Sequence[np.ndarray]) -> None:
-        """Sets the numbers and makes a new optimizer."""
-        for units, r, x in zip(self._units, self._ranges, inputs, strict=True):
-            units.assign((x - r.middle) / r.spread)
-        self._optimizer = keras.optimizers.Adam(_RATE)
-        self._optimizer.build(self._units)
+    def _composed(self, constants: Any) -> list[Any]:
+        """Returns the flat inputs; those that are not fitted come from an iterator."""
+        return [
+            next(constants) if levels is None else each.noise.compose([ops.convert_to_tensor(v) for v in levels])
+            for each, levels in zip(self._inputs, self._levels, strict=True)
+        ]
 
-    def step(self) -> float:
-        """Takes a step, stays in the range, and returns the distance before it."""
-        distance, slopes = self._gradient()
-        self._optimizer.apply(slopes, self._units)
-        for units, r in zip(self._units, self._ranges, strict=True):
-            units.assign(ops.clip(units, (r.low - r.middle) / r.spread, (r.high - r.middle) / r.spread))
-        return float(distance)
-
-    def fit(self, inputs: Sequence[np.ndarray], steps: int) -> tuple[list[np.ndarray], list[float]]:
-        """Fits a batch, and stops early if the distance has hardly fallen.
+    def begin(self, start: Start, steps: int) -> None:
+        """Sets the numbers, and makes a new optimizer.
 
         Args:
-            inputs: The start, one array for each input.
+            start: A batch of the same shapes.
+            steps: Number of steps, in which the rate falls to zero.
+        """
+        for levels, part in zip(self._levels, start, strict=True):
+            for variable, level in zip(levels or (), part if levels else (), strict=True):
+                variable.assign(level)
+        self._constants = [part for levels, part in zip(self._levels, start, strict=True) if levels is None]
+        self._optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, steps))
+        self._optimizer.build(self._variables)
+
+    def step(self) -> float:
+        """Takes a step, and returns the distance before it."""
+        distance, slopes = self._gradient(self._constants)
+        self._optimizer.apply(slopes, self._variables)
+        return float(distance)
+
+    def fit(self, start: Start, steps: int) -> tuple[list[np.ndarray], list[float]]:
+        """Fits a batch, and stops early if it is near enough.
+
+        Args:
+            start: The levels of the noise and the arrays that it starts from.
             steps: Largest number of steps.
 
         Returns:
-            The fitted inputs, and the distance before each step.
+            The flat inputs, and the distance before each step.
         """
-        self.start(inputs)
+        self.begin(start, steps)
         distances: list[float] = []
-        for _ in range(steps):
+        while len(distances) < steps and (not distances or distances[-1] > _ENOUGH):
             distances.append(self.step())
-            if len(distances) > _PATIENCE and distances[-1] > (1 - _GAIN) * distances[-1 - _PATIENCE]:
-                break
-        return self.inputs(), distances
-
-    def inputs(self) -> list[np.ndarray]:
-        """Returns the present inputs."""
-        pairs = zip(self._ranges, self._units, strict=True)
-        return [np.asarray(r.middle + r.spread * ops.convert_to_numpy(units), "float32") for r, units in pairs]
+        composed = self._composed(iter(self._constants))
+        return [ops.convert_to_numpy(x) if ops.is_tensor(x) else x for x in composed], distances

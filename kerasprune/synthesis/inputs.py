@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from kerasprune.surgery.random_inputs import Entries
-from kerasprune.synthesis.noise import smooth_noise, tokens
-from kerasprune.synthesis.value_range import ValueRange
+from kerasprune.synthesis.noise import Noise, tokens
 
-_IMAGE = 4  # axes of a batch of images
+IMAGE = 3  # axes of an example
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class InputDraw:
         shape: Its shape without the batch axis.
         dtype: Its dtype.
         entries: The entries of the tables that read it.
-        value_range: The range of its numbers; `None` if it is still open, or the input is looked up.
+        noise: The noise of its numbers; `None` if it is looked up.
+        is_open: Whether the range of the noise is still to be found.
         frequencies: Relative frequency of each entry of the table. Defaults to `None`, equal.
     """
 
@@ -30,40 +31,36 @@ class InputDraw:
     shape: tuple[int, ...]
     dtype: str
     entries: Entries
-    value_range: ValueRange | None
+    noise: Noise | None
+    is_open: bool
     frequencies: np.ndarray | None = None
 
-    @property
-    def numeric(self) -> bool:
-        """Whether it takes numbers that are not looked up: floating-point ones, or images of whole numbers."""
-        return "float" in self.dtype or (self.image and self.dtype not in ("bool", "string"))
+    def changed(self, **arguments: Any) -> InputDraw:
+        """Returns the draw with other arguments of the noise; a range that is known stays."""
+        if self.noise is None or ("value_range" in arguments and not self.is_open):
+            return self
+        return replace(self, noise=replace(self.noise, **arguments))
 
-    @property
-    def is_open(self) -> bool:
-        """Whether its range is still to be found."""
-        return self.numeric and self.value_range is None
-
-    @property
-    def image(self) -> bool:
-        """Whether it takes images."""
-        return len(self.shape) + 1 == _IMAGE and self.entries.table is None
-
-    def noise(self, size: int, generator: np.random.Generator) -> np.ndarray:
-        """Returns random examples.
+    def draw(self, size: int, generator: np.random.Generator) -> np.ndarray:
+        """Returns random entries of a table, or ones.
 
         Args:
             size: Number of examples.
             generator: Source of random numbers.
         """
         shape = (size, *self.shape)
-        if self.value_range is not None:
-            return smooth_noise(shape, self.value_range, generator)
         if len(self.entries.known):
-            return np.asarray(self.entries.known)[generator.integers(0, len(self.entries.known), shape)]
+            return self.cast(np.asarray(self.entries.known)[generator.integers(0, len(self.entries.known), shape)])
         if self.entries.table is None:
-            return np.ones(shape)
-        return tokens(shape, self.entries.table, generator, self.frequencies)
+            return self.cast(np.ones(shape))
+        return self.cast(tokens(shape, self.entries.table, generator, self.frequencies))
 
     def cast(self, x: np.ndarray) -> np.ndarray:
         """Returns examples in the dtype of the input; whole numbers are rounded."""
         return (x if "float" in self.dtype or x.dtype.kind != "f" else np.round(x)).astype(self.dtype)
+
+
+def takes_numbers(shape: tuple[int, ...], dtype: str, entries: Entries) -> bool:
+    """Returns whether an input takes numbers that are not looked up: floating-point ones, or pixels."""
+    pixels = len(shape) == IMAGE and entries.table is None and dtype not in ("bool", "string")
+    return "float" in dtype or pixels

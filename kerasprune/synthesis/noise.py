@@ -1,49 +1,102 @@
-"""Random inputs as smooth as photographs, and random tokens."""
+"""Random inputs as smooth as photographs: noise of several sizes on top of each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Any
 
-import keras
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from keras import ops
 
 from kerasprune.synthesis.value_range import ValueRange
 
-_SIDE = 32  # pixels, at which the blurs are measured
-BLURS = (0.75, 1.5, 3.0)
-"""Standard deviations of the blur at 32 pixels, in pixels; each for as many of the examples."""
+SIZES = (1, 2, 4, 8)
+"""Pixels of the input that a pixel of each level covers along a side."""
+TRIED = {"slope": (0.0, 0.5, 1.0, 1.5, 2.0), "colour": (0.0, 0.1, 0.5, 1.0), "stretch": (0.5, 1.0, 1.5)}
+"""Values of the arguments of `Noise` that are tried."""
+_STEP = 1.0  # slope of the levels' weights
+_RGB = 3
+
+Levels = list[Any]
+"""One array or tensor for each size, from fine to coarse."""
 
 
-def smooth_noise(
-    shape: Sequence[int], value_range: ValueRange, generator: np.random.Generator, blurs: Sequence[float] = BLURS
-) -> np.ndarray:
-    """Returns Gaussian noise, blurred along all axes between the first and the channels, clipped to a range.
+@dataclass(frozen=True)
+class Noise:
+    """Noise of one input, a sum of levels of several sizes s, each enlarged to the size of the input.
 
-    `x = clip(middle + spread · blurred / std(blurred), low, high)`
+    `x = clip(middle + stretch · spread · Σ_s w_s · enlarged(z_s), low, high)`, with w_s ∝ s and Gaussian z_s, at first
+    of standard deviation ∝ s^slope / w_s: a step of a fit changes coarse levels most. Inputs without sides have one
+    level.
 
     Args:
-        shape: Shape of the batch, the number of examples first.
+        shape: Shape of an example.
         value_range: Mean, deviation and bounds of the numbers.
-        generator: Source of random numbers.
-        blurs: Blurs at 32 pixels, for one example after another. Defaults to three.
-
-    Example:
-        >>> import numpy as np
-        >>> from kerasprune.synthesis.value_range import STANDARD
-        >>> smooth_noise((2, 8, 8, 3), STANDARD, np.random.default_rng(0)).shape
-        (2, 8, 8, 3)
+        slope: Exponent of the amplitudes: 0 = white, 1.5 = as smooth as photographs. Defaults to 1.5.
+        colour: Share of the variance that the three channels of a colour image do not have in common. Defaults to 0.1.
+        stretch: Factor of the deviation. Defaults to 1.0.
     """
-    noise = generator.standard_normal(shape, "float32")
-    channels = 1 if keras.config.image_data_format() == "channels_first" else len(shape) - 1
-    inner = [axis for axis in range(1, len(shape)) if axis != channels]
-    if inner:
-        for example, blur in zip(noise, np.resize(blurs, len(noise)), strict=True):
-            widths = [blur * shape[axis] / _SIDE if axis in inner else 0.0 for axis in range(1, len(shape))]
-            gaussian_filter(example, widths, mode="wrap", output=example)
-            example /= example.std() or 1.0
-    scaled = value_range.middle + value_range.spread * noise
-    return np.clip(scaled, value_range.low, value_range.high).astype("float32")
+
+    shape: tuple[int, ...]
+    value_range: ValueRange
+    slope: float = 1.5
+    colour: float = 0.1
+    stretch: float = 1.0
+
+    @property
+    def _sides(self) -> tuple[int, ...]:
+        """The sides of an image, or the length of a sequence; empty for other inputs."""
+        return self.shape[:-1] if len(self.shape) in (2, 3) else ()
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        return tuple(size for size in SIZES if not self._sides or 2 * size <= max(self._sides)) if self._sides else (1,)
+
+    def _amplitudes(self, slope: float) -> np.ndarray:
+        found = np.array([size**slope for size in self._sizes])
+        return found / np.linalg.norm(found)
+
+    def draw(self, size: int, generator: np.random.Generator) -> Levels:
+        """Returns the levels of random examples.
+
+        Args:
+            size: Number of examples.
+            generator: Source of random numbers.
+        """
+        channels = self.shape[-1:] if self.shape else ()
+        if self._coloured:
+            channels = (1 + _RGB,)  # what the channels have in common, and what each has for itself
+        weights = self._amplitudes(self.slope) / self._amplitudes(_STEP)
+        sides = [tuple(ceil(side / each) for side in self._sides) for each in self._sizes]
+        shapes = [(size, *each, *channels) if self._sides else (size, *self.shape) for each in sides]
+        return [
+            np.float32(weight) * generator.standard_normal(shape, "float32")
+            for weight, shape in zip(weights, shapes, strict=True)
+        ]
+
+    def compose(self, levels: Sequence[Any]) -> Any:
+        """Returns the examples of levels, a tensor."""
+        total = 0.0
+        for level, size, weight in zip(levels, self._sizes, self._amplitudes(_STEP), strict=True):
+            if self._coloured:
+                level = sqrt(1 - self.colour) * level[..., :1] + sqrt(self.colour) * level[..., 1:]
+            total = total + float(weight) * (level if size == 1 else self._enlarged(level))
+        r = self.value_range
+        x = ops.add(r.middle, ops.multiply(total, np.asarray(self.stretch * r.spread, "float32")))
+        return ops.clip(x, r.low, r.high) if np.all(np.isfinite(r.low)) else x
+
+    @property
+    def _coloured(self) -> bool:
+        return len(self.shape) == _RGB and self.shape[-1] == _RGB
+
+    def _enlarged(self, level: Any) -> Any:
+        """Returns a level at the size of the input; a sequence is an image one pixel wide."""
+        image = level if len(self._sides) == 2 else ops.expand_dims(level, 2)
+        sides = self._sides if len(self._sides) == 2 else (*self._sides, 1)
+        image = ops.image.resize(image, sides, interpolation="bicubic", data_format="channels_last")
+        return image if len(self._sides) == 2 else ops.squeeze(image, 2)
 
 
 def tokens(

@@ -76,8 +76,3 @@ def declared_range(model: keras.Model, tensor: keras.KerasTensor) -> ValueRange 
             mean, variance = (np.squeeze(keras.ops.convert_to_numpy(each)) for each in (layer.mean, layer.variance))
             return ValueRange(-np.inf, np.inf, mean, np.sqrt(variance))
     return None
-
-
-def given_range(given: Any) -> ValueRange:
-    """Returns the range of `value_range=(low, high)`."""
-    return ValueRange.between(*given)

@@ -10,9 +10,9 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.synthesis import drawing as draws
 from kerasprune.synthesis.drawing import Drawing
-from kerasprune.synthesis.noise import smooth_noise
+from kerasprune.synthesis.noise import Noise
 from kerasprune.synthesis.stored_moments import StoredMoments
-from kerasprune.synthesis.value_range import CANDIDATES, STANDARD, declared_range
+from kerasprune.synthesis.value_range import UNBOUNDED, ValueRange, declared_range
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def trained():
 
 
 def images() -> np.ndarray:
-    smooth = smooth_noise((256, 16, 16, 3), STANDARD, np.random.default_rng(5), blurs=(2.0,))
-    return np.clip(0.4 + 0.2 * smooth, 0, 1).astype("float32")
+    noise = Noise((16, 16, 3), ValueRange.between(0.0, 1.0))
+    return keras.ops.convert_to_numpy(noise.compose(noise.draw(256, np.random.default_rng(5))))
 
 
 def test_the_distance_is_that_of_the_formula(trained):
@@ -71,7 +71,7 @@ def test_fitted_examples_have_the_stored_moments_and_noise_does_not(trained):
 
 def test_the_usual_scale_that_fits_is_found(trained):
     drawn = Drawing(trained, 8)
-    assert drawn.settings["ranges"] == [repr(CANDIDATES[2])]  # [0, 1]
+    assert "low=array(0., dtype=float32), high=array(1., dtype=float32)" in drawn.settings["noise"][0]
     assert kp.synthesise(trained, 8, steps=2, verbose=0).min() >= 0
     wide = kp.synthesise(trained, 8, method="noise", value_range=(-3, 9), verbose=0)
     assert -3 <= wide.min() < -1 and 7 < wide.max() <= 9
@@ -186,3 +186,22 @@ def test_large_models_get_fewer_steps_and_smaller_batches(trained, monkeypatch):
     monkeypatch.setattr(draws, "MOST_BYTES", 3 * Drawing(trained, 10)._bytes)
     drawn = Drawing(trained, 10)
     assert drawn.steps == 30 and drawn.batches == 4
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3), (9, 16, 1), (20, 5), (7,), (4, 4, 4, 2)])
+def test_noise_has_the_deviation_of_its_range_and_smoothness_of_its_slope(shape):
+    def drawn(slope):
+        noise = Noise(shape, UNBOUNDED, slope=slope, stretch=2.0)
+        return keras.ops.convert_to_numpy(noise.compose(noise.draw(400, np.random.default_rng(0))))
+
+    white, smooth = drawn(-4.0), drawn(2.0)
+    assert white.shape == (400, *shape) and white.std() == pytest.approx(2.0, rel=0.05)
+    if len(shape) in (2, 3):
+        steps = [np.abs(np.diff(x, axis=1)).mean() / x.std() for x in (white, smooth)]
+        assert steps[1] < 0.5 * steps[0]
+
+
+def test_colours_share_what_they_have_in_common():
+    noise = Noise((16, 16, 3), UNBOUNDED, colour=0.1)
+    x = keras.ops.convert_to_numpy(noise.compose(noise.draw(200, np.random.default_rng(0)))).reshape(-1, 3)
+    assert np.corrcoef(x.T)[0, 1] == pytest.approx(0.9, abs=0.05)
