@@ -218,7 +218,7 @@ class PruningCallback(keras.callbacks.Callback):
 
     @property
     def kept(self) -> float:
-        """The fraction kept of the weights of the masked kernels, at this moment."""
+        """The fraction of the masked kernels' weights that is currently kept."""
         return self._masks("kept").share()
 
     def _masks(self, result: str) -> Masks:
@@ -337,7 +337,7 @@ class PruningCallback(keras.callbacks.Callback):
         self._diagnosis.after_epoch()
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        """Ignores an evaluation in the diagnosis."""
+        """Pauses the diagnosis during an evaluation."""
         if self.session is not None:
             self.session.watch(False)
 

@@ -66,7 +66,9 @@ class Floor(Checked):
 
 
 class Budget:
-    """Base of all budgets.
+    """Base class of budgets: how many channels of each group are kept.
+
+    A subclass defines `fractions`, or `choose` if it picks the channels itself.
 
     Example:
         >>> import keras, kerasprune as kp

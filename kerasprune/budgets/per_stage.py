@@ -49,7 +49,7 @@ class PerStage(Budget):
 
     @property
     def level(self) -> float:
-        """The smallest fraction."""
+        """The level without a target: the smallest of the given fractions."""
         return min(self.keep.values() if isinstance(self.keep, dict) else self.keep)
 
     def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:

@@ -80,7 +80,7 @@ class GradualMagnitude(PruningCallback):
         self._updates = Updates((), ())
 
     def compressed(self, steps: int) -> Self:
-        """Returns the same callback with a cubic or stepwise schedule squeezed into fewer steps; others unchanged."""
+        """Returns a copy whose cubic or stepwise schedule takes `steps` steps; other schedules are kept."""
         raise_faults("Invalid arguments for compressed:", whole_number_faults(1, steps=steps))
         other = copy.copy(self)
         if isinstance(self.schedule, schedules.Ramp):

@@ -89,7 +89,7 @@ class Polarization(BatchNormPenalty):
         self.macs = macs
 
     def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """Returns the channels with a scale above its threshold, or those that meet `macs`."""
+        """Returns the channels kept, by threshold or to meet `macs`, and the thresholds."""
         if self.macs is not None:
             return to_target(scales, self.floor, macs=self.macs)
         found = self.threshold.each(scales.values(), self.bounds[1])

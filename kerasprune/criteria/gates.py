@@ -25,7 +25,7 @@ class GateCriterion(GradientCriterion):
     """
 
     def entries(self, graph: ChannelGraph) -> Entries:
-        """Returns the variables of both kinds of gates."""
+        """Returns the weights behind the gates: scales and shifts of BatchNorm, kernels and biases."""
         return [*behind_norms(graph), *behind_kernels(graph)]
 
     def totals(self, graph: ChannelGraph, worth: Callable[[Slice], Any]) -> Scores:

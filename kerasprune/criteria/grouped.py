@@ -79,7 +79,7 @@ class Grouped(Checked, Criterion):
 
 @dataclass(frozen=True)
 class GroupL1(Grouped):
-    """`score(c) = mean over the layers that make, read or scale c of Σ |w|`, over the mean score of the group.
+    """Mean L1 norm over all layers that make, read or scale a channel, divided by the mean of its group.
 
     Args:
         criterion: The score of a weight. Defaults to `"l1"`.

@@ -84,7 +84,7 @@ class LossSurface:
 
 @dataclass(frozen=True)
 class ExactInverse(Inverse):
-    """The Hessian of the loss in all weights together, plus λ I, inverted: for small networks at a minimum.
+    """Exact inverse of the damped Hessian of the loss in all weights, for small networks at a minimum.
 
     Args:
         damping: λ as a fraction of the mean diagonal, above 0. Defaults to 1e-4.

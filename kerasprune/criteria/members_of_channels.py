@@ -20,7 +20,7 @@ Lines = Callable[[Slice, int], np.ndarray]
 
 
 class Members:
-    """Base: the variables that score the channels of a group, in the order of the graph."""
+    """Base class: selects the variables that score the channels of a group, in the order of the graph."""
 
     def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
         """Returns the members of a group.

@@ -15,7 +15,7 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class Random(Criterion):
-    """Uniform scores, a function of the seed and the order of the groups, or of the kernels.
+    """Random scores in [0, 1), determined by the seed and the order of the groups or kernels.
 
     Example:
         >>> import keras, kerasprune as kp

@@ -108,7 +108,7 @@ class FreeSizes:
             self._shapes[id(output)] = output, None if made is None else made[index]
 
     def _made_shapes(self, node: Any) -> list[tuple[int, ...]] | None:
-        """Returns the shapes that a call makes; sizes that it needs to be the same are the same from then on."""
+        """Returns the output shapes of a call, and unifies the sizes that it requires to be equal."""
         found = self._try(node)
         if found is not None:
             return found
@@ -137,7 +137,7 @@ class FreeSizes:
 
 
 def ones_along(x: keras.KerasTensor, *axes: int) -> Any:
-    """Returns ones, as many as a tensor is long along these axes."""
+    """Returns an array of ones with the sizes of a tensor along these axes."""
     for other in reversed(range(len(x.shape))):
         if other not in axes:
             x = ops.take(x, 0, axis=other)

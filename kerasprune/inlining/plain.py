@@ -38,7 +38,7 @@ def _written_out(model: keras.Model) -> keras.Model:
 
 
 def at_unknown(model: keras.Model, asked: str) -> str:
-    """Returns the `unknown` of `kp.trace` for what `plain` has made, which has warned of the layers that it left.
+    """Returns the `unknown` to pass to `kp.trace`: `"freeze"` if layers without a rule are left, else `asked`.
 
     Args:
         model: What `plain` returned.

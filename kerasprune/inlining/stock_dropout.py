@@ -16,9 +16,8 @@ _SIDE = 2
 def stock_dropout(layer: keras.layers.Layer, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Returns the `keras.layers.Dropout` that does what a layer does, or `None`.
 
-    A layer without weights is one where it gives its input back in use, and while training nothing but the input
-    divided by the share that stays, and zeros: for a whole sample (stochastic depth) or for each number by itself.
-    Tried on ones.
+    A layer without weights qualifies if it returns its input in inference, and in training only zeros or the input
+    divided by the share kept: for whole samples (stochastic depth) or for single elements. It is tried on ones.
 
     Args:
         layer: A layer that acts otherwise while training.

@@ -130,7 +130,8 @@ class Writer:
         """Runs the code of a layer; the layers that it calls come to `visit`.
 
         Raises:
-            _LooksAtTrainingError: The code is another one while training; that of the model itself is run as in use.
+            _LooksAtTrainingError: The layer acts differently in training. The model itself is run as in
+                inference.
         """
         names = inspect.signature(layer.call).parameters
         if "mask" in names and kwargs.get("mask") is None:
@@ -170,7 +171,7 @@ class Writer:
 
     @cached_property
     def _nothing(self) -> Any:
-        """Zero, computed from an input; once, whatever needs it."""
+        """A zero that depends on an input, computed once and shared."""
         return keras.ops.sum(keras.ops.zeros_like(self.inputs[0]))
 
     def _stays(self, layer: Any) -> str | None:

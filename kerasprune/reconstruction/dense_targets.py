@@ -33,9 +33,9 @@ def kernel_layers(layer: Any) -> list[Any]:
 
 
 def given_to(layer: Any, step: Step, tensors: Sequence[Any]) -> Any:
-    """Returns the input of a layer in a call: of itself, or of the layer that it is in.
+    """Returns the input that a layer gets when it, or the layer that contains it, is called.
 
-    At every step in time, these are `steps_of` examples for each one.
+    Under `TimeDistributed`, the steps become examples: `steps_of` for each one.
 
     Args:
         layer: The layer.
@@ -94,7 +94,7 @@ class Targets:
 
     @property
     def pinned(self) -> Counter[Value]:
-        """How often tensors will still be asked for, which are held until then."""
+        """How often each tensor will still be requested; it is held until then."""
         return self._run.pinned
 
     def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:

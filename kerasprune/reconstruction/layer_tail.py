@@ -119,7 +119,7 @@ def _affine(step: Step, view: Linear, chain: list[Step], value: Value) -> tuple[
 
 
 def _range_behind(program: Program, value: Value) -> tuple[float, float]:
-    """Returns the values that those who read a tensor can tell apart."""
+    """Returns the range outside which values make no difference to any reader of a tensor."""
     readers = program.readers.get(value, [])
     if not readers or any(value is y for y in program.outputs):
         return _EVERYTHING

@@ -39,7 +39,7 @@ class LeastSquares:
     def solve(self, target: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
         """Returns W = W₀ + Δ, (groups, d, columns), and b, (groups, columns).
 
-        `Δ = (XᵀX + λI)⁻¹ Xᵀ R = Xᵀ (XXᵀ + λI)⁻¹ R` for the residual `R = Y − X W₀`, whichever is smaller.
+        `Δ = (XᵀX + λI)⁻¹ Xᵀ R = Xᵀ (XXᵀ + λI)⁻¹ R` for the residual `R = Y − X W₀`; the smaller matrix is inverted.
 
         Args:
             target: Y, (rows, groups, columns).
@@ -53,7 +53,7 @@ class LeastSquares:
     def steadiest(
         self, target: np.ndarray, ridges: Sequence[float], rows: np.ndarray, there: np.ndarray, slack: float = 0.0
     ) -> float:
-        """Returns which ρ does best on rows that it is not solved on, or the largest that does nearly as well.
+        """Returns the largest ρ whose error on held-out rows is within `slack` of the smallest.
 
         Args:
             target: Y, (rows, groups, columns).

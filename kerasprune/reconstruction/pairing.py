@@ -138,7 +138,7 @@ def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, den
 
 
 def _width_faults(name: str, pair: Pair, ids: Ids) -> list[str]:
-    """Returns the plan's widths of a tensor and the slim model does not have."""
+    """Returns a fault for each axis of a tensor whose width in the slim model is not the plan's."""
     return [
         f"{indices.size} channels out of {name!r}. Received: {pair.slim.shape[axis]}."
         for axis, indices in pair.kept.items()

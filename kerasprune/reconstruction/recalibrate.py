@@ -52,14 +52,14 @@ def run(model: keras.Model, examples: Batches, visit: Callable[[Any, Callable, A
 
 
 def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:
-    """Takes the statistics of every BatchNorm anew, from what really comes in.
+    """Recomputes the statistics of every BatchNorm from the inputs that it receives.
 
     Over batches b of nᵦ examples, from front to back in one pass, each normalised by its own statistics:
 
         μ = Σ nᵦ·μᵦ / Σ nᵦ,    σ² = Σ nᵦ·σ²ᵦ / Σ nᵦ
 
-    Of use after the weights were changed by hand or by training with masks. Of none after `kp.reconstruct`, which has
-    taken them already, in such a way that the model computes the same.
+    Use it after the weights were changed by hand or by training with masks. It is not needed after `kp.reconstruct`,
+    which updates the statistics itself without changing the outputs.
 
     Args:
         slim: A functional or Sequential model; it is left untouched.

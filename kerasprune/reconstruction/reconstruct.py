@@ -51,7 +51,7 @@ def reconstruct(
     Args:
         slim: What `kp.rebuild(model, plan)` has made; it is left untouched.
         model: The dense model, or a graph of it; it is left untouched.
-        plan: What stays.
+        plan: The plan that the slim model was built from.
         data: Examples without labels: an array, or a tuple, list or dict of arrays for several inputs; or batches (a
             `tf.data` data set, a loader, a list), each inputs or `(inputs, labels, …)`, of which labels are ignored.
         samples: How many examples are taken at most. Defaults to 1000.
@@ -61,7 +61,7 @@ def reconstruct(
         slack: How much larger than the least the error on that tenth may be, as a fraction, for the sake of smaller
             weights: of a kernel that no BatchNorm follows, the strongest ridge within it is taken. Large weights there
             make a training that follows diverge: take 0.1 before one. Defaults to 0.
-        seed: Of the choice of positions. Defaults to 0.
+        seed: Random seed for the choice of positions. Defaults to 0.
 
     Returns:
         A new model of the same architecture, not compiled. A warning names layers that were left as they are.

@@ -25,7 +25,7 @@ _NO_SCALE = 1e-6
 
 @dataclass
 class Rows:
-    """What a call says of its kernel: rows of X, of Y, and of the residual sum it goes into; and which only judge."""
+    """Rows sampled from one call of a kernel: X, Y and the residual sum; `judges` marks those held out."""
 
     judges: np.ndarray
     x: np.ndarray
@@ -40,7 +40,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What all calls say of their kernel.
+    """The rows sampled from all calls of a kernel.
 
     Args:
         parts: The rows of each call.
@@ -61,7 +61,7 @@ class Evidence:
         return _joined([_wanted(part, tail, fit and fit(part.x)) for part, tail in pairs])
 
     def cuts_off(self) -> bool:
-        """Says whether something behind cuts off what is known to reach it: where it is added to others, these too."""
+        """Returns whether an activation clips the output, or the sum that it enters, if the sum is known."""
         pairs = zip(self.parts, self.tails, strict=True)
         bounded = [(part, tail) for part, tail in pairs if tail and np.isfinite(tail.range).any()]
         return any(tail.sum is None or part.sum is not None for part, tail in bounded)

@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError, is_number
 
 
 class ScalePenalty(keras.regularizers.Regularizer):
-    """Base of penalties on all scales of a network together.
+    """Base class of penalties on all BatchNorm scales of a network at once.
 
     As a Keras regularizer on one variable it is the penalty of that variable alone; `Together` makes it one penalty on
     several.

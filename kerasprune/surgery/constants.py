@@ -125,7 +125,7 @@ def constant_line(values: np.ndarray, ids: Ids, alive: np.ndarray, axis: int) ->
 
 
 def _removed_ids(tensor: keras.KerasTensor) -> Emitted:
-    """What went with its block emits nothing."""
+    """Returns zeros for a tensor that was removed with its block."""
     return Emitted(np.zeros([1] * (len(tensor.shape) - 1) + [tensor.shape[-1]]))
 
 
@@ -244,7 +244,7 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[Emitted
 
 
 def _agreed(results: list[np.ndarray]) -> np.ndarray:
-    """Returns the values that several runs agree on, NaN elsewhere; what a single one says."""
+    """Returns the values that all runs agree on, NaN elsewhere; with one run, its values."""
     first, *others = results
     same = np.full(first.shape, first.dtype.kind == "f" or not others)  # what is counted or compared differs too seldom
     for other in others:

@@ -26,15 +26,15 @@ _HOMOGENEOUS = (keras.activations.linear, keras.activations.relu, keras.activati
 def gated(model: keras.Model) -> keras.Model:
     """Puts a gate, one trainable scale γ ≥ 0 for each channel, behind every layer whose channels no BatchNorm scales.
 
-    At first all γ are 1, so that the function is the same. `kp.callbacks.Polarization` and `NetworkSlimming` take gates
-    for what they are; `kp.rebuild` multiplies them into kernel and bias, so that the slim model has none.
+    At first all γ are 1, so that the function is the same. `kp.callbacks.Polarization` and `NetworkSlimming` treat
+    gates like BatchNorm scales; `kp.rebuild` multiplies them into kernel and bias, so that the slim model has none.
 
     Gates go behind convolutions and dense layers without an activation, or with relu or leaky relu, which commute
     with a scale ≥ 0: `f(γ·x) = γ·f(x)`. A group of channels gets gates behind all that make it or, where that is not
     possible, none: it stays whole, as the callbacks say. Nested models are written out.
 
-    `kp.cost` does not count gates. A gated model that was saved is loaded where `kp.gated` was named before, since
-    Keras has to know the layer; what `kp.rebuild` returns loads anywhere.
+    `kp.cost` does not count gates. Before a saved gated model is loaded, `kp.gated` must have been
+    accessed, so that Keras knows the layer; what `kp.rebuild` returns loads anywhere.
 
     Args:
         model: A functional or Sequential model; it is left untouched.

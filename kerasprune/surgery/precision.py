@@ -55,7 +55,7 @@ def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[
 
 
 def _computes_in(layer: Any, precision: str) -> bool:
-    """Says whether a layer has and computes no coarser numbers; integers and strings are none."""
+    """Returns whether a layer stores and computes floats in at least this precision."""
     policy = layer.dtype_policy
     return {policy.compute_dtype, policy.variable_dtype} & _FLOATS <= {precision, "float64"}
 

@@ -52,9 +52,9 @@ def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int =
         side: Size of free axes. Defaults to 16.
 
     Returns:
-        Normally distributed arrays; truth values for inputs of those; for inputs of whole numbers or texts, entries of
-        the table of a `TextVectorization`, `StringLookup` or `IntegerLookup` that reads them, else whole numbers from 0
-        on, as many as the smallest table of an `Embedding` has that they are looked up in, ten at most.
+        Normally distributed arrays; booleans for boolean inputs. For integers or texts, entries of the table of the
+        `TextVectorization`, `StringLookup` or `IntegerLookup` that reads them, else integers below the size of the
+        smallest `Embedding` that looks them up, at most ten.
     """
     generator = np.random.default_rng(seed)
 

@@ -22,7 +22,7 @@ from kerasprune.inlining.plain import plain
 from kerasprune.synthesis.arguments import argument_faults, check_finite, drawn_inputs
 from kerasprune.synthesis.fitting import InputFit, Start
 from kerasprune.synthesis.inputs import InputDraw
-from kerasprune.synthesis.noise import TRIED
+from kerasprune.synthesis.noise import STEPS_TRIED, TRIED
 from kerasprune.synthesis.stored_moments import StoredMoments
 from kerasprune.synthesis.value_range import CANDIDATES
 
@@ -31,6 +31,7 @@ BATCH, STEPS, FEWEST_STEPS = 200, 100, 10
 MOST_BYTES = 4 << 30  # of activations
 _TENSORS = 2  # of the size of each activation that a step holds: the value and its gradient
 _MOST_MACS = 5e13  # of all forward passes: about an hour on two cores
+_FEW, _SHORT = 50, 60  # examples and steps of a short fit
 _TRIED, _TIMED = 16, 32  # examples that a scale, and the time of a step, are measured on
 
 
@@ -96,6 +97,18 @@ class Drawing:
             self._inputs = self._nearest()
         self._fits: dict[int, InputFit] = {}
 
+    @cached_property
+    def _inputs_fitted(self) -> list[InputDraw]:
+        """The inputs with the exponent of the steps with which a short fit of few examples comes nearest."""
+        if self.steps < _SHORT:
+            return self._inputs
+
+        def distance(inputs: list[InputDraw]) -> float:
+            start = _start(inputs, min(_FEW, self._most), [self._seed, 0])
+            return InputFit(self._stored, inputs, start).fit(start, _SHORT)[1][-1]
+
+        return min(([each.changed(step=step) for each in self._inputs] for step in STEPS_TRIED), key=distance)
+
     def _nearest(self) -> list[InputDraw]:
         """Returns the inputs with the noise that is nearest to the stored moments, one argument after the other."""
         inputs = self._inputs
@@ -132,10 +145,11 @@ class Drawing:
             return Estimate(0.0, 0)
         size = min(_TIMED, self._most)
         start = _start(self._inputs, size, [self._seed, 0])
-        fit = self._fit(start)
+        fit = InputFit(self._stored, self._inputs, start)
         fit.begin(start, self.steps)
         fit.step()  # compiles
-        seconds = min(repeat(fit.step, number=1, repeat=2)) / size * self.samples * self.steps
+        tried = len(STEPS_TRIED) * _FEW * _SHORT if self.steps >= _SHORT else 0
+        seconds = min(repeat(fit.step, number=1, repeat=2)) / size * (self.samples * self.steps + tried)
         return Estimate(seconds, self._bytes * min(self._most, self.samples))
 
     def batch(self, number: int) -> tuple[list[np.ndarray], list[float]]:
@@ -148,6 +162,7 @@ class Drawing:
         start = _start(self._inputs, size, [self._seed, number])
         if not self._fitted:
             return _composed(self._inputs, start), []
+        start = _start(self._inputs_fitted, size, [self._seed, number])
         inputs, distances = self._fit(start).fit(start, self.steps)
         return [each.cast(x) for each, x in zip(self._inputs, inputs, strict=True)], distances
 
@@ -158,7 +173,7 @@ class Drawing:
     def _fit(self, start: Start) -> InputFit:
         size = len(start[0] if isinstance(start[0], np.ndarray) else start[0][0])
         if size not in self._fits:
-            self._fits[size] = InputFit(self._stored, self._inputs, start)
+            self._fits[size] = InputFit(self._stored, self._inputs_fitted, start)
         return self._fits[size]
 
 

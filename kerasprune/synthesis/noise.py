@@ -15,8 +15,9 @@ from kerasprune.synthesis.value_range import ValueRange
 SIZES = (1, 2, 4, 8)
 """Pixels of the input that a pixel of each level covers along a side."""
 TRIED = {"slope": (0.0, 0.5, 1.0, 1.5, 2.0), "colour": (0.0, 0.1, 0.5, 1.0), "stretch": (0.5, 1.0, 1.5)}
-"""Values of the arguments of `Noise` that are tried."""
-_STEP = 1.0  # slope of the levels' weights
+"""Values of the arguments of `Noise` that are tried by the distance of the noise."""
+STEPS_TRIED = (0.0, 1.0)
+"""Values of `Noise.step` that are tried by a short fit."""
 _RGB = 3
 
 Levels = list[Any]
@@ -27,9 +28,9 @@ Levels = list[Any]
 class Noise:
     """Noise of one input, a sum of levels of several sizes s, each enlarged to the size of the input.
 
-    `x = clip(middle + stretch · spread · Σ_s w_s · enlarged(z_s), low, high)`, with w_s ∝ s and Gaussian z_s, at first
-    of standard deviation ∝ s^slope / w_s: a step of a fit changes coarse levels most. Inputs without sides have one
-    level.
+    `x = clip(middle + stretch · spread · Σ_s w_s · enlarged(z_s), low, high)`, with w_s ∝ s^step and Gaussian z_s, at
+    first of standard deviation ∝ s^slope / w_s. With a larger `step`, a fit changes coarse levels more than fine ones.
+    Inputs without sides have one level.
 
     Args:
         shape: Shape of an example.
@@ -37,6 +38,8 @@ class Noise:
         slope: Exponent of the amplitudes: 0 = white, 1.5 = as smooth as photographs. Defaults to 1.5.
         colour: Share of the variance that the three channels of a colour image do not have in common. Defaults to 0.1.
         stretch: Factor of the deviation. Defaults to 1.0.
+        step: Exponent of the weights of the levels, in proportion to which a step of a fit changes them. Defaults to
+            0.0, all alike.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +47,7 @@ class Noise:
     slope: float = 1.5
     colour: float = 0.1
     stretch: float = 1.0
+    step: float = 0.0
 
     @property
     def _sides(self) -> tuple[int, ...]:
@@ -68,7 +72,7 @@ class Noise:
         channels = self.shape[-1:] if self.shape else ()
         if self._coloured:
             channels = (1 + _RGB,)  # what the channels have in common, and what each has for itself
-        weights = self._amplitudes(self.slope) / self._amplitudes(_STEP)
+        weights = self._amplitudes(self.slope) / self._amplitudes(self.step)
         sides = [tuple(ceil(side / each) for side in self._sides) for each in self._sizes]
         shapes = [(size, *each, *channels) if self._sides else (size, *self.shape) for each in sides]
         return [
@@ -79,7 +83,7 @@ class Noise:
     def compose(self, levels: Sequence[Any]) -> Any:
         """Returns the examples of levels, a tensor."""
         total = 0.0
-        for level, size, weight in zip(levels, self._sizes, self._amplitudes(_STEP), strict=True):
+        for level, size, weight in zip(levels, self._sizes, self._amplitudes(self.step), strict=True):
             if self._coloured:
                 level = sqrt(1 - self.colour) * level[..., :1] + sqrt(self.colour) * level[..., 1:]
             total = total + float(weight) * (level if size == 1 else self._enlarged(level))

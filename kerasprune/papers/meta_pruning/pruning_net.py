@@ -115,7 +115,7 @@ class PruningNet(keras.Model):
         return self._widths
 
     def set_widths(self, genes: Sequence[int]) -> None:
-        """Sets the widths for `evaluate` and `predict`; at first those of the whole model.
+        """Sets the widths that `evaluate` and `predict` use; initially those of the whole model.
 
         Args:
             genes: For each group an index into its numbers of channels, `widths.counts`.

@@ -126,7 +126,7 @@ class MAP(Surface):
         return self.rank * (3 * (self.degree + 1) - 2)
 
     def factors(self, x: Any, axis: int) -> np.ndarray:
-        """Returns the R factors of one dimension, shape `(R, n)`; only their products have a scale.
+        """Returns the R factors of one dimension, shape `(R, n)`; the scale of a single factor is arbitrary.
 
         Args:
             x: Fractions, shape `(n,)`.
