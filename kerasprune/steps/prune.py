@@ -39,7 +39,7 @@ from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.progress import Progress
 from kerasprune.steps.ready import remove
-from kerasprune.steps.report import PruningReport
+from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.scale import warn_of_scale
 from kerasprune.surgery.compiled import compile_like
 
@@ -195,10 +195,8 @@ def prune(
     if solved_on is not None and reconstruct:
         with progress.step("reconstruct"):
             slack = defaults.BEFORE_TRAINING if epochs else 0.0
-            inputs = finetune.to_train_on(solved_on, seed).inputs
-            solved, left = reconstructed(slim, dense, plan, inputs, slack=slack, seed=seed)
+            slim, nearest, left = _solve(judge, slim, plan, solved_on, steps[-1], slack, seed, drawn=given is None)
             remarks += left
-            slim, nearest = nearer(judge, slim, solved, steps[-1])
             steps += [] if nearest is None else [nearest]
     if epochs:
         with progress.step("fine-tune"):
@@ -226,6 +224,23 @@ def prune(
     found |= {"delivered": delivered.name} if epochs else {}
     report = PruningReport(tuple(steps), **kept, removed=plan.removed, remarks=tuple(remarks), **found)
     return Pruned(slim, plan, report)
+
+
+def _solve(
+    judge: Judge, slim: keras.Model, plan: Plan, on: Examples, before: StepReport, slack: float, seed: int, drawn: bool
+) -> tuple[keras.Model, StepReport | None, list[str]]:
+    """Returns the reconstructed model, its report and remarks; the given model if that does not help.
+
+    A fault of examples that were drawn, which nobody asked for, is a remark.
+    """
+    try:
+        inputs = finetune.to_train_on(on, seed).inputs
+        solved, remarks = reconstructed(slim, judge.dense, plan, inputs, slack=slack, seed=seed)
+    except PruneError as error:
+        if not drawn:
+            raise
+        return slim, None, [f"only cut. {' '.join(str(error).split())}"]
+    return *nearer(judge, slim, solved, before), remarks
 
 
 def _set_aside(examples: Examples, seed: int) -> tuple[Examples, Examples, str]:

@@ -75,6 +75,18 @@ def test_a_layer_without_gradients_is_no_reason_to_fail(model, monkeypatch):
     assert names(kp.prune(model, keep=0.5, verbose=0).report) == ["dense", "removed"]
 
 
+def test_a_fault_of_drawn_examples_is_a_remark_and_one_of_data_an_error(model, monkeypatch):
+    def fails(*args, **kwargs):
+        raise kp.PruneError("not finite")
+
+    monkeypatch.setattr("kerasprune.steps.prune.reconstructed", fails)
+    monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 2)
+    report = kp.prune(model, keep=0.5, verbose=0).report
+    assert names(report) == ["dense", "removed"] and "only cut. not finite" in str(report)
+    with pytest.raises(kp.PruneError, match="not finite"):
+        kp.prune(model, keep=0.5, data=np.zeros((40, 8, 8, 3)), verbose=0)
+
+
 def test_the_command_draws_examples_and_resumes(model, tmp_path, monkeypatch):
     monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 1)
     model.save(tmp_path / "model.keras")
