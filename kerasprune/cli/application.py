@@ -65,7 +65,7 @@ class Commands(TyperGroup):
     def invoke(self, context: Any) -> Any:
         """Runs a command; warnings are lines without a place in the program."""
         try:
-            with Messages(Console(stderr=True)).kept():
+            with Messages(Console(stderr=True)).shown():
                 return super().invoke(context)
         except Exception as error:
             message = _message(error)
