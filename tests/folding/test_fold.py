@@ -10,9 +10,12 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.folding.clusters import representatives
+from kerasprune.folding.clusters import obstacle, representatives
 from kerasprune.folding.variance import lost_spread
+from kerasprune.graph.graph import values
+from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.comparison import difference, outputs_of
+from kerasprune.surgery.reorder import from_others
 from kerasprune.testing import random_inputs, randomise
 from kerasprune.testing.toys import toy_data, toy_model
 from tests.support.architectures import shufflenet, vit
@@ -49,7 +52,7 @@ def grouped():
     y = layers.BatchNormalization()(layers.Conv2D(8, 3, groups=2, name="grouped")(x))
     y = layers.Conv2DTranspose(6, 2, strides=2, name="transposed")(layers.Concatenate()([x[:, 1:-1, 1:-1], y, y]))
     y = layers.BatchNormalization()(y) * np.arange(1.0, 7.0, dtype="float32")
-    return keras.Model(inputs, layers.Dense(4, name="logits")(layers.GlobalAveragePooling2D()(y)))
+    return keras.Model(inputs, layers.Dense(4, name="logits")(layers.GlobalAveragePooling2D(name="pool")(y)))
 
 
 def dense():
@@ -116,7 +119,43 @@ def test_standard_deviations_lie_in_the_kernels():
             np.testing.assert_allclose(np.array(layer.moving_variance) + layer.epsilon, 1.0, rtol=1e-6)
 
 
-def test_duplicates_are_found_and_folded_without_loss():
+def doubled(model):
+    """Returns a copy in which channels 0 and 1, 2 and 3, … of every group that can be merged are equal; its plan."""
+    graph, keep = kp.trace(model), {}
+    replacement = np.arange(graph.classes.max() + 1)
+    for name, group in graph.prunable.items():
+        if not obstacle(graph, name):
+            pairs = np.arange(group.size) // 2 * 2
+            replacement[group.classes], keep[name] = group.classes[pairs], np.unique(pairs)
+    take, slices = from_others(graph, replacement), {id(entry.variable): entry for entry in graph.slices}
+
+    def value(variable):
+        array, entry = values(variable), slices.get(id(variable))
+        reads = () if entry is None or entry.role != "kernel" or "depthwise" in variable.name else entry.reads
+        for axis, ids in enumerate(entry.ids if entry else ()):
+            array = array if ids is None or axis in reads else np.take(array, take(ids), axis)
+        return array
+
+    return clone(model, argument=taken_arguments(graph, take), value=value)[0], kp.Plan(keep)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_equal_channels_are_found_and_folded_without_loss(name):
+    model, expected = doubled(randomise(MAKERS[name](), seed=1))
+    asked = kp.Plan({group: range(len(kept)) for group, kept in expected.keep.items()})
+    folded, plan = kp.fold(model, asked)
+    assert plan.keep == expected.keep
+    assert error(model, folded, random_inputs(model)) < 1e-4
+
+
+def test_members_of_a_cluster_are_equal_behind_constants():
+    folded, plan = kp.fold(randomise(grouped(), seed=1), kp.Plan({"transposed": range(3)}))
+    inner = keras.Model(folded.input, folded.get_layer("pool").input)
+    channels = outputs_of(inner, random_inputs(folded))[0].reshape(-1, 6)
+    assert len(np.unique(channels, axis=1).T) == len(plan.keep["transposed"]) == 3
+
+
+def test_channels_equal_but_for_their_scale_are_found_and_folded_without_loss():
     inputs = keras.Input((8, 8, 3))
     x = layers.ReLU()(layers.BatchNormalization(name="norm")(layers.Conv2D(10, 3, name="first")(inputs)))
     x = layers.Conv2D(8, 3, activation="relu", name="second")(x)
