@@ -48,7 +48,8 @@ def fold(
     Args:
         model: The trained model, which is left untouched, or a graph of it.
         plan: How many channels each group keeps: a plan, whose choice of channels is replaced, or the fraction of the
-            multiply–adds that `kp.plan(model, "l1", macs=plan)` is to keep.
+            multiply–adds that `kp.plan(model, "l1", macs=plan)` is to keep; if the model's input side is free, give
+            `kp.trace(model, resolution=…)` as the model then.
         repair: The variance that averaging takes from the input of a BatchNorm: `"approximate"` multiplies the kernel
             before it by `√(n / (1 + (n − 1)·ρ))` for a cluster of n channels with mean cosine ρ between their weights;
             `"examples"` takes the statistics of all BatchNorms anew from `data`; `None` does neither. Defaults to
