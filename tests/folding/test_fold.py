@@ -68,7 +68,7 @@ def sequences():
     inputs = keras.Input((6,), dtype="int32")
     x = layers.Embedding(20, 8, name="table")(inputs)
     x = layers.Add()([x, layers.LSTM(8, return_sequences=True, name="inner")(x)])
-    x = layers.Add()([x, layers.MultiHeadAttention(4, 4, value_dim=6, name="attention")(x, x)])
+    x = layers.Add()([x, layers.MultiHeadAttention(4, 4, name="attention")(x, x)])
     x = layers.Bidirectional(layers.GRU(6, name="gru"))(x)
     return keras.Model(inputs, layers.Dense(4, name="logits")(x))
 
