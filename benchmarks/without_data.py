@@ -3,6 +3,7 @@
     python benchmarks/without_data.py run [resnet20|resnet8|mobilenet]   # resumable
     python benchmarks/without_data.py taught     # the slim model taught on drawn examples
     python benchmarks/without_data.py int8       # calibration on drawn examples
+    python benchmarks/without_data.py fold       # channels merged instead of picked
 
 The table of `docs/benchmarks.md` is written by `benchmarks/summary.py`.
 
@@ -15,13 +16,14 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from rows import append, read
 
 RESULTS = Path(__file__).parent / "results"
-ROWS, TAUGHT, INT8 = (RESULTS / f"without_data{name}.csv" for name in ("", "_taught", "_int8"))
+ROWS, TAUGHT, INT8, FOLD = (RESULTS / f"without_data{name}.csv" for name in ("", "_taught", "_int8", "_fold"))
 FIELDS = ("network", "macs", "examples", "seed", "accuracy", "agreement", "cpu")
 SAMPLES, SIZE = 600, 32
 TARGETS = {"resnet20": (0.5, 0.3, 0.1), "resnet8": (0.5, 0.3), "mobilenet": (0.5,)}
@@ -197,5 +199,48 @@ def int8(_: list[str]) -> None:
             ])  # fmt: skip
 
 
+def fold(_: list[str]) -> None:
+    """Folds ResNet-20, and picks its channels by L1; validation accuracy without a step of training."""
+    import kerasprune as kp
+
+    model, (images, labels) = dense("resnet20"), split("resnet20", "validation")
+    drawn = kp.synthesise(model, SAMPLES, resolution=SIZE, steps=50, seed=0, verbose=0)
+    done = {(row["coupling"], float(row["macs"]), row["way"]) for row in read(FOLD)}
+    for coupling, macs in product(("tied", "free"), (0.5, 0.3)):
+        picked = kp.plan(kp.trace(model, coupling=coupling, resolution=SIZE), "l1", macs=macs)
+        for way, make in folded_and_picked(model, picked, drawn).items():
+            if (coupling, macs, way) not in done:
+                accuracy = 100 * float((logits(make(), images).argmax(-1) == labels).mean())
+                row = {"coupling": coupling, "macs": macs, "way": way, "accuracy": round(accuracy, 2)}
+                append(FOLD, list(row), [row])
+                print(row, flush=True)
+
+
+def folded_and_picked(model, picked, drawn) -> dict:
+    """Returns functions that make a slim model, by the name of the way."""
+    import kerasprune as kp
+
+    def folded(repair, **data):
+        return kp.rebuild(*kp.fold(model, picked, repair=repair, **data))
+
+    def solved_for_itself():
+        whole, plan = kp.fold(model, picked)
+        return kp.reconstruct(kp.rebuild(whole, plan), whole, plan, drawn)
+
+    def solved(plan):
+        return kp.reconstruct(kp.rebuild(model, plan), model, plan, drawn)
+
+    return {
+        "folded": lambda: folded(None),
+        "folded, approximate": lambda: folded("approximate"),
+        "folded, examples": lambda: folded("examples", data=drawn),
+        "folded, reconstructed": solved_for_itself,
+        "picked": lambda: kp.rebuild(model, picked),
+        "picked, examples": lambda: kp.recalibrate(kp.rebuild(model, picked), drawn),
+        "picked, reconstructed": lambda: solved(picked),
+        "representatives, reconstructed": lambda: solved(kp.fold(model, picked)[1]),
+    }
+
+
 if __name__ == "__main__":
-    {"run": run, "taught": taught, "int8": int8}[sys.argv[1]](sys.argv[2:])
+    {"run": run, "taught": taught, "int8": int8, "fold": fold}[sys.argv[1]](sys.argv[2:])

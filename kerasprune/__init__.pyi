@@ -24,6 +24,7 @@ from kerasprune.costs.report import PlanReport as PlanReport
 from kerasprune.costs.report import report as report
 from kerasprune.distillation.student import distil as distil
 from kerasprune.errors import PruneError as PruneError
+from kerasprune.folding.fold import fold as fold
 from kerasprune.graph.channels import Block as Block
 from kerasprune.graph.channels import Group as Group
 from kerasprune.graph.graph import ChannelGraph as ChannelGraph

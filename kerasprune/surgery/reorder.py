@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import kind_faults, raise_faults
+from kerasprune.graph.channels import Take
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import clone, taken_arguments
@@ -39,11 +40,25 @@ def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:
         True
     """
     graph = trace(model, unknown="freeze")
-    replacement = _replacements(graph, scores)
+    take = from_others(graph, _replacements(graph, scores))
     slices = {id(entry.variable): entry for entry in graph.slices}
 
+    def value(variable: keras.Variable) -> np.ndarray:
+        array, entry = keras.ops.convert_to_numpy(variable), slices.get(id(variable))
+        return array if entry is None else entry.taken(array, take)
+
+    return clone(model, argument=taken_arguments(graph, take), value=value)[0]
+
+
+def from_others(graph: ChannelGraph, replacement: np.ndarray) -> Take:
+    """Returns the source of each position: the k-th of a channel class is filled from the k-th of its replacement.
+
+    Args:
+        graph: The graph.
+        replacement: For every class the class that replaces it, of a group that `is_whole_everywhere`.
+    """
+
     def take(ids: np.ndarray) -> np.ndarray:
-        """Returns the source of each position: the k-th of a class is filled from the k-th of its replacement."""
         classes = graph.classes[ids]
         order = np.argsort(classes, kind="stable")
         starts = np.searchsorted(classes[order], np.arange(replacement.size))
@@ -51,11 +66,7 @@ def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:
         occurrence[order] = np.arange(ids.size) - starts[classes[order]]
         return order[starts[replacement[classes]] + occurrence]
 
-    def value(variable: keras.Variable) -> np.ndarray:
-        array, entry = keras.ops.convert_to_numpy(variable), slices.get(id(variable))
-        return array if entry is None else entry.taken(array, take)
-
-    return clone(model, argument=taken_arguments(graph, take), value=value)[0]
+    return take
 
 
 def _replacements(graph: ChannelGraph, scores: Mapping[str, Any]) -> np.ndarray:
@@ -71,13 +82,13 @@ def _replacements(graph: ChannelGraph, scores: Mapping[str, Any]) -> np.ndarray:
             faults.append(f"group {name!r} needs {group.size} finite scores. Received: shape {values.shape}.")
         elif not group.prunable:
             faults.append(f"group {name!r} must keep its order: {group.reason}.")
-        elif _is_whole_everywhere(graph, group.classes):
+        elif is_whole_everywhere(graph, group.classes):
             replacement[group.classes] = group.classes[np.argsort(-values, kind="stable")]
     raise_faults("The scores do not fit the model:", faults)
     return replacement
 
 
-def _is_whole_everywhere(graph: ChannelGraph, classes: np.ndarray) -> bool:
+def is_whole_everywhere(graph: ChannelGraph, classes: np.ndarray) -> bool:
     """Returns whether every array of channels has all classes of a group, or none."""
     tensors = (tensor for call in graph.calls for tensor in (*call.inputs, *call.outputs))
     present = (np.isin(classes, graph.classes[ids]) for tensor in tensors for ids in tensor.axes.values())

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("criteria", "synthesis", "verification"),
     ("budgets", "sparsity"),
     ("attaching", "planning", "search"),
-    ("analysis", "callbacks", "distillation"),
+    ("analysis", "callbacks", "distillation", "folding"),
     ("steps", "testing"),
     ("recipes",),
     ("cli",),

@@ -1,0 +1,1 @@
+"""Model Folding: channels that are alike are merged, where a plan by scores would pick some of them."""
