@@ -108,7 +108,7 @@ def test_what_a_public_function_returns_can_be_imported_from_where_it_is():
 
 # What may be left out and is given by place all the same: what a model is compared with or asked by. `prune` has its
 # target, data and epochs by place; families whose functions are recipes' members or formulas are not asked.
-BY_PLACE = {"plan", "data", "criterion", "budget", "inputs", "settings", "path", "folder"}
+BY_PLACE = {"plan", "data", "criterion", "budget", "inputs", "settings", "path", "folder", "samples"}
 FAMILIES = tuple(f"kerasprune.{name}." for name in ("budgets", "criteria", "models", "schedules", "testing"))
 
 
