@@ -12,7 +12,7 @@ from keras import ops, tree
 
 from kerasprune.data.forms import parts_of, whole
 from kerasprune.data.refusals import Shape, beside_faults, check_arrays, check_ends, check_found, check_given
-from kerasprune.data.signature import Signature, inputs_of, leaves_side_free, signature_of
+from kerasprune.data.signature import Signature, inputs_of, signature_of
 from kerasprune.errors import PruneError, raise_faults
 
 _BATCH = 32  # examples per batch of whole arrays
@@ -171,14 +171,29 @@ def flat_inputs(signature: Signature, data: Any) -> Iterator[FlatInputs]:
 
 
 def image_side(model: keras.Model, batches: Batches) -> int | None:
-    """Returns the image side of examples if the model's own is free, else `None`.
+    """Returns the image side, or the length, of examples if the model's own is free, else `None`.
 
     Args:
         model: The model.
         batches: Examples, from `example_batches`.
     """
-    first = batches[0][0]
-    return first.shape[1] if leaves_side_free(model) and first.ndim == 4 else None
+    return free_size(model, batches[0][0].shape)
+
+
+def free_size(model: keras.Model, shape: Shape) -> int | None:
+    """Returns the size that examples have along the first axis that a model leaves free; `None` without one.
+
+    Args:
+        model: The model.
+        shape: Shape of a batch of its first input.
+
+    Example:
+        >>> import keras
+        >>> free_size(keras.Sequential([keras.Input((None, 8)), keras.layers.Dense(2)]), (32, 24, 8))
+        24
+    """
+    pairs = zip(model.inputs[0].shape[1:], shape[1:], strict=False)
+    return next((size for own, size in pairs if own is None), None)
 
 
 def _regrouped(parts: Batches) -> Iterator[FlatInputs]:

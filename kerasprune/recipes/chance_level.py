@@ -13,7 +13,7 @@ from kerasprune.recipes import schema
 from kerasprune.recipes.examples import examples
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.steps.report import accuracy_of
-from kerasprune.steps.scale import SAMPLED, better_scale, is_sure
+from kerasprune.steps.scale import SAMPLED, better_scale, is_sure, warn_of_statistics
 
 _MESSAGE = "The model knows little of the data {!r}: {}. {}"
 
@@ -33,6 +33,9 @@ def check_chance_level(run: Experiment, model: keras.Model) -> None:
     data = run.recipe.data
     split = data.validation or "train"
     if not run.labelled(model):
+        if own(data.name) == "arrays":
+            first = next(iter(_sample(run, run.recipe, split, model).batches()))
+            warn_of_statistics(model, np.asarray(keras.tree.flatten(first)[0]))
         return
     sample = _sample(run, run.recipe, split, model)
     logs = run.metrics(model, sample)

@@ -11,6 +11,7 @@ import keras
 
 import kerasprune
 from kerasprune import budgets, criteria
+from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.lookup import SYNTHETIC, own
 from kerasprune.data.signature import inputs_of, leaves_side_free
@@ -70,7 +71,13 @@ class Experiment:
         """Returns the image side for a model that leaves it free, `None` for one that fixes it."""
         if not leaves_side_free(functional(model)):
             return None
-        return self.recipe.data.side if self.recipe.data else getattr(self.recipe.model, "size", None)
+        data = self.recipe.data
+        if data is None or data.size is None and self.draws:
+            return getattr(self.recipe.model, "size", None)
+        if data.size is None and own(data.name) is not None:
+            inputs = keras.tree.flatten(self.examples("train", model).data.element_spec[0])
+            return free_size(functional(model), inputs[0].shape) or data.side
+        return data.side
 
     def traced(self, model: keras.Model, spec: pruning.Traced) -> ChannelGraph:
         """Traces a model as a section of the recipe specifies."""
@@ -128,9 +135,9 @@ class Experiment:
         from kerasprune.synthesis.drawing import Drawing  # of few recipes
 
         spec = self.recipe.data
-        side = spec.size or getattr(self.recipe.model, "size", None)
+        side = (spec.size or getattr(self.recipe.model, "size", None)) if has_free_axes(model) else None
         samples = SMOKE_SAMPLES if self.recipe.smoke else spec.samples
-        return Drawing(model, samples, resolution=side if has_free_axes(model) else None, seed=self.recipe.seed)
+        return Drawing(model, samples, method=None, resolution=side, seed=self.recipe.seed)
 
     def examples(
         self, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None
@@ -159,9 +166,9 @@ class Experiment:
         Raises:
             PruneError: They do not fit the loss; or they are missing, and the recipe needs some.
         """
+        if not self.draws and self.held is not None:
+            check_examples(model, self.objective(model), self.examples("train", model))
         if self.labelled(model):
-            if self.held is not None:
-                check_examples(model, self.objective(model), self.examples("train", model))
             return
         recipe, faults = self.recipe, []
         if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):

@@ -30,7 +30,8 @@ def affordable(model: keras.Model, resolution: int | None, seed: int) -> tuple[D
         estimate = drawing.estimate
     except Exception as error:  # layers of the user's may have no gradients: what was possible before still is
         reason = " ".join(str(error).split()) if isinstance(error, PruneError) else type(error).__name__
-        return None, f"only cut, since no examples can be drawn from the model. {reason}"
+        advice = "A number, as examples=600, draws noise if there are no statistics"
+        return None, f"only cut, since no examples can be drawn from the model. {reason} {advice}."
     if estimate.seconds > AT_ONCE:
         call = "kp.synthesise(model, store=folder) can be interrupted"
         return None, f"only cut, since drawing examples takes {estimate}. To reconstruct, give data: {call}"
@@ -58,7 +59,7 @@ def drawn_examples(
         if drawing is None:
             return None, None, reason
     else:
-        drawing = Drawing(model, examples, resolution=resolution, seed=seed)
+        drawing = Drawing(model, examples, method=None, resolution=resolution, seed=seed)
     found = Examples(drawn(drawing, verbose=verbose), batch)
     return (*(held_out(found, seed) or (found, found)), REMARK)
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
+import numpy as np
 
 from kerasprune._keras import first_metric, structures
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
+from kerasprune.data.forms import as_numpy
 from kerasprune.data.signature import inputs_of, is_graph
 from kerasprune.defaults import JUDGED
-from kerasprune.errors import warn
+from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import Measure, StepReport
 from kerasprune.surgery.comparison import outputs_of, relative_error
+from kerasprune.surgery.random_inputs import looked_up
+
+_BATCHES = 50  # of a data set, whose tokens are looked at
 
 
 class Judge:
@@ -104,23 +110,43 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
     Args:
         model: The dense model.
         objective: The loss.
-        given: Examples; of unlabelled ones only the names are checked.
+        given: Examples; of unlabelled ones only names and tokens are checked.
 
     Raises:
         PruneError: The shape of labels does not fit the loss, they are classes that the model does not have, or they
-            are among the inputs.
+            are among the inputs; or a token is not in the table of its `Embedding`.
     """
     found = [each for each in dict.fromkeys(given) if each is not None]
     labelled = [each for each in found if each.labelled]
     for each in found:
-        if not each.labelled and is_graph(model):
+        if not is_graph(model):
+            continue
+        if not each.labelled:
             inputs_of(model).check_no_labels(each.first_inputs)
+        _check_tokens(model, each)
     if not labelled or objective.loss is None:
         return
     twin = objective.compile(keras.Model(*structures(functional(model))))
     losses, _ = losses_by_output(twin)
     for each in labelled:
         check_labels(twin, losses, each.labels)
+
+
+def _check_tokens(model: keras.Model, examples: Examples) -> None:
+    """Raises if whole numbers that an `Embedding` looks up are not in its table."""
+    tables = [entries.table for entries in looked_up(model)]
+    if not any(tables):
+        return
+    signature = inputs_of(model)
+    for batch in [examples.data] if examples.arrays else islice(examples.batches(), _BATCHES):
+        inputs = batch[0] if isinstance(batch, tuple) else batch
+        for spec, table, array in zip(signature.inputs, tables, signature.flatten(inputs), strict=True):
+            numbers = as_numpy(array) if table else np.zeros(0)
+            if numbers.size and numbers.dtype.kind in "iuf" and not 0 <= numbers.min() <= numbers.max() < table:
+                raise PruneError(
+                    f"Expected numbers from 0 to {table - 1} for the input {spec.name!r}, which an Embedding looks up. "
+                    f"Received: {numbers.min():g} to {numbers.max():g}. Give the unknown ones a number of the table."
+                )
 
 
 NO_GAIN = (

@@ -165,6 +165,8 @@ def prune(
     if epochs and deliver == "best" and validation is None:
         given, judged, remark = _set_aside(given, seed)
         remarks.append(remark)
+    elif given is not None and given is judged and (reconstruct or epochs):
+        remarks.append("measured on the examples that the model was made with; give validation= for other data")
     progress = Progress(verbose)
     dense, solved_on = plain(model), given
     if given is None and reconstruct and examples != "none":

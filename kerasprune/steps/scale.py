@@ -1,21 +1,25 @@
-"""Warns of pixels at another scale than that of the training, by the accuracy at each scale."""
+"""Warns of pixels at another scale than that of the training, by accuracy or by the statistics of BatchNorm."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import sqrt
 
+import keras
 import numpy as np
 
 from kerasprune.data.examples import Examples
 from kerasprune.data.forms import as_numpy, is_array
-from kerasprune.errors import warn
+from kerasprune.errors import PruneError, warn
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import accuracy_of
+from kerasprune.synthesis.stored_moments import StoredMoments
 
 SAMPLED = 10  # batches that are evaluated
 GAIN = 0.1  # least gain in accuracy for another scale to be reported
 ERRORS = 3  # least gain in standard errors
+_FURTHER = 10  # least ratio of distances for another scale to be reported
+_FEW, _IMAGES, _BRIGHT = 128, 4, 2  # images that are looked at, their axes, and a number that only raw pixels exceed
 
 _AS_IS = "x"
 _SCALES = {_AS_IS: lambda x: x, "x / 255": lambda x: x / 255, "x / 127.5 - 1": lambda x: x / 127.5 - 1}
@@ -56,13 +60,14 @@ def is_sure(one: float, other: float, number: int) -> bool:
 
 
 def warn_of_scale(judge: Judge) -> None:
-    """Warns if the accuracy of the dense model is clearly higher with uint8 pixels at another scale."""
+    """Warns if pixels at another scale are clearly better: by the accuracy of the dense model, or by its statistics."""
     examples, dense = judge.examples, judge.dense
-    if examples is None or not examples.arrays or not examples.labelled or not is_array(examples.inputs):
+    if examples is None or not examples.arrays or not is_array(examples.inputs):
         return
     number = SAMPLED * examples.batch
-    pixels, labels = as_numpy(examples.inputs[:number]), examples.labels
-    if pixels.dtype != np.uint8 or not is_array(labels):
+    pixels, labels = as_numpy(examples.inputs[:number]), examples.labels if examples.labelled else None
+    if pixels.dtype != np.uint8 or labels is None or not is_array(labels):
+        warn_of_statistics(dense, pixels)
         return
 
     def judged(scale: str) -> float | None:
@@ -75,4 +80,32 @@ def warn_of_scale(judge: Judge) -> None:
         warn(
             f"The model is right for {accuracy:.0%} of the examples with pixels x of 0 … 255, and for {better[1]:.0%} "
             f"with {better[0]}, which it was likely trained on. Scale the data like this."
+        )
+
+
+def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:
+    """Warns if images at another scale are much nearer to the statistics of BatchNorm, which need no labels.
+
+    Args:
+        model: The dense model.
+        pixels: Images; nothing is said of arrays of another kind, or of pixels below 2.
+    """
+    images = pixels[:_FEW].astype("float32") if pixels.ndim == _IMAGES and pixels.dtype.kind in "uif" else None
+    if images is None or len(model.inputs) != 1 or not (images.min() >= 0 and images.max() > _BRIGHT):
+        return
+    try:
+        stored = StoredMoments(model)
+    except PruneError:  # no statistics
+        return
+    distances = {
+        name: float(stored.distance(stored.of([keras.ops.convert_to_tensor(np.float32(scaled(images)))])))
+        for name, scaled in _SCALES.items()
+    }
+    best = min(distances, key=distances.__getitem__)
+    if distances[_AS_IS] > max(1.0, _FURTHER * distances[best]):
+        ratio = distances[_AS_IS] / distances[best]
+        warn(
+            f"With pixels {best}, the activations of the model are {ratio:.0f} times nearer to the statistics of its "
+            "BatchNorm layers than with pixels x as given: it was likely trained on them. Scale the data like this; on "
+            "the command line --scale does so for uint8."
         )

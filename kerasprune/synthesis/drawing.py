@@ -56,7 +56,7 @@ class Estimate:
 class Drawing:
     """The draw of examples for a model: batches that depend on the seed and their number alone.
 
-    Args: See `synthesise`.
+    Args: See `synthesise`; with `method=None` it is `"noise"` if the model has no statistics.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Drawing:
         model: keras.Model,
         samples: int = 600,
         *,
-        method: str = "statistics",
+        method: str | None = "statistics",
         steps: int | None = None,
         resolution: int | None = None,
         value_range: Any = None,
@@ -75,16 +75,16 @@ class Drawing:
         self._inputs = drawn_inputs(self._body, resolution, value_range, frequencies)
         faults = [
             *whole_number_faults(1, samples=samples, **({} if steps is None else {"steps": steps})),
-            *choice_faults(METHODS, method=method),
+            *([] if method is None else choice_faults(METHODS, method=method)),
             *seed_faults(seed=seed),
             *argument_faults(self._inputs, resolution, value_range, frequencies),
         ]
         raise_faults("Invalid arguments for synthesise:", faults)
         check_finite(self._body)
         self.samples, self._seed = samples, np.random.SeedSequence(seed).entropy
-        self._stored = StoredMoments(self._body) if method == "statistics" else None
+        self._stored = _stored(self._body, method)
         self._fitted = self._stored is not None and any(each.noise for each in self._inputs)
-        if self._stored is not None and not self._fitted:
+        if method is not None and self._stored is not None and not self._fitted:
             raise PruneError(
                 "Expected an input of numbers, which can be fitted. Received: "
                 f"{', '.join(each.dtype for each in self._inputs)}. Take method='noise'."
@@ -190,6 +190,16 @@ def _composed(inputs: Sequence[InputDraw], start: Start) -> list[np.ndarray]:
         part if each.noise is None else each.cast(keras.ops.convert_to_numpy(each.noise.compose(part)))
         for each, part in pairs
     ]
+
+
+def _stored(body: keras.Model, method: str | None) -> StoredMoments | None:
+    """Returns the statistics that a method uses, or `None`."""
+    try:
+        return None if method == "noise" else StoredMoments(body)
+    except PruneError:
+        if method is not None:
+            raise
+        return None
 
 
 def _activation_bytes(body: keras.Model, resolution: int | None) -> int:

@@ -59,12 +59,16 @@ def test_what_takes_long_is_left_out_and_the_report_names_the_call(model, monkey
     assert names(report) == ["dense", "removed"] and "kp.synthesise(model, store=folder)" in str(report)
 
 
-def test_a_model_without_statistics_is_only_cut_by_default_and_refused_by_number():
+def test_a_model_without_statistics_is_only_cut_by_default():
     plain = keras.Sequential([keras.Input((6,)), layers.Dense(12, "relu"), layers.Dense(2)])
     report = kp.prune(plain, keep=0.5, verbose=0).report
-    assert names(report) == ["dense", "removed"] and "has none" in str(report)
-    with pytest.raises(kp.PruneError, match="has none"):
-        kp.prune(plain, keep=0.5, examples=10)
+    assert names(report) == ["dense", "removed"] and "has none" in str(report) and "examples=600" in str(report)
+
+
+def test_a_number_draws_noise_if_there_are_no_statistics():
+    plain = keras.Sequential([keras.Input((6,)), layers.Dense(12, "relu"), layers.Dense(2)])
+    report = kp.prune(plain, keep=0.5, examples=50, verbose=0).report
+    assert names(report) == ["dense", "removed", "reconstructed"] and steps.REMARK in str(report)
 
 
 def test_a_layer_without_gradients_is_no_reason_to_fail(model, monkeypatch):

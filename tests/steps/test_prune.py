@@ -264,3 +264,34 @@ def test_layers_that_cannot_be_solved_are_a_remark_of_the_report(recwarn):
     assert report.remarks == ("not reconstructed, and left as they are: 'memory' of class LSTM",)
     assert str(report).endswith(report.remarks[0])
     assert not [each for each in recwarn if "reconstructed" in str(each.message)]
+
+
+def _of_tokens():
+    inputs = keras.Input((None,), dtype="int32", name="tokens")
+    x = keras.layers.Dense(16, "relu")(keras.layers.Embedding(20, 8)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(x)))
+
+
+def test_a_free_length_is_that_of_the_data():
+    tokens = np.random.default_rng(0).integers(0, 20, (60, 9))
+    model = _of_tokens()
+    found = kp.prune(model, macs=0.5, data=tokens, verbose=0)
+    counted = [kp.cost(each, resolution=9).macs for each in (found.slim, model)]
+    assert found.report.macs == pytest.approx(counted[0] / counted[1])
+
+
+@pytest.mark.parametrize("wrong", [20, -1])
+def test_tokens_outside_of_the_table_are_refused(wrong):
+    tokens = np.random.default_rng(0).integers(0, 20, (60, 9))
+    tokens[50, 3] = wrong
+    with pytest.raises(kp.PruneError, match="from 0 to 19 for the input 'tokens'"):
+        kp.prune(_of_tokens(), macs=0.5, data=tokens, verbose=0)
+
+
+def test_figures_of_the_examples_that_were_solved_on_are_named_so():
+    tokens = np.random.default_rng(0).integers(0, 20, (60, 9))
+    remark = "the model was made with"
+    assert remark in str(kp.prune(_of_tokens(), macs=0.5, data=tokens[:40], verbose=0).report)
+    assert remark not in str(
+        kp.prune(_of_tokens(), macs=0.5, data=tokens[:40], validation=tokens[40:], verbose=0).report
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import keras
 import numpy as np
 import pytest
 from support.digits import pixels, solved_classifier
@@ -39,3 +40,17 @@ def test_where_there_are_no_pixels_none_is_better():
 def test_three_standard_errors_of_the_difference(number, sure):
     """0.8 and 0.4: the variance is 2 · 0.6 · 0.4 / n, so 0.16 ≥ 9 · 0.48 / n from n = 27 on."""
     assert is_sure(0.8, 0.4, number) == sure
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("own", [False, True])
+def test_pixels_without_labels_are_judged_by_the_statistics_of_the_model(dtype, own, recwarn):
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 3))
+    inputs = x = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 255)(x) if own else x
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(x)))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+    model = kp.recalibrate(model, (pixels if own else pixels / 255).astype("float32"))
+    kp.prune(model, keep=0.5, data=pixels.astype(dtype), reconstruct=False, verbose=0)
+    found = [str(each.message) for each in recwarn if "BatchNorm layers" in str(each.message)]
+    assert len(found) == (0 if own else 1) and all("x / 255" in text for text in found)
