@@ -83,7 +83,6 @@ def test_without_data_they_are_asked_for(files, tmp_path):
         ("prune", ["--scale", "0..1", "--batch", 4], "--data beside --scale, --batch"),
         ("prune", ["--finetune-epochs", 2], "--data beside --finetune-epochs"),
         ("prune", ["--calibrate", "inputs.npy"], "--export beside --calibrate"),
-        ("prune", ["--reconstruct", "--optimizer", "adam"], "--data beside --reconstruct"),
         ("compare", ["--data", "digits", "--finetune-epochs", 0, "--distil"], "--finetune-epochs beside --distil"),
         ("space", ["--macs", 0.5, "--begin", "recalibrated"], "--finetune-epochs beside --begin"),
         ("space", ["--macs", 0.5, "--ranked-by", "removed"], "--data beside --ranked-by"),
