@@ -94,20 +94,20 @@ class Drawing:
             self._bytes = _activation_bytes(self._body, resolution)
             self._most = min(BATCH, max(1, MOST_BYTES // self._bytes))
             self.steps = steps or _affordable_steps(self._body, resolution, samples)
-            self._inputs = self._nearest()
         self._fits: dict[int, InputFit] = {}
 
     @cached_property
-    def _inputs_fitted(self) -> list[InputDraw]:
-        """The inputs with the exponent of the steps with which a short fit of few examples comes nearest."""
+    def _suited(self) -> list[InputDraw]:
+        """The inputs with the noise, and the exponent of steps, with which a short fit of few examples comes nearest."""
+        nearest = self._nearest() if self._fitted else self._inputs
         if self.steps < _SHORT:
-            return self._inputs
+            return nearest
 
         def distance(inputs: list[InputDraw]) -> float:
             start = _start(inputs, min(_FEW, self._most), [self._seed, 0])
             return InputFit(self._stored, inputs, start).fit(start, _SHORT)[1][-1]
 
-        return min(([each.changed(step=step) for each in self._inputs] for step in STEPS_TRIED), key=distance)
+        return min(([each.changed(step=step) for each in nearest] for step in STEPS_TRIED), key=distance)
 
     def _nearest(self) -> list[InputDraw]:
         """Returns the inputs with the noise that is nearest to the stored moments, one argument after the other."""
@@ -159,10 +159,9 @@ class Drawing:
             number: From 0.
         """
         size = min(self._most, self.samples - number * self._most)
-        start = _start(self._inputs, size, [self._seed, number])
+        start = _start(self._suited, size, [self._seed, number])
         if not self._fitted:
-            return _composed(self._inputs, start), []
-        start = _start(self._inputs_fitted, size, [self._seed, number])
+            return _composed(self._suited, start), []
         inputs, distances = self._fit(start).fit(start, self.steps)
         return [each.cast(x) for each, x in zip(self._inputs, inputs, strict=True)], distances
 
@@ -173,7 +172,7 @@ class Drawing:
     def _fit(self, start: Start) -> InputFit:
         size = len(start[0] if isinstance(start[0], np.ndarray) else start[0][0])
         if size not in self._fits:
-            self._fits[size] = InputFit(self._stored, self._inputs_fitted, start)
+            self._fits[size] = InputFit(self._stored, self._suited, start)
         return self._fits[size]
 
 

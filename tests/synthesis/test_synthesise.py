@@ -71,7 +71,7 @@ def test_fitted_examples_have_the_stored_moments_and_noise_does_not(trained):
 
 def test_the_usual_scale_that_fits_is_found(trained):
     drawn = Drawing(trained, 8)
-    assert "low=array(0., dtype=float32), high=array(1., dtype=float32)" in drawn.settings["noise"][0]
+    assert (float(drawn._suited[0].noise.value_range.low), float(drawn._suited[0].noise.value_range.high)) == (0, 1)
     assert kp.synthesise(trained, 8, steps=2, verbose=0).min() >= 0
     wide = kp.synthesise(trained, 8, method="noise", value_range=(-3, 9), verbose=0)
     assert -3 <= wide.min() < -1 and 7 < wide.max() <= 9
