@@ -98,7 +98,7 @@ class Drawing:
 
     @cached_property
     def _suited(self) -> list[InputDraw]:
-        """The inputs with the noise, and the exponent of steps, with which a short fit of few examples comes nearest."""
+        """The inputs with the noise, and the exponent of steps, with which a short fit comes nearest."""
         nearest = self._nearest() if self._fitted else self._inputs
         if self.steps < _SHORT:
             return nearest
