@@ -14,7 +14,7 @@ from kerasprune.synthesis.value_range import ValueRange
 
 SIZES = (1, 2, 4, 8)
 """Pixels of the input that a pixel of each level covers along a side."""
-TRIED = {"slope": (0.0, 0.5, 1.0, 1.5, 2.0), "colour": (0.0, 0.1, 0.5, 1.0), "stretch": (0.5, 1.0, 1.5)}
+TRIED = {"slope": (0.0, 0.5, 1.0, 1.5, 2.0), "colour": (0.02, 0.1, 0.5, 1.0), "stretch": (0.5, 1.0, 1.5)}
 """Values of the arguments of `Noise` that are tried by the distance of the noise."""
 STEPS_TRIED = (0.0, 1.0)
 """Values of `Noise.step` that are tried by a short fit."""

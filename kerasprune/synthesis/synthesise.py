@@ -30,12 +30,12 @@ def synthesise(
 ) -> Any:
     """Draws examples for a model from the model itself, which take the place of unlabelled data.
 
-    `"statistics"` starts from smooth noise and changes the inputs x of a batch by Adam until their activations have the
+    `"statistics"` starts from the smooth noise whose slope, colour and range fit best, and changes the inputs x of a batch by Adam until their activations have the
     means m and variances v that the BatchNorm layers b have stored; μ and σ are those of the batch:
 
     `min over x of Σ_b mean over channels of [(μ − m)² / v + (σ / √v − 1)²]`
 
-    `"noise"` is the smooth noise alone: Gaussian, blurred at three scales. Whole numbers that an `Embedding` looks up
+    `"noise"` is that noise alone, a sum of Gaussian noise of several sizes. Whole numbers that an `Embedding` looks up
     are drawn at random from its table; other whole numbers and truth values are 1, as in a mask without padding.
 
     Args:
