@@ -30,8 +30,9 @@ def synthesise(
 ) -> Any:
     """Draws examples for a model from the model itself, which take the place of unlabelled data.
 
-    `"statistics"` starts from the smooth noise whose slope, colour and range fit best, and changes the inputs x of a batch by Adam until their activations have the
-    means m and variances v that the BatchNorm layers b have stored; μ and σ are those of the batch:
+    `"statistics"` starts from the smooth noise whose slope, colour and range fit best. It changes the inputs x of a
+    batch by Adam until their activations have the means m and variances v that the BatchNorm layers b have stored; μ
+    and σ are those of the batch:
 
     `min over x of Σ_b mean over channels of [(μ − m)² / v + (σ / √v − 1)²]`
 
@@ -42,8 +43,8 @@ def synthesise(
         model: A trained functional or Sequential model, which is not changed.
         samples: Number of examples. Defaults to 600.
         method: `"statistics"` or `"noise"`. Defaults to `"statistics"`.
-        steps: Largest number of steps of Adam; it stops early if the distance hardly falls. Defaults to 100, fewer, at
-            least 10, for large models, which would take more than about an hour on two cores.
+        steps: Largest number of steps of Adam; it stops early if the distance is below that of real images. Defaults
+            to 100; fewer, at least 10, for large models, which would take more than about an hour on two cores.
         resolution: Size of free axes, such as the image side. Defaults to `None`: the model has none.
         value_range: `(lowest, highest)` number that the model takes, or such a pair by the name of an input. Defaults
             to that of a `Rescaling` or `Normalization` at the input; of images else to the usual scale that fits the
