@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from kerasprune.synthesis.drawing import Drawing
-from kerasprune.synthesis.store import Store
+from kerasprune.synthesis.saved_batches import SavedBatches
 
 
 def synthesise(
@@ -89,7 +89,7 @@ def drawn(drawing: Drawing, store: str | Path | None = None, verbose: int = 1) -
         store: See `synthesise`. Defaults to `None`.
         verbose: See `synthesise`. Defaults to 1.
     """
-    kept = Store(store, drawing.settings)
+    kept = SavedBatches(store, drawing.settings)
     if verbose and drawing.steps and len(kept) < drawing.batches:
         _write(f"draw {drawing.samples} examples: {drawing.estimate}")
     began, parts = perf_counter(), []

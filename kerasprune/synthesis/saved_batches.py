@@ -16,7 +16,7 @@ from kerasprune.files.writing import make_folder, replacing, write_json
 _SETTINGS = "drawn.json"
 
 
-class Store:
+class SavedBatches:
     """Batches in a folder, with the settings that determine them.
 
     Args:
