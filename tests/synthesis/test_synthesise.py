@@ -156,7 +156,7 @@ def test_a_model_that_cannot_be_drawn_from_is_refused(model, message):
 
 def test_an_interrupted_draw_continues_and_another_is_refused(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(draws, "BATCH", 8)
-    whole = kp.synthesise(trained, 20, steps=4, verbose=0)
+    whole = kp.synthesise(trained, 24, steps=4, verbose=0)
     batch, calls = Drawing.batch, []
 
     def interrupted(self, number):
@@ -167,11 +167,11 @@ def test_an_interrupted_draw_continues_and_another_is_refused(trained, tmp_path,
 
     monkeypatch.setattr(Drawing, "batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        kp.synthesise(trained, 20, steps=4, store=tmp_path / "drawn", verbose=0)
-    again = kp.synthesise(trained, 20, steps=4, store=tmp_path / "drawn", verbose=0)
+        kp.synthesise(trained, 24, steps=4, store=tmp_path / "drawn", verbose=0)
+    again = kp.synthesise(trained, 24, steps=4, store=tmp_path / "drawn", verbose=0)
     assert calls == [0, 1, 1, 2] and np.array_equal(again, whole)
     with pytest.raises(kp.PruneError, match="another folder"):
-        kp.synthesise(trained, 20, steps=5, store=tmp_path / "drawn", verbose=0)
+        kp.synthesise(trained, 24, steps=5, store=tmp_path / "drawn", verbose=0)
 
 
 def test_the_model_is_left_as_it_was(trained):
