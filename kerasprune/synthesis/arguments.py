@@ -87,7 +87,7 @@ def _frequency_faults(inputs: Sequence[InputDraw], frequencies: Any) -> list[str
         or not np.isfinite(shares).all()
         or (shares < 0).any()
         or not shares.any()
-    ):  # noqa: E501
+    ):
         return [f"Expected frequencies to be numbers ≥ 0, one for each token. Received: {short(frequencies)}."]
     if all(each.frequencies is None for each in inputs):
         tables = sorted({each.entries.table for each in inputs if each.entries.table})

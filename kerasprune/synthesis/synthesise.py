@@ -89,7 +89,7 @@ def drawn(drawing: Drawing, store: str | Path | None = None, verbose: int = 1) -
         store: See `synthesise`. Defaults to `None`.
         verbose: See `synthesise`. Defaults to 1.
     """
-    kept = SavedBatches(store, drawing.settings)
+    kept = SavedBatches(store, {} if store is None else drawing.settings)  # their digest reads all weights
     if verbose and drawing.steps and len(kept) < drawing.batches:
         _write(f"draw {drawing.samples} examples: {drawing.estimate}")
     began, parts = perf_counter(), []
