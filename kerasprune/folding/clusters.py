@@ -54,6 +54,7 @@ def representatives(rows: np.ndarray, number: int) -> np.ndarray:
     Two clusters are merged whose union adds least to `Σ ‖row − mean of its cluster‖²`.
 
     Example:
+        >>> import numpy as np
         >>> representatives(np.array([[0.0], [5.0], [0.1], [5.0]]), 2).tolist()
         [0, 1, 0, 1]
     """

@@ -82,6 +82,7 @@ def lost_spread(rows: np.ndarray, source: np.ndarray) -> np.ndarray:
         source: For each row the index of the first in its cluster.
 
     Example:
+        >>> import numpy as np
         >>> lost_spread(np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.array([0, 0, 2])).round(3).tolist()
         [1.414, 1.414, 1.0]
     """
