@@ -30,7 +30,8 @@ METHODS = ("statistics", "noise")
 BATCH, STEPS, FEWEST_STEPS = 200, 100, 10
 MOST_BYTES = 4 << 30  # of activations
 _TENSORS = 2  # of the size of each activation that a step holds: the value and its gradient
-_MOST_MACS = 5e13  # of all forward passes: about an hour on two cores
+_MOST_MACS = 3e13  # of all forward passes of fitting: less than an hour on two cores
+_TWICE = 4 / 3  # time of a step whose moments are taken first: another forward pass
 _FEW, _SHORT = 50, 60  # examples and steps of a short fit
 _NEAR = {"colour": 1.25}  # over the least distance: colours that a start lacks are hardly fitted
 _TRIED, _TIMED = 64, 32  # examples that a scale, and the time of a step, are measured on
@@ -90,11 +91,12 @@ class Drawing:
                 "Expected an input of numbers, which can be fitted. Received: "
                 f"{', '.join(each.dtype for each in self._inputs)}. Take method='noise'."
             )
-        self.steps, self._most, self._bytes = 0, BATCH, 0
+        self.steps, self._held, self._bytes = 0, BATCH, 0
         if self._fitted:
             self._bytes = _activation_bytes(self._body, resolution)
-            self._most = min(BATCH, max(1, MOST_BYTES // self._bytes))
-            self.steps = steps or _affordable_steps(self._body, resolution, samples)
+            self._held = min(BATCH, max(1, MOST_BYTES // self._bytes))
+            passes = samples * (1 if self._held >= min(BATCH, samples) else _TWICE)
+            self.steps = steps or _affordable_steps(self._body, resolution, passes)
         self._fits: dict[int, InputFit] = {}
 
     @cached_property
@@ -105,8 +107,8 @@ class Drawing:
             return nearest
 
         def distance(inputs: list[InputDraw]) -> float:
-            start = _start(inputs, min(_FEW, self._most), [0])
-            return InputFit(self._stored, inputs, start).fit(start, _SHORT)[1][-1]
+            start = _start(inputs, _FEW, [0])
+            return self._fit_of(inputs, start).fit(start, _SHORT)[1][-1]
 
         return min(([each.changed(step=step) for each in nearest] for step in STEPS_TRIED), key=distance)
 
@@ -122,14 +124,14 @@ class Drawing:
 
     def _distance(self, inputs: Sequence[InputDraw]) -> float:
         """Returns the distance of noise from the stored moments; infinite if it overflows."""
-        noise = _composed(inputs, _start(inputs, min(_TRIED, self._most), [0]))  # the same for every seed
+        noise = _composed(inputs, _start(inputs, min(_TRIED, self._held), [0]))  # the same for every seed
         found = float(self._stored.distance(self._stored.of([keras.ops.convert_to_tensor(x) for x in noise])))
         return found if np.isfinite(found) else np.inf
 
     @property
     def batches(self) -> int:
         """Number of batches."""
-        return ceil(self.samples / self._most)
+        return ceil(self.samples / BATCH)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -137,7 +139,7 @@ class Drawing:
         noise = [repr(each.noise) for each in self._inputs]
         digest = sha256(b"".join(keras.ops.convert_to_numpy(v).tobytes() for v in self._body.weights))
         return {
-            "samples": self.samples, "batch": self._most, "steps": self.steps, "seed": str(self._seed),
+            "samples": self.samples, "batch": BATCH, "part": self._held, "steps": self.steps, "seed": str(self._seed),
             "shapes": [list(each.shape) for each in self._inputs], "noise": noise, "weights": digest.hexdigest(),
         }  # fmt: skip
 
@@ -146,14 +148,15 @@ class Drawing:
         """Time and memory of all batches, measured by a step on a few examples."""
         if not self._fitted:
             return Estimate(0.0, 0)
-        size = min(_TIMED, self._most)
+        several = self._held < min(BATCH, self.samples)
+        size = 2 * self._held if several else min(_TIMED, self._held)
         start = _start(self._inputs, size, [self._seed, 0])
-        fit = InputFit(self._stored, self._inputs, start)
+        fit = self._fit_of(self._inputs, start)
         fit.begin(start, self.steps)
         fit.step()  # compiles
         tried = len(STEPS_TRIED) * _FEW * _SHORT if self.steps >= _SHORT else 0
         seconds = min(repeat(fit.step, number=1, repeat=2)) / size * (self.samples * self.steps + tried)
-        return Estimate(seconds, self._bytes * min(self._most, self.samples))
+        return Estimate(seconds, self._bytes * min(self._held, self.samples))
 
     def batch(self, number: int) -> tuple[list[np.ndarray], list[float]]:
         """Returns the flat inputs of a batch, and the distance before each step.
@@ -161,7 +164,7 @@ class Drawing:
         Args:
             number: From 0.
         """
-        size = min(self._most, self.samples - number * self._most)
+        size = min(BATCH, self.samples - number * BATCH)
         start = _start(self._suited, size, [self._seed, number])
         if not self._fitted:
             return _composed(self._suited, start), []
@@ -173,10 +176,18 @@ class Drawing:
         return inputs_of(self._body).pack(flat)
 
     def _fit(self, start: Start) -> InputFit:
-        size = len(start[0] if isinstance(start[0], np.ndarray) else start[0][0])
+        size = _size(start)
         if size not in self._fits:
-            self._fits[size] = InputFit(self._stored, self._suited, start)
+            self._fits[size] = self._fit_of(self._suited, start)
         return self._fits[size]
+
+    def _fit_of(self, inputs: Sequence[InputDraw], start: Start) -> InputFit:
+        """Returns the fit of a batch, in parts whose activations are within `MOST_BYTES`."""
+        return InputFit(self._stored, inputs, start, parts=ceil(_size(start) / self._held))
+
+
+def _size(start: Start) -> int:
+    return len(start[0] if isinstance(start[0], np.ndarray) else start[0][0])
 
 
 def _start(inputs: Sequence[InputDraw], size: int, seed: Sequence[int]) -> Start:
@@ -209,6 +220,7 @@ def _activation_bytes(body: keras.Model, resolution: int | None) -> int:
     return _TENSORS * 4 * sum(prod(shape[1:]) for shapes in shapes_at(body, resolution) for shape in shapes)
 
 
-def _affordable_steps(body: keras.Model, resolution: int | None, samples: int) -> int:
+def _affordable_steps(body: keras.Model, resolution: int | None, passes: float) -> int:
+    """Returns the number of steps, of so many forward passes each, within `_MOST_MACS`."""
     macs = cost(trace(body, unknown="freeze", resolution=resolution)).macs
-    return int(np.clip(_MOST_MACS / (samples * max(macs, 1)), FEWEST_STEPS, STEPS))
+    return int(np.clip(_MOST_MACS / (passes * max(macs, 1)), FEWEST_STEPS, STEPS))

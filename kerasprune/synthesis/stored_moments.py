@@ -66,6 +66,11 @@ class StoredMoments:
                 "Take method='noise', or real examples."
             )
 
+    @property
+    def nothing(self) -> Moments:
+        """The moments that no example adds: zeros."""
+        return [(np.zeros_like(each.mean), np.zeros_like(each.mean)) for each in self.layers.values()]
+
     def of(self, inputs: Sequence[Any]) -> Moments:
         """Returns the moments of a batch.
 

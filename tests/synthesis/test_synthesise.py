@@ -10,6 +10,7 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.synthesis import drawing as draws
 from kerasprune.synthesis.drawing import Drawing
+from kerasprune.synthesis.fitting import InputFit
 from kerasprune.synthesis.noise import Noise
 from kerasprune.synthesis.stored_moments import StoredMoments
 from kerasprune.synthesis.value_range import UNBOUNDED, ValueRange, declared_range
@@ -180,12 +181,29 @@ def test_the_model_is_left_as_it_was(trained):
     assert all(np.array_equal(a, b) for a, b in zip(before, trained.get_weights(), strict=True))
 
 
-def test_large_models_get_fewer_steps_and_smaller_batches(trained, monkeypatch):
+def test_large_models_get_fewer_steps_in_smaller_parts(trained, monkeypatch):
     assert Drawing(trained, 10).steps == 100
-    monkeypatch.setattr(draws, "_MOST_MACS", 30 * 10 * kp.cost(trained).macs)
+    monkeypatch.setattr(draws, "_MOST_MACS", 40 * 10 * kp.cost(trained).macs)
+    assert Drawing(trained, 10).steps == 40
     monkeypatch.setattr(draws, "MOST_BYTES", 3 * Drawing(trained, 10)._bytes)
-    drawn = Drawing(trained, 10)
-    assert drawn.steps == 30 and drawn.batches == 4
+    drawing = Drawing(trained, 10)
+    assert drawing.steps == 30 and drawing.batches == 1  # the moments first: four passes in place of three
+    assert drawing.estimate.bytes == draws.MOST_BYTES and drawing.estimate.seconds > 0
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_have_the_gradient_of_the_whole_batch(trained, parts):
+    start = draws._start(Drawing(trained, 7, steps=2)._inputs, 7, [0])
+    whole, cut = (InputFit(StoredMoments(trained), Drawing(trained, 7)._inputs, start, each) for each in (1, parts))
+    found = [fit.fit(start, 3) for fit in (whole, cut)]
+    assert found[0][1] == pytest.approx(found[1][1], rel=1e-5)
+    assert np.abs(found[0][0][0] - found[1][0][0]).max() < 1e-3
+    assert np.abs(found[0][0][0] - whole_start(trained, start)).max() > 0.01  # three steps that moved
+
+
+def whole_start(model, start) -> np.ndarray:
+    (each,) = Drawing(model, 7)._inputs
+    return keras.ops.convert_to_numpy(each.noise.compose(start[0]))
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3), (9, 16, 1), (20, 5), (7,), (4, 4, 4, 2)])
