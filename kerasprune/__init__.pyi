@@ -14,6 +14,7 @@ from kerasprune import rules as rules
 from kerasprune import schedules as schedules
 from kerasprune import search as search
 from kerasprune import sparsity as sparsity
+from kerasprune import targets as targets
 from kerasprune import testing as testing
 from kerasprune import thresholds as thresholds
 from kerasprune.analysis.sensitivity_table import SensitivityTable as SensitivityTable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -12,12 +13,18 @@ import keras
 from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor
 from kerasprune.budgets.plan_request import Choice, PlanRequest
-from kerasprune.costs.cost import check_counted, cost, prunable_graph
+from kerasprune.costs.cost import check_counted, cost, counter, prunable_graph
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import formerly, fraction_faults, raise_faults, seed_faults, warn
+from kerasprune.errors import PruneError, formerly, fraction_faults, kind_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.latency.table import LatencyTable
 from kerasprune.plans import Plan
+from kerasprune.targets.base import Meter, Target
+from kerasprune.targets.time import TimeMeter
+from kerasprune.targets.widening import widened
 
+_TRIALS = 6  # of meeting a target that is not known exactly beforehand
+_OVER = 0.005  # relative distance from a target at which the search ends
 _MISSED = 0.05  # of the channels asked for: tolerance of the bounds without a warning
 
 
@@ -30,10 +37,11 @@ def plan(
     keep: float | None = None,
     macs: float | None = None,
     params: float | None = None,
+    target: Target | None = None,
     data: Any = None,
     loss: Any = None,
     min_keep: float = 1,
-    round_to: int = 1,
+    round_to: int | LatencyTable = 1,
     resolution: int | None = None,
     seed: int = 0,
     macs_of: Mapping[str, int] = MappingProxyType({}),
@@ -44,16 +52,19 @@ def plan(
         model: The trained model, or its graph from `kp.trace`.
         criterion: Scores channels: a name, a dict with name and arguments, a class or an instance. Defaults to `"l1"`.
         budget: The fractions kept of the groups, spelt likewise. Defaults to `"uniform"`.
-        keep: Fraction of the channels kept. One of `keep`, `macs` and `params` is given, or none if the
+        keep: Fraction of the channels kept. One of `keep`, `macs`, `params` and `target` is given, or none if the
             budget defines it (`per_stage`, for which `keep` replaces the smallest fraction and scales the others).
         macs: Fraction kept of the dense model's multiply–adds; met by bisection on exact costs, as nearly as
             single channels allow.
         params: Fraction of its parameters, likewise.
+        target: Time on a device or size of the exported file: `kp.targets.Time(table, fraction=0.5)`,
+            `kp.targets.Size(200_000, "int8")`. Defaults to `None`.
         data: Batches of `(inputs, labels)` for criteria that need data. For budgets that need data, examples as for
             `kp.reconstruct`; labels are ignored.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         min_keep: Fewest channels kept of a group; below 1 a fraction of the group. Defaults to 1.
-        round_to: Kept channels are a multiple of it. Defaults to 1.
+        round_to: Kept channels are a multiple of it; or the latency table of a device, by which every group is widened
+            as far as that costs no time. Defaults to 1.
         resolution: Input side, in pixels, to count at if the model's is free. Defaults to the model's own.
         seed: Random seed. Defaults to 0.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of
@@ -75,8 +86,9 @@ def plan(
         2
     """
     criterion, budget = criteria.get(criterion), budgets.get(budget)
-    floor = Floor(min_keep, round_to)
-    targets = {"keep": keep, "macs": macs, "params": params}
+    table = round_to if isinstance(round_to, LatencyTable) else None
+    floor = Floor(min_keep, 1 if table else round_to)
+    targets = {"keep": keep, "macs": macs, "params": params, "target": target}
     raise_faults("Invalid arguments for plan:", [*_faults(budget, data, **targets), *seed_faults(seed=seed)])
     graph = prunable_graph(model, resolution)
     if macs is not None:
@@ -84,11 +96,52 @@ def plan(
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     last_step = budget.last_step(graph, data, seed)
     scores = criteria.score(criterion, graph, data, loss, seed)
-    counted = next((name for name in ("macs", "params") if targets[name] is not None), "keep")
-    request = PlanRequest(graph, scores, budget, floor, counted, targets[counted], macs_of)
-    chosen = request.met()
+    if target is None:
+        counted = next((name for name in ("macs", "params") if targets[name] is not None), "keep")
+        request = PlanRequest(graph, scores, budget, floor, counted, targets[counted], macs_of)
+    else:
+        meter = target.meter(graph)
+        request = PlanRequest(graph, scores, budget, floor, target.counted, meter.target, macs_of, meter=meter)
+    chosen = _corrected(request, request.met())
+    if table is not None:
+        chosen = _filled(request, chosen, TimeMeter(table, graph))
     _warn_of_what_is_missed(request, chosen)
     return last_step(request, chosen)
+
+
+def _corrected(request: PlanRequest, chosen: Choice) -> Choice:
+    """Returns a choice whose exact cost meets the target, and warns if none was found in a few trials."""
+    if not isinstance(request.meter, Meter):
+        return chosen
+    for _ in range(_TRIALS):
+        other = request.meter.corrected(request.plan(chosen))
+        if other is None:
+            return chosen
+        request = replace(request, target=other)
+        chosen = request.met(limit=other)
+    if missed := request.meter.missed(request.plan(chosen)):
+        warn(missed)
+    return chosen
+
+
+def _filled(request: PlanRequest, chosen: Choice, meter: Meter) -> Choice:
+    """Returns a choice that meets the target, whose groups are as wide as costs no time."""
+
+    def time(choice: Choice) -> float:
+        return meter(request.graph, counter(request.graph.alive(choice)))
+
+    tried = [widened(request.graph, chosen, request.scores, time)]
+    if request.counted == "keep":
+        return tried[0]
+    asked = request.target
+    for _ in range(_TRIALS):
+        over = request.share(tried[-1]) / asked
+        if abs(over - 1) <= _OVER:
+            break
+        request = replace(request, target=request.target / over)
+        with contextlib.suppress(PruneError):  # below the least
+            tried.append(widened(request.graph, request.met(), request.scores, time))
+    return min(tried, key=lambda choice: abs(request.share(choice) - asked))
 
 
 def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
@@ -129,11 +182,14 @@ def _nearer(request: PlanRequest) -> str:
 
 def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:
     given = {name: value for name, value in targets.items() if value is not None}
-    faults = fraction_faults(**given)
+    faults = kind_faults(
+        Target, "Write kp.targets.Time(table, fraction=0.5).", **{k: given[k] for k in given if k == "target"}
+    )
+    faults += fraction_faults(**{name: value for name, value in given.items() if name != "target"})
     if len(given) > 1:
-        faults.append(f"Expected one of keep, macs and params. Received: {', '.join(given)}.")
+        faults.append(f"Expected one of keep, macs, params and target. Received: {', '.join(given)}.")
     if not given and budget.level is None:
-        faults.append("Expected one of keep, macs and params. Received: none.")
+        faults.append("Expected one of keep, macs, params and target. Received: none.")
     if "data" in budget.needs and data is None:
         faults.append(
             f"Expected data beside {type(budget).__name__}, which measures: some hundred examples, without labels. "

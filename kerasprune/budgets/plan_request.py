@@ -14,6 +14,7 @@ from kerasprune.budgets.base import Budget, Floor
 from kerasprune.costs.cost import ShareCounter, counter
 from kerasprune.criteria.base import Scores
 from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import without
@@ -36,10 +37,11 @@ class PlanRequest:
         scores: `{group name: one score per channel}`.
         budget: The budget.
         floor: The bounds on every group.
-        counted: The unit of shares: `"keep"` for channels, `"macs"` or `"params"`.
+        counted: The unit of shares: `"keep"` for channels, `"macs"` or `"params"`; with a meter the name of its cost.
         target: The requested share, or `None` if the budget defines it.
         macs_of: Multiply–adds of layers without a rule, by name. Defaults to none.
         removed: Blocks that are dropped. Defaults to none.
+        meter: `meter(graph, count)` returns the share of another cost, such as time. Defaults to `None`.
     """
 
     whole: ChannelGraph
@@ -50,6 +52,7 @@ class PlanRequest:
     target: float | None
     macs_of: Mapping[str, int] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+    meter: Callable[[ChannelGraph, Count], float] | None = None
 
     @cached_property
     def graph(self) -> ChannelGraph:
@@ -68,7 +71,8 @@ class PlanRequest:
         """Returns the share of the dense model that a choice keeps."""
         if self.counted == "keep":
             return sum(map(len, choice.values())) / sum(group.size for group in self.whole.prunable.values())
-        return self._shares(self.graph, counter(self.graph.alive(choice)))[self.counted]
+        count = counter(self.graph.alive(choice))
+        return self.meter(self.graph, count) if self.meter else self._shares(self.graph, count)[self.counted]
 
     def misses(self, choice: Choice) -> bool:
         """Returns whether a choice misses a target of costs by more than the tolerance."""

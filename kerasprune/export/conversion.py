@@ -20,10 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
 from kerasprune._keras import inner_layers
-from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of
+from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
 from kerasprune.errors import PruneError
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, converted
@@ -66,6 +67,8 @@ def output_names(model: keras.Model, count: int) -> list[str]:
 
 
 LAST_LINES = 5
+SERVED = "serving_default"  # the one signature of a file
+_RANDOM = 2  # samples of random numbers, from which ranges are taken
 _NOISE = re.compile(r"WARNING: All log|[IW]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] ")  # of TensorFlow and absl
 
 
@@ -96,13 +99,13 @@ def to_tflite(
         try:
             if not calibrated:
                 with quiet():
-                    _save(in_float32(model), signature, folder)
+                    _save({SERVED: (in_float32(model), signature)}, folder)
                     return converted(folder, quantize, io)
             process.start()
             write_calibration(samples, signature, folder / CALIBRATION_FILE)
             twin = in_float32(model)
             with quiet(), unrolled(twin):
-                _save(twin, signature, folder)
+                _save({SERVED: (twin, signature)}, folder)
             return process.convert(folder, quantize, io)
         except PruneError:
             raise
@@ -112,22 +115,56 @@ def to_tflite(
             raise PruneError(_explain(model.name, quantize, str(error))) from error
 
 
-def _save(model: keras.Model, signature: Signature, folder: Path) -> None:
-    """Writes the forward pass at batch 1, with the weights, as a SavedModel of one signature."""
+def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> bytes:
+    """Returns the bytes of one `.tflite` file with a signature for each model, calibrated on random numbers.
+
+    Inputs and outputs are integers if activations are, so that nothing but the model is computed.
+
+    Args:
+        parts: Functional models in float32 with fixed sides, by the name of the signature.
+        quantize: A key of `QUANTIZATIONS`.
+
+    Raises:
+        PruneError: A model does not convert.
+    """
+    signatures = {name: signature_of(model) for name, model in parts.items()}
+    generator, integers = np.random.default_rng(0), QUANTIZATIONS[quantize].integers
+    with tempfile.TemporaryDirectory() as name, quiet():
+        folder = Path(name)
+        try:
+            _save({key: (model, signatures[key]) for key, model in parts.items()}, folder)
+            if integers is None:
+                return converted(folder, quantize, "float")
+            samples = {
+                f"{key}/{name}": generator.standard_normal((_RANDOM, *spec.shape)).astype(spec.dtype)
+                for key, signature in signatures.items()
+                for spec, name in zip(signature.inputs, signature.names, strict=True)
+            }
+            np.savez(folder / CALIBRATION_FILE, **samples)
+            return process.convert(folder, quantize, integers)
+        except ConverterDeath as death:
+            raise PruneError(_obituary(", ".join(parts), quantize, death)) from death
+        except Exception as error:  # the converter raises its own, private family
+            raise PruneError(_explain(", ".join(parts), quantize, str(error))) from error
+
+
+def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> None:
+    """Writes forward passes at batch 1, with the weights, as a SavedModel with a signature for each."""
     import tensorflow as tf
 
-    def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = keras.tree.flatten(model(signature.pack(tensors), training=False))
-        return dict(zip(output_names(model, len(outputs)), outputs, strict=True))
+    def function_of(model: keras.Model, signature: Signature) -> tf.types.experimental.PolymorphicFunction:
+        def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+            outputs = keras.tree.flatten(model(signature.pack(tensors), training=False))
+            return dict(zip(output_names(model, len(outputs)), outputs, strict=True))
 
-    specs = [
-        tf.TensorSpec((1, *spec.shape), spec.dtype, name=name)
-        for spec, name in zip(signature.inputs, signature.names, strict=True)
-    ]
+        named = zip(signature.inputs, signature.names, strict=True)
+        specs = [tf.TensorSpec((1, *spec.shape), spec.dtype, name=name) for spec, name in named]
+        return tf.function(serve, input_signature=specs)
+
     module = tf.Module()
-    module.serve = tf.function(serve, input_signature=specs)
-    module.weights = [variable.value for variable in model.variables]
-    tf.saved_model.save(module, str(folder), signatures=module.serve)
+    module.served = {name: function_of(*pair) for name, pair in models.items()}
+    module.weights = [variable.value for model, _ in models.values() for variable in model.variables]
+    tf.saved_model.save(module, str(folder), signatures=dict(module.served))
 
 
 def _explain(name: str, quantize: str | None, message: str) -> str:

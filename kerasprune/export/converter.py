@@ -50,14 +50,15 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
     """Returns the bytes of a `.tflite` file.
 
     Args:
-        folder: A SavedModel of one signature; with the samples, if the quantization is calibrated.
+        folder: A SavedModel, all of whose signatures become subgraphs; with the samples, if the quantization is
+            calibrated.
         quantize: A key of `QUANTIZATIONS`.
         io: `"float"`, or the integers of the quantization, as inputs and outputs of the file.
     """
     import tensorflow as tf
 
     quantization = QUANTIZATIONS[quantize]
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, quantization.operators)]
     if quantize is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -70,8 +71,14 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
     return converter.convert()
 
 
-def _singles(path: Path) -> Iterator[dict[str, Any]]:
+def _singles(path: Path) -> Iterator[Any]:
+    """Yields `{input: sample}`, or `(signature, {input: sample})` if there are several."""
     with np.load(path, allow_pickle=False) as arrays:
-        samples = {name: arrays[name] for name in arrays.files}
-    for i in range(len(next(iter(samples.values())))):
-        yield {name: array[i : i + 1] for name, array in samples.items()}
+        samples: dict[str, dict[str, Any]] = {}
+        for name in arrays.files:
+            signature, _, inside = name.rpartition("/")
+            samples.setdefault(signature, {})[inside] = arrays[name]
+    for signature, inputs in samples.items():
+        for i in range(len(next(iter(inputs.values())))):
+            single = {name: array[i : i + 1] for name, array in inputs.items()}
+            yield (signature, single) if signature else single

@@ -3,3 +3,5 @@ from kerasprune.latency.measure import Latency as Latency
 from kerasprune.latency.measure import LatencyComparison as LatencyComparison
 from kerasprune.latency.measure import compare_latency as compare_latency
 from kerasprune.latency.measure import latency as latency
+from kerasprune.latency.profiling import profile as profile
+from kerasprune.latency.table import LatencyTable as LatencyTable

@@ -6,13 +6,13 @@ import importlib.metadata
 import os
 import platform
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import keras
 
 import kerasprune
 from kerasprune import reports
+from kerasprune.latency.machine import processor
 from kerasprune.recipes.loader import resolved
 from kerasprune.recipes.stages.context import Run
 from kerasprune.recipes.warned import warned
@@ -81,7 +81,7 @@ def provenance() -> dict[str, Any]:
         "versions": _versions(),
         "machine": {
             "system": platform.platform(terse=True),
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count(),
             "memory_gib": _memory(),
             "devices": keras.distribution.list_devices(),
@@ -102,15 +102,6 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found | {"backend": backend}
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        if names:
-            return names[0]
-    return platform.processor() or platform.machine()
 
 
 def _memory() -> float | None:

@@ -1,0 +1,196 @@
+"""`profile`: the table of a device, measured on the operators of a model."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+
+import keras
+import numpy as np
+from scipy.optimize import nnls
+
+from kerasprune.errors import PruneError, choice_faults, extras, raise_faults, warn, whole_number_faults
+from kerasprune.export.conversion import parts_to_tflite
+from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.latency.machine import this_machine
+from kerasprune.latency.measured import UNDISTURBED, WARM, times_of, uniform
+from kerasprune.latency.operators import Operator, Widths, by_key, operators
+from kerasprune.latency.staircase import Staircase, first_widths, next_widths
+from kerasprune.latency.table import PRECISIONS, LatencyTable
+
+_IN_A_FILE = 48  # operators: a conversion takes half a second, and a tenth more for each
+_RUNS, _MOST_SECONDS = 20, 0.05  # of one operator
+_ROUNDS = 9  # of refining: a width of 512 is halved so often
+_MATTERS = 0.001  # share of the network's time below which a jump is not looked for
+_KEPT = (1.0, 0.75, 0.5, 0.35, 0.25)  # of the channels: whole networks, on which the sum is calibrated
+
+
+@extras("kp.latency.profile")
+def profile(
+    model: keras.Model,
+    *,
+    precision: str = "float32",
+    threads: int = 1,
+    resolution: int | None = None,
+    store: str | Path | None = None,
+    verbose: int = 1,
+) -> LatencyTable:
+    """Measures how long this machine takes for the operators of a model at all widths, with LiteRT.
+
+    Time over width is a staircase: kernels work in blocks of channels. Every operator (a layer with the BatchNorm and
+    the activation that the converter fuses into it) is converted by itself at some widths and timed; the widths between
+    which the time jumps are halved until the step is found. Operators that differ in widths alone share a staircase.
+    Sums over operators are then calibrated on five whole networks with random weights: `t = a · Σ operators + b`.
+
+    Args:
+        model: A functional or Sequential model. Weights do not matter.
+        precision: Of the file: `"float32"`, `"int8"` (activations in integers, too), `"int16x8"`, `"float16"` or
+            `"dynamic"`. Defaults to `"float32"`.
+        threads: Threads of the interpreter. Defaults to 1.
+        resolution: Input side, in pixels, if the model's is free. Defaults to the model's own.
+        store: A `.csv` file that the table is saved to after every file of operators; an interrupted call continues
+            from it. Defaults to `None`.
+        verbose: 0 = silent, 1 = progress on standard error. Defaults to 1.
+
+    Returns:
+        The table, which predicts the time of every plan of the model.
+
+    Raises:
+        PruneError: An argument is out of range, the model is no functional one or has a free side, or `store` is a
+            table of another machine, precision, number of threads or version.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((8, 8, 3))
+        >>> x = keras.layers.Conv2D(4, 3, activation="relu", name="first")(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+        >>> table = kp.latency.profile(model, verbose=0)
+        >>> 0 < table.predict(model) < 100
+        True
+    """
+    faults = [*choice_faults(PRECISIONS, precision=precision), *whole_number_faults(1, threads=threads)]
+    raise_faults("Invalid arguments for profile:", faults)
+    graph = trace(model, unknown="freeze", resolution=resolution)
+    found = operators(graph)
+    _check_sides(found, model)
+    empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
+    table = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
+    bench = _Bench(table, by_key(found), store, verbose)
+    bench.measure(graph, found)
+    table = _calibrated(bench.table, graph)
+    if store is not None:
+        table.save(store, overwrite=True)
+    return table
+
+
+def _check_sides(found: Sequence[Operator], model: keras.Model) -> None:
+    """Raises a `PruneError` if a side of an operator is free."""
+    free = [each.label for each in found if each.is_free_inside]
+    if free:
+        raise PruneError(
+            f"Expected fixed sides, on which time depends. Received: {model.name!r} with a free side, and "
+            "resolution=None. Give resolution=, e.g. 224."
+        )
+
+
+class _Bench:
+    """Measures operators file by file, and keeps what is measured.
+
+    Args:
+        table: What was measured before.
+        widest: The widest operator of every key.
+        store: File to save to, or `None`.
+        verbose: 0 or 1.
+    """
+
+    def __init__(
+        self, table: LatencyTable, widest: Mapping[str, Operator], store: str | Path | None, verbose: int
+    ) -> None:
+        self.table, self._widest, self._store, self._verbose = table, widest, store, verbose
+        self._began, self._refused = perf_counter(), set()
+
+    def measure(self, graph: ChannelGraph, found: Sequence[Operator]) -> None:
+        """Measures the first widths of every operator, then narrows the jumps down.
+
+        Args:
+            graph: The model.
+            found: All its operators.
+        """
+        first = {key: set(first_widths(each.widths(len), each.free())) for key, each in self._widest.items()}
+        self._add({(key, widths) for key, each in first.items() for widths in each})
+        whole = sum(self.table.time(each.key, each.widths(len)) for each in found if each.key in self.table.times)
+        for _ in range(_ROUNDS):
+            wanted = {
+                (key, widths)
+                for key, each in first.items()
+                if key in self.table.times
+                for widths in next_widths(Staircase(self.table.times[key]), each, _MATTERS * whole)
+            }
+            if not self._add(wanted):
+                return
+
+    def _add(self, wanted: set[tuple[str, Widths]]) -> bool:
+        """Measures widths that are not in the table; returns whether there were any."""
+        known = {(key, widths) for key, each in self.table.times.items() for widths in each}
+        left = sorted(wanted - known - self._refused)
+        for at in range(0, len(left), _IN_A_FILE):
+            part = left[at : at + _IN_A_FILE]
+            times = self._timed(part)
+            self._refused |= set(part) - times.keys()
+            self.table = self.table.with_times(times, {key: each.label for key, each in self._widest.items()})
+            if self._store is not None:
+                self.table.save(self._store, overwrite=True)
+            if self._verbose:
+                done = f"{at + len(part)}/{len(left)} widths of {len(self._widest)} operators"
+                _write(f"profile {done}, {perf_counter() - self._began:.0f} s")
+        return bool(left)
+
+    def _timed(self, part: Sequence[tuple[str, Widths]]) -> dict[tuple[str, Widths], float]:
+        models = {}
+        for number, (key, widths) in enumerate(part):
+            try:
+                models[f"operator_{number}"] = self._widest[key].built(widths)
+            except Exception as error:  # noqa: BLE001  a width that a layer cannot have, or a layer of the user's
+                if widths == self._widest[key].widths(len):
+                    warn(f"Not timed: {self._widest[key].label}, which cannot be built alone: {_first_line(error)}")
+        content = parts_to_tflite(models, PRECISIONS[self.table.precision])
+        with tempfile.TemporaryDirectory() as folder:
+            (path := Path(folder) / "operators.tflite").write_bytes(content)
+            interpreter = open_interpreter(path, threads=self.table.threads)
+            return {part[int(name.rpartition("_")[2])]: _time(signature_timer(interpreter, name)) for name in models}
+
+
+def _first_line(error: Exception) -> str:
+    """Returns the first line of an error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _time(timed: Callable[[], float]) -> float:
+    """Returns the milliseconds of one operator."""
+    once = [timed() for _ in range(WARM)][-1]
+    runs = int(np.clip(_MOST_SECONDS * 1e3 / max(once, 1e-3), 3, _RUNS))
+    return float(np.percentile([timed() for _ in range(runs)], UNDISTURBED))
+
+
+def _calibrated(table: LatencyTable, graph: ChannelGraph) -> LatencyTable:
+    """Returns a table with the factor and the constant that fit whole networks best, by relative error.
+
+    Args:
+        table: The times of operators.
+        graph: The model that they belong to.
+    """
+    plans = [uniform(graph, share) for share in (_KEPT if graph.prunable else (1.0,))]
+    weights = 1 / np.array(times_of(graph, plans, table.precision, table.threads))
+    plain = table.changed(scale=1.0, constant=0.0)
+    sums = np.array([plain.predict(graph, plan) for plan in plans])
+    (scale, constant), _ = nnls(np.stack([sums * weights, weights], 1), np.ones(len(sums)))
+    return table.changed(scale=float(scale), constant=float(constant))
+
+
+def _write(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,4 @@
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
+from kerasprune.targets.base import Target as Target
+from kerasprune.targets.size import Size as Size
+from kerasprune.targets.time import Time as Time

@@ -1,0 +1,65 @@
+"""The contract of targets: how much of the dense model a choice of channels costs, and how much it may."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Count
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.plans import Plan
+
+
+class Meter:
+    """Base class of what counts a cost of the slim models of one dense model.
+
+    Args:
+        target: The share of the dense model's cost that is asked for.
+    """
+
+    def __init__(self, target: float) -> None:
+        self.target = target
+
+    def __call__(self, graph: ChannelGraph, count: Count) -> float:
+        """Returns the share of the dense model's cost.
+
+        Args:
+            graph: The graph of the dense model, perhaps without blocks.
+            count: Number of channels kept of an array of ids.
+        """
+        raise NotImplementedError
+
+    def corrected(self, plan: Plan) -> float | None:
+        """Returns another target to ask for, as the exact cost of a plan shows; `None` if the plan meets the target."""
+        return None
+
+    def missed(self, plan: Plan) -> str | None:
+        """Returns a sentence on how a plan misses the target; `None` if it meets it."""
+        return None
+
+
+class Target:
+    """Base class of targets for `kp.plan(model, target=…)`."""
+
+    counted: ClassVar[str]
+    """The cost, as messages name it."""
+
+    def meter(self, graph: ChannelGraph) -> Meter:
+        """Returns the meter for a dense model.
+
+        Args:
+            graph: The graph of the dense model.
+
+        Raises:
+            PruneError: The dense model meets the target already, or its cost cannot be counted.
+        """
+        raise NotImplementedError
+
+    def _share(self, asked: float, dense: float, unit: str) -> float:
+        """Returns a target as a share; raises a `PruneError` if the dense model meets it."""
+        if asked >= dense:
+            raise PruneError(
+                f"Expected a target below the {self.counted} of the dense model, {dense:.4g} {unit}. "
+                f"Received: {asked:.4g} {unit}. There is nothing to prune for it; ask for less."
+            )
+        return asked / dense
