@@ -137,7 +137,8 @@ class _Bench:
     def _add(self, wanted: set[tuple[str, Widths]]) -> bool:
         """Measures widths that are not in the table; returns whether there were any."""
         known = {(key, widths) for key, each in self.table.times.items() for widths in each}
-        left = sorted(wanted - known - self._refused)
+        most = {key: each.widths(len) for key, each in self._widest.items()}
+        left = sorted(wanted - known - self._refused, key=lambda pair: (pair[1] != most[pair[0]], pair))
         for at in range(0, len(left), _IN_A_FILE):
             part = left[at : at + _IN_A_FILE]
             times = self._timed(part)

@@ -29,6 +29,7 @@ PRECISIONS = {"float32": None, "float16": "float16", "dynamic": "dynamic", "int8
 """Precisions of tables, and what `kp.export.tflite` calls them."""
 _COLUMNS = ("operator", "reads", "makes", "milliseconds", "label")
 _HEAD = ("precision", "threads", "machine", "runtime", "scale", "constant")
+_DIGITS = "{:.6g}"  # of milliseconds, so that a file holds the table as it is
 _MOST = 10**9  # of widths and milliseconds
 
 Times = Mapping[str, Mapping[Widths, float]]
@@ -135,7 +136,7 @@ class LatencyTable:
         """
         joined = {key: dict(each) for key, each in self.times.items()}
         for (key, widths), time in times.items():
-            joined.setdefault(key, {})[widths] = time
+            joined.setdefault(key, {})[widths] = float(_DIGITS.format(time))
         return replace(self, times=joined, labels={key: labels.get(key, self.labels.get(key, "")) for key in joined})
 
     def check_same(self, other: LatencyTable, path: Path | str) -> LatencyTable:
@@ -179,7 +180,7 @@ class LatencyTable:
         writer.writerow(_COLUMNS)
         for key, times in self.times.items():
             for (reads, makes), time in sorted(times.items()):
-                writer.writerow([key, reads, makes, f"{time:.6g}", self.labels.get(key, "")])
+                writer.writerow([key, reads, makes, _DIGITS.format(time), self.labels.get(key, "")])
         return write_text(path, text.getvalue())
 
     @classmethod

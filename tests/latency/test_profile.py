@@ -1,0 +1,185 @@
+"""Latency tables: operators, staircases on devices that exist on paper, prediction, files; one real device."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+from support.devices import profiled, random_plan, stairs
+
+import kerasprune as kp
+from kerasprune.errors import PruneError
+from kerasprune.latency.operators import operators
+from kerasprune.latency.staircase import Staircase, first_widths, next_widths
+
+
+def network(channels=(24, 40), side=16, name=None):
+    """Two stages with a sum, a shortcut, BatchNorm and a classifier."""
+    x = inputs = keras.Input((side, side, 3))
+    for width in channels:
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(width, 3, strides=2, padding="same")(x)))
+        y = layers.BatchNormalization()(layers.Conv2D(width, 3, padding="same")(x))
+        x = layers.ReLU()(layers.Add()([x, y]))
+    return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)), name=name)
+
+
+def kinds(model) -> list[list[str]]:
+    return [[type(call.operation).__name__ for call in each.calls] for each in operators(kp.trace(model))]
+
+
+def test_what_a_converter_fuses_is_one_operator():
+    conv = ["Conv2D", "BatchNormalization", "ReLU"]
+    stage = [conv, conv[:2], ["Add", "ReLU"]]
+    assert kinds(network()) == [*stage, *stage, ["GlobalAveragePooling2D"], ["Dense"]]
+
+
+def test_a_tensor_that_two_read_ends_an_operator():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, padding="same")(inputs)  # read by the activation and by the sum
+    outputs = layers.Add()([x, layers.Conv2D(4, 1)(layers.ReLU()(x))])
+    assert kinds(keras.Model(inputs, outputs)) == [["Conv2D"], ["ReLU"], ["Conv2D"], ["Add"]]
+
+
+def test_padding_is_part_of_the_convolution_and_models_inside_models_are_walked_through():
+    inside = keras.Sequential([keras.Input((8, 8, 4)), layers.ReLU(), layers.ZeroPadding2D(1), layers.Conv2D(6, 3)])
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, layers.Flatten()(inside(layers.Conv2D(4, 1)(inputs))))
+    assert kinds(model) == [["Conv2D", "ReLU"], ["ZeroPadding2D", "Conv2D"]]
+
+
+@pytest.mark.parametrize("widths", [(40, 40), (7, 40), (40, 3), (1, 1)])
+def test_an_operator_alone_has_the_widths_asked_for(widths):
+    each = next(one for one in operators(kp.trace(network())) if one.widths(len) == (40, 40))
+    model = each.built(widths)
+    assert (model.input_shape[-1], model.output_shape[-1]) == widths
+    assert model.input_shape[1:3] == (4, 4)
+
+
+def test_every_operator_of_a_transformer_can_be_built_alone():
+    x = inputs = keras.Input((12,), dtype="int32")
+    x = layers.Embedding(50, 16)(x)
+    x = layers.LayerNormalization()(layers.Add()([x, layers.MultiHeadAttention(2, 8)(x, x)]))
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(layers.Dense(32, "gelu")(x))))
+    for each in operators(kp.trace(model)):
+        assert each.built(each.widths(len)).outputs[0].shape[1:] == each.calls[-1].node.outputs[0].shape[1:]
+
+
+def test_widths_alone_do_not_change_the_key_but_everything_else_does():
+    first, second = (operators(kp.trace(network(each))) for each in ((24, 40), (8, 12)))
+    assert [each.key for each in first] == [each.key for each in second]
+    other = operators(kp.trace(network(side=20)))
+    assert not {each.key for each in first[:-1]} & {each.key for each in other[:-1]}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from([4, 8, 16, 32]), st.integers(20, 300), st.integers(8, 200), st.data())
+def test_a_staircase_is_found_with_few_measurements(block, makes, reads, data):
+    def time(widths):
+        return stairs(widths, block)
+
+    first = set(first_widths((reads, makes), (True, True)))
+    times = {widths: time(widths) for widths in first}
+    for _ in range(9):
+        times |= {widths: time(widths) for widths in next_widths(Staircase(times), first, 0.0)}
+    asked = data.draw(st.integers(reads // 4, reads)), data.draw(st.integers(makes // 4, makes))
+    assert Staircase(times).time(asked) == pytest.approx(time(asked), rel=0.08, abs=0.01 * time((reads, makes)))
+    assert len(times) < 150
+
+
+def test_prediction_is_the_calibrated_sum(monkeypatch):
+    model = network()
+    table = profiled(monkeypatch, model)
+    assert (table.scale, table.constant) == pytest.approx((2.0, 0.5), rel=0.02)
+    plan = random_plan(model, 3)
+    slim = kp.rebuild(model, plan)
+    by_hand = 2 * sum(stairs(each.widths(len)) for each in operators(kp.trace(slim))) + 0.5
+    assert table.predict(model, plan) == pytest.approx(by_hand, rel=0.03)
+    assert table.predict(slim) == pytest.approx(table.predict(model, plan))
+
+
+def test_an_interrupted_profile_continues(monkeypatch, tmp_path):
+    store, seen = tmp_path / "table.csv", []
+
+    def counted(widths):
+        seen.append(widths)
+        if len(seen) == 60:
+            raise KeyboardInterrupt
+        return stairs(widths)
+
+    with pytest.raises(KeyboardInterrupt):
+        profiled(monkeypatch, network(), counted, store=store)
+    before = len(seen)
+    table = profiled(monkeypatch, network(), counted, store=store)
+    whole = profiled(monkeypatch, network())
+    assert table == whole and kp.latency.LatencyTable.load(store) == whole
+    assert len(seen) - before < sum(map(len, whole.times.values()))
+
+
+def test_a_table_of_another_kind_is_not_continued(monkeypatch, tmp_path):
+    store = tmp_path / "table.csv"
+    profiled(monkeypatch, network(), store=store)
+    kp.latency.LatencyTable.load(store).changed(machine="a phone").save(store, overwrite=True)
+    with pytest.raises(PruneError) as error:
+        profiled(monkeypatch, network(), store=store, precision="int8", threads=2)
+    assert all(f"Expected {name}" in str(error.value) for name in ("precision 'int8'", "threads 2", "machine"))
+
+
+def test_what_a_table_lacks_is_refused_and_not_guessed(monkeypatch):
+    table = profiled(monkeypatch, network())
+    with pytest.raises(PruneError, match=r"without \d of them, such as Conv2D .* kp.latency.profile"):
+        table.predict(network(side=32))
+    with pytest.raises(PruneError, match=r"at most \(24, 40\) channels .* Received: \(24, 64\)"):
+        table.predict(network((24, 64)))
+
+
+def test_bad_arguments_are_refused_before_anything_is_measured(tmp_path):
+    with pytest.raises(PruneError) as error:
+        kp.latency.profile(network(), precision="int4", threads=0)
+    assert "precision='int4'" in str(error.value) and "threads=0" in str(error.value)
+    x = inputs = keras.Input((None, None, 3))
+    free = keras.Model(inputs, layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(x)))
+    with pytest.raises(PruneError, match="Give resolution="):
+        kp.latency.profile(free)
+
+
+def test_a_file_is_not_overwritten_unasked(monkeypatch, tmp_path):
+    table = profiled(monkeypatch, network())
+    path = table.save(tmp_path / "table.csv")
+    with pytest.raises(PruneError, match="overwrite=True"):
+        table.save(path)
+    with pytest.raises(PruneError, match="ends in .csv"):
+        table.save(tmp_path / "table.json")
+
+
+@pytest.mark.parametrize("number", [200, pytest.param(2000, marks=pytest.mark.thorough)])
+def test_a_damaged_file_is_refused_or_a_table(monkeypatch, tmp_path, number):
+    path = profiled(monkeypatch, network()).save(tmp_path / "table.csv")
+    whole, generator = bytearray(path.read_bytes()), np.random.default_rng(0)
+    for _ in range(number):
+        content = bytearray(whole)
+        for at in generator.integers(0, len(content), generator.integers(1, 4)):
+            content[at] = generator.integers(0, 256)
+        if generator.random() < 0.3:
+            content = content[: generator.integers(0, len(content))]
+        path.write_bytes(content)
+        try:
+            table = kp.latency.LatencyTable.load(path)
+        except PruneError:
+            continue
+        assert all(time >= 0 for each in table.times.values() for time in each.values())
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_this_machine_is_predicted(precision):
+    """Half of it, at least: other work on the machine may disturb a test."""
+    model = network((16, 32))
+    table = kp.latency.profile(model, precision=precision, verbose=0)
+    plans = [random_plan(model, seed) for seed in range(3)]
+    from kerasprune.latency.measured import times_of
+
+    for plan, measured in zip(plans, times_of(kp.trace(model), plans, precision, 1), strict=True):
+        assert 0.5 < table.predict(model, plan) / measured < 2

@@ -1,0 +1,103 @@
+"""Plans that meet a time or a size."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from support.devices import profiled
+
+import kerasprune as kp
+from kerasprune.errors import PruneError
+from kerasprune.latency.measured import file_of
+
+
+def network(width=48):
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((16, 16, 3))
+    for each in (width, 2 * width):
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(each, 3, strides=2, padding="same")(x)))
+    return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+
+
+def linear(widths):
+    """A device without stairs."""
+    return 0.001 * (widths[0] or 1) * widths[1]
+
+
+@pytest.mark.parametrize("budget", ["uniform", "global"])
+@pytest.mark.parametrize("fraction", [0.7, 0.4])
+def test_a_plan_meets_a_time(monkeypatch, budget, fraction):
+    model = network()
+    table = profiled(monkeypatch, model, linear)
+    plan = kp.plan(model, budget=budget, target=kp.targets.Time(table, fraction=fraction))
+    assert table.predict(model, plan) / table.predict(model) == pytest.approx(fraction, abs=0.02)
+    dense = table.predict(model)
+    assert plan == kp.plan(model, budget=budget, target=kp.targets.Time(table, ms=fraction * dense))
+
+
+def test_measured_budgets_meet_a_time(monkeypatch):
+    model = network(16)
+    table = profiled(monkeypatch, model, linear)
+    images = np.random.default_rng(0).normal(size=(64, 16, 16, 3)).astype("float32")
+    budget = {"name": "sensitivity", "measurements": 6, "positions": 200}
+    plan = kp.plan(model, budget=budget, target=kp.targets.Time(table, fraction=0.6), data=images)
+    assert table.predict(model, plan) / table.predict(model) == pytest.approx(0.6, abs=0.03)
+
+
+def test_channels_that_cost_no_time_are_kept(monkeypatch):
+    """Blocks of 16 channels, read and made: every group is filled up to a block."""
+    model = network(64)
+    table = profiled(monkeypatch, model, lambda widths: math.ceil((widths[0] or 1) / 16) * math.ceil(widths[1] / 16))
+    plan = kp.plan(model, keep=0.4, round_to=table)
+    assert [len(kept) for kept in plan.keep.values()] == [32, 64]  # 26 and 52 of 64 and 128
+    assert table.predict(model, plan) == pytest.approx(table.predict(model, kp.plan(model, keep=0.4)), rel=0.01)
+    plan = kp.plan(model, macs=0.4, round_to=table)
+    assert all(len(kept) % 16 == 0 for kept in plan.keep.values())
+
+
+def test_what_cannot_be_reached_is_refused_with_what_can(monkeypatch):
+    model = network()
+    table = profiled(monkeypatch, model)
+    with pytest.raises(PruneError, match=r"at the least 0\.\d+ of the time"):
+        kp.plan(model, target=kp.targets.Time(table, fraction=0.001))
+    with pytest.raises(PruneError, match="below the time of the dense model"):
+        kp.plan(model, target=kp.targets.Time(table, ms=1e6))
+    with pytest.raises(PruneError, match="below the size of the dense model"):
+        kp.plan(model, target=kp.targets.Size(10**9))
+
+
+def test_faults_of_targets_are_gathered(monkeypatch):
+    table = profiled(monkeypatch, network())
+    with pytest.raises(PruneError, match="one of fraction and ms. Received: fraction, ms"):
+        kp.targets.Time(table, fraction=0.5, ms=3)
+    with pytest.raises(PruneError, match="table='phone.csv'"):
+        kp.targets.Time("phone.csv", fraction=0.5)
+    with pytest.raises(PruneError, match="fraction=1.5"):
+        kp.targets.Time(table, fraction=1.5)
+    with pytest.raises(PruneError) as error:
+        kp.targets.Size(0, "int3")
+    assert "bytes=0" in str(error.value) and "precision='int3'" in str(error.value)
+    with pytest.raises(PruneError, match="one of keep, macs, params and target. Received: macs, target"):
+        kp.plan(network(), macs=0.5, target=kp.targets.Time(table, fraction=0.5))
+    with pytest.raises(PruneError, match="kp.targets.Time"):
+        kp.plan(network(), target=0.5)
+
+
+@pytest.mark.parametrize(
+    "precision, bytes", [("float32", 60_000), pytest.param("int8", 25_000, marks=pytest.mark.thorough)]
+)
+def test_the_written_file_has_the_size(precision, bytes):
+    model = network(32)
+    plan = kp.plan(model, target=kp.targets.Size(bytes, precision))
+    assert 0.98 * bytes <= len(file_of(kp.trace(model), plan, precision)) <= bytes
+
+
+def test_a_size_between_two_files_is_said():
+    model = keras.Sequential([keras.Input((512,)), layers.Dense(4, name="few"), layers.Dense(2)])
+    with pytest.warns(UserWarning, match="bytes; asked for are 98% to 100% of 7,000"):
+        plan = kp.plan(model, target=kp.targets.Size(7_000))
+    assert len(file_of(kp.trace(model), plan, "float32")) <= 7_000
