@@ -14,7 +14,7 @@ from kerasprune.budgets.base import Budget, Floor
 from kerasprune.budgets.plan_request import Choice, PlanRequest
 from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import formerly, fraction_faults, raise_faults, seed_faults, warn
+from kerasprune.errors import formerly, fraction_faults, given, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 
@@ -128,11 +128,11 @@ def _nearer(request: PlanRequest) -> str:
 
 
 def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:
-    given = {name: value for name, value in targets.items() if value is not None}
-    faults = fraction_faults(**given)
-    if len(given) > 1:
-        faults.append(f"Expected one of keep, macs and params. Received: {', '.join(given)}.")
-    if not given and budget.level is None:
+    asked = given(**targets)
+    faults = fraction_faults(**asked)
+    if len(asked) > 1:
+        faults.append(f"Expected one of keep, macs and params. Received: {', '.join(asked)}.")
+    if not asked and budget.level is None:
         faults.append("Expected one of keep, macs and params. Received: none.")
     if "data" in budget.needs and data is None:
         faults.append(
