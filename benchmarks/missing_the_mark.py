@@ -153,7 +153,7 @@ def gradient_norm(model, masks: dict, data: list) -> float:
     slopes = MeanLoss(model, kernels, data, cross_entropy(), training=True).gradient()
     for kernel, weights in zip(kernels, dense, strict=True):
         kernel.assign(weights)
-    return float(np.sqrt(sum((slope[mask] ** 2).sum() for slope, mask in zip(slopes, left, strict=True))))
+    return float(np.sqrt(sum((slope[mask] ** 2).sum() for slope, mask in zip(slopes.values(), left, strict=True))))
 
 
 def cross_entropy():

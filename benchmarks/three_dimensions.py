@@ -229,7 +229,7 @@ def table() -> None:
         {"policy": r["policy"], "frr": 1 - int(r["macs"]) / int(dense["macs"]), "accuracy": float(r["test"]) / 100}
         for r in found
     ]
-    (RESULTS / "three_dimensions.svg").write_text(figures.policies(drawn), encoding="utf-8")
+    (RESULTS / "three_dimensions.svg").write_text(policies(drawn), encoding="utf-8")
     measured = [{n: float(row[n]) for n in "dwr"} | {"accuracy": float(row["validation"]) / 100} for row in points]
     chosen = next(row for row in found if row["policy"] == POLICIES[0])
     facts = {"macs": 0.5, "surface": {"rank": 1, "degree": 3}, "points": measured}
@@ -238,6 +238,27 @@ def table() -> None:
     for name in ("curves", "sheet", "residuals", "settings"):
         path = RESULTS / f"three_dimensions_{name}.svg"
         path.write_text(getattr(figures, name)(record), encoding="utf-8")
+
+
+def policies(rows: list[dict]) -> str:
+    """Draws accuracy against the fraction of multiply–adds removed, by policy (the paper's Fig. 1)."""
+    import numpy as np
+
+    from kerasprune.reports.figures import svg
+
+    def draw(figure) -> None:
+        axes = figure.subplots()
+        for name in dict.fromkeys(row["policy"] for row in rows if row["policy"] != "dense"):
+            budgets: dict[float, list[tuple[float, float]]] = {}
+            for row in rows:
+                if row["policy"] in ("dense", name):
+                    budgets.setdefault(round(row["frr"], 1), []).append((row["frr"], 100 * row["accuracy"]))
+            means = np.array([np.mean(pairs, axis=0) for _, pairs in sorted(budgets.items())])
+            axes.plot(*means.T, marker="o", label=name)
+        axes.set(xlabel="fraction of the multiply–adds removed", ylabel="test accuracy, %")
+        axes.legend(fontsize=7, frameon=False)
+
+    return svg(draw, height=3.4)
 
 
 def block_table() -> list[str]:

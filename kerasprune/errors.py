@@ -197,6 +197,11 @@ def positive_faults(**values: Any) -> list[str]:
     return _faults("a number above 0", lambda value: is_number(value) and value > 0, values)
 
 
+def non_negative_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is no number ≥ 0."""
+    return _faults("a number ≥ 0", lambda value: is_number(value) and value >= 0, values)
+
+
 _INTERVALS: dict[str, Callable[[float], bool]] = {
     "(0, 1]": lambda value: 0 < value <= 1,
     "(0, 1)": lambda value: 0 < value < 1,
@@ -234,7 +239,12 @@ def proper_fraction_faults(**values: Any) -> list[str]:
 
 def seed_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is neither a whole number ≥ 0 nor `None`, a new seed every time."""
-    return whole_number_faults(0, **{name: value for name, value in values.items() if value is not None})
+    return whole_number_faults(0, **given(**values))
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Returns those of the values that are not `None`."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def kind_faults(kind: type, remedy: str, **values: Any) -> list[str]:

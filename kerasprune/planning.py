@@ -15,7 +15,7 @@ from kerasprune.budgets.base import Budget, Floor
 from kerasprune.budgets.plan_request import Choice, PlanRequest
 from kerasprune.costs.cost import check_counted, cost, counter, prunable_graph
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, formerly, fraction_faults, kind_faults, raise_faults, seed_faults, warn
+from kerasprune.errors import PruneError, formerly, fraction_faults, given, kind_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.latency.table import LatencyTable
 from kerasprune.plans import Plan
@@ -180,15 +180,14 @@ def _nearer(request: PlanRequest) -> str:
     return ", or ".join(["Ask for another share", *request.looser]) + "."
 
 
-def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:
-    given = {name: value for name, value in targets.items() if value is not None}
-    faults = kind_faults(
-        Target, "Write kp.targets.Time(table, fraction=0.5).", **{k: given[k] for k in given if k == "target"}
-    )
-    faults += fraction_faults(**{name: value for name, value in given.items() if name != "target"})
-    if len(given) > 1:
-        faults.append(f"Expected one of keep, macs, params and target. Received: {', '.join(given)}.")
-    if not given and budget.level is None:
+def _faults(budget: Budget, data: Any, target: Any, **shares: Any) -> list[str]:
+    asked = given(**shares, target=target)
+    faults = fraction_faults(**given(**shares))
+    if target is not None:
+        faults += kind_faults(Target, "Write kp.targets.Time(table, fraction=0.5).", target=target)
+    if len(asked) > 1:
+        faults.append(f"Expected one of keep, macs, params and target. Received: {', '.join(asked)}.")
+    if not asked and budget.level is None:
         faults.append("Expected one of keep, macs, params and target. Received: none.")
     if "data" in budget.needs and data is None:
         faults.append(

@@ -134,11 +134,7 @@ def imported(address: str) -> Any:
 
 
 def of_papers(table: str | None) -> dict[str, str]:
-    """Returns `{name: "module:Name"}` of the additions of papers to a table.
-
-    Args:
-        table: A family, or the dotted name of a package: then its public names. `None`: nothing.
-    """
+    """Returns `{name: "module:Name"}` of the additions of papers to a table; nothing for `None`."""
     found: dict[str, str] = {}
     for paper in pkgutil.iter_modules([str(Path(__file__).parent / "papers")]):
         found |= importlib.import_module(f"kerasprune.papers.{paper.name}").BRINGS.get(table, {})
@@ -146,7 +142,6 @@ def of_papers(table: str | None) -> dict[str, str]:
 
 
 _IMPORT = re.compile(r"^from ([\w.]+) import (\w+) as (\w+)$", re.M)
-_PARENTS = ("kerasprune", "kerasprune.papers")  # of packages that are public names
 _VALUE = re.compile(r"^(\w+) = (\w+)\.(\w+)$", re.M)
 
 
@@ -155,7 +150,7 @@ def lazy(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported on first use.
 
-    The names are those of its stub `__init__.pyi`, which editors and type checkers read too, and of papers.
+    The names are those of its stub `__init__.pyi`, which editors and type checkers read too.
 
     Args:
         package: The dotted name of the package.
@@ -166,7 +161,7 @@ def lazy(
         >>> find("Latency").__name__, names()
         ('Latency', ['Latency', 'LatencyComparison', 'compare_latency', 'latency'])
     """
-    public = {**_stub(package), **of_papers(package)}
+    public = _stub(package)
 
     def find(name: str) -> Any:
         if name in formerly:
@@ -184,14 +179,17 @@ def _stub(package: str) -> dict[str, str]:
     """Returns `{name: "module:Name"}` of the stub of a package, without names of papers that are not installed."""
     root = Path(__file__).parent
     text = (root.joinpath(*package.split(".")[1:]) / "__init__.pyi").read_text(encoding="utf-8")
-    found = {
-        alias: f"{module}.{name}" if module in _PARENTS else f"{module}:{name}"
-        for module, name, alias in _IMPORT.findall(text)
-    }
+    found = {alias: _address(root, module, name) for module, name, alias in _IMPORT.findall(text)}
     found |= {alias: f"{found[table]}.{name}" for alias, table, name in _VALUE.findall(text)}
     papers = {name for name, address in found.items() if address.startswith("kerasprune.papers.")}
     absent = {name for name in papers if not (root / "papers" / re.split("[.:]", found[name])[2]).is_dir()}
     return {name: address for name, address in found.items() if not name.startswith("_") and name not in absent}
+
+
+def _address(root: Path, module: str, name: str) -> str:
+    """Returns the address of what a stub imports from a module: a module inside it, or a name."""
+    inside = root.joinpath(*module.split(".")[1:], name)
+    return f"{module}{'.' if inside.is_dir() or inside.with_suffix('.py').is_file() else ':'}{name}"
 
 
 criteria = Registry(

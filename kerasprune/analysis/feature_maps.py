@@ -9,10 +9,9 @@ import numpy as np
 from keras import ops
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import functional
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import walk
+from kerasprune.reconstruction.program import Program, ProgramRun
 
 _CONVOLUTION_RANK = 4  # of a kernel: height, width, two axes of channels
 
@@ -44,13 +43,7 @@ def mean_feature_maps(model: keras.Model, images: Any) -> np.ndarray:
     convolutions = [kernel.owner for kernel in kernels if len(kernel.variable.shape) == _CONVOLUTION_RANK]
     if not convolutions:
         raise PruneError(f"Expected a model with a convolution over two axes. Received: {model.name!r}, without one.")
-    last, found = convolutions[-1], []
-
-    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
-        result = node.operation(*args, **kwargs)
-        if node.operation is last:
-            found.append(result)
-        return result
-
-    walk(functional(model), [ops.convert_to_tensor(images)], visit)
-    return ops.convert_to_numpy(ops.mean(ops.abs(ops.cast(found[-1], "float32")), axis=channel_axis(last)))
+    last, program = convolutions[-1], Program(model)
+    made = [step.outputs[0] for step in program.steps if step.operation is last]
+    ((found,),) = ProgramRun(program, [[images]]).batches(made[-1])
+    return ops.convert_to_numpy(ops.mean(ops.abs(ops.cast(found, "float32")), axis=channel_axis(last)))

@@ -88,10 +88,10 @@ class Pattern(Scope):
     of: int = 4
 
     def __post_init__(self) -> None:
-        if not all(isinstance(n, int) and not isinstance(n, bool) for n in (self.keep, self.of)):
-            raise PruneError(f"Expected whole numbers. Received: keep={self.keep!r}, of={self.of!r}.")
-        if not 0 < self.keep <= self.of:
-            raise PruneError(f"Expected 0 < keep ≤ of. Received: keep={self.keep}, of={self.of}.")
+        faults = whole_number_faults(1, keep=self.keep, of=self.of)
+        if not faults and self.keep > self.of:
+            faults = [f"Expected keep ≤ of. Received: keep={self.keep}, of={self.of}."]
+        raise_faults("Invalid arguments for Pattern:", faults)
 
     def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
         """Returns the number kept of each run."""

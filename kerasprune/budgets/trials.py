@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasprune.data.batches import Batches, example_batches
@@ -13,11 +12,12 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.dense_targets import Made, Targets
-from kerasprune.reconstruction.feature_error import last_outputs
+from kerasprune.reconstruction.feature_error import compared, last_outputs
 from kerasprune.reconstruction.layer_tail import Kernel
 from kerasprune.reconstruction.pairing import paired
 from kerasprune.reconstruction.program import Program, ProgramRun, Step, Value
 from kerasprune.reconstruction.solving import Solving
+from kerasprune.surgery.comparison import relative_error
 from kerasprune.surgery.rebuild import rebuild
 
 
@@ -56,7 +56,7 @@ class Trials:
         self._positions, self._ridge, self._turns = positions, ridge, turns
         self._dense = Program(graph.model)
         self._memory = _Memory(self._dense, self._fitted, np.random.default_rng(seed))
-        self._wanted: list[np.ndarray] = []
+        self._wanted: list[list[np.ndarray]] = []
 
     def error(self, plan: Plan) -> float:
         """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²` of the logits, right after least squares.
@@ -69,12 +69,8 @@ class Trials:
         Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], turns=self._turns).solve_all()
         measured = last_outputs(pairing)
         if not self._wanted:
-            self._wanted = _values(
-                ProgramRun(pairing.dense, self._judged), [(each.dense, each.of_dense) for each in measured]
-            )
-        made = _values(ProgramRun(pairing.slim, self._judged), [(each.slim, each.of_slim) for each in measured])
-        wrong = sum(float(((a - b) ** 2).sum()) for a, b in zip(made, self._wanted, strict=True))
-        return wrong / max(sum(float(((b - b.mean(axis=0)) ** 2).sum()) for b in self._wanted), 1e-30)
+            self._wanted = list(compared(pairing.dense, self._judged, [each.dense for each in measured]))
+        return relative_error(compared(pairing.slim, self._judged, [each.slim for each in measured]), self._wanted)
 
 
 class _Memory(Targets):
@@ -95,15 +91,6 @@ class _Memory(Targets):
         if key not in self._held:
             self._held[key] = list(super().of(kernel, step, total, number))
         yield from self._held[key]
-
-
-def _values(run: ProgramRun, wanted: Sequence[tuple[Value, Callable]]) -> list[np.ndarray]:
-    """Returns the compared parts of tensors of a program, for all examples."""
-    batches = [
-        [take(keras.ops.convert_to_numpy(x).astype("float64")) for x, (_, take) in zip(tensors, wanted, strict=True)]
-        for tensors in run.batches(*(value for value, _ in wanted))
-    ]
-    return [np.concatenate(each) for each in zip(*batches, strict=True)]
 
 
 def halves(batches: Batches) -> tuple[Batches, Batches]:

@@ -21,7 +21,7 @@ from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.global_threshold import ThresholdBudget
 from kerasprune.costs.cost import cost
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
+from kerasprune.errors import PruneError, choice_faults, is_number, raise_faults
 from kerasprune.files import replacing
 from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
@@ -310,8 +310,3 @@ def above(scales: NetworkScales, floor: Floor, thresholds: dict[str, float]) -> 
         rank = scores[name] + high * (1 + scores[name].max(initial=0.0))  # those above come first
         kept[name] = top(rank, floor.apply(int(high.sum()), high.size))
     return kept
-
-
-def optional_fraction_faults(**values: object) -> list[str]:
-    """Returns the faults of fractions kept that may be `None`."""
-    return fraction_faults(**{name: value for name, value in values.items() if value is not None})

@@ -20,7 +20,7 @@ from kerasprune.attaching.damping import Damping
 from kerasprune.attaching.granularity import Channel, Filter, Scale
 from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
-from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn
+from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
@@ -276,8 +276,7 @@ class GrowingPenalty(PruningCallback):
             steps: Number of steps of the whole schedule, at least 3. With momentum 0.9 the penalty alone leaves
                 less than a thousandth of a weight after 200, whatever the learning rate is, and a fortieth after 100.
         """
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 3:
-            raise PruneError(f"Expected at least 3 steps. Received: steps={steps!r}.")
+        raise_faults("Invalid arguments for compressed:", whole_number_faults(3, steps=steps))
         other = copy.copy(self)
         other.growth = self._shortened(steps)
         other._acting, other._squeezed, other._units = self._granularity, steps, []

@@ -10,7 +10,7 @@ from keras import ops
 from kerasprune.attaching.candidates import Unit
 from kerasprune.attaching.in_step import cond
 from kerasprune.callbacks._growing import OLD, OLD_GROWTH, GrowingPenalty, keep_faults
-from kerasprune.errors import formerly, is_number, made, raise_faults
+from kerasprune.errors import formerly, is_number, made, non_negative_faults, raise_faults
 from kerasprune.regularizers.growth import TwoSlopeGrowth
 
 OLD_OF_GREG2 = OLD | {name: f"schedule.{name}" for name in ("pick_step", "push_step", "pick_at")}
@@ -66,8 +66,7 @@ class GReg2(GrowingPenalty):
         faults = keep_faults(keep)
         if recover is not None and not is_number(recover):
             faults.append(f"Expected recover to be a number. Received: recover={recover!r}.")
-        if not is_number(weight_decay) or not weight_decay >= 0:
-            faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
+        faults += non_negative_faults(weight_decay=weight_decay)
         super().__init__(schedule, TwoSlopeGrowth(), keep, granularity, freeze, faults, decoupled, strict)
         self.weight_decay = weight_decay
         faults = []

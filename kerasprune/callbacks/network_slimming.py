@@ -9,8 +9,8 @@ import numpy as np
 from kerasprune import regularizers
 from kerasprune.attaching.bn_scales import NetworkScales
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks._bn_penalty import BatchNormPenalty, optional_fraction_faults, to_target
-from kerasprune.errors import fraction_faults, made
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty, to_target
+from kerasprune.errors import fraction_faults, given, made
 
 
 class NetworkSlimming(BatchNormPenalty):
@@ -63,7 +63,7 @@ class NetworkSlimming(BatchNormPenalty):
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
-        faults = [*fraction_faults(keep=keep), *optional_fraction_faults(macs=macs)]
+        faults = fraction_faults(keep=keep, **given(macs=macs))
         self.floor = made(faults, Floor, min_keep, round_to)
         penalty = made(faults, regularizers.NetworkSlimming, strength)
         super().__init__(penalty, initial, coupling, freeze, resolution, faults, decoupled, strict)

@@ -10,8 +10,8 @@ import numpy as np
 from kerasprune import regularizers, thresholds
 from kerasprune.attaching.bn_scales import NetworkScales
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, optional_fraction_faults, to_target
-from kerasprune.errors import formerly, fraction_faults, is_number, made, short
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, to_target
+from kerasprune.errors import formerly, fraction_faults, given, made, positive_faults, short
 
 
 class Polarization(BatchNormPenalty):
@@ -75,14 +75,12 @@ class Polarization(BatchNormPenalty):
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
-        faults = [*optional_fraction_faults(macs=macs), *_until_faults(until)]
-        if not is_number(ceiling) or ceiling <= 0:
-            faults.append(f"Expected a positive ceiling. Received: ceiling={ceiling!r}.")
-            ceiling = np.inf
+        wrong = positive_faults(ceiling=ceiling)
+        faults = [*fraction_faults(**given(macs=macs)), *_until_faults(until), *wrong]
         if macs is not None and until is not None:
             faults.append("Expected either macs= or until=. Received: both, and macs= is always met.")
         penalty = made(faults, regularizers.Polarization, strength, t)
-        self.bounds, self.until = (0.0, ceiling), until
+        self.bounds, self.until = (0.0, np.inf if wrong else ceiling), until
         self.threshold = made(faults, thresholds.get, threshold)
         self.floor = made(faults, Floor, min_keep, round_to)
         super().__init__(penalty, initial, coupling, freeze, resolution, faults, decoupled, strict)

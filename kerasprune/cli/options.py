@@ -16,7 +16,7 @@ from typer.models import OptionInfo
 from kerasprune.cli.startup import start
 from kerasprune.data.lookup import check_name
 from kerasprune.defaults import OTHER_RATE, RATE
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, given, raise_faults
 
 if TYPE_CHECKING:
     import keras
@@ -173,11 +173,6 @@ def option(key: str, note: str = "") -> OptionInfo:
 
     text = described(key).replace(" Defaults to `None`.", "").replace(" `None`:", "").replace("`", "")
     return typer.Option(OPTIONS[key], metavar=METAVARS.get(OPTIONS[key]), help=f"{text} {note}".rstrip())
-
-
-def given(**options: Any) -> dict[str, Any]:
-    """Returns the options that were given; for the others the defaults of the recipe hold."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def chosen(options: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.costs.cost import cost_of_counts, once
+from kerasprune.costs.cost import cost_of_counts
+from kerasprune.graph.channels import once
 from kerasprune.graph.graph import ChannelGraph
 
 KEYS = ("macs", "params")
@@ -69,9 +70,7 @@ class Lines:
 
     def __post_init__(self) -> None:
         groups = list(self.graph.groups.values())
-        self._owner = np.full(self.graph.classes.max(initial=-1) + 1, -1)
-        for number, group in enumerate(groups):
-            self._owner[group.classes] = number
+        self._owner = self.graph.places[0]
         self._sizes = np.array([group.size for group in groups], int)
         self._prunable = np.array([group.prunable for group in groups], bool)
         self.count = once(self._line)

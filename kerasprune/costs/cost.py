@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import Key, PruneError, kind_faults, nearest, raise_faults, warn, whole_number_faults
-from kerasprune.graph.channels import Count, Ids, Slice
+from kerasprune.graph.channels import Count, Ids, Slice, once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
@@ -301,18 +301,6 @@ def macs_of_kernel(kernel: Slice, size: Any) -> Any:
             "=, e.g. 32.",
         )
     return size * sum(kernel.positions)
-
-
-def once(count: Callable[[np.ndarray], Any]) -> Count:
-    """Returns a memoised count of arrays of ids."""
-    counted: dict[int, tuple[np.ndarray, Any]] = {}
-
-    def remembered(ids: np.ndarray) -> Any:
-        if id(ids) not in counted:
-            counted[id(ids)] = ids, count(ids)
-        return counted[id(ids)][1]
-
-    return remembered
 
 
 def counter(alive: np.ndarray) -> Count:

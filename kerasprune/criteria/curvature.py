@@ -18,7 +18,7 @@ from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
 from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import Batch
-from kerasprune.errors import PruneError, choice_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, given, whole_number_faults
 from kerasprune.registry import Registry
 from kerasprune.surgery.precision import PRECISIONS, in_precision
 
@@ -27,7 +27,7 @@ _NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding err
 
 def _count_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is neither a whole number ≥ 1 nor `None`."""
-    return whole_number_faults(1, **{name: value for name, value in values.items() if value is not None})
+    return whole_number_faults(1, **given(**values))
 
 
 class Curvature(Checked):

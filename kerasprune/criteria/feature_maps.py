@@ -23,6 +23,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import walk
+from kerasprune.reconstruction.program import Program
 from kerasprune.registry import aggregations
 from kerasprune.surgery.precision import in_precision
 
@@ -194,22 +195,13 @@ class _Finder:
 
     def __init__(self, graph: ChannelGraph) -> None:
         self.graph = graph
-        self.outputs: list[list[object]] = []
-        self.readers: dict[int, list[int]] = {}
-        self.of_layer: dict[int, list[int]] = {}
         self.with_kernels = {id(entry.owner) for entry in graph.kernels}
-        self._alive = [object() for _ in functional(graph.model).inputs]  # one token for each tensor
-        walk(functional(graph.model), self._alive, self._enter)
-
-    def _enter(self, node: Any, *args: Any, **kwargs: Any) -> list[object]:
-        number, made = len(self.outputs), [object() for _ in node.outputs]
-        for token in tree.flatten((args, kwargs)):
-            self.readers.setdefault(id(token), []).append(number)
-        for each in {id(node.operation): 0, **{id(layer): 0 for layer in inner_layers(node.operation)}}:
-            self.of_layer.setdefault(each, []).append(number)
-        self.outputs.append(made)
-        self._alive += made  # so that no id is reused
-        return made
+        self._program = Program(graph.model)
+        self._number = {step: number for number, step in enumerate(self._program.steps)}
+        self.of_layer: dict[int, list[int]] = {}
+        for step, number in self._number.items():
+            for each in {id(layer) for layer in (step.operation, *inner_layers(step.operation))}:
+                self.of_layer.setdefault(each, []).append(number)
 
     def places(self, name: str) -> list[Place]:
         owners = dict.fromkeys(id(entry.owner) for entry, _, _ in self.graph.made_by(name))
@@ -230,8 +222,9 @@ class _Finder:
                 continue
             if number != start and _nonlinear(operation):
                 return shown
-            following = {r for place in shown for r in self.readers.get(id(self.outputs[number][place.output]), ())}
-            for reader in following - done:
+            outputs = self._program.steps[number].outputs
+            readers = [step for place in shown for step in self._program.readers.get(outputs[place.output], ())]
+            for reader in {self._number[step] for step in readers} - done:
                 done.add(reader)
                 heapq.heappush(waiting, reader)
         return [replace(place, activated=False) for place in own]

@@ -8,11 +8,9 @@ from typing import Any, ClassVar
 
 import keras
 import numpy as np
-from keras import ops
 
-from kerasprune.backend.derivatives import gradient
 from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers
-from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss
 from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
@@ -113,10 +111,7 @@ def mean_gradients(
         >>> [each.tolist() for each in mean_gradients(model, [model.layers[0].kernel], data, "mse").values()]
         [[[4.0], [4.0]]]
     """
-    mean_loss = MeanLoss(model, variables, data, loss, precision=precision)
-    of_batch = mean_loss.derivative(gradient)
-    totals, number = mean_loss.total(lambda batch: of_batch(*batch)[1], [0.0] * len(variables))
-    return finite(variables, [ops.convert_to_numpy(total) / number for total in totals])
+    return MeanLoss(model, variables, data, loss, precision=precision).gradient()
 
 
 def _check_reached(

@@ -57,8 +57,7 @@ class GraSP(Checked, GradientCriterion):
     ) -> Gradients:
         """Returns `H g` for each variable."""
         mean_loss = MeanLoss(model, variables, data, loss, training=self.training, temperature=self.temperature)
-        products = mean_loss.hessian_times(mean_loss.gradient())
-        return dict(zip(map(id, variables), products, strict=True))
+        return mean_loss.hessian_times([*mean_loss.gradient().values()])
 
 
 @dataclass(frozen=True)

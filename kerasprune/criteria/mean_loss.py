@@ -49,8 +49,11 @@ class MeanLoss:
     training: bool = False
     temperature: float = 1.0
 
-    def gradient(self) -> list[np.ndarray]:
+    def gradient(self) -> Gradients:
         """Returns the gradient with respect to each variable.
+
+        Returns:
+            `{id(variable): gradient}`.
 
         Raises:
             PruneError: The loss is missing, data and model do not fit together, or a gradient is not finite.
@@ -58,7 +61,7 @@ class MeanLoss:
         of_batch = self.derivative(gradient)
         return self._mean(lambda batch: of_batch(*batch)[1])
 
-    def hessian_times(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def hessian_times(self, vectors: Sequence[np.ndarray]) -> Gradients:
         """Returns the Hessian times vectors, one for each variable; raises as `gradient` does."""
         of_batch = self.derivative(hessian_vector_product)
         return self._mean(lambda batch: of_batch(vectors, *batch))
@@ -121,20 +124,14 @@ class MeanLoss:
         """Yields the batches of the data."""
         return batches_for_loss(self.data, self.model, self.loss, self.examples)
 
-    def total(self, of_batch: Callable[[Batch], list[Any]], start: list[Any]) -> tuple[list[Any], int]:
-        """Returns `start + Σ_batches (number of examples) · of_batch(batch)`, and the number of all examples."""
-        totals, number = start, 0
+    def _mean(self, of_batch: Callable[[Batch], list[Any]]) -> Gradients:
+        """Returns the mean over all examples of what is the mean over those of a batch, summed in float64."""
+        totals, number = [np.zeros(tuple(variable.shape)) for variable in self.variables], 0
         for batch in self.batches():
-            totals = [total + batch.size * each for total, each in zip(totals, of_batch(batch), strict=True)]
+            for total, each in zip(totals, of_batch(batch), strict=True):
+                total += batch.size * as_array(each, "float64")
             number += batch.size
-        return totals, number
-
-    def _mean(self, of_batch: Callable[[Batch], list[Any]]) -> list[np.ndarray]:
-        start = [np.zeros(tuple(variable.shape)) for variable in self.variables]
-        totals, number = self.total(lambda batch: [ops.convert_to_numpy(each) for each in of_batch(batch)], start)
-        means = [total / number for total in totals]
-        finite(self.variables, means)
-        return means
+        return finite(self.variables, [total / number for total in totals])
 
 
 def finite(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> Gradients:

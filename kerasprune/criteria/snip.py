@@ -48,10 +48,10 @@ class SNIP(GradientMagnitude):
     ) -> Gradients:
         """Returns the gradients of the mean loss, divided by `Σ |w · g|` over all of the variables."""
         found = MeanLoss(model, variables, data, loss, training=self.training).gradient()
-        total = sum(float(np.abs(values(v) * each).sum()) for v, each in zip(variables, found, strict=True))
+        total = sum(float(np.abs(values(v) * found[id(v)]).sum()) for v in variables)
         if not total:
             raise PruneError(
                 "Expected a loss that depends on the weights. Received: gradients that are all 0. Check that labels "
                 "vary, and that no activation is saturated."
             )
-        return {id(v): each / total for v, each in zip(variables, found, strict=True)}
+        return {key: each / total for key, each in found.items()}

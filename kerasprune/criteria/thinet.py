@@ -19,7 +19,7 @@ from kerasprune.data.batches import example_batches
 from kerasprune.errors import first_of, positive_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.reconstruction.as_linear import Linear, as_linear
+from kerasprune.reconstruction.as_linear import Linear, as_linear, chosen_positions
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class ThiNet(Checked, Criterion):
                 x = ops.convert_to_numpy(ops.cast(x, result_type(x.dtype, "float32")))
                 check_maps(x, f"into {graph.calls[number].operation.name!r}")
                 total = layers[key].positions(x.shape)
-                chosen = _chosen(len(x), total, self.positions, generators[number])
+                chosen = chosen_positions(len(x), total, self.positions, generators[number])
                 sums[key].add(layers[key].rows(x, chosen))
 
         run_through(graph, batches, look)
@@ -116,14 +116,6 @@ class _Moments:
         level = diagonal.mean(axis=1, keepdims=True)
         diagonal += ridge * np.where(level > 0, level, 1.0)
         return centred
-
-
-def _chosen(examples: int, total: int, number: int, generator: np.random.Generator) -> np.ndarray:
-    """Returns positions of every example, `(examples, number)`: all if there are no more."""
-    if number >= total:
-        return np.broadcast_to(np.arange(total), (examples, total))
-    drawn = generator.random((examples, total)).argpartition(number, axis=1)[:, :number]
-    return np.sort(drawn, axis=1)
 
 
 def _problems(linear: Linear, member: Member, grams: dict[int, np.ndarray]) -> list[Problem]:

@@ -19,8 +19,8 @@ from kerasprune.errors import (
     PruneError,
     formerly,
     interval_faults,
-    is_number,
     kind_faults,
+    non_negative_faults,
     positive_faults,
     raise_faults,
     warn,
@@ -236,9 +236,9 @@ def _check(
 ) -> None:
     faults = kind_faults(keras.Model, LOAD, slim=slim, teacher=teacher) + positive_faults(temperature=temperature)
     faults += interval_faults("[0, 1]", "a number", weight=weight)
-    if not is_number(features) or features < 0:
-        faults.append(f"Expected features to be a number of at least 0. Received: features={features!r}.")
-    elif features and plan is None:
+    wrong = non_negative_faults(features=features)
+    faults += wrong
+    if not wrong and features and plan is None:
         faults.append(f"Expected plan, which slim was rebuilt with. Received: features={features!r}, plan=None.")
     raise_faults("Invalid arguments for distil:", faults)
     if isinstance(slim, Student):

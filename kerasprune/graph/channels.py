@@ -16,6 +16,25 @@ Take = Callable[[np.ndarray], np.ndarray]
 """Positions kept of an array of ids, in their order."""
 
 
+def once(count: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], Any]:
+    """Returns a memoised function of arrays of ids, such as their count."""
+    counted: dict[int, tuple[np.ndarray, Any]] = {}  # ids are kept, so that no other array has their id
+
+    def remembered(ids: np.ndarray) -> Any:
+        if id(ids) not in counted:
+            counted[id(ids)] = ids, count(ids)
+        return counted[id(ids)][1]
+
+    return remembered
+
+
+def taken(array: np.ndarray, ids: Mapping[int, np.ndarray], take: Take) -> np.ndarray:
+    """Returns an array cut to the positions kept along the axes that carry channels, `{axis: ids}`."""
+    for axis, line in ids.items():
+        array = np.take(array, take(line), axis=axis)
+    return array
+
+
 @dataclass(frozen=True)
 class Ids:
     """The channel ids of one tensor: its shape, and an array of ids for each axis that carries channels.
@@ -66,10 +85,7 @@ class Slice:
 
     def taken(self, array: np.ndarray, take: Take) -> np.ndarray:
         """Returns an array of the variable's shape, cut along every channel axis to the positions kept."""
-        for axis, ids in enumerate(self.ids):
-            if ids is not None:
-                array = np.take(array, take(ids), axis=axis)
-        return array
+        return taken(array, {axis: ids for axis, ids in enumerate(self.ids) if ids is not None}, take)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.errors import fraction_faults, whole_number_faults
+from kerasprune.errors import fraction_faults, given, whole_number_faults
 from kerasprune.models import arguments
 from kerasprune.models.parts import Parts
 
@@ -54,9 +54,8 @@ def densenet_cifar(
         Huang et al., Densely Connected Convolutional Networks, CVPR 2017.
     """
     rule, step = ("3n + 4", 3) if bottleneck is None else ("6n + 4", 6)
-    counts = {"bottleneck": bottleneck, "stem": stem}
     faults = arguments.depth_faults(depth, rule, range(4 + step, 4 + 400 * step, step))
-    faults += whole_number_faults(1, growth=growth, **{name: n for name, n in counts.items() if n is not None})
+    faults += whole_number_faults(1, growth=growth, **given(bottleneck=bottleneck, stem=stem))
     faults += fraction_faults(compression=compression)
     x = images = arguments.checked_images(
         "densenet_cifar", classes, input_shape, seed, faults, smallest_side=SMALLEST_SIDE

@@ -9,7 +9,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kerasprune.errors import formerly, is_number, kind_faults, raise_faults, warn, whole_number_faults
+from kerasprune.errors import (
+    formerly,
+    given,
+    kind_faults,
+    positive_faults,
+    raise_faults,
+    warn,
+    whole_number_faults,
+)
 from kerasprune.files import write_rows
 from kerasprune.files.writing import claimed
 from kerasprune.populations.candidate_store import CandidateStore, Evaluation, key_of
@@ -74,10 +82,8 @@ class Population:
         per_process: int = 1,
         verbose: int = 1,
     ) -> None:
-        given = {} if threads is None else {"threads": threads}
-        faults = whole_number_faults(1, workers=workers, per_process=per_process, **given)
-        if timeout is not None and not (is_number(timeout) and timeout > 0):
-            faults.append(f"Expected timeout to be a number of seconds > 0. Received: timeout={timeout!r}.")
+        faults = whole_number_faults(1, workers=workers, per_process=per_process, **given(threads=threads))
+        faults += positive_faults(**given(timeout=timeout))
         if not isinstance(engine, str | type):
             faults.append(f"Expected engine to be {' or '.join(engines.names())}, or a class. Received: {engine!r}.")
         raise_faults("Invalid arguments for Population:", faults)

@@ -150,8 +150,8 @@ def from_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-def known(family: str) -> AfterValidator:
-    """Returns a validator: the name and its arguments must fit a member of a family."""
+def member_of(family: str) -> Any:
+    """Returns the type of a key that names a member of a family: the name and its arguments must fit one."""
 
     def check(named: Named, info: ValidationInfo) -> Named:
         trust = bool((info.context or {}).get("trust"))
@@ -160,10 +160,11 @@ def known(family: str) -> AfterValidator:
             raise ValueError("; ".join(found))
         return named
 
-    return AfterValidator(check)
+    noted = Field(json_schema_extra={"family": family})
+    return Annotated[Named, BeforeValidator(from_name), AfterValidator(check), noted]
 
 
-Criterion = Annotated[Named, BeforeValidator(from_name), known("criterion")]
-BlockCriterion = Annotated[Named, BeforeValidator(from_name), known("block criterion")]
-Budget = Annotated[Named, BeforeValidator(from_name), known("budget")]
-Callback = Annotated[Named, BeforeValidator(from_name), known("callback")]
+Criterion = member_of("criterion")
+BlockCriterion = member_of("block criterion")
+Budget = member_of("budget")
+Callback = member_of("callback")

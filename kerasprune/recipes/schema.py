@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -37,8 +36,7 @@ from kerasprune.recipes.node import (
     Seed,
     Share,
     Truth,
-    from_name,
-    known,
+    member_of,
 )
 from kerasprune.recipes.pruning import Prune
 
@@ -69,7 +67,7 @@ class Start(Node):
 
 
 Model = Annotated[
-    Annotated[Named, BeforeValidator(from_name), known("model"), Tag("by name")] | Annotated[Start, Tag("from a file")],
+    Annotated[member_of("model"), Tag("by name")] | Annotated[Start, Tag("from a file")],
     Discriminator(
         lambda value: (
             "from a file" if isinstance(value, Start) or isinstance(value, dict) and "start" in value else "by name"

@@ -58,26 +58,11 @@ def schema_json() -> str:
     """
     from kerasprune.recipes.schema import Recipe
 
-    schema = Recipe.model_json_schema()
-    schema["$defs"] |= {_reference(family): _named(family) for family in _KEYS.values()}
-    for part in schema["$defs"].values():
-        for key, family in _KEYS.items():
-            if "#/$defs/Named" in json.dumps(part.get("properties", {}).get(key)):
-                part["properties"][key] = _choice(family, part["properties"][key])
-    model = schema["properties"]["model"]
-    schema["properties"]["model"] = {"anyOf": [{"$ref": "#/$defs/Start"}, _choice("model", model)]}
+    schema = _with_members(Recipe.model_json_schema())
+    schema["$defs"] |= {_reference(family): _named(family) for family in FAMILIES}
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=1) + "\n"
 
 
-_KEYS = {
-    "criterion": "criterion",
-    "channels": "criterion",
-    "blocks": "block criterion",
-    "budget": "budget",
-    "callback": "callback",
-    "callbacks": "callback",
-    "model": "model",
-}
 _OWN = {"type": "object", "properties": {"name": {"type": "string", "pattern": ":"}}, "required": ["name"]}
 
 
@@ -85,17 +70,19 @@ def _reference(family: str) -> str:
     return f"{family.replace(' ', '_')}_by_name"
 
 
-def _choice(family: str, before: dict[str, Any]) -> dict[str, Any]:
-    """Returns the schema of a key: a member of the family, own code, or null if the key allows it."""
-    member = {"anyOf": [{"$ref": f"#/$defs/{_reference(family)}"}, _OWN]}
-    if before.get("type") == "array":
-        return {**before, "items": member}
-    absent = [{"type": "null"}] if "null" in json.dumps(before) else []
-    return {"anyOf": [*member["anyOf"], *absent]}
+def _with_members(part: Any) -> Any:
+    """Returns a part of a schema with the members of a family where a key names one; see `node.member_of`."""
+    if isinstance(part, list):
+        return [_with_members(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if "family" in part:
+        return {"$ref": f"#/$defs/{_reference(part['family'])}"}
+    return {key: _with_members(each) for key, each in part.items()}
 
 
 def _named(family: str) -> dict[str, Any]:
-    """Returns the schema of a member of a family: its name, or the name beside its arguments."""
+    """Returns the schema of a member of a family: its name, the name beside its arguments, or a user's own."""
     members = {name: taken(family, name) for name in FAMILIES[family].names()}
     described = [
         {
@@ -106,4 +93,4 @@ def _named(family: str) -> dict[str, Any]:
         }
         for name, arguments in members.items()
     ]
-    return {"anyOf": [{"enum": list(members)}, *described]}
+    return {"anyOf": [{"enum": list(members)}, *described, _OWN]}

@@ -71,6 +71,14 @@ class Linear:
             self.bias.assign(constant.reshape(tuple(self.bias.shape)))
 
 
+def chosen_positions(examples: int, there: int, most: int, random: np.random.Generator) -> np.ndarray:
+    """Returns positions of every example, (examples, number): all, or as many as `most` at random."""
+    number = min(there, most)
+    if number == there:
+        return np.broadcast_to(np.arange(there), (examples, there))
+    return np.argpartition(random.random((examples, there)), number - 1, axis=1)[:, :number]
+
+
 def at_least_float32(array: np.ndarray) -> np.ndarray:
     """Returns an array of half precision, or of whole numbers, in float32; others as they are."""
     return array if array.dtype in ("float32", "float64") else array.astype("float32")

@@ -13,7 +13,7 @@ from keras import layers, ops
 from kerasprune._keras import attention_parts, calls_of_layers
 from kerasprune.data.batches import Batches
 from kerasprune.graph.graph import values
-from kerasprune.reconstruction.as_linear import numbers_of
+from kerasprune.reconstruction.as_linear import chosen_positions, numbers_of
 from kerasprune.reconstruction.layer_tail import Kernel
 from kerasprune.reconstruction.program import Program, ProgramRun, Scratch, Step, Value, run_step
 from kerasprune.rules.gate import Gate
@@ -109,7 +109,7 @@ class Targets:
         gates = self._gates(step)
         for tensors in self._run.batches(*step.inputs, *([] if total is None else [total])):
             whole = numbers_of(given_to(kernel.dense.layer, step, tensors))
-            chosen = self._chosen(len(whole), kernel.dense.positions(whole.shape), number)
+            chosen = chosen_positions(len(whole), kernel.dense.positions(whole.shape), number, self._random)
             y = kernel.dense.made(whole, chosen)
             y = y.reshape(len(y), -1) * gates
             sums = None if total is None else kernel.dense.outputs(numbers_of(tensors[-1]), chosen).reshape(len(y), -1)
@@ -120,10 +120,3 @@ class Targets:
         readers = self._program.readers.get(step.outputs[0], [])
         gates = [each.operation for each in readers if isinstance(each.operation, Gate)]
         return values(gates[0].gamma) if gates else np.ones(1, "float32")
-
-    def _chosen(self, examples: int, there: int, most: int) -> np.ndarray:
-        """Returns positions of every example, (examples, number)."""
-        number = min(there, most)
-        if number == there:
-            return np.broadcast_to(np.arange(there), (examples, there))
-        return np.argpartition(self._random.random((examples, there)), number - 1, axis=1)[:, :number]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,7 +13,8 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.as_linear import Linear, as_linear
 from kerasprune.reconstruction.pairing import Pair, Pairing, paired
-from kerasprune.reconstruction.program import ProgramRun, Step, Value
+from kerasprune.reconstruction.program import Program, ProgramRun, Step, Value
+from kerasprune.surgery.comparison import relative_error
 
 
 def feature_error(
@@ -81,25 +81,19 @@ def last_outputs(pairing: Pairing) -> list[Measured]:
     return measured or _pairs(pairing.outputs())
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A tensor of each model, and what is compared of them.
+Part = tuple[Value, Callable[[np.ndarray], np.ndarray]]
+"""A tensor of a program, and what is compared of it."""
 
-    Args:
-        slim: The tensor of the slim model.
-        dense: That of the dense one.
-        of_slim: What is compared, from the values of the one.
-        of_dense: Likewise from those of the other.
-    """
 
-    slim: Value
-    dense: Value
-    of_slim: Callable[[np.ndarray], np.ndarray]
-    of_dense: Callable[[np.ndarray], np.ndarray]
+class Measured(NamedTuple):
+    """What is compared of the slim model and of the dense one."""
+
+    slim: Part
+    dense: Part
 
 
 def _pairs(pairs: Sequence[Pair]) -> list[Measured]:
-    return [Measured(pair.slim, pair.dense, lambda x: x, pair.cut) for pair in pairs]
+    return [Measured((pair.slim, lambda x: x), (pair.dense, pair.cut)) for pair in pairs]
 
 
 def _outputs(pairing: Pairing, step: Step) -> list[Measured]:
@@ -107,7 +101,9 @@ def _outputs(pairing: Pairing, step: Step) -> list[Measured]:
     dense = pairing.dense_of[step]
     views = [as_linear(each.operation) for each in (step, dense)]
     if all(views) and views[0][-1].activation is not keras.activations.linear:
-        return [Measured(step.inputs[0], dense.inputs[0], *(_linear(view[-1]) for view in views))]
+        return [
+            Measured(*((each.inputs[0], _linear(view[-1])) for each, view in zip((step, dense), views, strict=True)))
+        ]
     return _pairs([pairing.of[value] for value in step.outputs])
 
 
@@ -122,17 +118,12 @@ def _linear(view: Linear) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _relative_error(pairing: Pairing, measured: Sequence[Measured], examples: Batches) -> float:
-    """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²`, the mean over examples."""
-    slim, dense = ProgramRun(pairing.slim, examples), ProgramRun(pairing.dense, examples)
-    ours, theirs = [each.slim for each in measured], [each.dense for each in measured]
-    wrong, square, count, total = 0.0, 0.0, 0, [0.0] * len(measured)
-    for here, there in zip(slim.batches(*ours), dense.batches(*theirs), strict=True):
-        count += len(here[0])
-        for index, each in enumerate(measured):
-            mine, target = (keras.ops.convert_to_numpy(x[index]).astype("float64") for x in (here, there))
-            mine, target = each.of_slim(mine), each.of_dense(target)
-            wrong += float(((mine - target) ** 2).sum())
-            square += float((target**2).sum())
-            total[index] = total[index] + target.sum(axis=0)
-    spread = square - sum(float((each**2).sum()) for each in total) / count
-    return wrong / max(spread, 1e-30)
+    slim, dense = ([each[side] for each in measured] for side in (0, 1))
+    return relative_error(compared(pairing.slim, examples, slim), compared(pairing.dense, examples, dense))
+
+
+def compared(program: Program, examples: Batches, parts: Sequence[Part]) -> Iterator[list[np.ndarray]]:
+    """Yields what is compared of a program on examples, batch by batch."""
+    for tensors in ProgramRun(program, examples).batches(*(value for value, _ in parts)):
+        arrays = [keras.ops.convert_to_numpy(x).astype("float64") for x in tensors]
+        yield [take(array) for array, (_, take) in zip(arrays, parts, strict=True)]

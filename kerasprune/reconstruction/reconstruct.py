@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
-from kerasprune.errors import is_number, raise_faults, seed_faults, warn, whole_number_faults
+from kerasprune.errors import non_negative_faults, raise_faults, seed_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.dense_targets import Targets
@@ -106,10 +106,7 @@ def reconstructed(
 ) -> tuple[keras.Model, list[str]]:
     """Returns the model of `reconstruct`, and remarks for a report in place of its warning; see there."""
     faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
-    for name, given in (("ridge", ridge), ("slack", slack)):
-        if not is_number(given) or given < 0:
-            faults.append(f"Expected {name} to be a number ≥ 0. Received: {name}={given!r}.")
-    raise_faults("The model cannot be reconstructed:", faults)
+    raise_faults("The model cannot be reconstructed:", faults + non_negative_faults(ridge=ridge, slack=slack))
     paired(slim, model, plan)  # to say first what does not fit
     new, _ = clone(slim, value=lambda variable: values(variable).copy())
     pairing = paired(new, model, plan)

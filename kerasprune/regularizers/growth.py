@@ -10,7 +10,16 @@ from typing import Any, ClassVar, Protocol, Self
 import keras
 from keras import ops
 
-from kerasprune.errors import PruneError, interval_faults, is_number, kind_faults, raise_faults, whole_number_faults
+from kerasprune.errors import (
+    PruneError,
+    given,
+    interval_faults,
+    is_number,
+    kind_faults,
+    positive_faults,
+    raise_faults,
+    whole_number_faults,
+)
 from kerasprune.registry import Registry
 
 _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
@@ -251,14 +260,12 @@ class GeometricGrowth(Growth):
     def faults(self) -> list[str]:
         """Returns the faults of the arguments."""
         faults = super().faults() + whole_number_faults(3, steps=self.steps) + whole_number_faults(1, every=self.every)
-        if self.settle is not None:
-            faults += whole_number_faults(0, settle=self.settle)
+        faults += whole_number_faults(0, **given(settle=self.settle))
         if not faults and self.settle is not None and self.settle > self.steps - 2:
             faults.append(f"Expected settle ≤ steps − 2. Received: settle={self.settle}, steps={self.steps}.")
         if not is_number(self.ratio) or not self.ratio >= 1:
             faults.append(f"Expected ratio ≥ 1. Received: ratio={self.ratio!r}.")
-        if self.ceiling is not None and not (is_number(self.ceiling) and self.ceiling > 0):
-            faults.append(f"Expected ceiling to be None or positive. Received: ceiling={self.ceiling!r}.")
+        faults += positive_faults(**given(ceiling=self.ceiling))
         return [*faults, *interval_faults("(0, 1]", "a share of a weight that a step takes", strength=self.strength)]
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasprune.errors import PruneError, is_number
+from kerasprune.errors import non_negative_faults, positive_faults, raise_faults
 
 
 class ScalePenalty(keras.regularizers.Regularizer):
@@ -24,8 +24,7 @@ class ScalePenalty(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength: float = 1e-4) -> None:
-        if not is_number(strength) or strength <= 0:
-            raise PruneError(f"Expected a positive strength. Received: strength={strength!r}.")
+        raise_faults("Invalid penalty:", positive_faults(strength=strength))
         self.strength = strength
 
     @abstractmethod
@@ -96,8 +95,7 @@ class Polarization(ScalePenalty):
 
     def __init__(self, strength: float = 1e-4, t: float = 1.2) -> None:
         super().__init__(strength)
-        if not is_number(t) or t < 0:
-            raise PruneError(f"Expected t ≥ 0. Received: t={t!r}.")
+        raise_faults("Invalid penalty:", non_negative_faults(t=t))
         self.t = t
 
     def penalty(self, gammas: Any) -> Any:

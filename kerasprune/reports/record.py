@@ -15,8 +15,6 @@ from kerasprune.files.arrays import read_arrays
 from kerasprune.reports.tables import layers_of
 
 Value = TypeVar("Value")
-MOST_RECIPE = 256 << 10  # bytes of recipe.yaml
-MOST_LEVELS = 24  # of recipe.yaml, one within the other; PyYAML takes minutes for some ten thousand
 
 
 @dataclass(frozen=True)
@@ -107,12 +105,9 @@ def read(folder: Path | str) -> Record:
 
 
 def _parsed(path: Path, parse: Callable[[Path], Value]) -> Value:
-    # YAML raises a family of its own; all of them mean that the file is damaged.
-    import yaml
-
     try:
         return parse(path)
-    except (ValueError, KeyError, TypeError, OSError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise PruneError(
             f"The file cannot be read. Received: {str(path)!r} ({error}). Restore it, or run the recipe again."
         ) from error
@@ -126,17 +121,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
+    from kerasprune.files.yaml_text import read_yaml  # the module of an extra
 
-    text = read_text(path, "the recipe of the run", MOST_RECIPE)
-    depth = 0
-    for event in yaml.parse(text):  # one by one, so that a refused file is not read to its end
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("expected no aliases, which runs do not write")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MOST_LEVELS:
-            raise ValueError(f"expected at most {MOST_LEVELS} levels")
-    data = yaml.safe_load(text)
+    data, _, _ = read_yaml(read_text(path, "the recipe of the run"), path.name)
     if not isinstance(data, dict):
         raise ValueError("expected a mapping")
     return data

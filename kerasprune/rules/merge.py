@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from keras import layers
 
 from kerasprune._keras import TFDConcat
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.channels import Ids, Take
+from kerasprune.graph.channels import Ids, taken
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
@@ -76,16 +75,8 @@ def combine(graph: GraphBuilder, operands: list[Any], couple: Callable[..., np.n
                     carried[0], f"{graph.call.node.operation.name!r} combines them with channels that are always kept"
                 )
     for index, sliced in constants.items():
-        graph.argument(index, partial(_cut, sliced))
+        graph.argument(index, lambda value, take, sliced=sliced: taken(np.asarray(value), sliced, take))
     return Ids(shape, axes)
-
-
-def _cut(axes: dict[int, np.ndarray], value: Any, take: Take) -> np.ndarray:
-    """Returns a constant cut along its axes to the channels kept."""
-    array = np.asarray(value)
-    for axis, ids in axes.items():
-        array = np.take(array, take(ids), axis=axis)
-    return array
 
 
 def shape_of(operand: Any) -> tuple[int | None, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,10 +82,13 @@ def output_error(slim: keras.Model, dense: keras.Model, batches: Iterable[Any]) 
     return relative_error(*([outputs_of(model, batch) for batch in batches] for model in (slim, dense)))
 
 
-def relative_error(made: Sequence[Sequence[np.ndarray]], wanted: Sequence[Sequence[np.ndarray]]) -> float:
-    """Returns the error of `output_error` from the outputs of both models, batch by batch."""
-    wrong = spread = 0.0
-    for pair in zip(zip(*made, strict=True), zip(*wanted, strict=True), strict=True):
-        a, b = (np.concatenate(batches).astype("float64") for batches in pair)
-        wrong, spread = wrong + ((a - b) ** 2).sum(), spread + ((b - b.mean(axis=0)) ** 2).sum()
-    return float(wrong / max(spread, 1e-30))
+def relative_error(made: Iterable[Sequence[np.ndarray]], wanted: Iterable[Sequence[np.ndarray]]) -> float:
+    """Returns the error of `output_error` from the outputs of both models, batch by batch, each read once."""
+    wrong, square, count, totals = 0.0, 0.0, 0, defaultdict(float)
+    for pair in zip(made, wanted, strict=True):
+        for output, each in enumerate(zip(*pair, strict=True)):
+            a, b = (array.astype("float64") for array in each)
+            wrong, square = wrong + float(((a - b) ** 2).sum()), square + float((b**2).sum())
+            totals[output] = totals[output] + b.sum(axis=0)
+        count += len(pair[1][0])
+    return wrong / max(square - sum(float((total**2).sum()) for total in totals.values()) / count, 1e-30)

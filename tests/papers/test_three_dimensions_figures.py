@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-import kerasprune as kp
 from kerasprune.papers.three_dimensions import figures as figures
 from kerasprune.reports.record import Record
 
@@ -61,15 +60,3 @@ def test_the_surface_is_fitted_again_from_the_points():
     for rank, degree in ((1, 6), (3, 3)):  # too few points: the flattest
         d, w, r = figures.optimum(exact, rank, degree, 0.5)
         assert d * w**2 * r**2 == pytest.approx(0.5, abs=1e-6)
-
-
-def test_policies_are_drawn_by_name_with_their_means():
-    rows = [{"policy": "dense", "frr": 0.0, "accuracy": 0.93}]
-    rows += [
-        {"policy": p, "frr": 0.5, "accuracy": a} for p, a in (("depth only", 0.8), ("depth only", 0.9), ("3-D", 0.9))
-    ]
-    svg = figures.policies(rows)
-    assert "3-D" in svg and "depth only" in svg
-    assert figures.policies(rows) == svg
-    with pytest.raises(kp.PruneError, match="rows to draw"):
-        figures.policies([])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -170,7 +171,10 @@ def test_rows_keep_empty_cells_apart_from_zero(folder):
         ("summary.json", "[]"),
         ("summary.json", "[" * 100_000),
         ("recipe.yaml", "a: [1"),
-        ("recipe.yaml", "a: &a [1, 2]\nb: &b [*a, *a]\nc: [*b, *b]"),
+        (
+            "recipe.yaml",
+            "a: &a [1, 2]\n" + "".join(f"{n}: &{n} [{', '.join(['*' + m] * 9)}]\n" for m, n in pairwise("abcdef")),
+        ),
         ("recipe.yaml", "[" * 50_000),
         ("norms.npz", "no archive"),
         ("widths.json", '{"a": 3}'),

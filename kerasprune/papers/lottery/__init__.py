@@ -8,13 +8,4 @@ Why Are We Missing the Mark?, ICLR 2021 (`ablations.py`).
 Read `tickets.py` (rounds), `ablations.py` (masks shuffled, scores inverted).
 """
 
-BRINGS = {
-    "kerasprune": {
-        "Ticket": "kerasprune.papers.lottery.tickets:Ticket",
-        "lottery": "kerasprune.papers.lottery.tickets:lottery",
-    },
-    "kerasprune.sparsity": {
-        "Inverted": "kerasprune.papers.lottery.ablations:Inverted",
-        "shuffled": "kerasprune.papers.lottery.ablations:shuffled",
-    },
-}
+BRINGS: dict[str, dict[str, str]] = {}

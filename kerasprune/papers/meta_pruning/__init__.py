@@ -8,12 +8,6 @@ Read `pruning_net.py` (the net), `workflow.py` (its training, the search, the pl
 """
 
 BRINGS = {
-    "kerasprune": {
-        "MetaPruned": "kerasprune.papers.meta_pruning.workflow:MetaPruned",
-        "PruningNet": "kerasprune.papers.meta_pruning.pruning_net:PruningNet",
-        "meta_pruning": "kerasprune.papers.meta_pruning.workflow:meta_pruning",
-        "search_widths": "kerasprune.papers.meta_pruning.workflow:search_widths",
-    },
     "prune_sections": {"meta_pruning": "kerasprune.papers.meta_pruning.stage"},
     "section_figures": {"meta_pruning": "kerasprune.papers.meta_pruning.figures:FIGURES"},
 }

@@ -11,17 +11,6 @@ without training), `explore.py` (a whole experiment).
 from kerasprune.registry import lazy
 
 BRINGS = {
-    "kerasprune": {
-        "Chosen": "kerasprune.papers.pruning_spaces.ranking:Chosen",
-        "Ranking": "kerasprune.papers.pruning_spaces.ranking:Ranking",
-        "eagle_eye": "kerasprune.papers.pruning_spaces.ranking:eagle_eye",
-        "rank": "kerasprune.papers.pruning_spaces.ranking:rank",
-        "spaces": "kerasprune.papers.pruning_spaces",
-    },
-    "kerasprune.search": {
-        "PowerLaw": "kerasprune.papers.pruning_spaces.fitted_power:PowerLaw",
-        "power_law": "kerasprune.papers.pruning_spaces.fitted_power:power_law",
-    },
     "commands": {"space": "kerasprune.papers.pruning_spaces.command"},
     "prune_sections": {"space": "kerasprune.papers.pruning_spaces.stage"},
     "section_figures": {"space": "kerasprune.papers.pruning_spaces.figures:FIGURES"},

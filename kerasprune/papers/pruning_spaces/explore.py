@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.defaults import READY
-from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, given, raise_faults, whole_number_faults
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces import figures
@@ -124,7 +124,7 @@ def explore(
     Reference:
         He et al., Network Pruning Spaces, 2023, Sections 3 and 4.
     """
-    faults = whole_number_faults(1, shown=shown, **({} if best is None else {"best": best}))
+    faults = whole_number_faults(1, shown=shown, **given(best=best))
     faults += [fault for way in (*ranked_by, start) for fault in choice_faults(READY, way=way)]
     if data is not None and not ranked_by and finetune is None:
         faults.append(

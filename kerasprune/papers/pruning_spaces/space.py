@@ -12,7 +12,16 @@ import numpy as np
 
 from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import Function, fraction_faults, interval_faults, is_number, raise_faults, warn
+from kerasprune.errors import (
+    Function,
+    fraction_faults,
+    given,
+    interval_faults,
+    is_number,
+    non_negative_faults,
+    raise_faults,
+    warn,
+)
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.search.allocations import Highest
 from kerasprune.search.counting import Counting
@@ -91,10 +100,9 @@ class Space:
     macs_of: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        given = {"macs": self.macs, "params": self.params}
-        given = {name: value for name, value in given.items() if value is not None}
-        raise_faults("Invalid arguments for Space:", _faults(given, self.delta, self.std, self.mcb))
-        self.windows = {name: Window(each - self.delta, min(each + self.delta, 1.0)) for name, each in given.items()}
+        targets = given(macs=self.macs, params=self.params)
+        raise_faults("Invalid arguments for Space:", _faults(targets, self.delta, self.std, self.mcb))
+        self.windows = {name: Window(each - self.delta, min(each + self.delta, 1.0)) for name, each in targets.items()}
         if self.mcb is not None:
             around = (self.mcb - AROUND, self.mcb + AROUND) if is_number(self.mcb) else map(float, self.mcb)
             self.windows["mcb"] = Window(*around)
@@ -151,8 +159,7 @@ def of_space(function: Function) -> Function:
 def _faults(targets: Mapping[str, float], delta: float, std: float | None, mcb: Any) -> list[str]:
     """Returns the faults of the arguments of a space, one by one."""
     faults = fraction_faults(**targets) + interval_faults("(0, 1)", "a number", delta=delta)
-    if std is not None and (not is_number(std) or std < 0):
-        faults.append(f"Expected std to be a standard deviation ≥ 0. Received: std={std!r}.")
+    faults += non_negative_faults(**given(std=std))
     if mcb is not None and not _is_window(mcb) and not (is_number(mcb) and mcb > 0):
         faults.append(
             f"Expected mcb to be a window (least, most) of positive numbers, or one number. Received: mcb={mcb!r}."

@@ -9,17 +9,6 @@ channels), `precrop.py` and `reconfigure.py` (the models).
 """
 
 BRINGS = {
-    "kerasprune": {
-        "precrop": "kerasprune.papers.synexp.precrop:precrop",
-        "reconfigure": "kerasprune.papers.synexp.reconfigure:reconfigure",
-    },
-    "kerasprune.budgets": {
-        "SynExpTrial": "kerasprune.papers.synexp.synexp_trials:SynExpTrial",
-        "layer_densities": "kerasprune.papers.synexp.build_to_target:layer_densities",
-        "plan_of_densities": "kerasprune.papers.synexp.precrop:plan_of_densities",
-        "synexp": "kerasprune.papers.synexp.synexp",
-        "synexp_trial": "kerasprune.papers.synexp.synexp_trials:synexp_trial",
-    },
     "commands": {"precrop": "kerasprune.papers.synexp.command"},
     "prune_sections": {"precrop": "kerasprune.papers.synexp.stage"},
     "reproductions": {"precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables"},

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import keras
 
 from kerasprune.costs.cost import Count, ShareCounter, check_counted, cost, graph_at
-from kerasprune.errors import is_number, of_percent, raise_faults, warn
+from kerasprune.errors import given, is_number, of_percent, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
@@ -88,20 +88,15 @@ def share_faults(params: Any, macs: Any, largest: float) -> list[str]:
         macs: Fraction of the multiply–adds, or `None`.
         largest: The largest fraction that is allowed.
     """
-    given = given_shares(params, macs)
-    if not given:
+    asked = given(params=params, macs=macs)
+    if not asked:
         return ["Expected params, macs or both. Received: neither."]
     return [
         f"Expected {key} to be the fraction kept, above 0 and at most {largest:g}. Received: {key}={share!r}."
         f"{of_percent(share)}"
-        for key, share in given.items()
+        for key, share in asked.items()
         if not is_number(share) or not 0 < share <= largest
     ]
-
-
-def given_shares(params: Any, macs: Any) -> dict[str, Any]:
-    """Returns `{"params": share, "macs": share}` without those that are `None`."""
-    return {key: share for key, share in (("params", params), ("macs", macs)) if share is not None}
 
 
 def _check_reachable(asked: Shares, least: Shares) -> None:
@@ -157,6 +152,6 @@ def layer_densities(
     raise_faults("Invalid arguments for layer_densities:", share_faults(params, macs, 1))
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze"), None, resolution)
     costs = kernel_costs(graph, macs=macs is not None)
-    budgets = {key: share * costs[key].sum() for key, share in given_shares(params, macs).items()}
+    budgets = {key: share * costs[key].sum() for key, share in given(params=params, macs=macs).items()}
     found = densities(costs["params"], costs.get("macs"), **budgets)
     return dict(zip((kernel.variable.path for kernel in graph.kernels), found.tolist(), strict=True))

@@ -12,10 +12,10 @@ import numpy as np
 from kerasprune.budgets.base import kept_number
 from kerasprune.budgets.plan_request import Choice
 from kerasprune.costs.cost import counter, prunable_graph
-from kerasprune.errors import fraction_faults, nearest, raise_faults
+from kerasprune.errors import fraction_faults, given, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
-from kerasprune.papers.synexp.build_to_target import built_as_asked, given_shares, share_faults
+from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.plans import Plan
 
@@ -69,7 +69,7 @@ def precrop(
     raise_faults("Invalid arguments for precrop:", share_faults(params, macs, 1))
     graph = prunable_graph(model, resolution, coupling="padded")
     make = partial(_first_channels, graph)
-    choice = built_as_asked(graph, given_shares(params, macs), make, lambda choice: counter(graph.alive(choice)))
+    choice = built_as_asked(graph, given(params=params, macs=macs), make, lambda choice: counter(graph.alive(choice)))
     return Plan.of(graph, choice)
 
 

@@ -11,7 +11,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.papers.synexp.precrop import precrop
 from kerasprune.papers.synexp.reconfigure import reconfigure
-from kerasprune.recipes.reproductions.entry import Note, Row, about
+from kerasprune.recipes.reproductions.entry import Note, Row
 from kerasprune.surgery.rebuild import rebuild
 
 SIDE = 224
@@ -33,15 +33,6 @@ PRECROP = {
 PRECONFIG = {"ResNet-34": (0.758, 1.0), "MobileNetV2": (0.806, 0.970), "EfficientNet-B0": (0.811, 1.0)}
 
 
-@about(
-    """Parameters and multiply–adds of the networks of PreCrop (arXiv 2203.02549, tables 1 and 2), built to its targets.
-
-    Both fractions of a row of the paper are the target, and the built network is counted; 2 % are allowed. The paper
-    prints no widths and no densities, and it counts differently: its MobileNetV2 has 0.33 G, of which 0.301 G are
-    convolutions and dense layers. PreCrop adds narrow branches to the first channels of their trunk; PreConfig keeps
-    the branches of a trunk as wide as the trunk.
-    """
-)
 def precrop_tables() -> list[Row]:
     """Returns the rows of every network.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import legendre
 
-from kerasprune.errors import is_number, raise_faults, whole_number_faults
+from kerasprune.errors import is_number, non_negative_faults, raise_faults, whole_number_faults
 from kerasprune.papers.three_dimensions.surface import Surface
 
 
@@ -40,7 +40,7 @@ class Polynomial(Surface):
     ridge: float = 0.0
 
     def __post_init__(self) -> None:
-        faults = [*whole_number_faults(1, degree=self.degree), *ridge_faults(self.ridge)]
+        faults = [*whole_number_faults(1, degree=self.degree), *non_negative_faults(ridge=self.ridge)]
         if not is_number(self.centre):
             faults.append(f"Expected centre to be a number. Received: centre={self.centre!r}.")
         raise_faults("Invalid arguments for Polynomial:", faults)
@@ -68,11 +68,6 @@ class Polynomial(Surface):
     def _powers(self, points: np.ndarray) -> np.ndarray:
         d, w, r = np.moveaxis((points - self.centre)[..., None] ** np.arange(self.degree + 1), 1, 0)
         return np.einsum("ni,nj,nk->nijk", d, w, r).reshape(len(points), -1)
-
-
-def ridge_faults(ridge: Any) -> list[str]:
-    """Returns a fault if the weight of a penalty is not a number ≥ 0."""
-    return [] if is_number(ridge) and ridge >= 0 else [f"Expected ridge ≥ 0. Received: ridge={ridge!r}."]
 
 
 _EXACT = 1e-20  # of the mean squared relative error: no start can do better
@@ -117,7 +112,7 @@ class MAP(Surface):
 
     def __post_init__(self) -> None:
         faults = whole_number_faults(1, rank=self.rank, degree=self.degree, starts=self.starts)
-        faults += [*ridge_faults(self.ridge), *whole_number_faults(0, seed=self.seed)]
+        faults += [*non_negative_faults(ridge=self.ridge), *whole_number_faults(0, seed=self.seed)]
         raise_faults("Invalid arguments for MAP:", faults)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,13 +9,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune.data.batches import Batch, every_batch
+from kerasprune.data.batches import every_batch, example_batches
 from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
-from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.walk import Wiring, walk
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.reconstruction.program import Program, ProgramRun, Value
 
 CLASSIFIERS = ("logistic", "ridge")
 SAMPLES = 4096
@@ -85,17 +82,19 @@ class Discrimination(BlockCriterion):
         """
         if data is None:
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Pass data=.")
-        reader, ends = _reader(graph)
+        program, ends = _ends(graph)
+        places = list(dict.fromkeys(place for pair in ends.values() for place in pair))
         quota = _Quota(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
-        fitted = _read(reader, every_batch(data, graph.model), quota)
+        fitted = _read(graph.model, program, places, data, quota)
         if self.evaluation is not None:
-            tested = _read(reader, every_batch(self.evaluation, graph.model), quota)
+            tested = _read(graph.model, program, places, self.evaluation, quota)
         else:
             order = np.random.default_rng(seed).permutation(len(fitted[0]))
             which, rest = np.split(order, [max(1, round(self.held_out * len(order)))])
             fitted, tested = [part[rest] for part in fitted], [part[which] for part in fitted]
         (labels, *seen), (answers, *unseen) = fitted, tested
-        accuracy = [self._accuracy(x, labels, z, answers) for x, z in zip(seen, unseen, strict=True)]
+        features = zip(places, seen, unseen, strict=True)
+        accuracy = {place: self._accuracy(x, labels, z, answers) for place, x, z in features}
         return {name: accuracy[after] - accuracy[before] for name, (before, after) in ends.items()}
 
     def _accuracy(self, seen: np.ndarray, labels: np.ndarray, unseen: np.ndarray, answers: np.ndarray) -> float:
@@ -131,62 +130,40 @@ class _Quota:
         return classes is not None and len(labels) >= classes * self.per_class
 
 
-def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]]]:
-    """Returns a model of all features, and for every block the indices of its input and output.
-
-    The model is a copy, walked through with its nested models unfolded, so that every tensor can be an output.
-    """
-    values: dict[int, Any] = {}
-    wired = Wiring()
-    made: dict[int, Any] = {}
-
-    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
-        operation = node.operation
-        if id(operation) not in made:
-            made[id(operation)] = operation, make_layer(operation)
-        fed = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-        wired.add(node, node.input_tensors, node.outputs)
-        values.update(zip(map(id, node.input_tensors), fed, strict=True))
-        results = made[id(operation)][1](*args, **kwargs)
-        values.update(zip(map(id, node.outputs), keras.tree.flatten(results), strict=True))
-        return results
-
-    body = functional(graph.model)
-    inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in body.inputs]
-    walk(body, inputs, visit)
-    for old, new in made.values():
-        for variable, copy in zip(getattr(old, "weights", ()), getattr(new, "weights", ()), strict=True):
-            copy.assign(variable)
-    wanted: dict[int, Any] = {}
-    ends = {}
-    for name, block in blocks_of(graph).items():
-        before, after = id(block.source), id(_activated(block.target, wired))
-        wanted |= {key: _pooled(values[key]) for key in (before, after) if key not in wanted}
-        ends[name] = list(wanted).index(before), list(wanted).index(after)
-    return keras.Model(inputs, list(wanted.values())), ends
+def _ends(graph: ChannelGraph) -> tuple[Program, dict[str, tuple[Value, Value]]]:
+    """Returns the calls of the model, and for every block its input and its output, after the activation if any."""
+    program = Program(graph.model)
+    value_of: dict[int, Value] = {}
+    for step in program.steps:
+        value_of |= zip(map(id, step.node.input_tensors), step.inputs, strict=True)
+        value_of |= zip(map(id, step.node.outputs), step.outputs, strict=True)
+    pairs = {name: (value_of[id(each.source)], value_of[id(each.target)]) for name, each in blocks_of(graph).items()}
+    return program, {name: (before, _activated(after, program)) for name, (before, after) in pairs.items()}
 
 
-def _activated(target: Any, wired: Wiring) -> Any:
+def _activated(target: Value, program: Program) -> Value:
     """Returns the output of the activation that alone reads a tensor, or the tensor."""
-    after = wired.readers_of(target)
+    after = program.readers.get(target, [])
     alone = len(after) == 1 and isinstance(after[0].operation, _ACTIVATIONS)
     return after[0].outputs[0] if alone else target
 
 
-def _pooled(tensor: Any) -> Any:
-    return keras.ops.mean(tensor, axis=tuple(range(1, len(tensor.shape) - 1))) if len(tensor.shape) > 2 else tensor
+def _pooled(tensor: Any) -> np.ndarray:
+    pooled = keras.ops.mean(tensor, axis=tuple(range(1, len(tensor.shape) - 1))) if len(tensor.shape) > 2 else tensor
+    return keras.ops.convert_to_numpy(pooled)
 
 
-def _read(model: keras.Model, batches: Iterable[Batch], quota: _Quota) -> list[np.ndarray]:
+def _read(model: keras.Model, program: Program, places: list[Value], data: Any, quota: _Quota) -> list[np.ndarray]:
     """Returns the labels of the samples, then their features at every place."""
     parts, found = [], np.zeros(0)
-    for inputs, answers, _ in batches:
+    for inputs, answers, _ in every_batch(data, model):
         answers = keras.ops.convert_to_numpy(answers)
         labels = answers.argmax(axis=-1) if answers.ndim > 1 and answers.shape[-1] > 1 else answers.ravel()
         taken = quota.taken(labels, found)
         if len(taken):
-            out = model.predict_on_batch(inputs)
-            parts.append([np.asarray(one)[taken] for one in (out if isinstance(out, list | tuple) else [out])])
+            run = ProgramRun(program, example_batches(model, [(inputs, answers)], len(labels)))
+            pooled = [[_pooled(tensor) for tensor in tensors] for tensors in run.batches(*places)]
+            parts.append([np.concatenate(each)[taken] for each in zip(*pooled, strict=True)])
             found = np.concatenate([found, labels[taken]])
         if quota.met(found):
             break

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError
 from kerasprune.reports.colours import CHOSEN, DENSE, SLIM
 from kerasprune.reports.figures import svg
 from kerasprune.reports.record import Record
@@ -152,31 +151,6 @@ def maps(record: Record) -> str | None:
             line[0].set_ylabel(name, rotation=0, ha="right", va="center")
 
     return svg(draw, height=1.1 * len(rows))
-
-
-def policies(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Draws accuracy against the fraction of multiply–adds removed, by policy (the paper's Fig. 1).
-
-    Args:
-        rows: Each with `policy`, `frr` (a fraction) and `accuracy` (a fraction); repeated runs are averaged.
-    """
-    if not rows:
-        raise PruneError("Expected rows to draw. Received: none.")
-    names = list(dict.fromkeys(row["policy"] for row in rows if row["policy"] != "dense"))
-    dense = [row for row in rows if row["policy"] == "dense"]
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        for name in names:
-            budgets: dict[float, list[tuple[float, float]]] = {}
-            for row in [*dense, *(row for row in rows if row["policy"] == name)]:
-                budgets.setdefault(round(row["frr"], 1), []).append((row["frr"], 100 * row["accuracy"]))
-            means = np.array([np.mean(pairs, axis=0) for _, pairs in sorted(budgets.items())])
-            axes.plot(*means.T, marker="o", label=name)
-        axes.set(xlabel="fraction of the multiply–adds removed", ylabel="test accuracy, %")
-        axes.legend(fontsize=7, frameon=False)
-
-    return svg(draw, height=3.4)
 
 
 def fitted(points: Mapping[str, Any]) -> Surface:

@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 
 from kerasprune.errors import PruneError, nearest
-from kerasprune.recipes.reproductions.entry import AtMost, Note, Row, about
+from kerasprune.recipes.reproductions.entry import AtMost, Note, Row
 from kerasprune.search import MAP, Polynomial, Surface
 
 NETWORKS = {"resnet32": "ResNet-32", "densenet40": "DenseNet-40"}
@@ -60,23 +60,6 @@ FIGURE4 = {"resnet32": "(0.78, 0.82, 0.98) for K ≥ 3", "densenet40": "–"}
 RIDGE = 1e-6  # five values of each dimension determine degree 4 at most, and 19 rows rank 1
 
 
-@about(
-    """Accuracy models on the grids of Table 5 (ICML 2021): rank 1 against full polynomials, separability, optima.
-
-    Each model is fitted on the 19 rows in which at most one of d, w and r is below 1, and judged on the other 56. Only
-    the bound on rank 1 is judged. Raw monomials err by 11 to 21 % at K = 2 and 3 on these rows, where the paper's same
-    polynomial errs by 2.25 and 1.28 % on its own: a lead over them would prove little. The figures of the paper's
-    Table 4 are shown for orientation: they are of ResNet-56, whose 13 + 80 networks are not published.
-
-    The paper's polynomial is in raw monomials. In powers of x − 1 the same least squares do as well as rank 1: rows
-    along the axes leave the cross terms undetermined, and the solution of least norm then has none of them, so that
-    the three curves are added instead of multiplied. The advantage of rank 1 over Eq. 5 on such data is therefore one
-    of the basis as much as of the rank.
-
-    The surfaces are flat around the optimum at half of the cost, and it differs with K; the paper's point for K ≥ 3 is
-    not found from these rows.
-    """
-)
 def map_table5() -> list[Row]:
     """Returns the rows of every network.
 

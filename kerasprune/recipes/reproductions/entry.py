@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kerasprune.registry import reproductions as entries
 
@@ -59,8 +60,6 @@ class AtMost(Row):
         unit: Printed after the figures. Defaults to nothing.
     """
 
-    _sign = "≤"
-
     def __init__(self, what: str, bound: float, ours: float, unit: str = "") -> None:
         super().__init__(what, bound, ours, 0.0, unit)
 
@@ -73,18 +72,7 @@ class AtMost(Row):
     def cells(self) -> tuple[str, str, str, str, str]:
         """The printed cells, without a published figure."""
         what, _, ours, _, verdict = super().cells
-        return what, "–", ours, f"{self._sign} {self.paper:.3g}", verdict
-
-
-class AtLeast(AtMost):
-    """As `AtMost`, the bound being the least."""
-
-    _sign = "≥"
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the figure reaches the bound."""
-        return self.ours >= self.paper
+        return what, "–", ours, f"≤ {self.paper:.3g}", verdict
 
 
 @dataclass(frozen=True)
@@ -110,20 +98,6 @@ class Note(Row):
     def cells(self) -> tuple[str, str, str, str, str]:
         """The printed cells."""
         return self.what, self.paper, self.ours, "–", "noted"
-
-
-def about(text: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Sequence[Row]]]:
-    """Returns a decorator that sets the description of an entry, by default its docstring.
-
-    Args:
-        text: A line for the list of entries; then, after an empty line, remarks on the figures.
-    """
-
-    def decorate(entry: Callable[[], Sequence[Row]]) -> Callable[[], Sequence[Row]]:
-        entry.about = inspect.cleandoc(text)  # a docstring is gone under python -OO
-        return entry
-
-    return decorate
 
 
 @dataclass(frozen=True)
@@ -159,8 +133,12 @@ def comment(name: str) -> str:
 
 
 def _description(name: str) -> str:
+    """Returns the text beside the file of an entry, `.about.txt`, or else its docstring, which `-OO` leaves out."""
     entry = entries.member(name)
-    return getattr(entry, "about", None) or inspect.cleandoc(entry.__doc__ or "").split("\nReference:")[0]
+    text = Path(inspect.getfile(entry)).with_suffix(".about.txt")
+    if text.is_file():
+        return text.read_text(encoding="utf-8")
+    return inspect.cleandoc(entry.__doc__ or "").split("\nReference:")[0]
 
 
 def reproduce(name: str) -> Reproduced:

@@ -15,7 +15,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.planning import plan
 from kerasprune.plans import Plan
-from kerasprune.recipes.reproductions.entry import Row, about
+from kerasprune.recipes.reproductions.entry import Row
 
 _CIFAR, _IMAGENET = {"input_shape": (32, 32, 3)}, {"input_shape": (224, 224, 3)}
 NETWORKS = {
@@ -29,13 +29,6 @@ _WHOLE = ((1, 1), (2, 1), (2, 4), (3, 1), (3, 6), (4, 1), (4, 2), (4, 3))  # (st
 RESNET34_SKIPPED = tuple(f"stage{stage}_block{block}_conv1" for stage, block in _WHOLE)
 
 
-@about(
-    """Speed-ups and sparsities of growing regularisation (ICLR 2021, tables 1 and 6), by counting alone.
-
-    Speed-ups are ratios of multiply–adds, sparsities shares of parameters. The tolerances: 0.01× for the
-    residual networks of table 6, 1 % for its VGG; 0.15 points of sparsity and 3.5 % of speed-up in table 1.
-    """
-)
 def greg_tables() -> list[Row]:
     """Returns the rows of tables 1 and 6.
 

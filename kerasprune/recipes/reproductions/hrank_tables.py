@@ -13,29 +13,12 @@ from kerasprune.costs.cost import Cost, cost
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.plans import Plan
-from kerasprune.recipes.reproductions.entry import Note, Row, about
+from kerasprune.recipes.reproductions.entry import Note, Row
 
 FIGURES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 RATES = {each["what"]: [rate for rate, times in each["rates"] for _ in range(times)] for each in FIGURES["networks"]}
 
 
-@about(
-    """Multiply–adds and parameters of HRank's networks (CVPR 2020, tables 3 to 5), dense and pruned, by counting alone.
-
-    The tolerances of the dense ones: 0.5 % of the multiply–adds, and of the parameters half of the last digit that is
-    printed; those of BatchNorm are not among them. Its DenseNet-40 has 24 channels in the first layer, as that of
-    network slimming; with the 16 of the DenseNet paper it would be 264.8 M multiply–adds.
-
-    The pruned ones are those whose rates the authors publish, one for every convolution. Their counter shortens each
-    convolution's filters and leaves its inputs whole, as if nothing were removed from the layer before; only the
-    transitions of DenseNet-40 lose inputs too. Counted so, our figures are theirs, within 0.1 % and the last digit
-    printed. Beside them is the size after channels are really removed, inputs of the next layers included, except
-    those that a residual sum ties to others: masks can zero them one by one, a rebuilt network cannot lose them so.
-
-    Errata: for ResNet-110 the paper prints 148.70 M (41.2 %) and 1.04 M parameters (39.4 %); the authors' repository
-    corrects them to 156.90 M (37.9 %) and 38.7 %, which follow from the rates, and are judged here.
-    """
-)
 def hrank_tables() -> list[Row]:
     """Returns the rows of tables 3 to 5, and the errata.
 

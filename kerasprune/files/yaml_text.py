@@ -1,4 +1,4 @@
-"""YAML of recipes: plain data, bounded in size, depth and repetition before it is used."""
+"""YAML of recipes and of runs: plain data, bounded in size, depth and repetition before it is used."""
 
 from __future__ import annotations
 
