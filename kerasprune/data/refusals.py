@@ -95,6 +95,22 @@ def finite_faults(name: str, array: np.ndarray, held: str = "float32") -> list[s
     ]
 
 
+def number_faults(name: str, array: np.ndarray) -> list[str]:
+    """Returns a fault if an array of labels holds texts or other objects.
+
+    Args:
+        name: The array in words.
+        array: The array.
+    """
+    if array.dtype.kind in "biufc" or str(array.dtype) == "bfloat16":
+        return []
+    first = short(array.flat[0].item() if array.size and isinstance(array.flat[0], np.generic) else array.flat[0])
+    remedy = "Make numbers of them."
+    if isinstance(array.flat[0], str | bytes):
+        remedy = "Number the classes from 0, in the order of the model's outputs: [names.index(each) for each in y]."
+    return [f"Expected numbers as {name}. Received: {first}, of dtype {array.dtype}. {remedy}"]
+
+
 def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: str = "labels") -> list[str]:
     """Returns the faults of arrays that differ in the number of examples.
 
