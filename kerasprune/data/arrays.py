@@ -16,7 +16,7 @@ from kerasprune.data import scaling
 from kerasprune.data.epochs import epochs
 from kerasprune.data.folder import PARTS, SPLITS, part_of
 from kerasprune.data.forms import as_numpy
-from kerasprune.data.refusals import finite_faults, length_faults
+from kerasprune.data.refusals import finite_faults, label_faults, length_faults
 from kerasprune.data.sources import Images
 from kerasprune.data.splits import SplitExamples
 from kerasprune.errors import PruneError, raise_faults
@@ -193,10 +193,9 @@ def _checked(source: str, inputs: Inputs, targets: np.ndarray | None) -> ArrayRo
     beside = {} if targets is None else {"the labels": targets}
     strange = [each.dtype for each in (named | beside).values() if each.dtype.kind not in _NUMBERS + _TEXTS]
     faults = [f"Expected numbers or texts. Received: an array of {dtype}." for dtype in strange]
-    if targets is not None and targets.dtype.kind in _TEXTS:
-        faults.append(f"Expected numbers as targets. Received: an array of {targets.dtype}. Number the classes from 0.")
+    faults += [] if targets is None or strange else label_faults("labels", targets)
     faults += length_faults([each.shape for each in named.values()], [each.shape for each in beside.values()])
-    faults += [fault for name, each in (named | beside).items() for fault in finite_faults(name, each)]
+    faults += [fault for name, each in named.items() for fault in finite_faults(name, each)]
     raise_faults(f"Invalid arrays in {source}:", faults)
     return ArrayRows(inputs, targets).changed(lambda x: x.astype(np.float32) if x.dtype.kind == "f" else x)
 

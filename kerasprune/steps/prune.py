@@ -165,13 +165,16 @@ class _Pruning:
         self.steps: list[StepReport] = []
         self.remarks: list[str] = []
         self.found: dict[str, Any] = {}
-        self.objective = of_model(settings.model, settings.loss)
-        self.given = None if settings.data is None else Examples(settings.data, settings.batch)
-        self.judged = self.given if settings.validation is None else Examples(settings.validation, settings.batch)
+        self.objective, self.dense = of_model(settings.model, settings.loss), plain(settings.model)
+        self.given, validation = (
+            None if data is None else Examples(data, settings.batch, len(self.dense.inputs))
+            for data in (settings.data, settings.validation)
+        )
+        self.judged = validation or self.given
         settings.check_training(self.objective, self.given)
-        check_examples(settings.model, self.objective, self.given, self.judged)
+        check_examples(self.dense, self.objective, self.given, self.judged)
         self._set_aside()
-        self.dense, self.solved_on = plain(settings.model), self.given
+        self.solved_on = self.given
         if self.given is None and settings.reconstruct and settings.examples != "none":
             self._draw()
         self.judge = Judge(self.dense, self.objective, self.judged)
