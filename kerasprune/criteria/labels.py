@@ -71,7 +71,11 @@ def labels_by_output(labels: Any, names: list[str]) -> dict[str, Any]:
         PruneError: One array is given for several outputs, or another number of arrays.
     """
     if len(names) > 1 and not isinstance(labels, Mapping | list | tuple | None):
-        raise PruneError(f"Expected labels for each of the outputs {names}, as a list or a dict. Received: one array.")
+        in_file = ", ".join(f"y_{name}=…" for name in names)
+        raise PruneError(
+            f"Expected labels for each of the outputs {names}. Received: one array. Give a list or a dict of them; in "
+            f"a .npz file {in_file} in place of y."
+        )
     return picked(labels, names, "labels")
 
 

@@ -93,7 +93,7 @@ CASES = {
         classifier, (X, {"kind": Y}), "labels as one array, since the model has one output. Received: a dict with kind",
     ),
     "a dict in batches": (classifier, batches(X, {"kind": Y}), "Received: a dict with kind. Give the array alone"),
-    "one array for two": (two_outputs, (X, Y), r"the outputs \['kind', 'amount'\], as a list or a dict"),
+    "one array for two": (two_outputs, (X, Y), r"\['kind', 'amount'\]. Received: one array. Give a list or"),
     "one name of two": (two_outputs, (X, {"kind": Y}), "output 'amount', which has a loss. Received: labels for kind"),
     "another name": (
         two_outputs, (X, {"kind": Y, "amont": Y}), "'amont', which is no output. Did you mean 'amount'?",
