@@ -25,6 +25,7 @@ from kerasprune.plans import Plan
 from kerasprune.reconstruction.reconstruct import reconstructed
 from kerasprune.steps import finetune
 from kerasprune.steps.best_epoch import Delivery
+from kerasprune.steps.chance import warn_of_chance
 from kerasprune.steps.drawn import drawn_examples
 from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
@@ -183,8 +184,10 @@ class _Pruning:
         """Runs all steps."""
         settings, progress = self.settings, self.progress
         with progress.step("measure"):
-            warn_of_scale(self.judge)
+            told = warn_of_scale(self.judge)
             self.steps.append(self.judge.step("dense", self.dense))
+            if not told:
+                warn_of_chance(self.judge, self.steps[0].metrics)
         training = None if self.given is None else finetune.to_train_on(self.given, settings.seed)
         with progress.step("plan"):
             graph, plan = self._planned(training)
