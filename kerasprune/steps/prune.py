@@ -36,6 +36,8 @@ from kerasprune.steps.scale import warn_of_scale
 from kerasprune.steps.settings import Settings
 from kerasprune.surgery.compiled import compile_like
 
+_MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
+
 
 class Pruned(NamedTuple):
     """The result of `prune`.
@@ -265,7 +267,8 @@ class _Pruning:
         seed, slack = self.settings.seed, defaults.BEFORE_TRAINING if self.settings.epochs else 0.0
         try:
             inputs = finetune.to_train_on(self.solved_on, seed).inputs
-            solved, remarks = reconstructed(slim, self.dense, plan, inputs, slack=slack, seed=seed)
+            more = "Give data, or more examples=." if self.given is None else _MORE
+            solved, remarks = reconstructed(slim, self.dense, plan, inputs, slack=slack, seed=seed, remedy=more)
         except PruneError as error:
             if self.given is not None:
                 raise

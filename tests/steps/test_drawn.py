@@ -163,3 +163,28 @@ def test_a_free_side_is_one_fault_with_one_remedy(prepared, tmp_path):
     assert code == 2 and output.count("Expected") == 1 and output.count("--size") == 1
     code, output = said([*prepared, "--size", "8"])
     assert code == 0 and "examples drawn from the model" in output, output
+
+
+def test_few_examples_are_told_with_what_the_caller_can_give(tmp_path):
+    """A kernel of more unknowns than there are examples: `samples=` is an argument of `kp.reconstruct` alone."""
+    few, wide = (
+        np.random.default_rng(0).normal(size=(40, 60)).astype("float32"),
+        (layers.Dense(60, "relu"), layers.Dense(50)),
+    )
+    wide = keras.Sequential([keras.Input((60,)), *wide])
+    wide.save(tmp_path / "model.keras")
+    np.save(tmp_path / "few.npy", few)
+    plan = kp.plan(wide, keep=0.5)
+    with pytest.warns(UserWarning, match=r"Received: 40 examples. Give more data, or raise samples= and positions="):
+        kp.reconstruct(kp.rebuild(wide, plan), wide, plan, few)
+    with pytest.warns(UserWarning, match=r"Fewer positions.*Give more data; of more than 1,000 examples kp"):
+        kp.prune(wide, keep=0.5, data=few, verbose=0)
+    with pytest.warns(UserWarning, match=r"Fewer positions.*Give data, or more examples="):
+        kp.prune(wide, keep=0.5, examples=40, verbose=0)
+    start = ["prune", str(tmp_path / "model.keras"), "--keep", "0.5", "--out"]
+    for more, given, words in (
+        ("--data", str(tmp_path / "few.npy"), "Give more data, or in a recipe"),
+        ("--examples", "40", "Give data, or draw more with --examples"),
+    ):
+        code, output = said([*start, str(tmp_path / more), more, given])
+        assert code == 0 and words in output and "samples=" not in output, output
