@@ -7,8 +7,7 @@ can run inside the compiled step. Points in training are written `"500it"` (step
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -16,7 +15,17 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
+from kerasprune.errors import (
+    PruneError,
+    fraction_faults,
+    interval_faults,
+    kind_faults,
+    positive_faults,
+    raise_faults,
+    short,
+    whole_number_faults,
+)
+from kerasprune.moment import READ, Moment
 from kerasprune.registry import schedules as _schedules
 from kerasprune.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
 
@@ -44,38 +53,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A point in training: a number of epochs and steps.
-
-    Example:
-        >>> Moment.read("2ep").steps(steps_per_epoch=50)
-        100
-    """
-
-    epochs: int = 0
-    iterations: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.epochs}ep{self.iterations}it" if self.epochs else f"{self.iterations}it"
-
-    @classmethod
-    def read(cls, text: str | int | Moment) -> Moment:
-        """Reads `"500it"`, `"10ep"` or `"2ep50it"`; a plain number counts steps."""
-        if isinstance(text, Moment):
-            return text
-        if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
-            return cls(iterations=text)
-        match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", text) if isinstance(text, str) and text else None
-        if match is None:
-            raise PruneError(f"Expected a point in training such as '500it', '10ep' or '2ep50it'. Received: {text!r}.")
-        return cls(int(match[1] or 0), int(match[2] or 0))
-
-    def steps(self, steps_per_epoch: int) -> int:
-        """Returns the point as a number of steps."""
-        return self.epochs * steps_per_epoch + self.iterations
 
 
 Schedule = Callable[[Any], Any]
@@ -110,6 +87,8 @@ class Ramp:
         faults = fraction_faults(keep=self.keep, start=self.start)
         if not faults and self.start < self.keep:
             faults = [f"Expected start ≥ keep. Received: start={self.start}, keep={self.keep}: nothing comes back."]
+        faults += kind_faults(Moment, READ, begin=self.begin, end=self.end) + positive_faults(power=self.power)
+        faults += _counted_faults(steps_per_epoch=self.steps_per_epoch, every=self.every)
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order((self.begin, self.end), self.steps_per_epoch)
 
@@ -137,13 +116,17 @@ class Steps:
     steps_per_epoch: int | None = None
 
     def __post_init__(self) -> None:
+        _check_lists(points=self.points, fractions=self.fractions)
         if len(self.points) != len(self.fractions) or not self.points:
             raise PruneError(
                 f"Expected one fraction for each point. Received: {len(self.points)} points, "
                 f"{len(self.fractions)} fractions."
             )
         named = {f"fractions[{index}]": value for index, value in enumerate(self.fractions)}
-        raise_faults("Invalid arguments for the schedule:", fraction_faults(**named))
+        points = {f"points[{index}]": value for index, value in enumerate(self.points)}
+        faults = fraction_faults(**named) + kind_faults(Moment, READ, **points)
+        faults += _counted_faults(steps_per_epoch=self.steps_per_epoch)
+        raise_faults("Invalid arguments for the schedule:", faults)
         _check_order(self.points, self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Steps:
@@ -203,6 +186,7 @@ def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
         >>> [float(steps([10, 20], [0.5, 0.25])(t)) for t in (5, 15, 25)]
         [1.0, 0.5, 0.25]
     """
+    _check_lists(points=points, fractions=fractions)
     return Steps(tuple(map(Moment.read, points)), tuple(fractions))
 
 
@@ -289,7 +273,7 @@ def PolynomialDecay(  # noqa: N802  as tensorflow-model-optimization calls it
     """
     faults = _sparsity_faults(initial_sparsity=initial_sparsity, final_sparsity=final_sparsity)
     faults += whole_number_faults(0, begin_step=begin_step, end_step=end_step)
-    faults += whole_number_faults(1, frequency=frequency)
+    faults += whole_number_faults(1, frequency=frequency) + positive_faults(power=power)
     if not faults and final_sparsity < initial_sparsity:
         faults.append(
             f"Expected final_sparsity ≥ initial_sparsity. Received: initial_sparsity={initial_sparsity}, "
@@ -364,8 +348,11 @@ def updates(schedule: Schedule, every: int, steps_per_epoch: int | None, total: 
         )
     else:
         bound, moments = schedule, list(range(0, total + 1, every))
+    found = [np.asarray(bound(step)) for step in moments]
+    if any(each.dtype.kind not in "iuf" or each.size != 1 for each in found):
+        raise PruneError(f"Expected a schedule that returns a fraction kept. Received: {short(found[0])} at step 0.")
     # float32 has 7 digits; 0.7 must not become 0.69999999, which rounds to one weight less.
-    keep = [round(float(np.asarray(bound(step))), 7) for step in moments]
+    keep = [round(float(each.item()), 7) for each in found]
     bad = [k for k in keep if not 0 < k <= 1]
     if bad or any(after > before for before, after in pairwise([1.0, *keep])):
         raise PruneError(f"Expected fractions kept in (0, 1] that do not grow. Received: {(bad or keep)[:5]}.")
@@ -378,6 +365,18 @@ def _sparsity_faults(**values: Any) -> list[str]:
 
 def _kept(sparsity: float) -> float:
     return round(1 - sparsity, 12)
+
+
+def _counted_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is given and no whole number above 0."""
+    return whole_number_faults(1, **{name: value for name, value in values.items() if value is not None})
+
+
+def _check_lists(**values: Any) -> None:
+    """Raises if a value is no list, or anything like one."""
+    wrong = {name: value for name, value in values.items() if isinstance(value, str) or not isinstance(value, Iterable)}
+    faults = [f"Expected {name} to be a list. Received: {name}={short(value)}." for name, value in wrong.items()]
+    raise_faults("Invalid arguments for the schedule:", faults)
 
 
 def _check_order(points: Sequence[Moment], steps_per_epoch: int | None) -> None:

@@ -193,7 +193,7 @@ def test_floors_hold_under_a_target(min_keep, round_to):
         ({"params": 2}, "params=2"),
         ({"keep": 0.5, "macs": 0.5}, "Received: keep, macs"),
         ({"params": 0.5, "macs": 0.5}, "Received: macs, params"),
-        ({}, "one of keep, macs and params. Received: none"),
+        ({}, "one of keep, macs, params and target. Received: none"),
         ({"criterion": "taylorr", "keep": 0.5}, "known criterion"),
         ({"budget": "globall", "keep": 0.5}, "Did you mean 'global'"),
     ],

@@ -193,3 +193,56 @@ def test_a_pattern_needs_no_schedule():
 def test_faults_name_the_arguments_of_the_caller(make, message):
     with pytest.raises(kp.PruneError, match=message):
         make()
+
+
+WHOLE = {
+    kp.schedules.Moment: {"epochs": 1, "iterations": 2},
+    kp.schedules.Ramp: {
+        "keep": 0.5, "begin": kp.schedules.Moment(), "end": kp.schedules.Moment(10), "power": 3.0,
+        "steps_per_epoch": 5, "start": 1.0, "every": 10,
+    },
+    kp.schedules.Steps: {
+        "points": (kp.schedules.Moment(),), "fractions": (0.5,), "steps_per_epoch": 5,
+    },
+    cubic: {"keep": 0.5, "begin": 0, "end": "10ep", "start": 1.0},
+    linear: {"keep": 0.5, "begin": 0, "end": "10ep", "start": 1.0},
+    constant: {"keep": 0.5, "begin": 0},
+    kp.schedules.steps: {"points": [0], "fractions": [0.5]},
+    PolynomialDecay: {
+        "initial_sparsity": 0.0, "final_sparsity": 0.5, "begin_step": 0, "end_step": 10, "power": 3, "frequency": 100,
+    },
+    ConstantSparsity: {"target_sparsity": 0.5, "begin_step": 0, "end_step": -1, "frequency": 100},
+    kp.schedules.LinearGrowth: {"step": 0.1, "every": 10, "ceiling": 1.0, "settle": 5, "stop": True},
+    kp.schedules.TwoSlopeGrowth: {
+        "pick_step": 0.01, "push_step": 0.1, "every": 10, "pick_at": 0.1, "ceiling": 1.0, "settle": 5, "stop": True,
+    },
+    kp.schedules.GeometricGrowth: {
+        "steps": 10, "settle": 3, "every": 1, "ratio": 100.0, "strength": 0.25, "ceiling": 1.0, "stop": True,
+    },
+}  # fmt: skip
+JUNK = ("a", -2, float("nan"), [-1], object(), ("a",))
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(make, name) for make, whole in WHOLE.items() for name in whole],
+    ids=lambda x: getattr(x, "__name__", x),
+)
+def test_an_argument_that_means_nothing_is_refused_by_all(make, name):
+    """Texts, negative numbers, NaN, lists and objects; a plain error of Python would fail here."""
+    make(**WHOLE[make])
+    for junk in JUNK:
+        with pytest.raises(kp.PruneError, match="Expected (.|\n)*Received: "):
+            make(**WHOLE[make] | {name: junk})
+
+
+def test_a_power_of_zero_would_never_arrive():
+    for make in (PolynomialDecay, kp.schedules.Ramp):
+        with pytest.raises(kp.PruneError, match="Expected power to be a number above 0. Received: power=0"):
+            make(**WHOLE[make] | {"power": 0})
+
+
+def test_a_function_that_returns_no_fraction_is_refused():
+    for found in ("a", [0.5, 0.4], None):
+        with pytest.raises(kp.PruneError, match="returns a fraction kept. Received: "):
+            updates(lambda step, found=found: found, 5, 10, 20)

@@ -19,7 +19,7 @@ from kerasprune.errors import first_of
 _ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
 _UNCHANGED = 0.9  # and has not acted if they are above this part of what they were
 _RINGS = 1.01  # of critical damping, so that rounding does not count as ringing
-_LONG = 100.0  # exponent of decay from which a schedule gets past a BatchNorm; the papers' have 500
+_LONG = 100.0  # exponent of decay of the papers' schedules, at least
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str
     exponent = damping.exponent(products, law.length)
     if undone and exponent < _LONG:
         found.append(
-            "pushes filters before a BatchNorm, which scales their outputs up again, for too few steps: alone it "
-            f"would leave exp(−{exponent:.3g}) of them, the papers' schedules exp(−{_LONG:.0f}) and less. The removed "
-            'channels will still matter. Take granularity="channel" or "scale" (as .compressed does), or a longer '
-            "schedule."
+            "pushes filters before a BatchNorm, which scales their outputs up again: alone it would leave "
+            f"exp(−{exponent:.3g}) of them, but the removed channels will still matter. More steps hardly help: after "
+            "104,990, as in the paper, 2.6 % of the norm was left, with other granularities after 400 0.2 %. Take "
+            'granularity="channel" or "scale", as .compressed does.'
         )
     return found
 

@@ -81,8 +81,8 @@ def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
     if left is request and _widths(best) == _widths(start):
         warn(
             f"No widths were found that measure better than those that {type(request.budget).__name__} starts from: "
-            "the plan has these. Give more examples (samples=), or use budget='uniform', which is the same at no "
-            "cost."
+            "the plan has these. Give more data, and the budget more samples; or take the budget 'uniform', which is "
+            "the same at no cost."
         )
     if left.removed and left.misses(best) and left.share(best) < left.target:
         warn(

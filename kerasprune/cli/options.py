@@ -71,7 +71,7 @@ OPTIONS = {
     "finetune.optimizer.learning_rate.start": "--learning-rate",
     "finetune.distil": "--distil",
     "finetune.deliver": "--deliver",
-    **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate")},
+    **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate", "examples")},
 }
 METAVARS = {
     "--data": "DATA",

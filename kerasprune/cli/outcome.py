@@ -17,6 +17,7 @@ from kerasprune.data.lookup import SYNTHETIC
 
 if TYPE_CHECKING:
     from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without
+    from kerasprune.recipes.stages.context import Run
 
 
 def command_line(context: typer.Context, **changed: Any) -> str:
@@ -122,17 +123,37 @@ def run_recipe(
     as_json: bool,
     resume: bool = False,
     overwrite: bool = False,
+    begun: Run | None = None,
 ) -> Path:
-    """Runs a recipe and returns its folder; `overwrite` removes an earlier run once the new one is rehearsed."""
-    from kerasprune.recipes.loader import located
-    from kerasprune.recipes.run_folder import RunFolder, make_room
-    from kerasprune.recipes.runner import rehearse, run
-    from kerasprune.recipes.stages.context import Run
+    """Runs a recipe and returns its folder.
+
+    Args:
+        recipe: The recipe.
+        out: The folder.
+        log_file: A file that warnings are appended to, or `None`.
+        quiet: Whether neither progress nor warnings are shown.
+        as_json: Whether standard output is for JSON alone.
+        resume: Whether an earlier run is carried on with. Defaults to `False`.
+        overwrite: Whether an earlier run is removed, once the new one is rehearsed. Defaults to `False`.
+        begun: The run of the recipe, with what it has made so far. Defaults to a new one.
+    """
+    from kerasprune.recipes.run_folder import make_room
+    from kerasprune.recipes.runner import carry_out, rehearse
 
     messages = Messages(None if quiet else Console(stderr=True), log_file)
-    console = Console(quiet=quiet, stderr=as_json)
     with messages.shown():
+        one = begun or run_of(recipe, out, quiet=quiet, as_json=as_json)
         if overwrite and not resume and out.exists():
-            rehearse(Run(located(recipe), RunFolder(out), console))
+            rehearse(one)
             make_room(out, recipe.model_dump())
-        return run(recipe, out, resume=resume, console=console)
+        return carry_out(one, recipe, resume=resume)
+
+
+def run_of(recipe: schema.Recipe, out: Path, *, quiet: bool, as_json: bool) -> Run:
+    """Returns the run of a recipe in a folder, which is not begun."""
+    from kerasprune.files import path_of
+    from kerasprune.recipes.loader import located
+    from kerasprune.recipes.run_folder import RunFolder
+    from kerasprune.recipes.stages.context import Run
+
+    return Run(located(recipe), RunFolder(path_of(out)), Console(quiet=quiet, stderr=as_json))

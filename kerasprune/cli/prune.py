@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,11 +32,16 @@ from kerasprune.cli.options import (
     import_code,
     option,
     taking,
+    word_of,
 )
-from kerasprune.cli.outcome import checked, named, print_json, print_outcome, run_recipe
+from kerasprune.cli.outcome import checked, named, print_json, print_outcome, run_of, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.data.lookup import SYNTHETIC
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.steps.examples_argument import examples_faults
+
+if TYPE_CHECKING:
+    from kerasprune.recipes.stages.context import Run
 
 EXAMPLES = (
     "Without --data: examples drawn from the model, which kernels are solved on; auto: 600, if the model has "
@@ -74,7 +78,8 @@ def prune(
     of_data = (*OF_DATA, "finetune_epochs")
     check_needed(context, data=of_data, finetune_epochs=OF_TRAINING, export=("calibrate",))
     _check_target(chosen(options, *TARGETS))
-    number = _number(examples, options["data"])
+    drawn = int(examples) if examples.isdecimal() else examples
+    raise_faults("Invalid arguments for prune:", examples_faults(drawn, options["data"]))
     recipe = {
         **named(model),
         **chosen(options, "seed"),
@@ -88,16 +93,19 @@ def prune(
         "calibrate": calibrate,
     }
     import_code(imports, trust, verbose)
-    if number:
-        recipe |= _drawing(options, samples=number)
     room = out if overwrite and not resume else None
+    if isinstance(drawn, int):
+        recipe |= _drawing(options, samples=drawn)
     valid = checked(recipe, model, trust, room=room)
     start(verbose=verbose)
-    if examples == "auto" and valid.data is None and reconstruct:
-        recipe |= _if_affordable(model, options, out if resume else None, quiet)
-        valid = checked(recipe, model, trust, room=room)
-    shown = {"quiet": quiet, "as_json": as_json}
-    folder = run_recipe(valid, out, log_file, resume=resume, overwrite=overwrite, **shown)
+    shown, begun, reason = {"quiet": quiet, "as_json": as_json}, None, None
+    if drawn == "auto" and valid.data is None and reconstruct:
+        drawing = checked(recipe | _drawing(options), model, trust, room=room)
+        begun, reason = _if_affordable(run_of(drawing, out, **shown), resume)
+        valid = valid if begun is None else drawing
+    folder = run_recipe(valid, out, log_file, resume=resume, overwrite=overwrite, begun=begun, **shown)
+    if reason is not None and not quiet:
+        typer.echo(" ".join(reason.spelled(word_of(context.command)).split()), err=True)
     if as_json:
         print_json(folder)
     elif not quiet:
@@ -111,39 +119,23 @@ def _check_target(target: dict[str, float]) -> None:
         raise PruneError(f"Expected how much is kept: one of --keep, --macs and --params. Received: {received}.")
 
 
-def _number(examples: str, data: str | None) -> int:
-    """Returns the number of examples to draw; 0 for `auto` and `none`."""
-    if examples == "auto":
-        return 0
-    if examples != "none" and not (examples.isdecimal() and int(examples)):
-        raise PruneError(f"Expected --examples auto, none or a number. Received: --examples {examples}.")
-    if data is not None:
-        raise PruneError(f"Expected --examples without --data. Received: --data {data} and --examples {examples}.")
-    return 0 if examples == "none" else int(examples)
-
-
 def _drawing(options: dict[str, Any], **samples: int) -> dict[str, Any]:
     """Returns the sections of a recipe that draw examples and reconstruct."""
     return {"data": {"name": SYNTHETIC, **samples, **chosen(options, "size")}, "reconstruct": {}}
 
 
-def _if_affordable(model: Path, options: dict[str, Any], begun: Path | None, quiet: bool) -> dict[str, Any]:
-    """Returns the sections that draw examples if it takes little time; the decision of a run that resumes stays.
+def _if_affordable(one: Run, resume: bool) -> tuple[Run | None, PruneError | None]:
+    """Returns a run that draws examples, if it takes little time; else `None`, and the reason if it is decided now.
 
     Args:
-        model: Path of the model.
-        options: The shared options.
-        begun: Folder of the run to be resumed; `None` for a new one.
-        quiet: Whether the reason why none are drawn is left out.
+        one: The run.
+        resume: Whether it may be resumed: then the decision of its folder stays.
     """
     from kerasprune.files import is_file
-    from kerasprune.files.keras_model import load_model
-    from kerasprune.recipes.run_folder import begun as recipe_of
+    from kerasprune.recipes.run_folder import begun
     from kerasprune.steps.drawn import affordable
 
-    if begun is not None and is_file(begun / "recipe.yaml"):
-        return _drawing(options) if recipe_of(begun, trust=True).data is not None else {}
-    drawing, reason = affordable(load_model(model), options["size"], options["seed"] or 0)
-    if drawing is None and not quiet:
-        typer.echo(reason, err=True)
-    return {} if drawing is None else _drawing(options)
+    if resume and is_file(one.folder.file("recipe.yaml")):
+        return None if begun(one.folder.path, trust=True).data is None else one, None
+    drawing, reason = affordable(lambda: one.drawing)
+    return None if drawing is None else one, reason

@@ -11,7 +11,10 @@ from keras import ops
 
 from kerasprune._keras import loss_object
 from kerasprune.criteria.output_kind import output_names, picked
-from kerasprune.errors import Key, PruneError
+from kerasprune.data.forms import as_numpy
+from kerasprune.data.refusals import label_faults
+from kerasprune.data.signature import flat
+from kerasprune.errors import Key, PruneError, first_of, raise_faults
 from kerasprune.graph.built_model import functional
 
 _OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor shaped as the outputs
@@ -26,7 +29,8 @@ def check_labels(model: keras.Model, losses: Mapping[str, Any], labels: Any) -> 
         labels: Labels of some examples, as `fit` takes them.
 
     Raises:
-        PruneError: Labels have a shape that a loss of Keras does not accept, or are classes that an output lacks.
+        PruneError: Labels are missing or no finite numbers, have a shape that a loss of Keras does not accept, or are
+            classes that an output lacks.
 
     Example:
         >>> import keras, numpy as np
@@ -43,10 +47,17 @@ def check_labels(model: keras.Model, losses: Mapping[str, Any], labels: Any) -> 
     names = output_names(model)
     answers = labels_by_output(labels, names)
     for name, output in zip(names, functional(model).outputs, strict=True):
-        if losses[name] is not None and answers[name] is not None:
-            loss = loss_object(losses[name], answers[name], output)
-            check_shape(loss, answers[name], output)
-            _check_classes(loss, answers[name], output)
+        if losses[name] is None:
+            continue
+        if answers[name] is None:
+            received = f"labels for {first_of(list(flat(labels)))}" if isinstance(labels, Mapping) else "none"
+            raise PruneError(
+                f"Expected labels for the output {name!r}, which has a loss. Received: {received}. Give them."
+            )
+        loss = loss_object(losses[name], answers[name], output)
+        _check_numbers(loss, answers[name], "labels" if len(names) == 1 else f"labels of {name!r}")
+        check_shape(loss, answers[name], output)
+        _check_classes(loss, answers[name], output)
 
 
 def labels_by_output(labels: Any, names: list[str]) -> dict[str, Any]:
@@ -60,7 +71,11 @@ def labels_by_output(labels: Any, names: list[str]) -> dict[str, Any]:
         PruneError: One array is given for several outputs, or another number of arrays.
     """
     if len(names) > 1 and not isinstance(labels, Mapping | list | tuple | None):
-        raise PruneError(f"Expected labels for each of the outputs {names}, as a list or a dict. Received: one array.")
+        in_file = ", ".join(f"y_{name}=…" for name in names)
+        raise PruneError(
+            f"Expected labels for each of the outputs {names}. Received: one array. Give a list or a dict of them; in "
+            f"a .npz file {in_file} in place of y."
+        )
     return picked(labels, names, "labels")
 
 
@@ -89,6 +104,12 @@ def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
             f"Received: labels of shape {_shown(given)}. ",
             *remedy,
         )
+
+
+def _check_numbers(loss: keras.losses.Loss, labels: Any, what: str) -> None:
+    """Checks that labels are finite numbers, unless the loss is the user's."""
+    if _of_keras(loss):
+        raise_faults("Invalid data:", label_faults(what, as_numpy(labels)))
 
 
 def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -16,18 +16,18 @@ from kerasprune.data import scaling
 from kerasprune.data.epochs import epochs
 from kerasprune.data.folder import PARTS, SPLITS, part_of
 from kerasprune.data.forms import as_numpy
-from kerasprune.data.refusals import finite_faults, length_faults
+from kerasprune.data.refusals import finite_faults, label_faults, length_faults
 from kerasprune.data.sources import Images
 from kerasprune.data.splits import SplitExamples
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.arrays import read_array, read_arrays
 from kerasprune.files.reading import existing
 
-SHARE = 10  # a tenth of the training part is held out if a file has a test part but no validation part
-TARGETS = "y"
+SHARE = 10  # a tenth of the training part is held out in place of each part that a file lacks
+TARGETS, BY_OUTPUT = "y", "y_"  # names of labels, and what the names of those of several outputs begin with
 LIKELY = ("0..1", "-1..1")  # scales that models are commonly trained on, besides raw pixels
 _NUMBERS, _TEXTS = "biuf", "US"  # kinds of NumPy's types
-Inputs = np.ndarray | dict[str, np.ndarray]
+Inputs = Targets = np.ndarray | dict[str, np.ndarray]
 Tensors = tf.Tensor | dict[str, tf.Tensor]
 Scaler = Callable[[Any], Any]
 
@@ -104,10 +104,10 @@ def _plain(array: Any) -> Any:
 def arrays(path: Path) -> SplitExamples:
     """Reads the examples of a `.npz` file.
 
-    The file holds `x` and `y`, or for several inputs an array by the name of each and `y`; these are split 80 : 10 : 10
-    by a fixed permutation. Without `y`, or in a `.npy` file, examples have no targets. Or it holds `x_train`,
-    `y_train`, `x_test`, `y_test`, and optionally `x_val`, `y_val`; by default a tenth of the training examples is held
-    out.
+    The file holds `x` and `y`; for several inputs an array by the name of each in place of `x`, for several outputs
+    `y_<name>` for each in place of `y`. These are split 80 : 10 : 10 by a fixed permutation. Without labels, or in a
+    `.npy` file, examples have no targets. Or it holds `x_train`, `y_train`, and optionally `x_val`, `y_val`, `x_test`,
+    `y_test`; a tenth of the training examples is held out in place of each.
 
     Args:
         path: The file.
@@ -156,47 +156,73 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def _splits(source: str, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]:
     parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
-    inputs = {name: array for name, array in found.items() if name != TARGETS}
-    if not parts and not inputs:
+    if parts:
+        return _given(source, found, sorted(parts))
+    inputs, targets = by_role(found)
+    if not inputs:
         raise PruneError(
             "Expected arrays x and y, or x_train, y_train, x_test, y_test. "
             f"Received: {source} with {', '.join(sorted(found)) or 'nothing'}. Write it with np.savez(path, x=…, y=…)."
         )
-    if not parts:
-        rows = _checked(source, inputs["x"] if set(inputs) == {"x"} else inputs, found.get(TARGETS))
-        return {split: rows.part(part_of(rows.count, *PARTS[split])) for split in PARTS}
-    named = {SPLITS[part]: part for part in sorted(parts)}
+    rows = _checked(source, inputs["x"] if set(inputs) == {"x"} else inputs, targets)
+    return {split: rows.part(part_of(rows.count, *PARTS[split])) for split in PARTS}
+
+
+def by_role(found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Targets | None]:
+    """Returns inputs by name, and labels: an array, or arrays by the name of the output, or `None`.
+
+    Args:
+        found: Arrays by name.
+
+    Example:
+        >>> x, y = np.zeros((4, 2)), np.zeros(4)
+        >>> [(sorted(inputs), labels is y) for inputs, labels in map(by_role, ({"x": x, "y": y}, {"x": x}))]
+        [(['x'], True), (['x'], False)]
+        >>> inputs, labels = by_role({"x": x, "y_kind": y, "y_size": y})
+        >>> sorted(inputs), sorted(labels)
+        (['x'], ['kind', 'size'])
+    """
+    if TARGETS in found:
+        return {name: array for name, array in found.items() if name != TARGETS}, found[TARGETS]
+    named = {name.removeprefix(BY_OUTPUT): found[name] for name in found if name.startswith(BY_OUTPUT)}
+    return {name: found[name] for name in found if not name.startswith(BY_OUTPUT)}, named or None
+
+
+def _given(source: str, found: Mapping[str, np.ndarray], parts: Sequence[str]) -> dict[str, ArrayRows]:
+    """Returns the examples of a file that holds them by split; a tenth of the training examples in place of others."""
+    named = {SPLITS[part]: part for part in parts}
     wanted = [f"{a}_{part}" for part in named.values() for a in "xy"]
-    lacking = [name for name in wanted if name not in found]
-    if lacking or "train" not in parts:
-        raise PruneError(
-            f"Expected x and y of every split, and of train. Received: {source} without {lacking or parts}."
-        )
+    lacking = [name for name in wanted if name not in found] or ([] if "train" in named else ["x_train", "y_train"])
     unread = sorted(set(found) - set(wanted))
-    if unread:
+    if lacking or unread:
+        received = (
+            f"without {', '.join(lacking)}" if lacking else f"with {', '.join(unread)} beside {', '.join(wanted)}"
+        )
         raise PruneError(
-            f"Expected either x and y, divided here, or one pair for each split. Received: {source} with "
-            f"{', '.join(unread)} beside {', '.join(wanted)}. Write only the arrays that are needed."
+            "Expected either x and y, divided here, or x_train and y_train, and a pair for each other split. "
+            f"Received: {source} {received}. Write only the arrays that are needed."
         )
     splits = {split: _checked(source, found[f"x_{part}"], found[f"y_{part}"]) for split, part in named.items()}
-    if "validation" not in splits:
-        training = splits["train"]
-        held = training.count // SHARE / max(training.count, 1)
-        splits["validation"] = training.part(part_of(training.count, 0.0, held))
-        splits["train"] = training.part(part_of(training.count, held, 1.0))
+    training = splits["train"]
+    held, begin = training.count // SHARE / max(training.count, 1), 0.0
+    for split in [split for split in PARTS if split not in splits]:
+        splits[split] = training.part(part_of(training.count, begin, begin + held))
+        begin += held
+    splits["train"] = training.part(part_of(training.count, begin, 1.0))
     return splits
 
 
-def _checked(source: str, inputs: Inputs, targets: np.ndarray | None) -> ArrayRows:
+def _checked(source: str, inputs: Inputs, targets: Targets | None) -> ArrayRows:
     given = inputs if isinstance(inputs, dict) else {"x": inputs}
     named = {f"the input {name!r}": array for name, array in given.items()}
-    beside = {} if targets is None else {"the labels": targets}
+    several = isinstance(targets, dict)
+    beside = {f"labels of {name!r}": array for name, array in targets.items()} if several else {"labels": targets}
+    beside = {} if targets is None else beside
     strange = [each.dtype for each in (named | beside).values() if each.dtype.kind not in _NUMBERS + _TEXTS]
     faults = [f"Expected numbers or texts. Received: an array of {dtype}." for dtype in strange]
-    if targets is not None and targets.dtype.kind in _TEXTS:
-        faults.append(f"Expected numbers as targets. Received: an array of {targets.dtype}. Number the classes from 0.")
+    faults += [] if strange else [fault for name, each in beside.items() for fault in label_faults(name, each)]
     faults += length_faults([each.shape for each in named.values()], [each.shape for each in beside.values()])
-    faults += [fault for name, each in (named | beside).items() for fault in finite_faults(name, each)]
+    faults += [fault for name, each in named.items() for fault in finite_faults(name, each)]
     raise_faults(f"Invalid arrays in {source}:", faults)
     return ArrayRows(inputs, targets).changed(lambda x: x.astype(np.float32) if x.dtype.kind == "f" else x)
 

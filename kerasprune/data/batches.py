@@ -11,7 +11,15 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune.data.forms import parts_of, whole
-from kerasprune.data.refusals import Shape, beside_faults, check_arrays, check_ends, check_found, check_given
+from kerasprune.data.refusals import (
+    Shape,
+    beside_faults,
+    check_arrays,
+    check_ends,
+    check_found,
+    check_given,
+    weight_faults,
+)
 from kerasprune.data.signature import Signature, inputs_of, signature_of
 from kerasprune.errors import PruneError, raise_faults
 
@@ -112,7 +120,8 @@ def _check(batch: Batch, signature: Signature) -> None:
     """Raises if inputs do not fit the model, or labels and weights do not fit the inputs."""
     inputs = [array.shape for array in signature.checked(batch.inputs)]
     weights = [shape for shape in _shapes(batch.weights) if shape]
-    raise_faults("Invalid data:", beside_faults(inputs, _shapes(batch.labels), weights))
+    faults = [fault for each in tree.flatten(batch.weights) for fault in weight_faults(each)]
+    raise_faults("Invalid data:", faults + beside_faults(inputs, _shapes(batch.labels), weights))
 
 
 def _shapes(nest: Any) -> list[Shape]:

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from kerasprune.data.batches import Batches, example_batches
-from kerasprune.data.forms import is_array
-from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found
+from kerasprune.data.forms import is_array, whole
+from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found, weight_faults
 from kerasprune.defaults import BATCH
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, raise_faults, short
 
 
 class Examples:
@@ -22,6 +22,7 @@ class Examples:
     Args:
         data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
         batch: Examples per batch, of arrays. Defaults to 128.
+        inputs: Number of inputs of the model: as many arrays are inputs alone. Defaults to 1.
 
     Raises:
         PruneError: The data can be read only once, are endless, are lists of numbers or of batches, or differ in
@@ -35,7 +36,7 @@ class Examples:
         (True, 1, [40])
     """
 
-    def __init__(self, data: Any, batch: int = BATCH) -> None:
+    def __init__(self, data: Any, batch: int = BATCH, inputs: int = 1) -> None:
         check_again(data)
         if isinstance(data, list) and not all(map(is_array, data)):
             raise PruneError(
@@ -45,7 +46,7 @@ class Examples:
         self.arrays = isinstance(data, tuple | list | Mapping) or is_array(data)
         if self.arrays:
             check_found(len(keras.tree.flatten(data)))
-        self.data = _fitting(data) if self.arrays else data
+        self.data = _fitting(_with_parts(data, inputs)) if self.arrays else data
         self.batch = batch
 
     @property
@@ -114,10 +115,25 @@ class Examples:
         return batches[0] if isinstance(batches, keras.utils.PyDataset) else next(iter(batches), ())
 
 
+def _with_parts(data: Any, inputs: int) -> Any:
+    """Returns arrays as `(inputs, labels, …)` or inputs, without missing labels."""
+    if isinstance(data, list) and len(data) != inputs:
+        raise PruneError(
+            f"Expected a list of as many arrays as the model has inputs, {inputs}. Received: {len(data)} arrays. Give "
+            "labels as data=(x, y), a tuple."
+        )
+    while isinstance(data, tuple) and len(data) > 1 and data[-1] is None:
+        data = data[:-1]
+    found = whole(data, inputs) if isinstance(data, tuple) else None
+    return data if found is None else found
+
+
 def _fitting(data: Any) -> Any:
     """Returns arrays as `fit` takes them: tables as arrays, texts as a tensor."""
     check_arrays(keras.tree.flatten(data))
     data = keras.tree.map_structure(_fitting_array, data, none_is_leaf=False)
+    for weights in keras.tree.flatten(_parts(data)[2:]):
+        raise_faults("Invalid data:", weight_faults(weights))
     shapes = [[x.shape for x in keras.tree.flatten(part) if x is not None] for part in _parts(data)]
     check_found(min((shape[0] for shape in shapes[0] if shape), default=1))
     raise_faults("Invalid data:", beside_faults(*shapes))
@@ -126,6 +142,11 @@ def _fitting(data: Any) -> Any:
 
 def _fitting_array(x: Any) -> Any:
     x = np.asarray(x) if type(x).__module__.split(".")[0] == "pandas" else x
+    if isinstance(x, np.ndarray) and x.dtype.kind == "O" and not all(isinstance(each, str | bytes) for each in x.flat):
+        raise PruneError(
+            f"Expected arrays of numbers or texts. Received: an array of objects such as {short(x.flat[0])}. Convert "
+            "it with astype('float32'), or astype(str)."
+        )
     return keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind in "OUS" else x
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.forms import as_numpy
 from kerasprune.errors import PruneError, short
 
 Shape = Sequence[int | None]
@@ -66,6 +67,10 @@ def check_found(number: int, name: str = "data") -> None:
 
 def check_arrays(leaves: Iterable[Any]) -> None:
     """Raises if a leaf of the data is a Python number or text, as in a list, instead of an array."""
+    leaves = list(leaves)
+    sparse = [x for x in leaves if type(x).__module__.startswith("scipy.sparse")]
+    if sparse:
+        raise PruneError(f"Expected arrays. Received: {type(sparse[0]).__name__}. Make arrays of them: x.toarray().")
     numbers = [x for x in leaves if isinstance(x, int | float | str | bytes) and not isinstance(x, np.generic)]
     if numbers:
         raise PruneError(
@@ -93,6 +98,34 @@ def finite_faults(name: str, array: np.ndarray, held: str = "float32") -> list[s
         f"Expected numbers for {name} that float32, in which models compute, can hold. "
         f"Received: {furthest:.3g} among them, or its negative, which overflows. Scale them."
     ]
+
+
+def label_faults(name: str, labels: np.ndarray) -> list[str]:
+    """Returns a fault if labels are no numbers, or not finite.
+
+    Args:
+        name: The labels in words.
+        labels: The labels.
+    """
+    classes = "Number the classes from 0, in the order of the model: numpy.array([names.index(each) for each in y])."
+    return _number_faults(name, labels, classes) or finite_faults(f"the {name}", labels)
+
+
+def weight_faults(weights: Any) -> list[str]:
+    """Returns a fault if sample weights are no numbers."""
+    return [] if weights is None else _number_faults("sample weights", as_numpy(weights), _CONVERT)
+
+
+_CONVERT = "Convert them with astype('float32')."
+
+
+def _number_faults(name: str, array: np.ndarray, for_texts: str) -> list[str]:
+    """Returns a fault, with one remedy for texts and another for objects, if an array does not hold numbers."""
+    if not array.size or array.dtype.kind in "biuf" or str(array.dtype) == "bfloat16":
+        return []
+    first = array.flat[0].decode(errors="replace") if isinstance(array.flat[0], bytes) else array.flat[0]
+    remedy = for_texts if isinstance(first, str) else _CONVERT
+    return [f"Expected numbers as {name}. Received: values such as {short(first)}, dtype={array.dtype}. {remedy}"]
 
 
 def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: str = "labels") -> list[str]:

@@ -53,14 +53,23 @@ class InputSpec:
 
     def shape_faults(self, shape: Shape) -> list[str]:
         """Returns the faults of the shape of a batch, any axis of which may be `None`."""
-        sides = zip(self.shape, shape[1:], strict=False)
-        if len(shape) == len(self.shape) + 1 and all(None in pair or pair[0] == pair[1] for pair in sides):
+        if len(shape) and _fit(self.shape, shape[1:]):
             return []
-        remedy = "Resize the data, or build the model for them."
-        if len(shape) == len(self.shape):
-            remedy = "It lacks the batch axis: batch them, as data.batch(32) does."
-        expected = (None, *self.shape)
+        expected, remedy = (None, *self.shape), self._remedy(tuple(shape))
         return [f"Expected shape {expected} for the input {self.name!r}. Received: shape {tuple(shape)}. {remedy}"]
+
+    def _remedy(self, shape: Shape) -> str:
+        """Returns the remedy for the shape of a batch: another order of the axes, a missing one, or another size."""
+        sides = shape[1:]
+        if len(sides) > 1 and _fit(self.shape, (*sides[1:], sides[0])):
+            return "Its channels come first: give numpy.moveaxis(x, 1, -1)."
+        if len(sides) > 1 and _fit(self.shape, (sides[-1], *sides[:-1])):
+            return "Its channels come last: give numpy.moveaxis(x, -1, 1)."
+        if self.shape[-1:] == (1,) and len(shape) and _fit(self.shape[:-1], sides):
+            return "It lacks the last axis: give x[..., None]."
+        if len(shape) == len(self.shape):
+            return "It lacks the batch axis: batch them, as data.batch(32) does."
+        return "Resize the data, or build the model for them."
 
     def faults(self, array: np.ndarray) -> list[str]:
         """Returns the faults of a batch for this input: of its shape, dtype and values."""
@@ -71,7 +80,7 @@ class InputSpec:
                 "Give the inputs of the model, not the outputs of its first layer."
             )
         if not self.holds_texts and array.dtype.kind not in "biuf" and str(array.dtype) != "bfloat16":
-            faults.append(f"Expected numbers for {name}. Received: dtype={array.dtype}.")
+            faults.append(f"Expected numbers for {name}. Received: dtype={array.dtype}. Convert them.")
         return faults + finite_faults(name, array, self.dtype)
 
     def cast(self, array: np.ndarray) -> np.ndarray:
@@ -153,6 +162,9 @@ class Signature:
         """
         arrays = [as_numpy(x) for x in self.flatten(nest)]
         faults = [fault for spec, array in zip(self.inputs, arrays, strict=True) for fault in spec.faults(array)]
+        if faults and isinstance(self.structure, Mapping) and not isinstance(nest, Mapping):
+            order = keys_of(self.structure)
+            faults.append(f"Expected a dict by name. Received: arrays without names, which are taken as {order}.")
         if not faults:
             faults = length_faults([array.shape for array in arrays])
         raise_faults("Invalid inputs for the model:", faults)
@@ -238,6 +250,11 @@ def identifiers(names: Sequence[str]) -> list[str]:
         candidates = chain([plain], (f"{plain}_{number}" for number in count(1)))
         taken.append(next(candidate for candidate in candidates if candidate not in taken))
     return taken
+
+
+def _fit(own: Shape, sides: Shape) -> bool:
+    """Returns whether sides are those of an input, either of which may be `None`."""
+    return len(own) == len(sides) and all(None in pair or pair[0] == pair[1] for pair in zip(own, sides, strict=True))
 
 
 def _are_texts(array: np.ndarray) -> bool:

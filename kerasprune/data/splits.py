@@ -75,7 +75,7 @@ class SplitExamples:
                 f"Expected {'x for the input' if len(names) == 1 else 'an array for every input'} of the model, "
                 f"{', '.join(map(repr, names))}, and y for the labels. Received: {self.name} with "
                 f"{', '.join(spec[0])}; {', '.join(unread)} would not be used. Name them so: "
-                f"np.savez(path, {wanted}, y=…). Labels of several outputs come from a function, --data FILE.py:NAME."
+                f"np.savez(path, {wanted}, y=…). For several outputs y_<name of the output>=… stands in place of y."
             )
         if len(spec) == 1:
             signature.check_no_labels(spec[0])

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasprune.data.arrays import TARGETS, read, scaler
+from kerasprune.data.arrays import by_role, read, scaler
 from kerasprune.data.augmentation import resize
 from kerasprune.data.dataset import standardise
 from kerasprune.data.folder import SUFFIXES
@@ -37,7 +37,7 @@ def unlabelled(
     """
     if path.is_dir():
         return _images(path, inputs, scale or "standardise", size, batch)
-    found = {name: array for name, array in read(path).items() if name != TARGETS}
+    found, _ = by_role(read(path))
     x = next(iter(found.values())) if len(found) == 1 else found
     ready = scaler(x, scale or "none", str(path))
     data = tf.data.Dataset.from_tensor_slices((x,)).map(lambda each: (ready(_floats(each)),))

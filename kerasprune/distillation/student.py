@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,10 @@ from keras import ops, tree
 
 from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, structures
 from kerasprune.attaching.custom_train_step import has_own_step
+from kerasprune.criteria.data_checks import explained
 from kerasprune.criteria.labels import alike
 from kerasprune.criteria.output_kind import output_names, warn_of_logits
+from kerasprune.data.forms import is_array
 from kerasprune.distillation.block_features import BlockFeatures, block_features
 from kerasprune.distillation.soft_targets import compiled, given_kinds, imitation, judged_weights, kind_of
 from kerasprune.errors import (
@@ -212,6 +215,25 @@ class Student(keras.Model):
             for (kind, scale, each), (target, output) in zip(found, pairs, strict=True)
             if scale
         )
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains the slim model; see `keras.Model.fit`. Examples that do not fit are named."""
+        with self._explained(*args, **kwargs):
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates the slim model; see `keras.Model.evaluate`. Examples that do not fit are named."""
+        with self._explained(*args, **kwargs):
+            return super().evaluate(*args, **kwargs)
+
+    def _explained(
+        self, x: Any = None, y: Any = None, *_: Any, sample_weight: Any = None, **__: Any
+    ) -> AbstractContextManager[None]:
+        """Returns a context in which faults of examples are named, if they can be read again."""
+        if x is None or isinstance(x, Iterator) or not self.compiled:
+            return nullcontext()
+        arrays = isinstance(x, tuple | list | Mapping) or is_array(x)
+        return explained(self, (x, y, sample_weight) if arrays else x)
 
     # ---- files ----------------------------------------------------------------------------------------------
 

@@ -12,10 +12,9 @@ from kerasprune.errors import PruneError, warn
 from kerasprune.recipes import schema
 from kerasprune.recipes.examples import examples
 from kerasprune.recipes.experiment import Experiment
+from kerasprune.steps.chance import chance_level, knows_little, labels_of
 from kerasprune.steps.report import accuracy_of
 from kerasprune.steps.scale import SAMPLED, better_scale, is_sure, warn_of_statistics
-
-_MESSAGE = "The model knows little of the data {!r}: {}. {}"
 
 
 def check_chance_level(run: Experiment, model: keras.Model) -> None:
@@ -39,27 +38,20 @@ def check_chance_level(run: Experiment, model: keras.Model) -> None:
         return
     sample = _sample(run, run.recipe, split, model)
     logs = run.metrics(model, sample)
-    if not np.isfinite(logs["loss"]):
-        found = f"its loss is {logs['loss']}"
-        warn(_MESSAGE.format(data.name, found, "Check the pixels' scale (--scale) and the targets."))
-    accuracy = accuracy_of(logs)
-    if accuracy is None or len(model.outputs) != 1:
-        return
-    targets = np.concatenate([np.asarray(batch[1]) for batch in sample.batches()])
-    frequent = _most_frequent(targets)
-    better = _better_scale(run, model, split, accuracy) if data.scale is None else None
+    accuracy, targets = accuracy_of(logs), labels_of(model, sample)
+    better = None if accuracy is None or targets is None or data.scale else _better_scale(run, model, split, accuracy)
     if better is not None:
         scale, reached = better
         found = f"it is right for {accuracy:.0%} of them, with scale: {scale} for {reached:.0%}"
         remedy = f"Give --scale {scale} (in a recipe, data.scale)"
         if is_sure(reached, accuracy, len(targets)):
             now = "none" if own(data.name) else "standardise"
-            raise PruneError(_MESSAGE.format(data.name, found, f"{remedy}; or --scale {now} to keep the present one."))
-        warn(_MESSAGE.format(data.name, found, f"{remedy}."))
-    elif frequent is not None and accuracy <= frequent:
-        found = f"it is right for {accuracy:.0%} of them, and {frequent:.0%} are of one class"
-        remedy = "Check the pixels' scale (--scale), the order of the classes, and that it is the right data."
-        warn(_MESSAGE.format(data.name, found, remedy))
+            raise PruneError(knows_little(found, f"{remedy}; or --scale {now} to keep the present one.", data.name))
+        warn(knows_little(found, f"{remedy}.", data.name))
+        return
+    chance = chance_level(logs, targets, " (--scale)")
+    if chance is not None:
+        warn(knows_little(*chance, data.name))
 
 
 def _better_scale(run: Experiment, model: keras.Model, split: str, accuracy: float) -> tuple[str, float] | None:
@@ -76,12 +68,3 @@ def _sample(run: Experiment, recipe: schema.Recipe, split: str, model: keras.Mod
     """Returns the first batches of a split."""
     found = examples(recipe, split, model, held=run.held)
     return Examples(found.take(SAMPLED), recipe.data.batch)
-
-
-def _most_frequent(targets: np.ndarray) -> float | None:
-    """Returns the share of the most frequent class, or `None` if the targets are not class indices."""
-    if targets.ndim == 2 and targets.shape[1] > 1:
-        targets = targets.argmax(1)
-    if targets.reshape(len(targets), -1).shape[1] != 1:
-        return None
-    return np.unique(targets, return_counts=True)[1].max() / len(targets)

@@ -14,7 +14,7 @@ from kerasprune import budgets, criteria
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.lookup import SYNTHETIC, own
-from kerasprune.data.signature import inputs_of, leaves_side_free
+from kerasprune.data.signature import leaves_side_free
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
@@ -115,9 +115,10 @@ class Experiment:
         from kerasprune.data.arrays import by_split
         from kerasprune.synthesis.synthesise import drawn
 
-        model = self.dense_model()
-        signature = inputs_of(model)
-        arrays = signature.flatten(drawn(self.drawing(model), self.folder_of_drawn))
+        drawing = self.drawing
+        del vars(self)["drawing"]  # with its model
+        signature = drawing.signature
+        arrays = signature.flatten(drawn(drawing, self.folder_of_drawn))
         return by_split({each.name: array for each, array in zip(signature.inputs, arrays, strict=True)}, SYNTHETIC)
 
     @property
@@ -130,11 +131,12 @@ class Experiment:
         """The folder in which drawn examples are saved; `None` if they are drawn again each time."""
         return None
 
-    def drawing(self, model: keras.Model) -> Drawing:
-        """Returns the draw of examples for the initial model, which is checked and not begun."""
+    @cached_property
+    def drawing(self) -> Drawing:
+        """The draw of examples for the initial model, which is checked and not begun."""
         from kerasprune.synthesis.drawing import Drawing  # of few recipes
 
-        spec = self.recipe.data
+        spec, model = self.recipe.data, self.dense_model()
         side = (spec.size or getattr(self.recipe.model, "size", None)) if has_free_axes(model) else None
         samples = SMOKE_SAMPLES if self.recipe.smoke else spec.samples
         return Drawing(model, samples, method=None, resolution=side, seed=self.recipe.seed)

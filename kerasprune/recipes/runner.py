@@ -75,14 +75,32 @@ def run(
     if strict and recipe.smoke:
         raise PruneError("Expected a whole run beside strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(folder) if folder is not None else default_folder(recipe)
+    return carry_out(Run(located(recipe), RunFolder(path), console), recipe, resume=resume, trust=trust, strict=strict)
+
+
+def carry_out(
+    one: Run, recipe: schema.Recipe, *, resume: bool = False, trust: bool = False, strict: bool = False
+) -> Path:
+    """Runs all stages of a run; see `run`.
+
+    Args:
+        one: The run.
+        recipe: Its recipe, as it was given.
+        resume: See `run`. Defaults to `False`.
+        trust: See `run`. Defaults to `False`.
+        strict: See `run`. Defaults to `False`.
+
+    Returns:
+        The folder.
+    """
+    path = one.folder.path
     with taken(path, [MARK], resume=resume), Warnings(path, MARK).collected() as heard:
-        one = Run(located(recipe), RunFolder(path), console)
         _same_recipe(one, recipe, trust)
         if resume:
             one.folder.check_files()
             _report_nothing_left(one)
         one.folder.tidy()
-        with console.status("rehearse: model, groups, budget, data"):
+        with one.console.status("rehearse: model, groups, budget, data"):
             rehearse(one)
         write_text(one.folder.file(MARK), loader.dump(one.recipe))
         heard.write()
@@ -169,7 +187,7 @@ def rehearse(one: Run) -> None:
         prune_sections.member(section).rehearse(one, model, getattr(recipe.prune, section))
     if recipe.data is not None:
         if one.draws:
-            one.drawing(model)
+            _ = one.drawing  # checked as it is made
         else:
             for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
                 if split is not None:

@@ -103,8 +103,12 @@ def reconstructed(
     ridge: float = 1e-3,
     slack: float = 0.0,
     seed: int = 0,
+    remedy: str = "Give more data, or raise samples= and positions=.",
 ) -> tuple[keras.Model, list[str]]:
-    """Returns the model of `reconstruct`, and remarks for a report in place of its warning; see there."""
+    """Returns the model of `reconstruct`, and remarks for a report in place of its warning; see there.
+
+    `remedy` says how the caller gives more examples, if they are few.
+    """
     faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
     raise_faults("The model cannot be reconstructed:", faults + non_negative_faults(ridge=ridge, slack=slack))
     paired(slim, model, plan)  # to say first what does not fit
@@ -116,5 +120,5 @@ def reconstructed(
     work = Solving(pairing, examples, targets, positions, ridges, slack=slack, turns=_TURNS)
     work.solve_all()
     take_own_statistics(new, examples)
-    work.warn()
+    work.warn(remedy)
     return new, work.remarks()

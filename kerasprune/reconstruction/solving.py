@@ -160,12 +160,16 @@ class Solving:
         named = "; ".join(f"{name!r} {why}" for name, why in self.left.items())
         return [f"not reconstructed, and left as they are: {named}"] if named else []
 
-    def warn(self) -> None:
-        """Names the layers with few rows to solve from."""
+    def warn(self, remedy: str) -> None:
+        """Names the layers with few rows to solve from.
+
+        Args:
+            remedy: How the caller gives more of them.
+        """
         if self.scarce:
             warn(
                 f"Fewer positions than unknowns in {', '.join(map(repr, self.scarce))}: they stay near their present "
-                f"weights. Give more data, or raise samples= and positions=. Received: {self._count} examples."
+                f"weights. Received: {self._count} examples. {remedy}"
             )
 
     def _kernels(self, calls: Sequence[Step], apart: bool) -> list[Kernel]:

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import keras
 
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 from kerasprune.synthesis.drawing import Drawing
 from kerasprune.synthesis.synthesise import drawn
 
-CHOICES = ("auto", "none")
 AT_ONCE = 300  # seconds that "auto" may take
 REMARK = "errors are measured on examples drawn from the model, which no step has seen; they are not accuracies"
 
 
-def affordable(model: keras.Model, resolution: int | None, seed: int) -> tuple[Drawing | None, str]:
-    """Returns the draw of examples for a model, if it takes at most five minutes; else `None` and the reason.
+def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError | None]:
+    """Returns a draw of examples, if it fits them to statistics in at most five minutes; else `None` and the reason.
 
     Args:
-        model: The dense model.
-        resolution: Size of free axes.
-        seed: Random seed.
+        make: Makes the draw.
     """
+    only, remedy = "only cut, since ", (". ", Key("examples"), "=600 draws ")
     try:
-        drawing = Drawing(model, resolution=resolution, seed=seed)
-        estimate = drawing.estimate
+        drawing = make()
+        if not drawing.fitted:
+            lacking = "no input of numbers, or no statistics of BatchNormalization, which examples are fitted to"
+            return None, PruneError(only, f"the model has {lacking}", *remedy, "noise.")
+        seconds = drawing.estimate.seconds
     except Exception as error:  # layers of the user's may have no gradients: what was possible before still is
-        reason = " ".join(str(error).split()) if isinstance(error, PruneError) else type(error).__name__
-        advice = "A number, as examples=600, draws noise if there are no statistics"
-        return None, f"only cut, since no examples can be drawn from the model. {reason} {advice}."
-    if estimate.seconds > AT_ONCE:
-        call = "kp.synthesise(model, store=folder) can be interrupted"
-        return None, f"only cut, since drawing examples takes {estimate}. To reconstruct, give data: {call}"
-    return drawing, ""
+        parts = error.args if isinstance(error, PruneError) else (f"{type(error).__name__} was raised.",)
+        return None, PruneError(only, "no examples can be drawn from the model. ", *parts)
+    if seconds > AT_ONCE:
+        interrupted = "kp.synthesise(model, store=folder) draws data too, and can be interrupted."
+        return None, PruneError(only, f"drawing examples takes {drawing.estimate}", *remedy, "them; ", interrupted)
+    return drawing, None
 
 
 def drawn_examples(
@@ -55,21 +55,10 @@ def drawn_examples(
         PruneError: A number of examples is given, and they cannot be drawn.
     """
     if examples == "auto":
-        drawing, reason = affordable(model, resolution, seed)
+        drawing, reason = affordable(lambda: Drawing(model, method=None, resolution=resolution, seed=seed))
         if drawing is None:
-            return None, None, reason
+            return None, None, " ".join(str(reason).split())
     else:
         drawing = Drawing(model, examples, method=None, resolution=resolution, seed=seed)
     found = Examples(drawn(drawing, verbose=verbose), batch)
     return (*(held_out(found, seed) or (found, found)), REMARK)
-
-
-def examples_faults(examples: Any, data: Any) -> list[str]:
-    """Returns a fault if `examples` is neither a choice nor a whole number above 0, or given beside data."""
-    if examples == "auto" and isinstance(examples, str):
-        return []
-    if examples != "none" and not (type(examples) is int and examples > 0):
-        return [f"Expected examples to be one of {CHOICES}, or their number. Received: examples={examples!r}."]
-    if data is not None:
-        return [f"Expected examples= without data=, in whose place they are drawn. Received: examples={examples!r}."]
-    return []

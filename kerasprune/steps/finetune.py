@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasprune._keras import learning_rate_variable, structures, without_schedule
 from kerasprune.backend.tracing import traced_for_each_model
+from kerasprune.criteria.data_checks import explained
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
 from kerasprune.errors import warn
@@ -46,7 +47,7 @@ def fit(
     twin = twin or keras.Model(*structures(functional(model)), name=model.name)
     objective.compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
-    with traced_for_each_model():
+    with explained(twin, training), traced_for_each_model():
         twin.fit(
             **training.fit_arguments(),
             **beside,

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
-import numpy as np
 
 from kerasprune._keras import first_metric, structures
 from kerasprune.backend.tracing import traced_for_each_model
-from kerasprune.criteria.labels import check_labels
+from kerasprune.criteria.data_checks import check_inputs, check_targets, explained
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
-from kerasprune.data.forms import as_numpy
-from kerasprune.data.signature import inputs_of, is_graph
 from kerasprune.defaults import JUDGED
-from kerasprune.errors import PruneError, warn
+from kerasprune.errors import warn
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import Measure, StepReport
 from kerasprune.surgery.comparison import outputs_of, relative_error
-from kerasprune.surgery.random_inputs import looked_up
 
 _BATCHES = 50  # of a data set, whose tokens are looked at
 
@@ -67,17 +62,11 @@ class Judge:
         if model not in self._twins:
             self._twins[model] = self.objective.compile(keras.Model(*structures(functional(model))))
         twin = self._twins[model]
-        try:
-            with traced_for_each_model():
-                found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
-            first, higher = first_metric(twin) or ("loss", False)
-            self.measure = Measure("loss") if higher is None else Measure(first, higher)
-            return found
-        except Exception:
-            losses, _ = losses_by_output(twin)
-            for batch in self.examples.batches():  # if labels are the reason, these name them
-                check_labels(twin, losses, batch[1])
-            raise
+        with explained(twin, self.examples), traced_for_each_model():
+            found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
+        first, higher = first_metric(twin) or ("loss", False)
+        self.measure = Measure("loss") if higher is None else Measure(first, higher)
+        return found
 
     def prepare(self, model: keras.Model) -> None:
         """Traces the evaluation of a model in its present state, unless it was measured before."""
@@ -105,48 +94,26 @@ class Judge:
 
 
 def check_examples(model: keras.Model, objective: Objective, *given: Examples | None) -> None:
-    """Checks labels against the loss.
+    """Checks inputs against the model, and labels against the loss.
 
     Args:
         model: The dense model.
         objective: The loss.
-        given: Examples; of unlabelled ones only names and tokens are checked.
+        given: Examples.
 
     Raises:
-        PruneError: The shape of labels does not fit the loss, they are classes that the model does not have, or they
-            are among the inputs; or a token is not in the table of its `Embedding`.
+        PruneError: See `check_inputs` and, of labels beside a loss, `check_targets`.
     """
     found = [each for each in dict.fromkeys(given) if each is not None]
-    labelled = [each for each in found if each.labelled]
     for each in found:
-        if not is_graph(model):
-            continue
-        if not each.labelled:
-            inputs_of(model).check_no_labels(each.first_inputs)
-        _check_tokens(model, each)
+        check_inputs(model, each)
+    labelled = [each for each in found if each.labelled]
     if not labelled or objective.loss is None:
         return
     twin = objective.compile(keras.Model(*structures(functional(model))))
     losses, _ = losses_by_output(twin)
     for each in labelled:
-        check_labels(twin, losses, each.labels)
-
-
-def _check_tokens(model: keras.Model, examples: Examples) -> None:
-    """Raises if whole numbers that an `Embedding` looks up are not in its table."""
-    tables = [entries.table for entries in looked_up(model)]
-    if not any(tables):
-        return
-    signature = inputs_of(model)
-    for batch in [examples.data] if examples.arrays else islice(examples.batches(), _BATCHES):
-        inputs = batch[0] if isinstance(batch, tuple) else batch
-        for spec, table, array in zip(signature.inputs, tables, signature.flatten(inputs), strict=True):
-            numbers = as_numpy(array) if table else np.zeros(0)
-            if numbers.size and numbers.dtype.kind in "iuf" and not 0 <= numbers.min() <= numbers.max() < table:
-                raise PruneError(
-                    f"Expected numbers from 0 to {table - 1} for the input {spec.name!r}, which an Embedding looks up. "
-                    f"Received: {numbers.min():g} to {numbers.max():g}. Give the unknown ones a number of the table."
-                )
+        check_targets(twin, losses, each.labels)
 
 
 NO_GAIN = (

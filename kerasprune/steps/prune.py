@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import keras
 
 from kerasprune import defaults
-from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion
@@ -17,16 +16,8 @@ from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
 from kerasprune.data.signature import leaves_side_free
 from kerasprune.distillation.student import distil as taught
-from kerasprune.errors import (
-    PruneError,
-    choice_faults,
-    kind_faults,
-    raise_faults,
-    seed_faults,
-    warn,
-    whole_number_faults,
-)
-from kerasprune.graph.built_model import LOAD
+from kerasprune.errors import PruneError, warn
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
@@ -34,16 +25,18 @@ from kerasprune.plans import Plan
 from kerasprune.reconstruction.reconstruct import reconstructed
 from kerasprune.steps import finetune
 from kerasprune.steps.best_epoch import Delivery
-from kerasprune.steps.drawn import drawn_examples, examples_faults
+from kerasprune.steps.chance import warn_of_chance
+from kerasprune.steps.drawn import drawn_examples
 from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.progress import Progress
 from kerasprune.steps.ready import remove
 from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.scale import warn_of_scale
+from kerasprune.steps.settings import Settings
 from kerasprune.surgery.compiled import compile_like
 
-KEPT = 0.5  # default fraction of the multiply–adds
+_MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
 
 
 class Pruned(NamedTuple):
@@ -154,160 +147,160 @@ def prune(
         >>> [step.name for step in report.steps]
         ['dense', 'removed', 'reconstructed']
     """
-    targets = {"macs": macs, "keep": keep, "params": params}
-    _check(model, targets, epochs, optimizer, deliver, seed, verbose, examples, data)
-    given = None if data is None else Examples(data, batch)
-    judged = given if validation is None else Examples(validation, batch)
-    objective = of_model(model, loss)
-    _check_training(model, objective, epochs, given, distil)
-    check_examples(model, objective, given, judged)
-    remarks = []
-    if epochs and deliver == "best" and validation is None:
-        given, judged, remark = _set_aside(given, seed)
-        remarks.append(remark)
-    elif given is not None and given is judged and (reconstruct or epochs):
-        remarks.append("measured on the examples that the model was made with; give validation= for other data")
-    progress = Progress(verbose)
-    dense, solved_on = plain(model), given
-    if given is None and reconstruct and examples != "none":
-        with progress.step("draw examples"):
-            solved_on, drawn, remark = drawn_examples(dense, examples, resolution, batch, seed, verbose)
-        judged = drawn if validation is None else judged
-        remarks += [remark] if remark else []
-    with progress.step("measure"):
-        judge = Judge(dense, objective, judged)
-        warn_of_scale(judge)
-        steps = [judge.step("dense", dense)]
-    training = None if given is None else finetune.to_train_on(given, seed)
-    side = resolution
-    if side is None and training is not None and leaves_side_free(dense):
-        side = image_side(dense, training.first(dense, 1))
-    with progress.step("plan"):
-        graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
-        plan = make_plan(
-            graph, criterion, budget,
-            keep=keep, macs=KEPT if macs is None and keep is None and params is None else macs, params=params,
-            data=None if training is None else training.batches(), loss=objective.loss,
-            min_keep=min_keep, round_to=round_to, resolution=side, seed=seed,
-        )  # fmt: skip
-    with progress.step("remove"):
-        removed, verdict = remove(graph, plan, verified=verify)
-        slim = removed
-        steps.append(judge.step("removed", slim))
-    if solved_on is not None and reconstruct:
-        with progress.step("reconstruct"):
-            slack = defaults.BEFORE_TRAINING if epochs else 0.0
-            slim, nearest, left = _solve(judge, slim, plan, solved_on, steps[-1], slack, seed, drawn=given is None)
-            remarks += left
-            steps += [] if nearest is None else [nearest]
-    if epochs:
-        with progress.step("fine-tune"):
-            training = finetune.to_train_on(given, seed)
-            delivery = Delivery(deliver, judge, slim)
-            finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
-            finetune.fit(
-                slim,
-                training,
-                objective if given.labelled else Objective(),
-                finetune.optimizer(optimizer, model.optimizer if model.compiled else None, epochs, training.steps()),
-                epochs,
-                twin=taught(slim, dense, weight=finetune.teacher_weight(given.labelled)) if distil else None,
-                validation=None if validation is None else judged,
-                callbacks=[*callbacks, *delivery.callbacks, *progress.callbacks("fine-tune", epochs)],
-            )
-            tuned, delivered = delivery.result(steps[1:])
-            steps.append(tuned)
-        remarks += judge.measure.remarks(*steps[-2:])
-        slim = removed if delivered is steps[1] else slim
-    if model.compiled:
-        compile_like(slim, model)
-    kept = shares_of(cost(graph, plan), cost(graph))
-    found = {} if verdict is None else {"verified": verdict.error, "reason": verdict.reason}
-    found |= {"delivered": delivered.name} if epochs else {}
-    report = PruningReport(tuple(steps), **kept, removed=plan.removed, remarks=tuple(remarks), **found)
-    return Pruned(slim, plan, report)
+    given = Settings(
+        model=model, macs=macs, data=data, epochs=epochs, keep=keep, params=params, criterion=criterion, budget=budget,
+        coupling=coupling, freeze=freeze, unknown=unknown, min_keep=min_keep, round_to=round_to, resolution=resolution,
+        reconstruct=reconstruct, distil=distil, verify=verify, validation=validation, examples=examples, loss=loss,
+        optimizer=optimizer, batch=batch, callbacks=callbacks, deliver=deliver, seed=seed, verbose=verbose,
+    )  # fmt: skip
+    return _Pruning(given).result()
 
 
-def _solve(
-    judge: Judge, slim: keras.Model, plan: Plan, on: Examples, before: StepReport, slack: float, seed: int, drawn: bool
-) -> tuple[keras.Model, StepReport | None, list[str]]:
-    """Returns the reconstructed model, its report and remarks; the given model if that does not help.
+class _Pruning:
+    """A pruning: its settings, its examples, and the steps and remarks of its report.
 
-    A fault of examples that were drawn, which nobody asked for, is a remark.
+    Args:
+        settings: The checked arguments of `prune`.
     """
-    try:
-        inputs = finetune.to_train_on(on, seed).inputs
-        solved, remarks = reconstructed(slim, judge.dense, plan, inputs, slack=slack, seed=seed)
-    except PruneError as error:
-        if not drawn:
-            raise
-        return slim, None, [f"only cut. {' '.join(str(error).split())}"]
-    return *nearer(judge, slim, solved, before), remarks
 
-
-def _set_aside(examples: Examples, seed: int) -> tuple[Examples, Examples, str]:
-    """Returns training and validation examples, and a remark on these."""
-    parts = held_out(examples, seed)
-    if parts is not None:
-        return *parts, "measured on a tenth of the data, which no step has seen; give validation= for other data"
-    remark = "measured on the training data, no part of which can be held out; give validation="
-    warn(f"The best epoch is {remark}.")
-    return examples, examples, remark
-
-
-def _check(
-    model: keras.Model,
-    targets: dict[str, float | None],
-    epochs: int,
-    optimizer: Any,
-    deliver: str,
-    seed: int | None,
-    verbose: int,
-    examples: Any,
-    data: Any,
-) -> None:
-    given = {name: value for name, value in targets.items() if value is not None}
-    faults = [
-        *kind_faults(keras.Model, LOAD, model=model),
-        *whole_number_faults(0, epochs=epochs),
-        *seed_faults(seed=seed),
-        *choice_faults(defaults.DELIVERED, deliver=deliver),
-        *([] if verbose in (0, 1, 2) else [f"Expected verbose to be 0, 1 or 2. Received: verbose={verbose!r}."]),
-        *_optimizer_faults(optimizer),
-        *examples_faults(examples, data),
-    ]
-    if len(given) > 1:
-        received = ", ".join(f"{name}={value!r}" for name, value in given.items())
-        faults.append(f"Expected one of macs, keep and params, the fraction that is kept. Received: {received}.")
-    raise_faults("Invalid arguments for prune:", faults)
-
-
-def _check_training(
-    model: keras.Model, objective: Objective, epochs: int, examples: Examples | None, distil: bool
-) -> None:
-    """Raises if the model cannot be fine-tuned, before any step."""
-    if not epochs:
-        return
-    if examples is None:
-        raise PruneError(f"Expected data to fine-tune on. Received: epochs={epochs}, data=None.")
-    if not examples.labelled and not distil:
-        raise PruneError("Expected labels beside distil=False. Received: inputs alone. Leave distil=True.")
-    if examples.labelled and objective.loss is None:
-        raise PruneError(
-            f"Expected a loss to fine-tune with. Received: loss=None, and {model.name!r} is not compiled. "
-            "Compile it, or give loss=."
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.progress = settings, Progress(settings.verbose)
+        self.steps: list[StepReport] = []
+        self.remarks: list[str] = []
+        self.found: dict[str, Any] = {}
+        self.objective, self.dense = of_model(settings.model, settings.loss), plain(settings.model)
+        self.given, validation = (
+            None if data is None else Examples(data, settings.batch, len(self.dense.inputs))
+            for data in (settings.data, settings.validation)
         )
-    if has_own_step(model):
-        warn(
-            f"{type(model).__name__}.train_step is not used for fine-tuning, which trains as Keras does, on the "
-            "loss. If it matters, leave epochs=0 and train the slim model with the step."
-        )
+        self.judged = validation or self.given
+        settings.check_training(self.objective, self.given)
+        check_examples(self.dense, self.objective, self.given, self.judged)
+        self._set_aside()
+        self.solved_on = self.given
+        if self.given is None and settings.reconstruct and settings.examples != "none":
+            self._draw()
+        self.judge = Judge(self.dense, self.objective, self.judged)
 
+    def result(self) -> Pruned:
+        """Runs all steps."""
+        settings, progress = self.settings, self.progress
+        with progress.step("measure"):
+            told = warn_of_scale(self.judge)
+            self.steps.append(self.judge.step("dense", self.dense))
+            if not told:
+                warn_of_chance(self.judge, self.steps[0].metrics)
+        training = None if self.given is None else finetune.to_train_on(self.given, settings.seed)
+        with progress.step("plan"):
+            graph, plan = self._planned(training)
+        with progress.step("remove"):
+            slim = removed = self._removed(graph, plan)
+        if self.solved_on is not None and settings.reconstruct:
+            with progress.step("reconstruct"):
+                slim = self._solved(slim, plan)
+        if settings.epochs:
+            with progress.step("fine-tune"):
+                delivered = self._tuned(slim)
+            slim = removed if delivered is self.steps[1] else slim
+        if settings.model.compiled:
+            compile_like(slim, settings.model)
+        kept = shares_of(cost(graph, plan), cost(graph))
+        remarks = tuple(self.remarks)
+        report = PruningReport(tuple(self.steps), **kept, removed=plan.removed, remarks=remarks, **self.found)
+        return Pruned(slim, plan, report)
 
-def _optimizer_faults(optimizer: Any) -> list[str]:
-    try:
-        keras.optimizers.get("sgd" if optimizer is None else optimizer)
-    except (ValueError, TypeError):
-        known = "Give a Keras optimizer, or a name such as 'adam' or 'sgd'."
-        return [f"Expected an optimizer that Keras knows. Received: optimizer={optimizer!r}. {known}"]
-    return []
+    # ---- examples ----------------------------------------------------------------------------------------------
+
+    def _set_aside(self) -> None:
+        """Holds out validation examples, if the best epoch is to be found; remarks on what is measured."""
+        settings, given = self.settings, self.given
+        if settings.epochs and settings.deliver == "best" and settings.validation is None:
+            parts = held_out(given, settings.seed)
+            remark = "measured on a tenth of the data, which no step has seen; give validation= for other data"
+            if parts is None:
+                remark = "measured on the training data, no part of which can be held out; give validation="
+                warn(f"The best epoch is {remark}.")
+            self.given, self.judged = parts or (given, given)
+            self.remarks.append(remark)
+        elif given is not None and given is self.judged and (settings.reconstruct or settings.epochs):
+            self.remarks.append(
+                "measured on the examples that the model was made with; give validation= for other data"
+            )
+
+    def _draw(self) -> None:
+        """Draws examples from the model."""
+        settings = self.settings
+        with self.progress.step("draw examples"):
+            self.solved_on, drawn, remark = drawn_examples(
+                self.dense, settings.examples, settings.resolution, settings.batch, settings.seed, settings.verbose
+            )
+        self.judged = drawn if settings.validation is None else self.judged
+        self.remarks += [remark] if remark else []
+
+    # ---- steps -------------------------------------------------------------------------------------------------
+
+    def _planned(self, training: Examples | None) -> tuple[ChannelGraph, Plan]:
+        """Returns the graph of the dense model, and the plan."""
+        settings, dense, side = self.settings, self.dense, self.settings.resolution
+        if side is None and training is not None and leaves_side_free(dense):
+            side = image_side(dense, training.first(dense, 1))
+        unknown = at_unknown(dense, settings.unknown)
+        graph = trace(dense, coupling=settings.coupling, freeze=settings.freeze, unknown=unknown, resolution=side)
+        data = None if training is None else training.batches()
+        return graph, make_plan(
+            graph, settings.criterion, settings.budget, **settings.target, data=data, loss=self.objective.loss,
+            min_keep=settings.min_keep, round_to=settings.round_to, resolution=side, seed=settings.seed,
+        )  # fmt: skip
+
+    def _removed(self, graph: ChannelGraph, plan: Plan) -> keras.Model:
+        """Returns the model without the channels that the plan removes."""
+        slim, verdict = remove(graph, plan, verified=self.settings.verify)
+        self.found |= {} if verdict is None else {"verified": verdict.error, "reason": verdict.reason}
+        self.steps.append(self.judge.step("removed", slim))
+        return slim
+
+    def _solved(self, slim: keras.Model, plan: Plan) -> keras.Model:
+        """Returns the reconstructed model; the given model if that does not help.
+
+        A fault of examples that were drawn, which nobody asked for, is a remark.
+        """
+        seed, slack = self.settings.seed, defaults.BEFORE_TRAINING if self.settings.epochs else 0.0
+        try:
+            inputs = finetune.to_train_on(self.solved_on, seed).inputs
+            more = "Give data, or more examples=." if self.given is None else _MORE
+            solved, remarks = reconstructed(slim, self.dense, plan, inputs, slack=slack, seed=seed, remedy=more)
+        except PruneError as error:
+            if self.given is not None:
+                raise
+            self.remarks.append(f"only cut. {' '.join(str(error).split())}")
+            return slim
+        best, step = nearer(self.judge, slim, solved, self.steps[-1])
+        self.remarks += remarks
+        self.steps += [] if step is None else [step]
+        return best
+
+    def _tuned(self, slim: keras.Model) -> StepReport:
+        """Fine-tunes the model; returns the step whose model is delivered."""
+        settings = self.settings
+        training = finetune.to_train_on(self.given, settings.seed)
+        delivery = Delivery(settings.deliver, self.judge, slim)
+        finetune.seed_layers(slim, settings.seed + defaults.SEED_OF_FINETUNING)
+        compiled = settings.model.optimizer if settings.model.compiled else None
+        weight = finetune.teacher_weight(self.given.labelled)
+        finetune.fit(
+            slim,
+            training,
+            self.objective if self.given.labelled else Objective(),
+            finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps()),
+            settings.epochs,
+            twin=taught(slim, self.dense, weight=weight) if settings.distil else None,
+            validation=None if settings.validation is None else self.judged,
+            callbacks=[
+                *settings.callbacks, *delivery.callbacks, *self.progress.callbacks("fine-tune", settings.epochs)
+            ],
+        )  # fmt: skip
+        tuned, delivered = delivery.result(self.steps[1:])
+        self.steps.append(tuned)
+        self.remarks += self.judge.measure.remarks(*self.steps[-2:])
+        self.found["delivered"] = delivered.name
+        return delivered

@@ -59,16 +59,20 @@ def is_sure(one: float, other: float, number: int) -> bool:
     return one - other >= ERRORS * sqrt(2 * mean * (1 - mean) / number)
 
 
-def warn_of_scale(judge: Judge) -> None:
-    """Warns if pixels at another scale are clearly better: by the accuracy of the dense model, or by its statistics."""
+def warn_of_scale(judge: Judge) -> bool:
+    """Warns if pixels at another scale are clearly better: by the accuracy of the dense model, or by its statistics.
+
+    Returns:
+        Whether by the accuracy.
+    """
     examples, dense = judge.examples, judge.dense
     if examples is None or not examples.arrays or not is_array(examples.inputs):
-        return
+        return False
     number = SAMPLED * examples.batch
     pixels, labels = as_numpy(examples.inputs[:number]), examples.labels if examples.labelled else None
     if pixels.dtype != np.uint8 or labels is None or not is_array(labels):
         warn_of_statistics(dense, pixels)
-        return
+        return False
 
     def judged(scale: str) -> float | None:
         scaled = Examples((_SCALES[scale](pixels.astype("float32")), labels[:number]), examples.batch)
@@ -76,11 +80,13 @@ def warn_of_scale(judge: Judge) -> None:
 
     accuracy = judged(_AS_IS)
     better = None if accuracy is None else better_scale(accuracy, _SCALES.keys() - {_AS_IS}, judged)
-    if better is not None and is_sure(better[1], accuracy, len(pixels)):
-        warn(
-            f"The model is right for {accuracy:.0%} of the examples with pixels x of 0 … 255, and for {better[1]:.0%} "
-            f"with {better[0]}, which it was likely trained on. Scale the data like this."
-        )
+    if better is None or not is_sure(better[1], accuracy, len(pixels)):
+        return False
+    warn(
+        f"The model is right for {accuracy:.0%} of the examples with pixels x of 0 … 255, and for {better[1]:.0%} "
+        f"with {better[0]}, which it was likely trained on. Scale the data like this."
+    )
+    return True
 
 
 def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:

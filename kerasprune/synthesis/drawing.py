@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kerasprune.costs.cost import cost
-from kerasprune.data.signature import inputs_of
+from kerasprune.data.signature import Signature, inputs_of
 from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.trace import shapes_at, trace
@@ -58,6 +58,8 @@ class Estimate:
 class Drawing:
     """The draw of examples for a model: batches that depend on the seed and their number alone.
 
+    `fitted` is whether they are fitted to stored statistics.
+
     Args: See `synthesise`; with `method=None` it is `"noise"` if the model has no statistics.
     """
 
@@ -85,14 +87,14 @@ class Drawing:
         check_finite(self._body)
         self.samples, self._seed = samples, np.random.SeedSequence(seed).entropy
         self._stored = _stored(self._body, method)
-        self._fitted = self._stored is not None and any(each.noise for each in self._inputs)
-        if method is not None and self._stored is not None and not self._fitted:
+        self.fitted = self._stored is not None and any(each.noise for each in self._inputs)
+        if method is not None and self._stored is not None and not self.fitted:
             raise PruneError(
                 "Expected an input of numbers, which can be fitted. Received: "
                 f"{', '.join(each.dtype for each in self._inputs)}. Take method='noise'."
             )
         self.steps, self._held, self._bytes = 0, BATCH, 0
-        if self._fitted:
+        if self.fitted:
             self._bytes = _activation_bytes(self._body, resolution)
             self._held = min(BATCH, max(1, MOST_BYTES // self._bytes))
             passes = samples * (1 if self._held >= min(BATCH, samples) else _TWICE)
@@ -102,7 +104,7 @@ class Drawing:
     @cached_property
     def _suited(self) -> list[InputDraw]:
         """The inputs with the noise, and the exponent of steps, with which a short fit comes nearest."""
-        nearest = self._nearest() if self._fitted else self._inputs
+        nearest = self._nearest() if self.fitted else self._inputs
         if self.steps < _SHORT:
             return nearest
 
@@ -129,6 +131,11 @@ class Drawing:
         return found if np.isfinite(found) else np.inf
 
     @property
+    def signature(self) -> Signature:
+        """The inputs of the model."""
+        return inputs_of(self._body)
+
+    @property
     def batches(self) -> int:
         """Number of batches."""
         return ceil(self.samples / BATCH)
@@ -146,7 +153,7 @@ class Drawing:
     @cached_property
     def estimate(self) -> Estimate:
         """Time and memory of all batches, measured by a step on a few examples."""
-        if not self._fitted:
+        if not self.fitted:
             return Estimate(0.0, 0)
         several = self._held < min(BATCH, self.samples)
         size = 2 * self._held if several else min(_TIMED, self._held)
@@ -166,14 +173,14 @@ class Drawing:
         """
         size = min(BATCH, self.samples - number * BATCH)
         start = _start(self._suited, size, [self._seed, number])
-        if not self._fitted:
+        if not self.fitted:
             return _composed(self._suited, start), []
         inputs, distances = self._fit(start).fit(start, self.steps)
         return [each.cast(x) for each, x in zip(self._inputs, inputs, strict=True)], distances
 
     def pack(self, flat: Sequence[np.ndarray]) -> Any:
         """Returns flat inputs in the structure that the model takes."""
-        return inputs_of(self._body).pack(flat)
+        return self.signature.pack(flat)
 
     def _fit(self, start: Start) -> InputFit:
         size = _size(start)

@@ -145,7 +145,7 @@ GENTLE = LAW | {"settle": EPOCHS * BATCHES // 2, "ratio": 100.0, "strength": 1e-
 
 def test_filters_before_a_batchnorm_shrink_in_vain():
     """The scale of a filter is divided out again: though next to nothing is left of it, all of its effect is."""
-    with pytest.warns(UserWarning, match="pushes filters before a BatchNorm.*for too few steps"):
+    with pytest.warns(UserWarning, match="filters before a BatchNorm.*More steps hardly help.*Take granularity"):
         left, seen, _ = _pushed(GReg1(PLAN, granularity="filter", schedule=GENTLE))
     assert np.abs(seen[-1]).max() < 0.02 * np.abs(seen[0]).max()
     assert left == pytest.approx(1.0, abs=1e-3)

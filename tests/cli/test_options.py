@@ -18,7 +18,7 @@ from kerasprune.recipes.keys import field
 COMMANDS = get_command(cli.app).commands
 KEYED = ("prune", "precrop", "compare", "space", "search", "export", "inspect")
 PLAIN = (int, float, str)
-SECTIONS = ("data", "finetune", "finetune.distil", "reconstruct", "resolution")
+SECTIONS = ("data", "examples", "finetune", "finetune.distil", "reconstruct", "resolution")
 NO_KEYS = {("compare", "--macs"), ("compare", "--seed"), ("space", "--seed"), ("search", "--delta")}
 """Options that have the name of a key's, and are something else: several fractions, the first seed, ± `--macs`."""
 
@@ -60,7 +60,7 @@ def _kinds(annotation):
 
 
 def stopped_at(monkeypatch, module, name):
-    """Returns the list that takes the recipe which a command hands to a function, where the command ends."""
+    """Returns the list that takes what a command hands to a function, the recipe or the run, where the command ends."""
     seen = []
 
     def stop(recipe, *more, **options):
@@ -139,10 +139,10 @@ def test_a_key_is_an_option_only_where_the_command_has_it():
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "lion"])
 def test_any_optimizer_of_keras_and_a_split_to_look_at(optimizer, model, tmp_path, monkeypatch):
-    seen = stopped_at(monkeypatch, runner, "run")
+    seen = stopped_at(monkeypatch, runner, "carry_out")
     trained = ("--keep", 0.5, "--data", "digits", "--finetune-epochs", 2, "--validation", "test")
     assert refused("prune", model, *trained, "--optimizer", optimizer, "--out", tmp_path / "out") == "enough"
-    (recipe,) = seen
+    recipe = seen[0].recipe
     assert recipe.finetune.optimizer.name == optimizer and recipe.data.validation == "test"
     assert recipe.finetune.optimizer.learning_rate.start == 0.001
 

@@ -277,6 +277,32 @@ def test_files_that_are_no_examples(tmp_path):
     assert not (tmp_path / "out" / "slim.keras").exists()
 
 
+def test_two_outputs_have_their_labels_by_name(tmp_path):
+    inputs = keras.Input((5,))
+    x = layers.Dense(16, "relu", name="hidden")(inputs)
+    outputs = [layers.Dense(3, "softmax", name="kind")(x), layers.Dense(1, name="size")(x)]
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", {"kind": "sparse_categorical_crossentropy", "size": "mse"}, metrics={"kind": ["accuracy"]})
+    model.save(tmp_path / "mine.keras")
+    x, kind, size = RANDOM.normal(size=(60, 5)).astype("float32"), np.arange(60) % 3, np.arange(60.0)
+    start = ("prune", tmp_path / "mine.keras", "--keep", 0.5, "--data", tmp_path / "mine.npz")
+    np.savez(tmp_path / "mine.npz", x=x, y=kind)
+    assert "in a .npz file y_kind=…, y_size=… in place of y" in refused(*start, "--out", tmp_path / "one")
+    np.savez(tmp_path / "mine.npz", x=x, y_kind=kind, y_sice=size)
+    assert "'sice', which is no output. Did you mean 'size'?" in refused(*start, "--out", tmp_path / "two")
+    np.savez(tmp_path / "mine.npz", x=x, y_kind=kind, y_size=size)
+    tuned = ("--finetune-epochs", 1, "--batch", 8, "--out", tmp_path / "three")
+    assert summary(*start, *tuned)["slim"]["metrics"]["kind_accuracy"] <= 1
+
+
+def test_a_file_with_a_training_part_alone_is_enough(tmp_path):
+    model = tabular(tmp_path / "mine.keras", loss="mse")
+    x = RANDOM.normal(size=(60, 5))
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=x.sum(1, keepdims=True))
+    found = summary("prune", model, "--keep", 0.5, "--data", tmp_path / "mine.npz", "--out", tmp_path / "out")
+    assert found["slim"]["loss"] > 0
+
+
 @pytest.mark.thorough
 def test_inputs_without_labels_are_enough(tmp_path, monkeypatch):
     model = tabular(tmp_path / "mine.keras", loss="mse", metrics=["mae"])

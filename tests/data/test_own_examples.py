@@ -115,6 +115,31 @@ def test_arrays_that_would_be_left_out_are_named(names, unread, tmp_path):
         arrays.arrays(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize("given", [("train",), ("train", "test"), ("train", "val"), ("train", "val", "test")])
+def test_a_tenth_is_held_out_in_place_of_each_part_that_a_file_lacks(given, tmp_path, inputs):
+    """A part that nobody gave is never asked for, and no example is in two parts."""
+    rows = {part: np.arange(40.0) + 100 * number for number, part in enumerate(given)}
+    held = {f"{a}_{part}": np.stack([x, x], 1) if a == "x" else x for part, x in rows.items() for a in "xy"}
+    np.savez(tmp_path / "a.npz", **held)
+    own = split_examples(str(tmp_path / "a.npz"))
+    found = {split: values(own.batches(split, 4, 0, "none", inputs)) for split in ("train", "validation", "test")}
+    missing = [split for split, part in (("validation", "val"), ("test", "test")) if part not in given]
+    assert all(len(found[split]) == (4 if split in missing else 40) for split in ("validation", "test"))
+    everything = [x for part in found.values() for x in part]
+    assert sorted(everything) == sorted(np.concatenate(list(rows.values())))
+
+
+def test_labels_of_several_outputs_are_named_by_them(tmp_path):
+    x, kind, size = np.zeros((20, 2), "float32"), np.arange(20), np.arange(20.0)
+    np.savez(tmp_path / "a.npz", x=x, y_kind=kind, y_size=size)
+    own = split_examples(str(tmp_path / "a.npz"))
+    spec = own.batches("train", 4, 0, "none", [keras.KerasTensor((None, 2), name="images")]).element_spec
+    assert sorted(spec[1]) == ["kind", "size"]
+    np.savez(tmp_path / "a.npz", x=x, y_kind=kind.astype(str), y_size=size[:7])
+    with pytest.raises(PruneError, match=r"numbers as labels of 'kind'(.|\n)*Received: labels of shape \(7,\)"):
+        split_examples(str(tmp_path / "a.npz"))
+
+
 @pytest.mark.parametrize(
     ("arrays_of", "names", "message"),
     [

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 import kerasprune as kp
 from kerasprune.cli import app
 from kerasprune.steps import drawn as steps
+from kerasprune.synthesis import drawing as drawing_module
+from kerasprune.synthesis.drawing import Drawing
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def test_without_data_kernels_are_solved_on_drawn_examples(model, monkeypatch):
 
 def test_none_only_cuts_and_a_number_beside_data_is_refused(model):
     assert names(kp.prune(model, keep=0.5, examples="none", verbose=0).report) == ["dense", "removed"]
-    with pytest.raises(kp.PruneError, match="without data="):
+    with pytest.raises(kp.PruneError, match="without data, in whose place"):
         kp.prune(model, keep=0.5, data=np.zeros((4, 8, 8, 3)), examples=10)
     for wrong in (0, True, "all", 2.5, None):
         with pytest.raises(kp.PruneError, match="examples"):
@@ -62,7 +64,8 @@ def test_what_takes_long_is_left_out_and_the_report_names_the_call(model, monkey
 def test_a_model_without_statistics_is_only_cut_by_default():
     plain = keras.Sequential([keras.Input((6,)), layers.Dense(12, "relu"), layers.Dense(2)])
     report = kp.prune(plain, keep=0.5, verbose=0).report
-    assert names(report) == ["dense", "removed"] and "has none" in str(report) and "examples=600" in str(report)
+    assert names(report) == ["dense", "removed"]
+    assert "no statistics of BatchNormalization" in str(report) and "examples=600 draws noise" in str(report)
 
 
 def test_a_number_draws_noise_if_there_are_no_statistics():
@@ -107,3 +110,81 @@ def test_the_command_draws_examples_and_resumes(model, tmp_path, monkeypatch):
     assert again.exit_code == 0 and (out / "report.html").exists(), again.output
     refused = CliRunner().invoke(app, [*command, "--examples", "x"])
     assert refused.exit_code == 2 and "--examples" in refused.output
+
+
+@pytest.fixture
+def prepared(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 1)
+    model.save(tmp_path / "model.keras")
+    return ["prune", str(tmp_path / "model.keras"), "--keep", "0.5", "--out", str(tmp_path / "run")]
+
+
+def said(command) -> tuple[int, str]:
+    result = CliRunner().invoke(app, command)
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_the_command_makes_and_times_a_draw_once(prepared, monkeypatch):
+    made, timed = [], []
+    begin, step = Drawing.__init__, drawing_module.repeat
+    monkeypatch.setattr(Drawing, "__init__", lambda self, *a, **b: made.append(1) or begin(self, *a, **b))
+    monkeypatch.setattr(drawing_module, "repeat", lambda *a, **b: timed.append(1) or step(*a, **b))
+    code, output = said(prepared)
+    assert code == 0, output
+    assert len(made) == len(timed) == 1 and "examples drawn from the model" in output
+
+
+def test_one_check_of_examples_for_the_command_and_for_python(prepared, model):
+    """Each says it with the names of its reader."""
+    for given in ("0", "some", "2.5"):
+        code, output = said([*prepared, "--examples", given])
+        assert code == 2 and "Expected --examples to be 'auto', 'none' or a whole number above 0" in output
+    code, output = said([*prepared, "--examples", "none", "--data", "digits"])
+    assert code == 2 and "Expected --examples without --data" in output
+    with pytest.raises(kp.PruneError, match="Expected examples without data.*Received: examples='none'"):
+        kp.prune(model, keep=0.5, examples="none", data=np.zeros((4, 8, 8, 3)))
+
+
+def test_why_no_examples_are_drawn_names_what_the_reader_has(prepared, tmp_path):
+    plain = keras.Sequential([keras.Input((6,)), layers.Dense(12, "relu"), layers.Dense(2)])
+    plain.save(tmp_path / "model.keras")
+    code, output = said(prepared)
+    assert code == 0 and "no statistics of BatchNormalization" in output
+    assert "--examples=600 draws noise" in output and "method=" not in output
+    assert "method=" not in str(kp.prune(plain, keep=0.5, verbose=0).report)
+
+
+def test_a_free_side_is_one_fault_with_one_remedy(prepared, tmp_path):
+    inputs = keras.Input((None, None, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, activation="relu")(inputs))
+    free = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    kp.recalibrate(free, np.ones((8, 8, 8, 3), "float32")).save(tmp_path / "model.keras")
+    code, output = said(prepared)
+    assert code == 2 and output.count("Expected") == 1 and output.count("--size") == 1
+    code, output = said([*prepared, "--size", "8"])
+    assert code == 0 and "examples drawn from the model" in output, output
+
+
+def test_few_examples_are_told_with_what_the_caller_can_give(tmp_path):
+    """A kernel of more unknowns than there are examples: `samples=` is an argument of `kp.reconstruct` alone."""
+    few, wide = (
+        np.random.default_rng(0).normal(size=(40, 60)).astype("float32"),
+        (layers.Dense(60, "relu"), layers.Dense(50)),
+    )
+    wide = keras.Sequential([keras.Input((60,)), *wide])
+    wide.save(tmp_path / "model.keras")
+    np.save(tmp_path / "few.npy", few)
+    plan = kp.plan(wide, keep=0.5)
+    with pytest.warns(UserWarning, match=r"Received: 40 examples. Give more data, or raise samples= and positions="):
+        kp.reconstruct(kp.rebuild(wide, plan), wide, plan, few)
+    with pytest.warns(UserWarning, match=r"Fewer positions.*Give more data; of more than 1,000 examples kp"):
+        kp.prune(wide, keep=0.5, data=few, verbose=0)
+    with pytest.warns(UserWarning, match=r"Fewer positions.*Give data, or more examples="):
+        kp.prune(wide, keep=0.5, examples=40, verbose=0)
+    start = ["prune", str(tmp_path / "model.keras"), "--keep", "0.5", "--out"]
+    for more, given, words in (
+        ("--data", str(tmp_path / "few.npy"), "Give more data, or in a recipe"),
+        ("--examples", "40", "Give data, or draw more with --examples"),
+    ):
+        code, output = said([*start, str(tmp_path / more), more, given])
+        assert code == 0 and words in output and "samples=" not in output, output

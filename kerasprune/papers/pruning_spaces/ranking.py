@@ -123,9 +123,9 @@ def rank(
         faults.append(f"Expected allocations, e.g. of kp.spaces.sample. Received: allocations={allocations!r}.")
     raise_faults("Invalid arguments for rank:", faults)
     graph = prunable_graph(model)
-    examples = Examples(data, batch)
-    objective = of_model(graph.model, loss)
-    judge = Judge(graph.model, objective, examples if validation is None else Examples(validation, batch))
+    inputs, objective = len(graph.model.inputs), of_model(graph.model, loss)
+    examples = Examples(data, batch, inputs)
+    judge = Judge(graph.model, objective, examples if validation is None else Examples(validation, batch, inputs))
     check_examples(graph.model, objective, judge.examples)
     dense = judge.step("dense", graph.model)
     found = measure or next(name for name in MEASURES if _score(dense, name) is not None)
@@ -206,7 +206,9 @@ def eagle_eye(
     options = {"validation": validation, "measure": measure, "loss": loss, "samples": samples, "batch": batch}
     ranking = rank(space.graph, allocations, data, by="recalibrated", **options, seed=seed)
     plan, dense = ranking.plan, space.graph.model
-    slim = recalibrate(rebuild(space.graph, plan), Examples(data, batch).inputs, samples=samples)
+    slim = recalibrate(
+        rebuild(space.graph, plan), Examples(data, batch, len(space.graph.model.inputs)).inputs, samples=samples
+    )
     if dense.compiled:
         compile_like(slim, dense)
     return Chosen(slim, plan, ranking)

@@ -12,6 +12,10 @@ from kerasprune.steps.ready import remove
 from kerasprune.steps.report import verified
 from kerasprune.surgery.reinitialise import reinitialise
 
+GIVE_MORE = "Give more data, or in a recipe more reconstruct.samples and reconstruct.positions."
+DRAW_MORE = "Give data, or draw more with --examples (in a recipe, data.samples)."
+"""How a run gets more examples to solve on: given ones, or drawn ones."""
+
 
 def rebuild(run: Run) -> None:
     """Removes channels, or applies masks: `rebuilt.keras`, `widths.json`, `graph.json`, `verified.json`."""
@@ -54,7 +58,7 @@ def reconstruct(run: Run) -> None:
             solved, remarks = reconstructed(
                 slim, run.model("pruned"), run.plan_of(), run.plain_examples(slim).inputs,
                 samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=run.slack,
-                seed=run.recipe.seed,
+                seed=run.recipe.seed, remedy=DRAW_MORE if run.draws else GIVE_MORE,
             )  # fmt: skip
         except PruneError as error:
             raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error

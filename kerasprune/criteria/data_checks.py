@@ -1,0 +1,143 @@
+"""Checks of a user's examples against a model and its losses: before they are used, or as the reason of an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune._keras import compile_arguments, structures
+from kerasprune.criteria.labels import check_labels
+from kerasprune.criteria.objective import losses_by_output
+from kerasprune.criteria.output_kind import output_names
+from kerasprune.data.examples import Examples
+from kerasprune.data.forms import as_numpy
+from kerasprune.data.signature import Signature, flat, inputs_of, is_graph, keys_of
+from kerasprune.errors import PruneError, first_of, nearest
+from kerasprune.graph.built_model import functional
+from kerasprune.surgery.random_inputs import looked_up
+
+_BATCHES = 50  # of a data set, whose tokens are looked at
+
+Losses = Mapping[str, Any]
+"""The loss of each output by its name; `None` for an output without one."""
+
+
+def check_inputs(model: keras.Model, examples: Examples) -> None:
+    """Checks inputs: those of arrays, and of the first batch of a data set; of more batches only tokens.
+
+    Args:
+        model: The dense model; of a subclassed one nothing is known.
+        examples: The examples.
+
+    Raises:
+        PruneError: The inputs do not fit the model, hold labels by name, or a token is not in the table of its
+            `Embedding`.
+    """
+    if not is_graph(model) or examples.first_inputs is None:
+        return
+    signature = inputs_of(model)
+    if not examples.labelled:
+        signature.check_no_labels(examples.first_inputs)
+    _check_form(signature, examples.first_inputs)
+    signature.checked(examples.first_inputs)
+    _check_tokens(model, examples)
+
+
+def _check_form(signature: Signature, inputs: Any) -> None:
+    """Raises if Keras would not find the inputs of a model with a dict of them whose keys are not their names."""
+    keys = keys_of(signature.structure)
+    by_name = isinstance(inputs, Mapping)
+    if keys and keys != [spec.name for spec in signature.inputs] and not (by_name and set(keys) <= set(flat(inputs))):
+        received = f"the keys {sorted(flat(inputs))}" if by_name else "arrays without names"
+        raise PruneError(f"Expected inputs as a dict with the keys {keys}. Received: {received}. Give such a dict.")
+
+
+def check_targets(model: keras.Model, losses: Losses, labels: Any) -> None:
+    """Checks labels that Keras is to compute the losses of.
+
+    Args:
+        model: The model.
+        losses: Its losses.
+        labels: Labels of some examples, as `fit` takes them.
+
+    Raises:
+        PruneError: As for `check_labels`, or the names in a dict are not those of the outputs.
+    """
+    names = output_names(model)
+    if isinstance(labels, Mapping):
+        _check_names(list(flat(labels)), names, isinstance(structures(functional(model))[1], Mapping))
+    check_labels(model, losses, labels)
+
+
+def _check_names(given: list[str], names: list[str], by_name: bool) -> None:
+    """Raises if names of labels are not those of outputs, since Keras takes labels in the form of the outputs."""
+    if len(names) == 1 and not by_name:
+        raise PruneError(
+            "Expected labels as one array, since the model has one output. Received: a dict with "
+            f"{first_of(given) or 'nothing'}. Give the array alone."
+        )
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise PruneError(
+            f"Expected labels for the outputs {names}. Received: labels for {unknown[0]!r}, which is no output."
+            f"{nearest(unknown[0], names)} Leave out what is not needed."
+        )
+
+
+@contextmanager
+def explained(model: keras.Model, data: Any) -> Iterator[None]:
+    """Raises the fault of examples in place of an error of Keras that they are the reason of.
+
+    Args:
+        model: The compiled model that reads the examples.
+        data: The examples, as `Examples` or as it takes them.
+
+    Raises:
+        PruneError: The inputs or the labels of a batch do not fit the model or its losses.
+    """
+    try:
+        yield
+    except PruneError:
+        raise
+    except Exception as error:
+        try:
+            _check_all(model, data if isinstance(data, Examples) else Examples(data))
+        except PruneError as fault:
+            raise fault from error
+        raise
+
+
+def _check_all(model: keras.Model, examples: Examples) -> None:
+    """Checks inputs and labels of all batches."""
+    judged = examples.labelled and compile_arguments(model).get("loss") is not None
+    losses = losses_by_output(model)[0] if judged else None
+    for batch in examples.batches():
+        inputs, *beside = batch if isinstance(batch, tuple | list) else (batch,)
+        if is_graph(model):
+            signature = inputs_of(model)
+            _check_form(signature, inputs)
+            signature.checked(inputs)
+        if losses is not None:
+            check_targets(model, losses, beside[0])
+
+
+def _check_tokens(model: keras.Model, examples: Examples) -> None:
+    """Raises if whole numbers that an `Embedding` looks up are not in its table."""
+    tables = [entries.table for entries in looked_up(model)]
+    if not any(tables):
+        return
+    signature = inputs_of(model)
+    for batch in [examples.data] if examples.arrays else islice(examples.batches(), _BATCHES):
+        inputs = batch[0] if isinstance(batch, tuple) else batch
+        for spec, table, array in zip(signature.inputs, tables, signature.flatten(inputs), strict=True):
+            numbers = as_numpy(array) if table else np.zeros(0)
+            if numbers.size and numbers.dtype.kind in "iuf" and not 0 <= numbers.min() <= numbers.max() < table:
+                raise PruneError(
+                    f"Expected numbers from 0 to {table - 1} for the input {spec.name!r}, which an Embedding looks up. "
+                    f"Received: {numbers.min():g} to {numbers.max():g}. Give the unknown ones a number of the table."
+                )

@@ -1,0 +1,124 @@
+"""The arguments of `prune`, checked before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kerasprune import defaults
+from kerasprune.attaching.custom_train_step import has_own_step
+from kerasprune.data.examples import Examples
+from kerasprune.errors import (
+    PruneError,
+    choice_faults,
+    kind_faults,
+    raise_faults,
+    seed_faults,
+    warn,
+    whole_number_faults,
+)
+from kerasprune.graph.built_model import LOAD
+from kerasprune.steps.examples_argument import examples_faults
+from kerasprune.steps.objective import Objective
+
+KEPT = 0.5  # default fraction of the multiply–adds
+_VERBOSE = "Expected verbose to be 0, 1 or 2."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of `prune`; see there.
+
+    Raises:
+        PruneError: An argument is out of range, or two targets are given.
+    """
+
+    model: keras.Model
+    macs: float | None
+    data: Any
+    epochs: int
+    keep: float | None
+    params: float | None
+    criterion: Any
+    budget: Any
+    coupling: str
+    freeze: Sequence[str]
+    unknown: str
+    min_keep: float
+    round_to: int
+    resolution: int | None
+    reconstruct: bool
+    distil: bool
+    verify: bool
+    validation: Any
+    examples: str | int
+    loss: Any
+    optimizer: Any
+    batch: int
+    callbacks: Sequence[keras.callbacks.Callback]
+    deliver: str
+    seed: int
+    verbose: int
+
+    def __post_init__(self) -> None:
+        faults = [
+            *kind_faults(keras.Model, LOAD, model=self.model),
+            *whole_number_faults(0, epochs=self.epochs),
+            *whole_number_faults(1, batch=self.batch),
+            *seed_faults(seed=self.seed),
+            *choice_faults(defaults.DELIVERED, deliver=self.deliver),
+            *([] if self.verbose in (0, 1, 2) else [f"{_VERBOSE} Received: verbose={self.verbose!r}."]),
+            *_optimizer_faults(self.optimizer),
+            *examples_faults(self.examples, self.data),
+        ]
+        given = {name: value for name, value in self._targets.items() if value is not None}
+        if len(given) > 1:
+            received = ", ".join(f"{name}={value!r}" for name, value in given.items())
+            faults.append(f"Expected one of macs, keep and params, the fraction that is kept. Received: {received}.")
+        raise_faults("Invalid arguments for prune:", faults)
+
+    @property
+    def _targets(self) -> dict[str, float | None]:
+        return {"macs": self.macs, "keep": self.keep, "params": self.params}
+
+    @property
+    def target(self) -> dict[str, float | None]:
+        """The fractions kept by name: the one that is given, else that of the multiply–adds."""
+        given = any(value is not None for value in self._targets.values())
+        return self._targets if given else {**self._targets, "macs": KEPT}
+
+    def check_training(self, objective: Objective, examples: Examples | None) -> None:
+        """Raises if the model cannot be fine-tuned.
+
+        Args:
+            objective: The loss.
+            examples: The examples; `None` without data.
+        """
+        if not self.epochs:
+            return
+        if examples is None:
+            raise PruneError(f"Expected data to fine-tune on. Received: epochs={self.epochs}, data=None.")
+        if not examples.labelled and not self.distil:
+            raise PruneError("Expected labels beside distil=False. Received: inputs alone. Leave distil=True.")
+        if examples.labelled and objective.loss is None:
+            raise PruneError(
+                f"Expected a loss to fine-tune with. Received: loss=None, and {self.model.name!r} is not compiled. "
+                "Compile it, or give loss=."
+            )
+        if has_own_step(self.model):
+            warn(
+                f"{type(self.model).__name__}.train_step is not used for fine-tuning, which trains as Keras does, on "
+                "the loss. If it matters, leave epochs=0 and train the slim model with the step."
+            )
+
+
+def _optimizer_faults(optimizer: Any) -> list[str]:
+    try:
+        keras.optimizers.get("sgd" if optimizer is None else optimizer)
+    except (ValueError, TypeError):
+        known = "Give a Keras optimizer, or a name such as 'adam' or 'sgd'."
+        return [f"Expected an optimizer that Keras knows. Received: optimizer={optimizer!r}. {known}"]
+    return []
