@@ -188,8 +188,8 @@ def _faults(
 
 
 def whole_number_faults(least: int, **values: Any) -> list[str]:
-    """Returns a fault for every value that is not a whole number of at least `least`."""
-    return _faults(f"a whole number ≥ {least}", lambda value: type(value) is int and value >= least, values)
+    """Returns a fault for every value that is not an integer of at least `least`."""
+    return _faults(f"an integer ≥ {least}", lambda value: type(value) is int and value >= least, values)
 
 
 def positive_faults(**values: Any) -> list[str]:
@@ -233,7 +233,7 @@ def proper_fraction_faults(**values: Any) -> list[str]:
 
 
 def seed_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is neither a whole number ≥ 0 nor `None`, a new seed every time."""
+    """Returns a fault for every value that is neither an integer ≥ 0 nor `None`, a new seed every time."""
     return whole_number_faults(0, **{name: value for name, value in values.items() if value is not None})
 
 

@@ -195,8 +195,8 @@ def _against_masks(
     """Returns the difference from the masked model, and the layers in which folded constants explain it.
 
     A model that was rebuilt with `absorb=True` equals the masked model whose biases still speak, where all constants
-    could be folded exactly. Else it must be what `rebuild` makes anew, and that be exact but for the folding: without
-    it, it must equal the masked model.
+    could be folded exactly. Otherwise it must equal a second `rebuild`, which must be exact except for the folding:
+    without folding, it must equal the masked model.
     """
     error = min(_difference(mask(graph, plan, silence=silence), slim, inputs) for silence in ("output", "weights"))
     if error <= tolerance or not inexact:

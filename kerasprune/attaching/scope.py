@@ -89,7 +89,7 @@ class Pattern(Scope):
 
     def __post_init__(self) -> None:
         if not all(isinstance(n, int) and not isinstance(n, bool) for n in (self.keep, self.of)):
-            raise PruneError(f"Expected whole numbers. Received: keep={self.keep!r}, of={self.of!r}.")
+            raise PruneError(f"Expected integers. Received: keep={self.keep!r}, of={self.of!r}.")
         if not 0 < self.keep <= self.of:
             raise PruneError(f"Expected 0 < keep ≤ of. Received: keep={self.keep}, of={self.of}.")
 

@@ -92,7 +92,7 @@ class GReg1(GrowingPenalty):
             faults.append(f"Expected freeze= with keep= only, not with a plan. Received: freeze={freeze!r}.")
         if rerank and not wrong and plan is not None and plan.coupling == "padded":
             faults.append(
-                "Expected a plan whose channels may be chosen anew with rerank=True. Received: a plan of coupling "
+                "Expected a plan whose channels may be chosen again with rerank=True. Received: a plan of coupling "
                 "'padded', which keeps the first channels of a trunk."
             )
         super().__init__(schedule, LinearGrowth(), keep, granularity, freeze, faults, decoupled, strict)
@@ -115,7 +115,7 @@ class GReg1(GrowingPenalty):
         return replace(plan, fingerprint=graph.fingerprint), units
 
     def picked(self, unit: Unit) -> np.ndarray:
-        """Returns the entries kept, as picked at the start, or ranked anew."""
+        """Returns the entries kept, as picked at the start, or ranked again."""
         if self.rerank:
             unit.pruned.assign(unit.lowest())
         return super().picked(unit)

@@ -15,7 +15,7 @@ class IterativeMagnitude(IterativeRemoval):
     rewind. Rewinding restores weights, BatchNorm statistics, the step and with it the learning-rate schedule, with
     fresh optimizer slots, but not the order of the data. `k = 0` is the original lottery ticket.
 
-    The fit takes `k + (rounds + 1)·L` steps for a whole number L, otherwise an error names epochs that do.
+    The fit takes `k + (rounds + 1)·L` steps for an integer L, otherwise an error names epochs that do.
 
     Args:
         rounds: Number of removals. Defaults to 1.

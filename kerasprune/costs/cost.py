@@ -160,7 +160,7 @@ def cost_of_counts(
 
     Args:
         graph: The graph.
-        count: Returns the number of channels of an array of ids: a whole number, or a term that adds and multiplies.
+        count: Returns the number of channels of an array of ids: an integer, or a term that adds and multiplies.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
     return _total(_layer_costs(graph, count, {}, macs_of))

@@ -26,7 +26,7 @@ _NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding err
 
 
 def _count_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is neither a whole number ≥ 1 nor `None`."""
+    """Returns a fault for every value that is neither an integer ≥ 1 nor `None`."""
     return whole_number_faults(1, **{name: value for name, value in values.items() if value is not None})
 
 

@@ -74,7 +74,7 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
         maps: Of shape `(examples, channels, …)`; all axes but the last are unfolded into one.
 
     Returns:
-        Whole numbers of shape `(examples, channels)`.
+        Integers of shape `(examples, channels)`.
 
     Example:
         >>> import numpy as np

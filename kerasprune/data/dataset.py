@@ -44,7 +44,7 @@ def load(
     An image is cropped to its middle square, resized bilinearly (by default with antialiasing if it shrinks), and
     standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`, unless `scale` is given.
 
-    The training split is shuffled and augmented anew in every epoch; both depend on `(seed, epoch)` alone,
+    The training split is shuffled and augmented afresh in every epoch; both depend on `(seed, epoch)` alone,
     whatever other random seeds are set. All its batches are full; the remainder is dropped. The other splits come in
     stored order, and their last batch may be smaller.
 
@@ -198,9 +198,9 @@ def _whole(value: Any) -> bool:
 
 
 def wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
-    """Returns a fault for every `name=(value, least)` whose value is not a whole number of at least `least`."""
+    """Returns a fault for every `name=(value, least)` whose value is not an integer of at least `least`."""
     return [
-        f"Expected a whole number of at least {least}. Received: {name}={value!r}."
+        f"Expected an integer of at least {least}. Received: {name}={value!r}."
         for name, (value, least) in numbers.items()
         if not _whole(value) or not least <= value < 2**63
     ]

@@ -52,7 +52,7 @@ def fold(
             `kp.trace(model, resolution=…)` as the model then.
         repair: The variance that averaging takes from the input of a BatchNorm: `"approximate"` multiplies the kernel
             before it by `√(n / (1 + (n − 1)·ρ))` for a cluster of n channels with mean cosine ρ between their weights;
-            `"examples"` takes the statistics of all BatchNorms anew from `data`; `None` does neither. Defaults to
+            `"examples"` recomputes the statistics of all BatchNorms from `data`; `None` does neither. Defaults to
             `"approximate"`.
         data: Examples for `repair="examples"`, as for `kp.recalibrate`; `kp.synthesise(model)` makes them without any
             data. Defaults to `None`.

@@ -1,6 +1,6 @@
 """Composite layers and subclassed models written out as one plain functional model.
 
-The code of `call` is run once on symbolic tensors; every layer that it calls is made anew, with the same weights, and
+The code of `call` is run once on symbolic tensors; every layer that it calls is recreated, with the same weights, and
 called in its place. What is left is a graph of layers of Keras, which `kp.trace` can read and which loads without the
 classes of the user.
 """
@@ -31,8 +31,8 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     Nested models, subclassed ones too, and layers that no package but their own knows are replaced by what they call;
     a weight of such a layer is looked up in an `Embedding`, a size that is free is computed from the inputs, stochastic
     depth is a `Dropout`, and a model that `TimeDistributed` applies at every step is applied to all steps at once.
-    Layers that act otherwise while training, or whose `call` cannot be run on symbolic tensors (Python control flow on
-    values), stay layers; a warning names them and says why.
+    Layers that act differently in training mode, or whose `call` cannot be run on symbolic tensors (Python control flow
+    on values), stay layers; a warning names them and says why.
 
     Args:
         model: Any built model; it is left untouched.
@@ -80,7 +80,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     if writer.steps_at_once:
         names = ", ".join(map(repr, writer.steps_at_once))
         warn(
-            f"Applied to all steps at once, not one by one: {names}. The outputs are the same; while training, batch "
+            f"Applied to all steps at once, not one by one: {names}. The outputs are the same; in training mode, batch "
             "normalisation inside takes its statistics over all of them."
         )
     if writer.read_as_numbers:

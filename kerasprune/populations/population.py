@@ -179,7 +179,7 @@ class Population:
         return [one for one in self._store.read().values() if one.error]
 
     def forget_failures(self) -> int:
-        """Removes the failures from the store, so that the next run tries them anew; returns their number."""
+        """Removes the failures from the store, so that the next run retries them; returns their number."""
         with claimed(self._store.path):
             return self._store.forget_failures()
 

@@ -38,7 +38,7 @@ def init(path: str | Path = "recipe.yaml") -> Path:
     if path.suffix not in {".yaml", ".yml"}:
         raise PruneError(f"Expected the path of a .yaml file. Received: {short(str(path))}. Try 'mine.yaml'.")
     if path.exists():
-        raise PruneError(f"Expected a path where nothing is yet. Received: {short(str(path))}. Choose another.")
+        raise PruneError(f"Expected a path that does not exist yet. Received: {short(str(path))}. Choose another.")
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in path.stem).strip("-")
     text = Template(STARTER.read_text(encoding="utf-8")).safe_substitute(name=name or "mine", file=path.name)
     written = write_text(path, text)

@@ -1,4 +1,4 @@
-"""Statistics of BatchNorm: taken anew from examples (`recalibrate`), or from what a reconstructed model sees."""
+"""Statistics of BatchNorm: recomputed from examples (`recalibrate`), or from what a reconstructed model sees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kerasprune.surgery.clone import clone
 
 
 def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:
-    """Returns the layers whose statistics are taken anew, those of models and layers inside included."""
+    """Returns the layers whose statistics are recomputed, those of models and layers inside included."""
     return [each for each in inner_layers(model) if isinstance(each, layers.BatchNormalization) and each.trainable]
 
 
@@ -76,8 +76,8 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> kera
     Example:
         >>> import keras, numpy as np, kerasprune as kp
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization()])
-        >>> anew = kp.recalibrate(model, np.array([[1.0, 0.0], [3.0, 0.0]]))
-        >>> anew.layers[-1].moving_mean.numpy().tolist()
+        >>> new = kp.recalibrate(model, np.array([[1.0, 0.0], [3.0, 0.0]]))
+        >>> new.layers[-1].moving_mean.numpy().tolist()
         [2.0, 0.0]
 
     Reference:
@@ -140,7 +140,7 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
 
 
 def _can_compensate(norm: layers.BatchNormalization) -> bool:
-    """Says whether a layer computes what Keras's does, with a scale and a shift."""
+    """Returns whether a layer computes what Keras's does, with a scale and a shift."""
     return type(norm) is layers.BatchNormalization and norm.scale and norm.center
 
 

@@ -1,6 +1,6 @@
 """Evolutionary search over vectors of choices, with any judge and any limits: Algorithm 1 of MetaPruning.
 
-A candidate is a tuple of whole numbers, its *genes*, with 0 ≤ gene i < `choices[i]`. Limits are measured on many
+A candidate is a tuple of integers, its *genes*, with 0 ≤ gene i < `choices[i]`. Limits are measured on many
 candidates at once, arrays `(candidates, genes)`. The judge receives a list of new candidates and returns one score for
 each, higher = better. The candidates depend on the scores and the seed only, so a judge that stores its scores lets a
 killed search resume.
@@ -246,7 +246,7 @@ class _Search:
         """Checks the candidates that a user's function has drawn."""
         if drawn.ndim != 2 or drawn.shape[1] != self.sizes.size or drawn.dtype.kind not in "iu":
             raise PruneError(
-                f"Expected draw to return whole numbers of shape (number, {self.sizes.size}). "
+                f"Expected draw to return integers of shape (number, {self.sizes.size}). "
                 f"Received: {drawn.dtype} of shape {drawn.shape}."
             )
         if ((drawn < 0) | (drawn >= self.sizes)).any():
@@ -278,7 +278,7 @@ def _checked(sizes: np.ndarray, given: Sequence, limits: Sequence[Limit], seed: 
     """Checks the arguments of `run`, and returns the given candidates as an array."""
     faults = seed_faults(seed=seed)
     if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or (sizes < 1).any():
-        faults.append(f"Expected choices to be whole numbers ≥ 1, one per gene. Received: choices={short(sizes)}.")
+        faults.append(f"Expected choices to be integers ≥ 1, one per gene. Received: choices={short(sizes)}.")
         raise_faults("Invalid arguments for Evolution.run:", faults)
     candidates = [np.asarray(each) for each in given]
     for each in candidates:

@@ -65,7 +65,7 @@ def drawn_examples(
 
 
 def examples_faults(examples: Any, data: Any) -> list[str]:
-    """Returns a fault if `examples` is neither a choice nor a whole number above 0, or given beside data."""
+    """Returns a fault if `examples` is neither a choice nor an integer above 0, or given beside data."""
     if examples == "auto" and isinstance(examples, str):
         return []
     if examples != "none" and not (type(examples) is int and examples > 0):

@@ -84,7 +84,7 @@ def without_gates(model: keras.Model) -> keras.Model:
     """Returns a model whose gates are multiplied into the layers before them; a model without gates as it is.
 
     Raises:
-        PruneError: A gate does not stand behind a layer into which it can be multiplied.
+        PruneError: A gate does not follow a layer into which it can be multiplied.
     """
     calls = [node for node in nodes(functional(model)) if isinstance(node.operation, Gate)]
     if not calls:
@@ -119,7 +119,7 @@ def _ungated(graph: ChannelGraph) -> set[int]:
 
 
 def _takes_gate(layer: Any) -> bool:
-    """Says whether a scale behind a layer can be multiplied into its weights."""
+    """Returns whether a scale after a layer can be multiplied into its weights."""
     return type(layer) in _KERNELS and layer.activation in _HOMOGENEOUS and channel_axis(layer) == -1
 
 

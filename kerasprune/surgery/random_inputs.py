@@ -1,4 +1,4 @@
-"""Random inputs that a model can be run on: numbers, truth values, entries of its tables, words that it knows."""
+"""Random inputs that a model can be run on: numbers, booleans, entries of its tables, words that it knows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Entries:
 
     @property
     def numbers(self) -> int:
-        """Random whole numbers are below this one."""
+        """Random integers are below this one."""
         return min(self.table or _NUMBERS, _NUMBERS)
 
 

@@ -1,4 +1,4 @@
-"""The same architecture with weights drawn anew: the from-scratch control."""
+"""The same architecture with fresh weights: the from-scratch control."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kerasprune.surgery.copy_layer import copy_assets
 
 @formerly("seed")
 def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
-    """Returns a model of the same architecture whose weights its initialisers draw anew; the input is left untouched.
+    """Returns a model of the same architecture with freshly initialised weights; the input is left untouched.
 
     A slim model that is trained from here on is the "from scratch" control of structured pruning.
 
@@ -38,7 +38,7 @@ def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
         Liu et al., Rethinking the Value of Network Pruning, ICLR 2019.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise PruneError(f"Expected a whole number. Received: seed={seed!r}.")
+        raise PruneError(f"Expected an integer. Received: seed={seed!r}.")
     functional(model)  # says what is wrong with a model that has no graph
     seeds = keras.random.SeedGenerator(seed)
 

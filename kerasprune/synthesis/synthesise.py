@@ -36,8 +36,8 @@ def synthesise(
 
     `min over x of Σ_b mean over channels of [(μ − m)² / v + (σ / √v − 1)²]`
 
-    `"noise"` is that noise alone, a sum of Gaussian noise of several sizes. Whole numbers that an `Embedding` looks up
-    are drawn at random from its table; other whole numbers and truth values are 1, as in a mask without padding.
+    `"noise"` is that noise alone, a sum of Gaussian noise of several sizes. Integers that an `Embedding` looks up
+    are drawn at random from its table; other integers and booleans are 1, as in a mask without padding.
 
     Args:
         model: A trained functional or Sequential model, which is not changed.

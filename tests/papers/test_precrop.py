@@ -120,7 +120,7 @@ def test_contradictory_budgets_say_so(resnet):
         ({"params": 1.5}, "params=1.5"),
         ({"macs": 5}, "macs=5. Did you mean 0.05"),
         ({"macs": 0, "params": "half"}, r"(?s)params='half'.*macs=0"),
-        ({"params": 1e-4}, r"at the least 0\.0\d* of the params"),
+        ({"params": 1e-4}, r"at least 0\.0\d* of the params"),
     ],
 )
 def test_budgets_that_cannot_be_met(resnet, arguments, message):

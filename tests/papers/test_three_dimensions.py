@@ -342,7 +342,7 @@ def test_bad_input(model, data):
         ({"min_macs": 0.9}, "min_macs ≤ macs"),
         ({"constraint": "seconds"}, "Expected constraint"),
         ({"model": shallow, "resolution": 8}, "free input side"),
-        ({"epochs": -1}, "epochs to be a whole number"),
+        ({"epochs": -1}, "epochs to be an integer"),
     ):
         with pytest.raises(kp.PruneError, match=message):
             three_dimensions(**{"model": model, "fit": fit, "data": data, "resolution": SIDE, **arguments})

@@ -108,7 +108,7 @@ def _check_reachable(asked: Shares, least: Shares) -> None:
     raise_faults(
         "Expected budgets that can be met:",
         [
-            f"at the least {least[key]:.3g} of the {key} are kept, with one channel in every group. "
+            f"at least {least[key]:.3g} of the {key} are kept, with one channel in every group. "
             f"Received: {key}={fraction}. Raise it."
             for key, fraction in asked.items()
             if fraction < least[key]

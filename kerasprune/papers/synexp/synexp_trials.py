@@ -47,7 +47,7 @@ def synexp_trial(
 
     Args:
         widths: C_1 … C_{N+1}, the input's and each layer's outputs.
-        densities: p_1 … p_N; each layer keeps a whole number of weights or channels, at least one.
+        densities: p_1 … p_N; each layer keeps an integer number of weights or channels, at least one.
         granularity: `"weight"`, `"filter"` (outputs) or `"channel"` (inputs), drawn layer by layer; or `"cropped"`:
             layer l loses `1 − √p_l` of its outputs and its consumer the same inputs, to which the theorem does not
             apply. Defaults to `"weight"`.

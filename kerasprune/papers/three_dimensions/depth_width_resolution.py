@@ -273,7 +273,7 @@ class Costs:
         best = int(np.argmin(np.abs(line - macs)))
         if line.min() > macs and abs(line[best] - macs) > 0.1:
             raise PruneError(
-                f"Expected a budget that {dimension} alone can meet: at the least {line.min():.3f} of the MACs are "
+                f"Expected a budget that {dimension} alone can meet: at least {line.min():.3f} of the MACs are "
                 f"kept. Received: macs={macs}. Raise it."
             )
         asked = (self.depths, self.asked, self.resolutions)[axis][best]
