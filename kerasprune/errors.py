@@ -71,7 +71,7 @@ class PruneError(ValueError):
     """The error of kerasprune: what was expected, what was received, and the remedy.
 
     Args:
-        *parts: The message: texts, and each setting in it as a `Key`.
+        *parts: The parts of the message: texts, and settings as `Key`s.
 
     Example:
         >>> import kerasprune as kp

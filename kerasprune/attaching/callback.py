@@ -37,7 +37,7 @@ class PruningCallback(keras.callbacks.Callback):
     A method acts at the end of a step or of an epoch, never at the beginning of an epoch, where `Resume` saves.
 
     Args:
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Example:

@@ -172,7 +172,7 @@ class RunningFit:
 
 
 def detach(model: keras.Model) -> None:
-    """Removes all that kerasprune's callbacks left on a model whose fit was interrupted.
+    """Removes everything that kerasprune's callbacks left on a model whose fit was interrupted.
 
     Keras tells no callback that a fit was interrupted or has failed: masks, penalties and clamps remain on the model.
     The next fit with a callback of kerasprune removes them; before a fit without one, call this function.

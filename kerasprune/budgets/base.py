@@ -39,11 +39,10 @@ def _multiple_faults(round_to: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class Floor(Checked):
-    """Bounds on every group.
-
+    """Lower bound and rounding of the number of channels kept in every group.
     Args:
-        min_keep: Fewest channels kept: a number, or below 1 a fraction of the group. Defaults to 1.
-        round_to: Kept channels are a multiple of it, if the group is large enough. Defaults to 1.
+        min_keep: Fewest channels kept; values below 1 are a fraction of the group. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this, if the group is large enough. Defaults to 1.
 
     Example:
         >>> Floor(min_keep=0.25, round_to=8).apply(3, size=64)  # a quarter is 16

@@ -30,7 +30,7 @@ class SoftFilterPruning(PruningCallback):
 
     Args:
         keep: Fraction kept of the channels of every prunable group. Defaults to 0.7.
-        coupling: The residual width mode, as for `kp.trace`. Defaults to `"free"`.
+        coupling: As for `kp.trace`. Defaults to `"free"`.
         freeze: Names of layers, or wildcards, whose channels are all kept. Defaults to none.
 
     Raises:

@@ -282,7 +282,7 @@ def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any
 
 
 def top(scores: np.ndarray, number: int) -> np.ndarray:
-    """Returns the sorted indices of the highest scores; ties keep the lower index.
+    """Returns the sorted indices of the highest scores; of equal scores, the lower index.
 
     Example:
         >>> import numpy as np

@@ -28,7 +28,7 @@ class BlockFisher(Checked, GradientCriterion):
     λ, which leaves nothing but magnitudes if gradients are small.
 
     Args:
-        examples: Number of examples, the first ones. Defaults to 128.
+        examples: Number of examples used, from the start of the data. Defaults to 128.
         damping: λ as a fraction of the mean diagonal of a kernel's F, above 0. Defaults to 0.1.
 
     Example:

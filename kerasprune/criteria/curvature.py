@@ -40,8 +40,8 @@ class Curvature(Checked):
 
         Args:
             model: The model.
-            variables: Some of its variables.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            variables: The variables to differentiate with respect to.
+            data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it; `None` for the compiled one.
             seed: Random seed.
 
@@ -79,7 +79,7 @@ class EmpiricalFisher(Curvature):
     """`h_kk ≈ mean over examples of (∂L_i/∂w_k)²`.
 
     Args:
-        examples: Number of examples, the first ones; `None` for all. Defaults to 1,024.
+        examples: Number of examples used, from the start of the data; `None` for all. Defaults to 1,024.
     """
 
     examples: int | None = argument(1_024, _count_faults)
@@ -93,16 +93,16 @@ class EmpiricalFisher(Curvature):
 
 @dataclass(frozen=True)
 class GaussNewton(Curvature):
-    """`h_kk ≈ mean over examples of (Jᵀ H_y J)_kk`: `H_y` the Hessian with respect to the outputs y, J their Jacobian.
+    """`h_kk ≈ mean over examples of (Jᵀ H_y J)_kk`: the Gauss–Newton diagonal.
 
-    With `H_y = S Sᵀ` and random signs ε for every example, `E[(Jᵀ S ε)_k²] = h_kk`. Exact for `samples=None`, which
-    sums over all columns of S instead. Let the model end in logits if you can: the curvature of a softmax inside the
-    model is ignored.
+    `H_y` is the Hessian of the loss with respect to the outputs y, J the Jacobian of y. With `H_y = S Sᵀ` and random
+    signs ε for every example, `E[(Jᵀ S ε)_k²] = h_kk`; `samples=None` sums over all columns of S instead, which is
+    exact. Models should output logits: the curvature of a softmax inside the model is ignored.
 
     Args:
-        samples: Number of random draws per example; `None` for all columns, at one gradient for every output.
+        samples: Number of random draws per example; `None` for all columns, at the cost of one gradient per output.
             Defaults to 1.
-        examples: Number of examples, the first ones; `None` for all. Defaults to 1,024.
+        examples: Number of examples used, from the start of the data; `None` for all. Defaults to 1,024.
         most: Largest number of outputs of one example. Defaults to 2,048.
 
     Reference:

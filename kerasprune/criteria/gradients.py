@@ -52,7 +52,7 @@ class GradientCriterion(Criterion):
 
         Args:
             graph: The graph of the model.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it. Defaults to the compiled one.
             seed: Of everything random. Defaults to 0.
 
@@ -95,8 +95,8 @@ def mean_gradients(
 
     Args:
         model: The model.
-        variables: Some of its variables.
-        data: Batches of `(inputs, labels)`, or with weights of the examples.
+        variables: The variables to differentiate with respect to.
+        data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
         precision: `"float32"` or `"float64"`; the latter on TensorFlow only. Defaults to `"float32"`.
 

@@ -36,8 +36,8 @@ class Inverse(Checked):
 
         Args:
             model: The model.
-            variables: Some of its variables.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            variables: The variables to differentiate with respect to.
+            data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it; `None` for the compiled one.
         """
         raise NotImplementedError
@@ -129,7 +129,7 @@ class WoodburyInverse(Inverse):
     over a kernel is never built.
 
     Args:
-        examples: Number of examples, the first ones. Defaults to 128.
+        examples: Number of examples used, from the start of the data. Defaults to 128.
         damping: λ as a fraction of the mean diagonal of a kernel, above 0. Defaults to 0.1.
     """
 

@@ -45,7 +45,7 @@ class OBS(Checked, Criterion):
 
         Args:
             graph: The graph of the model.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it. Defaults to the compiled one.
             seed: Not used.
 
@@ -84,7 +84,7 @@ def obs_update(
     Args:
         model: The model; it is left untouched.
         masks: `{path of a kernel: 0 where a weight is removed, else 1}`; kernels without a mask stay whole.
-        data: Batches of `(inputs, labels)`, or with weights of the examples.
+        data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
         inverse: Source of H⁻¹, as for `OBS`. Defaults to `"woodbury"`, which changes only the kernels with a mask;
             `"exact"` changes all kernels.

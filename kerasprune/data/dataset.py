@@ -58,11 +58,11 @@ def load(
         augment: `"crop"`, `"crop_flip"`, `"inception"` or a function, see `kerasprune.data.augmentation`; for
             the training split only. Defaults to `None`, which only resizes.
         evaluation_crop: For the other splits: the shorter side is resized to `size / evaluation_crop`, and the middle
-            `size` by `size` is cropped. ImageNet is evaluated at 0.875: 256, of which 224. Defaults to 1.0, the
+            `size` by `size` is cropped. For ImageNet use 0.875: resized to 256, cropped to 224. Defaults to 1.0, the
             whole middle square.
         antialias: Whether shrinking averages over all pixels that a new one covers, as PIL does. If not, it reads the
             four nearest ones, as Android's `Bitmap.createScaledBitmap` does. Defaults to `True`.
-        seed: Determines order and augmentation. Defaults to 0.
+        seed: Random seed of order and augmentation. Defaults to 0.
         first_epoch: Number of the epoch of the first iteration. Defaults to 0.
         first_step: If not 0, the result is the rest of `first_epoch` from that step on, to finish an epoch that
             was interrupted: fit it once, then load again with the next `first_epoch`. Defaults to 0.

@@ -42,7 +42,7 @@ def rounds(
         augment: For the training split only. Defaults to `None`.
         evaluation_crop: For the other splits only. Defaults to 1.0.
         antialias: Whether shrinking averages. Defaults to `True`.
-        seed: Determines order and augmentation. Defaults to 0.
+        seed: Random seed of order and augmentation. Defaults to 0.
         first_epoch: Number of the epoch of the first iteration. Defaults to 0.
         data_dir: Folder of tfds.
 

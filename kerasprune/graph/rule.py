@@ -153,16 +153,16 @@ table = RuleTable()
 def rule(
     *classes: type, constant: str = EVALUATED, reads: Sequence[str] | None = None
 ) -> Callable[[Callable], Callable]:
-    """Teaches kerasprune a layer: registers `function(graph, layer, x) -> ids` for one or more classes.
+    """Registers a rule `function(graph, layer, x) -> ids` for one or more layer classes.
 
     Args:
-        *classes: Layer or operation classes; a later rule for the same class replaces the earlier.
+        *classes: Layer or operation classes; a later rule for the same class replaces an earlier one.
         constant: How the constant of a removed channel passes through. Defaults to running the layer on it.
-        reads: Arguments of the constructor that the function reads. A layer with a non-default value of another one,
-            such as an argument of a subclass, is treated as one without a rule. Defaults to all.
+        reads: Arguments of the constructor that the function takes into account. A layer with a non-default value of
+            another argument, such as one of a subclass, is treated as having no rule. Defaults to all.
 
     Returns:
-        A decorator that leaves the function as it is.
+        A decorator that returns the function unchanged.
 
     Example:
         >>> import keras, kerasprune as kp

@@ -77,9 +77,9 @@ def seeds_and_grid(
         settings: Changes for all runs, as `"key.key=value"`. Defaults to none.
         folder: Folder of the run folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
         resume: Continue in a folder that holds runs already, possibly with more seeds or values. Defaults to `False`.
-        workers: Runs at a time. Defaults to 1.
+        workers: Number of simultaneous runs. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
-        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+        trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
         smoke: Try all stages on two batches of generated images. Defaults to `False`.
         verbose: 0: silent; 1: a line for each finished run, with the time left. Defaults to 1.
 
@@ -120,7 +120,7 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
     Args:
         recipe: The recipe as YAML text.
         folder: The run folder.
-        trust: Whether `package.module:Name` may be imported.
+        trust: Whether user code (`package.module:Name`) may be imported.
         smoke: Whether it is a smoke run.
 
     Returns:

@@ -51,7 +51,7 @@ def run(
         settings: Changes as `"key.key=value"`. Defaults to none.
         resume: Continue in the folder: finished stages are kept, and an interrupted fit resumes with the epoch that it
             was in, bit-equal. Defaults to `False`: the folder must be empty.
-        trust: Whether code of the user's may be imported. Defaults to `False`.
+        trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
         smoke: Try all stages on two batches of generated images, one epoch each. Defaults to `False`.
         strict: Raise, once everything is written, if the figures that the recipe expects are missed. Defaults to
             `False`.
@@ -100,7 +100,7 @@ def resume(folder: str | Path, *, trust: bool = False, strict: bool = False, con
 
     Args:
         folder: The folder of the run.
-        trust: Whether code of the user's may be imported. Defaults to `False`.
+        trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
         strict: See `run`. Defaults to `False`.
         console: Console for progress. Defaults to standard output.
 

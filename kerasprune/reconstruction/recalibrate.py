@@ -54,21 +54,21 @@ def run(model: keras.Model, examples: Batches, visit: Callable[[Any, Callable, A
 def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:
     """Recomputes the statistics of every BatchNorm from the inputs that it receives.
 
-    Over batches b of nᵦ examples, from front to back in one pass, each normalised by its own statistics:
+    All batches b, of nᵦ examples, pass through the model once, each normalised by its own statistics μᵦ and σ²ᵦ:
 
         μ = Σ nᵦ·μᵦ / Σ nᵦ,    σ² = Σ nᵦ·σ²ᵦ / Σ nᵦ
 
-    Use it after the weights were changed by hand or by training with masks. It is not needed after `kp.reconstruct`,
-    which updates the statistics itself without changing the outputs.
+    Use it after changing weights by hand or training with masks. It is not needed after `kp.reconstruct`, which updates
+    the statistics itself without changing the outputs.
 
     Args:
         slim: A functional or Sequential model; it is left untouched.
-        data: Examples, as for `kp.reconstruct`; labels are not looked at.
-        samples: How many are taken at most. Defaults to 1000.
+        data: Examples, as for `kp.reconstruct`; labels are ignored.
+        samples: Maximum number of examples used. Defaults to 1000.
 
     Returns:
-        A new model, not compiled. Layers that are not trainable keep their statistics, as they do in `fit`; dropout
-        and augmentation do not act.
+        A new model, not compiled. As in `fit`, layers that are not trainable keep their statistics; dropout and
+        augmentation are off.
 
     Raises:
         PruneError: There is no BatchNorm to recalibrate, or the data do not fit.

@@ -64,7 +64,7 @@ def critical_compression(saliency: Mapping[str, np.ndarray]) -> float:
 
 @dataclass(frozen=True)
 class LayerSparsity:
-    """One kernel under its mask.
+    """The sparsity of one masked kernel.
 
     Args:
         path: Path of the variable.
@@ -81,7 +81,7 @@ class LayerSparsity:
 
 @dataclass(frozen=True)
 class SparsityReport:
-    """Sparsity of a network under masks, a table when printed.
+    """The sparsity of a masked network; prints as a table.
 
     Args:
         layers: The kernels.

@@ -15,11 +15,11 @@ from kerasprune.surgery.copy_layer import copy_assets
 def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
     """Returns a model of the same architecture with freshly initialised weights; the input is left untouched.
 
-    A slim model that is trained from here on is the "from scratch" control of structured pruning.
+    Training a slim model from this start is the "from scratch" control of structured pruning.
 
     Args:
         model: A functional model.
-        seed: Decides the weights. Defaults to 0.
+        seed: Random seed of the weights. Defaults to 0.
 
     Returns:
         A new model, not compiled.

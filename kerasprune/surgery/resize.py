@@ -85,7 +85,7 @@ def resize(graph: ChannelGraph, widths: Mapping[str, int], seed: int = 0) -> ker
     Args:
         graph: The graph of the model, which is left untouched, with `coupling="tied"` or `"free"`.
         widths: `{group name: number of channels}`, smaller or larger than now; groups that are not listed keep theirs.
-        seed: Decides the weights. Defaults to 0.
+        seed: Random seed of the weights. Defaults to 0.
 
     Returns:
         A functional model, not compiled. Its `Normalization` layers have what they were adapted to.

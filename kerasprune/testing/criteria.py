@@ -43,7 +43,7 @@ def check_criterion(
         data: Batches of `(inputs, labels)` for it. Defaults to those of the small one.
 
     Raises:
-        AssertionError: One of these does not hold.
+        AssertionError: One of these checks fails.
 
     Example:
         >>> from kerasprune.testing import check_criterion

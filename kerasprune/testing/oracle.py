@@ -63,10 +63,10 @@ def check_rebuild(
     """Checks that a plan is carried out exactly.
 
     `rebuild(model, plan, absorb=False)` must equal `mask(model, plan)`, and if folded constants meet no padding,
-    `rebuild(model, plan)` must equal `mask(model, plan, silence="weights")`. Outputs must differ from sample to sample
-    and from the dense model's, for otherwise the comparison could not fail. With nothing removed both must equal the
-    dense model itself, since a config may omit arguments in masked and rebuilt copies alike. Costs must be those
-    predicted, layer names the same, and the dense model unchanged.
+    `rebuild(model, plan)` must equal `mask(model, plan, silence="weights")`. Outputs must vary between samples and
+    differ from the dense model's, otherwise the comparison proves nothing. With nothing removed, both must equal the
+    dense model: a config that omits an argument spoils the masked and the rebuilt copy in the same way. The costs must
+    be the predicted ones, layer names must be kept, and the dense model must not change.
 
     Args:
         model: A model with random weights (see `randomise`) whose outputs are logits.
@@ -79,7 +79,7 @@ def check_rebuild(
         The agreement of the first comparison.
 
     Raises:
-        AssertionError: One of these does not hold.
+        AssertionError: One of these checks fails.
 
     Example:
         >>> import keras, kerasprune as kp

@@ -42,7 +42,7 @@ class Window(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Space:
-    """The allocations of a model that meet constraints.
+    """The set of a model's allocations that satisfy constraints.
 
     Each of the four measures of an allocation may have a window: `macs` and `params`, the fractions of the dense
     model's multiply–adds and parameters that are kept; `std`, the standard deviation over the groups of the fractions

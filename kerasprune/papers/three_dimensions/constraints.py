@@ -61,7 +61,7 @@ class Constraint:
 
 
 class Smooth(Constraint):
-    """Any cost that increases with each of d, w and r.
+    """Any cost that increases with depth d, width w and resolution r.
 
     Args:
         function: Returns the fraction of the dense network's cost for d, w and r; about 1 at `(1, 1, 1)`.

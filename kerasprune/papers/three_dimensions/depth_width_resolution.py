@@ -316,7 +316,7 @@ class Point:
         d: Depth: fraction of the dense network's blocks that was built.
         w: Width: fraction of its channels that was built.
         r: Resolution: fraction of its input side.
-        accuracy: The result of `fit`.
+        accuracy: The accuracy that `fit` returned.
         macs: Multiply–adds.
         params: Parameters.
         side: Side of the inputs, in pixels.

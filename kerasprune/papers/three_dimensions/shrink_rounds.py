@@ -54,7 +54,7 @@ class ShrinkRounds(PruningCallback):
         channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
         monitor: The log that is the accuracy of a point. Defaults to `"val_accuracy"`.
         seed: Seed of the criterion of blocks. Defaults to 0.
-        strict: Whether to raise a `PruneError`, instead of a warning, at the end of a fit in which it did not act.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:
