@@ -21,20 +21,20 @@ from kerasprune.sparsity.given import check_candidates
 
 
 class PruningCallback(keras.callbacks.Callback):
-    """Base of the pruning callbacks.
+    """Base class of the pruning callbacks.
 
-    A method overrides `begin` and `end` in place of `on_train_begin` and `on_train_end`, and any other hook of Keras.
-    In `begin` it registers with `self.session` what acts inside the compiled step (`regularize`, `constrain`) and its
-    state (`variable`, `track`, `notes`); the base removes both after the fit, and `Resume` saves the state.
+    A subclass overrides `begin` and `end` instead of `on_train_begin` and `on_train_end`, and any other Keras hook. In
+    `begin` it registers with `self.session` what acts inside the compiled step (`regularize`, `constrain`) and its
+    state (`variable`, `track`, `notes`). The base class removes both after the fit, and `Resume` saves the state.
 
-    Nothing fails silently. A fit begins with warnings about known obstacles; `shortfalls` reports after every
-    epoch what did not happen: a warning after the first, a `PruneError` at the end of the fit. `gauges` are added to
-    the logs of every epoch, for the later callbacks of the list.
+    Nothing fails silently. A fit begins with warnings about known obstacles. After every epoch `shortfalls` returns
+    what did not happen, which is a warning after the first epoch and a `PruneError` at the end of the fit. `gauges` are
+    added to the logs of every epoch, for later callbacks in the list.
 
-    A later fit of the same callback on the same model continues the last one: an unfinished schedule is continued, a
-    finished one keeps its result, with a warning; `callback.reset()` starts afresh.
+    A second fit with the same callback and the same model continues the first: an unfinished schedule is continued, a
+    finished one keeps its result, with a warning. `callback.reset()` starts afresh.
 
-    A method acts at the end of a step or of an epoch, never at the beginning of an epoch, where `Resume` saves.
+    Act at the end of a step or of an epoch, never at the beginning of an epoch, when `Resume` saves.
 
     Args:
         strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.

@@ -174,11 +174,11 @@ class RunningFit:
 def detach(model: keras.Model) -> None:
     """Removes everything that kerasprune's callbacks left on a model whose fit was interrupted.
 
-    Keras tells no callback that a fit was interrupted or has failed: masks, penalties and clamps remain on the model.
-    The next fit with a callback of kerasprune removes them; before a fit without one, call this function.
+    Keras does not tell callbacks that a fit was interrupted or failed, so masks, penalties and clamps remain on the
+    model. The next fit with a callback of kerasprune removes them; before a fit without one, call this function.
 
     Args:
-        model: The model; not in training.
+        model: The model; it must not be training.
 
     Example:
         >>> import keras

@@ -14,8 +14,7 @@ from kerasprune.errors import fraction_faults, made
 
 
 class NetworkSlimming(BatchNormPenalty):
-    """Makes the BatchNorm scales of the network sparse by an L1 penalty, and removes the channels with the smallest
-    scales.
+    """Makes the BatchNorm scales of a network sparse, and removes the channels with the smallest scales.
 
     The loss is `L + λ ‖γ‖₁`, where γ are the BatchNorm scales of all prunable channels. Channels of the whole network
     are ranked by |γ|, and by the largest |γ| if several layers scale them: channels tied by residual connections are

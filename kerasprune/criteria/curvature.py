@@ -56,7 +56,7 @@ class ExactDiagonal(Curvature):
     """`h_kk = ∂²L/∂w_k²`, by one Hessian-vector product for each weight: for small networks.
 
     Args:
-        most: Largest number of weights. Defaults to 5,000.
+        most: Maximum number of weights. Defaults to 5,000.
         precision: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
     """
 
@@ -76,8 +76,7 @@ class ExactDiagonal(Curvature):
 
 @dataclass(frozen=True)
 class EmpiricalFisher(Curvature):
-    """`h_kk ≈ mean over examples of (∂L_i/∂w_k)²`.
-
+    """`h_kk ≈ mean over examples of (∂L_i/∂w_k)²`: the diagonal of the empirical Fisher matrix.
     Args:
         examples: Number of examples used, from the start of the data; `None` for all. Defaults to 1,024.
     """
@@ -103,7 +102,7 @@ class GaussNewton(Curvature):
         samples: Number of random draws per example; `None` for all columns, at the cost of one gradient per output.
             Defaults to 1.
         examples: Number of examples used, from the start of the data; `None` for all. Defaults to 1,024.
-        most: Largest number of outputs of one example. Defaults to 2,048.
+        most: Maximum number of outputs per example. Defaults to 2,048.
 
     Reference:
         LeCun, Denker and Solla, Optimal Brain Damage, NIPS 1989, section 3, whose back-propagated diagonal also

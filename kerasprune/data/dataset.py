@@ -60,20 +60,21 @@ def load(
         evaluation_crop: For the other splits: the shorter side is resized to `size / evaluation_crop`, and the middle
             `size` by `size` is cropped. For ImageNet use 0.875: resized to 256, cropped to 224. Defaults to 1.0, the
             whole middle square.
-        antialias: Whether shrinking averages over all pixels that a new one covers, as PIL does. If not, it reads the
-            four nearest ones, as Android's `Bitmap.createScaledBitmap` does. Defaults to `True`.
+        antialias: Whether shrinking averages over all pixels that a new one covers, as PIL does, rather than using the
+            four nearest pixels, as Android's `Bitmap.createScaledBitmap` does. Defaults to `True`.
         seed: Random seed of order and augmentation. Defaults to 0.
         first_epoch: Number of the epoch of the first iteration. Defaults to 0.
-        first_step: If not 0, the result is the rest of `first_epoch` from that step on, to finish an epoch that
-            was interrupted: fit it once, then load again with the next `first_epoch`. Defaults to 0.
-        data_dir: Folder of tfds, for glyphs and tfds sets. Defaults to `$TFDS_DATA_DIR`, or else
+        first_step: If not 0, only the rest of `first_epoch` from that step on is returned, to finish an interrupted
+            epoch: train on it once, then load again with the next `first_epoch`. Defaults to 0.
+        data_dir: Folder of tensorflow-datasets, for `glyphs` and `tfds:` sets. Defaults to `$TFDS_DATA_DIR`, or else
             `~/tensorflow_datasets`.
-        scale: The scale of the pixels 0 … 255: `"standardise"`, `"imagenet"` (with ImageNet's constants), `"0..1"`,
-            `"-1..1"`, `"0..255"` or `"none"`. Give that of the model's training. Defaults to `"standardise"`.
+        scale: How pixels 0 … 255 are scaled: `"standardise"`, `"imagenet"` (with ImageNet's constants), `"0..1"`,
+            `"-1..1"`, `"0..255"` or `"none"`. Use the scale that the model was trained with. Defaults to
+            `"standardise"`.
         channels: 3, or 1 for grey images. Defaults to 3.
 
     Returns:
-        Batches of (float32 of shape (batch, size, size, channels), int32 of shape (batch,)), of known number.
+        Batches of (float32 of shape (batch, size, size, channels), int32 of shape (batch,)); `len` gives their number.
 
     Raises:
         PruneError: An argument is out of range, the data set or split is unknown, or its files are missing or
@@ -159,7 +160,7 @@ class View:
 
 @extras("kp.data.info")
 def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:
-    """Returns the facts about a data set: classes, examples by split, size, mean and standard deviation.
+    """Returns the classes of a data set, its examples by split, image size, mean and standard deviation.
 
     Args:
         name: As for `load`.

@@ -26,7 +26,7 @@ def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = Fals
 
     Args:
         recipe: Name of a recipe of the package, or the path of a `.yaml` file.
-        settings: Changes as `"key.key=value"`, values as in YAML. Defaults to none.
+        settings: Changes to the recipe as `"key.key=value"`, with values as in YAML. Defaults to none.
         trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
 
     Raises:

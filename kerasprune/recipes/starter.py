@@ -19,13 +19,13 @@ def init(path: str | Path = "recipe.yaml") -> Path:
     """Writes a commented starter recipe, and the JSON schema for editors beside it.
 
     Args:
-        path: A `.yaml` file that does not exist. Defaults to `"recipe.yaml"`.
+        path: The `.yaml` file to write. Defaults to `"recipe.yaml"`.
 
     Returns:
         The path of the recipe.
 
     Raises:
-        PruneError: It exists, or is not a `.yaml` file.
+        PruneError: The file exists, or `path` does not end in `.yaml`.
 
     Example:
         >>> import tempfile
@@ -49,7 +49,7 @@ def init(path: str | Path = "recipe.yaml") -> Path:
 
 
 def schema_json() -> str:
-    """Returns the JSON schema of recipes, for editors: keys, ranges, and the registered names with their arguments.
+    """Returns the JSON schema of recipes for editors: keys, ranges, and the registered names with their arguments.
 
     Example:
         >>> import json

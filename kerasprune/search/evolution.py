@@ -30,9 +30,9 @@ class Limit:
 
     Args:
         name: The name of the measure in messages, e.g. `"macs"`.
-        measure: Returns a number, or a Boolean, for each row of an array (candidates, genes).
-        lowest: Defaults to −∞.
-        highest: Defaults to ∞.
+        measure: A function from an array `(candidates, genes)` to one number, or boolean, per candidate.
+        lowest: The lowest value allowed. Defaults to −∞.
+        highest: The highest value allowed. Defaults to ∞.
         widen: The argument that widens the limit, for messages, e.g. `"delta="`. Defaults to `"Limit"`.
 
     Example:
@@ -72,10 +72,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Evolved:
-    """The result of an evolution.
+    """The result of an evolutionary search.
 
     Args:
-        best: The genes of the best candidate; of equal ones the first.
+        best: The genes of the best candidate; of equal scores, the first.
         score: Its score.
         candidates: All judged candidates, in order.
     """
@@ -87,22 +87,22 @@ class Evolved:
 
 @dataclass(frozen=True)
 class Evolution:
-    """Algorithm 1 of MetaPruning: in each generation the best K candidates so far are mutated and crossed.
+    """The evolutionary search of MetaPruning: in each generation, the best K candidates so far are mutated and crossed.
 
-    The first generation is drawn at random within the limits. Each further one has `mutations` children, in which
-    every gene of a parent changes with probability `mutation`, and `crossovers` children, whose genes each come from
-    one of two parents. If too few new ones are found within the limits, random candidates fill the generation, as in
-    the authors' code. No candidate is judged twice.
+    The first generation is drawn at random within the limits. Each later one has `mutations` children, in which every
+    gene of a parent changes with probability `mutation`, and `crossovers` children, each of whose genes comes from one
+    of two parents. If too few new candidates are found within the limits, random ones fill the generation, as in the
+    authors' code. No candidate is judged twice.
 
     Args:
-        population: Candidates of the first generation, and at least of every further one. Defaults to 50.
-        parents: K. Defaults to 10.
-        mutations: Children by mutation in a generation. Defaults to 25.
-        crossovers: Children by crossover. Defaults to 25.
+        population: Number of candidates in the first generation, and the minimum in every later one. Defaults to 50.
+        parents: K, the number of parents. Defaults to 10.
+        mutations: Children by mutation per generation. Defaults to 25.
+        crossovers: Children by crossover per generation. Defaults to 25.
         generations: Number of generations. Defaults to 20.
         mutation: Probability that a gene changes. Defaults to 0.1.
-        tries: Largest number of candidates of one origin that are drawn in a generation to find enough that are new
-            and within the limits. Defaults to 10,000.
+        tries: Maximum number of draws per generation, for each kind of children, to find enough that are new and within
+            the limits. Defaults to 10,000.
 
     Example:
         >>> import numpy as np

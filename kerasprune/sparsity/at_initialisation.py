@@ -30,7 +30,7 @@ def exponential(keep: float, progress: float) -> float:
 
     Args:
         keep: Fraction kept at the end.
-        progress: k/n, rounds done over all rounds.
+        progress: k/n, the share of the rounds that are done.
 
     Example:
         >>> [exponential(0.01, k / 4) for k in (2, 4)]
@@ -44,7 +44,7 @@ def exponential(keep: float, progress: float) -> float:
 
 
 def linear(keep: float, progress: float) -> float:
-    """Returns the fraction kept if every round removes as many weights: `1 − (1 − keep)·k/n`.
+    """Returns the fraction kept if every round removes the same number of weights: `1 − (1 − keep)·k/n`.
 
     Example:
         >>> [linear(0.2, k / 4) for k in (2, 4)]
