@@ -97,7 +97,7 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     if request.misses(chosen):
         warn(
             f"The target {counted}={target} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
-            f"of the {counted} stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
+            f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
             f"{_nearer(request)}"
         )
     elif counted == "keep" and floor != Floor():
@@ -105,8 +105,8 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
         stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
         if stay > (1 + _MISSED) * asked:
             warn(
-                f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels stay where {asked:,} "
-                f"were asked for. Lower {' and '.join(floor.raised)}, or ask for less."
+                f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels are kept instead of "
+                f"{asked:,}. Lower {' and '.join(floor.raised)}, or ask for less."
             )
 
 

@@ -138,7 +138,7 @@ class Plan:
             elif kept[-1] >= group.size:
                 faults.append(f"group {short(name)} has {group.size} channels. Received: index {kept[-1]}.")
             elif not group.prunable and len(kept) < group.size:
-                faults.append(f"group {short(name)} must stay whole: {group.reason}.")
+                faults.append(f"group {short(name)} must be kept whole: {group.reason}.")
         for name in self.removed:
             if name not in graph.blocks:
                 faults.append(f"no droppable block is called {short(name)}.{nearest(name, graph.blocks)}")

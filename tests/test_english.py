@@ -28,7 +28,7 @@ PHRASES = {
     r"\banew\b": "again, fresh",
     r"\bas in use\b": "in inference mode",
     r"\b[Ww]hile training\b": "during training, in training mode",
-    r"\b[Ww]hat (?:\w+ ){1,4}(?:has|have) \w+": "a noun: the loss, the result, the state left by",
+    r"\b[Ww]hat (?:[\w`.]+ ){1,4}(?:has|have) \w+": "a noun: the loss, the result, the state left by",
     r"\b(?:stands?|stood) behind\b": "follows",
     r"\b(?:is|are) warned of\b": "warns about",
     r"\bSays whether\b": "Returns whether",
@@ -36,6 +36,7 @@ PHRASES = {
     r"\b[Tt]ruth values?\b": "booleans",
     r"\b[Ww]hole numbers?\b": "integers",
     r"\bat the least\b": "at least",
+    r"\bstays? whole\b|\b(?:channels|macs|params|parameters) stay\b(?! separate)": "is kept, are kept",
 }
 PATTERNS = {re.compile(pattern): instead for pattern, instead in PHRASES.items()}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -74,7 +74,7 @@ def attach(variable: Any, kind: str, inner: Any) -> Attached:
 
 
 def take_off(variable: Any, kind: str, part: Attached) -> None:
-    """Removes from a variable what `attach` has put on it, and nothing else."""
+    """Removes from a variable the part that `attach` put on it, and nothing else."""
     above = getattr(variable, kind)
     if above is part:
         setattr(variable, kind, part.own)

@@ -101,7 +101,7 @@ class GradualMagnitude(PruningCallback):
         if total is not None and self._updates.steps[-1] > total:
             warn(
                 f"The schedule ends after {self._updates.steps[-1]} steps, fit after {total}: then "
-                f"{self._updates.at(total):.3g} stays. Train longer, or end the schedule earlier."
+                f"{self._updates.at(total):.3g} is kept. Train longer, or end the schedule earlier."
             )
         self.hold(self.selection.masks(self.model), self._renew)
         if self.restored_epoch and known is not None:
@@ -134,7 +134,7 @@ class GradualMagnitude(PruningCallback):
         """Returns a fault if the masks are behind their schedule."""
         over = sum(due <= self.session.now() for due in self._updates.steps) - 1
         behind = int(ops.convert_to_numpy(self._renewals)) < over
-        found = [f"{self.kept:.3g} stays, where the schedule says {self._updates.keep[over]:.3g}."] if behind else []
+        found = [f"{self.kept:.3g} is kept instead of the schedule's {self._updates.keep[over]:.3g}."] if behind else []
         return [*super().shortfalls(), *found]
 
     def _renew(self) -> None:

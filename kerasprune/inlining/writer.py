@@ -124,7 +124,9 @@ class Writer:
         try:
             return self._called(layer, call, args, kwargs)
         except PruneError as error:
-            raise PruneError(f"{layer.name!r} cannot be written out: it {why}. Nor can it stay: {error}") from error
+            raise PruneError(
+                f"{layer.name!r} cannot be written out: it {why}. Nor can it remain a layer: {error}"
+            ) from error
 
     def expand(self, layer: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Runs the code of a layer; the layers that it calls come to `visit`.

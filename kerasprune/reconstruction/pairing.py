@@ -97,7 +97,7 @@ def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, den
     Args:
         slim: What `kp.rebuild(model, plan)` has made.
         model: The dense model, or a graph of it.
-        plan: What stays.
+        plan: The plan.
         dense: The calls of the dense model, where they are known. Defaults to `None`: they are found.
 
     Raises:

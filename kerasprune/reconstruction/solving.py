@@ -164,8 +164,8 @@ class Solving:
         """Names the layers with few rows to solve from."""
         if self.scarce:
             warn(
-                f"Fewer positions than unknowns in {', '.join(map(repr, self.scarce))}: they stay near their present "
-                f"weights. Give more data, or raise samples= and positions=. Received: {self._count} examples."
+                f"Fewer positions than unknowns in {', '.join(map(repr, self.scarce))}: they remain close to their "
+                f"present weights. Give more data, or raise samples= and positions=. Received: {self._count} examples."
             )
 
     def _kernels(self, calls: Sequence[Step], apart: bool) -> list[Kernel]:

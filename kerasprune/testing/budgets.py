@@ -80,7 +80,7 @@ def _check_legal(graph: ChannelGraph, plan: Plan) -> None:
         kept = len(plan.keep.get(name, range(group.size)))
         require(
             group.prunable or kept == group.size,
-            f"Expected the pinned group {name!r} to stay whole. Received: {kept} of {group.size} channels.",
+            f"Expected the pinned group {name!r} to be kept whole. Received: {kept} of {group.size} channels.",
         )
 
 

@@ -168,7 +168,7 @@ def test_a_good_budget_passes():
         (Emptying, "at least one channel"),
         (Coarse, "within one channel"),
         (Erratic, "kept at macs="),
-        (Greedy, "must stay whole"),
+        (Greedy, "must be kept whole"),
     ],
 )
 def test_bad_budgets_are_caught(budget, words):
