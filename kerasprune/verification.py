@@ -48,6 +48,7 @@ np.savez(sys.argv[3], *[keras.ops.convert_to_numpy(keras.ops.cast(y, "float32"))
 @dataclass(frozen=True)
 class Verdict:
     """The result of `verify`.
+
     Args:
         error: Largest relative difference between the slim model and the masked dense model; NaN if the dense model's
             outputs are random, so that they cannot be compared.

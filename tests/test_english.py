@@ -83,3 +83,15 @@ def test_pages_are_plain():
         for fault in found(FENCE.sub("", page.read_text(encoding="utf-8")))
     ]
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.quick
+def test_summaries_and_sections_of_docstrings_stand_apart():
+    joined = re.compile(r"\A.+[.:]\n\S|\S\n(?:Args|Returns|Yields|Raises|Example|Reference):\n")
+    faults = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in sorted((ROOT / "kerasprune").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and joined.search(ast.get_docstring(node) or "")
+    ]
+    assert not faults, "\n".join(faults)

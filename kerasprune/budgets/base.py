@@ -40,6 +40,7 @@ def _multiple_faults(round_to: Any) -> list[str]:
 @dataclass(frozen=True)
 class Floor(Checked):
     """Lower bound and rounding of the number of channels kept in every group.
+
     Args:
         min_keep: Fewest channels kept; values below 1 are a fraction of the group. Defaults to 1.
         round_to: The number of channels kept is a multiple of this, if the group is large enough. Defaults to 1.

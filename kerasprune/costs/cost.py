@@ -96,6 +96,7 @@ def cost(
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Cost:
     """Returns the cost of a model, or of the slim model that a plan describes.
+
     `macs = Σ_kernels |kernel| · output positions`.
 
     Args:

@@ -77,6 +77,7 @@ class ExactDiagonal(Curvature):
 @dataclass(frozen=True)
 class EmpiricalFisher(Curvature):
     """`h_kk ≈ mean over examples of (∂L_i/∂w_k)²`: the diagonal of the empirical Fisher matrix.
+
     Args:
         examples: Number of examples used, from the start of the data; `None` for all. Defaults to 1,024.
     """

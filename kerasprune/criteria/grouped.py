@@ -20,6 +20,7 @@ class Grouped(Checked, Criterion):
     """`score(c) = normalised(reduced(aggregation over members m of Σ_{w of c in m} saliency(w)))`.
 
     With the defaults it equals the inner criterion, summed over the kernels that make a channel.
+
     Args:
         criterion: The score of a weight: a criterion with `saliency`. Defaults to `"l1"`.
         members: The variables that score a channel: `"makers"`, `"readers"`, `"scales"`, `"everything"` or an instance.

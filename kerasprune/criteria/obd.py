@@ -19,6 +19,7 @@ class OBD(Checked, GradientCriterion):
     """`score(c) = Σ ½ h_kk w_k²` over the kernel slices that make channel c.
 
     At a minimum this is the second-order increase of the loss when the weights are removed, neglecting interactions.
+
     Args:
         curvature: Source of h: `"exact"` (small networks), `"gauss_newton"` or `"empirical_fisher"`; as a name, a dict
             with a name and arguments, a class or an instance. Defaults to `"empirical_fisher"`.

@@ -16,6 +16,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 @dataclass(frozen=True)
 class DataInfo:
     """Classes, sizes and statistics of a data set.
+
     Args:
         name: The name for `load`.
         classes: Names of the classes, in the order of their labels.

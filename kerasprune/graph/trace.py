@@ -35,6 +35,7 @@ def trace(
     removed: Sequence[str] = (),
 ) -> ChannelGraph:
     """Finds which channels of a model are coupled, and so must be pruned together.
+
     Args:
         model: A functional or Sequential model; nested models and shared layers are followed.
         coupling: What happens where tensors are added: `"tied"`: they are pruned together; `"free"`: they keep their

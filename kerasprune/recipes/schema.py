@@ -208,6 +208,7 @@ class Reconfigure(Node):
 
 class Recipe(Node):
     """A complete experiment, as data.
+
     Args:
         name: The recipe's name; the run folder is named after it.
         why: The question that the experiment answers, in one sentence.

@@ -35,6 +35,7 @@ class Norms:
 @dataclass(frozen=True)
 class Record:
     """All data that a report is drawn from.
+
     Args:
         title: Name of the run.
         recipe: The resolved recipe, as plain data.

@@ -98,6 +98,7 @@ def verified(error: float, reason: str = "") -> str:
 @dataclass(frozen=True)
 class PruningReport:
     """The report of `kp.prune`.
+
     Args:
         steps: The steps in order.
         macs: Fraction of the multiply–adds kept.

@@ -44,6 +44,7 @@ class Entries:
 
 def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:
     """Returns a batch of random inputs in the structure of the model's inputs.
+
     Args:
         model: A functional or Sequential model.
         batch: Number of samples. Defaults to 4.

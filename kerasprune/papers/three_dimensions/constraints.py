@@ -153,6 +153,7 @@ class Smooth(Constraint):
 
 class Volume(Smooth):
     """`C = d · w² · r²`, the volume of the network.
+
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 4, after Tan and Le, EfficientNet.
     """
