@@ -34,7 +34,7 @@ SEED_OF_PRUNING, SEED_OF_FINETUNING = 1, 2
 """Offsets to the seed of a run for each of these steps, so that no two draw the same numbers."""
 
 READY = ("removed", "recalibrated", "reconstructed")
-"""Preparation of slim models before they are judged untrained: none, BatchNorm anew, least squares."""
+"""Preparation of slim models before they are judged untrained: none, recalibrated BatchNorm, least squares."""
 
 COUPLINGS = ("tied", "free", "padded")
 """The residual width modes: added tensors share their channels, keep their width, or a branch may end narrower."""

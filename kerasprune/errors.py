@@ -71,7 +71,7 @@ class PruneError(ValueError):
     """The error of kerasprune: what was expected, what was received, and the remedy.
 
     Args:
-        *parts: The message: texts, and each setting in it as a `Key`.
+        *parts: The parts of the message: texts, and settings as `Key`s.
 
     Example:
         >>> import kerasprune as kp
@@ -188,8 +188,8 @@ def _faults(
 
 
 def whole_number_faults(least: int, **values: Any) -> list[str]:
-    """Returns a fault for every value that is not a whole number of at least `least`."""
-    return _faults(f"a whole number ≥ {least}", lambda value: type(value) is int and value >= least, values)
+    """Returns a fault for every value that is not an integer of at least `least`."""
+    return _faults(f"an integer ≥ {least}", lambda value: type(value) is int and value >= least, values)
 
 
 def positive_faults(**values: Any) -> list[str]:
@@ -238,7 +238,7 @@ def proper_fraction_faults(**values: Any) -> list[str]:
 
 
 def seed_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is neither a whole number ≥ 0 nor `None`, a new seed every time."""
+    """Returns a fault for every value that is neither an integer ≥ 0 nor `None`, a new seed every time."""
     return whole_number_faults(0, **given(**values))
 
 

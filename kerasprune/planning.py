@@ -51,24 +51,24 @@ def plan(
     Args:
         model: The trained model, or its graph from `kp.trace`.
         criterion: Scores channels: a name, a dict with name and arguments, a class or an instance. Defaults to `"l1"`.
-        budget: The fractions kept of the groups, spelt likewise. Defaults to `"uniform"`.
-        keep: Fraction of the channels kept. One of `keep`, `macs`, `params` and `target` is given, or none if the
-            budget defines it (`per_stage`, for which `keep` replaces the smallest fraction and scales the others).
-        macs: Fraction kept of the dense model's multiply–adds; met by bisection on exact costs, as nearly as
-            single channels allow.
-        params: Fraction of its parameters, likewise.
-        target: Time on a device or size of the exported file: `kp.targets.Time(table, fraction=0.5)`,
+        budget: Distributes the fraction kept over the groups; given in the same ways. Defaults to `"uniform"`.
+        keep: Fraction of the channels kept. Give one of `keep`, `macs`, `params` and `target`, or none if the
+            budget has its own fractions (with `per_stage`, `keep` replaces the smallest and scales the others).
+        macs: Fraction of the dense model's multiply–adds kept; met by bisection on exact costs, as closely as whole
+            channels allow.
+        params: Fraction of the dense model's parameters kept, met in the same way.
+        target: Time on a device, or size of the exported file: `kp.targets.Time(table, fraction=0.5)`,
             `kp.targets.Size(200_000, "int8")`. Defaults to `None`.
         data: Batches of `(inputs, labels)` for criteria that need data. For budgets that need data, examples as for
             `kp.reconstruct`; labels are ignored.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
-        min_keep: Fewest channels kept of a group; below 1 a fraction of the group. Defaults to 1.
-        round_to: Kept channels are a multiple of it; or the latency table of a device, by which every group is widened
-            as far as that costs no time. Defaults to 1.
-        resolution: Input side, in pixels, to count at if the model's is free. Defaults to the model's own.
+        min_keep: Fewest channels kept in a group; values below 1 are a fraction of the group. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this; or the latency table of a device, by which every
+            group is widened as far as that costs no time. Defaults to 1.
+        resolution: Input side, in pixels, for counting if the model's is free. Defaults to the model's own.
         seed: Random seed. Defaults to 0.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of
-            uncounted multiply–adds, and raises if they are more than a twentieth.
+            uncounted multiply–adds, and raises if they exceed a twentieth of the total.
 
     Returns:
         The plan, with the fingerprint of the model.
@@ -150,7 +150,7 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     if request.misses(chosen):
         warn(
             f"The target {counted}={target} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
-            f"of the {counted} stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
+            f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
             f"{_nearer(request)}"
         )
     elif counted == "keep" and floor != Floor():
@@ -158,8 +158,8 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
         stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
         if stay > (1 + _MISSED) * asked:
             warn(
-                f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels stay where {asked:,} "
-                f"were asked for. Lower {' and '.join(floor.raised)}, or ask for less."
+                f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels are kept instead of "
+                f"{asked:,}. Lower {' and '.join(floor.raised)}, or ask for less."
             )
 
 

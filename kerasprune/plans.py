@@ -34,14 +34,14 @@ class Plan:
             whole.
         removed: Names of the blocks to drop. Defaults to none.
         resolution: Side of the inputs, in pixels. Defaults to the model's own.
-        coupling: The residual width mode of the graph the plan was made for. Defaults to `"tied"`.
-        fingerprint: Of the model's architecture; `""` for a plan made by hand.
-        pushed: The weights that a growing penalty should have made small: the kernels of `"filter"` or `"channel"`, or
-            the `"scale"` of BatchNorms, so that `kp.rebuild` can warn if they are not. Ignored when plans are compared.
+        coupling: The `coupling` of the graph that the plan was made for, see `kp.trace`. Defaults to `"tied"`.
+        fingerprint: Fingerprint of the model's architecture; `""` for a plan made by hand.
+        pushed: The weights that a growing penalty should have made small, so that `kp.rebuild` can warn if they are
+            not: `"filter"` or `"channel"` kernels, or the `"scale"` of BatchNorms. Ignored when plans are compared.
             Defaults to `""`: none.
 
     Raises:
-        PruneError: Any of it is illegal; every fault is listed.
+        PruneError: The plan is invalid; the message lists every fault.
 
     Example:
         >>> plan = Plan({"conv1": [0, 2, 3]})
@@ -88,7 +88,7 @@ class Plan:
             resolution: Side of the inputs, in pixels. Defaults to the model's own.
 
         Raises:
-            PruneError: Any of it is illegal; every fault is listed.
+            PruneError: The plan is invalid; the message lists every fault.
 
         Example:
             >>> import keras
@@ -138,7 +138,7 @@ class Plan:
             elif kept[-1] >= group.size:
                 faults.append(f"group {short(name)} has {group.size} channels. Received: index {kept[-1]}.")
             elif not group.prunable and len(kept) < group.size:
-                faults.append(f"group {short(name)} must stay whole: {group.reason}.")
+                faults.append(f"group {short(name)} must be kept whole: {group.reason}.")
         for name in self.removed:
             if name not in graph.blocks:
                 faults.append(f"no droppable block is called {short(name)}.{nearest(name, graph.blocks)}")

@@ -18,6 +18,7 @@ from keras import ops
 from kerasprune.errors import (
     PruneError,
     fraction_faults,
+    given,
     interval_faults,
     kind_faults,
     positive_faults,
@@ -368,8 +369,8 @@ def _kept(sparsity: float) -> float:
 
 
 def _counted_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is given and no whole number above 0."""
-    return whole_number_faults(1, **{name: value for name, value in values.items() if value is not None})
+    """Returns a fault for every value that is given and no integer above 0."""
+    return whole_number_faults(1, **given(**values))
 
 
 def _check_lists(**values: Any) -> None:

@@ -47,20 +47,20 @@ np.savez(sys.argv[3], *[keras.ops.convert_to_numpy(keras.ops.cast(y, "float32"))
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `verify` has found.
+    """The result of `verify`.
 
     Args:
-        error: Largest relative difference between the slim model and the masked dense model; NaN if the dense model
-            draws at random whenever it is called, so that there is nothing to compare.
-        copy_error: The same between the dense model and its copy from which nothing is removed: the masked model is
-            such a copy, so that a layer which its config does not give back shows here only.
-        reload_error: The same between the slim model and itself, saved and loaded in a process without kerasprune;
-            `None` if that was not requested.
-        params: Parameters predicted, and of the slim model.
-        macs: Multiply–adds predicted, and of the slim model.
-        approximate: Names of layers into which constants of removed channels could not be folded exactly: those that
-            do not hold at the border of the image, and those that are no constants, which are dropped.
-        faults: What is wrong, a sentence each.
+        error: Largest relative difference between the slim model and the masked dense model; NaN if the dense model's
+            outputs are random, so that they cannot be compared.
+        copy_error: The same difference between the dense model and an unpruned copy of it. The masked model is such a
+            copy, so a layer that its config does not fully describe is noticed only here.
+        reload_error: The same difference between the slim model and the slim model saved and reloaded in a process
+            without kerasprune; `None` if this was not requested.
+        params: `(predicted, actual)` number of parameters.
+        macs: `(predicted, actual)` number of multiply–adds.
+        approximate: Names of layers into which constants of removed channels could not be folded exactly: constants
+            valid except at the border of the image, and values that are not constant, which are dropped.
+        faults: The problems found, one sentence each.
         reason: Why the two differ by more than rounding; empty if they do not. Defaults to `""`.
 
     Example:
@@ -111,25 +111,24 @@ def verify(
     strict: bool = False,
     reload: bool = True,
 ) -> Verdict:
-    """Checks that a slim model is what its plan says.
+    """Checks that a slim model computes and costs what its plan says.
 
-    It is compared with `kp.mask(model, plan)` on one batch, its cost with the predicted one, and it is saved and loaded
-    in a process that cannot import kerasprune. To be called before the slim model is trained on.
+    The outputs are compared with those of `kp.mask(model, plan)` on one batch, the cost with the predicted one, and the
+    model is saved and reloaded in a process that cannot import kerasprune. Call it before training the slim model.
 
     Args:
-        model: The dense model, with the weights that it was rebuilt with, or its graph.
-        slim: What `kp.rebuild` returned.
+        model: The dense model, with the same weights as when the slim model was built, or its graph.
+        slim: The slim model that `kp.rebuild` returned.
         plan: The plan.
-        data: A batch in the structure that the model takes, without labels. Defaults to random numbers.
-        strict: Whether to raise where something is wrong. Defaults to `False`: the verdict reports it.
+        data: A batch in the structure of the model's inputs, without labels. Defaults to random numbers.
+        strict: Whether to raise an error if a check fails. Defaults to `False`: the verdict reports it.
         reload: Whether to load the slim model in another process, which takes some seconds. Defaults to `True`.
 
     Returns:
         The verdict.
 
     Raises:
-        PruneError: Something is wrong, and `strict` is set; or the plan is of another model, or the two models were
-            swapped.
+        PruneError: A check fails and `strict` is set, the plan is of another model, or the two models are swapped.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -195,8 +194,8 @@ def _against_masks(
     """Returns the difference from the masked model, and the layers in which folded constants explain it.
 
     A model that was rebuilt with `absorb=True` equals the masked model whose biases still speak, where all constants
-    could be folded exactly. Else it must be what `rebuild` makes anew, and that be exact but for the folding: without
-    it, it must equal the masked model.
+    could be folded exactly. Otherwise it must equal a second `rebuild`, which must be exact except for the folding:
+    without folding, it must equal the masked model.
     """
     error = min(_difference(mask(graph, plan, silence=silence), slim, inputs) for silence in ("output", "weights"))
     if error <= tolerance or not inexact:

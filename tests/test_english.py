@@ -1,4 +1,4 @@
-"""Plain English in docstrings and pages: phrases that are not used, each with what is written instead."""
+"""Plain English in docstrings, messages and pages: phrases that are not used, each with what is written instead."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ PHRASES = {
     r"\bdealt out\b": "permuted, distributed",
     r"\bhow small what\b": "the relative norm of",
     r"\bcome along\b": "built-in",
+    r"\banew\b": "again, fresh",
+    r"\bas in use\b": "in inference mode",
+    r"\b[Ww]hile training\b": "during training, in training mode",
+    r"\b[Ww]hat (?:[\w`.]+ ){1,4}(?:has|have) \w+": "a noun: the loss, the result, the state left by",
+    r"\b(?:stands?|stood) behind\b": "follows",
+    r"\b(?:is|are) warned of\b": "warns about",
+    r"\bSays whether\b": "Returns whether",
+    r"\b(?:hangs?|hung) on\b": "depends on",
+    r"\b[Tt]ruth values?\b": "booleans",
+    r"\b[Ww]hole numbers?\b": "integers",
+    r"\bat the least\b": "at least",
+    r"\bstays? whole\b|\b(?:channels|macs|params|parameters) stay\b(?! separate)": "is kept, are kept",
 }
 PATTERNS = {re.compile(pattern): instead for pattern, instead in PHRASES.items()}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -37,11 +49,11 @@ def found(text: str) -> list[str]:
     return [f"{match[0]!r}: {instead}" for each, instead in PATTERNS.items() for match in each.finditer(flat)]
 
 
-def docstrings(path: Path):
-    """Yields the line and the text of every docstring of a file."""
+def strings(path: Path):
+    """Yields the line and the text of every string of a file: docstrings, messages, the parts of f-strings."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield getattr(node, "lineno", 1), ast.get_docstring(node) or ""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
 
 
 def test_a_phrase_is_found_across_lines():
@@ -53,11 +65,11 @@ def test_a_phrase_is_found_across_lines():
 
 
 @pytest.mark.quick
-def test_docstrings_are_plain():
+def test_docstrings_and_messages_are_plain():
     faults = [
         f"{path.relative_to(ROOT)}:{line}: {fault}"
         for path in sorted((ROOT / "kerasprune").rglob("*.py"))
-        for line, text in docstrings(path)
+        for line, text in strings(path)
         for fault in found(text)
     ]
     assert not faults, "\n".join(faults)
@@ -69,5 +81,17 @@ def test_pages_are_plain():
         f"{page.relative_to(ROOT)}: {fault}"
         for page in PAGES
         for fault in found(FENCE.sub("", page.read_text(encoding="utf-8")))
+    ]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.quick
+def test_summaries_and_sections_of_docstrings_stand_apart():
+    joined = re.compile(r"\A.+[.:]\n\S|\S\n(?:Args|Returns|Yields|Raises|Example|Reference):\n")
+    faults = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in sorted((ROOT / "kerasprune").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and joined.search(ast.get_docstring(node) or "")
     ]
     assert not faults, "\n".join(faults)

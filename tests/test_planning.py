@@ -214,7 +214,7 @@ def test_targets_that_cannot_be_reached_are_refused_with_what_can():
     model = toy_model()
     graph = kp.trace(model)
     least = kp.cost(graph, kp.Plan({name: [0] for name in graph.prunable})).macs / kp.cost(graph).macs
-    with pytest.raises(kp.PruneError, match=f"at the least {least:.3f} of the macs stay. Received: macs=0.001"):
+    with pytest.raises(kp.PruneError, match=f"at least {least:.3f} of the macs are kept. Received: macs=0.001"):
         kp.plan(model, macs=0.001)
     assert kp.cost(graph, kp.plan(model, macs=least + 1e-9)).macs == least * kp.cost(graph).macs
     with pytest.raises(kp.PruneError, match="lower min_keep"):
@@ -313,7 +313,7 @@ def test_the_loss_defaults_to_the_compiled_one_and_data_and_seed_are_passed_on()
 
 def test_bounds_that_keep_more_than_asked_for_are_warned_of():
     model = _small(width=10)
-    with pytest.warns(UserWarning, match="10 channels stay where 3 were asked for. Lower round_to, or"):
+    with pytest.warns(UserWarning, match="10 channels are kept instead of 3. Lower round_to, or"):
         assert len(kp.plan(model, keep=0.3, round_to=1000).keep["conv"]) == 10
     with pytest.warns(UserWarning, match="min_keep=8"):
         kp.plan(model, keep=0.3, min_keep=8)
@@ -328,7 +328,7 @@ def test_a_target_that_whole_channels_miss_is_warned_of():
 
 
 def test_a_small_target_that_is_missed_by_a_tenth_of_it_is_warned_of():
-    with pytest.warns(UserWarning, match=r"params=0.25 is met .*: 0.205 of the params stay"):
+    with pytest.warns(UserWarning, match=r"params=0.25 is met .*: 0.205 of the params are kept"):
         kp.plan(_small(width=10), params=0.25)
 
 

@@ -247,7 +247,7 @@ def test_all_faults_against_a_model_are_listed_with_the_nearest_name():
     text = str(caught.value)
     assert "Did you mean 'inner_conv'?" in text
     assert "'wide_conv' has 19 channels. Received: index 19." in text
-    assert "'logits' must stay whole: an output of the model" in text
+    assert "'logits' must be kept whole: an output of the model" in text
     assert "no droppable block is called 'block'" in text
 
 

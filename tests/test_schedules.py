@@ -150,7 +150,7 @@ def test_a_ramp_from_somewhere():
     [
         ((0.0, 1.0, 0, 10), "final_sparsity to be a sparsity, the fraction removed"),
         ((-0.1, 0.5, 0, 10), "initial_sparsity"),
-        ((0.0, 0.5, "1ep", 10), "begin_step to be a whole number"),
+        ((0.0, 0.5, "1ep", 10), "begin_step to be an integer"),
         ((0.0, 0.5, 10, 10), "begin_step < end_step"),
         ((0.9, 0.5, 0, 10), "nothing comes back"),
         ((0.0, 0.5, 0, 10, 3, 0), "frequency"),

@@ -30,11 +30,11 @@ from kerasprune.surgery.rebuild import rebuild
 
 @dataclass(frozen=True)
 class SensitivityTable:
-    """The error of a model's outputs over the fraction kept of one group at a time; made by `sensitivity`.
+    """The error of a model's outputs if only one group is pruned, by the fraction kept; returned by `sensitivity`.
 
     Args:
         keep: The fractions kept.
-        errors: Per group one error for each fraction: 0 = the dense model's outputs, 1 = no better than a constant.
+        errors: `{group name: one error per fraction}`: 0 = the dense model's outputs, 1 = no better than a constant.
         sizes: Channels of each group.
         criterion: Name of the criterion that chose the channels.
     """
@@ -93,13 +93,13 @@ def sensitivity(
 ) -> SensitivityTable:
     """Measures the error of the outputs when only one group of channels is pruned, for each group.
 
-    For every group g and fraction f the best channels by the criterion are kept, other groups whole; the slim model is
-    reconstructed on one half of the examples, and its outputs are compared with the dense model's on the other half:
+    For every group g and fraction f, the best channels of that group are kept and all other groups are left whole. The
+    slim model is reconstructed on half of the examples and compared with the dense model on the other half:
 
         E_g(f) = Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²
 
-    Pruning several groups at once costs more than the sum of these errors, the more the stronger the pruning.
-    `budget="sensitivity"` of `kp.plan` measures around the plan itself.
+    Pruning several groups at once costs more than the sum of these errors, increasingly so with stronger pruning.
+    `kp.plan(..., budget="sensitivity")` therefore measures around the plan itself.
 
     Args:
         model: The trained model, which is left untouched, or its graph from `kp.trace`.
@@ -112,10 +112,10 @@ def sensitivity(
         seed: Random seed. Defaults to 0.
 
     Returns:
-        The table: print it, `.plot(path)`, `.save(path)`. It costs a reconstruction for every group and fraction.
+        The table: print it, `.plot(path)` or `.save(path)`. It takes one reconstruction for every group and fraction.
 
     Raises:
-        PruneError: An argument is out of range, a name is unknown, or the data do not fit or are one example.
+        PruneError: An argument is out of range, a name is unknown, or the data do not fit or hold a single example.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

@@ -177,7 +177,7 @@ def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:
 
 
 def _warn(graph: ChannelGraph, left: Mapping[str, str]) -> None:
-    reasons = [f"group {name!r} stays whole: {reason}" for name, reason in left.items()]
+    reasons = [f"group {name!r} is kept whole: {reason}" for name, reason in left.items()]
     reasons += [f"channels at the layer {unknown.name!r} are kept: it has no rule" for unknown in graph.unknown]
     if reasons:
         more = f"; … ({len(reasons)} in all)" if len(reasons) > 5 else ""

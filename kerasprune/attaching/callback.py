@@ -21,23 +21,23 @@ from kerasprune.sparsity.given import check_candidates
 
 
 class PruningCallback(keras.callbacks.Callback):
-    """Base of the pruning callbacks.
+    """Base class of the pruning callbacks.
 
-    A method overrides `begin` and `end` in place of `on_train_begin` and `on_train_end`, and any other hook of Keras.
-    In `begin` it registers with `self.session` what acts inside the compiled step (`regularize`, `constrain`) and its
-    state (`variable`, `track`, `notes`); the base removes both after the fit, and `Resume` saves the state.
+    A subclass overrides `begin` and `end` instead of `on_train_begin` and `on_train_end`, and any other Keras hook. In
+    `begin` it registers with `self.session` what acts inside the compiled step (`regularize`, `constrain`) and its
+    state (`variable`, `track`, `notes`). The base class removes both after the fit, and `Resume` saves the state.
 
-    Nothing fails silently. Known obstacles are warned of at the beginning; `shortfalls` reports after every epoch what
-    has not happened: a warning after the first, a `PruneError` at the end of the fit. `gauges` are added to the logs of
-    every epoch, for the later callbacks of the list.
+    Nothing fails silently. A fit begins with warnings about known obstacles. After every epoch `shortfalls` returns
+    what did not happen, which is a warning after the first epoch and a `PruneError` at the end of the fit. `gauges` are
+    added to the logs of every epoch, for later callbacks in the list.
 
-    A later fit of the same callback on the same model continues the last one: an unfinished schedule is continued, a
-    finished one keeps its result, with a warning; `callback.reset()` starts anew.
+    A second fit with the same callback and the same model continues the first: an unfinished schedule is continued, a
+    finished one keeps its result, with a warning. `callback.reset()` starts afresh.
 
-    A method acts at the end of a step or of an epoch, never at the beginning of an epoch, where `Resume` saves.
+    Act at the end of a step or of an epoch, never at the beginning of an epoch, when `Resume` saves.
 
     Args:
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Example:
@@ -254,7 +254,7 @@ class PruningCallback(keras.callbacks.Callback):
         return self.session
 
     def reset(self) -> Self:
-        """Forgets all earlier fits, so that the next one starts anew, and returns the callback.
+        """Forgets all earlier fits, so that the next one starts afresh, and returns the callback.
 
         Example:
             >>> from kerasprune.callbacks import GReg1
@@ -267,14 +267,14 @@ class PruningCallback(keras.callbacks.Callback):
         return self
 
     def detach(self) -> None:
-        """Removes what the callback has left on the model of an interrupted fit; see `kp.callbacks.detach`."""
+        """Removes the callback's leftovers from a model whose fit was interrupted; see `kp.callbacks.detach`."""
         if self.session is not None:
             RunningFit.of(self.model).remove(self)
 
     # ---- hooks of Keras ---------------------------------------------------------------------------------------
 
     def set_model(self, model: keras.Model) -> None:
-        """Joins the other callbacks of the fit; removes what an interrupted fit has left on the model."""
+        """Joins the other callbacks of the fit; removes leftovers of an interrupted fit from the model."""
         super().set_model(model)
         RunningFit.of(model).enlist(self)
 

@@ -74,7 +74,7 @@ def attach(variable: Any, kind: str, inner: Any) -> Attached:
 
 
 def take_off(variable: Any, kind: str, part: Attached) -> None:
-    """Removes from a variable what `attach` has put on it, and nothing else."""
+    """Removes from a variable the part that `attach` put on it, and nothing else."""
     above = getattr(variable, kind)
     if above is part:
         setattr(variable, kind, part.own)
@@ -202,7 +202,7 @@ class Decay(keras.constraints.Constraint):
     Unlike a penalty in the loss, it passes through no momentum and is not divided by second moments.
 
     Args:
-        strength: Returns λ as a tensor that broadcasts to the weight's shape. Called inside the compiled step.
+        strength: A function, called inside the compiled step, that returns λ as a tensor broadcastable to the weight.
         rate: Returns the learning rate η of the step.
         due: Returns whether this batch updates the weights; under gradient accumulation, not all do.
 

@@ -33,7 +33,7 @@ class Diagnosis:
         if callback.goes_on and callback.finished:
             warn(
                 f"{type(callback).__name__} has ended its schedule in an earlier fit: its result is held, and it "
-                "does nothing more. callback.reset() starts anew."
+                "does nothing more. callback.reset() starts afresh."
             )
         self._say(doubts(callback.session), "may not act")
 

@@ -87,7 +87,7 @@ class RunningFit:
     # ---- the phases -----------------------------------------------------------------------------------------
 
     def enlist(self, callback: Any) -> None:
-        """Adds a callback; removes what an interrupted fit has left on the model."""
+        """Adds a callback; removes leftovers of an interrupted fit from the model."""
         for left in [each for each, phase in self.phases.items() if phase is not Phase.LISTED or each is callback]:
             self.remove(left)
         self.phases[callback] = Phase.LISTED
@@ -172,13 +172,13 @@ class RunningFit:
 
 
 def detach(model: keras.Model) -> None:
-    """Removes what the callbacks of kerasprune have left on a model whose fit was interrupted.
+    """Removes everything that kerasprune's callbacks left on a model whose fit was interrupted.
 
-    Keras tells no callback that a fit was interrupted or has failed: masks, penalties and clamps remain on the model.
-    The next fit with a callback of kerasprune removes them; before a fit without one, call this function.
+    Keras does not tell callbacks that a fit was interrupted or failed, so masks, penalties and clamps remain on the
+    model. The next fit with a callback of kerasprune removes them; before a fit without one, call this function.
 
     Args:
-        model: The model; not in training.
+        model: The model; it must not be training.
 
     Example:
         >>> import keras

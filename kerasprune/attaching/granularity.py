@@ -100,9 +100,9 @@ class _OfKernels(Granularity):
         remedy = "it has fewer than two axes." if self.depthwise else "take depthwise=True in the granularity."
         faults = [f"Received: {name!r}.{nearest(name, owners)}" for name in fractions if name not in owners]
         faults += [
-            f"Received: {name!r}, whose kernel stays whole: {remedy}" for name in fractions if name in owners - inside
+            f"Received: {name!r}, whose kernel is kept whole: {remedy}" for name in fractions if name in owners - inside
         ]
-        raise_faults("Expected the names of layers with a kernel that is not to stay whole.", faults)
+        raise_faults("Expected the names of layers with a kernel that is not kept whole.", faults)
         return {
             path: kept_number(_size(part), fractions.get(kernel.owner.name, 1.0))
             for path, (kernel, part) in parts.items()
@@ -282,7 +282,7 @@ class _OfGroups(Granularity):
         fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(graph.prunable, keep)
         numbers = {name: kept_number(graph.group(name).size, fraction) for name, fraction in fractions.items()}
         faults = [
-            f"group {name!r} must stay whole: {graph.groups[name].reason}."
+            f"group {name!r} must be kept whole: {graph.groups[name].reason}."
             for name, number in numbers.items()
             if number < graph.groups[name].size and not graph.groups[name].prunable
         ]
@@ -334,7 +334,7 @@ class Scale(_OfGroups):
         if isinstance(keep, Mapping):
             return super().numbers(graph, keep)
         faults = {name: scale_fault(graph, name) for name in graph.prunable}
-        left = [f"group {name!r} stays whole: {fault}" for name, fault in faults.items() if fault]
+        left = [f"group {name!r} is kept whole: {fault}" for name, fault in faults.items() if fault]
         if left:
             warn("; ".join(left[:5]) + ("; …" if len(left) > 5 else ""))
         return super().numbers(graph, {name: keep for name, fault in faults.items() if not fault})

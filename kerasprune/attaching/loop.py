@@ -54,16 +54,16 @@ def custom_loop(
 ) -> Iterator[Loop]:
     """Attaches callbacks to a custom training loop, and detaches them at its end.
 
-    The loop minimises its loss plus `sum(model.losses)`, which holds the penalties, and updates with
-    `model.optimizer.apply(gradients, model.trainable_variables)`, which applies masks and clamps. A compiled step
-    (`tf.function`, `jax.jit`) must be compiled inside the block. On JAX it passes the variables of model and optimizer
-    as they are inside the block; callbacks with penalties are refused there.
+    Your loop must minimise its loss plus `sum(model.losses)`, which includes the penalties, and update with
+    `model.optimizer.apply(gradients, model.trainable_variables)`, which applies masks and clamps. Compile the step
+    (`tf.function`, `jax.jit`) inside the `with` block. On JAX, pass the step the variables of model and optimizer as
+    they are inside the block; callbacks with penalties are refused there.
 
     Args:
         model: A compiled model, whose optimizer the loop uses.
-        callbacks: Callbacks of kerasprune, or others that only watch epochs and batches.
+        callbacks: Callbacks of kerasprune, or others that only use hooks of epochs and batches.
         epochs: Number of epochs.
-        steps: Batches in an epoch.
+        steps: Number of steps per epoch.
 
     Yields:
         The loop: `loop.epochs()`, `loop.step()` after every update, `loop.stopped`.

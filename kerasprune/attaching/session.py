@@ -218,8 +218,8 @@ class Session:
         """
         if any(name not in state or np.shape(state[name]) != tuple(v.shape) for name, v in self.variables.items()):
             raise PruneError(
-                "Expected the model as the earlier fit of this callback has left it. Received: one with other prunable "
-                "kernels. Call callback.reset() to start anew."
+                "Expected the model as the earlier fit of this callback left it. Received: one with other prunable "
+                "kernels. Call callback.reset() to start afresh."
             )
         self.restore({**state, "start": np.asarray(self.start)})
 

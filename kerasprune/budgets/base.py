@@ -28,22 +28,22 @@ LastStep = Callable[[Any, Mapping[str, np.ndarray]], "Plan"]
 def _least_faults(min_keep: Any) -> list[str]:
     if is_number(min_keep) and (0 < min_keep < 1 or min_keep >= 1 and min_keep == int(min_keep)):
         return []
-    return [f"Expected min_keep to be a whole number or a fraction. Received: min_keep={min_keep!r}."]
+    return [f"Expected min_keep to be an integer or a fraction. Received: min_keep={min_keep!r}."]
 
 
 def _multiple_faults(round_to: Any) -> list[str]:
     if is_number(round_to) and round_to >= 1 and round_to == int(round_to):
         return []
-    return [f"Expected round_to to be a positive whole number. Received: round_to={round_to!r}."]
+    return [f"Expected round_to to be a positive integer. Received: round_to={round_to!r}."]
 
 
 @dataclass(frozen=True)
 class Floor(Checked):
-    """Bounds on every group.
+    """Lower bound and rounding of the number of channels kept in every group.
 
     Args:
-        min_keep: Fewest channels kept: a number, or below 1 a fraction of the group. Defaults to 1.
-        round_to: Kept channels are a multiple of it, if the group is large enough. Defaults to 1.
+        min_keep: Fewest channels kept; values below 1 are a fraction of the group. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this, if the group is large enough. Defaults to 1.
 
     Example:
         >>> Floor(min_keep=0.25, round_to=8).apply(3, size=64)  # a quarter is 16

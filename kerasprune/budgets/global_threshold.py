@@ -37,7 +37,7 @@ class CommonThreshold(Budget):
 class GlobalBudget(CommonThreshold):
     """Keeps the highest `score / mean score of the group` over all groups together.
 
-    Scores of different groups are sums over different numbers of weights; dividing by the group's mean makes them
+    Scores of different groups are sums over different numbers of weights; division by the group's mean makes them
     comparable.
 
     Example:
@@ -53,10 +53,10 @@ class GlobalBudget(CommonThreshold):
 
 @dataclass(frozen=True)
 class ThresholdBudget(CommonThreshold):
-    """Keeps the highest scores over all groups together, as they are.
+    """Keeps the highest scores over all groups together, without normalisation.
 
-    For scores that mean the same in every layer, such as `bn_scale`; for others use `global`. A group without channels
-    above the threshold keeps its floor.
+    Use it for scores that mean the same in every layer, such as `bn_scale`; for others use `global`. A group without
+    channels above the threshold keeps `min_keep`.
 
     Example:
         >>> import numpy as np

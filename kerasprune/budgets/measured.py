@@ -139,14 +139,14 @@ def _widths(choice: Choice) -> Widths:
 
 
 class MeasuredBudget(Budget):
-    """Base of budgets that measure: `kp.plan` needs `data=` beside them.
+    """Base class of budgets that measure, for which `kp.plan` needs `data=`.
 
-    `fractions` (or `choose`) is the start; `kp.plan` meets the target with it, and passes the widths to `improved`.
+    `kp.plan` first meets the target with `fractions` (or `choose`), and passes the resulting widths to `improved`.
 
     Args:
         samples: Number of examples. Defaults to 600.
-        positions: Number of output positions that each layer is solved on. Defaults to 4000.
-        blocks: Whether whole blocks may be dropped, if that measures better at the same cost. Defaults to `True`.
+        positions: Number of output positions used to solve each layer. Defaults to 4000.
+        blocks: Whether whole blocks may be dropped if that lowers the error at the same cost. Defaults to `True`.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})

@@ -15,14 +15,14 @@ from kerasprune.graph.stages import stages
 
 @dataclass(frozen=True)
 class PerStage(Budget):
-    """`fraction(g) = keep[stage of g] ^ t`, with `t = 1` unless a target is given.
+    """Keeps a given fraction in each stage: `fraction(g) = keep[stage of g] ^ t`, `t = 1` unless a target is given.
 
-    A stage is the stem (the first convolution), then each run of layers at one spatial size; the classifier is
-    excluded. A target is met by scaling all stages together: the level is the smallest of the fractions.
+    The first stage is the stem (the first convolution); each further one is a run of layers at one spatial size. The
+    classifier is excluded. A target is met by scaling all stages together: the level is the smallest of the fractions.
 
     Args:
-        keep: One fraction per stage, or `{layer name or wildcard: fraction}`; the first pattern that fits
-            decides; other layers are kept whole.
+        keep: One fraction per stage, or `{layer name or wildcard: fraction}`; the first match applies, and other layers
+            are kept whole.
 
     Example:
         >>> PerStage([1, 0.25, 0.25, 0.68]).keep

@@ -122,8 +122,8 @@ class PlanRequest:
         if share(least) > self.target:
             remedies = ", or ".join(["Ask for more", *self.looser])
             raise PruneError(
-                f"Expected a target that can be reached: at the least {share(least):.3f} of the {self.counted} "
-                f"stay. Received: {self.counted}={self.target}. {remedies}."
+                f"Expected a target that can be reached: at least {share(least):.3f} of the {self.counted} "
+                f"are kept. Received: {self.counted}={self.target}. {remedies}."
             )
         while stepping := self._stepping(at, share, held):
             held |= stepping

@@ -28,28 +28,28 @@ def _reach_faults(reach: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class Sensitivity(Checked, MeasuredBudget):
-    """Widths w that lower the measured error E at the cost C of uniform ones, step by step around the present plan.
+    """Improves uniform widths step by step: widths w that lower the measured error E at the same cost C.
 
-    `v_g = (∂E/∂w_g) ÷ (∂C/∂w_g)`: the decrease of the error per unit of cost in group g. In the best plan all
+    `v_g = (∂E/∂w_g) ÷ (∂C/∂w_g)` is the decrease of the error per unit of cost in group g. In the best plan all v_g
     are equal, so
 
         w_g ← w_g · clip((v_g/λ)^½, e^−m, e^m)
 
     with λ such that the cost is constant. E is the error of the logits right after least-squares reconstruction, on
-    held-out examples. A step is accepted if it lowers the measured error; then m, the reach, grows, else it shrinks; if
+    held-out examples. A step that lowers the measured error is accepted, and the reach m grows; otherwise m shrinks. If
     no step is accepted, single channels are exchanged between two groups. v is measured by finite differences around
-    every accepted plan, and averaged geometrically with its last value. It starts from the
-    uniform plan and never ends with a greater error.
+    every accepted plan, and averaged geometrically with its previous value. The result is never worse than the uniform
+    plan.
 
     Args:
-        samples: Number of examples: solved on one half, judged on the other. Defaults to 600.
-        positions: Number of output positions that each layer is solved on. Defaults to 4000.
-        measurements: Largest number of plans measured, each by a reconstruction. Defaults to 60; a round takes one
-            for every group, and some.
-        step: Fraction by which a group is narrowed to measure it, at least a channel. Defaults to 0.35.
-        reach: m at the start, and its maximum. Defaults to 0.4.
-        blocks: Whether whole blocks may be dropped under a target of `macs` or `params`: one measurement for each,
-            before all others, with uniform widths at the same cost. Defaults to `True`.
+        samples: Number of examples: half to reconstruct from, half to judge on. Defaults to 600.
+        positions: Number of output positions used to solve each layer. Defaults to 4000.
+        measurements: Maximum number of plans measured, each by a reconstruction; a round takes slightly more than one
+            per group. Defaults to 60.
+        step: Fraction by which a group is narrowed to measure it, at least one channel. Defaults to 0.35.
+        reach: The initial and maximal m. Defaults to 0.4.
+        blocks: Whether whole blocks may be dropped under a target of `macs` or `params`. Each is measured first, with
+            uniform widths at the same cost. Defaults to `True`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

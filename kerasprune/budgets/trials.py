@@ -98,7 +98,7 @@ def halves(batches: Batches) -> tuple[Batches, Batches]:
     count = sum(len(batch[0]) for batch in batches)
     if count < 4:
         raise PruneError(
-            "Expected four examples at the least, half of them to reconstruct from and half to measure on. "
+            "Expected at least four examples, half of them to reconstruct from and half to measure on. "
             f"Received: {count}. Give some hundred."
         )
     found: tuple[Batches, Batches] = [], []

@@ -24,23 +24,23 @@ from kerasprune.graph.trace import trace
 class FreezeKept(PruningCallback):
     """Freezes the filters of highest score, while `fit` trains all other weights.
 
-    HRank's fine-tuning: the best filters of a pruned network carry most of its information and need no further
-    training. When `fit` begins, every channel of every prunable group is scored, and the filters of the highest ones,
-    including the biases of their layers, are held to the end. BatchNorm is trained. The constraint acts inside the
-    compiled step; the gradients are still computed, so a step costs no less.
+    This is HRank's fine-tuning: the best filters of a pruned network carry most of its information and need no further
+    training. When `fit` begins, all channels of all prunable groups are scored; the filters of the highest-scoring
+    ones, and their biases, are then held fixed. BatchNorm is trained. The constraint acts inside the compiled step;
+    gradients are still computed, so a step is not faster.
 
     Args:
         fraction: Fraction of the channels of every group whose filters are frozen, rounded down. Defaults to 0.15, the
-            paper's lesser amount.
+            smaller of the paper's two values.
         criterion: The score: a name, a dict, a class or an instance. Defaults to `"l1"`; the paper's is `"hrank"`,
             which needs `data`.
         data: Batches for criteria that need data. Defaults to `None`.
         freeze: Names of layers, or wildcards, as for `kp.trace`, whose channels are trained. Defaults to none.
         seed: Random seed. Defaults to 0.
-        strict: Whether to raise if it did not act. Defaults to `True`.
+        strict: Whether to raise an error if the callback had no effect. Defaults to `True`.
 
     Raises:
-        PruneError: An argument is out of range; in `fit`: the criterion lacks what it needs, or no filter is frozen.
+        PruneError: An argument is out of range; in `fit`: the criterion needs `data`, or no filter is frozen.
 
     Example:
         >>> import numpy as np, kerasprune as kp

@@ -24,27 +24,27 @@ EVERY = 100
 
 
 class GradualMagnitude(PruningCallback):
-    """Removes the weights of lowest score by a schedule, for good.
+    """Permanently removes the weights of lowest score, gradually, by a schedule.
 
-    After the steps `begin, begin + every, …, end` the fraction `schedule(step)` is kept. Masks are chosen and applied
-    inside the compiled step, after the update of the weights.
+    After each of the steps `begin, begin + every, …, end` the fraction `schedule(step)` is kept. Masks are chosen and
+    applied inside the compiled step, after the weight update.
 
     Args:
-        schedule: From a step to the fraction kept: one of `kp.schedules`, any function of a step, a dict such as
-            `{"name": "cubic", "keep": 0.1}`, or a pruning schedule of tensorflow-model-optimization. Defaults to
-            `None`, for patterns only: their own fraction, from the first step on.
+        schedule: The fraction kept as a function of the step: one of `kp.schedules`, any function of a step, a dict
+            such as `{"name": "cubic", "keep": 0.1}`, or a pruning schedule of tensorflow-model-optimization. Defaults
+            to `None`, which only patterns allow: their own fraction, from the first step on.
         criterion: `"l1"`, `"l2"` or another criterion with a score for single weights. Defaults to `"l1"`.
-        every: Steps between two renewals. Defaults to `None`: the `frequency` of `PolynomialDecay`, otherwise 100.
+        every: Steps between two mask updates. Defaults to `None`: the `frequency` of `PolynomialDecay`, otherwise 100.
         granularity: `"weight"`, `"filter"`, `{"name": "block", "rows": 1, "columns": 4}`. Defaults to `"weight"`.
         scope: `"layer"`, `"global"`, `{"name": "pattern", "keep": 2, "of": 4}`. Defaults to `None`: `"layer"`, each
             kernel loses the same fraction, as in the reference. A fit that `Resume` saved when the default was
-            `"global"` is continued with that.
+            `"global"` continues with that.
         freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:
-        PruneError: An argument is out of range; in `fit`: nothing may be removed, or a length is not known.
+        PruneError: An argument is out of range; in `fit`: there is nothing to prune, or the number of steps is unknown.
 
     Example:
         >>> from kerasprune.schedules import cubic
@@ -99,7 +99,7 @@ class GradualMagnitude(PruningCallback):
         if total is not None and self._updates.steps[-1] > total:
             warn(
                 f"The schedule ends after {self._updates.steps[-1]} steps, fit after {total}: then "
-                f"{self._updates.at(total):.3g} stays. Train longer, or end the schedule earlier."
+                f"{self._updates.at(total):.3g} is kept. Train longer, or end the schedule earlier."
             )
         self.hold(self.selection.masks(self.model), self._renew)
         if self.restored_epoch and known is not None:
@@ -132,7 +132,7 @@ class GradualMagnitude(PruningCallback):
         """Returns a fault if the masks are behind their schedule."""
         over = sum(due <= self.session.now() for due in self._updates.steps) - 1
         behind = int(ops.convert_to_numpy(self._renewals)) < over
-        found = [f"{self.kept:.3g} stays, where the schedule says {self._updates.keep[over]:.3g}."] if behind else []
+        found = [f"{self.kept:.3g} is kept instead of the schedule's {self._updates.keep[over]:.3g}."] if behind else []
         return [*super().shortfalls(), *found]
 
     def _renew(self) -> None:

@@ -20,36 +20,37 @@ from kerasprune.regularizers.growth import LinearGrowth
 class GReg1(GrowingPenalty):
     """Pushes the channels that a plan removes to zero, slowly, so that the others can replace them.
 
-    `L(w) + ½ Σ_j λ_j w_j²`; λ_j grows by the schedule for the entries to remove: in the paper, every K_u steps, from
-    step 0 on, `λ_j += δλ`, until `λ_j = τ`; then K_s more steps. The others have λ = 0.
+    The loss is `L(w) + ½ Σ_j λ_j w_j²`. For the entries to remove, λ_j grows by the schedule: in the paper, `λ_j += δλ`
+    every K_u steps, from step 0 until `λ_j = τ`, followed by K_s more steps. All other entries have λ = 0.
 
     For a quadratic loss with Hessian H and minimum w*, after λ grows by δλ the minimum is `(H + δλ·I)⁻¹ H w*`; for a
     diagonal H each weight shrinks by `1 / (δλ/h_ii + 1)`, so that flat directions shrink first. (The paper's Eq. 8
     for two coupled weights drops a term `δλ·h_12·w_2` of the same order as the effect.)
 
-    Algorithm 1 of the paper removes the entries of smallest L1 norm *at the end*; here those picked at the start are
-    removed, so that the plan is known before the fit. `rerank=True` is the algorithm as printed. After the whole
-    schedule the two agree, unless kept entries shrank as much.
+    Algorithm 1 of the paper removes the entries of smallest L1 norm *at the end*. Here the entries picked at the start
+    are removed, so that the plan is known before the fit; `rerank=True` is the algorithm as printed. After the full
+    schedule the two agree, unless kept entries shrank just as much.
 
     Args:
         plan: The plan, made with any criterion.
-        keep: Instead of a plan: fraction kept of the channels (or weights) of every group (or kernel), by L1 norm of
-            the penalised weights, residual trunks kept whole; or `{group name: fraction}` (`{layer name: fraction}`
-            with `granularity="weight"`).
-        schedule: How λ grows: `kp.schedules.LinearGrowth(step=…, every=…, ceiling=…, settle=…)`, the paper's;
-            `kp.schedules.GeometricGrowth(steps=600)` for short schedules; or either as a dict, `{"name": "geometric",
-            "steps": 600}`, without a name for the paper's. Defaults to `None`: `LinearGrowth()`.
+        keep: Instead of a plan: the fraction kept of the channels (or weights) of every group (or kernel), by L1 norm
+            of the penalised weights, with residual trunks kept whole; or `{group name: fraction}` (`{layer name:
+            fraction}` with `granularity="weight"`).
+        schedule: How λ grows: `kp.schedules.LinearGrowth(step=…, every=…, ceiling=…, settle=…)`, as in the paper;
+            `kp.schedules.GeometricGrowth(steps=600)` for short schedules; or a dict such as `{"name": "geometric",
+            "steps": 600}` (without a name: linear growth). Defaults to `None`: `LinearGrowth()`.
         granularity: `"filter"`: the kernels that make the channels are penalised; `"channel"`: those that read them;
-            `"scale"`: γ and β of the BatchNorms after them; `"weight"`: single weights. A BatchNorm undoes a shrinking
-            of the filters before it, so that a short schedule needs `"channel"` or `"scale"`. Defaults to `"filter"`.
-        freeze: Names of layers, or wildcards, that are kept whole; with `keep` only. Defaults to none.
+            `"scale"`: γ and β of the BatchNorms after them; `"weight"`: single weights. A BatchNorm undoes the
+            shrinking of the filters before it, so a short schedule needs `"channel"` or `"scale"`. Defaults to
+            `"filter"`.
+        freeze: Names of layers, or wildcards, that are kept whole; only with `keep`. Defaults to none.
         rerank: Whether to remove the entries of smallest L1 norm at the end, instead of those that were pushed.
             Defaults to `False`.
-        decoupled: Whether the penalty bypasses momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update with
-            learning rate η, like the weight decay of AdamW: for optimizers that divide gradients by their size (Adam,
-            AdamW, Lion). There a weight that the loss holds against it ends near 1/λ; with η·λ = 1, where geometric
-            growth ends, it is zero. Defaults to `False`.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        decoupled: Whether the penalty bypasses momentum and moments, like the weight decay of AdamW: `w_j ← (1 − η·λ_j)
+            w_j` after the update with learning rate η. For optimizers that divide gradients by their magnitude (Adam,
+            AdamW, Lion): with them, a weight that the loss opposes ends near 1/λ, and at zero if η·λ = 1, which is
+            where geometric growth ends. Defaults to `False`.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:
@@ -92,7 +93,7 @@ class GReg1(GrowingPenalty):
             faults.append(f"Expected freeze= with keep= only, not with a plan. Received: freeze={freeze!r}.")
         if rerank and not wrong and plan is not None and plan.coupling == "padded":
             faults.append(
-                "Expected a plan whose channels may be chosen anew with rerank=True. Received: a plan of coupling "
+                "Expected a plan whose channels may be chosen again with rerank=True. Received: a plan of coupling "
                 "'padded', which keeps the first channels of a trunk."
             )
         super().__init__(schedule, LinearGrowth(), keep, granularity, freeze, faults, decoupled, strict)
@@ -115,7 +116,7 @@ class GReg1(GrowingPenalty):
         return replace(plan, fingerprint=graph.fingerprint), units
 
     def picked(self, unit: Unit) -> np.ndarray:
-        """Returns the entries kept, as picked at the start, or ranked anew."""
+        """Returns the entries kept, as picked at the start, or ranked again."""
         if self.rerank:
             unit.pruned.assign(unit.lowest())
         return super().picked(unit)

@@ -17,25 +17,26 @@ OLD_OF_GREG2 = OLD | {name: f"schedule.{name}" for name in ("pick_step", "push_s
 
 
 class GReg2(GrowingPenalty):
-    """Lets a uniformly growing penalty separate the channels before it picks them by L1 norm.
+    """Separates the channels by a uniformly growing penalty before it picks those to remove by L1 norm.
 
-    Picking: in the paper `λ_j += δλ` for *all* j every K_u steps. At the first update with `λ > τ'`, the channels of
-    largest L1 norm are picked and kept. Pushing: they get `λ = recover` (the negative of the weight decay), that of the
-    others grows further, by a larger δλ, until `λ_j = τ`; then K_s more steps. The pick happens inside the compiled
-    step. (The paper's table prints one δλ, 1e-5, which would need 10⁶ steps to reach τ; its code pushes at 1e-4.)
+    Picking: in the paper, `λ_j += δλ` for *all* j every K_u steps. At the first update with `λ > τ'`, the channels of
+    largest L1 norm are picked and kept. Pushing: the kept channels get `λ = recover` (the negative of the weight
+    decay); for all others λ continues to grow, with a larger δλ, until `λ_j = τ`, followed by K_s more steps. The pick
+    happens inside the compiled step. (The paper's table prints a single δλ, 1e-5, which would need 10⁶ steps to reach
+    τ; its code pushes at 1e-4.)
 
     Args:
-        keep: Fraction kept of the channels (or weights) of every group (or kernel), residual trunks kept whole; or
+        keep: Fraction kept of the channels (or weights) of every group (or kernel), with residual trunks kept whole; or
             `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
-        schedule: How λ grows, and when the pick is: `kp.schedules.TwoSlopeGrowth(pick_step=…, push_step=…, pick_at=…,
-            …)`, the paper's; `kp.schedules.GeometricGrowth(steps=600)`, which picks halfway through its growth; or
-            either as a dict, without a name for the paper's. Defaults to `None`: `TwoSlopeGrowth()`.
-        recover: λ of the kept entries, after the pick. Defaults to `−weight_decay`.
+        schedule: How λ grows, and when channels are picked: `kp.schedules.TwoSlopeGrowth(pick_step=…, push_step=…,
+            pick_at=…, …)`, as in the paper; `kp.schedules.GeometricGrowth(steps=600)`, which picks halfway through its
+            growth; or a dict (without a name: two slopes). Defaults to `None`: `TwoSlopeGrowth()`.
+        recover: λ of the kept entries after the pick. Defaults to `−weight_decay`.
         granularity: As for `GReg1`. Defaults to `"filter"`.
         weight_decay: γ, the L2 coefficient already in the loss. Defaults to 0.
         freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
         decoupled: As for `GReg1`. Defaults to `False`.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:

@@ -13,9 +13,9 @@ from kerasprune.errors import raise_faults
 
 
 class HoldMask(PruningCallback):
-    """Holds weights removed by masks, and their slots of the optimizer, at `+0.0`.
+    """Holds masked weights, and their optimizer slots, at `+0.0`.
 
-    For fine-tuning a sparse model: plain training would revive removed weights.
+    Use it to fine-tune a sparse model: plain training would revive removed weights.
 
     Args:
         masks: `{variable path: boolean array, true for kept weights}`, e.g. `callback.masks`.

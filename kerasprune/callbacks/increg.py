@@ -21,25 +21,27 @@ from kerasprune.regularizers.growth import Growth, LinearGrowth
 class IncReg(GrowingPenalty):
     """Raises the penalty of weak filters and lowers that of strong ones, by a rank that may change during training.
 
-    `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps `λ_j ← min(max(λ_j + Δ(r_j), 0), ceiling)`, with r_j the rank of j by
-    L1 norm from below (0 = weakest), n of N to be removed: `Δ(r) = A (1 − r/n)` for r ≤ n, `−A (r − n)/(N − n − 1)`
-    above. After the schedule, the weakest are removed. In GReg the growth is the same for all and the choice is fixed.
+    The loss is `L(w) + ½ Σ_j λ_j w_j²`. After every `every` steps `λ_j ← min(max(λ_j + Δ(r_j), 0), ceiling)`, where r_j
+    is the rank of filter j by L1 norm (0 = weakest). If n of N filters are to be removed, `Δ(r) = A (1 − r/n)` for
+    r ≤ n and `−A (r − n)/(N − n − 1)` above. The weakest filters are removed after the schedule. GReg, in contrast,
+    uses the same growth for all filters and a fixed choice.
 
-    The defaults are those of the authors' code: A is half of the original weight decay of 5e-4 (the other half stays in
-    the loss), the ceiling 10⁴·A, an update at every step; they train at a rate of 5e-4, a twentieth of
-    the original one. Two differences: the original averages ranks over steps, here the rank at the update counts; and
-    it continues until enough λ are at the ceiling, here for `settle` steps.
+    The defaults are those of the authors' code: A is half of the original weight decay of 5e-4 (the other half remains
+    in the loss), the ceiling is 10⁴·A, and λ is updated at every step; the learning rate is 5e-4, a twentieth of the
+    original one. There are two differences: the original averages ranks over steps, whereas here only the rank at the
+    update counts; and the original continues until enough λ have reached the ceiling, here for `settle` steps.
 
     Args:
-        keep: Fraction kept of the channels (or weights) of every group (or kernel), residual trunks kept whole; or
+        keep: Fraction kept of the channels (or weights) of every group (or kernel), with residual trunks kept whole; or
             `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
-        schedule: `kp.schedules.LinearGrowth(step=A, every=…, ceiling=…, settle=…)` or a dict of these: A, the largest
-            change; steps between two updates; where λ stops growing; steps after the fastest λ could have reached it.
-            Defaults to `None`: `LinearGrowth(step=2.5e-4, every=1, ceiling=2.5)`, on which a dict builds.
+        schedule: `kp.schedules.LinearGrowth(step=A, every=…, ceiling=…, settle=…)` or a dict of these arguments: the
+            largest change A; the steps between two updates; the largest λ; and the steps after the fastest λ could have
+            reached it. Defaults to `None`: `LinearGrowth(step=2.5e-4, every=1, ceiling=2.5)`, of which a dict replaces
+            the given arguments.
         granularity: As for `GReg1`. Defaults to `"filter"`.
         freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
         decoupled: As for `GReg1`. Defaults to `False`.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:

@@ -9,13 +9,14 @@ from kerasprune.callbacks._iterative import IterativeRemoval
 
 
 class IterativeMagnitude(IterativeRemoval):
-    """Trains, removes the smallest weights, rewinds the others to step k, and again; the last phase trains the ticket.
+    """Repeatedly trains, removes the smallest weights and rewinds the others to step k; finally trains the ticket.
 
-    `W_0 → W_k` (remembered); for n = 1 … rounds: train `m⊙W_k → m⊙W_T`, remove the lowest magnitudes among those left,
-    rewind. Rewinding restores weights, BatchNorm statistics, the step and with it the learning-rate schedule, with
-    fresh optimizer slots, but not the order of the data. `k = 0` is the original lottery ticket.
+    Train `W_0 → W_k`, and remember W_k. For n = 1 … rounds: train `m⊙W_k → m⊙W_T`, remove the smallest of the remaining
+    weights, rewind the others. Rewinding restores the weights, the BatchNorm statistics and the step, and so the
+    learning-rate schedule; it resets the optimizer slots, but not the order of the data. `k = 0` is the original
+    lottery ticket.
 
-    The fit takes `k + (rounds + 1)·L` steps for a whole number L, otherwise an error names epochs that do.
+    The fit must take `k + (rounds + 1)·L` steps for some integer L; otherwise an error suggests suitable epochs.
 
     Args:
         rounds: Number of removals. Defaults to 1.
@@ -25,12 +26,12 @@ class IterativeMagnitude(IterativeRemoval):
         granularity: As for `GradualMagnitude`. Defaults to `"weight"`.
         scope: As for `GradualMagnitude`. Defaults to `"global"`.
         freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:
-        PruneError: An argument is out of range; in `fit`: the steps do not divide into phases, the rewind point is
-            after the end, or the rounds would remove everything.
+        PruneError: An argument is out of range; in `fit`: the steps do not divide into equal phases, the rewind point
+            is after the end, or the rounds would remove everything.
 
     Example:
         >>> callback = IterativeMagnitude(rounds=7, keep_per_round=0.8, rewind_to="500it")

@@ -7,10 +7,10 @@ from kerasprune.callbacks._iterative import IterativeRemoval
 
 
 class LearningRateRewinding(IterativeRemoval):
-    """Trains, removes the smallest weights, and trains the others further from the learning rate of step k.
+    """Repeatedly trains, removes the smallest weights, and retrains the others with the learning rates from step k on.
 
-    As `IterativeMagnitude`, but kept weights are not rewound; only the step, with it the learning-rate schedule, and
-    the optimizer slots are.
+    Like `IterativeMagnitude`, but the kept weights are not rewound: only the step, and so the learning-rate schedule,
+    is rewound, and the optimizer slots are reset.
 
     Args:
         rounds: Number of removals. Defaults to 1.
@@ -20,7 +20,7 @@ class LearningRateRewinding(IterativeRemoval):
         granularity: As for `GradualMagnitude`. Defaults to `"weight"`.
         scope: As for `GradualMagnitude`. Defaults to `"global"`.
         freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:

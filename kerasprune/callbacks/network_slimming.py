@@ -14,11 +14,11 @@ from kerasprune.errors import fraction_faults, given, made
 
 
 class NetworkSlimming(BatchNormPenalty):
-    """Makes the scales of the whole network sparse, and removes the channels with the smallest.
+    """Makes the BatchNorm scales of a network sparse, and removes the channels with the smallest scales.
 
-    `L + λ ‖γ‖₁`, where γ are the BatchNorm scales of all prunable channels. With one threshold for the network,
-    channels are ranked by |γ|, the largest if several layers scale them (channels tied by residual connections are
-    decided together). Of every group at least `min_keep` channels are kept.
+    The loss is `L + λ ‖γ‖₁`, where γ are the BatchNorm scales of all prunable channels. Channels of the whole network
+    are ranked by |γ|, and by the largest |γ| if several layers scale them: channels tied by residual connections are
+    removed or kept together. At least `min_keep` channels of every group are kept.
 
     Args:
         strength: λ. Defaults to 1e-4.
@@ -28,11 +28,12 @@ class NetworkSlimming(BatchNormPenalty):
         coupling: As for `kp.trace`. Defaults to `"tied"`.
         freeze: Layers whose channels are all kept, as for `kp.trace`. Defaults to none.
         resolution: Input side at which multiply–adds are counted if the model's is free. Defaults to the model's own.
-        min_keep: Least number of channels kept of a group, as for `kp.plan`. Defaults to 1.
-        round_to: Kept channels are a multiple of it. Defaults to 1.
-        decoupled: Whether the penalty bypasses momentum and moments, `γ ← γ − η·∂R/∂γ` after the update, up to zero:
-            for optimizers that divide gradients by their size (Adam, AdamW, Lion). Defaults to `False`.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        min_keep: Fewest channels kept in a group, as for `kp.plan`. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this. Defaults to 1.
+        decoupled: Whether the penalty bypasses momentum and moments: `γ ← γ − η·∂R/∂γ` after the update, without
+            crossing zero. For optimizers that divide gradients by their magnitude (Adam, AdamW, Lion). Defaults to
+            `False`.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:

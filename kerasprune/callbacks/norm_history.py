@@ -19,9 +19,8 @@ class NormHistory(PruningCallback):
     The norms are recorded before the first step, then every `every` steps, and after the last one.
 
     Args:
-        every: Steps between two records; with several steps per execution, at the next end of one.
-        coupling: The residual width mode of the groups, as for `kp.trace`. Defaults to `"free"`, as in growing
-            regularisation.
+        every: Steps between two records. With several steps per execution, the norms are recorded after the execution.
+        coupling: The coupling of the groups, as for `kp.trace`. Defaults to `"free"`, as in growing regularisation.
 
     Example:
         >>> NormHistory(every=100).steps.tolist()

@@ -15,31 +15,33 @@ from kerasprune.errors import formerly, fraction_faults, given, made, positive_f
 
 
 class Polarization(BatchNormPenalty):
-    """Separates the scales of the whole network into those at zero, which are removed, and those that matter.
+    """Drives BatchNorm scales either to zero or away from it, and removes the channels with zero scales.
 
-    `L + λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, where γ are the BatchNorm scales of all prunable channels and γ̄ their mean, which is
-    differentiated too; after every step `γ ← min(max(γ, 0), ceiling)`. A channel is removed if all its scales are at or
-    below the threshold of their layer; channels tied by residual connections are decided together.
+    The loss is `L + λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, where γ are the BatchNorm scales of all prunable channels and γ̄ is their
+    mean, which is differentiated too. After every step `γ ← min(max(γ, 0), ceiling)`. A channel is removed if all its
+    scales are at or below the threshold of their layer; channels tied by residual connections are removed or kept
+    together.
 
     Args:
         strength: λ. Defaults to 1e-4.
         t: Larger values push more scales to zero. Defaults to 1.2.
         ceiling: a, the largest value of a scale. Defaults to 1.0.
-        threshold: The largest scale that counts as zero: a name of `kp.thresholds` (`"valley"`, `"fixed"`, `"otsu"`), a
-            dict with a name and arguments, an instance, or a number, a fraction of the ceiling. Defaults to `"valley"`.
-        macs: Instead of the threshold: fraction kept of the dense model's multiply–adds, met by one threshold for all
-            layers. Defaults to `None`.
+        threshold: The largest scale that counts as zero: a name from `kp.thresholds` (`"valley"`, `"fixed"`, `"otsu"`),
+            a dict with a name and arguments, an instance, or a fraction of the ceiling. Defaults to `"valley"`.
+        macs: Instead of the threshold: the fraction kept of the dense model's multiply–adds, met by one threshold for
+            all layers. Defaults to `None`.
         initial: The value of every scale when `fit` begins; `None`: unchanged but clamped. Defaults to 0.5.
-        until: `{"macs": fraction}` or `{"params": fraction}`: at the end of the first epoch whose plan would keep no
-            more, the penalty ends and the scales are held. Defaults to `None`: never.
+        until: `{"macs": fraction}` or `{"params": fraction}`: the penalty ends, and the scales are held, after the
+            first epoch whose plan would keep no more than that. Defaults to `None`: never.
         coupling: As for `kp.trace`. Defaults to `"tied"`.
         freeze: Layers whose channels are all kept, as for `kp.trace`. Defaults to none.
         resolution: Input side at which multiply–adds are counted if the model's is free. Defaults to the model's own.
-        min_keep: Least number of channels kept of a group, as for `kp.plan`. Defaults to 1.
-        round_to: Kept channels are a multiple of it. Defaults to 1.
-        decoupled: Whether the penalty bypasses momentum and moments, `γ ← γ − η·∂R/∂γ` after the update, up to zero:
-            for optimizers that divide gradients by their size (Adam, AdamW, Lion). Defaults to `False`.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        min_keep: Fewest channels kept in a group, as for `kp.plan`. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this. Defaults to 1.
+        decoupled: Whether the penalty bypasses momentum and moments: `γ ← γ − η·∂R/∂γ` after the update, without
+            crossing zero. For optimizers that divide gradients by their magnitude (Adam, AdamW, Lion). Defaults to
+            `False`.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:

@@ -50,26 +50,29 @@ class Skipping:
 
 
 class Resume(PruningCallback):
-    """Saves the whole state of a fit at the beginning of every epoch, and resumes from it when the script runs again.
+    """Saves the whole state of a fit at the beginning of every epoch, and resumes from it when the script is rerun.
 
-    The state: weights, optimizer, seeds of layers, the state of the other callbacks of kerasprune (masks, picks, steps,
-    weights to rewind to), the epoch, and the position in training sets of `kp.data`. It is written atomically; the last
-    two files are kept, and an unreadable one is skipped. `Resume` may be anywhere in the list of callbacks.
+    The state consists of the weights, the optimizer, the seeds of layers, the state of kerasprune's other callbacks
+    (masks, picks, steps, weights to rewind to), the epoch, and the position in training sets of `kp.data`. It is
+    written atomically; the last two files are kept, and an unreadable one is skipped. `Resume` may be anywhere in the
+    list of callbacks.
 
-    For long epochs, `every` saves within them too. Then the batches already trained on are read and skipped, and the
-    logs of that epoch cover the rest of it. `History` holds all epochs, including those before the kill.
+    For long epochs, `every` also saves within them. On resuming, the batches already trained on are read and skipped,
+    and the logs of that epoch cover only the remaining ones. `History` holds all epochs, including those before the
+    interruption.
 
-    After a kill, the same script trains the rest: bit-equal to an uninterrupted run if the order of the data is a
-    function of seed and epoch, as for `kp.data`, or the same in every epoch; otherwise it warns. A finished job is not
-    trained again, with a warning. States of other callbacks (`EarlyStopping`'s patience, say) are not saved.
+    After an interruption, rerun the same script. The result is bit-identical to an uninterrupted run if the order of
+    the data is a function of seed and epoch, as for `kp.data`, or the same in every epoch; otherwise a warning is
+    given. A finished fit is not repeated, which is also a warning. States of other callbacks (such as the patience of
+    `EarlyStopping`) are not saved.
 
     Args:
         folder: A folder for this fit alone.
-        every: Steps between two saves within an epoch, on TensorFlow. Defaults to `None`: at epochs only.
+        every: Steps between two saves within an epoch, on TensorFlow. Defaults to `None`: only between epochs.
 
     Raises:
-        PruneError: `every` is no positive number. In `fit`: the folder holds the state of another model or other
-            callbacks, or is a file; nothing is changed then.
+        PruneError: `every` is not a positive number. In `fit`: the folder holds the state of another model or other
+            callbacks, or is a file; it is then left unchanged.
 
     Example:
         >>> import keras, tempfile

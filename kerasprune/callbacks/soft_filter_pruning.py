@@ -22,15 +22,15 @@ _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 class SoftFilterPruning(PruningCallback):
     """Sets the filters of lowest L2 norm of every group to zero after each epoch; the next epoch may revive them.
 
-    The plan removes the filters that are zero after the last epoch. BatchNorm and biases are not touched. As in the
-    paper no convolution is left out: those that make a residual trunk are zeroed too. With `coupling="tied"` the trunk
-    is one group, ranked over all convolutions that make it, and the plan removes its channels. With `"free"` the plan
-    keeps trunks whole, and each of their convolutions is ranked by itself, as by the authors: its zeros remain in the
-    slim model (`freeze=` spares the layers that it names).
+    The plan removes the filters that are zero after the last epoch. BatchNorm and biases are not changed. As in the
+    paper, no convolution is spared: those that make a residual trunk are zeroed too. With `coupling="tied"` a trunk is
+    one group, ranked over all convolutions that make it, and the plan removes its channels. With `"free"` the plan
+    keeps trunks whole and each of their convolutions is ranked separately, as in the authors' code: its zeros remain in
+    the slim model (to avoid that, name the layers in `freeze`).
 
     Args:
         keep: Fraction kept of the channels of every prunable group. Defaults to 0.7.
-        coupling: The residual width mode, as for `kp.trace`. Defaults to `"free"`.
+        coupling: As for `kp.trace`. Defaults to `"free"`.
         freeze: Names of layers, or wildcards, whose channels are all kept. Defaults to none.
 
     Raises:

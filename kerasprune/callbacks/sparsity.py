@@ -15,19 +15,19 @@ from kerasprune.files import read_rows, write_rows
 
 
 class Sparsity(PruningCallback):
-    """Adds `sparsity`, the share of zeros among the kernels' weights, and the gauges of the other callbacks of the fit
-    (`kept`, `λ`) to the logs of every epoch, which Keras shows in the progress bar and in `History`.
+    """Adds the share of zero weights to the logs of every epoch, and so to the progress bar and to `History`.
 
-    List it before callbacks that are to see these logs: `keras.callbacks.CSVLogger`, or
-    `keras.callbacks.TensorBoard(folder, histogram_freq=1)`, which draws them as scalars beside histograms of the
+    The log is called `sparsity`. The gauges of the other callbacks of the fit (`kept`, `λ`) are added too. List it
+    before the callbacks that should receive these logs, such as `keras.callbacks.CSVLogger` or
+    `keras.callbacks.TensorBoard(folder, histogram_freq=1)`, which plots them as scalars beside histograms of the
     weights.
 
     Args:
-        path: A CSV file to which every epoch adds a line, including the share of zeros of each kernel. An existing file
-            of this callback is continued, with new columns for new gauges. Defaults to none.
+        path: A CSV file to which every epoch adds a line, including the share of zeros of each kernel. If the file
+            exists it is continued, with new columns for new gauges. Defaults to none.
 
     Raises:
-        PruneError: The CSV file exists, and is none of this callback.
+        PruneError: The CSV file exists and was not written by this callback.
 
     Example:
         >>> callback = Sparsity()

@@ -271,7 +271,7 @@ def check_model_path(path: Path) -> None:
     if path.name.endswith(".weights.h5"):
         remedy = "It holds weights without layers: load them into the model that you built, and save that as a whole."
     elif path.suffix in H5:
-        remedy = f"Write it anew once: keras.models.load_model({str(path)!r}).save('model.keras')."
+        remedy = f"Convert it once: keras.models.load_model({str(path)!r}).save('model.keras')."
     raise PruneError(f"Expected a file that ends in .keras. Received: {str(path)!r}. {remedy}")
 
 

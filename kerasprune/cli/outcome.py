@@ -135,7 +135,7 @@ def run_recipe(
         as_json: Whether standard output is for JSON alone.
         resume: Whether an earlier run is carried on with. Defaults to `False`.
         overwrite: Whether an earlier run is removed, once the new one is rehearsed. Defaults to `False`.
-        begun: The run of the recipe, with what it has made so far. Defaults to a new one.
+        begun: The run of the recipe, with its results so far. Defaults to a new one.
     """
     from kerasprune.recipes.run_folder import make_room
     from kerasprune.recipes.runner import carry_out, rehearse

@@ -1,4 +1,4 @@
-"""Draws the report of a run anew; recomputes published figures."""
+"""Redraws the report of a run; recomputes published figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that hold such.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the table of several runs as CSV, too.")] = None,
 ) -> None:
-    """Draw report.html anew from the files of a run folder; of several runs, print mean ± standard deviation."""
+    """Redraw report.html from the files of a run folder; of several runs, print mean ± standard deviation."""
     from kerasprune.reports.comparison import runs_below, write_comparison
 
     finished, unfinished = runs_below(runs)

@@ -139,7 +139,7 @@ class ChannelPolynomial:
             numbers: Choices × prunable groups: channels kept of each group.
 
         Returns:
-            Choices × 2, whole numbers.
+            Choices × 2, integers.
         """
         numbers = np.asarray(numbers)
         costs = np.empty((len(numbers), len(KEYS)), np.int64)
@@ -155,4 +155,4 @@ class ChannelPolynomial:
         products = np.ones((len(self._factors), len(numbers)))
         for factors in self._factors.T:
             products *= lines[factors]
-        return self._coefficients @ products  # whole numbers below 2**53 are exact in floats
+        return self._coefficients @ products  # integers below 2**53 are exact in floats

@@ -52,10 +52,10 @@ class Cost:
         macs: Multiply–adds of convolutions and dense layers per sample.
         activations: Output elements of convolutions and dense layers per sample.
         bytes: Size of the weights as stored.
-        layers: The same by layer, for the layers that have weights, and for operations with products.
-        estimated: Multiply–adds per sample of layers without a rule, which are not among `macs`: their kernels (weights
-            of two axes or more, tables of embeddings apart) times their output positions.
-        products: Multiply–adds per sample of products of tensors, which are not among `macs`: q·k and p·v of attention
+        layers: The same by layer, for layers with weights and for operations with products.
+        estimated: Multiply–adds per sample of layers without a rule, not included in `macs`: their kernels (weights of
+            at least two axes, except embedding tables) times their output positions.
+        products: Multiply–adds per sample of products of activations, not included in `macs`: q·k and p·v of attention
             layers, `ops.matmul`, `ops.einsum`, `ops.dot_product_attention`, `Dot`. Those over a free axis are left out.
 
     Example:
@@ -95,7 +95,7 @@ def cost(
     absorb: bool = False,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Cost:
-    """Returns the cost of a model, or of the slim model that a plan gives.
+    """Returns the cost of a model, or of the slim model that a plan describes.
 
     `macs = Σ_kernels |kernel| · output positions`.
 
@@ -160,7 +160,7 @@ def cost_of_counts(
 
     Args:
         graph: The graph.
-        count: Returns the number of channels of an array of ids: a whole number, or a term that adds and multiplies.
+        count: Returns the number of channels of an array of ids: an integer, or a term that adds and multiplies.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
     return _total(_layer_costs(graph, count, {}, macs_of))

@@ -69,7 +69,7 @@ def _share(pair: tuple[int, int]) -> float:
 def report(
     model: keras.Model, plan: Plan, *, resolution: int | None = None, macs_of: Mapping[str, int] = MappingProxyType({})
 ) -> PlanReport:
-    """Returns a table of the channels that a plan keeps in every group, and the costs before and after.
+    """Returns a table of the channels that a plan keeps in every group, and of the costs before and after.
 
     `Prr = 1 − params_slim / params_dense` and `Frr = 1 − MACs_slim / MACs_dense`.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Aggregation:
-    """Base: `score(c) = aggregation of score_m(c)` over the members m that score channel c."""
+    """Base class: combines the scores of several members, `score(c) = aggregation over m of score_m(c)`."""
 
     def __call__(self, values: np.ndarray, present: np.ndarray) -> np.ndarray:
         """Returns one score per channel.

@@ -17,13 +17,13 @@ from kerasprune.graph.graph import ChannelGraph
 class APoZ(MapCriterion):
     """`score(c) = −(share of zeros among all values of c after its activation)`, over images and positions.
 
-    Activations that are never zero (sigmoid, GELU), or no activation at all, make all scores of a group 0; a warning
-    names such groups. Labels are not used.
+    If the activation is never zero (sigmoid, GELU), or there is none, all scores of a group are 0; a warning names such
+    groups. Labels are not used.
 
     Args:
-        samples: Largest number of examples. Defaults to 5000.
-        aggregation: How several maps of a channel (one after every sum of a residual trunk) make one score: a name
-            or an instance. Defaults to `"mean"`.
+        samples: Maximum number of examples. Defaults to 5000.
+        aggregation: How several maps of a channel (one after every sum of a residual trunk) are combined into one
+            score: a name or an instance. Defaults to `"mean"`.
 
     Example:
         >>> import numpy as np, kerasprune as kp

@@ -53,10 +53,10 @@ class Checked:
 
 
 class Criterion:
-    """Base of all criteria: `score(c) = reduced(Σ_kernels Σ_slice saliency)`.
+    """Base class of all criteria: `score(c) = reduced(Σ_kernels Σ_slice saliency)`.
 
-    Most criteria define `saliency`. A criterion that is no sum over weights overrides `score`, and `saliency_of` if it
-    can score single weights.
+    Most criteria define `saliency`. A criterion that is not a sum over weights overrides `score`, and `saliency_of` if
+    it can score single weights.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -256,7 +256,7 @@ def refuse(groups: Collection[str], expected: str, received: str, instead: str =
 
 
 def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-    """Returns a criterion's scores after checking them.
+    """Returns the scores of a criterion, and checks them.
 
     Raises:
         PruneError: A group does not have one score per channel, or a score is not finite.
@@ -282,7 +282,7 @@ def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any
 
 
 def top(scores: np.ndarray, number: int) -> np.ndarray:
-    """Returns the sorted indices of the highest scores; ties keep the lower index.
+    """Returns the sorted indices of the highest scores; of equal scores, the lower index.
 
     Example:
         >>> import numpy as np

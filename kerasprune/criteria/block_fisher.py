@@ -21,15 +21,15 @@ _AT_ONCE = 2**22  # gradients of filters in memory at once
 
 @dataclass(frozen=True)
 class BlockFisher(Checked, GradientCriterion):
-    """`score(c) = Σ ½ w_q²/[F⁻¹]_qq` over the kernel slices that make channel c, F in blocks along its diagonal.
+    """`score(c) = Σ ½ w_q²/[F⁻¹]_qq` over the kernel slices that make channel c, with a block-diagonal F.
 
-    `F = mean over examples of g gᵀ + λ I` within the weights of one filter, 0 between filters. The paper cuts a layer
-    into blocks of consecutive weights, which makes the score depend on the order of the channels, and adds one absolute
-    λ, which leaves nothing but magnitudes if gradients are small.
+    `F = mean over examples of g gᵀ + λ I` within the weights of one filter, and 0 between filters. The paper instead
+    divides a layer into blocks of consecutive weights, which makes the score depend on the order of the channels, and
+    adds one absolute λ, which reduces the score to magnitudes if gradients are small.
 
     Args:
-        examples: Number of examples, the first ones. Defaults to 128.
-        damping: λ as a fraction of the mean diagonal of a kernel's F, above 0. Defaults to 0.1.
+        examples: Number of examples used, from the start of the data. Defaults to 128.
+        damping: λ > 0 as a fraction of the mean diagonal of a kernel's F. Defaults to 0.1.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

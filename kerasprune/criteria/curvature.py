@@ -26,7 +26,7 @@ _NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding err
 
 
 def _count_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is neither a whole number ≥ 1 nor `None`."""
+    """Returns a fault for every value that is neither an integer ≥ 1 nor `None`."""
     return whole_number_faults(1, **given(**values))
 
 
@@ -40,8 +40,8 @@ class Curvature(Checked):
 
         Args:
             model: The model.
-            variables: Some of its variables.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            variables: The variables to differentiate with respect to.
+            data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it; `None` for the compiled one.
             seed: Random seed.
 
@@ -56,7 +56,7 @@ class ExactDiagonal(Curvature):
     """`h_kk = ∂²L/∂w_k²`, by one Hessian-vector product for each weight: for small networks.
 
     Args:
-        most: Largest number of weights. Defaults to 5,000.
+        most: Maximum number of weights. Defaults to 5,000.
         precision: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
     """
 
@@ -76,10 +76,10 @@ class ExactDiagonal(Curvature):
 
 @dataclass(frozen=True)
 class EmpiricalFisher(Curvature):
-    """`h_kk ≈ mean over examples of (∂L_i/∂w_k)²`.
+    """`h_kk ≈ mean over examples of (∂L_i/∂w_k)²`: the diagonal of the empirical Fisher matrix.
 
     Args:
-        examples: Number of examples, the first ones; `None` for all. Defaults to 1,024.
+        examples: Number of examples used, from the start of the data; `None` for all. Defaults to 1,024.
     """
 
     examples: int | None = argument(1_024, _count_faults)
@@ -93,17 +93,17 @@ class EmpiricalFisher(Curvature):
 
 @dataclass(frozen=True)
 class GaussNewton(Curvature):
-    """`h_kk ≈ mean over examples of (Jᵀ H_y J)_kk`: `H_y` the Hessian with respect to the outputs y, J their Jacobian.
+    """`h_kk ≈ mean over examples of (Jᵀ H_y J)_kk`: the Gauss–Newton diagonal.
 
-    With `H_y = S Sᵀ` and random signs ε for every example, `E[(Jᵀ S ε)_k²] = h_kk`. Exact for `samples=None`, which
-    sums over all columns of S instead. Let the model end in logits if you can: the curvature of a softmax inside the
-    model is ignored.
+    `H_y` is the Hessian of the loss with respect to the outputs y, J the Jacobian of y. With `H_y = S Sᵀ` and random
+    signs ε for every example, `E[(Jᵀ S ε)_k²] = h_kk`; `samples=None` sums over all columns of S instead, which is
+    exact. Models should output logits: the curvature of a softmax inside the model is ignored.
 
     Args:
-        samples: Number of random draws per example; `None` for all columns, at one gradient for every output.
+        samples: Number of random draws per example; `None` for all columns, at the cost of one gradient per output.
             Defaults to 1.
-        examples: Number of examples, the first ones; `None` for all. Defaults to 1,024.
-        most: Largest number of outputs of one example. Defaults to 2,048.
+        examples: Number of examples used, from the start of the data; `None` for all. Defaults to 1,024.
+        most: Maximum number of outputs per example. Defaults to 2,048.
 
     Reference:
         LeCun, Denker and Solla, Optimal Brain Damage, NIPS 1989, section 3, whose back-propagated diagonal also

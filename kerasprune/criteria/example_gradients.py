@@ -21,10 +21,10 @@ def mean_squares(
 
     Args:
         model: The model.
-        variables: Some of its variables.
-        data: Batches of `(inputs, labels)`, or with weights of the examples.
+        variables: The variables to differentiate with respect to.
+        data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
-        examples: Number of examples, the first ones. Defaults to `None`: all.
+        examples: Number of examples used, from the start of the data. Defaults to `None`: all.
 
     Returns:
         `{id(variable): mean square}`.
@@ -56,7 +56,7 @@ def example_gradients(
 
     Args:
         model: The model.
-        variables: Some of its variables.
+        variables: The variables to differentiate with respect to.
         data: Batches of `(inputs, labels)`, or with weights of the examples; read again for each batch of variables.
         loss: The loss as `compile` takes it; `None` for the compiled one.
         examples: Number of examples, the first ones.

@@ -20,13 +20,13 @@ _ROWS = 512  # filters whose distances are in memory at a time
 class FPGM(Checked, Criterion):
     """`score(c) = Σ_d ‖W_c − W_d‖₂` over the other filters d of the layer, aggregated over the layers that make c.
 
-    The filter nearest to all others is nearest to the geometric median, and is removed first. Unlike norms, the score
-    does not need filters near zero. A filter is a slice along the axis that makes channels; a depthwise kernel has one
-    small filter per channel.
+    The filter closest to all others is closest to the geometric median, and is removed first. Unlike norms, the score
+    does not rely on filters close to zero. A filter is the slice of a kernel that makes one channel; a depthwise kernel
+    has one small filter per channel.
 
     Args:
-        aggregation: How several layers that make a channel make one score: `"sum"`, `"mean"`, `"max"`, `"first"`, or
-            an instance. Defaults to `"sum"`.
+        aggregation: How the scores of several layers that make a channel are combined: `"sum"`, `"mean"`, `"max"`,
+            `"first"`, or an instance. Defaults to `"sum"`.
 
     Example:
         >>> import kerasprune as kp

@@ -18,10 +18,10 @@ Entries = list[tuple[Slice, Sequence[int]]]
 
 
 class GateCriterion(GradientCriterion):
-    """Base of criteria of a gate z = 1 on the output of a channel: `z·∂L/∂z = Σ_w w·∂L/∂w`.
+    """Base class of criteria that use a gate z = 1 on the output of a channel: `z·∂L/∂z = Σ_w w·∂L/∂w`.
 
-    The sum is over the scale and shift of BatchNorm if the channel has them, since the papers place their gates after
-    it; else over the kernels that make the channel, and their biases. A channel made by several layers has one gate.
+    The sum is over the scale and shift of BatchNorm if the channel has them, since the papers place the gate after it;
+    otherwise over the kernels that make the channel, and their biases. A channel made by several layers has one gate.
     """
 
     def entries(self, graph: ChannelGraph) -> Entries:
@@ -59,10 +59,10 @@ def behind_kernels(graph: ChannelGraph) -> Entries:
 
 @dataclass(frozen=True)
 class TaylorFOGate(GateCriterion):
-    """`score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, z = 1 a gate on the output of channel c: the gate form.
+    """`score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, with z = 1 a gate on the output of channel c: the gate form.
 
-    The sum is over the scale and shift of BatchNorm if there is one, else over kernels and biases. For single weights
-    it equals the weight form.
+    The sum is over the scale and shift of BatchNorm if there is one, otherwise over kernels and biases. For single
+    weights it equals the weight form.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -82,11 +82,12 @@ class TaylorFOGate(GateCriterion):
 
 @dataclass(frozen=True)
 class Skeletonization(GateCriterion):
-    """`score(c) = −∂L/∂z = −Σ w·∂L/∂w`, z = 1 a gate on the output of channel c.
+    """`score(c) = −∂L/∂z = −Σ w·∂L/∂w`, with z = 1 a gate on the output of channel c.
 
-    Signed: a channel whose removal lowers the loss scores below zero and is removed first. The sum is over the scale
-    and shift of BatchNorm if there is one, else over kernels and biases; a single weight scores `−w·∂L/∂w`. The paper
-    takes the gradient of a linear error, since that of a squared one vanishes with the error: give such a loss for it.
+    The score is signed: a channel whose removal lowers the loss has a negative score and is removed first. The sum is
+    over the scale and shift of BatchNorm if there is one, otherwise over kernels and biases; a single weight scores
+    `−w·∂L/∂w`. The paper uses the gradient of a linear error, since that of a squared error vanishes with the error: to
+    reproduce it, pass such a loss.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

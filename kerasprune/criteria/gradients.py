@@ -17,10 +17,11 @@ from kerasprune.graph.graph import ChannelGraph
 
 
 class GradientCriterion(Criterion):
-    """Base of criteria `score(c) = reduced(Σ_kernels Σ_slice saliency(w, ∂L/∂w))`, L the mean loss over the data.
+    """Base class of criteria that use gradients: `score(c) = reduced(Σ_kernels Σ_slice saliency(w, ∂L/∂w))`.
 
-    Most define `saliency(weight, gradient)`. Gradients are those of evaluation: BatchNorm uses its moving statistics,
-    dropout is off, penalties on weights are ignored. Models of half precision are differentiated in float32.
+    L is the mean loss over the data. Most subclasses define `saliency(weight, gradient)`. Gradients are taken in
+    inference mode: BatchNorm uses its moving statistics, dropout is off, and penalties on weights are ignored. Models
+    of half precision are differentiated in float32.
 
     Example:
         >>> import keras, numpy as np
@@ -50,7 +51,7 @@ class GradientCriterion(Criterion):
 
         Args:
             graph: The graph of the model.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it. Defaults to the compiled one.
             seed: Of everything random. Defaults to 0.
 
@@ -89,12 +90,12 @@ def mean_gradients(
     loss: Any = None,
     precision: str = "float32",
 ) -> Gradients:
-    """Returns the gradients of the mean loss over all examples; the model is left untouched.
+    """Returns the gradients of the mean loss over all examples.
 
     Args:
         model: The model.
-        variables: Some of its variables.
-        data: Batches of `(inputs, labels)`, or with weights of the examples.
+        variables: The variables to differentiate with respect to.
+        data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
         precision: `"float32"` or `"float64"`; the latter on TensorFlow only. Defaults to `"float32"`.
 
@@ -155,8 +156,8 @@ class GradientMagnitude(GradientCriterion):
 class TaylorFO(GradientCriterion):
     """`score(c) = Σ (w·∂L/∂w)²` over the kernel slices that make channel c: the weight form.
 
-    The square of the first-order change of the loss when a weight is removed. The gradient is that of the mean loss
-    over all data given; the official code averages the squares of single batches instead.
+    Each term is the square of the first-order change of the loss when a weight is removed. The gradient is that of the
+    mean loss over all data; the official code averages the squares over single batches instead.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

@@ -18,19 +18,19 @@ from kerasprune.errors import positive_faults
 class GraSP(Checked, GradientCriterion):
     """`s = θ ⊙ (H g)`, g the gradient and H the Hessian of the mean loss with respect to the kernels. Higher = keep.
 
-    Without the weight, `gᵀg` changes by `−2 θ (H g)`, to first order. The paper's own score is `S(−θ) = −θ ⊙ (H g)`:
-    if it is positive, removal *raises* the gradient, so the weights of highest S are removed (the paper prints "bottom
-    p fraction", which its Eq. 7 and 8 contradict; the official code removes the highest). Ours is −S.
+    To first order, removing the weight changes `gᵀg` by `−2 θ (H g)`. The paper's own score is `S(−θ) = −θ ⊙ (H g)`: if
+    it is positive, removal *increases* the gradient norm, so the weights of highest S are removed (the paper prints
+    "bottom p fraction", which its Eq. 7 and 8 contradict; the official code removes the highest). The score here is −S.
 
     The score of a channel is the sum over the kernel slices that make it: the first-order effect of its removal.
 
-    Differences from the official code (alecwangcq/GraSP): the gradient is the mean over *all* of `data` before the
-    Hessian is multiplied; there each half of a batch sorted by classes is multiplied by the gradient of both, with
-    BatchNorm in training mode. All layers keep their weights; there dense layers are redrawn for scoring. Exactly the
-    requested number is kept; there one more.
+    Differences from the official code (alecwangcq/GraSP): it sorts a batch by class and multiplies the Hessian of each
+    half by the gradient of both, with BatchNorm in training mode, whereas this uses the mean gradient over *all* of
+    `data`. It reinitialises dense layers before scoring, this keeps all weights. It keeps one weight more than
+    requested, this keeps exactly the requested number.
 
     Args:
-        temperature: Divisor of the logits; the official code has 200. Defaults to 1.
+        temperature: Divisor of the logits; the official code uses 200. Defaults to 1.
         training: Whether BatchNorm uses the statistics of each batch, and dropout is on. Defaults to `False`.
 
     Example:

@@ -19,19 +19,19 @@ from kerasprune.registry import aggregations, criteria, members, normalisations
 class Grouped(Checked, Criterion):
     """`score(c) = normalised(reduced(aggregation over members m of Σ_{w of c in m} saliency(w)))`.
 
-    With its defaults it equals the inner criterion: the sum over the kernels that make a channel.
+    With the defaults it equals the inner criterion, summed over the kernels that make a channel.
 
     Args:
         criterion: The score of a weight: a criterion with `saliency`. Defaults to `"l1"`.
         members: The variables that score a channel: `"makers"`, `"readers"`, `"scales"`, `"everything"` or an instance.
             Defaults to `"makers"`.
-        aggregation: How several members make one score: `"sum"`, `"mean"`, `"max"`, `"first"`, or an instance.
-            Defaults to `"sum"`.
-        normalisation: How groups are made comparable: `"none"`, `"mean"`, `"max"`, `"sum"`, `"norm"`,
+        aggregation: How the scores of several members are combined: `"sum"`, `"mean"`, `"max"`, `"first"`, or an
+            instance. Defaults to `"sum"`.
+        normalisation: How scores are made comparable between groups: `"none"`, `"mean"`, `"max"`, `"sum"`, `"norm"`,
             `"standardised"`, `"range"`, `"quantile"`, `"larger"`, or an instance. Defaults to `"none"`.
 
     Raises:
-        PruneError: A name is unknown, or the inner criterion cannot score weights by themselves.
+        PruneError: A name is unknown, or the inner criterion cannot score single weights.
 
     Example:
         >>> import kerasprune as kp
@@ -79,13 +79,13 @@ class Grouped(Checked, Criterion):
 
 @dataclass(frozen=True)
 class GroupL1(Grouped):
-    """Mean L1 norm over all layers that make, read or scale a channel, divided by the mean of its group.
+    """The mean L1 norm over all layers that make, read or scale a channel, divided by the mean of its group.
 
     Args:
         criterion: The score of a weight. Defaults to `"l1"`.
         members: The variables that score a channel, see `Grouped`. Defaults to `"everything"`.
-        aggregation: How several members make one score. Defaults to `"mean"`.
-        normalisation: How groups are made comparable. Defaults to `"mean"`.
+        aggregation: How the scores of several members are combined. Defaults to `"mean"`.
+        normalisation: How scores are made comparable between groups. Defaults to `"mean"`.
 
     Example:
         >>> import kerasprune as kp
@@ -103,15 +103,15 @@ class GroupL1(Grouped):
 
 @dataclass(frozen=True)
 class GroupL2(GroupL1):
-    """`score(c) = sqrt(mean over the layers that make, read or scale c of Σ w²)`, over the mean score of the group.
+    """`score(c) = sqrt(mean of Σ w² over the layers that make, read or scale c)`, divided by the mean of its group.
 
-    Torch-Pruning takes no root: the order inside a group is the same, the distances between groups differ.
+    Torch-Pruning takes no root: the order within a group is the same, but groups compare differently.
 
     Args:
         criterion: The score of a weight. Defaults to `"l2"`.
         members: The variables that score a channel, see `Grouped`. Defaults to `"everything"`.
-        aggregation: How several members make one score. Defaults to `"mean"`.
-        normalisation: How groups are made comparable. Defaults to `"mean"`.
+        aggregation: How the scores of several members are combined. Defaults to `"mean"`.
+        normalisation: How scores are made comparable between groups. Defaults to `"mean"`.
 
     Example:
         >>> import kerasprune as kp

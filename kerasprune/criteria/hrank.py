@@ -18,14 +18,14 @@ from kerasprune.graph.graph import ChannelGraph
 class HRank(MapCriterion):
     """`score(c) = mean over images of rank(feature map of c)`, the map being the output of the activation after c.
 
-    The rank is that of `numpy.linalg.matrix_rank` in float32: singular values above `σ_max · max(H, W) · ε`. A map of
-    three axes is unfolded to `(D·H) × W`; one of fewer than two axes has rank 0 or 1, which raises a warning. If no
-    activation follows a layer, its own output is used. Labels are not used.
+    The rank is that of `numpy.linalg.matrix_rank` in float32: the number of singular values above
+    `σ_max · max(H, W) · ε`. A map with three axes is unfolded to `(D·H) × W`; one with fewer than two has rank 0 or 1,
+    and a warning is given. If no activation follows a layer, its own output is used. Labels are not used.
 
     Args:
-        samples: Largest number of examples. Defaults to 640, the authors' number.
-        aggregation: How several maps of a channel (one after every sum of a residual trunk) make one score: a name
-            or an instance. Defaults to `"mean"`.
+        samples: Maximum number of examples. Defaults to 640, as in the authors' code.
+        aggregation: How several maps of a channel (one after every sum of a residual trunk) are combined into one
+            score: a name or an instance. Defaults to `"mean"`.
 
     Example:
         >>> import numpy as np, kerasprune as kp
@@ -74,7 +74,7 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
         maps: Of shape `(examples, channels, …)`; all axes but the last are unfolded into one.
 
     Returns:
-        Whole numbers of shape `(examples, channels)`.
+        Integers of shape `(examples, channels)`.
 
     Example:
         >>> import numpy as np
@@ -93,11 +93,11 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
 class HRankEdge(HRank):
     """`score(c) = −|place(c) − (n + 1)/2|`, place 1 … n by mean rank: lowest and highest ranks are removed first.
 
-    A control: if it does worse than `hrank`, high ranks matter. Channels of equal rank share their mean place.
+    This is a control: if it does worse than `hrank`, high ranks matter. Channels of equal rank share their mean place.
 
     Args:
-        samples: Largest number of examples. Defaults to 640.
-        aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
+        samples: Maximum number of examples. Defaults to 640.
+        aggregation: How several maps of a channel are combined into one score. Defaults to `"mean"`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -120,11 +120,11 @@ class HRankEdge(HRank):
 class HRankRandom(HRank):
     """The scores of `hrank`, permuted at random within each group.
 
-    A control that is fair under a common threshold too: every group keeps as many channels as with `hrank`.
+    This control is fair even with a common threshold: every group keeps as many channels as with `hrank`.
 
     Args:
-        samples: Largest number of examples. Defaults to 640.
-        aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
+        samples: Maximum number of examples. Defaults to 640.
+        aggregation: How several maps of a channel are combined into one score. Defaults to `"mean"`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -147,11 +147,11 @@ class HRankRandom(HRank):
 class HRankReverse(HRank):
     """`score(c) = −mean rank`: the highest ranks are removed first.
 
-    A control: if it does worse than `hrank_random`, high ranks matter.
+    This is a control: if it does worse than `hrank_random`, high ranks matter.
 
     Args:
-        samples: Largest number of examples. Defaults to 640.
-        aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
+        samples: Maximum number of examples. Defaults to 640.
+        aggregation: How several maps of a channel are combined into one score. Defaults to `"mean"`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

@@ -36,8 +36,8 @@ class Inverse(Checked):
 
         Args:
             model: The model.
-            variables: Some of its variables.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            variables: The variables to differentiate with respect to.
+            data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it; `None` for the compiled one.
         """
         raise NotImplementedError
@@ -84,11 +84,11 @@ class LossSurface:
 
 @dataclass(frozen=True)
 class ExactInverse(Inverse):
-    """Exact inverse of the damped Hessian of the loss in all weights, for small networks at a minimum.
+    """The exact inverse of the damped Hessian of the loss over all weights, for small networks at a minimum.
 
     Args:
-        damping: λ as a fraction of the mean diagonal, above 0. Defaults to 1e-4.
-        most: Largest number of weights. Defaults to 2,000.
+        damping: λ > 0 as a fraction of the mean diagonal. Defaults to 1e-4.
+        most: Maximum number of weights. Defaults to 2,000.
         precision: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
     """
 
@@ -123,14 +123,14 @@ class ExactInverse(Inverse):
 
 @dataclass(frozen=True)
 class WoodburyInverse(Inverse):
-    """`H ≈ mean over examples of g gᵀ + λ I` kernel by kernel, inverted by Woodbury's identity in the examples.
+    """`H ≈ mean over examples of g gᵀ + λ I` for each kernel, inverted by Woodbury's identity.
 
-    `H⁻¹ = (I − Aᵀ(nλ I + A Aᵀ)⁻¹A)/λ`, the n rows of A being the gradients of single examples: the full matrix
-    over a kernel is never built.
+    `H⁻¹ = (I − Aᵀ(nλ I + A Aᵀ)⁻¹A)/λ`, where the n rows of A are the gradients of single examples: the full matrix of a
+    kernel is never built.
 
     Args:
-        examples: Number of examples, the first ones. Defaults to 128.
-        damping: λ as a fraction of the mean diagonal of a kernel, above 0. Defaults to 0.1.
+        examples: Number of examples used, from the start of the data. Defaults to 128.
+        damping: λ > 0 as a fraction of the mean diagonal of a kernel's H. Defaults to 0.1.
     """
 
     by_kernel: ClassVar[bool] = True

@@ -16,13 +16,13 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class LAMP(Criterion):
-    """`score(w) = w² / Σ_{|v| ≥ |w|} v²` over the weights v of the same kernel; of a channel with its norm for w.
+    """`score(w) = w² / Σ_{|v| ≥ |w|} v²` over the weights v of the same kernel.
 
     A channel scores `‖W_c‖² / Σ_{‖W_d‖ ≥ ‖W_c‖} ‖W_d‖²` over the channels d of its group, where ‖W_c‖² sums over
-    all kernel slices that make c. The largest of every kernel, and group, scores 1, so a common threshold never empties
-    a layer. Inside a group the order is that of `l2`, so LAMP differs from it only under the budgets `global` and
-    `threshold`; use the latter. Equal weights have equal scores (the paper breaks ties by index). A callback that masks
-    whole filters adds up the shares of their weights instead.
+    all kernel slices that make c. The largest weight of a kernel, and the largest channel of a group, scores 1, so a
+    common threshold never empties a layer. Within a group the order is that of `l2`, so LAMP differs from it only with
+    the budgets `global` and `threshold`; use the latter. Equal weights have equal scores (the paper breaks ties by
+    index). A callback that masks whole filters sums the scores of their weights instead.
 
     Example:
         >>> import numpy as np

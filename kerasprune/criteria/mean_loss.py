@@ -34,7 +34,7 @@ class MeanLoss:
         variables: The weights.
         data: Batches of `(inputs, labels)`, or with weights of the examples; read once for each derivative.
         loss: The loss as `compile` takes it; `None`: the compiled one.
-        examples: Number of examples, the first ones. Defaults to `None`: all.
+        examples: Number of examples used, from the start of the data. Defaults to `None`: all.
         precision: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
         training: Whether BatchNorm uses the statistics of the batch, and dropout is on. Defaults to `False`.
         temperature: Divisor of the outputs. Defaults to 1.

@@ -12,9 +12,10 @@ from kerasprune.errors import interval_faults
 
 
 class Normalisation:
-    """Base: from the scores of one group to scores that compete with those of other groups.
+    """Base class: makes the scores of one group comparable with those of other groups.
 
-    None changes the order inside a group; they matter under budgets that compare groups (`global`, `threshold`).
+    The order within a group does not change, so a normalisation matters only with budgets that compare groups
+    (`global`, `threshold`).
     """
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:

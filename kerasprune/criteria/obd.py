@@ -18,7 +18,7 @@ from kerasprune.criteria.mean_loss import Gradients
 class OBD(Checked, GradientCriterion):
     """`score(c) = Σ ½ h_kk w_k²` over the kernel slices that make channel c.
 
-    The second-order increase of the loss at a minimum without the weights, if they did not interact.
+    At a minimum this is the second-order increase of the loss when the weights are removed, neglecting interactions.
 
     Args:
         curvature: Source of h: `"exact"` (small networks), `"gauss_newton"` or `"empirical_fisher"`; as a name, a dict

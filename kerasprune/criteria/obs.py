@@ -21,8 +21,8 @@ from kerasprune.graph.trace import trace
 class OBS(Checked, Criterion):
     """`score(c) = ½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, Q the weights of the kernel slices that make channel c.
 
-    The second-order increase of the loss at a minimum without these weights, when all others take their best values
-    (those of `obs_update`). A single weight scores `½ w_q²/[H⁻¹]_qq`.
+    At a minimum this is the second-order increase of the loss when these weights are removed and all others are
+    re-optimised (see `obs_update`). A single weight scores `½ w_q²/[H⁻¹]_qq`.
 
     Args:
         inverse: Source of H⁻¹: `"woodbury"` (one kernel at a time, low rank) or `"exact"` (all kernels, small
@@ -45,7 +45,7 @@ class OBS(Checked, Criterion):
 
         Args:
             graph: The graph of the model.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it. Defaults to the compiled one.
             seed: Not used.
 
@@ -83,8 +83,8 @@ def obs_update(
 
     Args:
         model: The model; it is left untouched.
-        masks: `{path of a kernel: 0 where a weight is removed, else 1}`; kernels without a mask stay whole.
-        data: Batches of `(inputs, labels)`, or with weights of the examples.
+        masks: `{path of a kernel: array, 0 for removed and 1 for kept weights}`; kernels without a mask are kept whole.
+        data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
         inverse: Source of H⁻¹, as for `OBS`. Defaults to `"woodbury"`, which changes only the kernels with a mask;
             `"exact"` changes all kernels.
@@ -93,7 +93,7 @@ def obs_update(
         `{path: new values}` of the changed kernels.
 
     Raises:
-        PruneError: A path is no kernel, a mask has another shape, or as for `OBS.score`.
+        PruneError: A path is not that of a kernel, a mask has the wrong shape, or as for `OBS.score`.
 
     Example:
         >>> import keras, numpy as np

@@ -17,13 +17,14 @@ from kerasprune.graph.graph import values
 
 @dataclass(frozen=True)
 class SNIP(GradientMagnitude):
-    """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the derivative of the loss by a factor c_j = 1 of the weight.
+    """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the share of a weight in the sensitivity of the loss.
 
-    The score of a channel is the sum over the kernel slices that make it.
+    It is the derivative of the loss with respect to a factor c_j = 1 that multiplies the weight. The score of a channel
+    is the sum over the kernel slices that make it.
 
-    Differences from the official code (namhoonlee/snip-public): only kernels are pruned, there biases too; gradients
-    are means over all of `data`, there over one batch (of 128 images); the present weights are scored, there one draw
-    is scored and another trained.
+    Differences from the official code (namhoonlee/snip-public): it also prunes biases, this only kernels; it averages
+    gradients over one batch of 128 images, this over all of `data`; it scores one random initialisation and trains
+    another, this scores the model's own weights.
 
     Args:
         training: Whether BatchNorm uses the statistics of each batch, and dropout is on. Defaults to `False`. At

@@ -32,7 +32,7 @@ class Flow:
 
     Args:
         graph: The graph of the model.
-        side: Length of the axes of the input that the model leaves free. Defaults to 32.
+        side: Size of free input axes. Defaults to 32.
         swap: Further replacements of layers. Defaults to none.
 
     Raises:
@@ -92,23 +92,23 @@ class Flow:
 class SynFlow(Checked, Criterion):
     """`S(θ) = θ ∂R/∂θ / R`, `R = 1ᵀ (Π_l |θ_l|) 1`: the share of a weight in the flow through the network.
 
-    For an input of ones, absolute weights, BatchNorm as in evaluation, without activations. Scores are conserved: the
-    sums into and out of a unit are equal, and every cut through the network adds up to 1. A layer is therefore never
-    emptied before others if scores are recomputed in many rounds:
+    R is the output for an input of ones, with absolute weights, BatchNorm in inference mode and no activations. Scores
+    are conserved: those into and out of a unit have equal sums, and those of any cut through the network add up to 1. A
+    layer is therefore never emptied before others if scores are recomputed in many rounds:
     `kp.prune_at_init(model, "synflow", keep=keep, rounds=100)`.
 
     The score of a channel is the sum over the kernel slices that make it.
 
-    Differences from the official code (ganguli-lab/Synaptic-Flow): biases, means and β of BatchNorm are ignored; there
-    their absolute values are added, which is equal at initialisation and distorts the scores of trained networks.
-    Powers of two are divided out layer by layer, and scores are shares of R, so that nothing overflows; there float32
-    does. An LSTM or GRU adds up its gates and looks back one step.
+    Differences from the official code (ganguli-lab/Synaptic-Flow): it adds the absolute values of biases and of the
+    means and β of BatchNorm, which makes no difference at initialisation but distorts the scores of trained networks;
+    here they are ignored. Its float32 overflows; here powers of two are divided out layer by layer, and scores are
+    shares of R. An LSTM or GRU adds up its gates and looks back one step.
 
     Args:
-        side: Length of the axes of the input that the model leaves free. Defaults to 32.
+        side: Size of free input axes. Defaults to 32.
 
     Raises:
-        PruneError: In use: the network has attention, or multiplies tensors by each other.
+        PruneError: In `score`: the network has attention, or multiplies tensors by each other.
 
     Example:
         >>> import keras, numpy as np

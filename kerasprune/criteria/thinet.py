@@ -24,22 +24,22 @@ from kerasprune.reconstruction.as_linear import Linear, as_linear, chosen_positi
 
 @dataclass(frozen=True)
 class ThiNet(Checked, Criterion):
-    """`score(c) = error(c and all channels removed before)`, greedily removing the cheapest channel.
+    """`score(c) = error(c and all channels removed before it)`, greedily removing the cheapest channel.
 
         error(R) = Σ_readers min_W ‖X_kept·W + b − X·W_0‖² / ‖X·W_0 − mean‖²
 
-    X is the input of a layer that reads the channels, at sampled positions; kept weights are solved by least squares
-    after each removal, so channels that are combinations of others are removed first. A score is a relative error of
-    the next layers; it means the same in every group, so the budget `threshold` works.
+    X is the input of a layer that reads the channels, at sampled positions. The kept weights are solved by least
+    squares after each removal, so channels that are combinations of others are removed first. A score is a relative
+    error of the next layers and means the same in every group, so the budget `threshold` can be used.
 
     All groups are scored on the dense model. Readers are convolutions of all kinds, Dense and EinsumDense; a depthwise
-    convolution in between belongs to the channel. Labels are not used.
+    convolution in between counts as part of the channel. Labels are not used.
 
     Args:
-        samples: Largest number of examples. Defaults to 1280.
+        samples: Maximum number of examples. Defaults to 1280.
         positions: Number of positions sampled per example in every layer. Defaults to 10, as in the paper.
-        ridge: ρ over the mean diagonal of XᵀX, for columns that are zero or dependent: with fewer rows than columns,
-            a smaller one leaves the order to rounding. Defaults to 1e-4.
+        ridge: ρ as a fraction of the mean diagonal of XᵀX, for columns that are zero or linearly dependent. With fewer
+            rows than columns, the order depends on rounding if it is smaller. Defaults to 1e-4.
 
     Example:
         >>> import numpy as np, kerasprune as kp

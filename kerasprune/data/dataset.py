@@ -44,7 +44,7 @@ def load(
     An image is cropped to its middle square, resized bilinearly (by default with antialiasing if it shrinks), and
     standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`, unless `scale` is given.
 
-    The training split is shuffled and augmented anew in every epoch; both depend on `(seed, epoch)` alone,
+    The training split is shuffled and augmented afresh in every epoch; both depend on `(seed, epoch)` alone,
     whatever other random seeds are set. All its batches are full; the remainder is dropped. The other splits come in
     stored order, and their last batch may be smaller.
 
@@ -58,22 +58,23 @@ def load(
         augment: `"crop"`, `"crop_flip"`, `"inception"` or a function, see `kerasprune.data.augmentation`; for
             the training split only. Defaults to `None`, which only resizes.
         evaluation_crop: For the other splits: the shorter side is resized to `size / evaluation_crop`, and the middle
-            `size` by `size` is cropped. ImageNet is evaluated at 0.875: 256, of which 224. Defaults to 1.0, the
+            `size` by `size` is cropped. For ImageNet use 0.875: resized to 256, cropped to 224. Defaults to 1.0, the
             whole middle square.
-        antialias: Whether shrinking averages over all pixels that a new one covers, as PIL does. If not, it reads the
-            four nearest ones, as Android's `Bitmap.createScaledBitmap` does. Defaults to `True`.
-        seed: Determines order and augmentation. Defaults to 0.
+        antialias: Whether shrinking averages over all pixels that a new one covers, as PIL does, rather than using the
+            four nearest pixels, as Android's `Bitmap.createScaledBitmap` does. Defaults to `True`.
+        seed: Random seed of order and augmentation. Defaults to 0.
         first_epoch: Number of the epoch of the first iteration. Defaults to 0.
-        first_step: If not 0, the result is the rest of `first_epoch` from that step on, to finish an epoch that
-            was interrupted: fit it once, then load again with the next `first_epoch`. Defaults to 0.
-        data_dir: Folder of tfds, for glyphs and tfds sets. Defaults to `$TFDS_DATA_DIR`, or else
+        first_step: If not 0, only the rest of `first_epoch` from that step on is returned, to finish an interrupted
+            epoch: train on it once, then load again with the next `first_epoch`. Defaults to 0.
+        data_dir: Folder of tensorflow-datasets, for `glyphs` and `tfds:` sets. Defaults to `$TFDS_DATA_DIR`, or else
             `~/tensorflow_datasets`.
-        scale: The scale of the pixels 0 … 255: `"standardise"`, `"imagenet"` (with ImageNet's constants), `"0..1"`,
-            `"-1..1"`, `"0..255"` or `"none"`. Give that of the model's training. Defaults to `"standardise"`.
+        scale: How pixels 0 … 255 are scaled: `"standardise"`, `"imagenet"` (with ImageNet's constants), `"0..1"`,
+            `"-1..1"`, `"0..255"` or `"none"`. Use the scale that the model was trained with. Defaults to
+            `"standardise"`.
         channels: 3, or 1 for grey images. Defaults to 3.
 
     Returns:
-        Batches of (float32 of shape (batch, size, size, channels), int32 of shape (batch,)), of known number.
+        Batches of (float32 of shape (batch, size, size, channels), int32 of shape (batch,)); `len` gives their number.
 
     Raises:
         PruneError: An argument is out of range, the data set or split is unknown, or its files are missing or
@@ -159,7 +160,7 @@ class View:
 
 @extras("kp.data.info")
 def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:
-    """Returns the facts about a data set: classes, examples by split, size, mean and standard deviation.
+    """Returns the classes of a data set, its examples by split, image size, mean and standard deviation.
 
     Args:
         name: As for `load`.
@@ -198,9 +199,9 @@ def _whole(value: Any) -> bool:
 
 
 def wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
-    """Returns a fault for every `name=(value, least)` whose value is not a whole number of at least `least`."""
+    """Returns a fault for every `name=(value, least)` whose value is not an integer of at least `least`."""
     return [
-        f"Expected a whole number of at least {least}. Received: {name}={value!r}."
+        f"Expected an integer of at least {least}. Received: {name}={value!r}."
         for name, (value, least) in numbers.items()
         if not _whole(value) or not least <= value < 2**63
     ]

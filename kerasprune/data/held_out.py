@@ -19,7 +19,7 @@ def held_out(examples: Examples, seed: int = 0) -> tuple[Examples, Examples] | N
 
     Args:
         examples: The examples.
-        seed: Seed of the draw. Defaults to 0.
+        seed: Random seed. Defaults to 0.
 
     Returns:
         Both parts; `None` for a single example or batch, for batches whose order changes, and for other data sets.

@@ -43,7 +43,7 @@ def own(name: str) -> str | None:
 
 
 def names() -> list[str]:
-    """Returns the names that need no network; further data sets are `tfds:<name>`, `generated:<classes>` and folders.
+    """Returns the names of the data sets that need no download; `load` also takes `tfds:` sets and folders.
 
     Example:
         >>> names()
@@ -76,7 +76,7 @@ def find(name: str | Path, data_dir: str | None = None) -> Source:
 
     Args:
         name: One of `names()`, `"tfds:<name>"`, `"generated:<classes>"`, or the path of a folder of images.
-        data_dir: Folder of tfds. Defaults to that of tfds: `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
+        data_dir: As for `load`. Defaults to that of tfds: `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
 
     Raises:
         PruneError: The name is unknown.

@@ -29,25 +29,25 @@ def rounds(
 ) -> tf.data.Dataset:
     """Returns a split of a data set whose image side depends on the epoch: `sizes[epoch // epochs_per_round]`.
 
-    The data set counts its epochs by complete iterations, so use one for training and another, with
-    `split="validation"`, for `validation_data`, and each in a single `fit` only. Within an epoch all shapes are the
-    same; a step with `jit_compile=True` is compiled once per size. The input sides of the model must be free.
+    The data set counts its epochs by complete iterations. Use one for training and another, with `split="validation"`,
+    for `validation_data`, and each in one `fit` only. Within an epoch all shapes are equal; a step with
+    `jit_compile=True` is compiled once per size. The input sides of the model must be free.
 
     Args:
         name: As for `load`.
-        sizes: Height and width in pixels of each round; the last size also holds afterwards.
+        sizes: Height and width in pixels of each round; the last size is also used afterwards.
         epochs_per_round: Number of epochs of each round.
         batch: As for `load`.
         split: `"train"`, `"validation"`, `"test"`, … Defaults to `"train"`.
         augment: For the training split only. Defaults to `None`.
         evaluation_crop: For the other splits only. Defaults to 1.0.
-        antialias: Whether shrinking averages. Defaults to `True`.
-        seed: Determines order and augmentation. Defaults to 0.
+        antialias: As for `load`. Defaults to `True`.
+        seed: Random seed of order and augmentation. Defaults to 0.
         first_epoch: Number of the epoch of the first iteration. Defaults to 0.
-        data_dir: Folder of tfds.
+        data_dir: As for `load`.
 
     Returns:
-        Batches of (float32 of shape (batch, None, None, 3), int32 of shape (batch,)), of known number.
+        Batches of (float32 of shape (batch, None, None, 3), int32 of shape (batch,)); `len` gives their number.
 
     Raises:
         PruneError: As for `load`, or `sizes` is empty.

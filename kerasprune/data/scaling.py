@@ -15,7 +15,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class DataInfo:
-    """Facts about a data set.
+    """Classes, sizes and statistics of a data set.
 
     Args:
         name: The name for `load`.
@@ -24,7 +24,7 @@ class DataInfo:
         size: `(height, width)` of the originals in pixels; `None` if they differ.
         mean: Mean by colour channel of images in [0, 1]; `load` subtracts it.
         std: Standard deviation by colour channel of images in [0, 1]; `load` divides by it.
-        mirror: Whether a mirrored image keeps its class, unlike that of a letter. Defaults to `True`.
+        mirror: Whether mirroring an image keeps its class, which is not so for letters. Defaults to `True`.
     """
 
     name: str

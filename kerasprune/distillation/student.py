@@ -44,9 +44,9 @@ def distil(
     features: float = 0.0,
     plan: Plan | None = None,
 ) -> keras.Model:
-    """Returns the slim model as a student, which `fit` also trains on the outputs of its teacher.
+    """Returns a student: the slim model with a loss that also compares its outputs with the teacher's.
 
-    With D the distance of an output `s` from the teacher's `t`, and P the penalties of the model,
+    With D the distance of an output `s` from the teacher's `t`, and P the model's own regularization losses,
 
         loss = (1 − weight) · L(y, s) + weight · Σ D(t, s) + P
         D = T² · KL(softmax(t / T) ‖ softmax(s / T))   classes: softmax, or logits of it
@@ -57,21 +57,21 @@ def distil(
     trains `slim`. `student.save` writes the slim model alone, which loads without kerasprune and without the teacher.
     `evaluate` uses the labels, if there are any.
 
-    T² makes the gradient of classes large: with T = 4 use the learning rate of plain fine-tuning, 0.01 for SGD with
-    momentum, or less; a rate four times as large lowered the accuracy.
+    For classes, T² makes the gradient large: with T = 4 do not exceed the learning rate of plain fine-tuning (0.01 for
+    SGD with momentum); a rate four times as large lowered the accuracy.
 
     Args:
         slim: The functional or Sequential model to train. If it is compiled, so is the student.
         teacher: The dense model, or another with the same inputs and outputs. It is not trained.
-        temperature: T of soft targets. Defaults to 4.0.
+        temperature: T, the temperature of the soft targets. Defaults to 4.0.
         weight: Share of the teacher in the loss, in [0, 1]. With 1.0 neither labels nor a loss in `compile` are
             needed. Defaults to 0.9.
-        outputs: Kinds of the outputs: `"softmax"`, `"logits"`, `"sigmoid"`, `"binary_logits"` or `"values"`; or a dict
-            of these by name of output. Defaults to `None`: by the compiled cross-entropy of
-            Keras, else by the teacher's, else by the last activation, else values.
+        outputs: Kind of the outputs: `"softmax"`, `"logits"`, `"sigmoid"`, `"binary_logits"` or `"values"`; or a dict
+            of these by output name. Defaults to `None`: inferred from the compiled cross-entropy, else from the
+            teacher's, else from the last activation, else `"values"`.
         features: Weight of the distance at the ends of blocks, `mean (s − t)² / mean t²` over the channels kept,
             averaged over the blocks. Defaults to 0.0.
-        plan: The plan of `slim`, which holds the channels kept. Needed with `features`.
+        plan: The plan that `slim` was built from. Required with `features`.
 
     Returns:
         The student: a `keras.Model` to compile and fit. `student.student` is `slim`; `student.kinds` has the

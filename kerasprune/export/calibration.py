@@ -20,7 +20,7 @@ FEW_SAMPLES = 50
 
 
 def representative(dataset: tf.data.Dataset, n: int) -> Iterator[list[np.ndarray]]:
-    """Yields the first `n` images of a data set in the form of TFLite: `[image]`, a batch of one.
+    """Yields the first `n` images of a data set in the form that TFLite's converter expects: `[image]`, a batch of one.
 
     Args:
         dataset: Batches of (images, labels) from `load`.

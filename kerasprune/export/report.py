@@ -11,21 +11,21 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ExportReport:
-    """The facts about one exported file or folder, all measured after re-opening it from disk.
+    """The measurements of one exported file or folder, taken after reloading it from disk.
 
     Args:
-        path: Its path.
+        path: The path of the file or folder.
         format: `"saved_model"`, or `"tflite"` and the quantization, e.g. `"tflite float32"`, `"tflite int8"`;
             with `io="int8"`, `"tflite int8, int8 in and out"`.
         bytes: Size on disk; of a folder, the sum of its files.
         gzip_bytes: The same after gzip: the size of a download, which zeros reduce.
-        max_error: Largest absolute difference of any output number to the Keras model's.
-        agreement: Fraction of the samples on which the first output's largest entry is the same as the
+        max_error: Largest absolute difference from the Keras model over all outputs.
+        agreement: Fraction of the samples on which the first output has its largest entry at the same place as the
             Keras model's. `None` if the last axis of that output has fewer than two entries.
-        latency_ms: Median milliseconds of one invocation: one thread, batch 1. `None` for a SavedModel, whose
-            threads belong to the process.
-        inputs: Inputs of the comparison: the caller's `"data"`, or seeded `"random"` numbers.
-        samples: How many samples were compared.
+        latency_ms: Median milliseconds of one invocation: one thread, batch 1. `None` for a SavedModel, whose threads
+            belong to the process.
+        inputs: Inputs of the comparison: the `"data"` given, or seeded `"random"` numbers.
+        samples: Number of samples compared.
         operators: Names of the TFLite operators in the file, sorted. Empty for a SavedModel.
     """
 

@@ -25,23 +25,23 @@ OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 def saved_model(
     model: keras.Model, path: str | os.PathLike, *, data: Any = None, overwrite: bool = False
 ) -> ExportReport:
-    """Writes a model's forward pass as a SavedModel folder and returns its measures.
+    """Writes a model's forward pass as a SavedModel folder and returns a report on it.
 
-    Batch axis and free sides are kept free, mixed precision is kept. The folder is written beside its place,
-    loaded again without any of the model's classes, compared with the Keras model on every sample, and only
-    then moved to `path`. Its endpoint is `serve`.
+    The batch axis and free sides remain free, and mixed precision is kept. The folder is written under a temporary
+    name, reloaded without any of the model's classes, compared with the Keras model on every sample, and only then
+    moved to `path`. Its endpoint is `serve`.
 
     Args:
         model: A built Keras model with any number of inputs and outputs.
         path: The folder to write. Folders above it must exist.
         data: Inputs to compare on, in any form that `fit` takes and that can be read again: arrays `(samples, …)`, a
-            tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels beside them are not looked
-            at. Defaults to `None`: random inputs.
+            tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are ignored.
+            Defaults to `None`: random inputs.
         overwrite: Whether a SavedModel or an empty folder at `path` may be replaced. Defaults to `False`.
 
     Returns:
         The report: size, largest error, agreement. Its latency is `None`: TensorFlow's threads belong to the
-        process, so a number would not compare with those of `.tflite` files.
+        process, so the time would not be comparable with those of `.tflite` files.
 
     Raises:
         PruneError: The arguments do not fit, Keras cannot export the model, or the SavedModel does not

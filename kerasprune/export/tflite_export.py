@@ -43,14 +43,14 @@ def tflite(
     size: int | Sequence[int] | None = None,
     io: str = "float",
 ) -> ExportReport:
-    """Writes a model as a `.tflite` file and returns its measures.
+    """Writes a model as a `.tflite` file and returns a report on it.
 
-    The file takes one sample at a time (a batch axis of 1): every shape in it is fixed, so that delegates
-    take the whole graph. It is written beside its place, opened with LiteRT, compared with the Keras model on
-    every sample, timed, and only then moved to `path`.
+    The file takes one sample at a time (a batch axis of 1): every shape in it is fixed, so that delegates can run
+    the whole graph. It is written under a temporary name, opened with LiteRT, compared with the Keras model on every
+    sample, timed, and only then moved to `path`.
 
-    Integer activations (`"int8"`, `"int16x8"`) are calibrated in a child process, since some graphs kill the
-    converter, and for them recurrent layers are unrolled: the file grows with the number of time steps.
+    Models with integer activations (`"int8"`, `"int16x8"`) are calibrated in a child process, since some graphs crash
+    the converter. Their recurrent layers are unrolled: the file grows with the number of time steps.
 
     Args:
         model: A built Keras model with any number of inputs and outputs. In mixed precision it is converted
@@ -60,8 +60,8 @@ def tflite(
             and float activations, which needs no data; `"int8"` for weights and activations in 8 bits; `"int16x8"`
             for weights in 8 and activations in 16, slower and closer to the model. Defaults to `None`.
         data: Inputs as the model sees them in use, in any form that `fit` takes and that can be read again: arrays
-            `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels beside
-            them are not looked at. The first 256 calibrate integer activations, which need them; all are compared.
+            `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are
+            ignored. The first 256 calibrate integer activations, which need them; all are compared.
             Defaults to `None`: random inputs.
         overwrite: Whether a file at `path` may be replaced. Defaults to `False`.
         size: Sides in place of the free ones of every input, e.g. `32` or `(32, 48)` for `(None, None, 3)`.
@@ -71,8 +71,8 @@ def tflite(
             `"float"`.
 
     Returns:
-        The report: size, size compressed, largest error, agreement, latency, operators. Warns of an agreement below
-        95 %, and of calibration by fewer than 50 samples or by samples that are all the same.
+        The report: size, compressed size, largest error, agreement, latency, operators. A warning is given if the
+        agreement is below 95 %, and if fewer than 50 samples, or identical ones, were used for calibration.
 
     Raises:
         PruneError: The arguments do not fit, an operation has no TFLite counterpart, the converter crashes, or the file

@@ -127,10 +127,10 @@ def operators(path: Path | str) -> list[str]:
         path: The file. All its subgraphs are read.
 
     Returns:
-        Names as in the TFLite schema; of a custom operator, its own name.
+        Names as in the TFLite schema; custom operators by their own name.
 
     Raises:
-        PruneError: The file is missing or is no TFLite model.
+        PruneError: The file is missing or is not a TFLite model.
     """
     from ai_edge_litert import schema_py_generated as schema
 

@@ -32,33 +32,34 @@ def fold(
     repair: str | None = "approximate",
     data: Any = None,
 ) -> tuple[keras.Model, Plan]:
-    """Merges channels that are alike, so that all but one of them can be removed without any loss.
+    """Merges similar channels, so that all but one of each cluster can be removed without any further loss.
 
-    The channels of every group are put into as many clusters as the plan keeps, by their weights in the kernels that
-    make them (Ward's method). In each cluster C with first member r:
+    The channels of every group are clustered by their weights in the kernels that make them (Ward's method), into as
+    many clusters as the plan keeps channels. In each cluster C with first member r:
 
         kernels that make, biases, BatchNorm:  w_c ← mean_C w,    kernels that read:  w_r ← Σ_C w, the others ← 0
 
-    Before that, kernels are divided by the standard deviation that the BatchNorm behind them has stored. What is lost
-    is lost here, by averaging; `kp.rebuild(folded, plan)` with the plan returned then computes the same as `folded`.
+    Before that, kernels are divided by the standard deviation stored in the BatchNorm that follows them. Averaging
+    changes the outputs; `kp.rebuild(folded, plan)` with the returned plan then computes the same as `folded`.
 
-    Groups are not merged, with a warning, if a LayerNorm takes statistics over them, a kernel makes and reads them
-    along one axis (the keys of attention), or some tensor holds a part of them: there the plan's own choice stays.
+    A group is not merged, and a warning is given, if a LayerNorm computes statistics over it, a kernel makes and reads
+    its channels along the same axis (the keys of attention), or some tensor holds only part of it: there the plan's own
+    choice of channels is kept.
 
     Args:
         model: The trained model, which is left untouched, or a graph of it.
         plan: How many channels each group keeps: a plan, whose choice of channels is replaced, or the fraction of the
-            multiply–adds that `kp.plan(model, "l1", macs=plan)` is to keep; if the model's input side is free, give
-            `kp.trace(model, resolution=…)` as the model then.
-        repair: The variance that averaging takes from the input of a BatchNorm: `"approximate"` multiplies the kernel
-            before it by `√(n / (1 + (n − 1)·ρ))` for a cluster of n channels with mean cosine ρ between their weights;
-            `"examples"` takes the statistics of all BatchNorms anew from `data`; `None` does neither. Defaults to
-            `"approximate"`.
-        data: Examples for `repair="examples"`, as for `kp.recalibrate`; `kp.synthesise(model)` makes them without any
-            data. Defaults to `None`.
+            multiply–adds to keep, which is passed to `kp.plan(model, "l1", macs=plan)`; if the model's input side is
+            free, pass `kp.trace(model, resolution=…)` as the model.
+        repair: How to restore the variance that averaging removes from the input of a BatchNorm: `"approximate"`
+            multiplies the kernel before it by `√(n / (1 + (n − 1)·ρ))` for a cluster of n channels with mean cosine ρ
+            between their weights; `"examples"` recomputes the statistics of all BatchNorms from `data`; `None` does
+            neither. Defaults to `"approximate"`.
+        data: Examples for `repair="examples"`, as for `kp.recalibrate`; without data use those of
+            `kp.synthesise(model)`. Defaults to `None`.
 
     Returns:
-        The folded model, of the same shapes and not compiled, and the plan that keeps one channel of each cluster.
+        `(folded, plan)`: a model of the same shapes, not compiled, and the plan that keeps one channel of each cluster.
 
     Raises:
         PruneError: The plan does not fit the model or removes blocks, or `repair` and `data` do not fit each other.
@@ -141,7 +142,7 @@ def _merged_classes(graph: ChannelGraph, plan: Plan, weights: Changed) -> tuple[
         replacement[group.classes], keep[name] = group.classes[first], np.unique(first)
     if whole:
         warn(
-            f"Not merged are the channels of {len(whole)} groups, of which those that the plan keeps stay as they are. "
+            f"Not merged are the channels of {len(whole)} groups, of which those that the plan keeps are unchanged. "
             f"{'; '.join(whole[:5])}{'…' if len(whole) > 5 else '.'}"
         )
     return replacement, replace(plan, keep=keep, pushed="")

@@ -120,7 +120,7 @@ class Block:
         kind: `"residual"`, `"dense"` or `"plain"`.
         layers: Names of the layers removed.
         source: The input of the block.
-        branch: The tensor that is missing without it.
+        branch: The tensor that no longer exists without the block.
         target: The output of the block; `source` takes its place.
 
     Example:
@@ -175,7 +175,7 @@ class Group:
 
     Args:
         name: Name of the first layer that makes the channels; stable across runs.
-        size: Number of channels that can be kept or pruned one by one.
+        size: Number of channels that can be kept or pruned individually.
         layers: Names of the layers that make channels of the group.
         prunable: Whether its channels may be pruned.
         reason: Why all its channels are kept; empty if prunable.

@@ -43,29 +43,29 @@ def values(variable: keras.Variable) -> np.ndarray:
 
 @dataclass(eq=False, repr=False)
 class ChannelGraph:
-    """The couplings of one model, as found by `kerasprune.trace`.
+    """The channel couplings of one model, as found by `kerasprune.trace`.
 
     Args:
         model: The traced model.
-        coupling: The residual width mode it was traced with.
-        classes: Channel class of every id.
+        coupling: The `coupling` it was traced with.
+        classes: The channel class of every id.
         groups: The groups by name.
         find_blocks: Returns the droppable blocks of the graph by name.
-        slices: The variables that follow the channels.
-        settings: The config entries that follow the channels.
-        norms: Layers that take statistics over channels, with the ids along those channels.
+        slices: The variables to slice along the channels.
+        settings: The config entries that depend on the number of channels.
+        norms: Layers that compute statistics over channels, with the ids along those channels.
         made: `{(id(layer), slot): ids}` of the channels that layers make.
         arguments: `{(node id, argument index): change}`; `change(value, take)` returns the new value of a constant
             argument of a call.
-        products: Products of tensors none of which is a weight.
-        emitting: `{id(node): axes}`: output axes of a call along which removed channels still emit values, though its
-            layer is silent along others.
-        padded: Sums whose branches may be narrower than their trunk.
+        products: Products of two activations, such as queries and keys.
+        emitting: `{id(node): axes}`: output axes of a call along which removed channels still emit values, although
+            the layer emits none along its other axes.
+        padded: Sums whose branches may be narrower than the trunk.
         dead: Ids of channels that are removed with a dropped block.
         calls: Every call in the order of the walk, with the ids of its inputs and outputs.
         unknown: Layers that were frozen because they have no rule.
         freeze: Names of layers, or wildcards, whose channels are all kept.
-        resolution: Input side the positions were counted at; `None` for the model's own.
+        resolution: Input side for which positions were counted; `None` for the model's own.
 
     Example:
         >>> import keras, kerasprune as kp

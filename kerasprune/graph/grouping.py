@@ -114,7 +114,7 @@ class Couplings:
         ties: Ids kept or pruned together, position by position.
         pins: Ids that are always kept, and the reason.
         splits: Axes that were split in two, or joined.
-        padded: Sums whose branches may be narrower than their trunk.
+        padded: Sums whose branches may be narrower than the trunk.
         dead: Ids of channels that are removed with a dropped block.
     """
 

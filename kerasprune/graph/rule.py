@@ -84,7 +84,7 @@ def named(file: str, module: Any) -> tuple[type, ...]:
 
 @dataclass(frozen=True)
 class Rule:
-    """One entry of the table: a function on whole `Ids`, and how constants pass."""
+    """A rule: a function on `Ids`, and how the constants of removed channels pass."""
 
     function: Callable[..., Any]
     constant: str = EVALUATED
@@ -153,16 +153,16 @@ table = RuleTable()
 def rule(
     *classes: type, constant: str = EVALUATED, reads: Sequence[str] | None = None
 ) -> Callable[[Callable], Callable]:
-    """Teaches kerasprune a layer: registers `function(graph, layer, x) -> ids` for one or more classes.
+    """Registers a rule `function(graph, layer, x) -> ids` for one or more layer classes.
 
     Args:
-        *classes: Layer or operation classes; a later rule for the same class replaces the earlier.
+        *classes: Layer or operation classes; a later rule for the same class replaces an earlier one.
         constant: How the constant of a removed channel passes through. Defaults to running the layer on it.
-        reads: Arguments of the constructor that the function reads. A layer with a non-default value of another one,
-            such as an argument of a subclass, is treated as one without a rule. Defaults to all.
+        reads: Arguments of the constructor that the function takes into account. A layer with a non-default value of
+            another argument, such as one of a subclass, is treated as having no rule. Defaults to all.
 
     Returns:
-        A decorator that leaves the function as it is.
+        A decorator that returns the function unchanged.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -187,11 +187,10 @@ def tensor_rule(
     """Registers `function(graph, operation, *args, **kwargs)`, which takes and returns whole `Ids`.
 
     Args:
-        *classes: Layer or operation classes; a later rule for the same class replaces the earlier.
+        *classes: Layer or operation classes; a later rule for the same class replaces an earlier one.
         constant: How the constant of a removed channel passes through. Defaults to running the layer on it.
-        ignored: Keyword arguments of a call that do not matter to channels, and are not passed to the function. A
-            call with another one that the function does not take is treated as one without a rule. Defaults to
-            none.
+        ignored: Keyword arguments of a call that do not affect channels, and are not passed to the function. A call
+            with any other argument that the function does not take is treated as having no rule. Defaults to none.
         reads: As for `rule`.
     """
 
@@ -206,10 +205,10 @@ _HARMLESS = frozenset({"__init__", "__new__", "get_config", "from_config", "comp
 
 
 def find(operation: Any) -> Rule | None:
-    """Returns the rule for an operation: that of its class, or of a base whose computation its class inherits.
+    """Returns the rule for an operation: that of its class, or of a base class whose computation it inherits.
 
-    A subclass inherits a rule if it overrides only its constructor and config: any other method or property, such as
-    `convolution_op` or `kernel`, may change the computation. An operation of `keras.ops` without a rule has that of
+    A subclass inherits a rule if it overrides only its constructor and config; any other method or property, such as
+    `convolution_op` or `kernel`, may change the computation. An operation of `keras.ops` without a rule gets that of
     `keras.Operation`.
     """
     for base in type(operation).__mro__:
@@ -232,7 +231,7 @@ def _computes(name: str, value: Any) -> bool:
 
 
 def classes() -> list[type]:
-    """Returns the classes that have a rule, by module and name."""
+    """Returns the classes that have a rule, sorted by module and name."""
     return sorted(table.load(), key=lambda each: (each.__module__, each.__name__))
 
 

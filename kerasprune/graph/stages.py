@@ -14,10 +14,10 @@ _NOMINAL_SIDE = 256  # of a free input side: only the order of sizes matters
 
 
 def stages(graph: ChannelGraph) -> dict[str, int]:
-    """Returns `{layer name: stage}`, counted from 0, of the layers with kernels except dense layers on vectors.
+    """Returns `{layer name: stage}`, counted from 0, for layers with kernels, except dense layers on vectors.
 
-    Stage 0 is the first convolution. A layer inside a residual branch has the size of the sum it leads to, so that
-    the layers of a block before its stride belong to the block; other layers have the size of their own output.
+    Stage 0 is the first convolution. A layer inside a residual branch belongs to the stage of the sum that ends the
+    branch, even before the block's stride; other layers belong to the stage of their own output size.
     """
     if any(None in call.outputs[0].shape[1:] for call in graph.calls):
         graph = trace(graph.model, coupling=graph.coupling, unknown="freeze", resolution=_NOMINAL_SIDE)

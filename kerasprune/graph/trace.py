@@ -34,19 +34,19 @@ def trace(
     resolution: int | None = None,
     removed: Sequence[str] = (),
 ) -> ChannelGraph:
-    """Finds which channels of a model are coupled.
+    """Finds which channels of a model are coupled, and so must be pruned together.
 
     Args:
         model: A functional or Sequential model; nested models and shared layers are followed.
-        coupling: `"tied"`: tensors that are added share their channels; `"free"`: they keep their width and only
-            channels inside the branches can be pruned; `"padded"`: a branch may be narrower than the trunk, and is
-            added to its first channels. Defaults to `"tied"`.
+        coupling: What happens where tensors are added: `"tied"`: they are pruned together; `"free"`: they keep their
+            width, and only channels inside the branches can be pruned; `"padded"`: a branch may become narrower than
+            the trunk, and is added to its first channels. Defaults to `"tied"`.
         freeze: Names of layers, or wildcards, all of whose channels are kept. Defaults to none.
-        unknown: At a layer without a rule, or with quantized weights: `"raise"` an error, or `"freeze"` the channels
-            it reads and report the layer. Defaults to `"raise"`.
+        unknown: What to do at a layer without a rule, or with quantized weights: `"raise"` an error, or `"freeze"` the
+            channels it reads and report the layer. Defaults to `"raise"`.
         resolution: Input side at which output positions are counted, for models with a free input side. Defaults to
             the model's own.
-        removed: Names of blocks that are left out. Defaults to none.
+        removed: Names of blocks to leave out. Defaults to none.
 
     Returns:
         The channel graph.

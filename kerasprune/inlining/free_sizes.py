@@ -1,7 +1,7 @@
 """Operations on sizes that are free: what `keras.ops` computes of them only when there are numbers.
 
 While the code of a model runs on symbolic tensors, `ops.shape(x)` has no number for a free axis, and `ops.arange`,
-`ops.reshape` and others take none. Here a free size is a whole number computed from the inputs, and those operations
+`ops.reshape` and others take none. Here a free size is an integer computed from the inputs, and those operations
 are spelt with others that take any size: `arange(n)` as the running sum of `n` ones.
 """
 
@@ -54,11 +54,11 @@ class FreeSizes:
     # ---- which size is which --------------------------------------------------------------------------------
 
     def shape(self, x: Any) -> tuple[Any, ...]:
-        """Returns the shape of a tensor; a free size is a symbolic whole number."""
+        """Returns the shape of a tensor; a free size is a symbolic integer."""
         return tuple(self.size(x, axis) if size is None else size for axis, size in enumerate(x.shape))
 
     def size(self, x: keras.KerasTensor, axis: int) -> keras.KerasTensor:
-        """Returns a free size of a tensor as a symbolic whole number."""
+        """Returns a free size of a tensor as a symbolic integer."""
         origin = self._origin(x, axis)
         key = origin or (id(x), axis)
         if key not in self._sizes:

@@ -1,6 +1,6 @@
 """Composite layers and subclassed models written out as one plain functional model.
 
-The code of `call` is run once on symbolic tensors; every layer that it calls is made anew, with the same weights, and
+The code of `call` is run once on symbolic tensors; every layer that it calls is recreated, with the same weights, and
 called in its place. What is left is a graph of layers of Keras, which `kp.trace` can read and which loads without the
 classes of the user.
 """
@@ -26,22 +26,22 @@ from kerasprune.surgery.random_inputs import random_inputs
 
 
 def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
-    """Writes a model out as one plain functional model with the same function.
+    """Rewrites a model as one plain functional model that computes the same function.
 
-    Nested models, subclassed ones too, and layers that no package but their own knows are replaced by what they call;
-    a weight of such a layer is looked up in an `Embedding`, a size that is free is computed from the inputs, stochastic
-    depth is a `Dropout`, and a model that `TimeDistributed` applies at every step is applied to all steps at once.
-    Layers that act otherwise while training, or whose `call` cannot be run on symbolic tensors (Python control flow on
-    values), stay layers; a warning names them and says why.
+    Nested and subclassed models and custom composite layers are replaced by the layers and operations that they call.
+    Their own weights become `Embedding`s, free sizes are computed from the inputs, stochastic depth becomes `Dropout`,
+    and a model inside `TimeDistributed` is applied to all steps at once. Layers that act differently in training mode,
+    or whose `call` cannot be run on symbolic tensors (Python control flow on values), remain layers; a warning names
+    them and gives the reason.
 
     Args:
         model: Any built model; it is left untouched.
-        inputs: What it takes: a batch, or `keras.Input`s, in the structure of its first argument. Defaults to what a
-            functional model was made with, or a subclassed one was built for.
+        inputs: A batch, or `keras.Input`s, in the structure of the model's first argument. Defaults to the inputs of a
+            functional model, or those that a subclassed model was built with.
 
     Returns:
-        A functional model with its own weights, not compiled. Its outputs are compared with the model's on random
-        inputs before it is returned.
+        A functional model with its own weights, not compiled. Before it is returned, its outputs are compared with the
+        model's on random inputs.
 
     Raises:
         PruneError: The model is not built, its inputs are not known, its own `call` cannot be written out (the message
@@ -80,7 +80,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     if writer.steps_at_once:
         names = ", ".join(map(repr, writer.steps_at_once))
         warn(
-            f"Applied to all steps at once, not one by one: {names}. The outputs are the same; while training, batch "
+            f"Applied to all steps at once, not one by one: {names}. The outputs are the same; in training mode, batch "
             "normalisation inside takes its statistics over all of them."
         )
     if writer.read_as_numbers:

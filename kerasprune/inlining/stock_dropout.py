@@ -20,7 +20,7 @@ def stock_dropout(layer: keras.layers.Layer, args: Sequence[Any], kwargs: dict[s
     divided by the share kept: for whole samples (stochastic depth) or for single elements. It is tried on ones.
 
     Args:
-        layer: A layer that acts otherwise while training.
+        layer: A layer that acts differently in training mode.
         args: What it is called with.
         kwargs: The same by name.
     """

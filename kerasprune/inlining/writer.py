@@ -1,4 +1,4 @@
-"""Layers made anew and called in the place of the old ones, while the code of a model runs on symbolic tensors."""
+"""Layers recreated and called in the place of the old ones, while the code of a model runs on symbolic tensors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from kerasprune.surgery.copy_layer import comes_back, make_layer
 
 
 class _LooksAtTrainingError(Exception):
-    """The code of a layer does something else while training."""
+    """The code of a layer does something else in training mode."""
 
 
 class _Training:
@@ -52,7 +52,7 @@ class _Training:
 
 @dataclass
 class Writer:
-    """Makes layers anew and calls them in the place of the old ones, while the code of a model runs."""
+    """Recreates layers and calls them in the place of the old ones, while the code of a model runs."""
 
     model: keras.Model
     inputs: list[keras.KerasTensor]
@@ -73,7 +73,7 @@ class Writer:
 
     @property
     def pairs(self) -> list[tuple[Any, Any]]:
-        """`(old, new)` of the layers that were made anew."""
+        """`(old, new)` of the layers that were recreated."""
         return list(self._made.values())
 
     @property
@@ -114,7 +114,7 @@ class Writer:
                 same = stock_dropout(layer, args, kwargs)
                 if same is not None:
                     return self._called(layer, call, args, {}, same)
-                why = "acts otherwise while training"
+                why = "acts differently in training mode"
             except Exception as error:  # noqa: BLE001  the code is the user's
                 why = f"fails on symbolic tensors {line_of(error)}"
             self.kept = before  # the layers in it stay with it
@@ -124,7 +124,9 @@ class Writer:
         try:
             return self._called(layer, call, args, kwargs)
         except PruneError as error:
-            raise PruneError(f"{layer.name!r} cannot be written out: it {why}. Nor can it stay: {error}") from error
+            raise PruneError(
+                f"{layer.name!r} cannot be written out: it {why}. Nor can it remain a layer: {error}"
+            ) from error
 
     def expand(self, layer: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Runs the code of a layer; the layers that it calls come to `visit`.
@@ -145,7 +147,7 @@ class Writer:
         with self._inside(layer), self._weights_of(layer):
             made = layer.call(*args, **kwargs)
         if training.looked_at and layer is self.model:
-            self.kept[layer.name] = "acts otherwise while training: written out as it acts in use"
+            self.kept[layer.name] = "acts differently in training mode: written out as it acts in inference mode"
         elif training.looked_at:
             raise _LooksAtTrainingError
         return made

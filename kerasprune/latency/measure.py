@@ -30,8 +30,8 @@ class Latency:
 
     Args:
         median_ms: Median over the runs, in milliseconds.
-        low_ms: Their 5th percentile.
-        high_ms: Their 95th percentile.
+        low_ms: 5th percentile over the runs.
+        high_ms: 95th percentile over the runs.
         runs: Number of timed runs.
     """
 
@@ -73,16 +73,15 @@ def latency(
     """Times one inference at batch 1.
 
     Args:
-        model: The path of a `.tflite` file, or a Keras model, which is converted to a float32 file for the
-            purpose.
-        resolution: Side or sides in place of the free ones of a Keras model's inputs. Defaults to `None`: the
-            model fixes them. A `.tflite` file has its own, whatever is given for models beside it.
+        model: The path of a `.tflite` file, or a Keras model, which is converted to a temporary float32 file.
+        resolution: Side or sides for the free input axes of a Keras model; a `.tflite` file has fixed ones. Defaults to
+            `None`: the model has no free axes.
         threads: Threads of the interpreter. Defaults to 1.
         runs: Timed invocations. Defaults to 50.
-        warmup: Invocations before them that are not timed. Defaults to 10.
+        warmup: Untimed invocations before the timed ones. Defaults to 10.
 
     Returns:
-        Median and range.
+        The median and the range.
 
     Raises:
         PruneError: The model does not convert, the file does not run, or an argument is out of range.
@@ -106,20 +105,20 @@ def compare_latency(
     runs: int = 50,
     warmup: int = 10,
 ) -> LatencyComparison:
-    """Times several variants in turn, A B A B …, so that other load of the machine slows all of them alike.
+    """Times several variants in turn, A B A B …, so that other load on the machine slows all of them equally.
 
-    The ratio of a variant is the median of its ratios within one round: noise that lasts longer than a round
-    cancels out of it, though not out of the latencies.
+    The ratio of a variant is the median of its ratios within one round: noise that lasts longer than a round cancels
+    out of the ratios, though not out of the latencies.
 
     Args:
-        models: Paths of `.tflite` files or Keras models, the one to compare with first.
+        models: Paths of `.tflite` files or Keras models; the others are compared with the first.
         resolution: As in `latency`.
         threads: As in `latency`.
         runs: Timed rounds. Defaults to 50.
-        warmup: Rounds before them that are not timed. Defaults to 10.
+        warmup: Untimed rounds before the timed ones. Defaults to 10.
 
     Returns:
-        The latencies and the ratios to the first.
+        The latencies, and the ratios to the first.
 
     Raises:
         PruneError: As in `latency`, or `models` is empty.

@@ -26,7 +26,7 @@ def checked_images(
         family: The factory.
         classes: Number of logits.
         input_shape: `(height, width, channels)`; a side may be `None`, channels may not.
-        seed: A whole number, or `None` for fresh weights.
+        seed: An integer, or `None` for fresh weights.
         faults: Faults of the family's own arguments. Defaults to none.
         smallest_side: Shortest side, in pixels, that reaches the classifier. Defaults to 1.
     """
@@ -44,7 +44,7 @@ def checked_images(
             "Resize the images, or take a family with fewer strides."
         )
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
-        faults.append(f"Expected seed to be a whole number or None. Received: seed={seed!r}.")
+        faults.append(f"Expected seed to be an integer or None. Received: seed={seed!r}.")
     raise_faults(f"Invalid arguments for {family}:", faults)
     return keras.Input(shape, name="images")
 

@@ -25,10 +25,9 @@ def densenet_cifar(
 ) -> keras.Model:
     """Builds a CIFAR DenseNet.
 
-    A layer computes `concatenate(x, conv(relu(bn(x))))`. Between the blocks a transition
-    `pool(conv1×1(relu(bn(x))))` keeps the fraction `compression` of the channels and halves the side.
-    DenseNet-BC is `bottleneck=4, compression=0.5`.
-    BatchNorm has momentum 0.9 and epsilon 1e-5; convolutions have no bias.
+    A layer computes `concatenate(x, conv(relu(bn(x))))`. Between the blocks a transition `pool(conv1×1(relu(bn(x))))`
+    keeps the fraction `compression` of the channels and halves the side. DenseNet-BC is `bottleneck=4,
+    compression=0.5`. BatchNorm has momentum 0.9 and epsilon 1e-5; convolutions have no bias.
 
     Args:
         depth: Number of layers with weights, 3n + 4: 40, 100, …; with a bottleneck 6n + 4. Defaults to 40.
@@ -36,12 +35,12 @@ def densenet_cifar(
         input_shape: `(height, width, channels)`; the sides, at least 4 pixels, may be `None`. Defaults to
             `(None, None, 3)`.
         growth: Channels that each layer adds (k in the paper). Defaults to 12.
-        bottleneck: Channels of a 1×1 convolution before each 3×3 one, as a multiple of `growth`; the paper
-            takes 4. Defaults to `None`: no such convolution.
+        bottleneck: Channels of a 1×1 convolution before each 3×3 one, as a multiple of `growth`; the paper uses 4.
+            Defaults to `None`: no such convolution.
         compression: Fraction of the channels that a transition keeps, in (0, 1]. Defaults to 1.0.
-        stem: Channels of the first convolution. Network slimming and HRank take `2 · growth` for DenseNet-40 too.
-            Defaults to `None`, the paper's: 16, in DenseNet-BC `2 · growth`.
-        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+        stem: Channels of the first convolution. Network slimming and HRank use `2 · growth` for DenseNet-40 too.
+            Defaults to `None`, as in the paper: 16, or `2 · growth` in DenseNet-BC.
+        seed: Random seed of the initial weights (He-normal). Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.

@@ -35,7 +35,7 @@ def vgg_cifar(
         width: Multiplies the channels of every stage. Defaults to 1.
         scales: Initial scales of the BatchNorm layers: `"ones"`, or `"uniform"`, drawn from U(0, 1) as the code of the
             lottery-ticket papers does. Defaults to `"ones"`.
-        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+        seed: Random seed of the initial weights (He-normal). Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.

@@ -30,7 +30,7 @@ def wide_resnet(
         classes: Number of logits. Defaults to 10.
         input_shape: `(height, width, channels)`; the sides may be `None`. Defaults to `(None, None, 3)`.
         widen_factor: Multiplies the channels of every stage (k in the paper), not the stem's. Defaults to 10.
-        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+        seed: Random seed of the initial weights (He-normal). Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.

@@ -29,7 +29,7 @@ def resnet_imagenet(
         depth: 18, 34, 50 or 101. Defaults to 50.
         classes: Number of logits. Defaults to 1000.
         input_shape: `(height, width, channels)`; the sides may be `None`. Defaults to `(None, None, 3)`.
-        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+        seed: Random seed of the initial weights (He-normal). Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.

@@ -85,15 +85,15 @@ def efficientnet_b0(
 ) -> keras.Model:
     """Builds an EfficientNet-B0 without the rescaling at the input.
 
-    Layers, names, initialisers and BatchNorm settings are those of `keras.applications`; images are expected
-    as for every other family here, standardised rather than in 0…255.
+    Layers, names, initialisers and BatchNorm settings are those of `keras.applications`; images must be standardised,
+    as for all other models here, rather than in 0…255.
 
     Args:
         classes: Number of logits. Defaults to 1000.
         input_shape: `(height, width, channels)`; the sides, at least 32 pixels, may be `None`. Defaults to
             `(None, None, 3)`.
-        dropout: Fraction of the last channels that training drops, in [0, 1). Defaults to 0.2.
-        seed: Makes the initial weights repeatable. Defaults to `None`: fresh ones.
+        dropout: Dropout rate before the classifier, in [0, 1). Defaults to 0.2.
+        seed: Random seed of the initial weights. Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
@@ -112,13 +112,13 @@ def efficientnet_b0(
 def densenet121(
     classes: int = 1000, input_shape: arguments.InputShape = (None, None, 3), seed: int | None = None
 ) -> keras.Model:
-    """Builds a DenseNet-121: layers, names, initialisers and BatchNorm settings of `keras.applications`.
+    """Builds a DenseNet-121, with the layers, names, initialisers and BatchNorm settings of `keras.applications`.
 
     Args:
         classes: Number of logits. Defaults to 1000.
         input_shape: `(height, width, channels)`; the sides, at least 32 pixels, may be `None`. Defaults to
             `(None, None, 3)`.
-        seed: Makes the initial weights repeatable. Defaults to `None`: fresh ones.
+        seed: Random seed of the initial weights. Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.

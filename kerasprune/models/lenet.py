@@ -19,7 +19,7 @@ def lenet_300_100(
         classes: Number of logits. Defaults to 10.
         input_shape: `(height, width, channels)`, all given: the pixels are the inputs of a dense layer.
             Defaults to `(28, 28, 1)`.
-        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+        seed: Random seed of the initial weights (He-normal). Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
@@ -43,13 +43,13 @@ def lenet_300_100(
 def lenet_5(classes: int = 10, input_shape: arguments.InputShape = (28, 28, 1), seed: int | None = None) -> keras.Model:
     """Builds Caffe's LeNet-5: 5×5 convolutions of 20 and 50 channels, a hidden dense layer of 500 units.
 
-    As in Caffe's, the only ReLU follows the hidden layer; max pooling makes the convolutions non-linear.
+    As in Caffe, the only ReLU follows the hidden layer; after the convolutions, max pooling is the non-linearity.
 
     Args:
         classes: Number of logits. Defaults to 10.
         input_shape: `(height, width, channels)`, all given, the sides at least 16 pixels. Defaults to
             `(28, 28, 1)`.
-        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+        seed: Random seed of the initial weights (He-normal). Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.

@@ -44,11 +44,9 @@ def mobilenet_v2(
         stem: `"imagenet"` halves the side five times; `"cifar"` three times, with stride 1 in the stem and
             in the second stage; `"cifar_stride2"` four times, with stride 1 in the second stage only, at a quarter
             of the multiply–adds of `"cifar"`. Defaults to `"imagenet"`.
-        width: Multiplies the channels, rounded to multiples of 8; the head never has less than 1280.
-            Defaults to 1.
-        dropout: Fraction of the head's channels that training drops, in [0, 1); 0 leaves the layer out.
-            Defaults to 0.2.
-        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+        width: Multiplies the channels, rounded to multiples of 8; the head has at least 1280. Defaults to 1.
+        dropout: Dropout rate before the classifier, in [0, 1); 0 leaves the layer out. Defaults to 0.2.
+        seed: Random seed of the initial weights (He-normal). Defaults to `None`: different weights in every call.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.

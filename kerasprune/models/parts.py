@@ -16,7 +16,7 @@ SCALES = ("ones", "uniform")
 
 
 def scaled(channels: int, width: float) -> int:
-    """Returns `channels · width` as a whole number of at least 1."""
+    """Returns `channels · width` as an integer of at least 1."""
     return max(1, round(channels * width))
 
 

@@ -40,26 +40,26 @@ OF_THE_STORE = ("state", "error", "attempts", "seconds")
 class Population:
     """Evaluates candidates, each once, and stores the results in one file.
 
-    A candidate is a function with arguments. It is known by the hash of the function's address, the arguments and a
-    version of yours, `sha256(module:name, arguments, version)`: candidates in the store are not evaluated again, so an
-    interrupted, killed or extended run resumes where it was. A candidate that raises, crashes or is killed is stored
-    with its error, and the others continue.
+    A candidate is a function with arguments, identified by the hash `sha256(module:name, arguments, version)`, where
+    the version is yours to choose. Stored candidates are not evaluated again, so an interrupted, killed or extended run
+    resumes where it stopped. A candidate that raises, crashes or is killed is stored with its error; the others
+    continue.
 
     Args:
-        path: The SQLite file that holds them. It is made if it is missing.
-        engine: `"local"`: processes of this machine, each begun afresh; `"serial"`: one candidate after another in this
-            process, for tests and debuggers; `"ray"`: workers of a Ray cluster, `kerasprune.populations.ray_runner`; or
+        path: The SQLite file of the results. It is created if missing.
+        engine: `"local"`: fresh processes on this machine; `"serial"`: one candidate after another in this process,
+            for tests and debuggers; `"ray"`: workers of a Ray cluster, `kerasprune.populations.ray_runner`; or
             a class with the methods of `kerasprune.populations.engine.Engine`. Defaults to `"local"`.
-        workers: Processes at a time. Defaults to 1.
-        threads: Threads of each process. Defaults to `None`: the cores of the machine, shared out. Variables that are
-            set already, such as `OMP_NUM_THREADS`, win.
-        timeout: Seconds after which a candidate is given up. Defaults to `None`: never.
-        per_process: Candidates that one process evaluates before a fresh one takes its place; above 1 the seconds that
-            importing TensorFlow takes are shared, and so is the memory that is never given back. Defaults to 1.
+        workers: Number of simultaneous processes. Defaults to 1.
+        threads: Threads per process. Defaults to `None`: the machine's cores, divided among the processes. Environment
+            variables that are already set, such as `OMP_NUM_THREADS`, take precedence.
+        timeout: Seconds after which a candidate is aborted. Defaults to `None`: never.
+        per_process: Candidates that one process evaluates before a fresh one replaces it. Values above 1 save imports
+            of TensorFlow, but memory leaks add up. Defaults to 1.
         verbose: 0: silent; 1: a bar on a terminal, a line for each candidate elsewhere. Defaults to 1.
 
     Raises:
-        PruneError: An argument is out of range, or the path is another kind of file.
+        PruneError: An argument is out of range, or the file at `path` is not such a store.
 
     Example:
         >>> import tempfile
@@ -185,7 +185,7 @@ class Population:
         return [one for one in self._store.read().values() if one.error]
 
     def forget_failures(self) -> int:
-        """Removes the failures from the store, so that the next run tries them anew; returns their number."""
+        """Removes the failures from the store, so that the next run retries them; returns their number."""
         with claimed(self._store.path):
             return self._store.forget_failures()
 

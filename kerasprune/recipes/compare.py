@@ -56,28 +56,28 @@ def compare(
     trust: bool | Sequence[str] = False,
     verbose: int = 1,
 ) -> Path:
-    """Prunes one model by several criteria, and fine-tunes and evaluates all in the same way.
+    """Prunes one model by several criteria, and fine-tunes and evaluates each result in the same way.
 
     Args:
         model: Path of a `.keras` file; or a model, which is saved in the folder.
         criteria: Names, or dicts with a name and arguments.
         macs: Fractions of the multiply–adds that are kept, each in (0, 1).
         data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe.
-        seeds: Seeds of the order of the examples and of all random choices, or their number. Defaults to 3.
+        seeds: Random seeds of the order of the examples and of all random choices, or their number. Defaults to 3.
         finetune: The `finetune` section of a recipe; with `"distil": {}` the dense model teaches, see `kp.distil`.
             Defaults to `None`: no training after removal.
-        controls: Baselines: `"random"` channels; `"l1"` with the uniform budget; and `"scratch"`: the
-            architecture of the latter with new random weights, trained in the same way. Defaults to all three.
-        start: `"folded"`: training begins with the weights that remain after removal; `"reconstructed"`: with those
-            of `kp.reconstruct` on 1,000 training examples, if the outputs are nearer to the dense ones. Defaults to
+        controls: Baselines: `"random"` channels; `"l1"` with the uniform budget; and `"scratch"`: the architecture of
+            the `"l1"` model with fresh weights, trained in the same way. Defaults to all three.
+        start: `"folded"`: training starts with the weights that remain after removal; `"reconstructed"`: with those of
+            `kp.reconstruct` on 1,000 training examples, if their outputs are closer to the dense ones. Defaults to
             `"folded"`.
         plan: Other keys of a recipe's `plan` section: `budget`, `coupling`, `freeze`, `min_keep`, `round_to`. Defaults
             to none.
         loss: Name of a Keras loss. Defaults to that of the data or of the checkpoint.
-        folder: Where to write. Defaults to `"comparison"`.
+        folder: The folder to write to. Defaults to `"comparison"`.
         resume: Continue a comparison in its folder, possibly with more criteria, budgets or seeds. Finished runs are
             not repeated; failed ones are. Defaults to `False`.
-        workers: Runs at a time. Defaults to 1.
+        workers: Number of simultaneous runs. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
         trust: Whether `package.module:Name` may be imported; or the files and packages with classes of the model,
             which are imported first. Defaults to `False`.

@@ -33,7 +33,7 @@ def begun(recipe: str, trust: bool, imports: Sequence[str]) -> tuple[Experiment,
 
     Args:
         recipe: The recipe, as YAML text.
-        trust: Whether code of the user's may be imported.
+        trust: Whether user code (`package.module:Name`) may be imported.
         imports: Code with classes of the model, imported first.
     """
     for name in imports:
@@ -56,7 +56,7 @@ def evaluate(
             `"dense"`: nothing is pruned or trained.
         teacher: The teacher besides the labels: `"none"`, or the `"dense"` model.
         recipe: Model, data, plan and fine-tuning, as YAML text.
-        trust: Whether code of the user's may be imported.
+        trust: Whether user code (`package.module:Name`) may be imported.
         imports: Code with classes of the model, imported first.
 
     Returns:

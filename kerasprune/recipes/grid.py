@@ -67,28 +67,28 @@ def seeds_and_grid(
 ) -> Path:
     """Runs a recipe for every combination of the grid and every seed, each in its own process and folder.
 
-    Every run is checked before the first begins. Finished runs are not repeated; a run that was killed or failed
+    All runs are validated before the first begins. Finished runs are not repeated; a run that was killed or failed
     resumes.
 
     Args:
         recipe: Name of a recipe of the package, or the path of a `.yaml` file.
-        seeds: Number of seeds, counted from the recipe's. Defaults to 1.
+        seeds: Number of seeds, counted upwards from the recipe's. Defaults to 1.
         grid: `{"key.key": values}`. Defaults to none.
         settings: Changes for all runs, as `"key.key=value"`. Defaults to none.
-        folder: Folder of the run folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
-        resume: Continue in a folder that holds runs already, possibly with more seeds or values. Defaults to `False`.
-        workers: Runs at a time. Defaults to 1.
+        folder: Folder for the run folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
+        resume: Continue in a folder that already holds runs, possibly with more seeds or values. Defaults to `False`.
+        workers: Number of simultaneous runs. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
-        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+        trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
         smoke: Try all stages on two batches of generated images. Defaults to `False`.
         verbose: 0: silent; 1: a line for each finished run, with the time left. Defaults to 1.
 
     Returns:
-        The folder: a run folder for each combination and seed and beside it its output (`.txt`),
-        `comparison.csv` (mean and standard deviation over the seeds), and `population.sqlite`.
+        The folder, with a run folder and its output (`.txt`) for each combination and seed, `comparison.csv` (mean and
+        standard deviation over the seeds), and `population.sqlite`.
 
     Raises:
-        PruneError: A recipe has faults; the folder holds other files; every run failed.
+        PruneError: A recipe is invalid, the folder holds other files, or every run failed.
     """
     cells = _cells(recipe, seeds, grid or {}, settings, trust)
     if folder is None:
@@ -120,7 +120,7 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
     Args:
         recipe: The recipe as YAML text.
         folder: The run folder.
-        trust: Whether `package.module:Name` may be imported.
+        trust: Whether user code (`package.module:Name`) may be imported.
         smoke: Whether it is a smoke run.
 
     Returns:

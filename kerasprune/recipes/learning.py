@@ -136,7 +136,7 @@ class Distil(Node):
     """Distillation from the dense model, see `kp.distil`.
 
     Args:
-        temperature: T of soft targets. Defaults to 4.0.
+        temperature: T, the temperature of the soft targets. Defaults to 4.0.
         weight: Share of the teacher in the loss. Defaults to 0.9; to 1.0 if the data have no labels.
         features: Weight of the distance at the ends of blocks. Defaults to 0.0.
     """

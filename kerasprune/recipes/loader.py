@@ -22,15 +22,15 @@ from kerasprune.recipes.schema import Recipe, Start
 
 
 def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = False) -> Recipe:
-    """Reads a recipe by name or file, and checks it.
+    """Loads a recipe by name or from a file, and validates it.
 
     Args:
         recipe: Name of a recipe of the package, or the path of a `.yaml` file.
-        settings: Changes as `"key.key=value"`, values as in YAML. Defaults to none.
-        trust: Whether code of the user's may be imported. Defaults to `False`.
+        settings: Changes to the recipe as `"key.key=value"`, with values as in YAML. Defaults to none.
+        trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
 
     Raises:
-        PruneError: There is no such recipe, or it has faults; the message lists all of them.
+        PruneError: There is no such recipe, or it is invalid; the message lists every error.
 
     Example:
         >>> load("digits-greg1", ["finetune.epochs=2"]).finetune.epochs

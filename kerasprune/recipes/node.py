@@ -62,7 +62,7 @@ _WORDS = {
     "less_than": "Expected a number < {lt}",
     "less_than_equal": "Expected a number ≤ {le}",
     "finite_number": "Expected a finite number",
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "Expected a whole number"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "Expected an integer"),
     **dict.fromkeys(("float_type", "float_parsing"), "Expected a number"),
     **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "Expected a text; write it in quotes"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "Expected true or false"),

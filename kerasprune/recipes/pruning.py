@@ -210,7 +210,7 @@ class MetaPruning(Traced):
     Args:
         macs: Fraction of the multiply–adds that is kept, `± delta`.
         delta: Half the width of this window. Defaults to 0.005.
-        hidden: Units of the nets that make the kernels. Defaults to 64.
+        hidden: Hidden units of the networks that generate the kernels. Defaults to 64.
         samples: Training examples for the statistics of BatchNorm. Defaults to 1000.
         search: The search.
         training: Training of the PruningNet.

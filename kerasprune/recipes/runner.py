@@ -46,23 +46,22 @@ def run(
     """Runs a recipe.
 
     Args:
-        recipe: Name of a recipe of the package, path of a `.yaml` file, or a checked recipe.
+        recipe: Name of a recipe of the package, path of a `.yaml` file, or a loaded `Recipe`.
         folder: Folder for all files. Defaults to `runs/<recipe>-<hash of its keys>`.
-        settings: Changes as `"key.key=value"`. Defaults to none.
-        resume: Continue in the folder: finished stages are kept, and an interrupted fit resumes with the epoch that it
-            was in, bit-equal. Defaults to `False`: the folder must be empty.
-        trust: Whether code of the user's may be imported. Defaults to `False`.
+        settings: Changes to the recipe as `"key.key=value"`. Defaults to none.
+        resume: Continue in the folder: finished stages are kept, and an interrupted fit resumes at the epoch that it
+            was in, with bit-identical results. Defaults to `False`: the folder must be empty.
+        trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
         smoke: Try all stages on two batches of generated images, one epoch each. Defaults to `False`.
-        strict: Raise, once everything is written, if the figures that the recipe expects are missed. Defaults to
-            `False`.
+        strict: Raise an error at the end if the recipe's expected figures are not reached. Defaults to `False`.
         console: Console for progress. Defaults to standard output.
 
     Returns:
-        The folder, which holds `recipe.yaml`, `plan.json`, `metrics.csv`, `summary.json`, `dense.keras`,
-        `slim.keras`, `report.html`, `exports/`, and after warnings `warnings.txt`.
+        The folder, with `recipe.yaml`, `plan.json`, `metrics.csv`, `summary.json`, `dense.keras`, `slim.keras`,
+        `report.html`, `exports/`, and `warnings.txt` if there were warnings.
 
     Raises:
-        PruneError: The recipe has faults, or the folder holds files already; with `strict`, figures are missed.
+        PruneError: The recipe is invalid, or the folder is not empty; with `strict`, expected figures are not reached.
     """
     if console is None:
         from rich.console import Console
@@ -114,11 +113,11 @@ def carry_out(
 
 
 def resume(folder: str | Path, *, trust: bool = False, strict: bool = False, console: Console | None = None) -> Path:
-    """Resumes an interrupted run: its recipe, settings included, is in its folder.
+    """Resumes an interrupted run, with the recipe and the settings stored in its folder.
 
     Args:
         folder: The folder of the run.
-        trust: Whether code of the user's may be imported. Defaults to `False`.
+        trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
         strict: See `run`. Defaults to `False`.
         console: Console for progress. Defaults to standard output.
 
@@ -126,7 +125,7 @@ def resume(folder: str | Path, *, trust: bool = False, strict: bool = False, con
         The folder.
 
     Raises:
-        PruneError: It is not the folder of a run; or as in `run`.
+        PruneError: The folder is not that of a run; or as for `run`.
     """
     recipe = begun(folder, trust=trust)
     return run(recipe, folder, resume=True, trust=trust, strict=strict, console=console)

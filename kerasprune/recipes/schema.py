@@ -205,29 +205,29 @@ class Reconfigure(Node):
 
 
 class Recipe(Node):
-    """A whole experiment.
+    """A complete experiment, as data.
 
     Args:
         name: The recipe's name; the run folder is named after it.
         why: The question that the experiment answers, in one sentence.
-        status: `"run"`: it was run unchanged. `"not run in full"`: a published schedule, only tried.
-        paper: Where the figures come from. Defaults to `None`.
+        status: `"run"`: it was run unchanged. `"not run in full"`: a published schedule that was only tried briefly.
+        paper: The source of the expected figures. Defaults to `None`.
         expected: Figures to reach. Defaults to none.
         seed: Seed of weights, order, augmentation and all other random choices. Defaults to 0.
         model: A registered model with its arguments, or `{start: checkpoint}`.
-        reconfigure: Other widths for a model by name, before it is trained. Defaults to `None`: its own.
+        reconfigure: New widths for a registered model, before it is trained. Defaults to `None`: its own widths.
         data: The data set. Defaults to `None`: no training and no accuracy.
-        loss: Name of a Keras loss. Defaults to `None`: cross-entropy of classes, or for a user's own data the loss
+        loss: Name of a Keras loss. Defaults to `None`: cross-entropy for classes, or for the user's own data the loss
             that the checkpoint was compiled with.
-        train: Training of the dense model. Defaults to `None`: start from the checkpoint as it is.
+        train: Training of the dense model. Defaults to `None`: the checkpoint is used as it is.
         prune: The pruning stage. Defaults to `None`: only train.
         reconstruct: Least squares in place of, or before, training the slim model; `{}` for its defaults. Defaults to
             `None`.
         finetune: Training of the slim model. Defaults to `None`.
-        export: Formats that are written besides `slim.keras`. Defaults to none.
-        calibrate: A `.npy` or `.npz` file, or a folder of images, that exports are calibrated and checked with.
-            Defaults to the validation data.
-        smoke: Whether this is the smoke form, which only tests the stages. Defaults to `False`.
+        export: Formats to write besides `slim.keras`. Defaults to none.
+        calibrate: A `.npy` or `.npz` file, or a folder of images, to calibrate and check exports with. Defaults to the
+            validation data.
+        smoke: Whether this is a smoke test, which runs all stages briefly. Defaults to `False`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -19,13 +19,13 @@ def init(path: str | Path = "recipe.yaml") -> Path:
     """Writes a commented starter recipe, and the JSON schema for editors beside it.
 
     Args:
-        path: A `.yaml` file that does not exist. Defaults to `"recipe.yaml"`.
+        path: The `.yaml` file to write. Defaults to `"recipe.yaml"`.
 
     Returns:
         The path of the recipe.
 
     Raises:
-        PruneError: It exists, or is not a `.yaml` file.
+        PruneError: The file exists, or `path` does not end in `.yaml`.
 
     Example:
         >>> import tempfile
@@ -38,7 +38,7 @@ def init(path: str | Path = "recipe.yaml") -> Path:
     if path.suffix not in {".yaml", ".yml"}:
         raise PruneError(f"Expected the path of a .yaml file. Received: {short(str(path))}. Try 'mine.yaml'.")
     if path.exists():
-        raise PruneError(f"Expected a path where nothing is yet. Received: {short(str(path))}. Choose another.")
+        raise PruneError(f"Expected a path that does not exist yet. Received: {short(str(path))}. Choose another.")
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in path.stem).strip("-")
     text = Template(STARTER.read_text(encoding="utf-8")).safe_substitute(name=name or "mine", file=path.name)
     written = write_text(path, text)
@@ -49,7 +49,7 @@ def init(path: str | Path = "recipe.yaml") -> Path:
 
 
 def schema_json() -> str:
-    """Returns the JSON schema of recipes, for editors: keys, ranges, and the registered names with their arguments.
+    """Returns the JSON schema of recipes for editors: keys, ranges, and the registered names with their arguments.
 
     Example:
         >>> import json

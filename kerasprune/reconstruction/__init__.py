@@ -1,1 +1,1 @@
-"""Least squares that make a slim model answer as the dense one did, and statistics taken anew."""
+"""Least squares that make a slim model answer as the dense one did, and recalibrated BatchNorm."""

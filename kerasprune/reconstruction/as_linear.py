@@ -80,12 +80,12 @@ def chosen_positions(examples: int, there: int, most: int, random: np.random.Gen
 
 
 def at_least_float32(array: np.ndarray) -> np.ndarray:
-    """Returns an array of half precision, or of whole numbers, in float32; others as they are."""
+    """Returns an array of half precision, or of integers, in float32; others as they are."""
     return array if array.dtype in ("float32", "float64") else array.astype("float32")
 
 
 def numbers_of(tensor: Any) -> np.ndarray:
-    """Returns the numbers of a tensor, in float32 at the least."""
+    """Returns the numbers of a tensor, in at least float32."""
     return at_least_float32(keras.ops.convert_to_numpy(tensor))
 
 

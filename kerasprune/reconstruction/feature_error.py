@@ -28,7 +28,7 @@ def feature_error(
     Args:
         slim: What `kp.rebuild(model, plan)` has made, however trained or reconstructed since.
         model: The dense model, or a graph of it.
-        plan: What stays.
+        plan: The plan.
         data: Examples, as for `kp.reconstruct`.
         samples: How many are taken at most. Defaults to 1000.
 
@@ -61,7 +61,7 @@ def logit_error(
     Args:
         slim: What `kp.rebuild(model, plan)` has made, however trained or reconstructed since.
         model: The dense model, or a graph of it.
-        plan: What stays.
+        plan: The plan.
         data: Examples, as for `kp.reconstruct`.
         samples: How many are taken at most. Defaults to 1000.
 

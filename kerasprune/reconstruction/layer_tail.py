@@ -1,4 +1,4 @@
-"""A kernel that is solved for, and what stands behind it: a BatchNorm, a sum that it goes into, a relu."""
+"""A kernel that is solved for, and what follows it: a BatchNorm, a sum that it goes into, a relu."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _keeps_channels_apart(step: Step, view: Linear) -> bool:
 
 
 def _adds(program: Program, step: Step, value: Value, source: Step) -> bool:
-    """Returns whether a call adds tensors of one shape to one that hangs on `source` alone."""
+    """Returns whether a call adds tensors of one shape to one that depends on `source` alone."""
     inputs = step.inputs
     alike = isinstance(step.operation, SUMS) and len(inputs) > 1 and all(x.shape == value.shape for x in inputs)
     others = [x for x in inputs if x is not value]

@@ -97,7 +97,7 @@ def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, den
     Args:
         slim: What `kp.rebuild(model, plan)` has made.
         model: The dense model, or a graph of it.
-        plan: What stays.
+        plan: The plan.
         dense: The calls of the dense model, where they are known. Defaults to `None`: they are found.
 
     Raises:
@@ -130,7 +130,7 @@ def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, den
             of[value] = pair = Pair(value, whole, {axis: applied.take(line) for axis, line in ids.axes.items()})
             faults += _width_faults(name, pair, ids)
     raise_faults(
-        f"Expected the model that kp.rebuild makes of {applied.graph.model.name!r} with this plan. "
+        f"Expected the model that kp.rebuild returns for {applied.graph.model.name!r} with this plan. "
         f"Received: {slim.name!r}, which does not have",
         faults,
     )

@@ -223,7 +223,7 @@ class _Batch(dict):
 
 
 def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:
-    """Returns the outputs of a call for tensors, as the model acts in use."""
+    """Returns the outputs of a call for tensors, in inference mode."""
     args, kwargs = tree.map_structure(lambda x: tensors[x] if isinstance(x, Value) else x, (step.args, step.kwargs))
     if isinstance(step.operation, keras.layers.Layer) and "training" in argument_names(step.operation):
         kwargs = {**kwargs, "training": False}

@@ -1,4 +1,4 @@
-"""Statistics of BatchNorm: taken anew from examples (`recalibrate`), or from what a reconstructed model sees."""
+"""Statistics of BatchNorm: recomputed from examples (`recalibrate`), or from what a reconstructed model sees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kerasprune.surgery.clone import clone
 
 
 def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:
-    """Returns the layers whose statistics are taken anew, those of models and layers inside included."""
+    """Returns the layers whose statistics are recomputed, those of models and layers inside included."""
     return [each for each in inner_layers(model) if isinstance(each, layers.BatchNormalization) and each.trainable]
 
 
@@ -54,21 +54,21 @@ def run(model: keras.Model, examples: Batches, visit: Callable[[Any, Callable, A
 def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:
     """Recomputes the statistics of every BatchNorm from the inputs that it receives.
 
-    Over batches b of nᵦ examples, from front to back in one pass, each normalised by its own statistics:
+    All batches b, of nᵦ examples, pass through the model once, each normalised by its own statistics μᵦ and σ²ᵦ:
 
         μ = Σ nᵦ·μᵦ / Σ nᵦ,    σ² = Σ nᵦ·σ²ᵦ / Σ nᵦ
 
-    Use it after the weights were changed by hand or by training with masks. It is not needed after `kp.reconstruct`,
-    which updates the statistics itself without changing the outputs.
+    Use it after changing weights by hand or training with masks. It is not needed after `kp.reconstruct`, which updates
+    the statistics itself without changing the outputs.
 
     Args:
         slim: A functional or Sequential model; it is left untouched.
-        data: Examples, as for `kp.reconstruct`; labels are not looked at.
-        samples: How many are taken at most. Defaults to 1000.
+        data: Examples, as for `kp.reconstruct`; labels are ignored.
+        samples: Maximum number of examples used. Defaults to 1000.
 
     Returns:
-        A new model, not compiled. Layers that are not trainable keep their statistics, as they do in `fit`; dropout
-        and augmentation do not act.
+        A new model, not compiled. As in `fit`, layers that are not trainable keep their statistics; dropout and
+        augmentation are off.
 
     Raises:
         PruneError: There is no BatchNorm to recalibrate, or the data do not fit.
@@ -76,8 +76,8 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> kera
     Example:
         >>> import keras, numpy as np, kerasprune as kp
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization()])
-        >>> anew = kp.recalibrate(model, np.array([[1.0, 0.0], [3.0, 0.0]]))
-        >>> anew.layers[-1].moving_mean.numpy().tolist()
+        >>> new = kp.recalibrate(model, np.array([[1.0, 0.0], [3.0, 0.0]]))
+        >>> new.layers[-1].moving_mean.numpy().tolist()
         [2.0, 0.0]
 
     Reference:
@@ -140,7 +140,7 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
 
 
 def _can_compensate(norm: layers.BatchNormalization) -> bool:
-    """Says whether a layer computes what Keras's does, with a scale and a shift."""
+    """Returns whether a layer computes what Keras's does, with a scale and a shift."""
     return type(norm) is layers.BatchNormalization and norm.scale and norm.center
 
 

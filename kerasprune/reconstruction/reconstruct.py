@@ -36,38 +36,38 @@ def reconstruct(
 ) -> keras.Model:
     """Solves the kernels of a slim model so that its layers output what those of the dense model do.
 
-    Layer after layer, in the order of the model, without labels and without training:
-    `min ‖X·W + 1bᵀ − Y‖² + ρ·tr(XᵀX)/d·‖W − W₀‖²`. X is what the layer reads in the slim model, whose layers before it
-    are solved already; Y what the dense layer makes before its activation, of the channels that are kept; W₀ what the
-    kernel is now. The constant b goes into the bias, or into the mean of a BatchNorm behind. Where the layer ends a
-    residual branch, Y is what the *sum* lacks, so that the branch answers for what the trunk has lost; before a relu,
-    numbers that it cuts off need not be met.
+    The layers are solved one after another, in the order of the model, without labels and without training:
+    `min ‖X·W + 1bᵀ − Y‖² + ρ·tr(XᵀX)/d·‖W − W₀‖²`. X is the layer's input in the slim model, after the layers before it
+    have been solved; Y is the dense layer's output before its activation, for the channels kept; W₀ is the current
+    kernel. The constant b is added to the bias, or to the mean of a BatchNorm that follows. At the end of a residual
+    branch, Y is what the *sum* lacks, so the branch makes up for the channels that the trunk lost. Before a relu,
+    outputs that it sets to zero in both models need not match.
 
-    Activations that later layers read are held for all examples: in memory up to 1 GiB, beyond it in temporary files.
+    Activations that later layers read are held for all examples: in memory up to 1 GiB, beyond that in temporary files.
 
-    In the end every BatchNorm takes the statistics of what the solved kernels make, and its scale and shift take up the
-    difference: the model computes the same, and training begins with it as it is.
+    Finally every BatchNorm gets the statistics of its new inputs, and its scale and shift are changed to compensate:
+    the outputs remain the same, and the model is ready for training.
 
     Args:
-        slim: What `kp.rebuild(model, plan)` has made; it is left untouched.
+        slim: The model that `kp.rebuild(model, plan)` returned; it is left untouched.
         model: The dense model, or a graph of it; it is left untouched.
         plan: The plan that the slim model was built from.
         data: Examples without labels: an array, or a tuple, list or dict of arrays for several inputs; or batches (a
-            `tf.data` data set, a loader, a list), each inputs or `(inputs, labels, …)`, of which labels are ignored.
-        samples: How many examples are taken at most. Defaults to 1000.
-        positions: How many output positions each layer is solved on at most. Defaults to 15,000.
-        ridge: ρ ≥ 0, how strongly the present weights are held on to, at the least: for each kernel the best of ρ,
-            10 ρ, 100 ρ, 1000 ρ and leaving it, on a tenth of the examples that nothing is solved on. Defaults to 1e-3.
-        slack: How much larger than the least the error on that tenth may be, as a fraction, for the sake of smaller
-            weights: of a kernel that no BatchNorm follows, the strongest ridge within it is taken. Large weights there
-            make a training that follows diverge: take 0.1 before one. Defaults to 0.
+            `tf.data` data set, a loader, a list) of inputs or of `(inputs, labels, …)`, of which labels are ignored.
+        samples: Maximum number of examples used. Defaults to 1000.
+        positions: Maximum number of output positions used to solve each layer. Defaults to 15,000.
+        ridge: ρ ≥ 0, the smallest weight of the distance to the present kernel. Each kernel takes the best of ρ, 10 ρ,
+            100 ρ, 1000 ρ and no change, on a held-out tenth of the examples. Defaults to 1e-3.
+        slack: How much larger than its minimum the error on that tenth may be, as a fraction, in exchange for smaller
+            weights: a kernel without a BatchNorm after it takes the largest ridge within that range. Large weights
+            there make a later training diverge: give 0.1 before one. Defaults to 0.
         seed: Random seed for the choice of positions. Defaults to 0.
 
     Returns:
-        A new model of the same architecture, not compiled. A warning names layers that were left as they are.
+        A new model of the same architecture, not compiled. A warning names layers that could not be solved.
 
     Raises:
-        PruneError: The slim model is not one of this plan, the data do not fit, or the output of a layer is not finite.
+        PruneError: The slim model was not built from this plan, the data do not fit, or a layer's output is not finite.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

@@ -44,7 +44,7 @@ class Evidence:
 
     Args:
         parts: The rows of each call.
-        tails: What stands behind each.
+        tails: What follows each.
     """
 
     parts: Sequence[Rows]
@@ -84,7 +84,7 @@ def _wanted(rows: Rows, tail: Tail | None, present: np.ndarray | None) -> np.nda
 
     Args:
         rows: What it is solved from.
-        tail: What stands behind it; `None`: nothing that counts.
+        tail: What follows it; `None`: nothing that counts.
         present: Its present output: if that is out of range, as the target is, it may stay. Defaults to `None`:
             every target is to be met.
     """
@@ -122,7 +122,7 @@ class Solving:
             suits the examples alone would lead all that comes after it astray.
         slack: How much larger than the least, as a fraction, the error on those may be: the strongest ridge within it
             is taken where no BatchNorm divides the size of the kernel out. Defaults to 0.
-        turns: How often what a relu cuts off is looked at anew. Defaults to 8.
+        turns: How often the numbers that a relu cuts off are looked at again. Defaults to 8.
     """
 
     pairing: Pairing
@@ -187,7 +187,7 @@ class Solving:
             self.left[layer.name] = f"of class {type(layer).__name__}"
             return []
         if not apart:
-            self.left[layer.name] = "is called again on what it has made"
+            self.left[layer.name] = "is called again on its own output"
             return []
         within = [[(step, None) for step in calls]] * (len(views) - 1)
         last = [(step, tail_of(self.pairing.slim, step, views[-1])) for step in calls]
@@ -285,7 +285,7 @@ def in_order(program: Program, steps: Sequence[Step]) -> Iterator[tuple[list[Ste
     """Yields all calls of one layer after another, each layer after those that any of its calls reads.
 
     Where no layer is called twice this is the order of the calls. A layer whose calls read each other, as a block that
-    is applied again to what it has made, has no place in such an order: what it reads changes with it.
+    is applied again to its own output, has no place in such an order: what it reads changes with it.
 
     Args:
         program: The calls of the model.
@@ -313,5 +313,5 @@ def in_order(program: Program, steps: Sequence[Step]) -> Iterator[tuple[list[Ste
 
 
 def _read(program: Program, calls: Sequence[Step]) -> set[int]:
-    """Returns the layers and operations that the inputs of calls hang on."""
+    """Returns the layers and operations that the inputs of calls depend on."""
     return {id(step.operation) for step in program.before([value for call in calls for value in call.inputs])}

@@ -301,12 +301,12 @@ class GeometricGrowth(Growth):
 
 @dataclass(eq=False)
 class GrowingL2(keras.regularizers.Regularizer):
-    """`½ Σ_j λ_j w_j²`, with a λ that is read at every step.
+    """`½ Σ_j λ_j w_j²`, an L2 penalty whose λ can change at every step.
 
     Its gradient is `λ_j w_j`: a separate weight decay for every weight.
 
     Args:
-        strength: Returns λ as a tensor that broadcasts to the weight's shape. Called inside the compiled step.
+        strength: A function, called inside the compiled step, that returns λ as a tensor broadcastable to the weight.
 
     Example:
         >>> import keras

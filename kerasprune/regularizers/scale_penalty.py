@@ -16,8 +16,8 @@ from kerasprune.errors import non_negative_faults, positive_faults, raise_faults
 class ScalePenalty(keras.regularizers.Regularizer):
     """Base class of penalties on all BatchNorm scales of a network at once.
 
-    As a Keras regularizer on one variable it is the penalty of that variable alone; `Together` makes it one penalty on
-    several.
+    Used as a Keras regularizer of one variable, it penalises that variable alone; `Together` makes it one penalty on
+    several variables.
 
     Args:
         strength: λ.
@@ -47,14 +47,14 @@ class ScalePenalty(keras.regularizers.Regularizer):
 class Together(keras.regularizers.Regularizer):
     """One penalty on several variables, attached to the first of them.
 
-    Keras adds a regularizer's value to the loss inside the gradient tape, which differentiates the other variables that
-    it reads as well, so that the gradients are exact for all of them.
+    Keras adds a regularizer's value to the loss inside the gradient tape. The other variables that it reads are
+    therefore differentiated as well, and the gradients are exact for all of them.
 
     Args:
-        penalty: Maps concatenated scales to a scalar.
-        parts: Functions that return a 1-D tensor of scales; called inside the compiled step. Each is given the value of
-            the variable that this regularizer is attached to.
-        weight: Returns the factor of the penalty, read at every step.
+        penalty: A function from the concatenated scales to a scalar.
+        parts: Functions, called inside the compiled step, that return a 1-D tensor of scales. Each is passed the value
+            of the variable that this regularizer is attached to.
+        weight: A function that returns the factor of the penalty, called at every step.
 
     Example:
         >>> import keras
@@ -76,9 +76,9 @@ class Together(keras.regularizers.Regularizer):
 class Polarization(ScalePenalty):
     """`λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, with γ̄ the mean of all scales γ of the network.
 
-    The gradient with respect to `γ_i` is `λ (t·sign γ_i − sign(γ_i − γ̄) + mean_k sign(γ_k − γ̄))`; the last term comes
-    through γ̄. On the box [0, a]ⁿ the function is concave, so that it is smallest at a corner: every scale at 0 or at a.
-    At its minimum a share `(2 − t)/4` of the scales (clipped to [0, 1]) is at a.
+    The gradient with respect to `γ_i` is `λ (t·sign γ_i − sign(γ_i − γ̄) + mean_k sign(γ_k − γ̄))`, whose last term comes
+    from γ̄. On the box [0, a]ⁿ the function is concave, so its minimum is at a corner: every scale is at 0 or at a. The
+    share of scales at a in the minimum is `(2 − t)/4`, clipped to [0, 1].
 
     Args:
         strength: λ. Defaults to 1e-4.

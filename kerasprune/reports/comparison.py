@@ -58,16 +58,16 @@ def _is_run(folder: Path) -> bool:
 
 
 def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Returns one row for each experiment: its own settings, and mean and standard deviation of each measure.
+    """Returns one row per experiment: its settings, and the mean and standard deviation of each measure.
 
-    `mean = Σ x / n`, `deviation = √(Σ (x − mean)² / (n − 1))`, over the runs that have the measure.
+    `mean = Σ x / n` and `deviation = √(Σ (x − mean)² / (n − 1))`, over the runs that have the measure.
 
     Args:
         records: The runs, in the order of the rows.
 
     Returns:
-        Rows with the settings that differ between runs of one name, `runs`, and for each measure that any run has the
-        keys `<measure>` and `<measure>_deviation` (`None` for a single run).
+        Rows with the settings that differ between runs of one name, `runs`, and the keys `<measure>` and
+        `<measure>_deviation` (`None` for a single run) for each measure that any run has.
 
     Example:
         >>> from kerasprune.reports.record import Record

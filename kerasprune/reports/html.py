@@ -84,7 +84,7 @@ LAST: tuple[Figure, ...] = (
 
 
 def write(folder: Path | str) -> Path:
-    """Draws `report.html` from the files of a run folder, in place of an earlier one.
+    """Writes `report.html` from the files of a run folder, replacing an earlier one.
 
     Args:
         folder: The run folder.
@@ -93,20 +93,20 @@ def write(folder: Path | str) -> Path:
         The path of the page.
 
     Raises:
-        PruneError: The folder is no run folder, or a file in it is damaged.
+        PruneError: The folder is not a run folder, or a file in it is damaged.
     """
     folder = Path(folder)
     return write_text(folder / "report.html", page(read(folder)))
 
 
 def page(record: Record) -> str:
-    """Returns the page of a record as HTML text.
+    """Returns the report of a run as HTML text.
 
     Args:
         record: The run.
 
     Returns:
-        HTML that opens without network: figures are inlined.
+        HTML that needs no network: figures are inlined.
     """
     from jinja2 import Environment, StrictUndefined
 

@@ -45,7 +45,7 @@ def _form(pattern: str, scale: float = 1) -> Callable[[float | None], str]:
 
 
 count = _form("{:,.0f}")
-"""A whole number with thousands separated."""
+"""An integer with thousands separated."""
 percent = _form("{:.2f} %", 100)
 """A fraction as a percentage."""
 share = _form("{:.1f} %", 100)

@@ -32,7 +32,7 @@ class Norms:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything a report is drawn from.
+    """All data that a report is drawn from.
 
     Args:
         title: Name of the run.
@@ -40,13 +40,13 @@ class Record:
         summary: The content of `summary.json`: `dense`, `slim`, `exports`, `layers`, `seconds`, `versions`, …
         metrics: The rows of `metrics.csv`, numbers as floats, empty cells as `None`.
         widths: Per group `(dense size, kept)`. Defaults to none.
-        norms: Filter norms over training. Defaults to `None`: none were taken.
-        scales: BatchNorm scales over training, by layer. Defaults to `None`: none were taken.
+        norms: Filter norms during training. Defaults to `None`: not recorded.
+        scales: BatchNorm scales during training, by layer. Defaults to `None`: not recorded.
         graph: Groups and the kernels between them, from `dependencies.described`. Defaults to none.
         points: Measures along depth, width and resolution, and the optimum. Defaults to none.
-        maps: `images`, `(images, height, width, channels)`, and by model its feature maps on them, `(images, height,
-            width)`. Defaults to none.
-        space: The rows of `space.csv`: the recipes of a pruning space, and how they were judged. Defaults to none.
+        maps: `images`, of shape `(images, height, width, channels)`, and the feature maps of each model on them, of
+            shape `(images, height, width)`. Defaults to none.
+        space: The rows of `space.csv`: the recipes of a pruning space and their scores. Defaults to none.
         candidates: The rows of `candidates.csv`: the candidates of a search. Defaults to none.
     """
 
@@ -68,13 +68,13 @@ def read(folder: Path | str) -> Record:
     """Reads the files of a run folder.
 
     Args:
-        folder: A folder that `kerasprune run` has filled, at least up to `summary.json`.
+        folder: A folder written by `kerasprune run`, complete at least up to `summary.json`.
 
     Returns:
         The record.
 
     Raises:
-        PruneError: The folder is no run folder, the run has not come to its summary, or a file is damaged.
+        PruneError: The folder is not a run folder, the run did not get as far as its summary, or a file is damaged.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Augmentation: images changed while training, whose channels are kept."""
+"""Augmentation: images changed during training, whose channels are kept."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def augmentation(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
     """
     given = tree.flatten(x)
     for each in given:
-        graph.pin_all(each, f"{layer.name!r} changes images while training")
+        graph.pin_all(each, f"{layer.name!r} changes images during training")
     return [Ids(shape, dict(each.axes)) for shape, each in zip(graph.call.outputs, given, strict=True)]

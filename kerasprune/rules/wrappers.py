@@ -25,7 +25,7 @@ def time_distributed(graph: GraphBuilder, layer: layers.TimeDistributed, x: Ids)
 
 @tensor_rule(layers.SpectralNormalization, constant=UNKNOWN, reads=("layer", "power_iterations"))
 def spectral_normalization(graph: GraphBuilder, layer: layers.SpectralNormalization, x: Ids) -> list[Ids]:
-    """The wrapped layer; while training its kernel is divided by `σ`, estimated with a vector along its last axis."""
+    """The wrapped layer; in training mode its kernel is divided by `σ`, estimated with a vector along its last axis."""
     rule = _rule_inside(layer)
     graph.wrapped(layer.layer, layer, "layer", "config")
     made = rule.function(graph, layer.layer, x)

@@ -23,13 +23,13 @@ from kerasprune.plans import Plan
 
 @dataclass(frozen=True, eq=False)
 class Allocations:
-    """The fractions that each of many candidates keeps of every group; `kp.spaces.sample` draws them.
+    """Many candidates, each given by the fraction kept of every group; `kp.spaces.sample` draws them.
 
     Args:
         graph: The graph of the model.
         keep: Fractions kept, in (0, 1], shape `(candidates, prunable groups)`. A fraction keeps as many channels as
             `kp.plan(model, keep=fraction)` does.
-        criterion: Scores the channels; one that needs no data. Defaults to `"l2"`, as in the paper.
+        criterion: Scores the channels; it must not need data. Defaults to `"l2"`, as in the paper.
 
     Raises:
         PruneError: The array does not have a column for every prunable group, or a number is out of range.

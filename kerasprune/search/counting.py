@@ -74,13 +74,14 @@ def costs(
     resolution: int | None = None,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the costs of many allocations, those of `kp.cost(model, allocations.plan(i))`, a million a second.
+    """Returns the costs of many allocations, a million per second.
 
-    The cost of a layer is a product of the numbers of channels along its axes, which are sums over groups:
+    They equal those of `kp.cost(model, allocations.plan(i))`. The cost of a layer is a product of the numbers of
+    channels along its axes, which are sums over groups:
 
         cost(k) = Σ_m a_m · Π_{l in m} (c_l + Σ_g n_lg · k_g)
 
-    The coefficients are derived once from the graph, by running `kp.cost` on such terms instead of on numbers.
+    The coefficients are derived once from the graph, by running `kp.cost` on such terms instead of numbers.
 
     Args:
         model: The model, or its graph.
@@ -89,7 +90,7 @@ def costs(
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
-        Multiply–adds and parameters, absolute, an integer for each allocation.
+        Multiply–adds and parameters of each allocation, as integers.
 
     Raises:
         PruneError: The allocations are of another model, or the input side is free and no resolution is given.

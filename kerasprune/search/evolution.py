@@ -1,6 +1,6 @@
 """Evolutionary search over vectors of choices, with any judge and any limits: Algorithm 1 of MetaPruning.
 
-A candidate is a tuple of whole numbers, its *genes*, with 0 ≤ gene i < `choices[i]`. Limits are measured on many
+A candidate is a tuple of integers, its *genes*, with 0 ≤ gene i < `choices[i]`. Limits are measured on many
 candidates at once, arrays `(candidates, genes)`. The judge receives a list of new candidates and returns one score for
 each, higher = better. The candidates depend on the scores and the seed only, so a judge that stores its scores lets a
 killed search resume.
@@ -30,9 +30,9 @@ class Limit:
 
     Args:
         name: The name of the measure in messages, e.g. `"macs"`.
-        measure: Returns a number, or a Boolean, for each row of an array (candidates, genes).
-        lowest: Defaults to −∞.
-        highest: Defaults to ∞.
+        measure: A function from an array `(candidates, genes)` to one number, or boolean, per candidate.
+        lowest: The lowest value allowed. Defaults to −∞.
+        highest: The highest value allowed. Defaults to ∞.
         widen: The argument that widens the limit, for messages, e.g. `"delta="`. Defaults to `"Limit"`.
 
     Example:
@@ -72,10 +72,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Evolved:
-    """The result of an evolution.
+    """The result of an evolutionary search.
 
     Args:
-        best: The genes of the best candidate; of equal ones the first.
+        best: The genes of the best candidate; of equal scores, the first.
         score: Its score.
         candidates: All judged candidates, in order.
     """
@@ -87,22 +87,22 @@ class Evolved:
 
 @dataclass(frozen=True)
 class Evolution:
-    """Algorithm 1 of MetaPruning: in each generation the best K candidates so far are mutated and crossed.
+    """The evolutionary search of MetaPruning: in each generation, the best K candidates so far are mutated and crossed.
 
-    The first generation is drawn at random within the limits. Each further one has `mutations` children, in which
-    every gene of a parent changes with probability `mutation`, and `crossovers` children, whose genes each come from
-    one of two parents. If too few new ones are found within the limits, random candidates fill the generation, as in
-    the authors' code. No candidate is judged twice.
+    The first generation is drawn at random within the limits. Each later one has `mutations` children, in which every
+    gene of a parent changes with probability `mutation`, and `crossovers` children, each of whose genes comes from one
+    of two parents. If too few new candidates are found within the limits, random ones fill the generation, as in the
+    authors' code. No candidate is judged twice.
 
     Args:
-        population: Candidates of the first generation, and at least of every further one. Defaults to 50.
-        parents: K. Defaults to 10.
-        mutations: Children by mutation in a generation. Defaults to 25.
-        crossovers: Children by crossover. Defaults to 25.
+        population: Number of candidates in the first generation, and the minimum in every later one. Defaults to 50.
+        parents: K, the number of parents. Defaults to 10.
+        mutations: Children by mutation per generation. Defaults to 25.
+        crossovers: Children by crossover per generation. Defaults to 25.
         generations: Number of generations. Defaults to 20.
         mutation: Probability that a gene changes. Defaults to 0.1.
-        tries: Largest number of candidates of one origin that are drawn in a generation to find enough that are new
-            and within the limits. Defaults to 10,000.
+        tries: Maximum number of draws per generation, for each kind of children, to find enough that are new and within
+            the limits. Defaults to 10,000.
 
     Example:
         >>> import numpy as np
@@ -246,7 +246,7 @@ class _Search:
         """Checks the candidates that a user's function has drawn."""
         if drawn.ndim != 2 or drawn.shape[1] != self.sizes.size or drawn.dtype.kind not in "iu":
             raise PruneError(
-                f"Expected draw to return whole numbers of shape (number, {self.sizes.size}). "
+                f"Expected draw to return integers of shape (number, {self.sizes.size}). "
                 f"Received: {drawn.dtype} of shape {drawn.shape}."
             )
         if ((drawn < 0) | (drawn >= self.sizes)).any():
@@ -278,7 +278,7 @@ def _checked(sizes: np.ndarray, given: Sequence, limits: Sequence[Limit], seed: 
     """Checks the arguments of `run`, and returns the given candidates as an array."""
     faults = seed_faults(seed=seed)
     if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or (sizes < 1).any():
-        faults.append(f"Expected choices to be whole numbers ≥ 1, one per gene. Received: choices={short(sizes)}.")
+        faults.append(f"Expected choices to be integers ≥ 1, one per gene. Received: choices={short(sizes)}.")
         raise_faults("Invalid arguments for Evolution.run:", faults)
     candidates = [np.asarray(each) for each in given]
     for each in candidates:

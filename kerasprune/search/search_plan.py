@@ -51,31 +51,31 @@ def search_plan(
     seed: int = 0,
     verbose: int = 0,
 ) -> SearchedPlan:
-    """Searches for the widths of all groups at a number of multiply–adds by evolution; no candidate is trained.
+    """Searches for the best widths at a given number of multiply–adds by evolution, without training any candidate.
 
     The first candidate is nearly uniform; the others are drawn at all levels of non-uniformity, then mutated and
-    crossed within `|MACs / MACs₀ − macs| ≤ delta`. Each keeps the channels of highest score, is rebuilt, repaired
-    without labels, and judged on examples. This score does not predict accuracy after fine-tuning: compare the best
-    plan with the uniform one after that.
+    crossed within `|MACs / MACs₀ − macs| ≤ delta`. Each candidate keeps the highest-scoring channels, is rebuilt,
+    repaired without labels and judged on examples. This judgement does not predict accuracy after fine-tuning:
+    fine-tune both the best plan and the uniform one, and compare.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
         data: Examples, as for `kp.reconstruct`; batches of `(inputs, labels)` if the criterion uses data.
         macs: Fraction of the multiply–adds that is kept. Defaults to 0.5.
         criterion: Scores the channels. Defaults to `"l1"`.
-        judge: `"reconstruction"`: minus the error of the logits after least squares on half of the samples, measured
-            on the others; `"recalibration"`: minus that error after new BatchNorm statistics; or a function of the
-            rebuilt model, higher = better. Defaults to `"reconstruction"`.
+        judge: `"reconstruction"`: the negative error of the logits after least squares on half of the samples, measured
+            on the other half; `"recalibration"`: the same after recomputing the BatchNorm statistics; or a function of
+            the rebuilt model, higher = better. Defaults to `"reconstruction"`.
         delta: Half the width of the window around `macs`. Defaults to 0.005.
         fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
         evolution: The length of the search. Defaults to 10 generations of 20.
         samples: Number of examples to repair and judge with. Defaults to 1000.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to that of the data.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
-        path: An SQLite file for the scores, from which a killed search resumes. If your own judge has changed, use
-            another file. Defaults to `None`: nothing is stored.
+        path: An SQLite file for the scores, from which a killed search resumes. Use another file after changing your
+            own judge. Defaults to `None`: nothing is stored.
         seed: Seed of all random draws. Defaults to 0.
-        verbose: 1: shows the progress. Defaults to 0.
+        verbose: 0 = silent, 1 = progress. Defaults to 0.
 
     Returns:
         The best plan, and all candidates.

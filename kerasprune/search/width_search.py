@@ -85,7 +85,7 @@ class SearchedPlan:
 
     Args:
         plan: The best plan.
-        score: Its score; for the built-in judges minus the error of the logits.
+        score: Its score; with the built-in judges, the negative error of the logits.
         macs: Fraction of the multiply–adds that it keeps.
         keep: The fraction kept of each group, for each of `search.candidates`.
         search: All candidates, with their generation and origin.

@@ -101,7 +101,7 @@ class Widths:
         fits = given.shape == (len(self.names),) and given.dtype.kind in "iu"
         if not fits or ((given < 0) | (given >= self.choices)).any():
             raise PruneError(
-                f"Expected an index into each group's numbers of channels: whole numbers ≥ 0 below {self.choices}. "
+                f"Expected an index into each group's numbers of channels: integers ≥ 0 below {self.choices}. "
                 f"Received: {short(genes)}."
             )
         return genes

@@ -30,7 +30,7 @@ def exponential(keep: float, progress: float) -> float:
 
     Args:
         keep: Fraction kept at the end.
-        progress: k/n, rounds done over all rounds.
+        progress: k/n, the share of the rounds that are done.
 
     Example:
         >>> [exponential(0.01, k / 4) for k in (2, 4)]
@@ -44,7 +44,7 @@ def exponential(keep: float, progress: float) -> float:
 
 
 def linear(keep: float, progress: float) -> float:
-    """Returns the fraction kept if every round removes as many weights: `1 − (1 − keep)·k/n`.
+    """Returns the fraction kept if every round removes the same number of weights: `1 − (1 − keep)·k/n`.
 
     Example:
         >>> [linear(0.2, k / 4) for k in (2, 4)]
@@ -69,16 +69,18 @@ def prune_at_init(
 ) -> dict[str, np.ndarray]:
     """Chooses the weights that a model keeps before it is trained; the model is left untouched.
 
-    In round k of n all kernels compete: the `round(N · schedule(keep, k/n))` highest scores of the kept weights remain,
-    and the next round scores the network under these masks. Ties keep the lower index, so the number is exact. With
-    `scope="layer"` the weights of each kernel compete, and N is their number; at least one is kept.
+    In round k of n, the `round(N · schedule(keep, k/n))` highest-scoring of the remaining weights are kept, over all
+    kernels together, and the next round scores the network under these masks. If scores are equal, the lower index is
+    kept, so the number is exact. With `scope="layer"` each kernel is handled separately, with N the number of its
+    weights, and at least one is kept.
 
-    Biases, BatchNorm and frozen kernels are kept whole. Training under the masks is one line:
-    `model.fit(x, y, callbacks=[kp.callbacks.HoldMask(masks)])`. Kept weights without a path from input to output count:
-    `kp.sparsity.sparsity_report(model, masks)` reports them, and `kp.sparsity.attached(model, masks)` removes them.
+    Biases, BatchNorm and frozen kernels are kept whole. To train under the masks, call
+    `model.fit(x, y, callbacks=[kp.callbacks.HoldMask(masks)])`. Kept weights that are on no path from input to output
+    are counted too: `kp.sparsity.sparsity_report(model, masks)` reports them, `kp.sparsity.attached(model, masks)`
+    removes them.
 
     Args:
-        model: A functional or Sequential model. Its weights need not be those of initialisation.
+        model: A functional or Sequential model; it may also be trained already.
         criterion: A criterion with `saliency_of`: a name such as `"synflow"`, `"snip"`, `"grasp"`, `"l1"` or
             `"random"`, a dict, a class or an instance.
         keep: Fraction kept of the N weights of all kernels. Defaults to 0.1.

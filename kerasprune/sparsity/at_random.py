@@ -26,13 +26,13 @@ def random_masks(
 ) -> dict[str, np.ndarray]:
     """Returns random masks that keep a given fraction of every kernel.
 
-    Of a kernel with n weights, filters or channels, `round(p·n)` are kept, at least one. Weights that the masks of
-    other layers detach from inputs or outputs count: `kp.sparsity.attached(model, masks)` removes them.
+    Of n weights, filters or channels of a kernel, `round(p·n)` are kept, and at least one. Weights that the masks of
+    other layers detach from inputs or outputs are counted too; `kp.sparsity.attached(model, masks)` removes them.
 
     Args:
         model: The model, or its graph.
-        densities: `{variable path: fraction of the weights kept}`, as of `kp.budgets.layer_densities`; other kernels
-            get no mask. Or one fraction for every kernel that is trained.
+        densities: `{variable path: fraction of the weights kept}`, such as `kp.budgets.layer_densities` returns; other
+            kernels get no mask. Or one fraction for all trainable kernels.
         granularity: `"weight"`: single weights; `"filter"`: slices that make an output channel;
             `"channel"`: slices that read an input channel. A filter of a depthwise kernel is both. Defaults to
             `"weight"`.
@@ -72,13 +72,13 @@ def independent_masks(
 ) -> dict[str, np.ndarray]:
     """Returns random masks that keep each weight with a given probability, independently of all others.
 
-    Of n weights `p·n ± sqrt(p·(1 − p)·n)` are kept, of few perhaps none: the masks are those of `random_masks` if
-    the number of each kernel is drawn from the binomial distribution.
+    Of n weights `p·n ± sqrt(p·(1 − p)·n)` are kept, and of few weights perhaps none. `random_masks`, in contrast, keeps
+    the exact number in every kernel.
 
     Args:
         model: The model, or its graph.
         densities: As for `random_masks`: the probability that a weight is kept.
-        granularity: As for `random_masks`: filters or channels are kept as one. Defaults to `"weight"`.
+        granularity: As for `random_masks`: whole filters or channels are kept or removed. Defaults to `"weight"`.
         seed: Random seed. Defaults to 0.
 
     Returns:
@@ -106,7 +106,7 @@ def independent_masks(
 
 
 def densities_of(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Returns the density of every mask, as `random_masks` takes it.
+    """Returns the density of every mask, in the form that `random_masks` takes.
 
     Args:
         masks: `{variable path: boolean array, true for kept weights}`.

@@ -29,22 +29,22 @@ _MEANS = {
 
 @formerly("side")
 def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> dict[str, np.ndarray]:
-    """Returns masks without detached weights: those with no path of kept weights to an input or an output.
+    """Returns masks without detached weights: those that no path of kept weights connects with both input and output.
 
-    A detached weight has no effect on the function of the inputs, so it may be removed; a unit with a bias and without
-    inputs is a constant. Positions count: of a 3×3 kernel on maps of 1×1 only the middle reads more than padding. Sums
-    and products are paths even if values cancel.
+    A detached weight does not affect the function of the inputs, so it can be removed; a unit with a bias and without
+    inputs is a constant. Positions are taken into account: in a 3×3 kernel on maps of 1×1, all weights but the middle
+    one read only padding. Sums and products are paths even if values cancel.
 
     Args:
         model: The model.
-        masks: `{variable path: boolean array}`, as `kp.prune_at_init` returns them. Other kernels are whole.
-        side: Length of the axes of the input that the model leaves free. Defaults to 32.
+        masks: `{variable path: boolean array}`, as `kp.prune_at_init` returns them. Kernels without a mask are whole.
+        side: Size of free input axes. Defaults to 32.
 
     Returns:
-        Boolean arrays under the same paths.
+        `{variable path: boolean array}` with the same paths.
 
     Raises:
-        PruneError: The masks do not fit the model, or paths cannot be followed, as through attention.
+        PruneError: The masks do not fit the model, or paths cannot be followed, such as those through attention.
 
     Example:
         >>> import keras, numpy as np

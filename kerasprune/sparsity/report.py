@@ -19,7 +19,7 @@ def maximal_compression(saliency: Mapping[str, np.ndarray]) -> float:
     """Returns the largest compression without an empty layer: `ρ_max = N / L`, for N weights in L layers.
 
     Args:
-        saliency: `{variable path: array}` with an entry for every kernel: scores or masks; only shapes matter.
+        saliency: `{variable path: array}` with scores or masks of every kernel; only the shapes matter.
 
     Example:
         >>> import numpy as np
@@ -33,10 +33,10 @@ def maximal_compression(saliency: Mapping[str, np.ndarray]) -> float:
 
 
 def critical_compression(saliency: Mapping[str, np.ndarray]) -> float:
-    """Returns the largest compression at which one-shot scores leave no layer empty.
+    """Returns the largest compression at which one-shot pruning by given scores leaves no layer empty.
 
-    `ρ_cr = N / max_l min_{θ∈l} rank(θ)`: layer l survives as long as its best weight is kept, which has that rank among
-    all. For scores recomputed in rounds there is no closed form: see `SparsityReport.collapsed`.
+    `ρ_cr = N / max_l min_{θ∈l} rank(θ)`: layer l survives as long as its best weight is kept, whose rank among all
+    weights is `min rank(θ)`. For scores recomputed in rounds there is no closed form: see `SparsityReport.collapsed`.
 
     Args:
         saliency: `{variable path: scores}`, as `criterion.saliency_of(model)` returns them.
@@ -45,7 +45,7 @@ def critical_compression(saliency: Mapping[str, np.ndarray]) -> float:
         A number from 1 to `maximal_compression(saliency)`.
 
     Raises:
-        PruneError: Scores are not finite.
+        PruneError: A score is not finite.
 
     Example:
         >>> import numpy as np
@@ -64,7 +64,7 @@ def critical_compression(saliency: Mapping[str, np.ndarray]) -> float:
 
 @dataclass(frozen=True)
 class LayerSparsity:
-    """One kernel under its mask.
+    """The sparsity of one masked kernel.
 
     Args:
         path: Path of the variable.
@@ -81,11 +81,11 @@ class LayerSparsity:
 
 @dataclass(frozen=True)
 class SparsityReport:
-    """Sparsity of a network under masks, a table when printed.
+    """The sparsity of a masked network; prints as a table.
 
     Args:
         layers: The kernels.
-        maximal_compression: `ρ_max = N / L`: every layer keeps one weight.
+        maximal_compression: `ρ_max = N / L`, with one weight kept per layer.
     """
 
     layers: tuple[LayerSparsity, ...]
@@ -145,7 +145,7 @@ def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side
     Args:
         model: The model.
         masks: `{variable path: boolean array}`, as `kp.prune_at_init` returns them.
-        side: Length of the axes of the input that the model leaves free. Defaults to 32.
+        side: Size of free input axes. Defaults to 32.
 
     Raises:
         PruneError: The masks do not fit the model, or paths cannot be followed.

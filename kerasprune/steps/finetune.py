@@ -123,7 +123,7 @@ def like(compiled: keras.Optimizer | None, epochs: int, steps: int, rate: Any = 
         new = type(old).from_config({**settings, "learning_rate": found})
     except Exception as error:  # noqa: BLE001, an optimizer may be anyone's
         warn(
-            f"{type(old).__name__} cannot be made anew from its config ({error}): Adam fine-tunes, from "
+            f"{type(old).__name__} cannot be recreated from its config ({error}): Adam fine-tunes, from "
             f"{ADAM_RATE}. Give optimizer=, or the class get_config."
         )
         return keras.optimizers.Adam(half_cosine(ADAM_RATE, epochs, steps) if rate is None else rate)

@@ -12,7 +12,7 @@ import keras
 from kerasprune._keras import compile_arguments
 from kerasprune.distillation.label_smoothing import smoothed
 from kerasprune.errors import Key, PruneError
-from kerasprune.surgery.compiled import anew
+from kerasprune.surgery.compiled import fresh
 
 # Losses by name; the last activation of the model determines whether of logits or of probabilities.
 CROSS_ENTROPIES = {
@@ -48,7 +48,7 @@ class Objective:
             PruneError: Keras does not know the loss or a metric, or its labels cannot be smoothed.
         """
         given = {**self.options, "metrics": self.metrics or None}
-        given |= {name: anew(given[name]) for name in ("metrics", "weighted_metrics") if given.get(name)}
+        given |= {name: fresh(given[name]) for name in ("metrics", "weighted_metrics") if given.get(name)}
         try:
             keras.tree.map_structure(keras.losses.get, self.loss)  # Keras itself looks a name up at the first step only
             loss = smoothed(self.loss, self.label_smoothing) if self.label_smoothing else self.loss

@@ -82,16 +82,16 @@ def prune(
     seed: int = 0,
     verbose: int = 1,
 ) -> Pruned:
-    """Prunes a trained model: plans and rebuilds; with data reconstructs; with epochs fine-tunes with distillation.
+    """Prunes a trained model: removes channels, reconstructs the outputs and, if asked, fine-tunes with distillation.
 
     The steps are also available separately: `kp.plan`, `kp.rebuild`, `kp.verify`, `kp.reconstruct`, `kp.distil` and
-    `fit`. The command `kerasprune prune` runs the same steps, saves files in between and can be resumed: with the same
+    `fit`. The command `kerasprune prune` runs the same steps, saves files in between and can be resumed; with the same
     data, target, seed, epochs and batch it ends with the same weights.
 
     Args:
         model: The trained model, which is not changed. If it is compiled, its loss and metrics are used.
         macs: Fraction of the multiply–adds kept. Defaults to 0.5, if neither `keep` nor `params` is given.
-        data: Arrays or tables of pandas, `(x, y)` or `x`, or batches that can be read repeatedly, such as a
+        data: `(x, y)` or `x`, as arrays or pandas tables, or batches that can be read repeatedly, such as a
             `tf.data.Dataset`. Labels are optional. Defaults to `None`: see `examples`.
         epochs: Epochs of fine-tuning. Defaults to 0.
         keep: Fraction of the channels kept, instead of `macs`.
@@ -103,36 +103,36 @@ def prune(
         unknown: `"raise"` at a layer whose channels cannot be followed, or `"freeze"`, which keeps all channels that
             touch it. Layers without a rule are inlined if possible, otherwise kept whole with a warning. Defaults to
             `"raise"`.
-        min_keep: Fewest channels kept in a group; below 1 a fraction of the group. Defaults to 1.
-        round_to: Numbers of channels kept are multiples of it. Defaults to 1.
+        min_keep: Fewest channels kept in a group; values below 1 are a fraction of the group. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this. Defaults to 1.
         resolution: Input side in pixels for counting, if the model's is free. Defaults to that of the data.
-        reconstruct: Whether kernels are solved by least squares, given data, if this brings the outputs nearer to the
-            dense ones. Defaults to `True`.
-        distil: Whether the dense model teaches during fine-tuning: with 0.9 of the loss, or all of it without labels.
-            Defaults to `True`.
+        reconstruct: Whether the kernels are solved by least squares; the result is used if its outputs are closer to
+            the dense model's. Defaults to `True`.
+        distil: Whether the dense model is the teacher during fine-tuning, for 0.9 of the loss, or all of it without
+            labels. Defaults to `True`.
         verify: Whether the slim model is compared with the masked dense model after removal. Defaults to `True`.
-        validation: Data for the report and for the validation of `fit`, in the form of `data`. Defaults to a tenth of
-            `data`, which is held out, if the best epoch is to be found, and otherwise to `data`.
-        examples: Without data, the examples that kernels are solved on, see `kp.synthesise`: `"auto"` draws 600 from
-            the statistics of BatchNorm, if the model has some and it takes at most about five minutes; a number draws
-            so many; `"none"` only removes channels. Defaults to `"auto"`.
-        loss: Loss of fine-tuning: a loss, a function or a name, of logits unless the model ends in softmax or sigmoid.
-            Defaults to the compiled one.
-        optimizer: A Keras optimizer, or a name, whose rate falls by half a cosine. Defaults to a new one with the
-            class and settings of the compiled one, from a tenth of its rate, SGD from 0.01; to SGD with momentum 0.9
-            if the model is not compiled.
+        validation: Data for the report and for validation in `fit`, in the form of `data`. Defaults to a held-out tenth
+            of `data` if the best epoch is selected, otherwise to `data`.
+        examples: Without data, the examples to reconstruct on, see `kp.synthesise`: `"auto"` draws 600 from the
+            BatchNorm statistics, if the model has any and if this takes no more than about five minutes; a number draws
+            that many; `"none"` only removes channels. Defaults to `"auto"`.
+        loss: Loss of fine-tuning: a loss, a function or a name; named losses take logits unless the model ends in
+            softmax or sigmoid. Defaults to the compiled one.
+        optimizer: A Keras optimizer, or a name; the learning rate decays by half a cosine. Defaults to a new optimizer
+            with the class and settings of the compiled one, starting at a tenth of its rate (SGD: at 0.01); to SGD with
+            momentum 0.9 if the model is not compiled.
         batch: Examples per batch, of arrays. Defaults to 128.
         callbacks: Callbacks of `fit`. Defaults to none.
-        deliver: With epochs, the model that is returned: the `"best"` of all steps after removal and all epochs, by the
-            first compiled metric, else by the loss, without labels by the error of the outputs; or the `"last"`.
-            Epochs before the end of a callback's schedule are not considered. Defaults to `"best"`.
-        seed: Seed of the plan, of the order of the examples, and, as `keras.utils.set_random_seed` does, of the layers
-            during fine-tuning. Defaults to 0.
+        deliver: The model that is returned after fine-tuning: the `"best"` of all steps after removal and all epochs,
+            by the first compiled metric, else by the loss, or without labels by the error of the outputs; or the
+            `"last"`. Epochs before the end of a callback's schedule are not considered. Defaults to `"best"`.
+        seed: Random seed of the plan, of the order of the examples and, through `keras.utils.set_random_seed`, of the
+            layers during fine-tuning. Defaults to 0.
         verbose: Progress on standard error: 0 = none, 1 = a line per step, 2 = also a line per epoch. Defaults to 1.
 
     Returns:
-        `(slim, plan, report)`: the slim model, compiled if the dense one is; the plan; and the report,
-        to be printed.
+        `(slim, plan, report)`: the slim model, compiled if the dense one is; the plan; and the report, which can be
+        printed.
 
     Raises:
         PruneError: An argument is out of range, two targets are given, an argument that a step needs is missing, or

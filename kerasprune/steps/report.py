@@ -97,7 +97,7 @@ def verified(error: float, reason: str = "") -> str:
 
 @dataclass(frozen=True)
 class PruningReport:
-    """The report of a pruning.
+    """The report of `kp.prune`.
 
     Args:
         steps: The steps in order.
@@ -105,10 +105,10 @@ class PruningReport:
         params: Fraction of the parameters kept.
         removed: Blocks that were removed. Defaults to none.
         verified: The largest relative difference between the slim model and the masked dense model right after
-            removal; NaN if the dense model draws at random. Defaults to `None`: not verified.
+            removal; NaN if the dense model's outputs are random. Defaults to `None`: not verified.
         delivered: The name of the step whose model is delivered, after fine-tuning. Defaults to `""`.
         remarks: Further remarks. Defaults to none.
-        reason: Why the two models differ by more than rounding, as `kp.verify` found. Defaults to `""`: they do not.
+        reason: Why the two models differ by more than rounding, found by `kp.verify`. Defaults to `""`: they do not.
     """
 
     steps: tuple[StepReport, ...]

@@ -113,7 +113,7 @@ def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -
         holds_kept[graph.classes[ids[kept]]] = True
         holds_removed[graph.classes[ids[~kept]]] = True
     faults = [
-        f"without the dropped blocks, group {group.name!r} must stay whole: {group.reason}."
+        f"without the dropped blocks, group {group.name!r} must be kept whole: {group.reason}."
         if not group.prunable
         else f"without the dropped blocks, {', '.join(map(repr, group.layers))} share their channels. "
         f"Keep the same indices in the groups {', '.join(map(repr, _groups_of(whole, group)))}."

@@ -161,9 +161,10 @@ def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[A
     if len(now) == len(shapes) and all(shape in (None, other) for shape, other in zip(shapes, now, strict=True)):
         return
     raise PruneError(
-        f"Expected a layer that its config makes anew. Received: {old.name!r} of class {type(old).__name__}, which has "
-        f"{len(shapes)} weights, its copy {len(now)}, or of other shapes. It was changed after it was built, by "
-        "quantize() or LoRA inside it say: undo that first, and do it again on the slim model."
+        f"Expected a layer that can be recreated from its config. Received: {old.name!r} of class "
+        f"{type(old).__name__}, which has {len(shapes)} weights, its copy "
+        f"{len(now)}, or of other shapes. It was changed after it was built, by quantize() or LoRA inside it say: "
+        "undo that first, and do it again on the slim model."
     )
 
 

@@ -31,16 +31,16 @@ def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
             "Compile it, or leave compile= out and compile the slim model."
         )
     for name in ("optimizer", "metrics", "weighted_metrics"):
-        arguments[name] = anew(arguments[name])
+        arguments[name] = fresh(arguments[name])
     slim.compile(**{**arguments, **others})
 
 
-def anew(thing: Any) -> Any:
+def fresh(thing: Any) -> Any:
     """Recreates an optimizer or metrics from their configs; names, functions and `None` are returned as they are."""
     if isinstance(thing, dict):
-        return {key: anew(each) for key, each in thing.items()}
+        return {key: fresh(each) for key, each in thing.items()}
     if isinstance(thing, list | tuple):
-        return [anew(each) for each in thing]
+        return [fresh(each) for each in thing]
     if not isinstance(thing, keras.Optimizer | keras.Metric):
         return thing
     try:

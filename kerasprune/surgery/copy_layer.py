@@ -1,4 +1,4 @@
-"""Layers and operations made anew: from their config where that says everything, through the object where not."""
+"""Layers and operations recreated: from their config if that holds everything, else through the object."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _config(layer: keras.layers.Layer) -> dict[str, Any]:
             given = {name: vars(layer)[name] for name in arguments(type(layer)) if name in vars(layer)}
             return {**given, "name": layer.name, "dtype": layer.dtype_policy.name}
         raise PruneError(
-            f"Expected a layer with a config, to make it anew. Received: {layer.name!r} of class "
+            f"Expected a layer with a config, to recreate it. Received: {layer.name!r} of class "
             f"{type(layer).__name__}, whose get_config() fails: {error} Write get_config() so that it returns all "
             "arguments of the constructor."
         ) from error
@@ -124,8 +124,9 @@ def _from_config(layer: keras.layers.Layer, config: dict[str, Any]) -> Any:
             new = type(layer).from_config({key: value for key, value in config.items() if key not in unwanted})
     except Exception as error:  # noqa: BLE001  the class may be the user's
         raise PruneError(
-            f"Expected a layer that its config makes anew. Received: {layer.name!r} of class {type(layer).__name__}: "
-            f"{error} Let get_config() return all arguments of the constructor, as the constructor takes them."
+            f"Expected a layer that can be recreated from its config. Received: {layer.name!r} of class "
+            f"{type(layer).__name__}: {error} "
+            "Let get_config() return all arguments of the constructor, as the constructor takes them."
         ) from error
 
     if "name" in unwanted:
@@ -222,7 +223,7 @@ def _forgotten(old: Any, new: Any, config: Mapping[str, Any], everything: bool) 
 
     Args:
         old: The layer.
-        new: What its config has made.
+        new: The layer recreated from its config.
         config: The config.
         everything: Whether any attribute of a user's class counts, not only those named like an argument of the
             constructor.

@@ -24,23 +24,23 @@ _HOMOGENEOUS = (keras.activations.linear, keras.activations.relu, keras.activati
 
 
 def gated(model: keras.Model) -> keras.Model:
-    """Puts a gate, one trainable scale γ ≥ 0 for each channel, behind every layer whose channels no BatchNorm scales.
+    """Adds a gate, one trainable scale γ ≥ 0 per channel, after every layer whose channels have no BatchNorm scale.
 
-    At first all γ are 1, so that the function is the same. `kp.callbacks.Polarization` and `NetworkSlimming` treat
-    gates like BatchNorm scales; `kp.rebuild` multiplies them into kernel and bias, so that the slim model has none.
+    All γ start at 1, so the function does not change. `kp.callbacks.Polarization` and `NetworkSlimming` treat gates
+    like BatchNorm scales; `kp.rebuild` multiplies them into kernel and bias, so the slim model has none.
 
-    Gates go behind convolutions and dense layers without an activation, or with relu or leaky relu, which commute
-    with a scale ≥ 0: `f(γ·x) = γ·f(x)`. A group of channels gets gates behind all that make it or, where that is not
-    possible, none: it stays whole, as the callbacks say. Nested models are written out.
+    Gates are added after convolutions and dense layers without an activation, or with relu or leaky relu, which commute
+    with a scale ≥ 0: `f(γ·x) = γ·f(x)`. A group of channels gets gates after all layers that make it. If that is not
+    possible it gets none and is kept whole, which the callbacks report. Nested models are inlined.
 
-    `kp.cost` does not count gates. Before a saved gated model is loaded, `kp.gated` must have been
-    accessed, so that Keras knows the layer; what `kp.rebuild` returns loads anywhere.
+    `kp.cost` does not count gates. To load a saved gated model, access `kp.gated` first, so that Keras knows the layer;
+    models from `kp.rebuild` load anywhere.
 
     Args:
         model: A functional or Sequential model; it is left untouched.
 
     Returns:
-        A functional model with weights of its own, not compiled; the same model if there is nothing to gate.
+        A functional model with its own weights, not compiled; the same model if there is nothing to gate.
 
     Raises:
         PruneError: The model has no graph.
@@ -84,7 +84,7 @@ def without_gates(model: keras.Model) -> keras.Model:
     """Returns a model whose gates are multiplied into the layers before them; a model without gates as it is.
 
     Raises:
-        PruneError: A gate does not stand behind a layer into which it can be multiplied.
+        PruneError: A gate does not follow a layer into which it can be multiplied.
     """
     calls = [node for node in nodes(functional(model)) if isinstance(node.operation, Gate)]
     if not calls:
@@ -119,7 +119,7 @@ def _ungated(graph: ChannelGraph) -> set[int]:
 
 
 def _takes_gate(layer: Any) -> bool:
-    """Says whether a scale behind a layer can be multiplied into its weights."""
+    """Returns whether a scale after a layer can be multiplied into its weights."""
     return type(layer) in _KERNELS and layer.activation in _HOMOGENEOUS and channel_axis(layer) == -1
 
 

@@ -31,9 +31,9 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
         model: The dense model, which is left untouched, or a graph of it.
         plan: The plan.
         silence: `"output"`: removed channels do not exist for their consumers, as computed by
-            `rebuild(model, plan, absorb=False)`. `"weights"`: only the kernels that make them are zero, so that biases
-            still act; a BatchNorm emits its β, as with γ = 0, whatever its old statistics are, as computed by
-            `absorb=True`. In both, layers with statistics over channels take them over the kept ones. Defaults to
+            `rebuild(model, plan, absorb=False)`. `"weights"`: only the kernels that make them are zero, as computed by
+            `absorb=True`: biases still act, and a BatchNorm emits its β, as with γ = 0, whatever its old statistics
+            are. Either way, layers that compute statistics over channels use the kept ones only. Defaults to
             `"output"`.
 
     Returns:

@@ -20,7 +20,7 @@ _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 @uncollected()
 def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[int, keras.Variable]]:
-    """Returns a model that computes in a precision at the least, with the same weights: itself, or a copy.
+    """Returns a model that computes in at least the given precision, with the same weights: itself, or a copy.
 
     Args:
         model: A functional or Sequential model; it is left untouched.

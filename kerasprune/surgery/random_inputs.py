@@ -1,4 +1,4 @@
-"""Random inputs that a model can be run on: numbers, truth values, entries of its tables, words that it knows."""
+"""Random inputs that a model can be run on: numbers, booleans, entries of its tables, words that it knows."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ class Entries:
 
     @property
     def numbers(self) -> int:
-        """Random whole numbers are below this one."""
+        """Random integers are below this one."""
         return min(self.table or _NUMBERS, _NUMBERS)
 
 
 def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:
-    """Returns a batch of random inputs in the structure that the model takes.
+    """Returns a batch of random inputs in the structure of the model's inputs.
 
     Args:
         model: A functional or Sequential model.
         batch: Number of samples. Defaults to 4.
-        seed: Of the values. Defaults to 0.
+        seed: Random seed. Defaults to 0.
         side: Size of free axes. Defaults to 16.
 
     Returns:
-        Normally distributed arrays; booleans for boolean inputs. For integers or texts, entries of the table of the
-        `TextVectorization`, `StringLookup` or `IntegerLookup` that reads them, else integers below the size of the
-        smallest `Embedding` that looks them up, at most ten.
+        Normally distributed arrays; booleans for boolean inputs. Integers and texts are entries of the vocabulary of
+        the `TextVectorization`, `StringLookup` or `IntegerLookup` that reads them, otherwise integers below the size of
+        the smallest `Embedding` that looks them up, and below ten.
     """
     generator = np.random.default_rng(seed)
 

@@ -1,4 +1,4 @@
-"""The same architecture with weights drawn anew: the from-scratch control."""
+"""The same architecture with fresh weights: the from-scratch control."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kerasprune.surgery.copy_layer import copy_assets
 
 @formerly("seed")
 def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
-    """Returns a model of the same architecture whose weights its initialisers draw anew; the input is left untouched.
+    """Returns a model of the same architecture with freshly initialised weights; the input is left untouched.
 
-    A slim model that is trained from here on is the "from scratch" control of structured pruning.
+    Training a slim model from this start is the "from scratch" control of structured pruning.
 
     Args:
         model: A functional model.
-        seed: Decides the weights. Defaults to 0.
+        seed: Random seed of the weights. Defaults to 0.
 
     Returns:
         A new model, not compiled.

@@ -16,21 +16,21 @@ from kerasprune.surgery.clone import clone, taken_arguments
 
 
 def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:
-    """Sorts the channels of groups by score, highest first.
+    """Sorts the channels of each group by score, highest first.
 
-    Every array of channels of a group is permuted alike, so that the model computes the same. Afterwards the best
-    channels of a group are its first ones, which `coupling="padded"` keeps.
+    All arrays along the channels of a group are permuted in the same way, so the model computes the same function.
+    Afterwards the best channels of a group come first, which are those that `coupling="padded"` keeps.
 
     Args:
         model: The model; it is left untouched.
-        scores: `{group name: one score per channel}` of the graph with `coupling="tied"`. Groups that are not listed,
-            and groups of which some tensor carries only a part (it was sliced), keep their order.
+        scores: `{group name: one score per channel}` for the groups of `coupling="tied"`. Groups that are not listed,
+            and groups of which some tensor carries only a part (a slice), keep their order.
 
     Returns:
         A functional model of the same shapes and the same outputs.
 
     Raises:
-        PruneError: A group is unknown or pinned, or its scores do not fit.
+        PruneError: A group is unknown or pinned, or the number of its scores is wrong.
 
     Example:
         >>> import keras, kerasprune as kp

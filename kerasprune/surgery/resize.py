@@ -1,4 +1,4 @@
-"""`resize`: the same architecture with other widths, narrower or wider, and weights drawn anew."""
+"""`resize`: the same architecture with other widths, narrower or wider, and fresh weights."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class GroupSizes:
 
 
 def resize(graph: ChannelGraph, widths: Mapping[str, int], seed: int = 0) -> keras.Model:
-    """Builds the same architecture with other widths and with weights drawn anew.
+    """Builds the same architecture with other widths and fresh weights.
 
     Args:
         graph: The graph of the model, which is left untouched, with `coupling="tied"` or `"free"`.
         widths: `{group name: number of channels}`, smaller or larger than now; groups that are not listed keep theirs.
-        seed: Decides the weights. Defaults to 0.
+        seed: Random seed of the weights. Defaults to 0.
 
     Returns:
         A functional model, not compiled. Its `Normalization` layers have what they were adapted to.

@@ -56,7 +56,7 @@ class InputDraw:
         return self.cast(tokens(shape, self.entries.table, generator, self.frequencies))
 
     def cast(self, x: np.ndarray) -> np.ndarray:
-        """Returns examples in the dtype of the input; whole numbers are rounded."""
+        """Returns examples in the dtype of the input; integers are rounded."""
         return (x if "float" in self.dtype or x.dtype.kind != "f" else np.round(x)).astype(self.dtype)
 
 

@@ -28,39 +28,39 @@ def synthesise(
     store: str | Path | None = None,
     verbose: int = 1,
 ) -> Any:
-    """Draws examples for a model from the model itself, which take the place of unlabelled data.
+    """Synthesises examples from a trained model, for use in place of unlabelled data.
 
-    `"statistics"` starts from the smooth noise whose slope, colour and range fit best. It changes the inputs x of a
-    batch by Adam until their activations have the means m and variances v that the BatchNorm layers b have stored; μ
-    and σ are those of the batch:
+    `"statistics"` starts from the smooth noise whose slope, colour and range fit best. It optimises the inputs x of a
+    batch with Adam until the mean μ and standard deviation σ of their activations match the mean m and variance v that
+    the BatchNorm layers b have stored:
 
     `min over x of Σ_b mean over channels of [(μ − m)² / v + (σ / √v − 1)²]`
 
-    `"noise"` is that noise alone, a sum of Gaussian noise of several sizes. Whole numbers that an `Embedding` looks up
-    are drawn at random from its table; other whole numbers and truth values are 1, as in a mask without padding.
+    `"noise"` is the starting noise alone, a sum of Gaussian noise at several scales. Integers that an `Embedding` looks
+    up are drawn at random from its table; other integers and booleans are 1, as in a mask without padding.
 
     Args:
         model: A trained functional or Sequential model, which is not changed.
         samples: Number of examples. Defaults to 600.
         method: `"statistics"` or `"noise"`. Defaults to `"statistics"`.
-        steps: Largest number of steps of Adam; it stops early if the distance is below that of real images. Defaults
-            to 100; fewer, at least 10, for large models, which would take more than about an hour on two cores.
+        steps: Maximum number of Adam steps; it stops early if the distance is below that of real images. Defaults to
+            100, or fewer (at least 10) for large models that would take more than about an hour on two cores.
         resolution: Size of free axes, such as the image side. Defaults to `None`: the model has none.
-        value_range: `(lowest, highest)` number that the model takes, or such a pair by the name of an input. Defaults
-            to that of a `Rescaling` or `Normalization` at the input; of images else to the usual scale that fits the
-            stored statistics best.
-        frequencies: Relative frequency of each token, of shape `(vocabulary,)`. Defaults to equal ones.
+        value_range: `(lowest, highest)` input value, or a dict of such pairs by input name. Defaults to that of a
+            `Rescaling` or `Normalization` at the input, otherwise for images to the usual scale that fits the stored
+            statistics best.
+        frequencies: Relative frequency of each token, of shape `(vocabulary,)`. Defaults to equal frequencies.
         seed: Random seed. Defaults to 0.
         store: Folder in which finished batches are saved, and from which an interrupted call continues. Defaults to
             `None`.
         verbose: 0 = silent, 1 = progress on standard error. Defaults to 1.
 
     Returns:
-        The examples in the structure that the model takes: an array for one input. Every `data=` takes them.
+        The examples in the structure of the model's inputs: an array for one input. Pass them as any `data=`.
 
     Raises:
-        PruneError: An argument is out of range; the model has no stored statistics, an input of texts, or weights
-            that are not finite; or a free side is not given.
+        PruneError: An argument is out of range; the model has no stored statistics, a text input, or weights that are
+            not finite; or the size of a free axis is not given.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

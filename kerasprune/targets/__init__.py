@@ -1,4 +1,4 @@
-"""What a plan has to meet, beside channels, parameters and multiply–adds: milliseconds, and the bytes of a file."""
+"""Targets of plans beside channels, parameters and multiply–adds: milliseconds, and the bytes of a file."""
 
 from kerasprune.registry import lazy
 

@@ -25,9 +25,9 @@ def check_budget(
 ) -> None:
     """Checks a budget on a small residual network, with random scores and targets in multiply–adds.
 
-    The target is met within one channel of the group whose channels cost most; a higher target keeps more of every
-    group (except with budgets that measure, on random inputs here); within a group the highest scores are kept; pinned
-    groups are kept whole; no group becomes empty, however small the target.
+    The target is met to within one channel of the group with the most expensive channels. A higher target keeps at
+    least as much of every group (not checked for budgets that measure). Within a group the highest scores are kept;
+    pinned groups are kept whole; no group becomes empty, however small the target.
 
     Args:
         budget: A name, a dict with a name and arguments, a class or an instance.
@@ -35,7 +35,7 @@ def check_budget(
         seed: Seed of the scores. Defaults to 0.
 
     Raises:
-        AssertionError: One of these does not hold.
+        AssertionError: One of these checks fails.
         kerasprune.PruneError: A target cannot be reached.
 
     Example:
@@ -80,7 +80,7 @@ def _check_legal(graph: ChannelGraph, plan: Plan) -> None:
         kept = len(plan.keep.get(name, range(group.size)))
         require(
             group.prunable or kept == group.size,
-            f"Expected the pinned group {name!r} to stay whole. Received: {kept} of {group.size} channels.",
+            f"Expected the pinned group {name!r} to be kept whole. Received: {kept} of {group.size} channels.",
         )
 
 

@@ -24,12 +24,12 @@ Make = Callable[[], keras.callbacks.Callback]
 def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> None:
     """Checks a callback in `fit`, on a small residual network (`toy_model`), 2 epochs of 8 steps.
 
-    One instance serves two successive fits, the second of which continues the first; weights are finite; layers,
+    The same instance works in two successive fits, the second of which continues the first. Weights are finite; layers,
     shapes, the keys of a saved file, regularizers and constraints are unchanged; the saved model loads with plain
-    Keras; eight steps per execution give the same weights as one (not on torch, where Keras runs one);
-    `jit_compile=True` works, and `False` on JAX, where the other fits are compiled. A killed and resumed fit ends with
-    the same weights. A callback of kerasprune that attaches parts to variables raises, or warns, if the train step
-    leaves them out.
+    Keras. Eight steps per execution give the same weights as one (not on torch, where Keras runs one).
+    `jit_compile=True` works, as does `False` on JAX, where the other fits are compiled. A fit that is killed and
+    resumed ends with the same weights. If a callback of kerasprune attaches penalties or masks to variables and the
+    train step leaves them out, it raises or warns.
 
     Args:
         make: Returns a new callback whose schedule fits into 16 steps and ends at a multiple of 8.
@@ -37,7 +37,7 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
         tolerance: Largest relative difference between one and eight steps per execution. Defaults to 1e-6.
 
     Raises:
-        AssertionError: One of these does not hold.
+        AssertionError: One of these checks fails.
 
     Example:
         >>> import keras

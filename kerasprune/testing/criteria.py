@@ -29,21 +29,21 @@ def check_criterion(
 ) -> None:
     """Checks a criterion on a small residual network with BatchNorm, depthwise and dense layers.
 
-    One finite score for every channel of every prunable group; the same for the same seed; permuted with the channels;
-    the same under other layer names. If it scores single weights: a finite number for each. Weights, statistics of
-    BatchNorm, seeds of dropout and the optimizer's variables are unchanged, to the bit.
+    There must be one finite score for every channel of every prunable group. Scores must be the same for the same seed,
+    permute with the channels, and not depend on layer names. If single weights are scored, each has a finite score.
+    Weights, BatchNorm statistics, dropout seeds and optimizer variables must not change by a single bit.
 
     Args:
         criterion: A name, a dict with a name and arguments, a class or an instance.
-        equivariant: Whether permuted channels must have permuted scores. Defaults to `True`; `False` is for scores
+        equivariant: Whether permuted channels must have permuted scores. Defaults to `True`; use `False` for scores
             that depend on the position of a channel, such as random ones.
         seed: Seed of weights, data and permutations. Defaults to 0.
         tolerance: Largest difference, relative to the largest score of the group. Defaults to 1e-4.
-        model: Another model to check it on, a classifier that outputs logits. Defaults to the small one.
-        data: Batches of `(inputs, labels)` for it. Defaults to those of the small one.
+        model: Another model to use, a classifier that outputs logits. Defaults to the small network.
+        data: Batches of `(inputs, labels)` for `model`. Defaults to data for the small network.
 
     Raises:
-        AssertionError: One of these does not hold.
+        AssertionError: One of these checks fails.
 
     Example:
         >>> from kerasprune.testing import check_criterion

@@ -30,11 +30,11 @@ _SIDE = 32
 
 @dataclass(frozen=True)
 class Agreement:
-    """The comparison of two models on a batch, over all outputs.
+    """The agreement of two models on a batch, over all outputs.
 
     Args:
         error: `max |a − b| / max |a|`.
-        spread: `max std_samples(a) / max |a|`, the dependence of the outputs on the inputs.
+        spread: `max std_samples(a) / max |a|`, how much the outputs vary with the inputs.
     """
 
     error: float
@@ -42,11 +42,11 @@ class Agreement:
 
 
 def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement:
-    """Returns the agreement of two models on a batch, in their worst output.
+    """Returns the agreement of two models on a batch, for the output that differs most.
 
     Raises:
-        PruneError: The first outputs infinity or NaN.
-        AssertionError: The second does, or outputs another shape.
+        PruneError: The first model outputs infinity or NaN.
+        AssertionError: The second model does, or its outputs have other shapes.
     """
     found = []
     for a, b in zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True):
@@ -60,13 +60,13 @@ def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement
 def check_rebuild(
     model: keras.Model, plan: Plan, *, inputs: Any = None, tolerance: float = 1e-5, seed: int = 0
 ) -> Agreement:
-    """Checks that a plan is carried out exactly.
+    """Checks that `kp.rebuild` and `kp.mask` carry out a plan exactly.
 
     `rebuild(model, plan, absorb=False)` must equal `mask(model, plan)`, and if folded constants meet no padding,
-    `rebuild(model, plan)` must equal `mask(model, plan, silence="weights")`. Outputs must differ from sample to sample
-    and from the dense model's, for otherwise the comparison could not fail. With nothing removed both must equal the
-    dense model itself, since a config may omit arguments in masked and rebuilt copies alike. Costs must be those
-    predicted, layer names the same, and the dense model unchanged.
+    `rebuild(model, plan)` must equal `mask(model, plan, silence="weights")`. Outputs must vary between samples and
+    differ from the dense model's, otherwise the comparison proves nothing. With nothing removed, both must equal the
+    dense model: a config that omits an argument spoils the masked and the rebuilt copy in the same way. The costs must
+    be the predicted ones, layer names must be kept, and the dense model must not change.
 
     Args:
         model: A model with random weights (see `randomise`) whose outputs are logits.
@@ -76,10 +76,10 @@ def check_rebuild(
         seed: Seed of the random inputs. Defaults to 0.
 
     Returns:
-        The agreement of the first comparison.
+        The agreement in the first comparison.
 
     Raises:
-        AssertionError: One of these does not hold.
+        AssertionError: One of these checks fails.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -126,7 +126,7 @@ def check_saved(model: keras.Model, inputs: Any, custom_objects: dict[str, Any] 
         custom_objects: The user's own classes by name. Defaults to none.
 
     Raises:
-        AssertionError: It computes something else.
+        AssertionError: The loaded model computes something else.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "slim.keras"

@@ -22,8 +22,8 @@ _POSITIVE = ("gamma", "scale", "variance")
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     """Returns a copy of a model with random weights: kernels, biases, scales and moving statistics.
 
-    Fresh models hide faults: all their biases are 0 and all scales 1, so that many wrong slices are not noticed.
-    Moving statistics are drawn about those of random inputs, so that a signal survives many layers.
+    Freshly initialised models hide bugs: all biases are 0 and all scales are 1, so many wrong slices go unnoticed.
+    Moving statistics are drawn close to those of random inputs, so that signals survive many layers.
 
     Args:
         model: A functional or Sequential model; it is not changed.

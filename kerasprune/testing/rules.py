@@ -31,20 +31,20 @@ def check_rule(
 ) -> ChannelGraph:
     """Checks the rule of a layer.
 
-    Builds `conv → layer → conv → dense` (dense layers around vectors), randomises every weight, draws plans and runs
-    `check_rebuild` on each: copies equal to the model, exact agreement with the masked dense model, exact costs, the
-    same names, an unchanged dense model. The slim model must load from a file in Keras's safe mode.
+    It builds `conv → layer → conv → dense` (with dense layers around a layer that takes vectors), randomises every
+    weight, draws plans and runs `check_rebuild` on each. The slim model must also load from a file in Keras's safe
+    mode.
 
     Args:
         layer: A layer, or a function of tensors; its weights are randomised.
-        input_shapes: The layer's input shape without the batch axis, or a list with one for each input. A layer is
-            then called with the list, a function with one argument for each.
+        input_shapes: The layer's input shape without the batch axis, or a list with one shape per input. With a list, a
+            layer is called with a list of tensors, a function with one argument per tensor.
         plans: Number of random plans. Defaults to 5.
         seed: Seed of weights, inputs and plans. Defaults to 0.
         tolerance: Largest relative difference. Defaults to 1e-5.
 
     Returns:
-        The graph of the model around the layer, in which `before`, `before_2`, … make its inputs and `after`,
+        The graph of the model built around the layer, in which `before`, `before_2`, … make its inputs and `after`,
         `after_2`, … read its outputs.
 
     Raises:

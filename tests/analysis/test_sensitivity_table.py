@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_said():
     for change, message in (
         ({"keep": (1.5,)}, "keep=1.5"),
         ({"groups": ["hiden"]}, "hidden"),
-        ({"data": np.zeros((3, 4))}, "four examples at the least.*Received: 3"),
+        ({"data": np.zeros((3, 4))}, "at least four examples.*Received: 3"),
     ):
         with pytest.raises(kp.PruneError, match=message):
             kp.sensitivity(model, **{"data": np.zeros((8, 4)), **change})

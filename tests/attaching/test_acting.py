@@ -1,6 +1,6 @@
 """No callback is silent where it does not act: the table of callbacks, optimizers and loops, and what is said.
 
-python tests/training/test_acting.py [lines.jsonl]    # tries all cells, for minutes, and writes the table anew
+python tests/attaching/test_acting.py [lines.jsonl]    # tries all cells, for minutes, and writes the table anew
 """
 
 from __future__ import annotations

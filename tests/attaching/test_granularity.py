@@ -1,4 +1,4 @@
-"""What is removed as one: runs and rectangles along the axes that a layer sums over, and what stays whole."""
+"""What is removed as one: runs and rectangles along the axes that a layer sums over, and what is kept whole."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_depthwise_kernels_stay_whole_unless_asked_for(model):
     asked = masks_of(model, {"name": "weight", "depthwise": True})[0]
     assert len(asked) == len(by_default) + 2 and all(not mask.all() for mask in asked.values())
     graph = kp.trace(model)
-    with pytest.raises(kp.PruneError, match="'depthwise', whose kernel stays whole: take depthwise=True"):
+    with pytest.raises(kp.PruneError, match="'depthwise', whose kernel is kept whole: take depthwise=True"):
         Weight().numbers(graph, {"depthwise": 0.5})
 
 

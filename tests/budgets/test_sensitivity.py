@@ -151,7 +151,7 @@ def test_what_is_lacking_is_said(lopsided):
     model, data = lopsided
     with pytest.raises(kp.PruneError, match="data=None"):
         kp.plan(model, budget="sensitivity", macs=0.5)
-    with pytest.raises(kp.PruneError, match="four examples at the least"):
+    with pytest.raises(kp.PruneError, match="at least four examples"):
         kp.plan(model, budget="sensitivity", macs=0.5, data=data[:3])
     with pytest.raises(kp.PruneError, match=r"samples=1.*\n.*step=2.*\n.*reach=0"):
         Sensitivity(samples=1, step=2, reach=0)

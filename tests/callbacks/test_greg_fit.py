@@ -425,7 +425,7 @@ def test_all_faults_are_listed_at_once():
     ("callback", "message"),
     [
         (GReg2(keep={"tow": 0.5}), "Did you mean 'two'"),
-        (GReg1(keep={"out": 0.5}), "'out' must stay whole: an output of the model"),
+        (GReg1(keep={"out": 0.5}), "'out' must be kept whole: an output of the model"),
         (GReg1(keep={"tow": 0.5}, granularity="weight"), "Did you mean 'two'"),
         (GReg1(plan=kp.Plan({"tow": [0]})), "Did you mean 'two'"),
         (GReg1(plan=kp.Plan({"two": [7]})), "Received: index 7"),
@@ -484,7 +484,7 @@ def test_layers_to_freeze_stay_whole():
     graph = kp.trace(model, coupling="free")
     whole = {name for name, group in graph.groups.items() if first in group.layers}
     assert set(channels.plan.keep) and not whole & set(channels.plan.keep)
-    with pytest.raises(kp.PruneError, match="not to stay whole"):
+    with pytest.raises(kp.PruneError, match="not kept whole"):
         train(compiled(), [GReg2(keep={first: 0.5}, granularity="weight", freeze=[first]).compressed(4)])
 
 

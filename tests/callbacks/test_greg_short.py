@@ -252,7 +252,7 @@ def test_scales_that_are_not_there():
         train(compiled(), [GReg1(kp.Plan({"one": [0]}), granularity="scale").compressed(4)])
     assert 'Take granularity="channel"' in str(caught.value)
     with (
-        pytest.warns(UserWarning, match="group 'one' stays whole: no BatchNorm"),
+        pytest.warns(UserWarning, match="group 'one' is kept whole: no BatchNorm"),
         pytest.raises(kp.PruneError, match="keeps everything"),
     ):
         train(compiled(), [GReg2(keep=0.5, granularity="scale").compressed(4)])

@@ -425,7 +425,7 @@ def test_groups_without_scales_stay_whole_and_are_reported():
     x = layers.ReLU()(layers.BatchNormalization(scale=False)(layers.Dense(4, name="unscaled")(x)))
     model = compiled(keras.Model(inputs, layers.Dense(3)(x)))
     callback = _slimming(keep=0.5)
-    with pytest.warns(UserWarning, match="group 'without' stays whole: no BatchNorm scales"):
+    with pytest.warns(UserWarning, match="group 'without' is kept whole: no BatchNorm scales"):
         train(model, [callback])
     assert list(callback.plan.keep) == ["with"] and set(callback.left) == {"without", "unscaled"}
     assert kp.rebuild(model, callback.plan).get_layer("with").units == 3
@@ -435,7 +435,7 @@ def test_a_name_that_looks_like_a_wildcard_is_a_name():
     x = inputs = keras.Input((8,))
     x = layers.ReLU()(layers.BatchNormalization()(layers.Dense(6, name="with")(x)))
     x = layers.ReLU()(layers.Dense(5, name="without[5]")(x))
-    with pytest.warns(UserWarning, match=r"group 'without\[5\]' stays whole: no BatchNorm scales"):
+    with pytest.warns(UserWarning, match=r"group 'without\[5\]' is kept whole: no BatchNorm scales"):
         assert list(find_scales(keras.Model(inputs, layers.Dense(3)(x))).graph.prunable) == ["with"]
 
 
@@ -444,7 +444,7 @@ def test_frozen_scales_are_left_alone():
     model.get_layer("one_norm").trainable = False
     before = model.get_layer("one_norm").gamma.numpy()
     callback = _polarization()
-    with pytest.warns(UserWarning, match="group 'one' stays whole: its BatchNorm scales are frozen"):
+    with pytest.warns(UserWarning, match="group 'one' is kept whole: its BatchNorm scales are frozen"):
         train(compiled(model), [callback])
     np.testing.assert_array_equal(model.get_layer("one_norm").gamma.numpy(), before)
     assert list(callback.plan.keep) == ["two"]

@@ -76,7 +76,7 @@ def test_what_cannot_be_timed_is_told(folder):
         ((folder / "no.tflite",), "no.tflite', which is no file"),
         ((slim, folder / "no.keras"), "no.keras', which is no file"),
         ((slim, folder / "text.tflite"), "text.tflite'. It reports"),
-        ((slim, "--runs", 0, "--threads", 0), "--threads=0. - Expected --runs to be a whole number ≥ 1"),
-        ((slim, "--warmup", -1), "Expected --warmup to be a whole number ≥ 0"),
+        ((slim, "--runs", 0, "--threads", 0), "--threads=0. - Expected --runs to be an integer ≥ 1"),
+        ((slim, "--warmup", -1), "Expected --warmup to be an integer ≥ 0"),
     ):
         assert words in refused(*arguments), refused(*arguments)

@@ -251,8 +251,8 @@ def test_pixels_at_another_scale_go_on_when_told_and_comparisons_stop(tmp_path):
     assert "Give --scale 0..1" in refused("compare", *given, "--seeds", 1, "--out", tmp_path / "table")
     np.savez(tmp_path / "halves.npz", x=x, y=y + 0.5)
     halves = (given[0], "--data", tmp_path / "halves.npz")
-    assert "Give whole numbers" in refused("prune", *halves, "--keep", 0.5, "--out", tmp_path / "halves")
-    assert "Give whole numbers" in refused("compare", *halves, "--seeds", 1, "--out", tmp_path / "other")
+    assert "Give integers" in refused("prune", *halves, "--keep", 0.5, "--out", tmp_path / "halves")
+    assert "Give integers" in refused("compare", *halves, "--seeds", 1, "--out", tmp_path / "other")
 
 
 def test_files_that_are_no_examples(tmp_path):

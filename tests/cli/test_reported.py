@@ -43,7 +43,7 @@ def test_warnings_are_the_same_everywhere(files, tmp_path):
     start = ("prune", files / "mine.keras", "--keep", 0.3, "--round-to", 8, "--out", out)
     shown = invoke(*start, "--json")
     (text,) = json.loads((out / "summary.json").read_text())["warnings"]
-    assert text.startswith("With min_keep=1 and round_to=8, 8 channels stay where 2 were asked for.")
+    assert text.startswith("With min_keep=1 and round_to=8, 8 channels are kept instead of 2.")
     assert json.loads(shown.stdout)["warnings"] == [text]
     assert (out / "warnings.txt").read_text() == f"warning: {text}\n"
     assert f"Warning: {text}" in unescape((out / "report.html").read_text())

@@ -286,10 +286,10 @@ def test_a_saddle_is_refused_by_the_exact_inverse(net):
         (lambda: OBD("fisher"), "known curvature.*'fisher'. Did you mean 'empirical_fisher'"),
         (lambda: ExactDiagonal(precision="double"), "precision to be one of .*'float64'"),
         (lambda: OBS("exakt"), "known inverse.*Did you mean 'exact'"),
-        (lambda: GaussNewton(samples=0), "samples to be a whole number ≥ 1"),
-        (lambda: EmpiricalFisher(examples=0), "examples to be a whole number ≥ 1"),
+        (lambda: GaussNewton(samples=0), "samples to be an integer ≥ 1"),
+        (lambda: EmpiricalFisher(examples=0), "examples to be an integer ≥ 1"),
         (lambda: WoodburyInverse(damping=0), "damping to be a number above 0. Received: damping=0"),
-        (lambda: criteria.get({"name": "block_fisher", "examples": 2.5}), "examples to be a whole number"),
+        (lambda: criteria.get({"name": "block_fisher", "examples": 2.5}), "examples to be an integer"),
     ],
 )
 def test_arguments_out_of_range(make, message):

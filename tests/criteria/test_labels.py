@@ -48,7 +48,7 @@ WRONG = {
     "below 0": (SPARSE, Y - 1, "such as -1. Check the labels"),
     "others beside those that do not count": (losses.SparseCategoricalCrossentropy(ignore_class=9), Y + 1, "as 3"),
     "no numbers": (SPARSE, np.where(Y == 0, np.nan, Y), "NaN or infinity among them"),
-    "no whole numbers": (SPARSE, Y + 0.5, "such as 0.5. Give whole numbers; for values"),
+    "not integers": (SPARSE, Y + 0.5, "such as 0.5. Give integers; for values"),
     "shares": (SPARSE, np.eye(3)[Y], r"labels of shape \(n\).*loss='categorical_crossentropy'"),
     "classes for shares": ("categorical_crossentropy", Y, "loss='sparse_categorical_crossentropy' for class numbers"),
 }

@@ -127,7 +127,7 @@ def test_normalisations_by_their_definitions():
 
 
 def test_groups_are_comparable_under_a_common_threshold():
-    """The same weights, ten times as large in one group: without normalisation that group stays whole."""
+    """The same weights, ten times as large in one group: without normalisation that group is kept whole."""
     inputs = keras.Input((4,))
     x = layers.Dense(8, use_bias=False, name="small")(inputs)
     model = keras.Model(inputs, layers.Dense(2)(layers.Dense(8, use_bias=False, name="large")(x)))

@@ -92,7 +92,7 @@ def test_names_say_where_a_layer_was():
 
 def test_a_layer_that_is_random_while_training_stays():
     model, batch = built("encoder")
-    with pytest.warns(UserWarning, match="'sampling' acts otherwise while training"):
+    with pytest.warns(UserWarning, match="'sampling' acts differently in training mode"):
         plain = kp.functional(model, inputs=batch)
     assert [each.kind for each in kp.trace(plain, unknown="freeze").unknown] == ["Sampling"]
     for one, other in zip(outputs(model, batch), outputs(plain, batch), strict=True):
@@ -109,7 +109,7 @@ def test_what_acts_otherwise_while_training_stays_a_layer():
             x = self.dense(x)
             return x + keras.random.normal(keras.ops.shape(x)) if training else x
 
-    with pytest.warns(UserWarning, match="'noisy' acts otherwise while training"):
+    with pytest.warns(UserWarning, match="'noisy' acts differently in training mode"):
         plain = kp.functional(chain((5,), layers.Dense(6), Noisy()))
     assert [type(layer).__name__ for layer in plain.layers] == ["InputLayer", "Dense", "Noisy"]
 
@@ -186,7 +186,7 @@ def test_stochastic_depth_becomes_dropout_of_samples():
 
 
 def test_what_is_not_quite_dropout_stays():
-    with pytest.warns(UserWarning, match="'doubled' acts otherwise while training"):
+    with pytest.warns(UserWarning, match="'doubled' acts differently in training mode"):
         plain = kp.functional(chain((6,), layers.Dense(8), Doubled(0.5), layers.Dense(3)))
     assert "Doubled" in [type(each).__name__ for each in plain.layers]
 

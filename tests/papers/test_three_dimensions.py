@@ -110,7 +110,7 @@ def test_blocks_first_and_channels_first_give_the_same_model(family):
     blocks, channels = kp.Plan({}, plan.removed), kp.Plan(plan.keep)
     together = kp.rebuild(model, plan, absorb=False)
     blocks_first = kp.rebuild(kp.rebuild(model, blocks, absorb=False), channels, absorb=False)
-    # Channels of blocks that go have no say, so that they may as well stay whole.
+    # Channels of blocks that go have no say, so that they may as well be kept whole.
     channels_first = kp.rebuild(kp.rebuild(model, channels, absorb=False), blocks, absorb=False)
     for other in (blocks_first, channels_first):
         assert other.count_params() == together.count_params() < model.count_params()
@@ -342,7 +342,7 @@ def test_bad_input(model, data):
         ({"min_macs": 0.9}, "min_macs ≤ macs"),
         ({"constraint": "seconds"}, "Expected constraint"),
         ({"model": shallow, "resolution": 8}, "free input side"),
-        ({"epochs": -1}, "epochs to be a whole number"),
+        ({"epochs": -1}, "epochs to be an integer"),
     ):
         with pytest.raises(kp.PruneError, match=message):
             three_dimensions(**{"model": model, "fit": fit, "data": data, "resolution": SIDE, **arguments})

@@ -350,7 +350,7 @@ def test_recipe_goes_through_every_stage(name, settings, tmp_path):
         if "macs" in arguments:
             assert summary["slim"]["macs"] <= (arguments["macs"] + 0.01) * summary["dense"]["macs"]
         elif "keep" in arguments:
-            widths = folder.json("widths.json").values()  # groups without scales of their own stay whole
+            widths = folder.json("widths.json").values()  # groups without scales of their own are kept whole
             kept = [sum(counts) for counts in zip(*widths, strict=True)]
             assert kept[1] / kept[0] == pytest.approx(arguments["keep"], abs=0.02)
         else:  # two epochs are too short to bring a scale to zero

@@ -22,7 +22,7 @@ def test_the_recipe_to_begin_with_is_valid_and_says_its_name(tmp_path):
     schema = (tmp_path / "kerasprune.schema.json").read_text()
     assert schema == schema_json()
     assert path.read_text().startswith("# yaml-language-server: $schema=./kerasprune.schema.json\n")
-    with pytest.raises(PruneError, match="nothing is yet"):
+    with pytest.raises(PruneError, match="does not exist yet"):
         init(path)
     with pytest.raises(PruneError, match=r"\.yaml file"):
         init(tmp_path / "mine.txt")

@@ -319,7 +319,7 @@ def test_a_shared_layer_is_named_and_few_examples_too():
     with pytest.warns(UserWarning) as caught:
         reconstruct(kp.rebuild(model, kp.Plan({})), model, kp.Plan({}), data)
     told = " ".join(str(each.message) for each in caught)
-    assert "'shared' is called again on what it has made" in told and "Fewer positions than unknowns in 'out'" in told
+    assert "'shared' is called again on its own output" in told and "Fewer positions than unknowns in 'out'" in told
 
 
 @pytest.mark.parametrize("steps", [3, None])

@@ -138,7 +138,7 @@ def test_one_check_of_examples_for_the_command_and_for_python(prepared, model):
     """Each says it with the names of its reader."""
     for given in ("0", "some", "2.5"):
         code, output = said([*prepared, "--examples", given])
-        assert code == 2 and "Expected --examples to be 'auto', 'none' or a whole number above 0" in output
+        assert code == 2 and "Expected --examples to be 'auto', 'none' or an integer above 0" in output
     code, output = said([*prepared, "--examples", "none", "--data", "digits"])
     assert code == 2 and "Expected --examples without --data" in output
     with pytest.raises(kp.PruneError, match="Expected examples without data.*Received: examples='none'"):

@@ -91,7 +91,7 @@ class Stranger(keras.optimizers.Adam):
 
 
 def test_one_that_cannot_be_made_anew_gives_way_to_adam():
-    with pytest.warns(UserWarning, match="Stranger cannot be made anew"):
+    with pytest.warns(UserWarning, match="Stranger cannot be recreated"):
         new = like(Stranger(0.3, object()), EPOCHS, STEPS)
     assert type(new) is keras.optimizers.Adam and rates(new)[0] == pytest.approx(1e-4)
 

@@ -72,7 +72,7 @@ class Builder:
         return options[int(self.random.integers(len(options)))]
 
     def whole(self, low: int, high: int) -> int:
-        """Returns a whole number between both, both included."""
+        """Returns an integer between both, both included."""
         return int(self.random.integers(low, high + 1))
 
     def channels(self) -> int:

@@ -258,7 +258,7 @@ class Siamese(keras.Model):
 
 
 class Recommender(keras.Model):
-    """Two inputs of whole numbers, as a list."""
+    """Two inputs of integers, as a list."""
 
     def __init__(self):
         super().__init__()

@@ -44,7 +44,7 @@ def test_blocks_and_channels_go_at_once(coupling, keep):
 def test_what_is_frozen_stays_frozen_without_a_block():
     model = residual()
     graph = kp.trace(model, freeze=["inner0"])
-    with pytest.raises(kp.PruneError, match="'inner0' must stay whole"):
+    with pytest.raises(kp.PruneError, match="'inner0' must be kept whole"):
         kp.rebuild(graph, kp.Plan({"inner0": [1]}, ["sum1"]))
     assert cut(graph, kp.Plan({}, ["sum1"])).graph.freeze == ("inner0",)
 

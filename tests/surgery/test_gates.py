@@ -35,7 +35,7 @@ def fitted():
     model = kp.gated(network())
     model.compile(keras.optimizers.SGD(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     callback = kp.callbacks.Polarization(strength=0.05, macs=0.5)
-    with pytest.warns(UserWarning, match="'bent' stays whole: no BatchNorm scales all of its channels"):
+    with pytest.warns(UserWarning, match="'bent' is kept whole: no BatchNorm scales all of its channels"):
         model.fit(IMAGES, np.arange(16) % 4, epochs=2, callbacks=[callback], verbose=0)
     return model, callback
 

@@ -386,9 +386,9 @@ def test_models_without_a_graph_are_refused(action, make, words):
     [
         (kp.Plan({"hiden": [0]}), ["'hiden'", "Did you mean 'hidden'"]),
         (kp.Plan({"hidden": [0, 6]}), ["'hidden' has 6 channels", "index 6"]),
-        (kp.Plan({"logits": [0]}), ["'logits' must stay whole", "an output of the model"]),
+        (kp.Plan({"logits": [0]}), ["'logits' must be kept whole", "an output of the model"]),
         (kp.Plan({}, removed=["block"]), ["'block'"]),
-        (kp.Plan({"hiden": [0], "logits": [1]}), ["'hiden'", "'logits' must stay whole"]),
+        (kp.Plan({"hiden": [0], "logits": [1]}), ["'hiden'", "'logits' must be kept whole"]),
     ],
     ids=["unknown-group", "out-of-range", "pinned", "unknown-block", "all-at-once"],
 )

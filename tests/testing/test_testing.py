@@ -168,7 +168,7 @@ def test_a_good_budget_passes():
         (Emptying, "at least one channel"),
         (Coarse, "within one channel"),
         (Erratic, "kept at macs="),
-        (Greedy, "must stay whole"),
+        (Greedy, "must be kept whole"),
     ],
 )
 def test_bad_budgets_are_caught(budget, words):
@@ -348,7 +348,7 @@ def test_differences_are_those_of_each_output():
 
 
 def test_random_inputs_of_whole_numbers_and_truth_values():
-    """Whole numbers are no larger than the smallest table in which they are looked up, whatever lies between."""
+    """Integers are no larger than the smallest table in which they are looked up, whatever lies between."""
     inputs = [keras.Input((50,), dtype=dtype) for dtype in ("int32", "int32", "bool")]
     tables = [layers.Embedding(2, 4)(inputs[0] * 1), layers.Embedding(20, 4)(inputs[1])]
     few, many, truths = random_inputs(keras.Model(inputs, [*tables, layers.Identity()(inputs[2])]))

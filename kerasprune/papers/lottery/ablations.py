@@ -19,11 +19,11 @@ from kerasprune.graph.graph import ChannelGraph
 
 @formerly("seed")
 def shuffled(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.ndarray]:
-    """Returns masks that keep as many weights of every kernel, at random places.
+    """Returns masks that keep the same number of weights in every kernel, at random positions.
 
     Args:
-        masks: `{variable path: mask of the weights kept}`; left as they are.
-        seed: Seed of the places. Defaults to 0.
+        masks: `{variable path: mask of the weights kept}`; not modified.
+        seed: Random seed. Defaults to 0.
 
     Example:
         >>> import numpy as np
@@ -41,7 +41,7 @@ def shuffled(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.
 
 
 class Inverted(Criterion):
-    """`score = −score` of another criterion: removes the weights that the other scores highest.
+    """The negative score of another criterion: it removes the weights that the other criterion scores highest.
 
     Args:
         criterion: The other criterion: a name, a dict, a class or an instance.

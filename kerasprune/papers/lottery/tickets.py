@@ -31,8 +31,8 @@ class Ticket:
     Args:
         kind: `"dense"`, `"ticket"`, or the name of a control.
         keep: Target fraction of the weights.
-        kept: Fraction that is kept.
-        accuracy: The result of `fit`.
+        kept: Fraction that was actually kept.
+        accuracy: The accuracy that `fit` returned.
         masks: `{variable path: mask of the weights kept}`.
         weights: The weights after training, in the order of `model.get_weights()`.
     """
@@ -61,18 +61,18 @@ def lottery(
 ) -> list[Ticket]:
     """Trains, removes the smallest weights and rewinds the others, for every fraction of `keep` in turn.
 
-    Train `W_0 → W_k` (`rewind_epochs`), then for each fraction: train `m⊙W_k → m⊙W_T`, remove the lowest magnitudes
-    among the weights left. All trainings are parts of *one* schedule of T = `rewind_epochs + epochs` epochs, split at
-    k: a training from W_k starts at the learning rate of epoch k. A control has as many weights as the ticket it is
-    trained beside: `"random_reinit"` (the ticket's masks, new weights, the schedule from 0 to T), `"random_prune"`
-    (W_k, as many weights of each kernel, chosen at random), `"one_shot"` (W_k, the weights that one single removal
-    leaves of the dense model).
+    Train `W_0 → W_k` (`rewind_epochs`), then for each fraction: train `m⊙W_k → m⊙W_T`, and remove the smallest of the
+    remaining weights. All trainings are parts of *one* schedule of T = `rewind_epochs + epochs` epochs, split at k: a
+    training from W_k starts at the learning rate of epoch k. A control has as many weights as the corresponding ticket:
+    `"random_reinit"` (the ticket's masks, fresh weights, the schedule from 0 to T), `"random_prune"` (W_k, and in each
+    kernel the same number of weights, chosen at random), `"one_shot"` (W_k, all weights removed from the dense model at
+    once).
 
     Args:
         model: The model at initialisation; it is left untouched.
         fit: `fit(model, *, resolution, epochs, seed, initial_epoch) -> accuracy`: trains a model in place from
             `initial_epoch` up to `epochs`, as in `model.fit`: (0, k), (k, T) or (0, T). A schedule counts from epoch 0
-            and spans T: a `LearningRateScheduler` does by itself; a schedule of the optimizer needs
+            and spans T: a `LearningRateScheduler` does so by itself; a schedule of the optimizer needs
             `model.optimizer.iterations.assign(initial_epoch * steps)`. Every training gets another seed, so that the
             order of the data differs; `resolution` is `None`.
         keep: Fractions of the weights kept, descending, e.g. `[0.8**n for n in range(1, 15)]`.

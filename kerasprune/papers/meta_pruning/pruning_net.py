@@ -45,31 +45,32 @@ class Generator:
 
 
 class PruningNet(keras.Model):
-    """A model whose kernels are made by small nets from its widths, trained with random widths.
+    """A model whose kernels are generated from its widths by small networks, trained with random widths.
 
     For every kernel k that reads or makes channels of prunable groups, with e the fractions kept of these groups,
 
         k(e) = relu(e·W₁ + b₁)·W₂ + b₂,  cropped to the first channels of each group
 
-    During training, the number of channels of every group is drawn in each step; coupled channels, such as those of a
-    residual stage, have one number. Shapes do not change, so a step is compiled once: cropped channels are multiplied
-    by 0 where they are read, which equals cropping, since BatchNorm treats every channel by itself (layers that take
-    statistics over channels are refused). All other weights, such as biases, γ and β, are shared by all widths.
+    In each training step, the number of channels of every group is drawn at random; coupled channels, such as those of
+    a residual stage, share one number. Shapes do not change, so the step is compiled once: cropped channels are
+    multiplied by 0 where they are read. This is equivalent to cropping, since BatchNorm treats every channel separately
+    (layers that compute statistics over channels are refused). All other weights, such as biases, γ and β, are shared
+    by all widths.
 
-    Compile and fit it like the model. W₂ starts as zeros and b₂ as the kernel of the model, so that it computes the
-    same as the model at full width: pass `kp.reinitialise(model)` to start from scratch, as the paper does, or a
-    trained model, sorted by `kp.reorder`, to start from there, at a small rate. Save it with `save_weights`; `slim`
-    returns a model to use.
+    Compile and fit it like the model. W₂ starts as zeros and b₂ as the model's kernel, so that at full width it
+    computes the same function as the model. Pass `kp.reinitialise(model)` to start from scratch, as the paper does, or
+    a trained model, sorted by `kp.reorder`, to start from its weights with a small learning rate. Save it with
+    `save_weights`; `slim` returns an ordinary model.
 
     Args:
         model: A functional or Sequential model, which is left untouched, or its graph; if its input side is free,
             `kp.trace(model, resolution=…)`.
-        hidden: Units between e and the kernel; W₂ is `hidden` times as large as the model. Defaults to 64.
+        hidden: Hidden units of each network; W₂ is `hidden` times as large as the model. Defaults to 64.
         fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
-        seed: Seed of the nets' weights and of the drawn widths. Defaults to 0.
+        seed: Random seed of the networks' weights and of the drawn widths. Defaults to 0.
 
     Raises:
-        PruneError: An argument is out of range, no channel can be removed, a layer takes statistics over prunable
+        PruneError: An argument is out of range, no channel can be removed, a layer computes statistics over prunable
             channels, or the input side is free and no resolution is given.
 
     Example:

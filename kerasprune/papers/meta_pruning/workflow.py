@@ -38,8 +38,8 @@ class MetaPruned:
 
     Args:
         model: The slim model, trained from scratch.
-        plan: Its widths; the indices of its channels mean nothing, as it was trained from scratch.
-        accuracy: The result of `fit` for it.
+        plan: Its widths; the indices of the channels are arbitrary, as the model was trained from scratch.
+        accuracy: The accuracy that `fit` returned for it.
         net: The trained PruningNet, for searches at other numbers of multiply–adds: `search_widths`.
         search: All candidates.
     """
@@ -71,41 +71,42 @@ def meta_pruning(
     seed: int = 0,
     verbose: int = 0,
 ) -> MetaPruned:
-    """Finds the widths of a network that is then trained from scratch: MetaPruning.
+    """Searches the widths of a network and trains it from scratch: MetaPruning.
 
-    Three steps: a `kp.PruningNet`, which makes the weights of all widths, is trained from scratch, with random widths
-    in every step; evolution searches the widths within `|MACs / MACs₀ − macs| ≤ delta` that are best with the weights
-    made for them and BatchNorm statistics recomputed for each candidate (`search_widths`); the slim model of these
-    widths is trained from scratch.
+    1. A `kp.PruningNet`, which generates the weights for any widths, is trained from scratch with random widths.
+    2. Evolution searches for the best widths within `|MACs / MACs₀ − macs| ≤ delta` (`search_widths`). Each candidate
+       is judged with generated weights and recomputed BatchNorm statistics.
+    3. The slim model with these widths is trained from scratch.
 
     Args:
         model: The model, or its graph; it is left untouched, and only its architecture matters.
         fit: `fit(model, *, resolution, epochs, seed) -> accuracy`: compiles and trains a model in place, the PruningNet
             first, the slim model at the end; with `epochs=0` it only measures the accuracy. `resolution` is `None`.
         macs: Fraction of the multiply–adds that is kept. Defaults to 0.5.
-        data: Examples without labels, as for `kp.recalibrate`, for the statistics of BatchNorm; of the training set.
+        data: Training examples without labels, as for `kp.recalibrate`, for the BatchNorm statistics.
         judge: `judge(model) -> accuracy` of a candidate on validation examples that `fit` does not train on. Candidates
-            are compiled like the model, if it is, but to run eagerly: their shapes differ, and tracing takes longer
-            than running. Defaults to `None`: `fit` with `epochs=0`.
-        net_epochs: Epochs of the PruningNet; a quarter of `epochs` in the paper. Defaults to 16.
-        epochs: Epochs of the slim model; 0: it is not trained. Defaults to 64.
+            are compiled if the model is, but run eagerly: their shapes differ, and tracing would take longer. Defaults
+            to `None`: `fit` with `epochs=0`.
+        net_epochs: Epochs of the PruningNet; the paper uses a quarter of `epochs`. Defaults to 16.
+        epochs: Epochs of the slim model; 0 leaves it untrained. Defaults to 64.
         delta: Half the width of the window around `macs`. Defaults to 0.005.
-        hidden: Units of the nets that make the kernels. Defaults to 64.
+        hidden: Hidden units of the networks that generate the kernels. Defaults to 64.
         fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
         evolution: The length of the search. Defaults to the paper's 20 generations of 50.
         samples: Number of examples that are used. Defaults to 1000.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to that of the data.
-        folder: A folder for the PruningNet and the scores, from which a killed run resumes; the last training starts
-            again. The PruningNet serves all `macs`. With another `judge` use another folder. Defaults to `None`.
+        folder: A folder for the PruningNet and the scores, from which a killed run resumes; the final training is
+            repeated. One PruningNet serves all values of `macs`. Use another folder for another `judge`. Defaults to
+            `None`.
         seed: Seed of all random draws. Defaults to 0.
-        verbose: 1: shows the progress of the search. Defaults to 0.
+        verbose: 0 = silent, 1 = progress of the search. Defaults to 0.
 
     Returns:
         The trained slim model, its widths, and all candidates.
 
     Raises:
-        PruneError: An argument is out of range, the data do not fit, no PruningNet can be made of the model, no widths
-            have so many multiply–adds, or the folder was begun with other settings.
+        PruneError: An argument is out of range, the data do not fit, no PruningNet can be built for the model, no
+            widths have so many multiply–adds, or the folder was begun with other settings.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -170,7 +171,7 @@ def search_widths(
     seed: int = 0,
     verbose: int = 0,
 ) -> SearchedPlan:
-    """Searches for the best widths by evolution, each judged with the weights that a trained PruningNet makes for it.
+    """Searches for the best widths by evolution, judging each with the weights that a trained PruningNet generates.
 
     Args:
         net: The PruningNet.
@@ -180,10 +181,10 @@ def search_widths(
         delta: Half the width of the window around `macs`. Defaults to 0.005.
         evolution: The length of the search. Defaults to 20 generations of 50.
         samples: Number of examples that are used. Defaults to 1000.
-        compiled_as: A model that candidates are compiled like, if it is compiled. Defaults to `None`: they are not.
+        compiled_as: A compiled model whose loss and metrics the candidates get. Defaults to `None`: not compiled.
         path: An SQLite file for the scores, from which a killed search resumes. Defaults to `None`.
         seed: Seed of all random draws. Defaults to 0.
-        verbose: 1: shows the progress. Defaults to 0.
+        verbose: 0 = silent, 1 = progress. Defaults to 0.
 
     Returns:
         The best widths as a plan, and all candidates.

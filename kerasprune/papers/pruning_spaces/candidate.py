@@ -22,7 +22,7 @@ def dense(recipe: str, trust: bool, imports: Sequence[str]) -> dict[str, Any]:
 
     Args:
         recipe: Model, data and the criterion of the channels, as YAML text.
-        trust: Whether `package.module:Name` may be imported.
+        trust: Whether user code (`package.module:Name`) may be imported.
         imports: Code with classes of the model, imported first if it is trusted.
 
     Returns:

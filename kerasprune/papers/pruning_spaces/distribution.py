@@ -19,10 +19,10 @@ from kerasprune.search.counting import costs
 
 @dataclass(frozen=True, eq=False)
 class EDF:
-    """The empirical distribution function of a population; made by `edf`.
+    """The empirical distribution function of a population; returned by `edf`.
 
     Args:
-        values: The values, sorted.
+        values: The sorted values.
     """
 
     values: np.ndarray = field(repr=False)
@@ -40,16 +40,16 @@ def edf(values: Any) -> EDF:
 
     `F(e) = 1/n · Σ_i 1[e_i < e]`
 
-    One space is better than another if its curve lies above: a random member is more likely to lose less.
+    A space is better than another if its curve lies above the other's: a random member is then likely to lose less.
 
     Args:
         values: A number for each candidate of the population.
 
     Returns:
-        The function. `.values` has the sorted values, at which it steps.
+        The function. Its attribute `values` holds the sorted values, at which it steps.
 
     Raises:
-        PruneError: The values are empty, or one of them is not finite.
+        PruneError: There are no values, or one of them is not finite.
 
     Example:
         >>> drops = edf([0.5, 2.0, 1.0, 1.0])
@@ -90,7 +90,7 @@ def mcb(
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
-        A number for each allocation; that of the dense model is 1.
+        One number per allocation; the dense model's is 1.
 
     Raises:
         PruneError: The allocations are of another model, or the input side is free and no resolution is given.

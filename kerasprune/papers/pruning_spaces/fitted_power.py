@@ -15,14 +15,14 @@ _REFINED = 40
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """`y = offset + scale · x^exponent`; made by `power_law`.
+    """`y = offset + scale · x^exponent`; returned by `power_law`.
 
     Args:
         offset: The constant term.
         scale: The coefficient of the power.
         exponent: The power.
         explained: The fraction of the variance of y that the curve explains, R².
-        points: Number of points it was fitted to. With three it meets any.
+        points: Number of points it was fitted to; three are always met exactly.
     """
 
     offset: float
@@ -37,19 +37,19 @@ class PowerLaw:
 
 
 def power_law(x: Any, y: Any) -> PowerLaw:
-    """Returns the least-squares power law through points: `y ≈ offset + scale · x^exponent`.
+    """Fits a power law to points by least squares: `y ≈ offset + scale · x^exponent`.
 
-    For every exponent between −8 and 8 the two others have a closed form; the best exponent is taken.
+    For each exponent between −8 and 8 the other two coefficients have a closed form; the best exponent is taken.
 
     Args:
         x: Numbers > 0.
-        y: As many numbers.
+        y: The same number of values.
 
     Returns:
         The curve, with R² and the number of points.
 
     Raises:
-        PruneError: Fewer than three x differ, or a number is not finite or not > 0.
+        PruneError: There are fewer than three different x, or a number is not finite, or an x is not > 0.
 
     Example:
         >>> curve = power_law([1, 2, 4, 8], [3.0, 5.0, 9.0, 17.0])

@@ -34,7 +34,7 @@ class Ranking:
 
     Args:
         allocations: The allocations.
-        scores: A number for each; higher = better.
+        scores: One score per allocation; higher = better.
         measure: The kind of score: `"accuracy"`, or minus the `"loss"` or the `"error"` of the outputs.
     """
 
@@ -87,13 +87,13 @@ def rank(
         model: The trained model, which is left untouched, or its graph.
         allocations: The allocations, e.g. of `kp.spaces.sample`.
         data: Examples that slim models are prepared with, as for `kp.reconstruct`; arrays, or batches that can be read
-            again.
-        by: How a slim model is prepared: `"removed"`: not at all; `"recalibrated"`: new statistics of BatchNorm;
-            `"reconstructed"`: kernels solved by least squares. Defaults to `"recalibrated"`.
-        validation: Examples that they are judged on, `(inputs, labels)` in any form that `fit` takes, or inputs alone.
-            Defaults to `data`.
-        measure: `"accuracy"`: the first metric of that name that the model is compiled with; `"loss"`; `"error"` of
-            the outputs from the dense model's, without labels. Defaults to the first of them that is available.
+            repeatedly.
+        by: How a slim model is prepared: `"removed"`: not at all; `"recalibrated"`: BatchNorm statistics are
+            recomputed; `"reconstructed"`: kernels are solved by least squares. Defaults to `"recalibrated"`.
+        validation: Examples that slim models are judged on: `(inputs, labels)` in any form that `fit` takes, or inputs
+            alone. Defaults to `data`.
+        measure: `"accuracy"`: the first compiled metric of that name; `"loss"`; or `"error"`: the distance of the
+            outputs from the dense model's, without labels. Defaults to the first of these that is available.
         loss: Loss of a model that is not compiled. Defaults to the compiled one.
         samples: Number of examples that slim models are prepared with. Defaults to 1000.
         batch: Examples per batch, of arrays. Defaults to 128.
@@ -160,20 +160,21 @@ def eagle_eye(
     resolution: int | None = None,
     seed: int = 0,
 ) -> Chosen:
-    """EagleEye: random allocations of one cost, new statistics of BatchNorm, and the best of them to be fine-tuned.
+    """Returns the best of many random allocations of equal cost, ready for fine-tuning: EagleEye.
 
-    Each group keeps a fraction drawn from `[min_keep, 1]`; allocations of another cost are rejected.
+    Each group keeps a fraction drawn from `[min_keep, 1]`; allocations of another cost are rejected. Every candidate
+    is judged with recomputed BatchNorm statistics.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
         data: Examples for the statistics, and to judge on if `validation` is not given.
-        macs: Fraction of the multiply–adds that is kept, `± delta`. `macs` or `params` is given.
+        macs: Fraction of the multiply–adds that is kept, `± delta`. Give either `macs` or `params`.
         params: Fraction of the parameters that is kept, `± delta`.
         delta: Half the width of the window. Defaults to 0.005.
-        n: Number of allocations that are judged. Defaults to 100; the paper has 1000.
+        n: Number of allocations that are judged. Defaults to 100; the paper uses 1000.
         min_keep: The smallest fraction that a group may keep. Defaults to 0.3.
         criterion: Scores the channels. Defaults to `"l1"`, as in the paper.
-        validation: Examples that slim models are judged on, other than the test examples. Defaults to `data`.
+        validation: Examples that slim models are judged on; not the test set. Defaults to `data`.
         measure: See `kp.rank`.
         loss: Loss of a model that is not compiled. Defaults to the compiled one.
         samples: Number of examples for the statistics. Defaults to 1000.

@@ -35,25 +35,25 @@ _AT_ONCE = 4096
 
 @of_space
 def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
-    """Draws allocations from a pruning space: fractions kept of every group, at a given cost.
+    """Draws random allocations from a pruning space.
 
-    Small random numbers are added to a uniform allocation, whose level is then adjusted until the cost is met:
+    Noise is added to a uniform allocation, whose level is then adjusted until the cost is met:
 
         keep_g = level + noise_g + tilt · (excess of group g's share of the MACs over its share of the parameters)
 
-    The tilt is not 0 if two of `macs`, `params` and `mcb` are to be met at once. Allocations that leave the space when
-    rounded to whole channels are drawn again.
+    The tilt is nonzero only if two of `macs`, `params` and `mcb` must be met at once. Allocations that leave the space
+    when rounded to whole channels are redrawn.
 
     Args:
         space: The space, with a window of `macs` or of `params`, or of both.
-        n: Number of allocations; any two differ in their numbers of channels. Defaults to 100.
-        seed: Seed of the draw. Defaults to 0.
+        n: Number of allocations; no two have the same numbers of channels. Defaults to 100.
+        seed: Random seed. Defaults to 0.
 
     Returns:
         The allocations: `.groups`, `.keep`, `.plan(i)`.
 
     Raises:
-        PruneError: An argument is out of range, or the space has too few allocations; the message gives what it has.
+        PruneError: An argument is out of range, or the space has too few allocations; the message gives their number.
 
     Example:
         >>> import kerasprune as kp
@@ -95,8 +95,8 @@ def uniform(model: keras.Model | ChannelGraph, keep: Any, *, criterion: str | di
 
     Args:
         model: The model, or its graph.
-        keep: The fractions, one for each allocation.
-        criterion: Scores the channels; one that needs no data. Defaults to `"l2"`.
+        keep: The fraction kept in each allocation.
+        criterion: Scores the channels; it must not need data. Defaults to `"l2"`.
 
     Example:
         >>> import keras
@@ -246,16 +246,16 @@ def kept_of(largest: Any) -> Any:
 @formerly(largest=("min_keep", kept_of))
 @of_space
 def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, seed: int | None = 0) -> float:
-    """Returns the fraction of random allocations that lies in a space.
+    """Returns the fraction of random allocations that lie in a space.
 
-    Each group keeps a fraction drawn from `[min_keep, 1]` independently, as in EagleEye: the sampler that the paper
-    replaces, since most of its allocations miss a narrow window.
+    Each group keeps a fraction drawn independently from `[min_keep, 1]`, as in EagleEye. The paper replaces this
+    sampler, since most of its allocations miss a narrow window.
 
     Args:
         space: The space.
         min_keep: The smallest fraction that a group may keep, `1 − R` of the paper. Defaults to 0.1.
         draws: Number of allocations drawn. Defaults to 100,000.
-        seed: Seed of the draw. Defaults to 0.
+        seed: Random seed. Defaults to 0.
 
     Returns:
         The fraction, in [0, 1].
@@ -283,14 +283,14 @@ def random_allocations(
     draws: int = 1_000_000,
     seed: int | None = 0,
 ) -> Allocations:
-    """Returns random allocations of a space, each fraction kept drawn from `[min_keep, 1]`, by rejection.
+    """Returns random allocations of a space by rejection sampling, with fractions kept drawn from `[min_keep, 1]`.
 
     Args:
         space: The space.
         n: Number of allocations.
         min_keep: The smallest fraction that a group may keep. Defaults to 0.1.
-        draws: Largest number of draws. Defaults to 1,000,000.
-        seed: Seed of the draw. Defaults to 0.
+        draws: Maximum number of draws. Defaults to 1,000,000.
+        seed: Random seed. Defaults to 0.
 
     Raises:
         PruneError: An argument is out of range, or fewer than `n` of the draws lie in the space.

@@ -51,29 +51,29 @@ class Window(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Space:
-    """The allocations of a model that meet constraints.
+    """The set of a model's allocations that satisfy constraints.
 
-    Each of the four measures of an allocation may have a window: `macs` and `params`, the fractions of the dense
-    model's multiply–adds and parameters that are kept; `std`, the standard deviation over the groups of the fractions
-    that are built, in whole channels; `mcb`, the mean computation budget:
+    An allocation gives the fraction kept of every group. Four measures of it can be constrained: `macs` and `params`,
+    the fractions of the dense model's multiply–adds and parameters that are kept; `std`, the standard deviation over
+    the groups of the fractions that are built, in whole channels; and `mcb`, the mean computation budget:
 
         mCB = (MACs / params)_slim / (MACs / params)_dense
 
     Args:
         model: The model, or its graph.
-        macs: Fraction of the multiply–adds that is kept, `± delta`. Defaults to `None`: any.
-        params: Fraction of the parameters that is kept, `± delta`. Defaults to `None`: any.
+        macs: Fraction of the multiply–adds that is kept, `± delta`. Defaults to `None`: not constrained.
+        params: Fraction of the parameters that is kept, `± delta`. Defaults to `None`: not constrained.
         delta: Half the width of the windows of `macs` and `params`. Defaults to 0.002, as in the paper.
-        std: The largest standard deviation of an allocation. Defaults to `None`: any.
+        std: The largest standard deviation of an allocation. Defaults to `None`: not constrained.
         mcb: The window of the mean computation budget, `(least, most)`; a number c means c ± 0.1. Defaults to `None`:
-            any.
-        criterion: Scores the channels; one that needs no data. Defaults to `"l2"`.
+            not constrained.
+        criterion: Scores the channels; it must not need data. Defaults to `"l2"`.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Raises:
-        PruneError: An argument is out of range, two of them contradict each other, or multiply–adds of layers without a
-            rule are not known.
+        PruneError: An argument is out of range, two of them contradict each other, or the multiply–adds of layers
+            without a rule are unknown.
 
     Example:
         >>> import keras

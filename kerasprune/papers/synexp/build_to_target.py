@@ -103,7 +103,7 @@ def _check_reachable(asked: Shares, least: Shares) -> None:
     raise_faults(
         "Expected budgets that can be met:",
         [
-            f"at the least {least[key]:.3g} of the {key} are kept, with one channel in every group. "
+            f"at least {least[key]:.3g} of the {key} are kept, with one channel in every group. "
             f"Received: {key}={fraction}. Raise it."
             for key, fraction in asked.items()
             if fraction < least[key]
@@ -128,12 +128,12 @@ def layer_densities(
     macs: float | None = None,
     resolution: int | None = None,
 ) -> dict[str, float]:
-    """Returns SynExp's density of each kernel of a model, uncoupled, for masks at initialisation.
+    """Returns SynExp's density of every kernel of a model, for masks at initialisation.
 
     Args:
         model: The model, or its graph.
-        params: Fraction of the weights of all kernels that is kept. Defaults to `None`: no bound.
-        macs: Fraction of their multiply–adds that is kept. Defaults to `None`: no bound.
+        params: Fraction of the weights of all kernels that is kept. Defaults to `None`: no limit.
+        macs: Fraction of their multiply–adds that is kept. Defaults to `None`: no limit.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
 
     Returns:

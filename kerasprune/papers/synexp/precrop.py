@@ -29,24 +29,24 @@ def precrop(
 ) -> Plan:
     """Chooses the width of each layer of an untrained network.
 
-    Layer l of density p_l keeps `√p_l` of its output channels, and its consumers follow: their density becomes
-    `√(p_{l−1}·p_l)`. The densities are those of `kp.budgets.synexp.densities`, for budgets that are adjusted until the
-    built network meets the target. Residual branches may end narrower than their trunk, to whose first channels they
-    are added.
+    Layer l of density p_l keeps `√p_l` of its output channels, which makes the density of its consumers
+    `√(p_{l−1}·p_l)`. The densities are those of `kp.budgets.synexp.densities`, whose budgets are adjusted until the
+    built network meets the target. Residual branches may end narrower than their trunk; they are then added to its
+    first channels.
 
-    Before training it does not matter which channels are kept: they are the first of each group. To crop a trained
-    network, sort them first: `kp.reorder(model, scores)`.
+    Before training it does not matter which channels are kept, so the first of each group are. To crop a trained
+    network, sort its channels first: `kp.reorder(model, scores)`.
 
     Args:
         model: The model, or its graph from `kp.trace` with other options; the coupling of a graph is kept.
-        params: Fraction of the parameters that is kept: whole channels give the nearest, slightly above it or below.
-            Defaults to `None`: no target.
-        macs: Fraction of the multiply–adds that is kept, likewise. Defaults to `None`: no target.
+        params: Fraction of the parameters kept, as closely as whole channels allow, from above or below. Defaults to
+            `None`: no target.
+        macs: Fraction of the multiply–adds kept, in the same way. Defaults to `None`: no target.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
 
     Returns:
-        The plan, with `coupling="padded"`, for `kp.rebuild(model, plan)`. If one budget leaves no room for the other, a
-        warning reports it.
+        The plan, with `coupling="padded"`, for `kp.rebuild(model, plan)`. A warning is given if one budget makes the
+        other unreachable.
 
     Raises:
         PruneError: No budget is given, one is out of range, or the smallest network costs more.
@@ -76,8 +76,8 @@ def precrop(
 def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str, float]) -> Plan:
     """Returns the widths of PreCrop for given layer densities, such as those of SNIP's masks.
 
-    Every layer keeps `√p` of its outputs, whatever the network then costs. Layers that make the same channels share the
-    density of all their weights together.
+    Every layer keeps `√p` of its outputs, whatever the resulting cost. Layers that make the same channels share one
+    density, that of all their weights together.
 
     Args:
         model: The model, or its graph from `kp.trace` with other options.

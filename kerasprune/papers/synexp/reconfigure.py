@@ -27,20 +27,20 @@ def reconfigure(
 ) -> keras.Model:
     """Returns the same architecture with the widths of PreConfig, untrained.
 
-    Like `kp.precrop`, but densities may exceed 1: a layer of density p has `√p` times its output channels, and layers
-    that cost little become wider. Layers whose outputs are added share one density.
+    Like `kp.precrop`, but densities may exceed 1: a layer of density p gets `√p` times as many output channels, so
+    inexpensive layers become wider. Layers whose outputs are added share one density.
 
     Args:
         model: The model, or its graph from `kp.trace` with other options. It is left untouched, and its weights are
             not used.
-        params: The new model's parameters as a fraction of the old one's: whole channels give the nearest, slightly
-            above it or below; `None`: no target. Defaults to 1.0.
-        macs: Its multiply–adds, likewise. Defaults to 1.0.
+        params: The new model's parameters as a fraction of the old one's, as closely as whole channels allow, from
+            above or below; `None`: no target. Defaults to 1.0.
+        macs: The new model's multiply–adds, in the same way. Defaults to 1.0.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
         seed: Seed of the initial weights. Defaults to 0.
 
     Returns:
-        A functional model, not compiled. If one budget leaves no room for the other, a warning reports it.
+        A functional model, not compiled. A warning is given if one budget makes the other unreachable.
 
     Raises:
         PruneError: No budget is given, one is out of range, or no channels of the model may change.

@@ -16,11 +16,11 @@ _MAGNITUDE = sqrt(2 / pi)  # of a standard normal number
 
 @dataclass(frozen=True)
 class SynExpTrial:
-    """The mean of the sum of synaptic-flow scores.
+    """The mean of the sum of SynFlow scores over random networks, and its expected value.
 
     Args:
-        mean: Over the samples.
-        standard_error: Of that mean.
+        mean: Mean over the samples.
+        standard_error: Standard error of the mean.
         expected: `N · C_{N+1} · Π p_l · C_l · E|x_l|`, with the densities of the masks.
     """
 
@@ -43,16 +43,17 @@ def synexp_trial(
 ) -> SynExpTrial:
     """Draws weights and masks of a chain of dense layers, and compares the sum of SynFlow's scores with SynExp.
 
-    The scores of each layer add up to `R = 1ᵀ Π_l |W_l ⊙ M_l| 1`, those of all to N·R. Weights are standard normal.
+    The scores of each layer add up to `R = 1ᵀ Π_l |W_l ⊙ M_l| 1`, those of all N layers to N·R. Weights are drawn from
+    a standard normal distribution.
 
     Args:
         widths: C_1 … C_{N+1}, the input's and each layer's outputs.
-        densities: p_1 … p_N; each layer keeps a whole number of weights or channels, at least one.
+        densities: p_1 … p_N; each layer keeps an integer number of weights or channels, at least one.
         granularity: `"weight"`, `"filter"` (outputs) or `"channel"` (inputs), drawn layer by layer; or `"cropped"`:
-            layer l loses `1 − √p_l` of its outputs and its consumer the same inputs, to which the theorem does not
-            apply. Defaults to `"weight"`.
+            layer l loses `1 − √p_l` of its outputs and its consumer the same inputs; the theorem does not apply to
+            this case. Defaults to `"weight"`.
         samples: Number of draws of weights and masks. Defaults to 1000.
-        seed: Seed of both. Defaults to 0.
+        seed: Random seed of weights and masks. Defaults to 0.
 
     Example:
         >>> abs(synexp_trial([4, 6, 2], [0.5, 0.25], "filter").deviation) < 3

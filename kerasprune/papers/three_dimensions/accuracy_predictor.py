@@ -15,16 +15,16 @@ from kerasprune.papers.three_dimensions.surface import Surface
 
 @dataclass(eq=False, repr=False)
 class Polynomial(Surface):
-    """`F(d, w, r) = Σ_{i,j,k ≤ K} θ_ijk (d − c)^i (w − c)^j (r − c)^k`.
+    """`F(d, w, r) = Σ_{i,j,k ≤ K} θ_ijk (d − c)^i (w − c)^j (r − c)^k`, fitted by least squares.
 
-    Least squares; if the points leave coefficients undetermined, the solution of least norm, which depends on the
-    centre c. Rows with one of d, w and r below 1 leave all cross terms undetermined: in powers of x − 1 those are then
-    zero, and the surface is the sum of three curves; in raw powers they are not.
+    If the points do not determine all coefficients, the solution of least norm is taken, which depends on the centre c.
+    Points with only one of d, w and r below 1 do not determine the cross terms: with c = 1 these are then zero, and the
+    surface is the sum of three curves; with c = 0 they are not.
 
     Args:
-        degree: K. Defaults to 3.
-        centre: c. Defaults to 0.0: raw monomials, as in the paper.
-        ridge: ℓ₂, the weight of `Σ θ²` (without θ_000) beside the mean squared relative error. Defaults to 0.0.
+        degree: K, the degree. Defaults to 3.
+        centre: c, the centre. Defaults to 0.0: raw monomials, as in the paper.
+        ridge: Weight of `Σ θ²` (without θ_000) relative to the mean squared relative error. Defaults to 0.0.
 
     Example:
         >>> rows = Polynomial(degree=1).fit([1, 0.5, 1, 1], [1, 1, 0.5, 1], [1, 1, 1, 0.5], [90, 80, 85, 88])
@@ -76,19 +76,20 @@ _SAME, _OFTEN = 1e-6, 3  # a least sum of squares that is reached three times, t
 
 @dataclass(eq=False, repr=False)
 class MAP(Surface):
-    """`F(d, w, r) = Σ_{q ≤ R} H(d; s_q) · H(w; u_q) · H(r; v_q)`, H a polynomial of degree K.
+    """`F(d, w, r) = Σ_{q ≤ R} H(d; s_q) · H(w; u_q) · H(r; v_q)`, with H a polynomial of degree K.
 
-    The full polynomial's coefficient tensor, restricted to rank R so that few points suffice: networks pruned along
-    each dimension alone determine rank 1. Fitted by least squares from several starts, accuracies in units of their
-    mean, each H in Legendre polynomials over the measured range (the same surfaces as monomials, better conditioned).
+    This is a polynomial whose coefficient tensor has rank R, so that few points suffice: networks pruned along a single
+    dimension determine rank 1. It is fitted by least squares from several starts, to accuracies in units of their mean.
+    Each H is a sum of Legendre polynomials over the measured range (the same surfaces as with monomials, but better
+    conditioned).
 
     Args:
-        rank: R. Defaults to 1.
-        degree: K. Defaults to 3.
-        ridge: Weight of the sum of the squared coefficients (without the constants) beside the mean squared relative
-            error: it selects the flattest curves if the points leave coefficients undetermined. Defaults to 0.0, which
-            needs enough points.
-        starts: Largest number of starts. Defaults to 12.
+        rank: R, the rank. Defaults to 1.
+        degree: K, the degree. Defaults to 3.
+        ridge: Weight of the sum of squared coefficients (without the constants) relative to the mean squared relative
+            error. It selects the flattest curves if the points do not determine all coefficients. Defaults to 0.0,
+            which needs enough points.
+        starts: Maximum number of starts. Defaults to 12.
         seed: Seed of the starts. Defaults to 0.
 
     Example:

@@ -19,7 +19,7 @@ from kerasprune.registry import block_criteria
 
 
 class BlockCriterion:
-    """Base of all criteria of blocks."""
+    """Base class of all criteria of blocks."""
 
     @abstractmethod
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
@@ -37,7 +37,7 @@ def score_blocks(
     loss: Any = None,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Returns a criterion's score of every droppable block, checked.
+    """Returns the score of every droppable block, and checks the scores.
 
     Args:
         criterion: A name (`"discrimination"`, `"random"`), a dict with a name and arguments, a class or an instance.
@@ -67,15 +67,15 @@ def score_blocks(
 def blocks_of(graph: ChannelGraph) -> dict[str, Block]:
     """Returns the droppable blocks that count as depth.
 
-    If the graph has residual or dense blocks, single convolutions beside them, such as the transitions of a dense
-    network, do not count.
+    If the graph has residual or dense blocks, single convolutions outside them, such as the transitions of a DenseNet,
+    do not count.
     """
     branches = {name: block for name, block in graph.blocks.items() if block.kind != "plain"}
     return branches or dict(graph.blocks)
 
 
 def least_blocks(scores: dict[str, float], number: int) -> tuple[str, ...]:
-    """Returns the names of the blocks of lowest score, in the order of the network; of equal ones the first.
+    """Returns the names of the blocks with the lowest scores, in the order of the network; of equal scores, the first.
 
     Raises:
         PruneError: The graph has fewer blocks.
@@ -93,7 +93,7 @@ def least_blocks(scores: dict[str, float], number: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class RandomBlocks(BlockCriterion):
-    """The control: uniform random scores, a function of the seed and the order of the blocks.
+    """Uniform random scores, determined by the seed and the order of the blocks; a control.
 
     Example:
         >>> import keras, kerasprune as kp

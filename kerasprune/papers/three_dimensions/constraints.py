@@ -50,7 +50,7 @@ class Optimum(_Point):
 
 
 class Constraint:
-    """Base of the constraints: `C(d, w, r) = T`."""
+    """Base class of the constraints on cost: `C(d, w, r) = T`."""
 
     @abstractmethod
     def maximise(self, value: Value, cost: float, lower: np.ndarray) -> Optimum:
@@ -61,10 +61,10 @@ class Constraint:
 
 
 class Smooth(Constraint):
-    """Any cost that increases with each of d, w and r.
+    """Any cost that increases with depth d, width w and resolution r.
 
     Args:
-        function: Returns the fraction of the dense network's cost for d, w and r; about 1 at `(1, 1, 1)`.
+        function: `function(d, w, r)` returns the cost as a fraction of the dense network's; about 1 at `(1, 1, 1)`.
 
     Example:
         >>> constraint = Smooth(lambda d, w, r: (0.1 + 0.9 * d) * w**2 * r**2)
@@ -152,7 +152,7 @@ class Smooth(Constraint):
 
 
 class Volume(Smooth):
-    """`C = d · w² · r²`.
+    """`C = d · w² · r²`, the volume of the network.
 
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 4, after Tan and Le, EfficientNet.
@@ -167,15 +167,15 @@ class Volume(Smooth):
 
 
 class Buildable(Constraint):
-    """A list of the networks that can be built, with whole blocks, channels and pixels, and their costs.
+    """The networks that can be built, with whole blocks, channels and pixels, and their costs.
 
-    The best is sought among those that cost at most T.
+    The optimum is the best of those that cost at most T.
 
     Args:
         d: Depths, shape `(n,)`.
-        w: Widths.
-        r: Resolutions.
-        cost: Fractions of the dense network's cost.
+        w: Widths, shape `(n,)`.
+        r: Resolutions, shape `(n,)`.
+        cost: Fractions of the dense network's cost, shape `(n,)`.
     """
 
     def __init__(self, d: Any, w: Any, r: Any, cost: Any) -> None:

@@ -273,7 +273,7 @@ class Costs:
         best = int(np.argmin(np.abs(line - macs)))
         if line.min() > macs and abs(line[best] - macs) > 0.1:
             raise PruneError(
-                f"Expected a budget that {dimension} alone can meet: at the least {line.min():.3f} of the MACs are "
+                f"Expected a budget that {dimension} alone can meet: at least {line.min():.3f} of the MACs are "
                 f"kept. Received: macs={macs}. Raise it."
             )
         asked = (self.depths, self.asked, self.resolutions)[axis][best]
@@ -316,7 +316,7 @@ class Point:
         d: Depth: fraction of the dense network's blocks that was built.
         w: Width: fraction of its channels that was built.
         r: Resolution: fraction of its input side.
-        accuracy: The result of `fit`.
+        accuracy: The accuracy that `fit` returned.
         macs: Multiply–adds.
         params: Parameters.
         side: Side of the inputs, in pixels.

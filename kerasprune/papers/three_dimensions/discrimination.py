@@ -22,22 +22,21 @@ _ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, 
 
 @dataclass(frozen=True)
 class Discrimination(BlockCriterion):
-    """`score(block) = accuracy(output) − accuracy(input)` of linear classifiers.
+    """`score(block) = accuracy(output) − accuracy(input)` of linear classifiers on the features before and after it.
 
-    Both tensors are averaged over their positions, and a linear classifier is fitted on these features of some samples
-    of the data and tested on others: those of `evaluation`, as in the paper, or else a part of the same. The output of
-    a residual block is taken after the activation that follows the sum, as its input is. The input of a block is the
-    output of the preceding block or layer. All features are computed in one pass. Sample weights in the data are not
-    used.
+    Both tensors are averaged over their positions. A linear classifier is fitted to these features on some of the data
+    and tested on `evaluation`, as in the paper, or else on a held-out part of the data. The output of a residual block
+    is taken after the activation that follows the sum. The input of a block is the output of the preceding block or
+    layer. All features are computed in one pass. Sample weights are not used.
 
     Args:
         classifier: `"logistic"` (multinomial, L2) or `"ridge"` (least squares on ±1, far quicker), on standardised
             features. Defaults to `"logistic"`.
-        samples: Number of samples that are read, the first ones. Defaults to 4096.
-        samples_per_class: Instead: number of first samples of each class. Defaults to `None`.
-        held_out: Fraction of them for the accuracy, if `evaluation` is `None`. Defaults to 0.3.
-        evaluation: Batches of `(inputs, labels)`, such as the validation split, for the accuracy; as many samples of
-            them are read. Defaults to `None`.
+        samples: Number of samples used, from the start of the data. Defaults to 4096.
+        samples_per_class: Instead of `samples`: the number used of each class. Defaults to `None`.
+        held_out: Fraction of the samples for testing, if `evaluation` is `None`. Defaults to 0.3.
+        evaluation: Batches of `(inputs, labels)` for testing, such as the validation split; as many samples of them are
+            used. Defaults to `None`.
 
 
     Example:

@@ -18,12 +18,12 @@ _ROW = np.dtype([("d", float), ("w", float), ("r", float), ("accuracy", float)])
 
 
 def table5(network: str) -> np.ndarray:
-    """Returns the accuracies of one network on CIFAR-10, by depth, width and resolution.
+    """Returns published accuracies of one network on CIFAR-10, by depth, width and resolution.
 
-    The file `published.csv` beside this module holds the table's three blocks of 25 cells in their order. The blocks
-    headed `d = 1.0` hold another plane: their row `w = 1` equals the row d = 0.55 (ResNet) and, within 0.20 points,
-    d = 0.60 (DenseNet) of the block beside them, so these are the depths given here. Cells that the table prints more
-    than once differ by up to 0.66 (ResNet) and 1.28 points (DenseNet); every row is kept.
+    The file `published.csv` beside this module holds the three blocks of 25 cells in the order of the paper. The
+    blocks labelled `d = 1.0` must belong to another depth: their row `w = 1` equals the row d = 0.55 (ResNet) of the
+    neighbouring block, and to within 0.20 points the row d = 0.60 (DenseNet), so these depths are given here. Cells
+    that are printed more than once differ by up to 0.66 (ResNet) and 1.28 points (DenseNet); all rows are kept.
 
     Args:
         network: `"resnet32"` or `"densenet40"`.
@@ -32,7 +32,7 @@ def table5(network: str) -> np.ndarray:
         A structured array of 75 rows with the fields `d`, `w`, `r` (fractions) and `accuracy` (points).
 
     Raises:
-        PruneError: The table has no such network.
+        PruneError: The network is not in the table.
 
     Example:
         >>> rows = table5("resnet32")

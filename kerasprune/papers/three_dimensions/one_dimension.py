@@ -40,9 +40,9 @@ def one_dimension(
     seed: int = 0,
     folder: str | Path | None = None,
 ) -> Point:
-    """Prunes one dimension alone to a budget: the control of `three_dimensions`.
+    """Prunes only one dimension to a budget: the control of `three_dimensions`.
 
-    Of the networks that can be built along the dimension, the one whose multiply–adds are nearest to the budget.
+    Of the networks that can be built along the dimension, it takes the one whose multiply–adds are nearest the budget.
 
     Args:
         model: The trained dense model; it is left untouched.

@@ -49,11 +49,11 @@ def rounds(
     seed: int = 0,
     folder: str | Path | None = None,
 ) -> list[Point]:
-    """Shrinks a model along one dimension in equal steps; after each it is rebuilt and trained.
+    """Shrinks a model along one dimension in equal steps, rebuilding and training it after each.
 
     `x_n = x_{n−1} − (1 − keep) / rounds`; M_n is M_{n−1} pruned to x_n and trained.
 
-    Scores are those of M_{n−1}. Points give the dimensions of what was built: whole blocks, channels and pixels.
+    Scores are those of M_{n−1}. Points hold the dimensions actually built: whole blocks, channels and pixels.
 
     Args:
         model: The trained dense model; it is left untouched.

@@ -31,14 +31,14 @@ from kerasprune.surgery.rebuild import rebuild
 class ShrinkRounds(PruningCallback):
     """Shrinks depth, width or resolution in equal steps during one `fit`, and records a point after each round.
 
-    `x_n = 1 − n (1 − keep) / rounds`, for `epochs_per_round` epochs each.
+    The dimension is `x_n = 1 − n (1 − keep) / rounds` in round n, for `epochs_per_round` epochs.
 
-    Only values change. Removed channels are no longer read: the kernels that read them, and the optimizer's slots of
-    these, are zero along them after every step. Removed residual blocks add zero: the scale and shift of the BatchNorm
-    that ends the branch are zero (or its last kernel and bias); dense blocks are removed by their channels. A point
-    describes the network that `kp.rebuild(model, point.plan, absorb=False)` builds. `kp.rounds` does the same with
-    rebuilt networks between fits, which is faster, and also works for plain blocks and for layers that take statistics
-    over channels.
+    Only values change, not shapes. Removed channels are no longer read: the kernels that read them, and their optimizer
+    slots, are set to zero along these channels after every step. Removed residual blocks add zero: the scale and shift
+    of the BatchNorm that ends the branch are zero (or its last kernel and bias). Dense blocks are removed by removing
+    their channels. A point describes the network that `kp.rebuild(model, point.plan, absorb=False)` builds. `kp.rounds`
+    does the same with rebuilt networks between fits, which is faster, and also works for plain blocks and for layers
+    that compute statistics over channels.
 
     For `dimension="resolution"` nothing is masked; train on
     `kp.data.rounds(name, sizes=callback.sizes, epochs_per_round=…)`.
@@ -52,14 +52,14 @@ class ShrinkRounds(PruningCallback):
         data: Batches of `(inputs, labels)` for the criterion of blocks.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
-        monitor: The log that is the accuracy of a point. Defaults to `"val_accuracy"`.
+        monitor: Name of the log that holds the accuracy. Defaults to `"val_accuracy"`.
         seed: Seed of the criterion of blocks. Defaults to 0.
-        strict: Whether to raise a `PruneError`, instead of a warning, at the end of a fit in which it did not act.
+        strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
     Raises:
-        PruneError: An argument is out of range; in `fit`: the number of epochs is another, the log is missing, or the
-            model cannot be shrunk by values.
+        PruneError: An argument is out of range; in `fit`: the number of epochs is wrong, the log is missing, or the
+            model cannot be shrunk without changing shapes.
 
     Example:
         >>> callback = ShrinkRounds("resolution", rounds=2, keep=0.5, epochs_per_round=1, resolution=32)

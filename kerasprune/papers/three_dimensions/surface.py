@@ -16,10 +16,10 @@ Values = float | Sequence[float] | np.ndarray
 
 
 class Surface:
-    """Base of the accuracy models `F(d, w, r)`; d, w and r are fractions kept.
+    """Base class of the accuracy models `F(d, w, r)`, where d, w and r are fractions kept.
 
     A subclass defines `_solved(points, accuracy, start)`, which returns coefficients, `_value(coefficients, points)`,
-    in arithmetic that holds for complex numbers too, and `_faults(points)`.
+    which must also work with complex numbers, and `_faults(points)`.
     """
 
     _coefficients: Any = None

@@ -48,7 +48,7 @@ class ThreeDimensions:
         surface: The accuracy model fitted to them.
         optimum: The depth, width and resolution that it predicts to be best.
         importance: Score of every droppable block of the dense network.
-        chosen: The network of these dimensions, trained and measured.
+        chosen: The network with these dimensions, trained and measured.
     """
 
     points: tuple[Point, ...]
@@ -99,29 +99,29 @@ def three_dimensions(
 ) -> ThreeDimensions:
     """Prunes depth, width and resolution together.
 
-    Algorithm 1 collects points `(d, w, r, accuracy)`: the dense network, and along each dimension alone `rounds`
-    networks, down to `d = T`, `w = √T`, `r = √T`. An accuracy model is fitted to them. The dense network is pruned to
-    the model's maximum at the cost T: blocks by their discrimination, channels inside every group by |γ|, inputs by
-    resizing; then it is trained.
+    Algorithm 1 collects points `(d, w, r, accuracy)`: the dense network, and `rounds` networks along each dimension,
+    down to `d = T`, `w = √T`, `r = √T`. An accuracy model is fitted to them. The dense network is then pruned to the
+    depth, width and resolution that the accuracy model predicts to be best at cost T (blocks by their discrimination,
+    channels within every group by |γ|, inputs by resizing), and trained.
 
     Args:
         model: The trained dense model, with free input sides; it is left untouched.
         fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see
             `kerasprune.populations.store.TrainAndJudge`.
-        macs: T, fraction of the multiply–adds that is kept. Defaults to 0.5.
-        data: Batches of `(inputs, labels)` at the dense model's resolution for criteria that use data.
+        macs: T, the fraction of the multiply–adds kept. Defaults to 0.5.
+        data: Batches of `(inputs, labels)` at the dense model's resolution, for criteria that use data.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
-        epochs_per_round: Epochs of training of every point. Defaults to 40, as in the paper on CIFAR-10.
+        epochs_per_round: Training epochs of every point. Defaults to 40, as in the paper on CIFAR-10.
         epochs: Epochs of the final training. Defaults to 80.
         rounds: Points along each dimension. Defaults to 4.
-        min_macs: The T that the points extend to, if one collection is to serve several budgets. Defaults to `macs`.
+        min_macs: The T that the points extend to, so that one collection can serve several budgets. Defaults to `macs`.
         constraint: The cost: `"macs"`, those of the networks that can be built; `"volume"`, d·w²·r²; or any constraint
             of `kerasprune.search`. Defaults to `"macs"`.
         surface: The accuracy model. Defaults to `MAP(rank=1, degree=3)`.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
         seed: Seed for `fit` and the criteria. Defaults to 0.
-        folder: A folder for finished points, from which a killed job resumes without training any twice. Defaults to
+        folder: A folder for finished points, from which a killed job resumes without repeating a training. Defaults to
             `None`: nothing is written.
 
     Returns:
@@ -129,7 +129,7 @@ def three_dimensions(
 
     Raises:
         PruneError: An argument is out of range, the model's input side is fixed, it has no droppable blocks, the points
-            that can be built would not determine the surface, or the budget cannot be reached.
+            that can be built do not determine the surface, or the budget cannot be reached.
 
     Example:
         >>> import kerasprune as kp
