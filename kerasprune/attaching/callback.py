@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -10,7 +11,6 @@ import keras
 import numpy as np
 
 from kerasprune._keras import first_epoch
-from kerasprune.attaching.arguments import written
 from kerasprune.attaching.diagnosis import Diagnosis
 from kerasprune.attaching.fit import RunningFit
 from kerasprune.attaching.masks import Masks
@@ -18,6 +18,8 @@ from kerasprune.attaching.session import Session, State
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 from kerasprune.sparsity.given import check_candidates
+
+_LONGEST = 90  # characters of an argument in a repr
 
 
 class PruningCallback(keras.callbacks.Callback):
@@ -97,7 +99,7 @@ class PruningCallback(keras.callbacks.Callback):
 
     def __repr__(self) -> str:
         status = self.status()
-        return written(self, *self._arguments) + (f": {status}" if status else "")
+        return _written(self, *self._arguments) + (f": {status}" if status else "")
 
     # ---- overridden by a method -------------------------------------------------------------------------------
 
@@ -376,3 +378,19 @@ def facts(callback: keras.callbacks.Callback) -> PruningCallback:
 def compressed(callback: keras.callbacks.Callback, steps: int) -> keras.callbacks.Callback:
     """Returns a callback with its schedule squeezed into fewer steps; foreign ones as they are."""
     return callback.compressed(steps) if isinstance(callback, PruningCallback) else callback
+
+
+def _written(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Returns `Class(argument=value, …)` for the arguments that an object was made with, long ones cut."""
+    parameters = [name for name in inspect.signature(type(thing).__init__).parameters if name != "self"]
+    given = {**dict(zip(parameters, args, strict=False)), **kwargs}
+    return f"{type(thing).__name__}({', '.join(f'{name}={_short(value)}' for name, value in given.items())})"
+
+
+def _short(value: Any) -> str:
+    """Returns a short `repr`: numbers and names as they are, long values by class and size."""
+    text = value.__name__ if inspect.isroutine(value) or inspect.isclass(value) else repr(value)
+    if len(text) <= _LONGEST and "\n" not in text and " at 0x" not in text:
+        return text
+    size = f" of {len(value)}" if isinstance(value, Sequence | Mapping) else ""
+    return f"<{type(value).__name__}{size}>"

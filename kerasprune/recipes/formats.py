@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasprune.errors import PruneError, nearest
+from kerasprune.errors import choice_faults, raise_faults
 
 if TYPE_CHECKING:
     import keras
@@ -57,8 +57,5 @@ FORMATS = {
 
 def find(name: str) -> Format:
     """Returns a format by name."""
-    if name not in FORMATS:
-        raise PruneError(
-            f"Expected a known format: {', '.join(FORMATS)}. Received: format={name!r}.{nearest(name, FORMATS)}"
-        )
+    raise_faults("Unknown format of export:", choice_faults([*FORMATS], format=name))
     return FORMATS[name]

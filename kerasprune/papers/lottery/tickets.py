@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasprune.attaching.granularity import Weight
 from kerasprune.attaching.masks import Masks, apply_masks, held
-from kerasprune.errors import formerly, is_number, nearest, raise_faults, whole_number_faults
+from kerasprune.errors import choice_faults, formerly, is_number, raise_faults, whole_number_faults
 from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.registry import scopes
 from kerasprune.surgery.copy_layer import make_layer
@@ -182,11 +182,7 @@ def _check(fit: Fit, keep: Sequence[float], epochs: int, rewind_epochs: int, con
     fractions = [1.0, *keep]
     if not all(is_number(k) and k > 0 for k in keep) or any(b >= a for a, b in pairwise(fractions)) or not len(keep):
         faults.append(f"Expected descending fractions kept in (0, 1). Received: keep={list(keep)!r}.")
-    faults += [
-        f"Expected controls among {', '.join(CONTROLS)}. Received: {name!r}.{nearest(name, CONTROLS)}"
-        for name in controls
-        if name not in CONTROLS
-    ]
+    faults += [fault for name in controls for fault in choice_faults(CONTROLS, controls=name)]
     raise_faults("Invalid arguments for lottery:", faults)
 
 

@@ -8,7 +8,7 @@ from importlib import resources
 
 import numpy as np
 
-from kerasprune.errors import PruneError, nearest
+from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.recipes.reproductions.entry import AtMost, Note, Row
 from kerasprune.search import MAP, Polynomial, Surface
 
@@ -42,10 +42,7 @@ def table5(network: str) -> np.ndarray:
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, arXiv 2010.04879, Table 5.
     """
-    if network not in NETWORKS:
-        raise PruneError(
-            f"Expected one of {', '.join(NETWORKS)}. Received: network={network!r}.{nearest(network, NETWORKS)}"
-        )
+    raise_faults("Invalid arguments for table5:", choice_faults([*NETWORKS], network=network))
     text = resources.files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
     found = [row for row in csv.DictReader(text.splitlines()) if row["network"] == network]
     return np.array([tuple(float(row[name]) for name in _ROW.names) for row in found], _ROW)
