@@ -172,6 +172,25 @@ def replaced_operations(functions: Mapping[str, Callable[..., Any]], item: Calla
 
 
 @contextmanager
+def right_biases() -> Iterator[None]:
+    """Adds biases of channels first along the channels in this block.
+
+    On TensorFlow Keras adds one of shape `(1, n, 1, 1)` along the last axis if that is of size n, too; `fit` and
+    `predict`, whose graphs are optimised, do not.
+    """
+    add = backend.numpy.add
+
+    def added(x1: Any, x2: Any) -> Any:
+        shape = tuple(getattr(x2, "shape", ()))
+        if len(shape) > 2 and shape[0] == shape[-1] == 1:
+            return backend.numpy.subtract(x1, backend.numpy.negative(x2))
+        return add(x1, x2)
+
+    with _replaced((backend.numpy, "add", added)):
+        yield
+
+
+@contextmanager
 def _replaced(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
     """Sets attributes, `(owner, name, value)`, in this block."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in attributes]

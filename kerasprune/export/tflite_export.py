@@ -111,6 +111,17 @@ def tflite(
     return report
 
 
+def check_takes_numbers(model: keras.Model, signature: Signature) -> None:
+    """Raises if a model takes texts, for which TFLite has no operators."""
+    texts = [spec.name for spec in signature.inputs if spec.holds_texts]
+    if texts:
+        raise PruneError(
+            "A .tflite file takes numbers: TFLite has no operators that look words up. Received: "
+            f"{model.name!r}, which takes texts: {', '.join(texts)}. Export a SavedModel; or export the part after the "
+            "layer that makes numbers of texts, keras.Model(layer.output, model.output), and look words up in the app."
+        )
+
+
 def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | None) -> Signature:
     """Returns the inputs of a model with every free side fixed, from `size` or else from the data.
 
@@ -123,13 +134,7 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
         PruneError: A side is free and given by neither, they contradict the model, or it takes texts.
     """
     signature = signature_of(model, first_inputs(data))
-    texts = [spec.name for spec in signature.inputs if spec.holds_texts]
-    if texts:
-        raise PruneError(
-            "A .tflite file takes numbers: TFLite has no operators that look words up. Received: "
-            f"{model.name!r}, which takes texts: {', '.join(texts)}. Export a SavedModel; or export the part after the "
-            "layer that makes numbers of texts, keras.Model(layer.output, model.output), and look words up in the app."
-        )
+    check_takes_numbers(model, signature)
     if size is not None:
         signature = signature.static([_sized(spec.name, spec.shape, size) for spec in signature.inputs])
     if data is not None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from kerasprune.attaching.callback import facts
 from kerasprune.costs.cost import cost
+from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text, write_text
+from kerasprune.graph.built_model import functional
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.chance_level import check_chance_level
 from kerasprune.recipes.loader import located
@@ -184,6 +186,10 @@ def rehearse(one: Run) -> None:
     if recipe.prune and recipe.prune.section:
         section = recipe.prune.section
         prune_sections.member(section).rehearse(one, model, getattr(recipe.prune, section))
+    if any(name.startswith("tflite") for name in recipe.export):
+        from kerasprune.export.tflite_export import check_takes_numbers  # imports TensorFlow
+
+        check_takes_numbers(model, inputs_of(functional(model)))
     if recipe.data is not None:
         if one.draws:
             _ = one.drawing  # checked as it is made

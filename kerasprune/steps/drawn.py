@@ -8,7 +8,7 @@ import keras
 
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
-from kerasprune.errors import Key, PruneError
+from kerasprune.errors import Key, PruneError, joined
 from kerasprune.synthesis.drawing import Drawing
 from kerasprune.synthesis.synthesise import drawn
 
@@ -31,6 +31,7 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
         seconds = drawing.estimate.seconds
     except Exception as error:  # layers of the user's may have no gradients: what was possible before still is
         parts = error.args if isinstance(error, PruneError) else (f"{type(error).__name__} was raised.",)
+        parts = joined(" ", getattr(error, "faults", ())) or parts
         return None, PruneError(only, "no examples can be drawn from the model. ", *parts)
     if seconds > AT_ONCE:
         interrupted = "kp.synthesise(model, store=folder) draws data too, and can be interrupted."

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from kerasprune._keras import right_biases
 from kerasprune.errors import PruneError
 
 
@@ -66,7 +67,8 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
 
 def outputs_of(model: keras.Model, inputs: Any) -> list[np.ndarray]:
     """Returns the outputs of a model in inference, one array each."""
-    outputs = tree.flatten(model(inputs, training=False))
+    with right_biases():
+        outputs = tree.flatten(model(inputs, training=False))
     return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
 
 

@@ -54,7 +54,9 @@ def argument_faults(
 
 def _input_faults(inputs: Sequence[InputDraw], resolution: int | None) -> list[str | PruneError]:
     faults: list[str | PruneError] = [
-        f"Expected inputs of numbers. Received: texts for {each.name!r}. Give real examples as data=."
+        PruneError(
+            f"Expected inputs of numbers. Received: texts for {each.name!r}. Give real examples: ", Key("data"), "."
+        )
         for each in inputs
         if each.dtype == "string"
     ]

@@ -132,6 +132,11 @@ def test_prune_names_what_does_not_fit(case):
         kp.prune(make(), 0.5, data, epochs=1, verbose=0)
 
 
+def test_a_late_batch_is_named_without_a_teacher_too():
+    with pytest.raises(kp.PruneError, match="from 0 to 2 .*Received: labels such as 7"):
+        kp.prune(classifier(), 0.5, batches(X, late(Y)), epochs=1, distil=False, verbose=0)
+
+
 TAKEN = ("a sparse matrix", "NaN", "no channels", "a tuple in another order")  # by Keras, right or wrong
 
 

@@ -188,3 +188,16 @@ def test_few_examples_are_told_with_what_the_caller_can_give(tmp_path):
     ):
         code, output = said([*start, str(tmp_path / more), more, given])
         assert code == 0 and words in output and "samples=" not in output, output
+
+
+def test_a_model_of_texts_is_told_what_it_can_have(prepared, tmp_path):
+    inputs = keras.Input((4,), dtype="string")
+    x = layers.Embedding(4, 8)(layers.StringLookup(vocabulary=["a", "b", "c"])(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Dense(16, "relu")(layers.Flatten()(x))))
+    model.save(tmp_path / "model.keras")
+    code, output = said(prepared)
+    assert code == 0 and "texts for 'input_layer" in output and "Give real examples: --data." in output
+    assert "synthesise" not in output and "examples: data." in str(kp.prune(model, keep=0.5, verbose=0).report)
+    code, output = said([*prepared[:-1], str(tmp_path / "other"), "--export", "tflite"])
+    assert code == 2 and "TFLite has no operators that look words up" in output
+    assert not (tmp_path / "other" / "stages.json").exists()  # before anything was done

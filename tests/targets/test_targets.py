@@ -62,7 +62,7 @@ def test_channels_that_cost_no_time_are_kept(monkeypatch):
 def test_what_cannot_be_reached_is_refused_with_what_can(monkeypatch):
     model = network()
     table = profiled(monkeypatch, model)
-    with pytest.raises(PruneError, match=r"at the least 0\.\d+ of the time"):
+    with pytest.raises(PruneError, match=r"at least 0\.\d+ of the time"):
         kp.plan(model, target=kp.targets.Time(table, fraction=0.001))
     with pytest.raises(PruneError, match="below the time of the dense model"):
         kp.plan(model, target=kp.targets.Time(table, ms=1e6))
