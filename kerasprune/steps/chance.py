@@ -32,11 +32,7 @@ def knows_little(found: str, remedy: str, name: str = "") -> str:
 
 
 def chance_level(logs: Mapping[str, float], targets: np.ndarray | None, option: str = "") -> tuple[str, str] | None:
-<<<<<<< HEAD
-    """Returns the measured figure and the remedy if it is no better than guessing; else `None`.
-=======
     """Returns the measured accuracy in words and the remedy, if it is no better than guessing; else `None`.
->>>>>>> strangers
 
     Guessing is always predicting the most frequent class.
 
