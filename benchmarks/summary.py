@@ -18,6 +18,7 @@ from pathlib import Path
 from equal_epochs_grid import RESULTS, TESTBEDS
 from equal_epochs_tables import column, difference, found_rows
 from rows import mean_std, read
+from scipy.stats import spearmanr
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES, PICTURE = (DOCS / "benchmarks.md", DOCS / "latency.md"), DOCS / "images" / "accuracy.svg"
@@ -124,6 +125,54 @@ def without_data() -> str:
         for (network, macs), cell in sorted(found.items(), key=lambda item: (item[0][0], -float(item[0][1])))
     ]
     return table(["Validation accuracy of", "multiply–adds", *kinds.values()], rows)
+
+
+def taught_without_data() -> str:
+    """Test accuracy of slim models that the dense one taught, on drawn examples and on real images without labels."""
+    kinds = {"statistics": "2,000 drawn from the statistics", "real": "2,000 real images"}
+    found = [row for row in read(RESULTS / "without_data_taught.csv") if row["norms"] == "batch"]
+    order = sorted({row["macs"] for row in found}, reverse=True)
+
+    def cell(kind: str, macs: str, key: str) -> str:
+        return mean_std([float(row[key]) for row in found if (row["examples"], row["macs"]) == (kind, macs)])
+
+    heads = ["Taught on", *(f"{macs}, {word}" for macs in order for word in ("before", "after"))]
+    keys = ("before", "test")
+    return table(
+        heads, [[said, *(cell(kind, macs, key) for macs in order for key in keys)] for kind, said in kinds.items()]
+    )
+
+
+def latency_table() -> str:
+    """Predictions of latency tables beside measurements."""
+    names = {"resnet20": "ResNet-20", "mobilenet": "MobileNetV2", "resnet50": "ResNet-50 at 128²"}
+    found: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in read(RESULTS / "latency_table.csv"):
+        found.setdefault((row["network"], row["precision"]), []).append(row)
+    if not found:
+        return ""
+    heads = ["Network", "Precision", "median error", "measured twice", "rank correlation, .2–1", "at .5", "profiled in"]
+    lines = [[names[network], precision, *_predicted(rows)] for (network, precision), rows in found.items()]
+    return f"{table(heads, lines)}\n{_stamp(next(iter(found.values()))[0])}.\n"
+
+
+def _predicted(rows: list[dict[str, str]]) -> list[str]:
+    """Returns errors, rank correlations and minutes of one table."""
+
+    def error(key: str) -> str:
+        return f"{statistics.median(abs(float(row[key]) / float(row['measured']) - 1) for row in rows):.1%}"
+
+    def ranks(kind: str) -> str:
+        of_kind = [row for row in rows if row["plan"].startswith(kind)]
+        return f"{spearmanr(column(of_kind, 'predicted'), column(of_kind, 'measured')).statistic:.3f}"
+
+    return [
+        error("predicted"),
+        error("again"),
+        ranks("even"),
+        ranks("random"),
+        f"{int(rows[0]['seconds']) / 60:.0f} min",
+    ]
 
 
 def greg() -> str:
