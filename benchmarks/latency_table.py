@@ -2,8 +2,8 @@
 
     python benchmarks/latency_table.py [resnet20|mobilenet|resnet50 …] [--precisions float32 int8]
 
-One row for each plan: the milliseconds that `kp.latency.profile` predicts, and those measured, all plans in turn, twice:
-the second measurement gives the noise. Wants two quiet cores. The table of docs/latency.md is written from
+One row for each plan: the milliseconds that `kp.latency.profile` predicts, and those measured, all plans in turn,
+twice: the second measurement gives the noise. Wants two quiet cores. The table of docs/latency.md is written from
 results/latency_table.csv by `python benchmarks/summary.py`.
 """
 
