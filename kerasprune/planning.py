@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor
 from kerasprune.budgets.plan_request import Choice, PlanRequest
-from kerasprune.costs.cost import check_counted, cost, counter, prunable_graph
+from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, formerly, fraction_faults, given, kind_faults, raise_faults, seed_faults, warn
+from kerasprune.errors import formerly, fraction_faults, given, is_number, kind_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.latency.table import LatencyTable
 from kerasprune.plans import Plan
-from kerasprune.targets.base import Meter, Target
-from kerasprune.targets.time import TimeMeter
-from kerasprune.targets.widening import widened
+from kerasprune.targets.base import CostMeter, Target
+
+if TYPE_CHECKING:
+    from kerasprune.latency.table import LatencyTable
 
 _TRIALS = 6  # of meeting a target that is not known exactly beforehand
-_OVER = 0.005  # relative distance from a target at which the search ends
 _MISSED = 0.05  # of the channels asked for: tolerance of the bounds without a warning
 
 
@@ -86,10 +84,11 @@ def plan(
         2
     """
     criterion, budget = criteria.get(criterion), budgets.get(budget)
-    table = round_to if isinstance(round_to, LatencyTable) else None
+    table = None if is_number(round_to) else round_to
     floor = Floor(min_keep, 1 if table else round_to)
     targets = {"keep": keep, "macs": macs, "params": params, "target": target}
-    raise_faults("Invalid arguments for plan:", [*_faults(budget, data, **targets), *seed_faults(seed=seed)])
+    faults = [*_faults(budget, data, **targets), *_table_faults(table), *seed_faults(seed=seed)]
+    raise_faults("Invalid arguments for plan:", faults)
     graph = prunable_graph(model, resolution)
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
@@ -104,14 +103,16 @@ def plan(
         request = PlanRequest(graph, scores, budget, floor, target.counted, meter.target, macs_of, meter=meter)
     chosen = _corrected(request, request.met())
     if table is not None:
-        chosen = _filled(request, chosen, TimeMeter(table, graph))
+        from kerasprune.targets.widening import filled  # a plan without a table needs none of it
+
+        chosen = filled(request, chosen, table)
     _warn_of_what_is_missed(request, chosen)
     return last_step(request, chosen)
 
 
 def _corrected(request: PlanRequest, chosen: Choice) -> Choice:
     """Returns a choice whose exact cost meets the target, and warns if none was found in a few trials."""
-    if not isinstance(request.meter, Meter):
+    if not isinstance(request.meter, CostMeter):
         return chosen
     for _ in range(_TRIALS):
         other = request.meter.corrected(request.plan(chosen))
@@ -124,24 +125,12 @@ def _corrected(request: PlanRequest, chosen: Choice) -> Choice:
     return chosen
 
 
-def _filled(request: PlanRequest, chosen: Choice, meter: Meter) -> Choice:
-    """Returns a choice that meets the target, whose groups are as wide as costs no time."""
+def _table_faults(table: Any) -> list[str]:
+    if table is None:
+        return []
+    from kerasprune.latency.table import LatencyTable  # a plan without a table needs none of it
 
-    def time(choice: Choice) -> float:
-        return meter(request.graph, counter(request.graph.alive(choice)))
-
-    tried = [widened(request.graph, chosen, request.scores, time)]
-    if request.counted == "keep":
-        return tried[0]
-    asked = request.target
-    for _ in range(_TRIALS):
-        over = request.share(tried[-1]) / asked
-        if abs(over - 1) <= _OVER:
-            break
-        request = replace(request, target=request.target / over)
-        with contextlib.suppress(PruneError):  # below the least
-            tried.append(widened(request.graph, request.met(), request.scores, time))
-    return min(tried, key=lambda choice: abs(request.share(choice) - asked))
+    return kind_faults(LatencyTable, "Give a number, or kp.latency.profile(model).", round_to=table)
 
 
 def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:

@@ -65,7 +65,7 @@ def test_a_shortfall_after_an_epoch_points_to_the_line_that_calls_fit():
 def test_a_warning_of_a_plan_points_to_the_line_that_asks_for_it():
     model = _model()
     line = inspect.currentframe().f_lineno + 2
-    with pytest.warns(UserWarning, match="were asked for") as caught:
+    with pytest.warns(UserWarning, match="are kept instead of 1") as caught:
         kp.plan(model, keep=0.2, min_keep=4)
     assert [(each.filename, each.lineno) for each in caught] == [(__file__, line)]
 

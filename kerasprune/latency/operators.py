@@ -31,7 +31,7 @@ Widths = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Step:
+class FusedCall:
     """A call, with numbers for the tensors that it reads and makes."""
 
     call: TracedCall
@@ -49,7 +49,7 @@ class Operator:
     """
 
     graph: ChannelGraph
-    steps: tuple[Step, ...]
+    steps: tuple[FusedCall, ...]
 
     @property
     def calls(self) -> list[TracedCall]:
@@ -184,8 +184,8 @@ def operators(graph: ChannelGraph) -> list[Operator]:
     """
     steps = _steps(graph)
     readers = Counter(number for step in steps for number in step.reads)
-    last: dict[int, list[Step]] = {}  # by the tensor that an operator ends with
-    found: list[list[Step]] = []
+    last: dict[int, list[FusedCall]] = {}  # by the tensor that an operator ends with
+    found: list[list[FusedCall]] = []
     for step in steps:
         before = last.get(step.reads[0]) if len(step.reads) == 1 and readers[step.reads[0]] == 1 else None
         if before is not None and (_follows(step.call) or _pads(before[-1].call)):
@@ -198,7 +198,7 @@ def operators(graph: ChannelGraph) -> list[Operator]:
     return [Operator(graph, tuple(each)) for each in found if not all(_is_free(step.call) for step in each)]
 
 
-def _steps(graph: ChannelGraph) -> list[Step]:
+def _steps(graph: ChannelGraph) -> list[FusedCall]:
     """Returns the calls with numbered tensors.
 
     A tensor that no call makes under its own name comes into a nested model, or from in front of a removed block: it
@@ -216,7 +216,7 @@ def _steps(graph: ChannelGraph) -> list[Step]:
         makes = [next(numbers) for _ in call.outputs]
         by_tensor.update(zip(map(id, call.node.outputs), makes, strict=False))
         by_ids.update(zip(map(id, call.outputs), makes, strict=True))
-        found.append(Step(call, tuple(reads), tuple(makes)))
+        found.append(FusedCall(call, tuple(reads), tuple(makes)))
     return found
 
 

@@ -33,7 +33,7 @@ from kerasprune.steps.progress import Progress
 from kerasprune.steps.ready import remove
 from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.scale import warn_of_scale
-from kerasprune.steps.settings import Settings
+from kerasprune.steps.settings import PruneSettings
 from kerasprune.surgery.compiled import compile_like
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
@@ -147,7 +147,7 @@ def prune(
         >>> [step.name for step in report.steps]
         ['dense', 'removed', 'reconstructed']
     """
-    given = Settings(
+    given = PruneSettings(
         model=model, macs=macs, data=data, epochs=epochs, keep=keep, params=params, criterion=criterion, budget=budget,
         coupling=coupling, freeze=freeze, unknown=unknown, min_keep=min_keep, round_to=round_to, resolution=resolution,
         reconstruct=reconstruct, distil=distil, verify=verify, validation=validation, examples=examples, loss=loss,
@@ -163,7 +163,7 @@ class _Pruning:
         settings: The checked arguments of `prune`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PruneSettings) -> None:
         self.settings, self.progress = settings, Progress(settings.verbose)
         self.steps: list[StepReport] = []
         self.remarks: list[str] = []

@@ -29,7 +29,7 @@ _VERBOSE = "Expected verbose to be 0, 1 or 2."
 
 
 @dataclass(frozen=True)
-class Settings:
+class PruneSettings:
     """The arguments of `prune`; see there.
 
     Raises:

@@ -10,7 +10,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 
 
-class Meter:
+class CostMeter:
     """Base class of what counts a cost of the slim models of one dense model.
 
     Args:
@@ -44,7 +44,7 @@ class Target:
     counted: ClassVar[str]
     """The cost, as messages name it."""
 
-    def meter(self, graph: ChannelGraph) -> Meter:
+    def meter(self, graph: ChannelGraph) -> CostMeter:
         """Returns the meter for a dense model.
 
         Args:

@@ -10,7 +10,7 @@ from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.latency.operators import Operator, operators
 from kerasprune.latency.table import LatencyTable
-from kerasprune.targets.base import Meter, Target
+from kerasprune.targets.base import CostMeter, Target
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,8 @@ class Time(Target):
 
     Example:
         >>> import keras, kerasprune as kp
-        >>> inputs = keras.Input((8, 8, 3))
-        >>> x = keras.layers.Conv2D(16, 3, activation="relu", name="first")(inputs)
-        >>> model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((2000,)), dense(2000, "relu", name="hidden"), dense(2)])
         >>> table = kp.latency.profile(model, verbose=0)
         >>> plan = kp.plan(model, target=kp.targets.Time(table, fraction=0.6))
         >>> table.predict(model, plan) < 0.8 * table.predict(model)
@@ -52,14 +51,14 @@ class Time(Target):
             faults += positive_faults(ms=self.ms)
         raise_faults("Invalid arguments for Time:", faults)
 
-    def meter(self, graph: ChannelGraph) -> Meter:
+    def meter(self, graph: ChannelGraph) -> CostMeter:
         """Returns the meter for a dense model."""
         meter = TimeMeter(self.table, graph)
         meter.target = self.fraction or self._share(self.ms, meter.dense, "ms")
         return meter
 
 
-class TimeMeter(Meter):
+class TimeMeter(CostMeter):
     """The share of the dense model's predicted time.
 
     Args:

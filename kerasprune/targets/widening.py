@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
-
+from kerasprune.budgets.plan_request import Choice, PlanRequest
+from kerasprune.costs.cost import counter
 from kerasprune.criteria.base import Scores, top
+from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
+from kerasprune.latency.table import LatencyTable
+from kerasprune.targets.time import TimeMeter
 
 _FREE = 0.002  # relative growth of the whole time that counts as none
 _FURTHEST = 64  # channels: the largest block of a kernel
+_TRIALS = 6  # of meeting a target with widened groups
+_NEAR = 0.005  # relative distance from the target at which they end
 
-Choice = Mapping[str, np.ndarray]
+
+def filled(request: PlanRequest, chosen: Choice, table: LatencyTable) -> Choice:
+    """Returns a choice that meets a target, with groups as wide as costs no time.
+
+    Args:
+        request: The model, the budget and the target.
+        chosen: The choice that meets the target without it.
+        table: The latency table of the device.
+    """
+    meter = TimeMeter(table, request.whole)
+
+    def time(choice: Choice) -> float:
+        return meter(request.graph, counter(request.graph.alive(choice)))
+
+    tried = [widened(request.graph, chosen, request.scores, time)]
+    if request.counted == "keep":
+        return tried[0]
+    asked = request.target
+    for _ in range(_TRIALS):
+        over = request.share(tried[-1]) / asked
+        if abs(over - 1) <= _NEAR:
+            break
+        request = replace(request, target=request.target / over)
+        with contextlib.suppress(PruneError):  # below the least
+            tried.append(widened(request.graph, request.met(), request.scores, time))
+    return min(tried, key=lambda choice: abs(request.share(choice) - asked))
 
 
-def widened(
-    graph: ChannelGraph, choice: Choice, scores: Scores, time: Callable[[Choice], float]
-) -> dict[str, np.ndarray]:
+def widened(graph: ChannelGraph, choice: Choice, scores: Scores, time: Callable[[Choice], float]) -> Choice:
     """Returns a choice with more channels of each group, one group after the other, at the same time.
 
     Args:

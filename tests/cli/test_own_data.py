@@ -277,6 +277,7 @@ def test_files_that_are_no_examples(tmp_path):
     assert not (tmp_path / "out" / "slim.keras").exists()
 
 
+@pytest.mark.thorough
 def test_two_outputs_have_their_labels_by_name(tmp_path):
     inputs = keras.Input((5,))
     x = layers.Dense(16, "relu", name="hidden")(inputs)
