@@ -16,6 +16,7 @@ ROOT = Path(kerasprune.__file__).parent
 SLOW = {  # 5 seconds and more each
     "models/keras_applications.py",
     "recipes/compare.py",
+    "targets/time.py",
     "testing/callbacks.py",
 }
 

@@ -28,7 +28,7 @@ class Time(Target):
     Example:
         >>> import keras, kerasprune as kp
         >>> dense = keras.layers.Dense
-        >>> model = keras.Sequential([keras.Input((2000,)), dense(2000, "relu", name="hidden"), dense(2)])
+        >>> model = keras.Sequential([keras.Input((400,)), dense(400, "relu", name="hidden"), dense(2)])
         >>> table = kp.latency.profile(model, verbose=0)
         >>> plan = kp.plan(model, target=kp.targets.Time(table, fraction=0.6))
         >>> table.predict(model, plan) < 0.8 * table.predict(model)

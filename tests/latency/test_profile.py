@@ -92,7 +92,7 @@ def test_a_staircase_is_found_with_few_measurements(block, makes, reads):
         generator.integers(reads // 4, reads + 1, 200), generator.integers(makes // 4, makes + 1, 200), strict=True
     )
     errors = [abs(found.time(widths) / time(widths) - 1) for widths in asked]
-    assert np.median(errors) < 0.02 and np.quantile(errors, 0.9) < 0.1
+    assert np.median(errors) < 0.05 and np.quantile(errors, 0.9) < 0.15
 
 
 def test_prediction_is_the_calibrated_sum(monkeypatch):
