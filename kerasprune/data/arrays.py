@@ -175,6 +175,7 @@ def by_role(found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Tar
         found: Arrays by name.
 
     Example:
+        >>> import numpy as np
         >>> x, y = np.zeros((4, 2)), np.zeros(4)
         >>> [(sorted(inputs), labels is y) for inputs, labels in map(by_role, ({"x": x, "y": y}, {"x": x}))]
         [(['x'], True), (['x'], False)]

@@ -43,6 +43,7 @@ def chance_level(logs: Mapping[str, float], targets: np.ndarray | None, option: 
         option: The option that scales pixels, after a space. Defaults to none.
 
     Example:
+        >>> import numpy as np
         >>> chance_level({"loss": 1.1, "accuracy": 0.5}, np.array([0, 0, 1, 1]))[0]
         'it is right for 50% of them, and 50% are of one class'
         >>> chance_level({"loss": 0.1, "accuracy": 0.75}, np.array([0, 0, 1, 1])) is None

@@ -88,7 +88,7 @@ def test_faults_of_targets_are_gathered(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "precision, bytes", [("float32", 60_000), pytest.param("int8", 25_000, marks=pytest.mark.thorough)]
+    "precision, bytes", [("float32", 60_000), pytest.param("int8", 18_000, marks=pytest.mark.thorough)]
 )
 def test_the_written_file_has_the_size(precision, bytes):
     model = network(32)
