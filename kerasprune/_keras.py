@@ -171,9 +171,8 @@ def replaced_operations(functions: Mapping[str, Callable[..., Any]], item: Calla
         yield
 
 
-@contextmanager
-def right_biases() -> Iterator[None]:
-    """Adds biases of channels first along the channels in this block.
+def called(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Calls a model, layer or operation; biases of channels first are added along the channels.
 
     On TensorFlow Keras adds one of shape `(1, n, 1, 1)` along the last axis if that is of size n, too; `fit` and
     `predict`, whose graphs are optimised, do not.
@@ -187,7 +186,7 @@ def right_biases() -> Iterator[None]:
         return add(x1, x2)
 
     with _replaced((backend.numpy, "add", added)):
-        yield
+        return operation(*args, **kwargs)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from kerasprune._keras import called
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
 from kerasprune.criteria.base import Checked, argument, as_array
 from kerasprune.criteria.example_gradients import mean_squares
@@ -194,7 +195,7 @@ def _along_outputs(model: keras.Model) -> Any:
     """Returns `(inputs, direction) → outputs · direction`, all outputs of an example in one row."""
 
     def along(inputs: Any, direction: Any) -> Any:
-        outputs = tree.flatten(model(inputs, training=False))
+        outputs = tree.flatten(called(model, inputs, training=False))
         flat = ops.concatenate([ops.reshape(y, (ops.shape(direction)[0], -1)) for y in outputs], axis=1)
         return ops.sum(ops.cast(flat, "float32") * ops.cast(direction, "float32"))
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops, tree
 
-from kerasprune._keras import argument_names, inner_layers, nn
+from kerasprune._keras import argument_names, called, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
 from kerasprune.criteria.members_of_channels import aggregated
@@ -147,7 +147,7 @@ def run_through(graph: ChannelGraph, batches: Iterable[list[np.ndarray]], look: 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
         if "training" in argument_names(node.operation):
             kwargs["training"] = False
-        results = node.operation(*args, **kwargs)
+        results = called(node.operation, *args, **kwargs)
         look(next(numbers), args, tree.flatten(results))
         return results
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from kerasprune._keras import compile_arguments, loss_object, mask_of, right_biases
+from kerasprune._keras import called, compile_arguments, loss_object, mask_of
 from kerasprune.criteria.labels import check_labels, check_shape, labels_by_output
 from kerasprune.criteria.output_kind import by_output, output_names, picked, warn_of_logits
 from kerasprune.data.batches import Batch, batches
@@ -47,8 +47,7 @@ def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., 
     computing = model if computing is None else computing
 
     def mean_loss(inputs: Any, labels: Any, weights: Any = None) -> Any:
-        with right_biases():
-            return of_outputs(computing(inputs, training=False), labels, weights)
+        return of_outputs(called(computing, inputs, training=False), labels, weights)
 
     return mean_loss
 

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import inner_layers
+from kerasprune._keras import called, inner_layers
 from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
 from kerasprune.errors import PruneError
 from kerasprune.export.calibration import write_calibration
@@ -154,7 +154,7 @@ def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> 
 
     def function_of(model: keras.Model, signature: Signature) -> tf.types.experimental.PolymorphicFunction:
         def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-            outputs = keras.tree.flatten(model(signature.pack(tensors), training=False))
+            outputs = keras.tree.flatten(called(model, signature.pack(tensors), training=False))
             return dict(zip(output_names(model, len(outputs)), outputs, strict=True))
 
         named = zip(signature.inputs, signature.names, strict=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kerasprune._keras import called
 from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
 from kerasprune.data.signature import Signature
@@ -78,7 +79,7 @@ def keras_function(model: keras.Model, signature: Signature) -> Function:
     """Returns a Keras model in inference as a function from flat inputs to flat outputs."""
 
     def run(batch: FlatInputs) -> list[np.ndarray]:
-        outputs = keras.tree.flatten(model(signature.pack(batch), training=False))
+        outputs = keras.tree.flatten(called(model, signature.pack(batch), training=False))
         return [keras.ops.convert_to_numpy(output) for output in outputs]
 
     return run

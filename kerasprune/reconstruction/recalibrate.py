@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, tree
 
-from kerasprune._keras import calls_of_layers, inner_layers, right_biases, structures
+from kerasprune._keras import called, calls_of_layers, inner_layers, structures
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
@@ -46,9 +46,9 @@ class Averages:
 
 def run(model: keras.Model, examples: Batches, visit: Callable[[Any, Callable, Any, Any], Any]) -> None:
     """Runs a model as in inference; every call of a layer is made by `visit(layer, call, args, kwargs)`."""
-    with calls_of_layers(visit), right_biases():
+    with calls_of_layers(visit):
         for batch in examples:
-            model(tree.pack_sequence_as(structures(model)[0], batch), training=False)
+            called(model, tree.pack_sequence_as(structures(model)[0], batch), training=False)
 
 
 def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:

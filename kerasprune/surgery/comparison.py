@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import right_biases
+from kerasprune._keras import called
 from kerasprune.errors import PruneError
 
 
@@ -65,10 +65,9 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     return Difference(error, size, float(a.std(axis=0).max(initial=0.0)) / unit)
 
 
-def outputs_of(model: keras.Model, inputs: Any) -> list[np.ndarray]:
-    """Returns the outputs of a model in inference, one array each."""
-    with right_biases():
-        outputs = tree.flatten(model(inputs, training=False))
+def outputs_of(model: keras.Model, inputs: Any, call: Callable[..., Any] = called) -> list[np.ndarray]:
+    """Returns the outputs of a model in inference, one array each; `call` calls it."""
+    outputs = tree.flatten(call(model, inputs, training=False))
     return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
 
 

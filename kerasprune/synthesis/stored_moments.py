@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kerasprune._keras import calls_of_layers, inner_layers
+from kerasprune._keras import called, calls_of_layers, inner_layers
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import values
@@ -85,7 +85,7 @@ class StoredMoments:
             return call(layer, *args, **kwargs)
 
         with calls_of_layers(visit):
-            walk(self.body, list(inputs), lambda node, *args, **kwargs: node.operation(*args, **kwargs))
+            walk(self.body, list(inputs), lambda node, *args, **kwargs: called(node.operation, *args, **kwargs))
         return [tuple(sum(part) / len(calls) for part in zip(*calls, strict=True)) for calls in found.values()]
 
     def distance(self, moments: Moments) -> Any:

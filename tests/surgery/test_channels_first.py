@@ -8,16 +8,21 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
+from kerasprune import criteria
+from kerasprune.data.signature import signature_of
+from kerasprune.export.parity import keras_function
+from kerasprune.export.tflite_interpreter import open_interpreter
 from kerasprune.surgery.comparison import outputs_of
+from kerasprune.synthesis.stored_moments import StoredMoments
 
 
-def square(filters: int = 8) -> keras.Model:
+def square(data_format: str = "channels_first") -> keras.Model:
     keras.utils.set_random_seed(0)
-    x = inputs = keras.Input((3, 8, 8))
+    x = inputs = keras.Input((3, 8, 8) if data_format == "channels_first" else (8, 8, 3))
     for name in ("first", "second"):
-        x = layers.Conv2D(filters, 3, padding="same", data_format="channels_first", name=name)(x)
-        x = layers.ReLU()(layers.BatchNormalization(axis=1)(x))
-    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D(data_format="channels_first")(x)))
+        x = layers.Conv2D(8, 3, padding="same", data_format=data_format, name=name)(x)
+        x = layers.ReLU()(layers.BatchNormalization(axis=1 if data_format == "channels_first" else -1)(x))
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D(data_format)(x)))
     for layer in model.layers:
         if getattr(layer, "use_bias", False):
             layer.bias.assign(np.random.default_rng(0).normal(size=layer.bias.shape))
@@ -47,3 +52,39 @@ def test_such_a_model_is_pruned_and_verified(epochs):
         np.square(again.predict(X, verbose=0) - model.predict(X, verbose=0)).mean() / model.predict(X, verbose=0).var()
     )
     assert error < 0.5 and ops.convert_to_numpy(slim(X[:2])).shape == (2, 3)
+
+
+@pytest.mark.parametrize("criterion", ["hrank", "apoz", "thinet"])
+def test_scores_are_those_of_the_same_model_with_channels_last(criterion):
+    y = np.arange(len(X)) % 3
+    pairs = ((square(), X), (square("channels_last"), np.moveaxis(X, 1, -1)))
+    first, last = (criteria.get(criterion).score(kp.trace(model), [(x, y)]) for model, x in pairs)
+    for name, scores in last.items():
+        np.testing.assert_allclose(first[name], scores, rtol=1e-3, atol=1e-6)
+
+
+def test_statistics_are_those_of_the_same_model_with_channels_last():
+    pairs = ((square(), X), (square("channels_last"), np.moveaxis(X, 1, -1)))
+    for model, _ in pairs:
+        for norm in (each for each in model.layers if isinstance(each, layers.BatchNormalization)):
+            norm.moving_variance.assign(np.linspace(1, 2, 8))
+    first, last = (np.concatenate(StoredMoments(model).of([x])) for model, x in pairs)
+    np.testing.assert_allclose(first, last, atol=1e-4)
+
+
+def test_exports_are_compared_with_what_predict_says():
+    model = square()
+    (outputs,) = keras_function(model, signature_of(model))([X])
+    np.testing.assert_allclose(outputs, model.predict(X, verbose=0), atol=1e-5)
+
+
+@pytest.mark.thorough
+def test_exported_and_loaded_it_is_the_same(tmp_path):
+    model = square()
+    assert kp.verify(model, kp.rebuild(model, kp.Plan({})), kp.Plan({})).passed
+    assert kp.export.saved_model(model, tmp_path / "saved", data=X).max_error < 1e-5
+    kp.export.tflite(model, tmp_path / "x.tflite", data=X)
+    runner = open_interpreter(tmp_path / "x.tflite").get_signature_runner()
+    (name,) = runner.get_input_details()
+    (made,) = runner(**{name: X[:1]}).values()
+    np.testing.assert_allclose(made, model.predict(X[:1], verbose=0), atol=1e-5)
