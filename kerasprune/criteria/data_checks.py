@@ -128,7 +128,7 @@ def _check_all(model: keras.Model, examples: Examples) -> None:
 
 def _check_tokens(model: keras.Model, examples: Examples) -> None:
     """Raises if integers that an `Embedding` looks up are not in its table."""
-    tables = [entries.table for entries in looked_up(model)]
+    tables = [entries.own for entries in looked_up(model)]
     if not any(tables):
         return
     signature = inputs_of(model)

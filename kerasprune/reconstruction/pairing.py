@@ -61,7 +61,8 @@ class Pairing:
     def reads_channels(self, step: Step) -> bool:
         """Returns whether a kernel of a layer reads channels; what an embedding looks up is exact after removal."""
         own = {id(each) for each in inner_layers(self.dense_of[step].operation)}
-        return any(kernel.reads for kernel in self.applied.graph.kernels if id(kernel.owner) in own)
+        kernels = (kernel for kernel in self.applied.graph.kernels if id(kernel.owner) in own)
+        return any(kernel.reads and any(number != 0 for number in kernel.positions) for kernel in kernels)
 
     def last_kernel_steps(self) -> list[Step]:
         """Returns the calls of layers with kernels between which and the outputs there are no others."""

@@ -12,12 +12,14 @@ from keras import layers, tree
 
 from kerasprune._keras import Functional, structures
 from kerasprune.graph.built_model import functional
+from kerasprune.graph.rule import BUILT_IN
 from kerasprune.graph.walk import walk
 
 _SIDE = 16
 _NUMBERS = 10
 _WORDS = 8  # in a text
 
+_MOVES = {"Cast", "Concatenate", "Copy", "Identity", *BUILT_IN["reshape"].split(), *BUILT_IN["slicing"].split()}
 _LOOKUPS = (layers.IntegerLookup, layers.StringLookup, layers.TextVectorization)
 _BETWEEN_WORDS = {None: None, "character": ""}  # by how a layer splits texts; else a space
 
@@ -27,12 +29,14 @@ class Entries:
     """The entries of tables that an input may hold.
 
     Args:
-        table: Number of entries of the smallest `Embedding` that reads it; `None` without one.
+        table: Number of entries of the smallest `Embedding` that looks up what is computed from it; `None` without one.
+        own: The same of those that look up its numbers unchanged.
         known: Numbers or words that a table holds; if there are none, digits serve as words.
         between: Separator of the words of a text; `None` if a text is one entry.
     """
 
     table: int | None = None
+    own: int | None = None
     known: Sequence[Any] = ()
     between: str | None = None
 
@@ -89,17 +93,21 @@ def looked_up(model: keras.Model) -> list[Entries]:
     body = functional(model)
     found = [Entries() for _ in body.inputs]
 
-    def visit(node: Any, *args: Any, **kwargs: Any) -> list[frozenset[int]]:
+    def visit(node: Any, *args: Any, **kwargs: Any) -> list[frozenset[tuple[int, bool]]]:
         sources = frozenset().union(*(x for x in tree.flatten((args, kwargs)) if isinstance(x, frozenset)))
         layer = node.operation
-        for entries in (found[source] for source in sources):
+        for entries, unchanged in ((found[source], unchanged) for source, unchanged in sources):
             if isinstance(layer, layers.Embedding) and layer.input_dim > 1:
                 entries.table = min(entries.table or layer.input_dim, layer.input_dim)
+                entries.own = min(entries.own or layer.input_dim, layer.input_dim) if unchanged else entries.own
             elif isinstance(layer, _LOOKUPS) and not len(entries.known):
                 entries.known = layer.get_vocabulary(include_special_tokens=False)
                 split = layer.get_config().get("split")
                 entries.between = _BETWEEN_WORDS.get(split if isinstance(split, str | None) else "", " ")
-        return [sources] * len(node.outputs)
+        if isinstance(layer, layers.Embedding):  # what it returns is no number of a table
+            sources = frozenset()
+        moved = type(layer).__name__ in _MOVES
+        return [frozenset((source, unchanged and moved) for source, unchanged in sources)] * len(node.outputs)
 
-    walk(body, [frozenset({index}) for index in range(len(found))], visit)
+    walk(body, [frozenset({(index, True)}) for index in range(len(found))], visit)
     return found

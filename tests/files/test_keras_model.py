@@ -44,6 +44,31 @@ def test_a_good_model_is_loaded_as_it_was_saved(saved):
     assert add.__module__.startswith("keras.")  # Keras is as it was
 
 
+@keras.saving.register_keras_serializable("kerasprune-tests")
+class CompilesItself(keras.Model):
+    """As tasks of KerasHub do, whose optimizers therefore have no state when a file is loaded."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(2)
+        self.dense.build((None, 3))
+        self.compile("adam", "mse")
+
+    def compile(self, optimizer, loss, **kwargs):
+        super().compile(optimizer, loss, **kwargs)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def test_the_state_of_an_optimizer_is_not_missed(tmp_path, recwarn):
+    model = CompilesItself()
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    model.save(tmp_path / "a.keras")
+    load_model(tmp_path / "a.keras")
+    assert not [each for each in recwarn if "optimizer" in str(each.message)]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -281,9 +281,10 @@ def test_what_cannot_be_solved_is_named():
         reconstruct(kp.rebuild(model, plan), model, plan, data)
 
 
-def test_an_embedding_makes_what_it_made_and_is_not_named(recwarn):
+@pytest.mark.parametrize("kind", [layers.Embedding, layers.ReversibleEmbedding])
+def test_an_embedding_makes_what_it_made_and_is_not_named(kind, recwarn):
     words = keras.Input((6,), dtype="int32")
-    x = layers.Conv1D(5, 2, activation="relu", name="conv")(layers.Embedding(20, 8, name="table")(words))
+    x = layers.Conv1D(5, 2, activation="relu", name="conv")(kind(20, 8, name="table")(words))
     model = keras.Model(words, layers.Dense(3, name="out")(layers.GlobalAveragePooling1D()(x)))
     plan, data = (
         kp.Plan({"table": [0, 2, 3, 6], "conv": [1, 2, 4]}),

@@ -288,6 +288,31 @@ def test_tokens_outside_of_the_table_are_refused(wrong):
         kp.prune(_of_tokens(), macs=0.5, data=tokens, verbose=0)
 
 
+def _positions(tokens):
+    return keras.layers.Embedding(9, 8)(keras.ops.cumsum(keras.ops.cast(tokens > 0, "int32"), axis=1) - 1)
+
+
+COMPUTED = {
+    "lookup": lambda x: keras.layers.IntegerLookup(vocabulary=list(range(100, 200)))(x),
+    "hashing": lambda x: keras.layers.Hashing(20)(x),
+    "bins": lambda x: keras.layers.Discretization(bin_boundaries=[120.0, 150.0])(x),
+    "remainder": lambda x: x % 20,
+}
+
+
+@pytest.mark.parametrize("kind", [*COMPUTED, "positions"])
+def test_what_is_computed_from_inputs_may_be_looked_up_in_a_smaller_table(kind):
+    inputs = keras.Input((9,), dtype="int32")
+    if kind == "positions":
+        x = keras.layers.Embedding(200, 8)(inputs) + _positions(inputs)
+    else:
+        x = keras.layers.Embedding(102, 8)(COMPUTED[kind](inputs))
+    x = keras.layers.Dense(16, "relu")(keras.layers.GlobalAveragePooling1D()(x))
+    tokens = np.random.default_rng(0).integers(100, 200, (60, 9))
+    slim, _, report = kp.prune(keras.Model(inputs, keras.layers.Dense(3)(x)), macs=0.5, data=tokens, verbose=0)
+    assert report.steps[-1].name == "reconstructed" and slim.output_shape == (None, 3)
+
+
 def test_figures_of_the_examples_that_were_solved_on_are_named_so():
     tokens = np.random.default_rng(0).integers(0, 20, (60, 9))
     remark = "the model was made with"
