@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -81,7 +81,13 @@ def teacher_weight(labelled: bool) -> float:
     return TEACHER_WEIGHT if labelled else 1.0
 
 
-def optimizer(given: Any, compiled: keras.Optimizer | None, epochs: int, steps: int) -> keras.Optimizer:
+def optimizer(
+    given: Any,
+    compiled: keras.Optimizer | None,
+    epochs: int,
+    steps: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> keras.Optimizer:
     """Returns the optimizer of a fine-tuning.
 
     Args:
@@ -90,17 +96,35 @@ def optimizer(given: Any, compiled: keras.Optimizer | None, epochs: int, steps: 
         compiled: The optimizer of the dense model, or `None`.
         epochs: Number of epochs.
         steps: Batches per epoch.
+        callbacks: Those of the fit; if one of them sets the rate, it does not fall by itself. Defaults to none.
     """
     if isinstance(given, keras.Optimizer):
         return given
+    setters = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau
+    rates = _constant if any(isinstance(each, setters) for each in callbacks) else half_cosine
     if given is None:
-        return like(compiled, epochs, steps)
+        return like(compiled, epochs, steps, rates=rates)
     made = keras.optimizers.get(given)
     more = {"momentum": MOMENTUM} if isinstance(made, keras.optimizers.SGD) else {}
-    return type(made)(half_cosine(RATE if more else OTHER_RATE, epochs, steps), **more)
+    return type(made)(rates(RATE if more else OTHER_RATE, epochs, steps), **more)
 
 
-def like(compiled: keras.Optimizer | None, epochs: int, steps: int, rate: Any = None) -> keras.Optimizer:
+def half_cosine(rate: float, epochs: int, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns a rate that falls to 0 by half a cosine."""
+    return keras.optimizers.schedules.CosineDecay(rate, max(1, epochs * steps))
+
+
+def _constant(rate: float, _epochs: int, _steps: int) -> float:
+    return rate
+
+
+def like(
+    compiled: keras.Optimizer | None,
+    epochs: int,
+    steps: int,
+    rate: Any = None,
+    rates: Callable[[float, int, int], Any] = half_cosine,
+) -> keras.Optimizer:
     """Returns a new optimizer of the class and the settings of another, without its state.
 
     The rate falls by half a cosine from a tenth of the other's, for SGD from 0.01; the momentum of SGD is 0.9 if the
@@ -111,11 +135,12 @@ def like(compiled: keras.Optimizer | None, epochs: int, steps: int, rate: Any = 
         epochs: Number of epochs.
         steps: Batches per epoch.
         rate: A rate or schedule instead. Defaults to `None`.
+        rates: `(first, epochs, steps) -> rate`: how the rate falls otherwise. Defaults to half a cosine.
     """
     old = unwrapped(keras.optimizers.SGD() if compiled is None else compiled)
     sgd = isinstance(old, keras.optimizers.SGD)
     try:
-        found = half_cosine(RATE if sgd else _first_rate(old) / 10, epochs, steps) if rate is None else rate
+        found = rates(RATE if sgd else _first_rate(old) / 10, epochs, steps) if rate is None else rate
         with without_schedule(old):
             settings = old.get_config()
         if sgd:
@@ -126,14 +151,9 @@ def like(compiled: keras.Optimizer | None, epochs: int, steps: int, rate: Any = 
             f"{type(old).__name__} cannot be recreated from its config ({error}): Adam fine-tunes, from "
             f"{ADAM_RATE}. Give optimizer=, or the class get_config."
         )
-        return keras.optimizers.Adam(half_cosine(ADAM_RATE, epochs, steps) if rate is None else rate)
+        return keras.optimizers.Adam(rates(ADAM_RATE, epochs, steps) if rate is None else rate)
     carry_exclusions(old, new)
     return new
-
-
-def half_cosine(rate: float, epochs: int, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns a rate that falls to 0 by half a cosine."""
-    return keras.optimizers.schedules.CosineDecay(rate, max(1, epochs * steps))
 
 
 def _first_rate(optimizer: keras.Optimizer) -> float:

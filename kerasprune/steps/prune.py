@@ -122,7 +122,8 @@ def prune(
             with the class and settings of the compiled one, starting at a tenth of its rate (SGD: at 0.01); to SGD with
             momentum 0.9 if the model is not compiled.
         batch: Examples per batch, of arrays. Defaults to 128.
-        callbacks: Callbacks of `fit`. Defaults to none.
+        callbacks: Callbacks of `fit`, which receive the validation metrics, too. If they are to set the learning rate,
+            with `LearningRateScheduler` or `ReduceLROnPlateau`, it does not decay otherwise. Defaults to none.
         deliver: The model that is returned after fine-tuning: the `"best"` of all steps after removal and all epochs,
             by the first compiled metric, else by the loss, or without labels by the error of the outputs; or the
             `"last"`. Epochs before the end of a callback's schedule are not considered. Defaults to `"best"`.
@@ -287,14 +288,15 @@ class _Pruning:
         finetune.seed_layers(slim, settings.seed + defaults.SEED_OF_FINETUNING)
         compiled = settings.model.optimizer if settings.model.compiled else None
         weight = finetune.teacher_weight(self.given.labelled)
+        watched = settings.validation is not None or settings.callbacks and self.judged is not self.given
         finetune.fit(
             slim,
             training,
             self.objective if self.given.labelled else Objective(),
-            finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps()),
+            finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps(), settings.callbacks),
             settings.epochs,
             twin=taught(slim, self.dense, weight=weight) if settings.distil else None,
-            validation=None if settings.validation is None else self.judged,
+            validation=self.judged if watched else None,
             callbacks=[
                 *settings.callbacks, *delivery.callbacks, *self.progress.callbacks("fine-tune", settings.epochs)
             ],

@@ -123,6 +123,23 @@ def test_prune_fine_tunes_with_the_optimizer_of_the_model(monkeypatch):
     assert used[0].beta_1 == 0.8 and float(used[0]._learning_rate(0)) == pytest.approx(3e-4)
 
 
+@pytest.mark.parametrize("optimizer", [None, "sgd"])
+def test_callbacks_may_set_the_rate_and_see_the_examples_held_out(optimizer):
+    rates, seen = [], []
+    network = model()
+    network.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(True))
+    generator = np.random.default_rng(0)
+    data = generator.normal(size=(40, 6)).astype("float32"), generator.integers(0, 3, 40)
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch, rate: rates.append(rate) or rate / 2),
+        keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=1, min_delta=9.0),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append("val_loss" in logs)),
+    ]
+    kp.prune(network, 0.5, data, 3, batch=20, optimizer=optimizer, callbacks=callbacks, verbose=0)
+    first = 0.01 if optimizer else 3e-4
+    assert rates == pytest.approx([first, first / 2, first / 40], rel=1e-3) and seen == [True] * 3
+
+
 def test_models_that_are_traced_once_each_are_not_said_to_be_traced_too_often(monkeypatch):
     """Keras alone brings TensorFlow to its advice with as many models; judging and fine-tuning them does not."""
     from tensorflow.python.eager.polymorphic_function import polymorphic_function
