@@ -135,8 +135,9 @@ _MOST_FAULTS = 40
 
 
 def short(value: Any) -> str:
-    """Returns `repr(value)`, shortened if it is long or deep, as the content of a file may be."""
+    """Returns `repr(value)`, shortened if it is long or deep, as the content of a file may be; of NumPy's as Python's."""
     try:
+        value = value.item() if type(value).__module__ == "numpy" and value.ndim == 0 else value
         return _SHORT.repr(value)
     except Exception:  # an object of the caller's, or a number too long to be written
         return f"<{type(value).__name__}>"

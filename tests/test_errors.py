@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.errors import PruneError, formerly, warn
+from kerasprune.errors import PruneError, formerly, short, warn
 
 
 def _model(optimizer="adam") -> keras.Model:
@@ -24,6 +24,11 @@ def _model(optimizer="adam") -> keras.Model:
 
 
 DATA = np.ones((8, 4), "float32"), np.zeros((8, 2), "float32")
+
+
+@pytest.mark.parametrize("value", [np.str_("cat"), np.float32(0.5), np.int64(3), np.bool_(True)])
+def test_numbers_and_texts_of_numpy_are_shown_as_those_of_python(value):
+    assert short(value) == repr(value.item()) and short(np.arange(3)) == "array([0, 1, 2])"
 
 
 def _fit(callback, optimizer="adam") -> int:

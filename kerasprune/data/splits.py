@@ -67,9 +67,9 @@ class SplitExamples:
 
     def _check_names(self, spec: Any, signature: Signature) -> None:
         """Raises if arrays or labels would not be used because of their names."""
-        unread = signature.unread(spec[0])
+        unread, names = signature.unread(spec[0]), [each.name for each in signature.inputs]
         if self.arrays and unread:
-            names = [each.name for each in signature.inputs]
+            unread = [each for each in unread if each != "x" or len(names) > 1] or unread
             wanted = ", ".join(f"{name}=…" for name in (["x"] if len(names) == 1 else names))
             raise PruneError(
                 f"Expected {'x for the input' if len(names) == 1 else 'an array for every input'} of the model, "

@@ -71,10 +71,12 @@ class Measure:
         return max(steps, key=self.worth)
 
     def remarks(self, before: StepReport, after: StepReport) -> list[str]:
-        """Returns a remark if a step has made the model worse."""
+        """Returns a remark if a step has made the model worse, by four digits."""
         if self.worth(after) >= self.worth(before):
             return []
         was, now = (f"{self.of(each):.4g}" for each in (before, after))
+        if was == now:
+            return []
         name = "error of the outputs" if self.name == "error" else self.name
         return [f"{after.name} is worse than {before.name}: {name} {was} → {now}"]
 

@@ -146,6 +146,7 @@ def test_labels_of_several_outputs_are_named_by_them(tmp_path):
         ("images labels", ["images"], r"np.savez\(path, x=…, y=…\)"),
         ("images labels", ["input_layer"], "x for the input of the model, 'input_layer'.*with images, labels; images"),
         ("x y weights", ["x"], "weights would not be used"),
+        ("x y weights", ["images"], "with x, weights; weights would not be used"),
         ("left right target", ["left", "right"], r"np.savez\(path, left=…, right=…, y=…\)"),
         ("images y", ["images"], None),
         ("left right y", ["left", "right"], None),

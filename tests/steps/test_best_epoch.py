@@ -95,6 +95,11 @@ def test_a_model_that_answers_nothing_is_not_the_best_by_a_lucky_accuracy():
     assert measure.remarks(sound, lost) == ["fine-tuned is worse than removed: accuracy 0.2 → nan"]
 
 
+def test_a_step_is_not_called_worse_by_rounding():
+    before, after = (StepReport(name, 0.1, {"accuracy": number}) for name, number in (("a", 0.87778), ("b", 0.877777)))
+    assert Measure("accuracy", higher=True).remarks(before, after) == []
+
+
 def test_the_last_is_delivered_if_it_is_asked_for_and_said_to_be_worse():
     train, recorder = examples(0, 60), Recorder()
     model = network(0)
