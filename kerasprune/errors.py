@@ -135,7 +135,7 @@ _MOST_FAULTS = 40
 
 
 def short(value: Any) -> str:
-    """Returns `repr(value)`, shortened if it is long or deep, as the content of a file may be; of NumPy's as Python's."""
+    """Returns `repr(value)`, shortened if it is long or deep, as that of a file may be; NumPy's scalars as Python's."""
     try:
         value = value.item() if type(value).__module__ == "numpy" and value.ndim == 0 else value
         return _SHORT.repr(value)
