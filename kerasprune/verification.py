@@ -151,10 +151,10 @@ def verify(
     whole = all(layer.compute_dtype in ("float32", "float64") for layer in model.layers)
     tolerance = _TOLERANCE if whole else _HALF
     params, macs, wrong = _costs(graph, slim, plan)
+    draws = _differs_from_itself(model, inputs, tolerance, at_random=data is None)
     reload_error = _loaded_alone(slim, inputs) if reload else None
     copy_error = error = float("nan")
     approximate, reason = (), ""
-    draws = _difference(model, model, inputs) > tolerance
     if not draws:
         all_kept = Plan({}, coupling=plan.coupling)
         copy_error = max(_difference(model, make(graph, all_kept), inputs) for make in (rebuild, mask))
@@ -204,6 +204,22 @@ def _against_masks(
     if max(unfolded, _difference(rebuild(graph, plan), slim, inputs)) > tolerance:
         return error, ()
     return error, tuple(dict.fromkeys(inexact))
+
+
+def _differs_from_itself(model: keras.Model, inputs: Any, tolerance: float, *, at_random: bool) -> bool:
+    """Returns whether the outputs of a model differ from call to call; raises a `PruneError` if it has none."""
+    try:
+        return _difference(model, model, inputs) > tolerance
+    except PruneError:
+        raise
+    except Exception as error:  # whatever layers raise
+        if not at_random:
+            raise
+        first = str(error).strip().partition("\n")[0]
+        raise PruneError(
+            f"Expected a model that takes random inputs, for the comparison. Received: {model.name!r}, which raises "
+            f"{type(error).__name__}: {first} Give data=, a batch of inputs; of kp.prune verify=False."
+        ) from error
 
 
 def _difference(expected: keras.Model, model: keras.Model, inputs: Any) -> float:

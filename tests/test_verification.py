@@ -138,3 +138,14 @@ def test_a_layer_that_needs_kerasprune_is_found(model, plan):
 def test_bad_arguments_are_gathered(model, plan):
     with pytest.raises(kp.PruneError, match=r"model=None(.|\n)*slim='slim.keras'(.|\n)*plan={}"):
         kp.verify(None, "slim.keras", {})
+
+
+def test_a_model_that_does_not_take_random_inputs_needs_others():
+    inputs = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(8, 4)(inputs - 100)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dense(8, "relu", name="hidden")(x)))
+    plan = kp.plan(model, keep=0.5)
+    slim = kp.rebuild(model, plan)
+    with pytest.raises(kp.PruneError, match="Give data=, a batch of inputs"):
+        kp.verify(model, slim, plan)
+    assert kp.verify(model, slim, plan, np.full((2, 6), 103), reload=False).passed
