@@ -63,13 +63,13 @@ class BestEpoch(PruningCallback):
         """Returns the step whose model is delivered: the best, or the last if another callback has a schedule.
 
         Args:
-            steps: The steps after the cut, the fine-tuning last.
+            steps: The steps after the cut, of equals the first is taken; the fine-tuning last.
         """
         return steps[-1] if self.used().notes["scheduled"] else self._judge.measure.best(steps)
 
 
 class Delivery:
-    """The choice of the model that fine-tuning delivers.
+    """The choice of the model that fine-tuning delivers; of equals the one that it started from, else the earlier.
 
     Args:
         deliver: `"best"`, if the judge has examples, or `"last"`.
@@ -91,7 +91,7 @@ class Delivery:
         """
         epochs = [best.put_back() for best in self.callbacks]
         tuned = replace(self._judge.step("fine-tuned", self._slim), epoch=epochs[0] if epochs else None)
-        chosen = self.callbacks[0].chosen([*earlier, tuned]) if self.callbacks else tuned
+        chosen = self.callbacks[0].chosen([*reversed(earlier), tuned]) if self.callbacks else tuned
         if earlier and chosen is earlier[-1]:
             self._slim.set_weights(self._before)
         return tuned, chosen

@@ -56,24 +56,35 @@ def check_delivery(task: Task) -> None:
     )
     judged = task.arguments.get("validation") or held_out(Examples(task.data))[1].data
     copy = kp.rebuild(dense, plan)
-    solved = [step.name for step in report.steps[2:-1]]
-    tried = [copy.get_weights(), *(recorder.weights[:1] if solved else []), *recorder.weights[1:]]
+    before = [*(step.name for step in report.steps[2:-1]), "removed"]  # of equals the first of them
+    tried = [*recorder.weights[: len(before) - 1], copy.get_weights(), *recorder.weights[1:]]
     figures = []
     for weights in tried:
         copy.set_weights(weights)
         figures.append(task.of(copy, judged))
 
-    first, epoch = 1 + len(solved), report.steps[-1].epoch  # first: the place of the first epoch
+    first, epoch = len(before), report.steps[-1].epoch  # first: the place of the first epoch
     tuned = first + epoch - 1 if epoch else len(tried) - 1
-    place = tuned if report.delivered == "fine-tuned" else ["removed", *solved].index(report.delivered)
+    place = tuned if report.delivered == "fine-tuned" else before.index(report.delivered)
     assert (epoch is None) == (not np.isfinite(figures[first:]).any())
     task.check_best(place, figures)
     if epoch:
         task.check_best(epoch - 1, figures[first:])
     assert all(map(np.array_equal, slim.get_weights(), tried[place]))
-    for step, figure in zip(report.steps, [task.of(dense, judged), *figures[:first], figures[tuned]], strict=True):
+    expected = [task.of(dense, judged), *figures[:first][::-1], figures[tuned]]
+    for step, figure in zip(report.steps, expected, strict=True):
         told = step.error if task.figure == "error" else step.metrics[task.figure]
         assert told == pytest.approx(figure, rel=1e-4, abs=1e-6) or not np.isfinite(figure)
+
+
+def test_of_equals_the_reconstructed_is_delivered_not_the_one_that_is_merely_cut():
+    x, _ = examples(0, 100)
+    model = network(0)
+    y = model.predict(x, verbose=0).argmax(1)
+    place = np.flatnonzero(kp.rebuild(model, kp.plan(model, keep=0.5)).predict(x, verbose=0).argmax(1) == y)[:1]
+    _, _, report = kp.prune(model, keep=0.5, data=(x, y), epochs=1, validation=(x[place], y[place]), verbose=0)
+    assert [step.metrics["accuracy"] for step in report.steps] == [1] * 4
+    assert report.delivered == "reconstructed" and report.steps[1].error > report.steps[2].error
 
 
 @pytest.mark.parametrize(("seed", "kind", "body"), [(1, "integers", "dense"), (2, "two_outputs", "dense")])
