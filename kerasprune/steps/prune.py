@@ -91,8 +91,8 @@ def prune(
     Args:
         model: The trained model, which is not changed. If it is compiled, its loss and metrics are used.
         macs: Fraction of the multiply–adds kept. Defaults to 0.5, if neither `keep` nor `params` is given.
-        data: `(x, y)` or `x`, as arrays or pandas tables, or batches that can be read repeatedly, such as a
-            `tf.data.Dataset`. Labels are optional. Defaults to `None`: see `examples`.
+        data: `(x, y)`, `(x, y, sample_weight)` or `x`, as arrays or pandas tables, or batches that can be read
+            repeatedly, such as a `tf.data.Dataset`. Labels are optional. Defaults to `None`: see `examples`.
         epochs: Epochs of fine-tuning. Defaults to 0.
         keep: Fraction of the channels kept, instead of `macs`.
         params: Fraction of the parameters kept, instead of `macs`.
@@ -133,8 +133,8 @@ def prune(
         verbose: Progress on standard error: 0 = none, 1 = a line per step, 2 = also a line per epoch. Defaults to 1.
 
     Returns:
-        `(slim, plan, report)`: the slim model, compiled if the dense one is; the plan; and the report, which can be
-        printed.
+        `(slim, plan, report)`: the slim model, compiled if the dense one is, with a new optimizer (when the model was
+        saved, Keras warns on loading that this has no state); the plan; and the report, which can be printed.
 
     Raises:
         PruneError: An argument is out of range, two targets are given, an argument that a step needs is missing, or
@@ -289,18 +289,17 @@ class _Pruning:
         finetune.seed_layers(slim, settings.seed + defaults.SEED_OF_FINETUNING)
         compiled = settings.model.optimizer if settings.model.compiled else None
         weight = finetune.teacher_weight(self.given.labelled)
-        watched = settings.validation is not None or settings.callbacks and self.judged is not self.given
+        callbacks = [each for each in keras.tree.flatten(settings.callbacks) if each is not None]
+        watched = settings.validation is not None or callbacks and self.judged is not self.given
         finetune.fit(
             slim,
             training,
             self.objective if self.given.labelled else Objective(),
-            finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps(), settings.callbacks),
+            finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps(), callbacks),
             settings.epochs,
             twin=taught(slim, self.dense, weight=weight) if settings.distil else None,
             validation=self.judged if watched else None,
-            callbacks=[
-                *settings.callbacks, *delivery.callbacks, *self.progress.callbacks("fine-tune", settings.epochs)
-            ],
+            callbacks=[*callbacks, *delivery.callbacks, *self.progress.callbacks("fine-tune", settings.epochs)],
         )  # fmt: skip
         tuned, delivered = delivery.result(self.steps[1:])
         self.steps.append(tuned)

@@ -11,9 +11,11 @@ import keras
 from kerasprune import defaults
 from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.data.examples import Examples
+from kerasprune.data.forms import is_array
 from kerasprune.errors import (
     PruneError,
     choice_faults,
+    is_number,
     kind_faults,
     raise_faults,
     seed_faults,
@@ -25,6 +27,8 @@ from kerasprune.steps.examples_argument import examples_faults
 from kerasprune.steps.objective import Objective
 
 KEPT = 0.5  # default fraction of the multiply–adds
+_LABELS = "Expected labels beside the inputs, data=(x, y). Received: an array for epochs."
+_SHARE = "Expected validation as (x, y), or None for a tenth of the data that is held out."
 _VERBOSE = "Expected verbose to be 0, 1 or 2."
 
 
@@ -66,7 +70,8 @@ class PruneSettings:
     def __post_init__(self) -> None:
         faults = [
             *kind_faults(keras.Model, LOAD, model=self.model),
-            *whole_number_faults(0, epochs=self.epochs),
+            *([_LABELS] if is_array(self.epochs) else whole_number_faults(0, epochs=self.epochs)),
+            *([f"{_SHARE} Received: validation={self.validation!r}."] if is_number(self.validation) else []),
             *whole_number_faults(1, batch=self.batch),
             *seed_faults(seed=self.seed),
             *choice_faults(defaults.DELIVERED, deliver=self.deliver),

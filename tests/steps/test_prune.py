@@ -280,6 +280,25 @@ def test_a_free_length_is_that_of_the_data():
     assert found.report.macs == pytest.approx(counted[0] / counted[1])
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": np.arange(60)}, r"data=\(x, y\). Received: an array for epochs"),
+        ({"epochs": 1, "validation": 0.2}, "a tenth of the data that is held out. Received: validation=0.2"),
+    ],
+)
+def test_habits_of_fit_are_named(given, message):
+    with pytest.raises(kp.PruneError, match=message):
+        kp.prune(_of_tokens(), 0.5, np.zeros((60, 9), int), **given)
+
+
+@pytest.mark.parametrize("callbacks", [None, keras.callbacks.TerminateOnNaN()], ids=["none", "one"])
+def test_callbacks_in_the_forms_of_fit(callbacks):
+    tokens = np.random.default_rng(0).integers(0, 20, (60, 9))
+    report = kp.prune(_of_tokens(), 0.5, tokens, 1, callbacks=callbacks, verify=False, verbose=0).report
+    assert report.steps[-1].name == "fine-tuned"
+
+
 @pytest.mark.parametrize("wrong", [20, -1])
 def test_tokens_outside_of_the_table_are_refused(wrong):
     tokens = np.random.default_rng(0).integers(0, 20, (60, 9))
