@@ -22,6 +22,7 @@ from kerasprune.errors import Key, PruneError, kind_faults, nearest, raise_fault
 from kerasprune.graph.channels import Count, Ids, Slice, once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import has_free_axes
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
@@ -241,8 +242,12 @@ def not_counted(found: Cost) -> str:
     names = ", ".join(f"{layer.name} ({layer.kind}) {layer.estimated:,}" for layer in found.layers if layer.estimated)
     return (
         f"not counted: some {found.estimated:,} multiply–adds, {found.uncounted:.1%} of all, of layers without a rule, "
-        f"whose kernels are taken at every output position: {names}. Give the right numbers with macs_of="
+        f"whose kernels are taken at every output position: {names}"
     )
+
+
+RIGHT_NUMBERS = "Give the right numbers with macs_of=, which kp.plan and kp.report take"
+"""The remedy for what is not counted."""
 
 
 def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
@@ -258,11 +263,20 @@ def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
     """
     if found.uncounted > _UNCOUNTED:
         raise PruneError(
-            f"Expected a model whose multiply–adds are known, to meet {wanted}. Received: {not_counted(found)}, "
-            f"or ask for {instead}."
+            f"Expected a model whose multiply–adds are known, to meet {wanted}. Received: {not_counted(found)}. "
+            f"{RIGHT_NUMBERS}, or ask for {instead}."
         )
     if found.estimated:
-        warn(f"The target is met without what is {not_counted(found)}.")
+        warn(f"The target is met without what is {not_counted(found)}. {RIGHT_NUMBERS}.")
+
+
+def warn_of_uncounted(graph: ChannelGraph) -> None:
+    """Warns if more than a twentieth of the multiply–adds of a model is estimated rather than counted."""
+    if not graph.unknown or graph.resolution is None and has_free_axes(graph.model):
+        return
+    found = cost(graph)
+    if found.uncounted > _UNCOUNTED:
+        warn(f"The multiply–adds of this model and of the slim one are without what is {not_counted(found)}.")
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:

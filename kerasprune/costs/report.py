@@ -110,7 +110,7 @@ def report(
     if plan.removed:
         lines.append(f"blocks dropped whole: {', '.join(plan.removed)}")
     if dense.estimated:
-        lines.append(not_counted(dense))
+        lines.append(f"{not_counted(dense)}. Give the right numbers with macs_of=")
     if folded.biases or folded.means:
         lines.append(f"constants of removed channels: folded into {len(folded.biases) + len(folded.means)} layers")
     if folded.padded:

@@ -313,7 +313,7 @@ def line_of(error: BaseException) -> str:
     frames = [
         f
         for f in traceback.extract_tb(error.__traceback__)
-        if "/keras/" not in f.filename and "kerasprune" not in f.filename
+        if not any(name in f.filename for name in ("/keras/", "/tensorflow/", "/jax/", "/torch/", "kerasprune"))
     ]
     what = " ".join(str(error).split())[:160]
     if not frames:

@@ -35,6 +35,9 @@ def probed(graph: GraphBuilder, operation: Any, *args: Any, **kwargs: Any) -> li
         size = max(tensors[i].shape[axis] or 0 for i, axis in at.items() if axis in tensors[i].axes)
         wide = {i: axis for i, axis in at.items() if tensors[i].shape[axis] == size}
         carried = [tensors[i].axes[axis] for i, axis in wide.items() if axis in tensors[i].axes]
+        narrow = [tensors[i].axes[axis] for i, axis in at.items() if axis in tensors[i].axes and i not in wide]
+        for ids in narrow:
+            graph.pin(ids, f"{operation.name!r} combines them with another number of channels")
         lanes = trial.lanes(wide, size) if trial else None
         if lanes is None or len(carried) < len(wide):
             why = "mixes them" if lanes is None else "combines them with channels that are always kept"

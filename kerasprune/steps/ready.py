@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kerasprune.costs.cost import warn_of_uncounted
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.steps.judge import Judge, nearer
@@ -53,5 +54,6 @@ def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> tuple[k
     Raises:
         PruneError: The slim model does not match its plan.
     """
+    warn_of_uncounted(graph)
     slim = rebuild(graph, plan)
     return slim, verify(graph, slim, plan, strict=True, reload=False) if verified else None

@@ -8,6 +8,7 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
+from kerasprune.steps.ready import remove
 
 
 class Own(layers.Layer):
@@ -91,6 +92,12 @@ def test_a_target_warns_where_little_is_not_counted():
     with pytest.warns(UserWarning, match="not counted"):
         kp.plan(graph, macs=0.7)
     kp.plan(graph, params=0.7)  # parameters are known whatever a layer does
+
+
+def test_pruning_by_another_target_says_what_its_multiply_adds_leave_out():
+    graph = kp.trace(tiny(), unknown="freeze")
+    with pytest.warns(UserWarning, match="of the slim one are without what is not counted: some"):
+        remove(graph, kp.plan(graph, keep=0.5))
 
 
 def test_a_slim_model_costs_what_was_predicted():

@@ -7,6 +7,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from support.tutorial_models import (
     MODELS,
@@ -242,6 +243,19 @@ def test_the_line_that_stands_in_the_way_is_quoted():
     model(batch)
     with pytest.raises(kp.PruneError, match=r"if ops.sum\(x\) > 0:"):
         kp.functional(model, inputs=batch)
+
+
+def test_the_quoted_line_is_not_one_of_tensorflow():
+    class Raw(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(4)
+
+        def call(self, x):
+            return tf.math.erf(self.dense(x))
+
+    with pytest.warns(UserWarning, match=r"return tf.math.erf\(self.dense\(x\)\)"):
+        kp.functional(chain((6,), Raw(), layers.Dense(3)))
 
 
 def test_a_shared_composite_stays_shared():

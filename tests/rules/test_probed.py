@@ -45,6 +45,24 @@ def test_channels_joined_with_others_stay(join, swapped):
         assert compare(kp.mask(model, plan), kp.rebuild(model, plan, absorb=False), random_inputs(model)).error < 1e-5
 
 
+def test_channels_that_are_joined_with_another_number_of_channels_stay():
+    class Own(layers.Layer):
+        def build(self, shape):
+            self.kernel = self.add_weight(shape=(3, 3, shape[-1], 16), name="kernel")
+
+        def call(self, x):
+            return ops.conv(x, self.kernel, padding="same")
+
+    inputs = keras.Input((8, 8, 3))
+    x = Own()(layers.Conv2D(8, 1, name="made")(layers.Conv2D(12, 3, name="before")(inputs)))
+    x = layers.Dense(7, name="after")(x)
+    model = randomise(kp.functional(keras.Model(inputs, layers.Dense(3, name="logits")(x))))
+    graph = kp.trace(model)
+    assert [graph.groups[name].prunable for name in ("before", "made", "after")] == [True, False, True]
+    plan = random_plan(graph)
+    assert compare(kp.mask(model, plan), kp.rebuild(model, plan, absorb=False), random_inputs(model)).error < 1e-5
+
+
 def test_the_values_of_attention_keep_their_lanes():
     inputs = keras.Input((5, 4))
     query, value, key = (layers.Dense(6, name=name)(inputs) for name in ("query", "value", "key"))
