@@ -271,12 +271,17 @@ def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
 
 
 def warn_of_uncounted(graph: ChannelGraph) -> None:
-    """Warns if more than a twentieth of the multiply–adds of a model is estimated rather than counted."""
-    if not graph.unknown or graph.resolution is None and has_free_axes(graph.model):
+    """Warns if more than a twentieth of the multiply–adds is estimated, or most of them are products of tensors."""
+    if graph.resolution is None and has_free_axes(graph.model):
         return
-    found = cost(graph)
+    found, told = cost(graph), "The multiply–adds of this model and of the slim one are without"
     if found.uncounted > _UNCOUNTED:
-        warn(f"The multiply–adds of this model and of the slim one are without what is {not_counted(found)}.")
+        warn(f"{told} what is {not_counted(found)}.")
+    if found.products > found.macs:
+        warn(
+            f"{told} the products of tensors, which are {found.products:,} beside {found.macs:,}, such as those with "
+            "weights that a layer multiplies by itself. Use keras.layers.Dense in the layer: it can be pruned, too."
+        )
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:

@@ -94,7 +94,7 @@ def contracted(
     shape = graph.call.outputs[0]
     axes: dict[int, np.ndarray] = {}
     if len(operands) == 2:
-        graph.product(*_extents(operands, names))
+        graph.product(*_extents(operands, names, target[:1]))
     for name in dict.fromkeys(letter for letters in names for letter in letters):
         carriers = [(x, n.index(name)) for x, n in zip(operands, names, strict=True) if name in n]
         carried = [x.axes[axis] for x, axis in carriers if isinstance(x, Ids) and axis in x.axes]
@@ -110,9 +110,13 @@ def contracted(
     return Ids(shape, axes)
 
 
-def _extents(operands: list[Any], names: list[list[str]]) -> list[np.ndarray | int | None]:
-    """Returns the channel ids, or else the size, along every axis of a product but the batch."""
-    batch = {n[0] for x, n in zip(operands, names, strict=True) if isinstance(x, Ids) and 0 not in x.axes}
+def _extents(operands: list[Any], names: list[list[str]], first: list[str]) -> list[np.ndarray | int | None]:
+    """Returns the channel ids, or else the size, along every axis of a product but the batch.
+
+    The batch is the `first` axis of the result, if it is that of all operands which have it; weights have none.
+    """
+    having = [(x, n) for x, n in zip(operands, names, strict=True) if set(first) & set(n)]
+    batch = first if all(n[:1] == first and not (isinstance(x, Ids) and 0 in x.axes) for x, n in having) else []
     found: dict[str, np.ndarray | int | None] = {}
     for x, letters in zip(operands, names, strict=True):
         for axis, letter in enumerate(letters):

@@ -100,6 +100,20 @@ def test_pruning_by_another_target_says_what_its_multiply_adds_leave_out():
         remove(graph, kp.plan(graph, keep=0.5))
 
 
+def test_products_with_own_weights_that_are_most_of_a_model_are_named():
+    class Product(layers.Layer):
+        def build(self, shape):
+            self.kernel = self.add_weight(shape=(shape[-1], 64), name="kernel")
+
+        def call(self, x):
+            return ops.relu(ops.matmul(x, self.kernel))
+
+    inputs = keras.Input((16,))
+    graph = kp.trace(kp.functional(keras.Model(inputs, layers.Dense(3)(layers.Dense(4)(Product()(inputs))))))
+    with pytest.warns(UserWarning, match="which are 1,024 beside 268"):
+        remove(graph, kp.plan(graph, keep=0.5))
+
+
 def test_a_slim_model_costs_what_was_predicted():
     whole = model()
     plan = kp.plan(kp.trace(whole, unknown="freeze"), keep=0.5)

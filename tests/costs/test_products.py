@@ -11,7 +11,21 @@ import kerasprune as kp
 
 def counted(shapes, call, plan=None):
     inputs = [keras.Input(shape) for shape in shapes]
-    return kp.cost(keras.Model(inputs, call(*inputs)), plan)
+    return kp.cost(kp.functional(keras.Model(inputs, call(*inputs))), plan)
+
+
+class Own(layers.Layer):
+    """A product with a weight of its own."""
+
+    def __init__(self, product, shape):
+        super().__init__()
+        self.product, self.shape = product, shape
+
+    def build(self, _):
+        self.kernel = self.add_weight(shape=self.shape, name="kernel")
+
+    def call(self, x):
+        return self.product(x, self.kernel)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +47,8 @@ def counted(shapes, call, plan=None):
         ([(5, 4), (7, 4)], lambda x, y: layers.Attention()([x, y]), 5 * 7 * (4 + 4)),
         ([(5, 4), (7, 4)], lambda x, y: layers.AdditiveAttention()([x, y]), 5 * 7 * 4),
         ([(6, 4), (6, 5)], lambda x, y: layers.Dot(axes=1)([x, y]), 6 * 4 * 5),
+        ([(5, 4)], Own(ops.matmul, (4, 6)), 5 * 4 * 6),
+        ([(5, 4)], Own(lambda x, w: ops.einsum("btc,nc->btn", x, w), (6, 4)), 5 * 4 * 6),
         ([(5, 4)], lambda x: layers.TimeDistributed(layers.Dense(3))(x), 0),
     ],
 )
