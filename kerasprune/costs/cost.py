@@ -22,12 +22,12 @@ from kerasprune.errors import Key, PruneError, kind_faults, nearest, raise_fault
 from kerasprune.graph.channels import Count, Ids, Slice, once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import has_free_axes
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
-_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds is refused
+UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds is refused
+_RIGHT = "Give the right numbers with macs_of=, which kp.plan and kp.report take"
 
 
 @dataclass(frozen=True)
@@ -246,10 +246,6 @@ def not_counted(found: Cost) -> str:
     )
 
 
-RIGHT_NUMBERS = "Give the right numbers with macs_of=, which kp.plan and kp.report take"
-"""The remedy for what is not counted."""
-
-
 def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
     """Warns of multiply–adds that are not counted; raises if they are too many for a target.
 
@@ -261,27 +257,13 @@ def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
     Raises:
         PruneError: More than a twentieth is estimated rather than counted.
     """
-    if found.uncounted > _UNCOUNTED:
+    if found.uncounted > UNCOUNTED:
         raise PruneError(
             f"Expected a model whose multiply–adds are known, to meet {wanted}. Received: {not_counted(found)}. "
-            f"{RIGHT_NUMBERS}, or ask for {instead}."
+            f"{_RIGHT}, or ask for {instead}."
         )
     if found.estimated:
-        warn(f"The target is met without what is {not_counted(found)}. {RIGHT_NUMBERS}.")
-
-
-def warn_of_uncounted(graph: ChannelGraph) -> None:
-    """Warns if more than a twentieth of the multiply–adds is estimated, or most of them are products of tensors."""
-    if graph.resolution is None and has_free_axes(graph.model):
-        return
-    found, told = cost(graph), "The multiply–adds of this model and of the slim one are without"
-    if found.uncounted > _UNCOUNTED:
-        warn(f"{told} what is {not_counted(found)}.")
-    if found.products > found.macs:
-        warn(
-            f"{told} the products of tensors, which are {found.products:,} beside {found.macs:,}, such as those with "
-            "weights that a layer multiplies by itself. Use keras.layers.Dense in the layer: it can be pruned, too."
-        )
+        warn(f"The target is met without what is {not_counted(found)}. {_RIGHT}.")
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:

@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 
-from kerasprune.costs.cost import warn_of_uncounted
+from kerasprune.costs.cost import UNCOUNTED, cost, not_counted
+from kerasprune.errors import warn
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.walk import has_free_axes
 from kerasprune.plans import Plan
 from kerasprune.steps.judge import Judge, nearer
 from kerasprune.surgery.rebuild import rebuild
@@ -54,6 +56,20 @@ def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> tuple[k
     Raises:
         PruneError: The slim model does not match its plan.
     """
-    warn_of_uncounted(graph)
+    _warn_of_uncounted(graph)
     slim = rebuild(graph, plan)
     return slim, verify(graph, slim, plan, strict=True, reload=False) if verified else None
+
+
+def _warn_of_uncounted(graph: ChannelGraph) -> None:
+    """Warns if more than a twentieth of the multiply–adds is estimated, or most of them are products of tensors."""
+    if graph.resolution is None and has_free_axes(graph.model):
+        return
+    found, told = cost(graph), "The multiply–adds of this model and of the slim one are without"
+    if found.uncounted > UNCOUNTED:
+        warn(f"{told} what is {not_counted(found)}.")
+    if found.products > found.macs:
+        warn(
+            f"{told} the products of tensors, which are {found.products:,} beside {found.macs:,}, such as those with "
+            "weights that a layer multiplies by itself. Use keras.layers.Dense in the layer: it can be pruned, too."
+        )
