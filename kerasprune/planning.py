@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerasprune import budgets, criteria
+from kerasprune import budgets, criteria, targets
 from kerasprune.budgets.base import Budget, Floor
 from kerasprune.budgets.plan_request import Choice, PlanRequest
 from kerasprune.costs.cost import check_counted, cost, prunable_graph
@@ -17,10 +17,11 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import formerly, fraction_faults, given, is_number, kind_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.targets.base import CostMeter, Target
+from kerasprune.targets.base import CostMeter
 
 if TYPE_CHECKING:
     from kerasprune.latency.table import LatencyTable
+    from kerasprune.targets.base import Target
 
 _TRIALS = 6  # of meeting a target that is not known exactly beforehand
 _MISSED = 0.05  # of the channels asked for: tolerance of the bounds without a warning
@@ -35,7 +36,7 @@ def plan(
     keep: float | None = None,
     macs: float | None = None,
     params: float | None = None,
-    target: Target | None = None,
+    target: str | dict | type | Target | None = None,
     data: Any = None,
     loss: Any = None,
     min_keep: float = 1,
@@ -56,7 +57,7 @@ def plan(
             channels allow.
         params: Fraction of the dense model's parameters kept, met in the same way.
         target: Time on a device, or size of the exported file: `kp.targets.Time(table, fraction=0.5)`,
-            `kp.targets.Size(200_000, "int8")`. Defaults to `None`.
+            `kp.targets.Size(200_000, "int8")`, or `{"name": "time", "fraction": 0.5}`. Defaults to `None`.
         data: Batches of `(inputs, labels)` for criteria that need data. For budgets that need data, examples as for
             `kp.reconstruct`; labels are ignored.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
@@ -84,10 +85,11 @@ def plan(
         2
     """
     criterion, budget = criteria.get(criterion), budgets.get(budget)
+    target = None if target is None else targets.get(target)
     table = None if is_number(round_to) else round_to
     floor = Floor(min_keep, 1 if table else round_to)
-    targets = {"keep": keep, "macs": macs, "params": params, "target": target}
-    faults = [*_faults(budget, data, **targets), *_table_faults(table), *seed_faults(seed=seed)]
+    shares = {"keep": keep, "macs": macs, "params": params}
+    faults = [*_faults(budget, data, target, **shares), *_table_faults(table), *seed_faults(seed=seed)]
     raise_faults("Invalid arguments for plan:", faults)
     graph = prunable_graph(model, resolution)
     if macs is not None:
@@ -96,10 +98,10 @@ def plan(
     last_step = budget.last_step(graph, data, seed)
     scores = criteria.score(criterion, graph, data, loss, seed)
     if target is None:
-        counted = next((name for name in ("macs", "params") if targets[name] is not None), "keep")
-        request = PlanRequest(graph, scores, budget, floor, counted, targets[counted], macs_of)
+        counted = next((name for name in ("macs", "params") if shares[name] is not None), "keep")
+        request = PlanRequest(graph, scores, budget, floor, counted, shares[counted], macs_of)
     else:
-        meter = target.meter(graph)
+        meter = target.prepared(graph).meter(graph)
         request = PlanRequest(graph, scores, budget, floor, target.counted, meter.target, macs_of, meter=meter)
     chosen = _corrected(request, request.met())
     if table is not None:
@@ -172,8 +174,6 @@ def _nearer(request: PlanRequest) -> str:
 def _faults(budget: Budget, data: Any, target: Any, **shares: Any) -> list[str]:
     asked = given(**shares, target=target)
     faults = fraction_faults(**given(**shares))
-    if target is not None:
-        faults += kind_faults(Target, "Write kp.targets.Time(table, fraction=0.5).", target=target)
     if len(asked) > 1:
         faults.append(f"Expected one of keep, macs, params and target. Received: {', '.join(asked)}.")
     if not asked and budget.level is None:

@@ -352,6 +352,12 @@ schedules = Registry(
     },
 )
 
+targets = Registry(
+    "target",
+    {"size": "kerasprune.targets.size:Size", "time": "kerasprune.targets.time:Time"},
+    base="kerasprune.targets.base:Target",
+)
+
 thresholds = Registry(
     "threshold",
     {

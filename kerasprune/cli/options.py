@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -47,16 +48,25 @@ LogFile = Annotated[Path | None, typer.Option(help="A file that warnings are app
 SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
 
 TARGETS = ("keep", "macs", "params")
+MEASURED = ("time", "table", "bytes", "precision")
 SELECTION = ("criterion", "budget", "coupling", "freeze", "unknown")
 ROUNDING = ("round_to", "min_keep")
 DATA = ("data", "scale", "size", "batch", "validation")
 TRAINING = ("optimizer", "learning_rate", "deliver")
 """Groups of options, by parameter, that `taking` adds to a command."""
+OF_TARGETS = {
+    "time": (str, "0.5|12ms", "Time of one inference: a fraction of the dense model's, or milliseconds."),
+    "table": (Path, "FILE.csv", "The device's table, see 'kerasprune profile'. Defaults to measuring this machine."),
+    "bytes": (str, "200kB|NUMBER", "Size of the .tflite file, at most."),
+    "precision": (str, None, "Of the timed or written file: float32, float16, dynamic, int8 or int16x8."),
+}
+"""Options of a time or a size: type, what they take, and their help."""
 
 # The names of keys of a recipe, and of arguments, on the command line.
 OPTIONS = {
     "model.start": "MODEL",
     "model.size": "--size",
+    "prune.plan.target": "--time",
     "data": "--data",
     "data.name": "--data",
     "data.size": "--size",
@@ -80,6 +90,7 @@ METAVARS = {
     "--freeze": "LAYER",
     "--export": "FORMAT",
     "--calibrate": "PATH",
+    "--round-to": "N|table",
 }
 
 KINDS = {int: "N", float: "NUMBER", str: "NAME", Path: "PATH"}
@@ -91,7 +102,8 @@ _SHARED: dict[str, tuple[Any, str, Any]] = {  # parameter: (type, key of a recip
     **{name: (float | None, f"prune.plan.{name}", None) for name in TARGETS},
     **{name: (str | None, f"prune.plan.{name}", None) for name in SELECTION},
     "freeze": (list[str] | None, "prune.plan.freeze", None),
-    **{name: (int | None, f"prune.plan.{name}", None) for name in ROUNDING},
+    "min_keep": (int | None, "prune.plan.min_keep", None),
+    "round_to": (str | None, "prune.plan.round_to", None),
     "data": (str | None, "data.name", None),
     "scale": (str | None, "data.scale", None),
     "size": (int | None, "model.size", None),
@@ -126,6 +138,11 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
     required = [each for each in own if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
     shared = []
     for name in getattr(function, "taken", ()):
+        if name in OF_TARGETS:
+            kind, metavar, text = OF_TARGETS[name]
+            annotation = Annotated[kind | None, typer.Option(metavar=metavar, help=text)]
+            shared.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+            continue
         kind, key, default = _SHARED[name]
         annotation = Annotated[kind, option(key, RATES if name == "learning_rate" else "")]
         shared.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
@@ -176,8 +193,9 @@ def option(key: str, note: str = "") -> OptionInfo:
 
 
 def chosen(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Returns those of some options that were given."""
-    return given(**{name: options.get(name) for name in names})
+    """Returns those of some options that were given; numbers as numbers."""
+    found = given(**{name: options.get(name) for name in names})
+    return {name: int(value) if str(value).isdecimal() else value for name, value in found.items()}
 
 
 def names_of(text: str | None) -> list[str]:
@@ -290,6 +308,42 @@ def import_code(names: list[str] | None, trust: bool, verbose: bool = False) -> 
         start(verbose=verbose)
     for name in names or ():
         import_classes(name, trust=trust)
+
+
+_TIME = re.compile(r"([0-9.]+)(ms)?", re.ASCII)
+_BYTES = re.compile(r"([0-9.]+)(B|kB|MB)?", re.ASCII)
+_UNITS = {None: 1, "B": 1, "kB": 1000, "MB": 1_000_000}
+
+
+def target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the section `target` of a plan; `None` without `--time` and `--bytes`.
+
+    Args:
+        options: Those of `MEASURED`.
+
+    Example:
+        >>> target_section({"time": None, "table": None, "bytes": "200kB", "precision": "int8"})
+        {'name': 'size', 'bytes': 200000, 'precision': 'int8'}
+    """
+    if options["time"] is not None:
+        number, unit = _number("--time", options["time"], _TIME, "a fraction or milliseconds, such as 0.5 or 12ms")
+        table = options["table"] and str(options["table"].resolve())
+        section = {"name": "time", "ms" if unit else "fraction": number, **given(table=table)}
+    elif options["bytes"] is not None:
+        number, unit = _number("--bytes", options["bytes"], _BYTES, "a size, such as 200kB, 1.5MB or 200000")
+        section = {"name": "size", "bytes": round(number * _UNITS[unit])}
+    else:
+        return None
+    return section | chosen(options, "precision")
+
+
+def _number(option: str, text: str, pattern: re.Pattern[str], expected: str) -> tuple[float, str | None]:
+    """Returns the number and the unit of an option's value."""
+    found = pattern.fullmatch(text.replace(" ", ""))
+    try:
+        return float(found[1]), found[2]
+    except (TypeError, ValueError) as error:
+        raise PruneError(f"Expected {option} as {expected}. Received: {option} {text}.") from error
 
 
 def finetuning(epochs: int, options: Mapping[str, Any], *, distil: bool = False) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ import typer
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     DATA,
+    MEASURED,
     OF_DATA,
     OF_TRAINING,
     ROUNDING,
@@ -32,12 +33,13 @@ from kerasprune.cli.options import (
     import_code,
     option,
     taking,
+    target_section,
     word_of,
 )
 from kerasprune.cli.outcome import checked, named, print_json, print_outcome, run_of, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.data.lookup import SYNTHETIC
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, given, raise_faults
 from kerasprune.steps.examples_argument import examples_faults
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ EXAMPLES = (
 
 
 @commands.command()
-@taking(*TARGETS, *SELECTION, *ROUNDING, *DATA, "loss", *TRAINING, "seed", "export")
+@taking(*TARGETS, *MEASURED, *SELECTION, *ROUNDING, *DATA, "loss", *TRAINING, "seed", "export")
 def prune(
     context: typer.Context,
     model: ModelPath,
@@ -77,7 +79,10 @@ def prune(
     check_model_path(model)
     of_data = (*OF_DATA, "finetune_epochs")
     check_needed(context, data=of_data, finetune_epochs=OF_TRAINING, export=("calibrate",))
-    _check_target(chosen(options, *TARGETS))
+    idle = ("table",) if options["bytes"] else ("table", "precision")
+    check_needed(context, time=idle)
+    _check_target(chosen(options, *TARGETS, "time", "bytes"))
+    target = target_section(options)
     drawn = int(examples) if examples.isdecimal() else examples
     raise_faults("Invalid arguments for prune:", examples_faults(drawn, options["data"]))
     recipe = {
@@ -86,7 +91,7 @@ def prune(
         "model": {"start": str(model), "size": options["size"]},
         "data": data_section(options),
         "loss": options["loss"],
-        "prune": {"plan": chosen(options, *TARGETS, *SELECTION, *ROUNDING)},
+        "prune": {"plan": chosen(options, *TARGETS, *SELECTION, *ROUNDING) | given(target=target)},
         "reconstruct": {} if options["data"] and reconstruct else None,
         "finetune": finetuning(finetune_epochs, options, distil=distil),
         "export": options["export"] or [],
@@ -116,7 +121,8 @@ def _check_target(target: dict[str, float]) -> None:
     """Checks that exactly one option tells how much is kept."""
     if len(target) != 1:
         received = " and ".join(f"--{name} {value}" for name, value in target.items()) or "none of them"
-        raise PruneError(f"Expected how much is kept: one of --keep, --macs and --params. Received: {received}.")
+        known = "one of --keep, --macs, --params, --time and --bytes"
+        raise PruneError(f"Expected how much is kept: {known}. Received: {received}.")
 
 
 def _drawing(options: dict[str, Any], **samples: int) -> dict[str, Any]:

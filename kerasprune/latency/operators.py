@@ -90,7 +90,7 @@ class Operator:
         """Returns the operator alone, with random weights.
 
         Args:
-            widths: Channels read and made, at most those of the model.
+            widths: Channels read and made, also more than in the model.
         """
         most = self.widths(len)
         read, made = (width / max(whole, 1) for width, whole in zip(widths, most, strict=True))
@@ -239,9 +239,31 @@ def _is_free(call: TracedCall) -> bool:
     return isinstance(call.operation, layers.Dropout | layers.Identity | layers.GaussianNoise | layers.Flatten)
 
 
-def by_key(found: list[Operator]) -> Mapping[str, Operator]:
-    """Returns the widest operator of every key."""
-    widest: dict[str, Operator] = {}
-    for each in sorted(found, key=lambda one: one.widths(len)):
-        widest[each.key] = each
-    return widest
+@dataclass(frozen=True)
+class Alike:
+    """The operators of one key, which share a staircase.
+
+    Args:
+        operator: One of them.
+        most: The most channels read by any of them, and the most made.
+        free: Whether a plan may change the channels that one of them reads, and those that one makes.
+    """
+
+    operator: Operator
+    most: Widths
+    free: tuple[bool, bool]
+
+
+def by_key(found: list[Operator]) -> Mapping[str, Alike]:
+    """Returns the operators of every key."""
+    alike: dict[str, list[Operator]] = {}
+    for each in found:
+        alike.setdefault(each.key, []).append(each)
+    return {
+        key: Alike(
+            max(each, key=lambda one: one.widths(len)),
+            tuple(map(max, zip(*(one.widths(len) for one in each), strict=True))),
+            tuple(map(any, zip(*(one.free() for one in each), strict=True))),
+        )
+        for key, each in alike.items()
+    }

@@ -19,7 +19,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.latency.machine import this_machine
 from kerasprune.latency.measured import UNDISTURBED, WARM, times_of, uniform
-from kerasprune.latency.operators import Operator, Widths, by_key, operators
+from kerasprune.latency.operators import Alike, Operator, Widths, by_key, operators
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
 from kerasprune.latency.table import PRECISIONS, LatencyTable
 
@@ -79,10 +79,12 @@ def profile(
     found = operators(graph)
     _check_sides(found, model)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
-    table = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
-    bench = _Bench(table, by_key(found), store, verbose)
+    before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
+    bench = _Bench(before, by_key(found), store, verbose)
     bench.measure(graph, found)
-    table = _calibrated(bench.table, graph)
+    table = bench.table
+    if table is not before or (table.scale, table.constant) == (1.0, 0.0):  # new times, or an interrupted call
+        table = _calibrated(table, graph)
     if store is not None:
         table.save(store, overwrite=True)
     return table
@@ -103,15 +105,13 @@ class _Bench:
 
     Args:
         table: What was measured before.
-        widest: The widest operator of every key.
+        alike: The operators of every key.
         store: File to save to, or `None`.
         verbose: 0 or 1.
     """
 
-    def __init__(
-        self, table: LatencyTable, widest: Mapping[str, Operator], store: str | Path | None, verbose: int
-    ) -> None:
-        self.table, self._widest, self._store, self._verbose = table, widest, store, verbose
+    def __init__(self, table: LatencyTable, alike: Mapping[str, Alike], store: str | Path | None, verbose: int) -> None:
+        self.table, self._alike, self._store, self._verbose = table, alike, store, verbose
         self._began, self._refused = perf_counter(), set()
 
     def measure(self, graph: ChannelGraph, found: Sequence[Operator]) -> None:
@@ -121,7 +121,7 @@ class _Bench:
             graph: The model.
             found: All its operators.
         """
-        first = {key: set(first_widths(each.widths(len), each.free())) for key, each in self._widest.items()}
+        first = {key: set(first_widths(each.most, each.free)) for key, each in self._alike.items()}
         self._add({(key, widths) for key, each in first.items() for widths in each})
         whole = sum(self.table.time(each.key, each.widths(len)) for each in found if each.key in self.table.times)
         for _ in range(_ROUNDS):
@@ -137,17 +137,17 @@ class _Bench:
     def _add(self, wanted: set[tuple[str, Widths]]) -> bool:
         """Measures widths that are not in the table; returns whether there were any."""
         known = {(key, widths) for key, each in self.table.times.items() for widths in each}
-        most = {key: each.widths(len) for key, each in self._widest.items()}
+        most = {key: each.most for key, each in self._alike.items()}
         left = sorted(wanted - known - self._refused, key=lambda pair: (pair[1] != most[pair[0]], pair))
         for at in range(0, len(left), _IN_A_FILE):
             part = left[at : at + _IN_A_FILE]
             times = self._timed(part)
             self._refused |= set(part) - times.keys()
-            self.table = self.table.with_times(times, {key: each.label for key, each in self._widest.items()})
+            self.table = self.table.with_times(times, {key: each.operator.label for key, each in self._alike.items()})
             if self._store is not None:
                 self.table.save(self._store, overwrite=True)
             if self._verbose:
-                done = f"{at + len(part)}/{len(left)} widths of {len(self._widest)} operators"
+                done = f"{at + len(part)}/{len(left)} widths of {len(self._alike)} operators"
                 _write(f"profile {done}, {perf_counter() - self._began:.0f} s")
         return bool(left)
 
@@ -155,10 +155,11 @@ class _Bench:
         models = {}
         for number, (key, widths) in enumerate(part):
             try:
-                models[f"operator_{number}"] = self._widest[key].built(widths)
+                models[f"operator_{number}"] = self._alike[key].operator.built(widths)
             except Exception as error:  # noqa: BLE001  a width that a layer cannot have, or a layer of the user's
-                if widths == self._widest[key].widths(len):
-                    warn(f"Not timed: {self._widest[key].label}, which cannot be built alone: {_first_line(error)}")
+                if widths == self._alike[key].most:
+                    label = self._alike[key].operator.label
+                    warn(f"Not timed: {label}, which cannot be built alone: {_first_line(error)}")
         content = parts_to_tflite(models, PRECISIONS[self.table.precision])
         with tempfile.TemporaryDirectory() as folder:
             (path := Path(folder) / "operators.tflite").write_bytes(content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from kerasprune.recipes.examples import SMOKE_SAMPLES, examples, own_examples
 from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
+from kerasprune.targets.base import Target
 
 if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
@@ -45,6 +46,7 @@ class Experiment:
     """
 
     recipe: schema.Recipe
+    _targets: dict[str, Target] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     # ---- the model --------------------------------------------------------------------------------------------
 
@@ -91,19 +93,31 @@ class Experiment:
         budget = lookup.make("budget", spec.budget.name, spec.budget.arguments)
         measures = bool(criteria.get(criterion).needs or budgets.get(budget).needs)
         data = self.recipe.data is not None and (measures or not self.draws)
+        target = self.target(graph, spec)
         return make_plan(
             graph,
             criterion=criterion,
             budget=budget,
+            target=target,
             keep=spec.keep,
             macs=spec.macs,
             params=spec.params,
             data=self.examples("train", graph.model).batches() if data else None,
             loss=self.objective(graph.model).loss if data else None,
             min_keep=spec.min_keep,
-            round_to=spec.round_to,
+            round_to=target.table if spec.round_to == "table" else spec.round_to,
             seed=self.recipe.seed,
         )
+
+    def target(self, graph: ChannelGraph, spec: pruning.PlanStep) -> Target | None:
+        """Returns the target of a plan section, measured once, or `None`."""
+        if spec.target is None:
+            return None
+        key = f"{graph.fingerprint} {spec.target}"
+        if key not in self._targets:
+            made = lookup.make("target", spec.target.name, spec.target.arguments)
+            self._targets[key] = made.prepared(graph)
+        return self._targets[key]
 
     # ---- the examples -----------------------------------------------------------------------------------------
 

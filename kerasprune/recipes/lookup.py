@@ -8,7 +8,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, nearest, short
 from kerasprune.files.reading import import_code
-from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
+from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models, targets
 
 ANYTHING = "**"
 """Among the names of arguments: the member takes any."""
@@ -19,6 +19,7 @@ FAMILIES: dict[str, Registry] = {
     "block criterion": block_criteria,
     "budget": budgets,
     "callback": callbacks,
+    "target": targets,
 }
 
 

@@ -21,6 +21,7 @@ from kerasprune.recipes.node import (
     Node,
     PositiveFloat,
     PositiveInt,
+    Target,
 )
 
 
@@ -49,25 +50,33 @@ class PlanStep(Traced):
         keep: Fraction of the channels that is kept. Defaults to `None`.
         macs: Fraction of the multiply–adds that is kept, 0.5 for half. Defaults to `None`.
         params: Fraction of the parameters that is kept. Defaults to `None`.
+        target: Time on a device or size of the exported file, e.g. `{name: time, fraction: 0.5, table: phone.csv}`;
+            without `table` this machine is measured. Defaults to `None`.
         min_keep: Channels of every group that are kept at least. Defaults to 1.
-        round_to: Channels are kept in multiples of this number, as some devices prefer. Defaults to 1.
+        round_to: Channels are kept in multiples of this number, as some devices prefer; or `table`, which widens every
+            group as far as that costs no time by the table of the target. Defaults to 1.
     """
 
     criterion: Criterion = Named(name="l1")
     budget: Budget = Named(name="uniform")
+    target: Target | None = None
     keep: Fraction | None = None
     macs: Fraction | None = None
     params: Fraction | None = None
     min_keep: PositiveInt = 1
-    round_to: PositiveInt = 1
+    round_to: PositiveInt | Literal["table"] = 1
 
     @model_validator(mode="after")
     def _one_target(self) -> PlanStep:
-        given = {name: getattr(self, name) for name in ("keep", "macs", "params") if getattr(self, name) is not None}
+        names = ("keep", "macs", "params", "target")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if len(given) > 1:
-            known = (Key("keep"), ", ", Key("macs"), " and ", Key("params"))
-            received = joined(" and ", (PruneError(Key(name), f"={value}") for name, value in given.items()))
+            known = (Key("keep"), ", ", Key("macs"), ", ", Key("params"), " and ", Key("target"))
+            values = {name: value.name if name == "target" else value for name, value in given.items()}
+            received = joined(" and ", (PruneError(Key(name), f"={value}") for name, value in values.items()))
             raise PruneError("Expected one of ", *known, ". Received: ", *received)
+        if self.round_to == "table" and (self.target is None or self.target.name != "time"):
+            raise PruneError("Expected a target of time beside ", Key("round_to"), ": table, by whose table to round")
         return self
 
 

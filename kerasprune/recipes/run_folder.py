@@ -170,6 +170,7 @@ class RunFolder:
             removed=tuple((self.json("plan.json") or {}).get("removed", ())),
             verified=math.nan if verified.get("error", 0.0) is None else verified.get("error"),  # NaN is null in JSON
             reason=verified.get("reason", ""),
+            target=(self.json("target.json") or {}).get("line", ""),
             delivered=NAMES[chosen["step"]] if chosen else "",
             remarks=tuple(chosen["remarks"]) if chosen else (),
         )
@@ -293,7 +294,7 @@ MARK = "recipe.yaml"
 FILES = frozenset(
     {MARK, "stages.json", "metrics.csv", "costs.json", "exports.json", "summary.json", "report.html", "warnings.txt"}
     | {"plan.json", "widths.json", "graph.json", "verified.json", "points.json", "masks.npz", "norms.npz", "maps.npz"}
-    | {"dense.keras", "pruned.keras", "rebuilt.keras", "reconstructed.keras", "steps.json", "slim.keras"}
+    | {"dense.keras", "pruned.keras", "rebuilt.keras", "reconstructed.keras", "steps.json", "slim.keras", "target.json"}
 )
 FOLDERS = frozenset({"drawn", "exports", "points", "resume"})
 

@@ -20,6 +20,7 @@ from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.inlining.plain import at_unknown, plain
+from kerasprune.latency.table import LatencyTable
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.reconstruct import reconstructed
@@ -35,6 +36,7 @@ from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.scale import warn_of_scale
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.surgery.compiled import compile_like
+from kerasprune.targets.base import Target
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
 
@@ -61,13 +63,14 @@ def prune(
     *,
     keep: float | None = None,
     params: float | None = None,
+    target: str | dict | type | Target | None = None,
     criterion: str | dict | type | Criterion = "l1",
     budget: str | dict | type | Budget = "uniform",
     coupling: str = "tied",
     freeze: Sequence[str] = (),
     unknown: str = "raise",
     min_keep: float = 1,
-    round_to: int = 1,
+    round_to: int | LatencyTable = 1,
     resolution: int | None = None,
     reconstruct: bool = True,
     distil: bool = True,
@@ -90,12 +93,13 @@ def prune(
 
     Args:
         model: The trained model, which is not changed. If it is compiled, its loss and metrics are used.
-        macs: Fraction of the multiply–adds kept. Defaults to 0.5, if neither `keep` nor `params` is given.
+        macs: Fraction of the multiply–adds kept. Defaults to 0.5, if none of `keep`, `params` and `target` is given.
         data: `(x, y)`, `(x, y, sample_weight)` or `x`, as arrays or pandas tables, or batches that can be read
             repeatedly, such as a `tf.data.Dataset`. Labels are optional. Defaults to `None`: see `examples`.
         epochs: Epochs of fine-tuning. Defaults to 0.
         keep: Fraction of the channels kept, instead of `macs`.
         params: Fraction of the parameters kept, instead of `macs`.
+        target: Time on a device, or size of the exported file, instead of `macs`; see `kp.plan`.
         criterion: See `kp.plan`. Defaults to `"l1"`.
         budget: See `kp.plan`. Defaults to `"uniform"`.
         coupling: See `kp.trace`. Defaults to `"tied"`.
@@ -104,7 +108,7 @@ def prune(
             touch it. Layers without a rule are inlined if possible, otherwise kept whole with a warning. Defaults to
             `"raise"`.
         min_keep: Fewest channels kept in a group; values below 1 are a fraction of the group. Defaults to 1.
-        round_to: The number of channels kept is a multiple of this. Defaults to 1.
+        round_to: A number or a latency table, see `kp.plan`. Defaults to 1.
         resolution: Input side in pixels for counting, if the model's is free. Defaults to that of the data.
         reconstruct: Whether the kernels are solved by least squares; the result is used if its outputs are closer to
             the dense model's. Defaults to `True`.
@@ -150,10 +154,11 @@ def prune(
         ['dense', 'removed', 'reconstructed']
     """
     given = PruneSettings(
-        model=model, macs=macs, data=data, epochs=epochs, keep=keep, params=params, criterion=criterion, budget=budget,
-        coupling=coupling, freeze=freeze, unknown=unknown, min_keep=min_keep, round_to=round_to, resolution=resolution,
-        reconstruct=reconstruct, distil=distil, verify=verify, validation=validation, examples=examples, loss=loss,
-        optimizer=optimizer, batch=batch, callbacks=callbacks, deliver=deliver, seed=seed, verbose=verbose,
+        model=model, macs=macs, data=data, epochs=epochs, keep=keep, params=params, target=target, criterion=criterion,
+        budget=budget, coupling=coupling, freeze=freeze, unknown=unknown, min_keep=min_keep, round_to=round_to,
+        resolution=resolution, reconstruct=reconstruct, distil=distil, verify=verify, validation=validation,
+        examples=examples, loss=loss, optimizer=optimizer, batch=batch, callbacks=callbacks, deliver=deliver, seed=seed,
+        verbose=verbose,
     )  # fmt: skip
     return _Pruning(given).result()
 
@@ -249,10 +254,14 @@ class _Pruning:
         unknown = at_unknown(dense, settings.unknown)
         graph = trace(dense, coupling=settings.coupling, freeze=settings.freeze, unknown=unknown, resolution=side)
         data = None if training is None else training.batches()
-        return graph, make_plan(
-            graph, settings.criterion, settings.budget, **settings.target, data=data, loss=self.objective.loss,
-            min_keep=settings.min_keep, round_to=settings.round_to, resolution=side, seed=settings.seed,
+        target = settings.target and settings.target.prepared(graph)
+        plan = make_plan(
+            graph, settings.criterion, settings.budget, **settings.fractions, target=target, data=data,
+            loss=self.objective.loss, min_keep=settings.min_keep, round_to=settings.round_to, resolution=side,
+            seed=settings.seed,
         )  # fmt: skip
+        self.found |= {} if target is None else {"target": target.report(graph, plan)}
+        return graph, plan
 
     def _removed(self, graph: ChannelGraph, plan: Plan) -> keras.Model:
         """Returns the model without the channels that the plan removes."""

@@ -111,6 +111,7 @@ class PruningReport:
         delivered: The name of the step whose model is delivered, after fine-tuning. Defaults to `""`.
         remarks: Further remarks. Defaults to none.
         reason: Why the two models differ by more than rounding, found by `kp.verify`. Defaults to `""`: they do not.
+        target: A line on the time or the size that was asked for. Defaults to `""`: none.
     """
 
     steps: tuple[StepReport, ...]
@@ -121,10 +122,12 @@ class PruningReport:
     delivered: str = ""
     remarks: tuple[str, ...] = ()
     reason: str = ""
+    target: str = ""
 
     def __str__(self) -> str:
         """Returns a line for each step; the delivered one is marked."""
         lines = [f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"]
+        lines += [self.target] if self.target else []
         lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
         lines += [] if self.verified is None else [verified(self.verified, self.reason)]
         for step in filter(str, self.steps):

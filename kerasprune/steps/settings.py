@@ -8,23 +8,27 @@ from typing import Any
 
 import keras
 
-from kerasprune import defaults
+from kerasprune import defaults, targets
 from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.data.examples import Examples
 from kerasprune.data.forms import is_array
 from kerasprune.errors import (
     PruneError,
     choice_faults,
+    given,
     is_number,
     kind_faults,
+    made,
     raise_faults,
     seed_faults,
     warn,
     whole_number_faults,
 )
 from kerasprune.graph.built_model import LOAD
+from kerasprune.latency.table import LatencyTable
 from kerasprune.steps.examples_argument import examples_faults
 from kerasprune.steps.objective import Objective
+from kerasprune.targets.base import Target
 
 KEPT = 0.5  # default fraction of the multiply–adds
 _LABELS = "Expected labels beside the inputs, data=(x, y). Received: an array for epochs."
@@ -46,13 +50,14 @@ class PruneSettings:
     epochs: int
     keep: float | None
     params: float | None
+    target: Target | None
     criterion: Any
     budget: Any
     coupling: str
     freeze: Sequence[str]
     unknown: str
     min_keep: float
-    round_to: int
+    round_to: int | LatencyTable
     resolution: int | None
     reconstruct: bool
     distil: bool
@@ -79,21 +84,23 @@ class PruneSettings:
             *_optimizer_faults(self.optimizer),
             *examples_faults(self.examples, self.data),
         ]
-        given = {name: value for name, value in self._targets.items() if value is not None}
-        if len(given) > 1:
-            received = ", ".join(f"{name}={value!r}" for name, value in given.items())
-            faults.append(f"Expected one of macs, keep and params, the fraction that is kept. Received: {received}.")
+        if self.target is not None and (target := made(faults, targets.get, self.target)):
+            object.__setattr__(self, "target", target)
+        asked = given(**self._given, target=self.target)
+        if len(asked) > 1:
+            received = ", ".join(f"{name}={value!r}" for name, value in asked.items())
+            faults.append(f"Expected one of macs, keep, params and target. Received: {received}.")
         raise_faults("Invalid arguments for prune:", faults)
 
     @property
-    def _targets(self) -> dict[str, float | None]:
+    def _given(self) -> dict[str, float | None]:
         return {"macs": self.macs, "keep": self.keep, "params": self.params}
 
     @property
-    def target(self) -> dict[str, float | None]:
-        """The fractions kept by name: the one that is given, else that of the multiply–adds."""
-        given = any(value is not None for value in self._targets.values())
-        return self._targets if given else {**self._targets, "macs": KEPT}
+    def fractions(self) -> dict[str, float | None]:
+        """The fractions kept by name: the one that is given; without any, and without a target, that of the MACs."""
+        none = self.target is None and not given(**self._given)
+        return {**self._given, "macs": KEPT} if none else self._given
 
     def check_training(self, objective: Objective, examples: Examples | None) -> None:
         """Raises if the model cannot be fine-tuned.

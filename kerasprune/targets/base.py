@@ -44,6 +44,23 @@ class Target:
     counted: ClassVar[str]
     """The cost, as messages name it."""
 
+    def prepared(self, graph: ChannelGraph) -> Target:
+        """Returns the target with all that has to be measured on the machine; by default there is nothing.
+
+        Args:
+            graph: The graph of the dense model.
+        """
+        return self
+
+    def report(self, graph: ChannelGraph, plan: Plan) -> str:
+        """Returns a line on the cost of a plan beside that of the dense model.
+
+        Args:
+            graph: The graph of the dense model.
+            plan: The plan.
+        """
+        raise NotImplementedError
+
     def meter(self, graph: ChannelGraph) -> CostMeter:
         """Returns the meter for a dense model.
 

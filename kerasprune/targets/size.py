@@ -60,6 +60,11 @@ class Size(Target):
         meter.target = self._share(self.bytes, meter.dense, "bytes")
         return meter
 
+    def report(self, graph: ChannelGraph, plan: Plan) -> str:
+        """Returns a line on the bytes of both files."""
+        dense, slim = (len(file_of(graph, each, self.precision)) for each in (Plan({}, coupling=graph.coupling), plan))
+        return f"size: {slim:,} bytes, {slim / dense:.3f} of the dense model's, as {self.precision} TFLite"
+
 
 class _SizeMeter(CostMeter):
     def __init__(self, asked: Size, graph: ChannelGraph) -> None:

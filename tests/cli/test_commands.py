@@ -236,7 +236,7 @@ def test_fractions_out_of_range(model, tmp_path):
     assert "Received: --macs 50. Did you mean 0.5?" in refused("prune", model, "--macs", 50, *out)
     assert "Received: --macs 0." in refused("prune", model, "--macs", 0, *out)
     assert "--keep 0.5 and --macs 0.5" in refused("prune", model, "--macs", 0.5, "--keep", 0.5, *out)
-    assert "--keep, --macs and --params" in refused("prune", model, *out)
+    assert "--keep, --macs, --params, --time and --bytes" in refused("prune", model, *out)
     assert not (tmp_path / "out").exists()
 
 

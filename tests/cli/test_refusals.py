@@ -28,6 +28,7 @@ CASES = {
     "export": [("--format", "tflite-int8", *EMPTY, "--out", "out.tflite"), ("--format", "none", "--out", "out")],
     "inspect": [("--sort", "none")],
     "latency": [("none.tflite",), ("--runs", "0")],
+    "profile": [("--precision", "int3", "--out", "out.csv"), ("--threads", "0", "--out", "out.csv")],
     "run": [("--out", "out"), ("--grid", "none", "--out", "out")],
     "validate": [("--set", "none=1")],
     "resume": [()],

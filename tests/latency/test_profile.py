@@ -50,6 +50,14 @@ def test_padding_is_part_of_the_convolution_and_models_inside_models_are_walked_
     assert kinds(model) == [["Conv2D", "ReLU"], ["ZeroPadding2D", "Conv2D"]]
 
 
+def test_operators_of_one_key_neither_of_which_is_the_wider_are_both_predicted(monkeypatch):
+    dense = layers.Dense
+    model = keras.Sequential([keras.Input((60,)), dense(40, "relu"), dense(90, "relu"), dense(20, "relu"), dense(2)])
+    table = profiled(monkeypatch, model)
+    expected = sum(stairs((each, other)) for each, other in ((60, 40), (40, 90), (90, 20), (20, 2)))
+    assert table.predict(model) == pytest.approx(2 * expected + 0.5, rel=0.01)
+
+
 @pytest.mark.parametrize("widths", [(40, 40), (7, 40), (40, 3), (1, 1)])
 def test_an_operator_alone_has_the_widths_asked_for(widths):
     each = next(one for one in operators(kp.trace(network())) if one.widths(len) == (40, 40))

@@ -141,7 +141,7 @@ def test_every_fault_is_listed_with_line_key_and_nearest_key():
         ("train.epochs=0", "train.epochs: Expected a number > 0"),
         ("train.optimizer.learning_rate.values={1: 0.1}", "Expected ascending epochs that begin with 0"),
         ("name=../escape", "name: Expected letters, digits"),
-        ("prune={plan: {keep: 0.5, macs: 0.5}}", "Expected one of keep, macs and params"),
+        ("prune={plan: {keep: 0.5, macs: 0.5}}", "Expected one of keep, macs, params and target"),
         ("prune={}", "Expected a plan, a callback, or both"),
         ("epochs", "Expected a setting key.key=value. Received: 'epochs'"),
         ("train.epochs.more=3", "where the recipe has no keys"),

@@ -25,7 +25,7 @@ def prune(run: Run) -> None:
     keras.utils.set_random_seed(run.recipe.seed + SEED_OF_PRUNING)
     spec = run.recipe.prune
     model = _begun(run, spec)
-    plan = None if spec.plan is None else run.plan(run.traced(model, spec.plan), spec.plan)
+    plan = None if spec.plan is None else _planned(run, model, spec.plan)
     if spec.callback is not None:
         plan = _fit_with_callback(run, model, spec, plan)
     if spec.section is not None:
@@ -33,6 +33,15 @@ def prune(run: Run) -> None:
     if plan is not None:
         plan.save(run.folder.file("plan.json"))
     run.save("pruned", model)
+
+
+def _planned(run: Run, model: keras.Model, spec: pruning.PlanStep) -> Plan:
+    """Returns the plan of a section; the time or the size that it meets is written to `target.json`."""
+    graph = run.traced(model, spec)
+    plan, target = run.plan(graph, spec), run.target(graph, spec)
+    if target is not None:
+        run.folder.write_json("target.json", {"line": target.report(graph, plan)})
+    return plan
 
 
 def _begun(run: Run, spec: pruning.Prune) -> keras.Model:

@@ -1,0 +1,69 @@
+"""A time or a size on the command line and in recipes."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import pytest
+from typer.testing import CliRunner
+
+import kerasprune as kp
+from kerasprune import cli
+from kerasprune.latency.measured import file_of
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "mine.keras"
+    kp.models.lenet_300_100(classes=3, input_shape=(8, 8, 3), seed=0).save(path)
+    return path
+
+
+def called(*arguments):
+    return CliRunner().invoke(cli.app, [str(each) for each in arguments])
+
+
+def test_a_size_is_met_and_reported(model, tmp_path):
+    result = called("prune", model, "--bytes", "60kB", "--precision", "int8", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    graph = kp.trace(keras.models.load_model(model))
+    size = len(file_of(graph, kp.Plan.load(tmp_path / "out" / "plan.json"), "int8"))
+    assert 0.98 * 60_000 <= size <= 60_000
+    assert f"size: {size:,} bytes" in result.stdout
+    recipe = kp.recipes.load(tmp_path / "out" / "recipe.yaml")
+    assert recipe.prune.plan.target.arguments == {"bytes": 60_000, "precision": "int8"}
+
+
+def test_a_measured_table_is_planned_by(model, tmp_path):
+    table = tmp_path / "device.csv"
+    assert called("profile", model, "--out", table, "--quiet").exit_code == 0
+    known = kp.latency.LatencyTable.load(table)
+    assert called("profile", model, "--out", table).exit_code == 0
+    assert kp.latency.LatencyTable.load(table) == known  # nothing is measured twice
+    common = ("--table", table, "--round-to", "table", "--out")
+    result = called("prune", model, "--time", "0.6", *common, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    line = json.loads((tmp_path / "out" / "target.json").read_text())["line"]
+    assert line in result.stdout and line.startswith("time: ")
+    result = called("prune", model, "--time", "9000ms", *common, tmp_path / "other")
+    assert result.exit_code == 2 and "below the time of the dense model" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--time", "12m"), "Expected --time as a fraction or milliseconds, such as 0.5 or 12ms. Received: --time 12m"),
+        (("--bytes", "2kX"), "Expected --bytes as a size, such as 200kB, 1.5MB or 200000. Received: --bytes 2kX"),
+        (("--time", "0.5", "--macs", "0.5"), "Received: --macs 0.5 and --time 0.5"),
+        (("--macs", "0.5", "--table", "a.csv"), "Expected --time beside --table"),
+        (("--macs", "0.5", "--precision", "int8"), "Expected --time beside --precision"),
+        (("--bytes", "2kB", "--precision", "int3"), "Did you mean 'int8'"),
+        (("--macs", "0.5", "--round-to", "table"), "Expected a target of time beside --round-to"),
+        (("--time", "0.5", "--table", "none.csv"), "none.csv"),
+    ],
+)
+def test_faults_are_told_in_options(model, tmp_path, options, message):
+    result = called("prune", model, *options, "--out", tmp_path / "out")
+    assert result.exit_code == 2 and message in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
