@@ -35,6 +35,7 @@ def test_a_size_is_met_and_reported(model, tmp_path):
     assert recipe.prune.plan.target.arguments == {"bytes": 60_000, "precision": "int8"}
 
 
+@pytest.mark.thorough
 def test_a_measured_table_is_planned_by(model, tmp_path):
     table = tmp_path / "device.csv"
     assert called("profile", model, "--out", table, "--quiet").exit_code == 0
