@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -308,42 +307,6 @@ def import_code(names: list[str] | None, trust: bool, verbose: bool = False) -> 
         start(verbose=verbose)
     for name in names or ():
         import_classes(name, trust=trust)
-
-
-_TIME = re.compile(r"([0-9.]+)(ms)?", re.ASCII)
-_BYTES = re.compile(r"([0-9.]+)(B|kB|MB)?", re.ASCII)
-_UNITS = {None: 1, "B": 1, "kB": 1000, "MB": 1_000_000}
-
-
-def target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the section `target` of a plan; `None` without `--time` and `--bytes`.
-
-    Args:
-        options: Those of `MEASURED`.
-
-    Example:
-        >>> target_section({"time": None, "table": None, "bytes": "200kB", "precision": "int8"})
-        {'name': 'size', 'bytes': 200000, 'precision': 'int8'}
-    """
-    if options["time"] is not None:
-        number, unit = _number("--time", options["time"], _TIME, "a fraction or milliseconds, such as 0.5 or 12ms")
-        table = options["table"] and str(options["table"].resolve())
-        section = {"name": "time", "ms" if unit else "fraction": number, **given(table=table)}
-    elif options["bytes"] is not None:
-        number, unit = _number("--bytes", options["bytes"], _BYTES, "a size, such as 200kB, 1.5MB or 200000")
-        section = {"name": "size", "bytes": round(number * _UNITS[unit])}
-    else:
-        return None
-    return section | chosen(options, "precision")
-
-
-def _number(option: str, text: str, pattern: re.Pattern[str], expected: str) -> tuple[float, str | None]:
-    """Returns the number and the unit of an option's value."""
-    found = pattern.fullmatch(text.replace(" ", ""))
-    try:
-        return float(found[1]), found[2]
-    except (TypeError, ValueError) as error:
-        raise PruneError(f"Expected {option} as {expected}. Received: {option} {text}.") from error
 
 
 def finetuning(epochs: int, options: Mapping[str, Any], *, distil: bool = False) -> dict[str, Any] | None:

@@ -33,13 +33,13 @@ from kerasprune.cli.options import (
     import_code,
     option,
     taking,
-    target_section,
     word_of,
 )
 from kerasprune.cli.outcome import checked, named, print_json, print_outcome, run_of, run_recipe
 from kerasprune.cli.startup import start
+from kerasprune.cli.target import target_of
 from kerasprune.data.lookup import SYNTHETIC
-from kerasprune.errors import PruneError, given, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.steps.examples_argument import examples_faults
 
 if TYPE_CHECKING:
@@ -79,10 +79,7 @@ def prune(
     check_model_path(model)
     of_data = (*OF_DATA, "finetune_epochs")
     check_needed(context, data=of_data, finetune_epochs=OF_TRAINING, export=("calibrate",))
-    idle = ("table",) if options["bytes"] else ("table", "precision")
-    check_needed(context, time=idle)
-    _check_target(chosen(options, *TARGETS, "time", "bytes"))
-    target = target_section(options)
+    kept = target_of(context, options)
     drawn = int(examples) if examples.isdecimal() else examples
     raise_faults("Invalid arguments for prune:", examples_faults(drawn, options["data"]))
     recipe = {
@@ -91,7 +88,7 @@ def prune(
         "model": {"start": str(model), "size": options["size"]},
         "data": data_section(options),
         "loss": options["loss"],
-        "prune": {"plan": chosen(options, *TARGETS, *SELECTION, *ROUNDING) | given(target=target)},
+        "prune": {"plan": kept | chosen(options, *SELECTION, *ROUNDING)},
         "reconstruct": {} if options["data"] and reconstruct else None,
         "finetune": finetuning(finetune_epochs, options, distil=distil),
         "export": options["export"] or [],
@@ -115,14 +112,6 @@ def prune(
         print_json(folder)
     elif not quiet:
         print_outcome(folder, valid, context)
-
-
-def _check_target(target: dict[str, float]) -> None:
-    """Checks that exactly one option tells how much is kept."""
-    if len(target) != 1:
-        received = " and ".join(f"--{name} {value}" for name, value in target.items()) or "none of them"
-        known = "one of --keep, --macs, --params, --time and --bytes"
-        raise PruneError(f"Expected how much is kept: {known}. Received: {received}.")
 
 
 def _drawing(options: dict[str, Any], **samples: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
+    MEASURED,
     SELECTION,
     Import,
     ModelPath,
@@ -27,8 +28,9 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_table
+from kerasprune.cli.target import target_of
 from kerasprune.defaults import DELTA, SAMPLES
-from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.errors import PruneError, choice_faults, given, raise_faults
 
 if TYPE_CHECKING:
     from kerasprune.graph.graph import ChannelGraph
@@ -40,15 +42,16 @@ STORE, PLAN, TABLE, SLIM = "search.sqlite", "plan.json", "candidates.csv", "slim
 
 
 @commands.command()
-@taking("data", "scale", "size", "criterion", *SELECTION[2:], "seed")
+@taking("data", "scale", "size", "criterion", *MEASURED, *SELECTION[2:], "seed")
 def search(
+    context: typer.Context,
     model: ModelPath,
     out: Out,
-    macs: Annotated[float, option("prune.plan.macs")] = 0.5,
+    macs: Annotated[float | None, option("prune.plan.macs", "Defaults to 0.5 without a time or size.")] = None,
     judge: Annotated[
         str, typer.Option(help="How candidates are mended before they are judged: reconstruction, recalibration.")
     ] = "reconstruction",
-    delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = DELTA,
+    delta: Annotated[float, typer.Option(help="By how much the target may be missed.")] = DELTA,
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
     generations: Annotated[int, typer.Option(help="How many generations are judged.")] = 10,
     samples: Annotated[int, typer.Option(help="Examples that candidates are mended and judged with.")] = SAMPLES,
@@ -66,13 +69,14 @@ def search(
     if options["data"] is None:
         raise PruneError("Expected --data, for candidates are judged by their outputs on examples. Received: none.")
     size = options["size"]
+    macs = 0.5 if macs is options["time"] is options["bytes"] is None else macs
     recipe = {
         "name": "search",
         "why": f"The widths of {model.name}.",
         **chosen(options, "seed"),
         "model": {"start": str(model), "size": size},
         "data": data_section(options),
-        "prune": {"plan": {"macs": macs, **chosen(options, *SELECTION)}},
+        "prune": {"plan": target_of(context, options | {"macs": macs}) | chosen(options, *SELECTION)},
     }
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import claim, taken
@@ -86,6 +90,7 @@ def search(
     with messages.shown(), taken(out, (STORE,), resume=resume), Warnings(out, STORE).collected():
         from kerasprune.graph.trace import trace
         from kerasprune.inlining.plain import at_unknown, plain
+        from kerasprune.recipes import lookup
         from kerasprune.recipes.examples import examples_of
         from kerasprune.search import Evolution
         from kerasprune.search.search_plan import search_plan
@@ -98,16 +103,18 @@ def search(
         ranked, seed = spec.criterion.name, checked.seed
         settings = {"criterion": ranked, "judge": judge, "delta": delta, "samples": samples, "seed": seed}
         shown = int(not quiet and not as_json)
-        found = search_plan(
-            graph, examples, macs=macs, **settings, evolution=how, resolution=size, path=out / STORE, verbose=shown
-        )
+        target = spec.target and lookup.make("target", spec.target.name, spec.target.arguments).prepared(graph)
+        settings |= {"macs": spec.macs, "target": target, "resolution": size}
+        found = search_plan(graph, examples, **settings, evolution=how, path=out / STORE, verbose=shown)
+        met = target and target.report(graph, found.plan)
         _write(found, graph, examples, judge, out, seed)
     if as_json:
         best = {"macs": found.macs, "score": found.score, "candidates": len(found.search.candidates)}
+        best |= given(target=met)
         named = {"plan": str(out / PLAN), "slim": str(out / SLIM)}
         typer.echo(json.dumps({**best, "warnings": warned(out), "files": named}, indent=2))
     elif not quiet:
-        _print(found, out, judge)
+        _print(found, met, out, judge)
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
@@ -129,7 +136,7 @@ def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, 
         slim.save(temporary)
 
 
-def _print(found: SearchedPlan, out: Path, judge: str) -> None:
+def _print(found: SearchedPlan, met: str | None, out: Path, judge: str) -> None:
     best = sorted(found.search.candidates, key=lambda one: -one.score)[:SHOWN]
     rows = [(f"{-one.score:.4g}", one.origin, str(one.generation)) for one in best]
     print_table("", (f"error of the logits after {judge}", "made by", "generation"), rows)
@@ -137,5 +144,7 @@ def _print(found: SearchedPlan, out: Path, judge: str) -> None:
     if first.origin == "given":
         typer.echo(f"nearly uniform widths: {-first.score:.4g}")
     typer.echo(f"kept: {found.macs:.4f} of the multiply–adds; {len(found.search.candidates)} candidates: {out / TABLE}")
+    if met is not None:
+        typer.echo(met)
     typer.echo(f"plan: {out / PLAN}\nslim model: {out / SLIM}")
     typer.echo(f"next: fit keras.models.load_model({str(out / SLIM)!r}), best with kp.distil, beside a uniform one")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from kerasprune.costs.channel_polynomial import ChannelPolynomial
-from kerasprune.costs.cost import cost_of_what_stays, graph_at, macs_of_faults, prunable_graph
+from kerasprune.costs.channel_polynomial import ChannelPolynomial, Lines
+from kerasprune.costs.cost import cost_of_what_stays, counter, graph_at, macs_of_faults, prunable_graph
 from kerasprune.errors import PruneError, formerly, raise_faults
+from kerasprune.graph.channels import once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.search.allocations import (
     Allocations,
@@ -20,6 +22,9 @@ from kerasprune.search.allocations import (
     narrowed,
     sizes_of,
 )
+
+if TYPE_CHECKING:
+    from kerasprune.targets.base import CostMeter
 
 
 class Counting:
@@ -56,6 +61,16 @@ class Counting:
     def shares(self, channels: np.ndarray) -> np.ndarray:
         """Returns these costs as fractions of the dense model's."""
         return self(channels) / np.maximum(self.dense, 1)
+
+    def metered(self, meter: CostMeter, channels: np.ndarray) -> np.ndarray:
+        """Returns what a meter counts for every row of `channels`, as fractions of the dense model's."""
+        if self._polynomial.whole:
+            row = once(Lines(self.graph).row)
+            chosen = np.pad(narrowed(self.graph, channels), ((0, 0), (0, 1)), constant_values=1)
+            counts = [lambda ids, kept=kept: int(row(ids) @ kept) for kept in chosen]
+        else:
+            counts = [counter(self.graph.alive(self._choose(each))) for each in channels]
+        return np.array([meter(self.graph, count) for count in counts], float)
 
     def shares_at(self, keep: np.ndarray) -> np.ndarray:
         """Returns the same for the fractions kept of each group."""

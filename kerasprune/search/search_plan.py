@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerasprune import criteria
+from kerasprune import criteria, targets
 from kerasprune._keras import structures
 from kerasprune.budgets.trials import Trials
 from kerasprune.costs.cost import graph_at
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
-from kerasprune.errors import choice_faults, formerly, kind_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import (
+    choice_faults,
+    formerly,
+    kind_faults,
+    raise_faults,
+    seed_faults,
+    short,
+    whole_number_faults,
+)
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
@@ -28,6 +36,9 @@ from kerasprune.search.width_search import RememberedScores, SearchedPlan, best_
 from kerasprune.search.widths import FRACTIONS, Widths
 from kerasprune.surgery.rebuild import rebuild
 
+if TYPE_CHECKING:
+    from kerasprune.targets.base import Target
+
 SHORT = Evolution(population=20, parents=5, mutations=10, crossovers=10, generations=10)
 """200 candidates: minutes for a small network."""
 JUDGES = ("reconstruction", "recalibration")
@@ -38,7 +49,8 @@ def search_plan(
     model: keras.Model | ChannelGraph,
     data: Any,
     *,
-    macs: float = 0.5,
+    macs: float | None = None,
+    target: str | dict | type | Target | None = None,
     criterion: str | dict | type | Criterion = "l1",
     judge: str | Callable[[keras.Model], float] = "reconstruction",
     delta: float = DELTA,
@@ -51,22 +63,24 @@ def search_plan(
     seed: int = 0,
     verbose: int = 0,
 ) -> SearchedPlan:
-    """Searches for the best widths at a given number of multiply–adds by evolution, without training any candidate.
+    """Searches for the best widths at a given cost by evolution, without training any candidate.
 
     The first candidate is nearly uniform; the others are drawn at all levels of non-uniformity, then mutated and
-    crossed within `|MACs / MACs₀ − macs| ≤ delta`. Each candidate keeps the highest-scoring channels, is rebuilt,
-    repaired without labels and judged on examples. This judgement does not predict accuracy after fine-tuning:
-    fine-tune both the best plan and the uniform one, and compare.
+    crossed within `|MACs / MACs₀ − macs| ≤ delta`, or from 2·delta below a target of time or size up to it. Each
+    candidate keeps the highest-scoring channels, is rebuilt, repaired without labels and judged on examples. This
+    judgement does not predict accuracy after fine-tuning: fine-tune both the best plan and the uniform one, and
+    compare.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
         data: Examples, as for `kp.reconstruct`; batches of `(inputs, labels)` if the criterion uses data.
-        macs: Fraction of the multiply–adds that is kept. Defaults to 0.5.
+        macs: Fraction of the multiply–adds that is kept. Defaults to 0.5 without a target.
+        target: Time on a device, or size of the exported file, in place of `macs`, as for `kp.plan`.
         criterion: Scores the channels. Defaults to `"l1"`.
         judge: `"reconstruction"`: the negative error of the logits after least squares on half of the samples, measured
             on the other half; `"recalibration"`: the same after recomputing the BatchNorm statistics; or a function of
             the rebuilt model, higher = better. Defaults to `"reconstruction"`.
-        delta: Half the width of the window around `macs`. Defaults to 0.005.
+        delta: Half the width of the window around `macs`, or below the target. Defaults to 0.005.
         fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
         evolution: The length of the search. Defaults to 10 generations of 20.
         samples: Number of examples to repair and judge with. Defaults to 1000.
@@ -98,12 +112,18 @@ def search_plan(
     """
     faults = whole_number_faults(4, samples=samples) + seed_faults(seed=seed)
     faults += kind_faults(Evolution, "Use kp.search.Evolution(…).", evolution=evolution)
+    if macs is not None and target is not None:
+        faults.append(f"Expected macs or target, not both. Received: macs={macs}, target={short(target)}.")
     faults += [] if callable(judge) else choice_faults(JUDGES, judge=judge)
     raise_faults("Invalid arguments for search_plan:", faults)
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     batches = example_batches(graph.model, data, samples)
     widths = Widths(graph_at(graph, None, resolution or image_side(graph.model, batches)), tuple(fractions))
-    limit = widths.limit(macs, delta)
+    limit = (
+        widths.limit_of(targets.get(target), delta)
+        if target is not None
+        else widths.limit(0.5 if macs is None else macs, delta)
+    )
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
     score = _plan_score(judge, graph, batches, samples, seed)

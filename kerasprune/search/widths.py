@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from kerasprune.plans import Plan
 from kerasprune.search.allocations import bisected, sizes_of
 from kerasprune.search.counting import Counting
 from kerasprune.search.evolution import Limit
+
+if TYPE_CHECKING:
+    from kerasprune.targets.base import Target
 
 FRACTIONS = tuple(round(0.1 + 0.03 * step, 2) for step in range(31))
 """Fractions of the channels that MetaPruning chooses from: 0.10, 0.13, …, 1.00."""
@@ -131,16 +135,39 @@ class Widths:
         Raises:
             PruneError: An argument is out of range, multiply–adds are not known, or no widths come near.
         """
-        faults = fraction_faults(macs=macs) + interval_faults("(0, 1)", "a difference of fractions", delta=delta)
-        raise_faults("Invalid limit of the widths:", faults)
+        raise_faults("Invalid limit of the widths:", fraction_faults(macs=macs) + _delta_faults(delta))
         check_counted(cost(self.graph), "macs=", "a plan by keep= or params=")
-        fewest, most = self.share(np.array([[0] * len(self.names), [n - 1 for n in self.choices]]))
-        if not fewest - delta <= macs <= most + delta:
+        return self._reached(Limit("macs", self.share, macs - delta, macs + delta, "delta="), macs, delta)
+
+    def limit_of(self, target: Target, delta: float) -> Limit:
+        """Returns the limit `target − 2 · delta ≤ cost / cost of the dense model ≤ target`.
+
+        Args:
+            target: A time or a size.
+            delta: Half the width of the window below it.
+
+        Raises:
+            PruneError: An argument is out of range, the dense model meets the target, or no widths do.
+        """
+        raise_faults("Invalid limit of the widths:", _delta_faults(delta))
+        meter = target.prepared(self.graph).meter(self.graph)
+        asked = meter.target
+
+        def measure(genes: np.ndarray) -> np.ndarray:
+            return self._counting.metered(meter, self.kept(genes))
+
+        return self._reached(Limit(target.counted, measure, asked - 2 * delta, asked, "delta="), asked, delta)
+
+    def _reached(self, limit: Limit, asked: float, delta: float) -> Limit:
+        """Returns a limit; raises a `PruneError` if no widths come near."""
+        fewest, most = limit.measure(np.array([[0] * len(self.names), [n - 1 for n in self.choices]]))
+        if limit.highest < fewest or limit.lowest > most:
             raise PruneError(
-                f"Expected macs that the widths can reach: {fewest:.4g} to {most:.4g} of the multiply–adds. "
-                f"Received: macs={macs}, delta={delta}. Choose macs in that range, or pass other fractions=."
+                f"Expected {limit.name} that the widths can reach: {fewest:.4g} to {most:.4g} of the dense model's. "
+                f"Received: {limit.name}={asked:.4g}, delta={delta}. Choose one in that range, or pass other "
+                "fractions=."
             )
-        return Limit("macs", self.share, macs - delta, macs + delta, "delta=")
+        return limit
 
     def share(self, genes: np.ndarray) -> np.ndarray:
         """Returns the fraction of the multiply–adds that each candidate keeps, for an array `(candidates, genes)`."""
@@ -149,10 +176,10 @@ class Widths:
     def draw_near(
         self, limit: Limit, generator: np.random.Generator, number: int, spread: float = _SPREAD
     ) -> np.ndarray:
-        """Returns random candidates near a limit of multiply–adds: a level, found by bisection, plus normal noise.
+        """Returns random candidates near a limit of a cost: a level, found by bisection, plus normal noise.
 
         Args:
-            limit: The result of `limit`.
+            limit: The result of `limit` or `limit_of`.
             generator: The source of the noise.
             number: Number of candidates.
             spread: Largest standard deviation of the noise, a fraction kept. Defaults to 0.3.
@@ -163,7 +190,7 @@ class Widths:
             np.full((number, 1), -2.0),
             np.full((number, 1), 3.0),
             _BISECTIONS,
-            lambda level: (self.share(self._nearest(level + noise)) <= wanted)[:, None],
+            lambda level: (limit.measure(self._nearest(level + noise)) <= wanted)[:, None],
         )
         return self._nearest(np.where(generator.random((number, 1)) < 0.5, low, high) + noise)
 
@@ -190,3 +217,7 @@ class Widths:
             classes = self.graph.groups[name].classes[self.order[name]]
             owner[classes], rank[classes] = place, np.arange(classes.size)
         return owner[self.graph.classes], rank[self.graph.classes]
+
+
+def _delta_faults(delta: float) -> list[str]:
+    return interval_faults("(0, 1)", "a difference of fractions", delta=delta)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import keras
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -33,6 +34,20 @@ def test_a_size_is_met_and_reported(model, tmp_path):
     assert f"size: {size:,} bytes" in result.stdout
     recipe = kp.recipes.load(tmp_path / "out" / "recipe.yaml")
     assert recipe.prune.plan.target.arguments == {"bytes": 60_000, "precision": "int8"}
+
+
+def test_a_search_meets_a_size(model, tmp_path):
+    np.savez(tmp_path / "mine.npz", x=np.random.default_rng(0).normal(size=(80, 8, 8, 3)))
+    few = ("--delta", "0.05", "--population", 4, "--generations", 1, "--samples", 40)
+    options = ("--data", tmp_path / "mine.npz", *few, "--bytes", "100kB", "--out", tmp_path / "out")
+    result = called("search", model, *options)
+    assert result.exit_code == 0, result.output
+    assert "size: " in result.stdout
+    graph = kp.trace(keras.models.load_model(model))
+    size = len(file_of(graph, kp.Plan.load(tmp_path / "out" / "plan.json"), "float32"))
+    assert 75_000 <= size <= 101_000
+    result = called("search", model, *options, "--macs", 0.5)
+    assert "Received: --macs 0.5 and --bytes 100kB" in " ".join(result.stderr.split())
 
 
 @pytest.mark.thorough

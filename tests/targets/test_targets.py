@@ -13,6 +13,7 @@ from support.devices import profiled
 import kerasprune as kp
 from kerasprune.errors import PruneError
 from kerasprune.latency.measured import file_of
+from kerasprune.search.widths import Widths
 
 
 def network(width=48):
@@ -21,6 +22,19 @@ def network(width=48):
     for each in (width, 2 * width):
         x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(each, 3, strides=2, padding="same")(x)))
     return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+
+
+def branches():
+    """A sum that pads, a concatenation, and a slice of it."""
+    x = keras.Input((8, 8, 3))
+    one, two = (layers.Conv2D(each, 3, padding="same")(x) for each in (12, 20))
+    y = layers.Concatenate()([one, two])
+    y = layers.Conv2D(16, 1)(y[..., 4:])
+    return keras.Model(x, layers.Dense(4)(layers.GlobalAveragePooling2D()(y)))
+
+
+def residual():
+    return kp.models.resnet_cifar(8, input_shape=(8, 8, 3), classes=4)
 
 
 def linear(widths):
@@ -46,6 +60,31 @@ def test_measured_budgets_meet_a_time(monkeypatch):
     budget = {"name": "sensitivity", "measurements": 6, "positions": 200}
     plan = kp.plan(model, budget=budget, target=kp.targets.Time(table, fraction=0.6), data=images)
     assert table.predict(model, plan) / table.predict(model) == pytest.approx(0.6, abs=0.03)
+
+
+def test_a_search_meets_a_time(monkeypatch):
+    model = network(16)
+    table = profiled(monkeypatch, model, linear)
+    images = np.random.default_rng(0).normal(size=(64, 16, 16, 3)).astype("float32")
+    few = kp.search.Evolution(population=4, parents=2, mutations=2, crossovers=2, generations=2)
+    target = kp.targets.Time(table, fraction=0.6)
+    found = kp.search_plan(model, images, target=target, delta=0.05, evolution=few, samples=64)
+    assert 0.5 <= table.predict(model, found.plan) / table.predict(model) <= 0.6
+    with pytest.raises(PruneError, match="macs or target, not both"):
+        kp.search_plan(model, images, macs=0.5, target=target)
+    with pytest.raises(PruneError, match="time that the widths can reach: 0."):
+        kp.search_plan(model, images, target=kp.targets.Time(table, fraction=0.01))
+
+
+@pytest.mark.parametrize("make", [network, branches, residual])
+def test_many_widths_are_metered_as_their_plans_are(monkeypatch, make):
+    model = make()
+    table = profiled(monkeypatch, model)
+    widths = Widths(kp.trace(model))
+    genes = np.random.default_rng(0).integers(widths.choices, size=(20, len(widths.choices)))
+    limit = widths.limit_of(kp.targets.Time(table, fraction=0.9), 0.01)
+    expected = [table.predict(model, widths.plan(each)) / table.predict(model) for each in genes]
+    np.testing.assert_allclose(limit.measure(genes), expected, rtol=1e-9)
 
 
 def test_channels_that_cost_no_time_are_kept(monkeypatch):
