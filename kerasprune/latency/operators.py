@@ -160,7 +160,8 @@ class Operator:
                 for name, value in config.items()
                 if name not in _NAMELESS and not name.endswith(_SAME_TIME) and not settings[id(call.operation), name]
             }
-            calls.append([type(call.operation).__name__, kept])
+            if calls[-1:] != [[type(call.operation).__name__, kept]] or not _is_rectifier(call.operation):
+                calls.append([type(call.operation).__name__, kept])  # a converter leaves one rectifier of two
         return [calls, [self._sides(ids) for ids in self._inputs]]
 
     @staticmethod
@@ -171,6 +172,14 @@ class Operator:
     def _input(ids: Ids, like: Any, count: Count) -> Any:
         shape = [count(ids.axes[axis]) if axis in ids.axes else size for axis, size in enumerate(ids.shape)]
         return keras.Input(tuple(shape[1:]), dtype=like.dtype)
+
+
+def _is_rectifier(operation: Any) -> bool:
+    """Returns whether an operation is `max(x, 0)`; two of them meet if the block between them is removed."""
+    if isinstance(operation, layers.Activation):
+        return operation.activation is keras.activations.relu
+    plain = {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}
+    return isinstance(operation, layers.ReLU) and plain.items() <= operation.get_config().items()
 
 
 def operators(graph: ChannelGraph) -> list[Operator]:

@@ -16,7 +16,7 @@ from kerasprune.errors import PruneError, choice_faults, extras, raise_faults, w
 from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import trace, without
 from kerasprune.latency.machine import this_machine
 from kerasprune.latency.measured import UNDISTURBED, WARM, times_of, uniform
 from kerasprune.latency.operators import Alike, Operator, Widths, by_key, operators
@@ -80,7 +80,7 @@ def profile(
     _check_sides(found, model)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
     before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
-    bench = _Bench(before, by_key(found), store, verbose)
+    bench = _Bench(before, by_key([*found, *_of_shorter(graph)]), store, verbose)
     bench.measure(graph, found)
     table = bench.table
     if table is not before or (table.scale, table.constant) == (1.0, 0.0):  # new times, or an interrupted call
@@ -88,6 +88,12 @@ def profile(
     if store is not None:
         table.save(store, overwrite=True)
     return table
+
+
+def _of_shorter(graph: ChannelGraph) -> list[Operator]:
+    """Returns the operators of a model without each of its blocks, and without all of them, as plans may remove them."""
+    removed = [*((name,) for name in graph.blocks), tuple(graph.blocks)] if graph.blocks else []
+    return [each for names in removed for each in operators(without(graph, names))]
 
 
 def _check_sides(found: Sequence[Operator], model: keras.Model) -> None:

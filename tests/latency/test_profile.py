@@ -58,6 +58,24 @@ def test_operators_of_one_key_neither_of_which_is_the_wider_are_both_predicted(m
     assert table.predict(model) == pytest.approx(2 * expected + 0.5, rel=0.01)
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_plans_that_remove_blocks_are_predicted(monkeypatch, first):
+    """A rectifier after another is none; with the activation first, other calls follow a convolution."""
+    x = inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, padding="same")(x)
+    for _ in range(3):
+        y = layers.ReLU()(layers.BatchNormalization()(x)) if first else x
+        y = layers.Conv2D(8, 3, padding="same")(y)
+        x = layers.Add()([x, y])
+        x = x if first else layers.ReLU()(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x)) if first else x
+    graph = kp.trace(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+    table = profiled(monkeypatch, graph.model)
+    removed = [tuple(graph.blocks)[:number] for number in range(4)]
+    times = [table.predict(graph, kp.Plan({}, each, coupling=graph.coupling)) for each in removed]
+    assert times == sorted(times, reverse=True) and len(set(times)) == 4
+
+
 @pytest.mark.parametrize("widths", [(40, 40), (7, 40), (40, 3), (1, 1)])
 def test_an_operator_alone_has_the_widths_asked_for(widths):
     each = next(one for one in operators(kp.trace(network())) if one.widths(len) == (40, 40))
