@@ -91,7 +91,7 @@ def profile(
 
 
 def _of_shorter(graph: ChannelGraph) -> list[Operator]:
-    """Returns the operators of a model without each of its blocks, and without all of them, as plans may remove them."""
+    """Returns the operators of a model without each of its blocks, and without all, as plans may remove them."""
     removed = [*((name,) for name in graph.blocks), tuple(graph.blocks)] if graph.blocks else []
     return [each for names in removed for each in operators(without(graph, names))]
 
