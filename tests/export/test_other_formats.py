@@ -15,7 +15,7 @@ pytestmark = pytest.mark.thorough
 def attending():
     x = inputs = keras.Input((6, 8))
     x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 4)(x, x))
-    x = layers.Dense(16, activation="gelu")(x)
+    x = layers.Dense(16, activation="silu")(x)
     return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
 
 
