@@ -374,7 +374,7 @@ def _counted_faults(**values: Any) -> list[str]:
 
 
 def _check_lists(**values: Any) -> None:
-    """Raises if a value is no list, or anything like one."""
+    """Raises if a value is not a list or similar."""
     wrong = {name: value for name, value in values.items() if isinstance(value, str) or not isinstance(value, Iterable)}
     faults = [f"Expected {name} to be a list. Received: {name}={short(value)}." for name, value in wrong.items()]
     raise_faults("Invalid arguments for the schedule:", faults)

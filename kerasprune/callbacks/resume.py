@@ -142,7 +142,7 @@ class Resume(PruningCallback):
         set_first_epoch(self.model, max(found.epoch, self.params["epochs"]) if found.stopped else found.epoch)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Saves: between two epochs all callbacks are at rest."""
+        """Saves the state, since between two epochs no callback is in the middle of its work."""
         self._next, self._saved_at = epoch, 0
         self._remember()
         if self._ahead is None:
@@ -166,7 +166,7 @@ class Resume(PruningCallback):
         self._next = epoch + 1
 
     def before_end(self) -> None:
-        """Saves the end: after the last epoch, before any callback detaches."""
+        """Saves the state after the last epoch, before any callback detaches."""
         self._remember()
         self._save(self._next, stopped=bool(self.model.stop_training))
 

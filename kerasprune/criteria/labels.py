@@ -124,7 +124,7 @@ def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
         last = outputs.shape[-1] - 1
         remedy = "Check the labels, or give the loss ignore_class= for those that do not count."
         if known.all():
-            remedy = "Give integers; for values that are no classes use another loss, such as mean_squared_error."
+            remedy = "Give integers; for values that are not classes use another loss, such as mean_squared_error."
         elif numbers.min() == 1 and numbers.max() == last + 1:
             remedy = "Subtract 1: classes begin with 0."
         raise PruneError(

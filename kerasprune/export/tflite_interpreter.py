@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
-    """Returns an interpreter that is ready to run the file (XNNPACK included), on so many threads.
+    """Returns an interpreter that is ready to run the file (XNNPACK included), with the given number of threads.
 
     Raises:
-        PruneError: The file is missing, is no TFLite model, or needs operators that LiteRT does not have.
+        PruneError: The file is missing, is not a TFLite model, or needs operators that LiteRT does not have.
     """
     content = _content(path)
     try:
@@ -153,5 +153,5 @@ def operators(path: Path | str) -> list[str]:
 def _content(path: Path | str) -> bytes:
     path = Path(path)
     if not path.is_file():
-        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is no file.")
+        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is not a file.")
     return path.read_bytes()

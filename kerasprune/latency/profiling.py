@@ -61,7 +61,7 @@ def profile(
         The table, which predicts the time of every plan of the model.
 
     Raises:
-        PruneError: An argument is out of range, the model is no functional one or has a free side, or `store` is a
+        PruneError: An argument is out of range, the model is not functional or has a free side, or `store` is a
             table of another machine, precision, number of threads or version.
 
     Example:

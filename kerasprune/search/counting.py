@@ -58,7 +58,7 @@ class Counting:
         return self(channels) / np.maximum(self.dense, 1)
 
     def shares_at(self, keep: np.ndarray) -> np.ndarray:
-        """Returns the same for the fractions kept of each group."""
+        """Returns the shares for given fractions kept of each group."""
         return self.shares(self.channels_at(keep))
 
     def channels_at(self, keep: np.ndarray) -> np.ndarray:
