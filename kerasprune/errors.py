@@ -172,9 +172,7 @@ def joined(between: str, faults: Iterable[str | PruneError]) -> list[Any]:
 
 def is_number(value: Any) -> bool:
     """Returns whether a value is a finite real number (`True` and `False` are not)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _faults(
@@ -241,6 +239,11 @@ def proper_fraction_faults(**values: Any) -> list[str]:
 def seed_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is neither an integer ≥ 0 nor `None`, a new seed every time."""
     return whole_number_faults(0, **given(**values))
+
+
+def count_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is neither an integer ≥ 1 nor `None`."""
+    return whole_number_faults(1, **given(**values))
 
 
 def given(**values: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from kerasprune.attaching.jax_step import own_variables
 from kerasprune.attaching.optimizer import ensure_built, unwrapped
 from kerasprune.attaching.saved_state import SavedState, last_good
 from kerasprune.data.epoch_counters import positions
-from kerasprune.errors import PruneError, formerly, given, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, count_faults, formerly, raise_faults, warn
 from kerasprune.files import make_folder, path_of
 
 
@@ -92,7 +92,7 @@ class Resume(PruningCallback):
     @formerly("every", directory="folder")
     def __init__(self, folder: str | Path, *, every: int | None = None) -> None:
         super().__init__()
-        raise_faults("Invalid arguments for Resume:", whole_number_faults(1, **given(every=every)))
+        raise_faults("Invalid arguments for Resume:", count_faults(every=every))
         if every is not None and keras.backend.backend() != "tensorflow":
             raise PruneError(
                 f"Expected every=None. Received: every={every} on {keras.backend.backend()}, where saves within an "

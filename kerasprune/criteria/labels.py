@@ -13,7 +13,7 @@ from kerasprune._keras import loss_object
 from kerasprune.criteria.output_kind import output_names, picked
 from kerasprune.data.forms import as_numpy
 from kerasprune.data.refusals import label_faults
-from kerasprune.data.signature import flat
+from kerasprune.data.signature import alike, flat
 from kerasprune.errors import Key, PruneError, first_of, raise_faults
 from kerasprune.graph.built_model import functional
 
@@ -137,11 +137,6 @@ def _of_keras(loss: keras.losses.Loss) -> bool:
     """Returns whether a loss, and the function that it wraps, are from Keras."""
     function = getattr(loss, "fn", type(loss))  # the wrapped function may be the user's
     return all(getattr(each, "__module__", "").startswith("keras.") for each in (type(loss), function))
-
-
-def alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
-    """Returns whether two shapes match; `None` is any size."""
-    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:

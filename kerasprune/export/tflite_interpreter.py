@@ -75,9 +75,9 @@ def _real(array: np.ndarray, detail: dict) -> np.ndarray:
     return (array.astype(np.float32) - zero) * scale if scale and array.dtype.kind in "iu" else array
 
 
-def fill_inputs(interpreter: Interpreter, *, seed: int = 0) -> None:
+def fill_inputs(interpreter: Interpreter) -> None:
     """Sets every input to random numbers."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     for detail in interpreter.get_input_details():
         interpreter.set_tensor(detail["index"], _random(detail["shape"], detail["dtype"], generator))
 

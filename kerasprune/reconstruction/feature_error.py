@@ -56,20 +56,8 @@ def logit_error(
 ) -> float:
     """Returns the relative squared error of the logits, the outputs of the last kernel layers before activation.
 
-    As `feature_error`; nothing of an output is ever removed, so that it compares plans that keep other features.
-
-    Args:
-        slim: What `kp.rebuild(model, plan)` has made, however trained or reconstructed since.
-        model: The dense model, or a graph of it.
-        plan: The plan.
-        data: Examples, as for `kp.reconstruct`.
-        samples: How many are taken at most. Defaults to 1000.
-
-    Returns:
-        The error, ≥ 0.
-
-    Raises:
-        PruneError: The slim model is not one of this plan, or the data do not fit.
+    Arguments and errors are those of `feature_error`. No output is ever removed, so that plans which keep other
+    features can be compared.
     """
     pairing = paired(slim, model, plan)
     return _relative_error(pairing, last_outputs(pairing), example_batches(slim, data, samples))
