@@ -135,7 +135,7 @@ _MOST_FAULTS = 40
 
 
 def short(value: Any) -> str:
-    """Returns `repr(value)`, shortened if it is long or deep, as that of a file may be; NumPy's scalars as Python's."""
+    """Returns `repr(value)`, shortened if it is long or deep; NumPy scalars are written as Python numbers."""
     try:
         value = value.item() if type(value).__module__ == "numpy" and value.ndim == 0 else value
         return _SHORT.repr(value)
@@ -171,10 +171,8 @@ def joined(between: str, faults: Iterable[str | PruneError]) -> list[Any]:
 
 
 def is_number(value: Any) -> bool:
-    """Returns whether a value is a finite real number (`True` and `False` are none)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= sys.float_info.max
+    """Returns whether a value is a finite real number (`True` and `False` are not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _faults(
@@ -194,12 +192,12 @@ def whole_number_faults(least: int, **values: Any) -> list[str]:
 
 
 def positive_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is no number above 0."""
+    """Returns a fault for every value that is not a number above 0."""
     return _faults("a number above 0", lambda value: is_number(value) and value > 0, values)
 
 
 def non_negative_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is no number ≥ 0."""
+    """Returns a fault for every value that is not a number ≥ 0."""
     return _faults("a number ≥ 0", lambda value: is_number(value) and value >= 0, values)
 
 
@@ -212,7 +210,7 @@ _INTERVALS: dict[str, Callable[[float], bool]] = {
 
 
 def interval_faults(interval: str, noun: str, **values: Any) -> list[str]:
-    """Returns a fault for every value that is no number in an interval.
+    """Returns a fault for every value that is not a number in an interval.
 
     Args:
         interval: `"(0, 1]"`, `"(0, 1)"`, `"[0, 1)"` or `"[0, 1]"`.
@@ -229,12 +227,12 @@ def of_percent(value: Any) -> str:
 
 
 def fraction_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is no fraction kept in (0, 1]."""
+    """Returns a fault for every value that is not a fraction kept in (0, 1]."""
     return interval_faults("(0, 1]", "a fraction kept", **values)
 
 
 def proper_fraction_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is no fraction kept in (0, 1): something has to be removed."""
+    """Returns a fault for every value that is not a fraction kept in (0, 1): something has to be removed."""
     return interval_faults("(0, 1)", "a fraction kept", **values)
 
 
@@ -243,13 +241,18 @@ def seed_faults(**values: Any) -> list[str]:
     return whole_number_faults(0, **given(**values))
 
 
+def count_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is neither an integer ≥ 1 nor `None`."""
+    return whole_number_faults(1, **given(**values))
+
+
 def given(**values: Any) -> dict[str, Any]:
-    """Returns those of the values that are not `None`."""
+    """Returns the values that are not `None`."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def kind_faults(kind: type, remedy: str, **values: Any) -> list[str]:
-    """Returns a fault for every value that is no instance of a class.
+    """Returns a fault for every value that is not an instance of a class.
 
     Args:
         kind: The class.
@@ -261,7 +264,7 @@ def kind_faults(kind: type, remedy: str, **values: Any) -> list[str]:
 
 
 def choice_faults(choices: Sequence[Any], **values: Any) -> list[str]:
-    """Returns a fault for every value that is none of the choices, with the nearest of them."""
+    """Returns a fault for every value that is not one of the choices, with the nearest of them."""
     return _faults(f"one of {tuple(choices)}", choices.__contains__, values, lambda value: nearest(value, choices))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 READ = "Read a text with kp.schedules.Moment.read."
-"""The remedy for a point in training that is no `Moment`."""
+"""The remedy for a point in training that is not a `Moment`."""
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ class Plan:
 
 
 def plan_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is no plan, a path say."""
+    """Returns a fault for every value that is not a plan, such as a path."""
     return kind_faults(Plan, "Read a file with kp.Plan.load(path).", **values)
 
 

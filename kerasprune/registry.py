@@ -95,7 +95,7 @@ class Registry:
             The instance.
 
         Raises:
-            PruneError: The name is unknown, the arguments do not fit the member, or it is no member of the family.
+            PruneError: The name is unknown, the arguments do not fit the member, or it is not a member of the family.
         """
         found = {"name": identifier} if isinstance(identifier, str) else identifier
         if isinstance(found, dict):

@@ -17,8 +17,8 @@ from keras import ops
 
 from kerasprune.errors import (
     PruneError,
+    count_faults,
     fraction_faults,
-    given,
     interval_faults,
     kind_faults,
     positive_faults,
@@ -89,7 +89,7 @@ class Ramp:
         if not faults and self.start < self.keep:
             faults = [f"Expected start ≥ keep. Received: start={self.start}, keep={self.keep}: nothing comes back."]
         faults += kind_faults(Moment, READ, begin=self.begin, end=self.end) + positive_faults(power=self.power)
-        faults += _counted_faults(steps_per_epoch=self.steps_per_epoch, every=self.every)
+        faults += count_faults(steps_per_epoch=self.steps_per_epoch, every=self.every)
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order((self.begin, self.end), self.steps_per_epoch)
 
@@ -126,7 +126,7 @@ class Steps:
         named = {f"fractions[{index}]": value for index, value in enumerate(self.fractions)}
         points = {f"points[{index}]": value for index, value in enumerate(self.points)}
         faults = fraction_faults(**named) + kind_faults(Moment, READ, **points)
-        faults += _counted_faults(steps_per_epoch=self.steps_per_epoch)
+        faults += count_faults(steps_per_epoch=self.steps_per_epoch)
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order(self.points, self.steps_per_epoch)
 
@@ -368,13 +368,8 @@ def _kept(sparsity: float) -> float:
     return round(1 - sparsity, 12)
 
 
-def _counted_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is given and no integer above 0."""
-    return whole_number_faults(1, **given(**values))
-
-
 def _check_lists(**values: Any) -> None:
-    """Raises if a value is no list, or anything like one."""
+    """Raises if a value is not a list or similar."""
     wrong = {name: value for name, value in values.items() if isinstance(value, str) or not isinstance(value, Iterable)}
     faults = [f"Expected {name} to be a list. Received: {name}={short(value)}." for name, value in wrong.items()]
     raise_faults("Invalid arguments for the schedule:", faults)

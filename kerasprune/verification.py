@@ -83,7 +83,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether no fault was found."""
         return not self.faults
 
     def __str__(self) -> str:
@@ -275,7 +275,7 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
 
 
 def _without_objects(array: np.ndarray) -> np.ndarray:
-    """Returns texts as an array of bytes, other arrays as they are."""
+    """Converts texts to an array of bytes; returns other arrays unchanged."""
     if array.dtype.kind != "O":
         return array
     return np.array([x.encode() if isinstance(x, str) else x for x in array.flat], "S").reshape(array.shape)

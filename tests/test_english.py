@@ -14,6 +14,7 @@ PHRASES = {
     r"\bwhat (?:stays|goes|is kept|is asked|is made of)\b": "the channels kept, the target, the result of",
     r"\bwhere (?:there (?:is|are|was|were)|nothing|none)\b": "if there is, if nothing, …",
     r"(?:`None`|nothing|none|empty) where\b": "`None` if",
+    r"\b(?:that|which) (?:is|are) no (?!longer|better|smaller|more)": "is not a",
     r"\b(?:goes|go) first\b": "is pruned first",
     r"\bby chance\b": "at random",
     r"\bputs? out\b": "outputs",

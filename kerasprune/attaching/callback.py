@@ -190,7 +190,7 @@ class PruningCallback(keras.callbacks.Callback):
         return None
 
     def compressed(self, steps: int) -> Self:
-        """Returns the same callback with its schedule squeezed into fewer steps; itself if it has none."""
+        """Returns the same callback with its schedule squeezed into fewer steps; itself if it has no schedule."""
         return self
 
     def artifacts(self, folder: Path) -> list[Path]:
@@ -281,18 +281,18 @@ class PruningCallback(keras.callbacks.Callback):
         RunningFit.of(model).enlist(self)
 
     def set_params(self, params: dict) -> None:
-        """Marks the list of the fit as complete."""
+        """Marks the list of callbacks as complete."""
         super().set_params(params)
         if self.model is not None:
             RunningFit.of(self.model).complete(self)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Begins, unless it has already."""
+        """Begins the method, unless it has already begun."""
         self.ensure_begun()
         RunningFit.of(self.model).settled(self)
 
     def ensure_begun(self) -> None:
-        """Begins once a fit; if that fails, the model is restored, whatever the other callbacks have done to it."""
+        """Begins the method once per fit; if that fails, restores the model, undoing other callbacks, too."""
         RunningFit.of(self.model).begin(self, self._begin)
 
     def _begin(self) -> None:
@@ -376,7 +376,7 @@ def facts(callback: keras.callbacks.Callback) -> PruningCallback:
 
 
 def compressed(callback: keras.callbacks.Callback, steps: int) -> keras.callbacks.Callback:
-    """Returns a callback with its schedule squeezed into fewer steps; foreign ones as they are."""
+    """Returns a callback with its schedule squeezed into fewer steps; foreign ones are returned unchanged."""
     return callback.compressed(steps) if isinstance(callback, PruningCallback) else callback
 
 

@@ -211,7 +211,7 @@ class WeightBlock(_OfKernels):
 
 
 def inputs_of(kernel: Slice) -> tuple[int, ...]:
-    """Returns the axes of a kernel that an output is a sum over: those it reads and does not make.
+    """Returns the axes of a kernel over which an output is summed: those of the inputs.
 
     Tables of embeddings and depthwise kernels have none.
     """

@@ -61,7 +61,7 @@ class SavedState:
         """Reads a state.
 
         Raises:
-            PruneError: The file is not whole, or is no state of a fit.
+            PruneError: The file is not whole, or is not the state of a fit.
         """
         arrays = read_arrays(path, "the state of a fit")
         head, names = _plain(arrays, "head", path), _plain(arrays, "names", path)
@@ -96,7 +96,7 @@ def _plain(arrays: dict[str, np.ndarray], name: str, path: Path) -> Any:
         return parse_json(text.tobytes().decode(), path.name, f"JSON in {name!r}")
     except UnicodeDecodeError as error:
         raise PruneError(
-            f"Expected the state of a fit. Received: {path.name}, {name!r} of which is no text."
+            f"Expected the state of a fit. Received: {path.name}, {name!r} of which is not text."
         ) from error
 
 

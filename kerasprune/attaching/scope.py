@@ -64,7 +64,7 @@ class Global(Scope):
     """One threshold for the whole network; single weights compete as they are."""
 
     def competitions(self, names: Sequence[str]) -> list[list[int]]:
-        """Returns one competition of all."""
+        """Returns one competition, in which all entries compete."""
         return [list(range(len(names)))]
 
 

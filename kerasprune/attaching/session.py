@@ -96,7 +96,7 @@ class Session:
         return raw // accumulated(self._optimizer) - self.start
 
     def due(self) -> Any:
-        """Returns, inside a constraint, whether this batch updates the weights, rather than waits for others."""
+        """Returns, inside a constraint, whether this batch updates the weights, rather than accumulating a gradient."""
         steps = accumulated(self._optimizer)
         raw = ops.cast(ops.convert_to_tensor(raw_iterations(self._optimizer)), "int32") + 1
         return ops.equal(raw % steps, 0)
@@ -136,7 +136,7 @@ class Session:
             part.watched = watched
 
     def compile(self) -> None:
-        """Has the training step traced again if anything was attached, since Keras reads both in the trace."""
+        """Makes Keras trace the training step again if anything was attached, since it reads parts only then."""
         if self._attached:
             if keras.backend.backend() == "jax":
                 in_loss = [variable for name, variable in self.variables.items() if name in self._in_loss]

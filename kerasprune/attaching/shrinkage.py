@@ -62,7 +62,7 @@ class Shrinkage:
         return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
 
     def begin_epoch(self) -> None:
-        """Looks before anything was pushed."""
+        """Records the norms before anything is pushed."""
         if np.isnan(self.session.notes["looks"][3]):
             self.look()
 

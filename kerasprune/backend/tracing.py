@@ -1,4 +1,4 @@
-"""Several models, each traced for itself: TensorFlow's advice against tracing one function again and again."""
+"""TensorFlow's advice against tracing one function repeatedly, which several models of Keras cause."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ADVICE = "triggered tf.function retracing"
 
 @contextmanager
 def traced_for_each_model() -> Iterator[None]:
-    """Holds back the advice within the block.
+    """Hides TensorFlow's advice against repeated tracing within the block.
 
     TensorFlow counts traces by the lines of code of the function. Those of Keras are the same for all models, so the
     advice is given after a few models, though each of them is traced once. All other messages are shown.

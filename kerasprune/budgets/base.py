@@ -55,7 +55,7 @@ class Floor(Checked):
 
     @property
     def raised(self) -> list[str]:
-        """The names of the bounds that hold more than they must."""
+        """The names of the bounds that are higher than necessary."""
         return [name for name in ("min_keep", "round_to") if getattr(self, name) != 1]
 
     def apply(self, kept: int, size: int) -> int:

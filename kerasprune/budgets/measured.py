@@ -96,7 +96,7 @@ def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
 def _without_blocks(request: PlanRequest, start: Choice, error: PlanError, limit: float) -> tuple[PlanRequest, Choice]:
     """Returns the request without the blocks whose removal lowers the error, and its choice.
 
-    Blocks that are no gain alone are not tried again beside others.
+    Blocks that do not help alone are not tried again beside others.
     """
     least, names = error(request.plan(start)), list(request.whole.blocks)
     while names:

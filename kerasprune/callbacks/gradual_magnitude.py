@@ -17,7 +17,7 @@ from kerasprune.attaching.masks import Selection
 from kerasprune.attaching.optimizer import accumulated
 from kerasprune.attaching.scope import Global, Pattern, Scope
 from kerasprune.attaching.session import State
-from kerasprune.errors import PruneError, given, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, count_faults, raise_faults, warn, whole_number_faults
 from kerasprune.schedules import Moment, Updates, updates
 
 EVERY = 100
@@ -67,7 +67,7 @@ class GradualMagnitude(PruningCallback):
         freeze: Sequence[str] = (),
         strict: bool = True,
     ) -> None:
-        raise_faults("Invalid arguments for GradualMagnitude:", whole_number_faults(1, **given(every=every)))
+        raise_faults("Invalid arguments for GradualMagnitude:", count_faults(every=every))
         super().__init__(strict=strict)
         self.selection = Selection(criterion, granularity, "layer" if scope is None else scope, freeze)
         self.schedule = schedules.get(_of_pattern(self.selection.scope) if schedule is None else schedule)

@@ -17,7 +17,7 @@ from kerasprune.attaching.jax_step import own_variables
 from kerasprune.attaching.optimizer import ensure_built, unwrapped
 from kerasprune.attaching.saved_state import SavedState, last_good
 from kerasprune.data.epoch_counters import positions
-from kerasprune.errors import PruneError, formerly, given, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, count_faults, formerly, raise_faults, warn
 from kerasprune.files import make_folder, path_of
 
 
@@ -92,7 +92,7 @@ class Resume(PruningCallback):
     @formerly("every", directory="folder")
     def __init__(self, folder: str | Path, *, every: int | None = None) -> None:
         super().__init__()
-        raise_faults("Invalid arguments for Resume:", whole_number_faults(1, **given(every=every)))
+        raise_faults("Invalid arguments for Resume:", count_faults(every=every))
         if every is not None and keras.backend.backend() != "tensorflow":
             raise PruneError(
                 f"Expected every=None. Received: every={every} on {keras.backend.backend()}, where saves within an "
@@ -142,7 +142,7 @@ class Resume(PruningCallback):
         set_first_epoch(self.model, max(found.epoch, self.params["epochs"]) if found.stopped else found.epoch)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Saves: between two epochs all callbacks are at rest."""
+        """Saves the state, since between two epochs no callback is in the middle of its work."""
         self._next, self._saved_at = epoch, 0
         self._remember()
         if self._ahead is None:
@@ -166,7 +166,7 @@ class Resume(PruningCallback):
         self._next = epoch + 1
 
     def before_end(self) -> None:
-        """Saves the end: after the last epoch, before any callback detaches."""
+        """Saves the state after the last epoch, before any callback detaches."""
         self._remember()
         self._save(self._next, stopped=bool(self.model.stop_training))
 

@@ -62,7 +62,7 @@ def export(
             "Give --calibrate FILE.npy, or a folder of images: a hundred of what the phone will see."
         )
     if calibrate is not None and not calibrate.exists():
-        raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is none.")
+        raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is neither.")
     if data is not None:
         check_name(data)
     if data is not None and own(data) == "function" and not trust:

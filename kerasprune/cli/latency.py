@@ -61,7 +61,7 @@ def _check(path: Path) -> None:
     if path.suffix != TFLITE:
         check_model_path(path)
     elif not path.is_file():
-        raise PruneError(f"Expected a .tflite file. Received: {str(path)!r}, which is no file.")
+        raise PruneError(f"Expected a .tflite file. Received: {str(path)!r}, which is not a file.")
 
 
 def _rows(models: Sequence[Path], timed: LatencyComparison) -> list[dict]:

@@ -192,7 +192,7 @@ def option(key: str, note: str = "") -> OptionInfo:
 
 
 def chosen(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Returns those of some options that were given; numbers as numbers."""
+    """Returns the options that were given; texts of numbers are converted to numbers."""
     found = given(**{name: options.get(name) for name in names})
     return {name: int(value) if str(value).isdecimal() else value for name, value in found.items()}
 
@@ -283,7 +283,7 @@ def check_model_path(path: Path) -> None:
             "save the model that it was made from with model.save('model.keras')."
         )
     if not path.is_file():
-        raise PruneError(f"Expected the path of a .keras file. Received: {str(path)!r}, which is no file.")
+        raise PruneError(f"Expected the path of a .keras file. Received: {str(path)!r}, which is not a file.")
     remedy = "Save the model with model.save('model.keras')."
     if path.name.endswith(".weights.h5"):
         remedy = "It holds weights without layers: load them into the model that you built, and save that as a whole."

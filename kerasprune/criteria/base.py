@@ -100,7 +100,7 @@ class Criterion:
             graph: The graph of the model.
             data: Batches of `(inputs, labels)`. Defaults to `None`.
             loss: The loss function. Defaults to `None`.
-            seed: Of everything random. Defaults to 0.
+            seed: Random seed. Defaults to 0.
 
         Returns:
             `{group name: scores of shape (channels,)}`.
@@ -121,7 +121,7 @@ class Criterion:
             model: The model.
             data: Batches of `(inputs, labels)`. Defaults to `None`.
             loss: The loss function. Defaults to `None`.
-            seed: Of everything random. Defaults to 0.
+            seed: Random seed. Defaults to 0.
 
         Returns:
             `{variable path: array of the kernel's shape}`.

@@ -19,16 +19,11 @@ from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
 from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import Batch
-from kerasprune.errors import PruneError, choice_faults, given, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, count_faults, whole_number_faults
 from kerasprune.registry import Registry
 from kerasprune.surgery.precision import PRECISIONS, in_precision
 
 _NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding errors
-
-
-def _count_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is neither an integer ≥ 1 nor `None`."""
-    return whole_number_faults(1, **given(**values))
 
 
 class Curvature(Checked):
@@ -83,7 +78,7 @@ class EmpiricalFisher(Curvature):
         examples: Number of examples used, from the start of the data; `None` for all. Defaults to 1,024.
     """
 
-    examples: int | None = argument(1_024, _count_faults)
+    examples: int | None = argument(1_024, count_faults)
 
     def diagonal(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
@@ -111,8 +106,8 @@ class GaussNewton(Curvature):
         ignores the off-diagonal terms of the layers in between.
     """
 
-    samples: int | None = argument(1, _count_faults)
-    examples: int | None = argument(1_024, _count_faults)
+    samples: int | None = argument(1, count_faults)
+    examples: int | None = argument(1_024, count_faults)
     most: int = argument(2_048, partial(whole_number_faults, 1))
 
     def diagonal(

@@ -84,14 +84,14 @@ def _check_names(given: list[str], names: list[str], by_name: bool) -> None:
     unknown = [name for name in given if name not in names]
     if unknown:
         raise PruneError(
-            f"Expected labels for the outputs {names}. Received: labels for {unknown[0]!r}, which is no output."
+            f"Expected labels for the outputs {names}. Received: labels for {unknown[0]!r}, which is not an output."
             f"{nearest(unknown[0], names)} Leave out what is not needed."
         )
 
 
 @contextmanager
 def explained(model: keras.Model, data: Any) -> Iterator[None]:
-    """Raises the fault of examples in place of an error of Keras that they are the reason of.
+    """Replaces an error of Keras by the fault of the examples that caused it.
 
     Args:
         model: The compiled model that reads the examples.

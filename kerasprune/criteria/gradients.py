@@ -53,7 +53,7 @@ class GradientCriterion(Criterion):
             graph: The graph of the model.
             data: Batches of `(inputs, labels)` or `(inputs, labels, sample_weights)`.
             loss: The loss as `compile` takes it. Defaults to the compiled one.
-            seed: Of everything random. Defaults to 0.
+            seed: Random seed. Defaults to 0.
 
         Raises:
             PruneError: Data or loss are missing or do not fit the model, a gradient is not finite, or all

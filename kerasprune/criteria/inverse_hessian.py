@@ -102,7 +102,7 @@ class ExactInverse(Inverse):
         """Yields one model of the loss in all weights.
 
         Raises:
-            PruneError: There are more weights than `most`, or the weights are no minimum of the loss.
+            PruneError: There are more weights than `most`, or the weights are not at a minimum of the loss.
         """
         rows = MeanLoss(model, variables, data, loss, precision=self.precision).hessian_rows(self.most)
         hessian = np.stack([np.concatenate([part.ravel() for part in row]) for _, row in rows])

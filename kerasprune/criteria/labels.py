@@ -13,7 +13,7 @@ from kerasprune._keras import loss_object
 from kerasprune.criteria.output_kind import output_names, picked
 from kerasprune.data.forms import as_numpy
 from kerasprune.data.refusals import label_faults
-from kerasprune.data.signature import flat
+from kerasprune.data.signature import alike, flat
 from kerasprune.errors import Key, PruneError, first_of, raise_faults
 from kerasprune.graph.built_model import functional
 
@@ -124,7 +124,7 @@ def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
         last = outputs.shape[-1] - 1
         remedy = "Check the labels, or give the loss ignore_class= for those that do not count."
         if known.all():
-            remedy = "Give integers; for values that are no classes use another loss, such as mean_squared_error."
+            remedy = "Give integers; for values that are not classes use another loss, such as mean_squared_error."
         elif numbers.min() == 1 and numbers.max() == last + 1:
             remedy = "Subtract 1: classes begin with 0."
         raise PruneError(
@@ -137,11 +137,6 @@ def _of_keras(loss: keras.losses.Loss) -> bool:
     """Returns whether a loss, and the function that it wraps, are from Keras."""
     function = getattr(loss, "fn", type(loss))  # the wrapped function may be the user's
     return all(getattr(each, "__module__", "").startswith("keras.") for each in (type(loss), function))
-
-
-def alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
-    """Returns whether two shapes match; `None` is any size."""
-    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:

@@ -76,7 +76,7 @@ class MeanLoss:
             The weight, `(number of the variable, index in it)`, and its row, in the shapes of the variables.
 
         Raises:
-            PruneError: There are more weights.
+            PruneError: There are more weights than `most`.
         """
         number = sum(int(np.prod(variable.shape)) for variable in self.variables)
         if number > most:

@@ -25,7 +25,7 @@ _MODULES = {"digits": ("sklearn",), "glyphs": ("matplotlib", "PIL", "tensorflow_
 
 
 def own(name: str) -> str | None:
-    """Returns the kind of data that are no data set of images, for which it returns `None`.
+    """Returns the kind of a user's own data; `None` for a data set of images.
 
     Returns:
         `"arrays"` or `"function"` for a user's own; `"synthetic"` for examples that are drawn from the model.

@@ -101,7 +101,7 @@ def finite_faults(name: str, array: np.ndarray, held: str = "float32") -> list[s
 
 
 def label_faults(name: str, labels: np.ndarray) -> list[str]:
-    """Returns a fault if labels are no numbers, or not finite.
+    """Returns a fault if labels are not numbers, or not finite.
 
     Args:
         name: The labels in words.
@@ -112,7 +112,7 @@ def label_faults(name: str, labels: np.ndarray) -> list[str]:
 
 
 def weight_faults(weights: Any) -> list[str]:
-    """Returns a fault if sample weights are no numbers."""
+    """Returns a fault if sample weights are not numbers."""
     return [] if weights is None else _number_faults("sample weights", as_numpy(weights), _CONVERT)
 
 

@@ -53,7 +53,7 @@ class InputSpec:
 
     def shape_faults(self, shape: Shape) -> list[str]:
         """Returns the faults of the shape of a batch, any axis of which may be `None`."""
-        if len(shape) and _fit(self.shape, shape[1:]):
+        if len(shape) and alike(self.shape, shape[1:]):
             return []
         expected, remedy = (None, *self.shape), self._remedy(tuple(shape))
         return [f"Expected shape {expected} for the input {self.name!r}. Received: shape {tuple(shape)}. {remedy}"]
@@ -61,11 +61,11 @@ class InputSpec:
     def _remedy(self, shape: Shape) -> str:
         """Returns the remedy for the shape of a batch: another order of the axes, a missing one, or another size."""
         sides = shape[1:]
-        if len(sides) > 1 and _fit(self.shape, (*sides[1:], sides[0])):
+        if len(sides) > 1 and alike(self.shape, (*sides[1:], sides[0])):
             return "Its channels come first: give numpy.moveaxis(x, 1, -1)."
-        if len(sides) > 1 and _fit(self.shape, (sides[-1], *sides[:-1])):
+        if len(sides) > 1 and alike(self.shape, (sides[-1], *sides[:-1])):
             return "Its channels come last: give numpy.moveaxis(x, -1, 1)."
-        if self.shape[-1:] == (1,) and len(shape) and _fit(self.shape[:-1], sides):
+        if self.shape[-1:] == (1,) and len(shape) and alike(self.shape[:-1], sides):
             return "It lacks the last axis: give x[..., None]."
         if len(shape) == len(self.shape):
             return "It lacks the batch axis: batch them, as data.batch(32) does."
@@ -252,9 +252,9 @@ def identifiers(names: Sequence[str]) -> list[str]:
     return taken
 
 
-def _fit(own: Shape, sides: Shape) -> bool:
-    """Returns whether sides are those of an input, either of which may be `None`."""
-    return len(own) == len(sides) and all(None in pair or pair[0] == pair[1] for pair in zip(own, sides, strict=True))
+def alike(one: Shape, other: Shape) -> bool:
+    """Returns whether two shapes match; `None` is any size."""
+    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 
 def _are_texts(array: np.ndarray) -> bool:

@@ -112,7 +112,7 @@ def _double(array: np.ndarray) -> np.ndarray:
 
 
 def same_choice(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """Returns if the largest entries of two outputs are at the same place; empty if the outputs are no classes."""
+    """Returns for each example whether the largest outputs are at the same place; empty if they are not classes."""
     if expected.ndim < 2 or expected.shape[-1] < 2:
         return np.empty(0, bool)
     return expected.argmax(-1) == actual.argmax(-1)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
-    """Returns an interpreter that is ready to run the file (XNNPACK included), on so many threads.
+    """Returns an interpreter that is ready to run the file (XNNPACK included), with the given number of threads.
 
     Raises:
-        PruneError: The file is missing, is no TFLite model, or needs operators that LiteRT does not have.
+        PruneError: The file is missing, is not a TFLite model, or needs operators that LiteRT does not have.
     """
     content = _content(path)
     try:
@@ -75,9 +75,9 @@ def _real(array: np.ndarray, detail: dict) -> np.ndarray:
     return (array.astype(np.float32) - zero) * scale if scale and array.dtype.kind in "iu" else array
 
 
-def fill_inputs(interpreter: Interpreter, *, seed: int = 0) -> None:
+def fill_inputs(interpreter: Interpreter) -> None:
     """Sets every input to random numbers."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     for detail in interpreter.get_input_details():
         interpreter.set_tensor(detail["index"], _random(detail["shape"], detail["dtype"], generator))
 
@@ -153,5 +153,5 @@ def operators(path: Path | str) -> list[str]:
 def _content(path: Path | str) -> bytes:
     path = Path(path)
     if not path.is_file():
-        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is no file.")
+        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is not a file.")
     return path.read_bytes()

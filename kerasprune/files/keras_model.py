@@ -61,7 +61,7 @@ def load_model(path: Path | str) -> Any:
 
 @contextmanager
 def weights_at_most(most: int, path: Path) -> Iterator[None]:
-    """Lets layers make at most so many weights while the block runs; the next raises before it is made.
+    """Limits the number of weights that layers create within the block; one more raises before it is created.
 
     Args:
         most: Numbers in all weights together.

@@ -42,7 +42,7 @@ def path_of(value: Any) -> Path:
 
 
 def is_file(path: Path | str) -> bool:
-    """Returns whether a path is a file; one that cannot be a path at all is none."""
+    """Returns whether a path is a file; `False` for one that cannot be a path."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):
@@ -50,7 +50,7 @@ def is_file(path: Path | str) -> bool:
 
 
 def is_folder(path: Path | str) -> bool:
-    """Returns whether a path, which may begin with `~`, is a folder; one that cannot be a path at all is none."""
+    """Returns whether a path, which may begin with `~`, is a folder; `False` for one that cannot be a path."""
     try:
         return Path(path).expanduser().is_dir()
     except (OSError, ValueError, RuntimeError):
@@ -66,7 +66,7 @@ def existing(path: Path | str, what: str) -> Path:
     """
     path = path_of(path)
     if not is_file(path):
-        raise PruneError(f"Expected the path of {what}. Received: path={short(str(path))}, which is no file.")
+        raise PruneError(f"Expected the path of {what}. Received: path={short(str(path))}, which is not a file.")
     return path
 
 

@@ -14,7 +14,7 @@ from kerasprune.surgery.absorb import following_norms
 
 
 class Changed:
-    """The values of a model's variables, some of them changed: the variables themselves stay as they are."""
+    """The values of a model's variables, some of them changed; the variables themselves are not changed."""
 
     def __init__(self) -> None:
         self._arrays: dict[int, np.ndarray] = {}
@@ -73,7 +73,7 @@ def normed_kernels(graph: ChannelGraph) -> list[Normed]:
 
 
 def lost_spread(rows: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Returns `√(n / (1 + (n − 1)·ρ))` for each row: the standard deviation that averaging n of them takes from one.
+    """Returns `√(n / (1 + (n − 1)·ρ))` for each row: averaging n rows divides the standard deviation by it.
 
     ρ is the mean cosine between two rows of a cluster; less than 0 counts as 0.
 

@@ -13,7 +13,7 @@ LOAD = "Read a file with keras.models.load_model(path)."
 
 
 def check_model(model: Any) -> None:
-    """Raises a `PruneError` if `model` is no Keras model."""
+    """Raises a `PruneError` if `model` is not a Keras model."""
     if not isinstance(model, keras.Model):
         raise PruneError(f"Expected a keras.Model. Received: model={short(model)} of {type(model).__name__}. {LOAD}")
 

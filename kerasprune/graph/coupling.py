@@ -157,7 +157,7 @@ class GraphBuilder:
 
     @contextmanager
     def first_axis(self, tensors: Sequence[Ids], made: list[Ids]) -> Iterator[None]:
-        """Pins channels along the first axis of tensors that the rule run in this block takes for the batch.
+        """Pins channels along the first axis of tensors, which the rule that runs in this block treats as the batch.
 
         Weights that are looked up have channels there. The block fills `made` with its outputs.
         """
@@ -315,7 +315,7 @@ class GraphBuilder:
                 self.tie(one, other)
 
     def emits(self, axes: Collection[int]) -> None:
-        """Declares output axes along which a removed channel still emits values that are no constant.
+        """Declares output axes along which a removed channel still emits values that are not constant.
 
         For rules of layers that are silent otherwise.
         """

@@ -135,7 +135,7 @@ class ChannelGraph:
     def fingerprint(self) -> str:
         """A hash of the architecture: its calls in order, their widths and inputs.
 
-        Weights, input side and coupling are no part of it.
+        Weights, input side and coupling are not part of it.
         """
         maker = {id(output): number for number, call in enumerate(self.calls) for output in call.outputs}
         text = repr(

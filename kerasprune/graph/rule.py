@@ -7,7 +7,7 @@ Rules for layers with more than one channel axis take and return whole `Ids` (`t
 Each rule names how the *constant* of a removed channel passes through its layer (`kerasprune.surgery.constants`):
 `EVALUATED` (default: the layer is run on the constants), `POINTWISE` (it is run on one position), `CARRIED` (they pass
 unchanged), `PADDED` (they pass, inside a border of zeros), `BIAS` (the layer makes new channels; a removed one emits
-its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (the output is no constant).
+its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (the output is not constant).
 """
 
 from __future__ import annotations

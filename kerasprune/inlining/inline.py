@@ -76,7 +76,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
         check_same(model, new)
     if writer.kept:
         kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items())
-        warn(f"Not written out, and whole when the model is pruned: {kept}.")
+        warn(f"Not written out, and kept whole when the model is pruned: {kept}.")
     if writer.steps_at_once:
         names = ", ".join(map(repr, writer.steps_at_once))
         warn(

@@ -1,4 +1,4 @@
-"""A model as it is where its graph can be read, else written out: the writer is imported for those that need it."""
+"""A model unchanged if its graph can be read, otherwise written out; the writer is imported only if needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kerasprune.graph.walk import all_nodes, is_model
 
 
 def plain(model: keras.Model) -> keras.Model:
-    """Returns a model as it is where `kp.trace` reads all of it, else as `functional` writes it out.
+    """Returns the model itself if `kp.trace` can read all of it, otherwise the model that `functional` writes.
 
     Args:
         model: Any built model. A functional one that cannot be written out is returned as it is, with a warning.
@@ -26,7 +26,7 @@ def plain(model: keras.Model) -> keras.Model:
             return _written_out(model)
         except PruneError as error:
             names = ", ".join(map(repr, unread(model)))
-            warn(f"Read as it is, and whole when the model is pruned: {names}. {error}")
+            warn(f"Read as it is, and kept whole when the model is pruned: {names}. {error}")
             return model
     return _written_out(model)
 

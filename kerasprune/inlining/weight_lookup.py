@@ -18,7 +18,7 @@ from kerasprune._keras import own_weights
 
 
 def obstacle(layer: keras.layers.Layer) -> str | None:
-    """Returns why the weights of a layer itself cannot be those of an embedding; `None` if they can."""
+    """Returns why the weights of a layer cannot be moved into an embedding; `None` if they can."""
     bound = [each.name for each in own_weights(layer) if getattr(each, "constraint", None) is not None]
     return f"has a weight with a constraint, {bound[0]!r}" if bound else None
 
@@ -51,7 +51,7 @@ def looked_up(layer: keras.layers.Layer, variable: keras.Variable, index: Any, n
 
 @contextmanager
 def replaced(layer: keras.layers.Layer, tensor: Callable[[keras.Variable], Any]) -> Iterator[None]:
-    """Puts tensors in the place of a layer's own variables, wherever its attributes hold them, in this block.
+    """Replaces a layer's own variables by tensors, wherever its attributes hold them, within the block.
 
     Args:
         layer: The layer.

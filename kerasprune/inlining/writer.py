@@ -52,7 +52,7 @@ class _Training:
 
 @dataclass
 class Writer:
-    """Recreates layers and calls them in the place of the old ones, while the code of a model runs."""
+    """Recreates layers and calls them instead of the old ones while the code of a model runs."""
 
     model: keras.Model
     inputs: list[keras.KerasTensor]
@@ -83,7 +83,7 @@ class Writer:
         return [variable for variable in self.model.trainable_weights if id(variable) not in there]
 
     def visit(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Stands for a call of a layer.
+        """Replaces a call of a layer.
 
         Args:
             layer: The layer.

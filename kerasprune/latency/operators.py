@@ -58,7 +58,7 @@ class Operator:
 
     @cached_property
     def key(self) -> str:
-        """A hash of what it computes, the widths apart: operators of equal key differ in widths alone."""
+        """A hash of its computation without the widths: operators of equal key differ only in their widths."""
         return hashlib.sha256(json.dumps(self._identity, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @cached_property
@@ -83,14 +83,14 @@ class Operator:
 
     @property
     def is_free_inside(self) -> bool:
-        """Whether a side of an input is not known."""
+        """Whether a side of an input is unknown."""
         return any(None in ids.shape[1:] for ids in self._inputs)
 
     def built(self, widths: Widths) -> keras.Model:
         """Returns the operator alone, with random weights.
 
         Args:
-            widths: Channels read and made, also more than in the model.
+            widths: Channels read and made; they may exceed those in the model.
         """
         most = self.widths(len)
         read, made = (width / max(whole, 1) for width, whole in zip(widths, most, strict=True))

@@ -61,7 +61,7 @@ def profile(
         The table, which predicts the time of every plan of the model.
 
     Raises:
-        PruneError: An argument is out of range, the model is no functional one or has a free side, or `store` is a
+        PruneError: An argument is out of range, the model is not functional or has a free side, or `store` is a
             table of another machine, precision, number of threads or version.
 
     Example:
@@ -154,7 +154,7 @@ class _Bench:
                 self.table.save(self._store, overwrite=True)
             if self._verbose:
                 done = f"{at + len(part)}/{len(left)} widths of {len(self._alike)} operators"
-                _write(f"profile {done}, {perf_counter() - self._began:.0f} s")
+                print(f"profile {done}, {perf_counter() - self._began:.0f} s", file=sys.stderr, flush=True)
         return bool(left)
 
     def _timed(self, part: Sequence[tuple[str, Widths]]) -> dict[tuple[str, Widths], float]:
@@ -198,7 +198,3 @@ def _calibrated(table: LatencyTable, graph: ChannelGraph) -> LatencyTable:
     sums = np.array([plain.predict(graph, plan) for plan in plans])
     (scale, constant), _ = nnls(np.stack([sums * weights, weights], 1), np.ones(len(sums)))
     return table.changed(scale=float(scale), constant=float(constant))
-
-
-def _write(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -140,7 +140,7 @@ class LatencyTable:
         return replace(self, times=joined, labels={key: labels.get(key, self.labels.get(key, "")) for key in joined})
 
     def check_same(self, other: LatencyTable, path: Path | str) -> LatencyTable:
-        """Returns the table; raises a `PruneError` if it was measured otherwise than another one.
+        """Returns the table; raises a `PruneError` if another one was measured in a different way.
 
         Args:
             other: The other table.
@@ -213,7 +213,7 @@ class LatencyTable:
         if head["precision"] not in PRECISIONS or type(head["threads"]) is not int or head["threads"] < 1:
             raise ValueError(f"precision {head['precision']!r:.40}, threads {head['threads']!r:.40}")
         if not all(isinstance(head[name], str) for name in ("machine", "runtime")):
-            raise ValueError("machine and runtime are no texts")
+            raise ValueError("machine and runtime are not texts")
         numbers = {name: _number(head[name], 0.0) for name in ("scale", "constant")}
         rows = list(csv.reader(io.StringIO(rest), strict=True))
         if not rows or tuple(rows[0]) != _COLUMNS:
@@ -234,7 +234,7 @@ class LatencyTable:
 def _number(value: Any, least: float) -> float:
     """Returns a finite number within bounds; raises a `ValueError` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r:.40} is no number")
+        raise ValueError(f"{value!r:.40} is not a number")
     if not least <= value <= _MOST:
         raise ValueError(f"{value!r:.40} is out of range")
     return value

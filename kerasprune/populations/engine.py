@@ -185,13 +185,13 @@ class SerialRunner:
         return int(self._job is None)
 
     def start(self, job: Job) -> None:
-        """Takes a job on."""
+        """Accepts a job."""
         self._job = job
 
     def wait(self) -> list[Outcome]:
-        """Evaluates it."""
+        """Evaluates the job and returns its outcome."""
         job, self._job = self._job, None
         return [evaluated(self._function, job)]
 
     def close(self) -> None:
-        """Nothing is left running."""
+        """Does nothing: the engine has no processes."""

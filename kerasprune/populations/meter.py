@@ -48,7 +48,7 @@ class Meter:
         return f"{text}, about {duration((time.monotonic() - self._began) / self.done * left)} left"
 
     def close(self) -> None:
-        """Gives the terminal back."""
+        """Restores the terminal."""
         if self._bar is not None:
             self._bar.stop()
 

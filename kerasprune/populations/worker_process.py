@@ -34,7 +34,7 @@ class Worker:
 
     @property
     def deadline(self) -> float | None:
-        """Time at which the job is given up; waiting for cores and importing the function do not count."""
+        """Time at which the job is cancelled; waiting for cores and importing the function do not count."""
         return self.began + self.timeout if self.ready and self.timeout is not None else None
 
     def failed(self, error: str, log: str = "") -> Outcome:

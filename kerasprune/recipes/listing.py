@@ -22,7 +22,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
 
 @dataclass(frozen=True)
 class Line:
-    """The line of a recipe.
+    """The line of a recipe in `kerasprune list`.
 
     Args:
         why: Its question.

@@ -153,7 +153,7 @@ def _part(key: str | int) -> str:
 
 
 def _spelled(location: Keys, data: Any, absent: bool) -> Keys:
-    """Returns a location without pydantic's union tags (`optimizer.sgd`), which are no keys of a recipe.
+    """Returns a location without pydantic's union tags (`optimizer.sgd`), which are not keys of a recipe.
 
     Args:
         location: Pydantic's location of a fault.
@@ -174,7 +174,7 @@ def located(recipe: Recipe) -> Recipe:
     """Returns the recipe with absolute paths in place of those relative to the current folder.
 
     These are the checkpoint, the data (also the file of a function), `data_dir` and `calibrate`. Paths below the
-    package's recipes, and names that are no paths, are unchanged.
+    package's recipes, and names that are not paths, are unchanged.
     """
     changes: dict[str, Any] = {}
     if isinstance(recipe.model, Start):

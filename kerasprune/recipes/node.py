@@ -94,7 +94,7 @@ class Node(BaseModel):
     """`{old name: new name}` of renamed keys: the old one is accepted for a release."""
 
     def changed(self, names: Iterable[str]) -> list[str]:
-        """Returns those of these keys whose values are not their defaults."""
+        """Returns the keys whose values are not their defaults."""
         return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
 
     @model_validator(mode="before")

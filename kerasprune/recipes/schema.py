@@ -291,7 +291,7 @@ class Recipe(Node):
         if self.calibrate is not None and not self.export:
             faults.append(PruneError("Expected an ", Key("export"), " beside ", CALIBRATE, ", which nothing else uses"))
         if self.calibrate is not None and not Path(self.calibrate).exists():
-            received = f" to be a file or a folder. Received: {self.calibrate!r}, which is none"
+            received = f" to be a file or a folder. Received: {self.calibrate!r}, which is neither"
             faults.append(PruneError("Expected ", CALIBRATE, received))
         if faults:
             raise PruneError(*joined("; ", faults))

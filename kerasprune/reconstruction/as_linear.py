@@ -44,7 +44,7 @@ class Linear:
 
     @property
     def activation(self) -> Callable[[Any], Any]:
-        """What is applied to the output of the last kernel."""
+        """The activation after the last kernel."""
         return self.layer.activation
 
     @property
@@ -65,7 +65,7 @@ class Linear:
         return made if self.bias is None else made + at_least_float32(values(self.bias)).reshape(start.shape[::2])
 
     def assign(self, matrices: np.ndarray, constant: np.ndarray | None) -> None:
-        """Gives the layer other matrices and another bias, of shape (groups, columns); `None` leaves that alone."""
+        """Sets the layer's matrices and its bias, of shape (groups, columns); `None` keeps the present bias."""
         self.variable.assign(self.kernel(matrices, tuple(self.variable.shape)))
         if constant is not None:
             self.bias.assign(constant.reshape(tuple(self.bias.shape)))
@@ -80,7 +80,7 @@ def chosen_positions(examples: int, there: int, most: int, random: np.random.Gen
 
 
 def at_least_float32(array: np.ndarray) -> np.ndarray:
-    """Returns an array of half precision, or of integers, in float32; others as they are."""
+    """Converts arrays of half precision and of integers to float32; returns others unchanged."""
     return array if array.dtype in ("float32", "float64") else array.astype("float32")
 
 

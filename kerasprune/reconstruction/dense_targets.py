@@ -80,7 +80,7 @@ class Made:
 
 
 class Targets:
-    """What the dense model makes, kernel by kernel.
+    """The outputs of the dense model's kernels.
 
     Args:
         dense: The calls of the dense model.
@@ -98,7 +98,7 @@ class Targets:
         return self._run.pinned
 
     def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
-        """Yields what a kernel makes, batch by batch; to be read to the end.
+        """Yields the outputs of a kernel, batch by batch; they must be read to the end.
 
         Args:
             kernel: The kernel.

@@ -54,22 +54,10 @@ def feature_error(
 def logit_error(
     slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, data: Any, *, samples: int = 1000
 ) -> float:
-    """Returns the relative squared error of what the last kernel layers make, before their activation: of the logits.
+    """Returns the relative squared error of the logits, the outputs of the last kernel layers before activation.
 
-    As `feature_error`; nothing of an output is ever removed, so that it compares plans that keep other features.
-
-    Args:
-        slim: What `kp.rebuild(model, plan)` has made, however trained or reconstructed since.
-        model: The dense model, or a graph of it.
-        plan: The plan.
-        data: Examples, as for `kp.reconstruct`.
-        samples: How many are taken at most. Defaults to 1000.
-
-    Returns:
-        The error, ≥ 0.
-
-    Raises:
-        PruneError: The slim model is not one of this plan, or the data do not fit.
+    Arguments and errors are those of `feature_error`. No output is ever removed, so that plans which keep other
+    features can be compared.
     """
     pairing = paired(slim, model, plan)
     return _relative_error(pairing, last_outputs(pairing), example_batches(slim, data, samples))
@@ -86,7 +74,7 @@ Part = tuple[Value, Callable[[np.ndarray], np.ndarray]]
 
 
 class Measured(NamedTuple):
-    """What is compared of the slim model and of the dense one."""
+    """The outputs of the slim and of the dense model that are compared."""
 
     slim: Part
     dense: Part
@@ -123,7 +111,7 @@ def _relative_error(pairing: Pairing, measured: Sequence[Measured], examples: Ba
 
 
 def compared(program: Program, examples: Batches, parts: Sequence[Part]) -> Iterator[list[np.ndarray]]:
-    """Yields what is compared of a program on examples, batch by batch."""
+    """Yields the outputs of a program that are compared, batch by batch."""
     for tensors in ProgramRun(program, examples).batches(*(value for value, _ in parts)):
         arrays = [keras.ops.convert_to_numpy(x).astype("float64") for x in tensors]
         yield [take(array) for array, (_, take) in zip(arrays, parts, strict=True)]

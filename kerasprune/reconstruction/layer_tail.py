@@ -32,7 +32,7 @@ _RECTIFIERS = {
 
 @dataclass(frozen=True)
 class Tail:
-    """What becomes of the output u of a kernel before anything mixes channels.
+    """The operations on the output u of a kernel, up to the first that mixes channels.
 
     Args:
         scale: `z = scale · u + offset` is what is added to others, or rectified; (groups, columns).

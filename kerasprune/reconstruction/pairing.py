@@ -20,7 +20,7 @@ from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
 @dataclass(frozen=True)
 class Pair:
-    """A tensor of the slim model, that of the dense one, and which of its positions stayed: `{axis: indices}`."""
+    """A tensor of the slim model, that of the dense one, and the positions of it that were kept: `{axis: indices}`."""
 
     slim: Value
     dense: Value
@@ -65,7 +65,7 @@ class Pairing:
         return any(kernel.reads and any(number != 0 for number in kernel.positions) for kernel in kernels)
 
     def last_kernel_steps(self) -> list[Step]:
-        """Returns the calls of layers with kernels between which and the outputs there are no others."""
+        """Returns the calls of the last layers with kernels before the outputs."""
         found, seen = [], set()
         stack = list(self.slim.outputs)
         while stack:

@@ -44,7 +44,7 @@ class Scratch:
         self._left = memory
 
     def hold(self, array: np.ndarray) -> np.ndarray:
-        """Returns an array with the same numbers, whose memory or file is given back when it is no longer used."""
+        """Returns an array with the same numbers, whose memory or file is freed when it is no longer used."""
         if array.nbytes <= self._left:
             self._left -= array.nbytes
             weakref.finalize(array, self._release, array.nbytes)
@@ -168,7 +168,7 @@ class ProgramRun:
         }
 
     def batches(self, *wanted: Value) -> Iterator[list[Any]]:
-        """Yields tensors batch by batch, and runs the calls that they need; to be read to the end."""
+        """Yields tensors batch by batch, and runs the calls that they need; they must be read to the end."""
         steps = self._missing(wanted)
         self._run.update(steps)
         for step in steps:

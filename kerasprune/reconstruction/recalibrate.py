@@ -34,7 +34,7 @@ class Averages:
         self.examples = dict.fromkeys(norms, 0)
 
     def take(self, norm: layers.BatchNormalization, call: Callable, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        """Takes in what comes into a layer, and returns it normalised by the statistics of its batch."""
+        """Adds the inputs of a layer to the averages; returns them normalised by the statistics of their batch."""
         number, usual = keras.ops.shape(args[0])[0], norm.momentum
         norm.momentum = self.examples[norm] / (self.examples[norm] + number)
         self.examples[norm] += number
@@ -106,7 +106,7 @@ _LEAST = 100  # numbers of a channel that its variance is taken from
 
 
 def take_own_statistics(model: keras.Model, examples: Batches) -> None:
-    """Gives every BatchNorm the statistics of what comes in; its scale and shift take up the difference.
+    """Sets the statistics of every BatchNorm to those of its inputs; its scale and shift compensate for the change.
 
     With μ and σ² before, μ′ and σ′² of the examples, the model computes in inference what it did:
 

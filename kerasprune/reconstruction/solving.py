@@ -34,7 +34,7 @@ class Rows:
     others: np.ndarray | None = None
 
     def where(self, chosen: np.ndarray) -> Rows:
-        """Returns some of the rows."""
+        """Returns the chosen rows."""
         return Rows(*(None if each is None else each[chosen] for each in vars(self).values()))
 
 

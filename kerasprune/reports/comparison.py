@@ -18,7 +18,7 @@ _ABSENT = "–"
 
 
 def runs_below(folders: Iterable[Path | str]) -> tuple[list[Path], list[Path]]:
-    """Returns the run folders that are meant, and those among them that have not come to their summary.
+    """Returns the requested run folders, and those among them without a summary.
 
     Args:
         folders: Folders of runs, or folders that hold folders of runs.
@@ -40,7 +40,7 @@ def runs_below(folders: Iterable[Path | str]) -> tuple[list[Path], list[Path]]:
     found: list[Path] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise PruneError(f"Expected a run folder. Received: {str(folder)!r}, which is no folder.")
+            raise PruneError(f"Expected a run folder. Received: {str(folder)!r}, which is not a folder.")
         below = [folder] if _is_run(folder) else sorted(path for path in folder.iterdir() if _is_run(path))
         if not below:
             raise PruneError(

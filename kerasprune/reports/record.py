@@ -78,7 +78,7 @@ def read(folder: Path | str) -> Record:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise PruneError(f"Expected a run folder. Received: {str(folder)!r}, which is no folder.")
+        raise PruneError(f"Expected a run folder. Received: {str(folder)!r}, which is not a folder.")
     if not (folder / "summary.json").exists():
         raise PruneError(
             f"Expected a run folder with a summary.json. Received: {str(folder)!r}. "

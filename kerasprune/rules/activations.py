@@ -61,7 +61,7 @@ def pin_units(graph: GraphBuilder, layer: Any, cell: Any, ids: np.ndarray) -> No
 
 
 def speaks_at_zero(function: Callable[[Any], Any] | None) -> bool:
-    """Returns whether a function is not zero at zero, so that a silent unit of a recurrent layer still speaks."""
+    """Returns whether a function is not zero at zero, so that a silent recurrent unit still emits something."""
     if function is None:
         return False
     try:

@@ -25,13 +25,13 @@ def batch_normalization(graph: GraphBuilder, layer: layers.BatchNormalization, x
 
 @tensor_rule(layers.LayerNormalization, constant=SILENT, reads=("axis",))
 def layer_normalization(graph: GraphBuilder, layer: layers.LayerNormalization, x: Ids) -> Ids:
-    """Mean and variance over the channels of one position."""
+    """Normalises by the mean and variance over the channels of one position."""
     return _over_channels(graph, layer, x, layer.gamma, layer.beta)
 
 
 @tensor_rule(layers.RMSNormalization, constant=SILENT, reads=("axis",))
 def rms_normalization(graph: GraphBuilder, layer: layers.RMSNormalization, x: Ids) -> Ids:
-    """Root mean square over the channels of one position."""
+    """Normalises by the root mean square over the channels of one position."""
     return _over_channels(graph, layer, x, layer.scale)
 
 
@@ -50,7 +50,7 @@ def _over_channels(graph: GraphBuilder, layer: Any, x: Ids, *variables: Any) -> 
 
 @tensor_rule(layers.GroupNormalization, constant=SILENT, reads=("groups", "axis"))
 def group_normalization(graph: GraphBuilder, layer: layers.GroupNormalization, x: Ids) -> Ids:
-    """Statistics over the positions and channels of each group; every group loses the same number of channels."""
+    """Normalises by the statistics of each group of channels; every group loses the same number of channels."""
     axis = layer.axis % len(x.shape)
     if axis != len(x.shape) - 1 and x.axes.keys() - {axis}:
         # Its statistics run over all axes but the batch and those of other groups, channels of another axis included.
@@ -70,13 +70,13 @@ def group_normalization(graph: GraphBuilder, layer: layers.GroupNormalization, x
 
 @tensor_rule(layers.UnitNormalization, reads=("axis",))
 def unit_normalization(graph: GraphBuilder, layer: layers.UnitNormalization, x: Ids) -> Ids:
-    """Length one over some axes."""
+    """Scales to length one over some axes."""
     graph.pin_all(x, f"{layer.name!r} divides by a norm over the channels")
     return x
 
 
 @tensor_rule(layers.Normalization, constant=POINTWISE, reads=("axis", "mean", "variance", "invert"))
 def normalization(graph: GraphBuilder, layer: layers.Normalization, x: Ids) -> Ids:
-    """Mean and variance of the data set, applied to inputs, whose channels are kept anyway."""
+    """Normalises inputs by the mean and variance of the data set; their channels are kept anyway."""
     graph.pin_all(x, f"{layer.name!r} holds statistics of the data")
     return x

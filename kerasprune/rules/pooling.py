@@ -22,7 +22,7 @@ from kerasprune.graph.rule import CARRIED, channel_axis, named, tensor_rule
     reads=("cropping", "factor", "height", "keepdims", "output_size", "size", "width"),
 )
 def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
-    """Every channel separately."""
+    """Pools every channel separately."""
     shape = graph.call.outputs[0]
     before = 1 if channel_axis(layer) == 1 else len(x.shape) - 1
     after = 1 if channel_axis(layer) == 1 else len(shape) - 1
@@ -32,7 +32,7 @@ def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
 
 @tensor_rule(*named("pooling", knp), reads=("axis", "keepdims"))
 def reduction(graph: GraphBuilder, operation: Any, x: Ids, initial: Any = None) -> Ids:
-    """Channels on the other axes stay separate."""
+    """Reduces some axes; channels on the other axes stay separate."""
     rank = len(x.shape)
     removed = set(range(rank)) if operation.axis is None else {int(a) % rank for a in np.atleast_1d(operation.axis)}
     order = [None if axis in removed else axis for axis in range(rank)]

@@ -15,7 +15,7 @@ _CLASSES = [each for each in named("preprocessing", layers) if each is not layer
 
 @tensor_rule(*_CLASSES, constant=UNKNOWN)
 def preprocessing(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
-    """Inputs are looked up, counted or transformed as a whole."""
+    """Looks up, counts or transforms inputs as a whole."""
     for each in tree.flatten(x):
         graph.pin_all(each, f"{layer.name!r} transforms them as a whole")
     return [Ids(shape) for shape in graph.call.outputs]
@@ -23,6 +23,6 @@ def preprocessing(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]
 
 @tensor_rule(layers.Masking, constant=UNKNOWN, reads=("mask_value",))
 def masking(graph: GraphBuilder, layer: layers.Masking, x: Ids) -> Ids:
-    """Later layers skip the steps all of whose channels have one value."""
+    """Marks the steps at which all channels have one value, for later layers to skip."""
     graph.pin_all(x, f"{layer.name!r} compares all channels of a step with a value")
     return x

@@ -43,20 +43,20 @@ def reshape_operation(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
 
 @tensor_rule(layers.Permute, reads=("dims",))
 def permute(graph: GraphBuilder, layer: layers.Permute, x: Ids) -> Ids:
-    """The axes change places; `dims` counts from 1."""
+    """Permutes the axes; `dims` counts from 1."""
     return _transposed(x, [0, *layer.dims])
 
 
 @tensor_rule(knp.Transpose, reads=("axes",))
 def transpose(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
-    """The axes change places."""
+    """Permutes the axes."""
     axes = operation.axes if operation.axes is not None else range(len(x.shape))[::-1]
     return _transposed(x, [axis % len(x.shape) for axis in axes])
 
 
 @tensor_rule(knp.Swapaxes, reads=("axis1", "axis2"))
 def swapaxes(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
-    """Two axes change places."""
+    """Swaps two axes."""
     order = list(range(len(x.shape)))
     first, second = operation.axis1 % len(order), operation.axis2 % len(order)
     order[first], order[second] = order[second], order[first]
@@ -65,7 +65,7 @@ def swapaxes(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
 
 @tensor_rule(knp.ExpandDims, reads=("axis",))
 def expand_dims(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
-    """A new axis of size one."""
+    """Adds an axis of size one."""
     shape, order = graph.call.outputs[0], list(range(len(x.shape)))
     for axis in sorted({a % len(shape) for a in np.atleast_1d(operation.axis).tolist()}):
         order.insert(axis, None)
@@ -82,7 +82,7 @@ def squeeze(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
 
 @tensor_rule(layers.RepeatVector, reads=("n",))
 def repeat_vector(graph: GraphBuilder, layer: layers.RepeatVector, x: Ids) -> Ids:
-    """The vector is repeated along a new axis."""
+    """Repeats the vector along a new axis."""
     return x.moved(graph.call.outputs[0], [0, None, 1])
 
 

@@ -131,7 +131,7 @@ def unstack(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
 
 @tensor_rule(knp.Take, reads=("axis",))
 def take(graph: GraphBuilder, operation: Any, x: Any, indices: Any) -> Ids:
-    """Entries picked by index along one axis, whose channels are kept; the other axes keep theirs."""
+    """Picks entries by index along one axis, whose channels are kept; the other axes keep theirs."""
     shape = graph.call.outputs[0]
     if isinstance(indices, Ids):
         graph.pin_all(indices, f"{operation.name!r} looks them up")
@@ -149,7 +149,7 @@ def take(graph: GraphBuilder, operation: Any, x: Any, indices: Any) -> Ids:
 
 @tensor_rule(knp.Roll, knp.Flip, reads=("shift", "axis"))
 def roll(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
-    """Entries change places along some axes, whose channels are kept."""
+    """Shifts entries along some axes, whose channels are kept."""
     along = range(len(x.shape)) if operation.axis is None else np.atleast_1d(operation.axis) % len(x.shape)
     for axis in along:
         if int(axis) in x.axes:

@@ -15,7 +15,7 @@ from kerasprune.graph.rule import KEEP_ITS_CHANNELS, UNKNOWN, Rule, find, tensor
 
 @tensor_rule(layers.TimeDistributed, constant=UNKNOWN, reads=("layer",))
 def time_distributed(graph: GraphBuilder, layer: layers.TimeDistributed, x: Ids) -> Ids:
-    """The wrapped layer at every step in time, with one axis less."""
+    """Applies the wrapped layer to every step in time separately."""
     rule = _rule_inside(layer)
     with graph.inside(layer.layer, layer, x, "layer", "config") as step:
         made = rule.function(graph, layer.layer, step)
@@ -25,7 +25,7 @@ def time_distributed(graph: GraphBuilder, layer: layers.TimeDistributed, x: Ids)
 
 @tensor_rule(layers.SpectralNormalization, constant=UNKNOWN, reads=("layer", "power_iterations"))
 def spectral_normalization(graph: GraphBuilder, layer: layers.SpectralNormalization, x: Ids) -> list[Ids]:
-    """The wrapped layer; in training mode its kernel is divided by `σ`, estimated with a vector along its last axis."""
+    """Applies the wrapped layer; in training mode the kernel is divided by `σ`, estimated along its last axis."""
     rule = _rule_inside(layer)
     graph.wrapped(layer.layer, layer, "layer", "config")
     made = rule.function(graph, layer.layer, x)

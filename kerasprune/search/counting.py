@@ -73,7 +73,7 @@ class Counting:
         return np.array([meter(self.graph, count) for count in counts], float)
 
     def shares_at(self, keep: np.ndarray) -> np.ndarray:
-        """Returns the same for the fractions kept of each group."""
+        """Returns the shares for given fractions kept of each group."""
         return self.shares(self.channels_at(keep))
 
     def channels_at(self, keep: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ class Judged:
 
     Args:
         genes: Its choices.
-        score: The judge's score; −∞ if that is no number.
+        score: The judge's score; −∞ if that is not a number.
         generation: The generation it was judged in, from 0.
         origin: `"given"`, `"random"`, `"mutation"` or `"crossover"`.
     """

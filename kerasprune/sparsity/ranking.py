@@ -38,7 +38,7 @@ def highest(saliency: Arrays, number: int, masks: Arrays | None = None) -> dict[
 
 
 def joined(saliency: Arrays, masks: Arrays | None = None) -> np.ndarray:
-    """Returns all scores in one array, −∞ for weights that are no candidates."""
+    """Returns all scores in one array, −∞ for weights that are not candidates."""
     parts = []
     for path, scores in saliency.items():
         part = np.ravel(scores).astype("float64")

@@ -57,7 +57,7 @@ def beside_dense(path: Path, model: keras.Model, dense: keras.Model, examples: B
         examples: Batches of flat inputs.
 
     Returns:
-        `"dense_agreement"`, the fraction of examples of the same class (`None` if the outputs are no classes), and
+        `"dense_agreement"`, the fraction of examples of the same class (`None` if the outputs are not classes), and
         `"dense_error"`, as `relative_error` defines it.
     """
     signature = signature_of(model)

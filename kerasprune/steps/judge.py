@@ -124,7 +124,7 @@ NO_GAIN = (
 def nearer(
     judge: Judge, slim: keras.Model, solved: keras.Model, before: StepReport | None = None
 ) -> tuple[keras.Model, StepReport | None]:
-    """Returns the solved model and its report, unless its outputs are further from the dense model's.
+    """Returns the solved model and its report if its outputs are closer to the dense model's than before.
 
     Args:
         judge: Measures both.

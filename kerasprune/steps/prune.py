@@ -29,6 +29,7 @@ from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.chance import warn_of_chance
 from kerasprune.steps.drawn import drawn_examples
 from kerasprune.steps.judge import Judge, check_examples, nearer
+from kerasprune.steps.keywords import answered
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.progress import Progress
 from kerasprune.steps.ready import remove
@@ -55,6 +56,7 @@ class Pruned(NamedTuple):
     report: PruningReport
 
 
+@answered
 def prune(
     model: keras.Model,
     macs: float | None = None,

@@ -1,7 +1,7 @@
 """The constants of removed channels, followed through a model.
 
 Every call is given constants in place of tensors: what a removed channel emits is one number at all positions, through
-bias, BatchNorm, activation and pooling, until a layer mixes channels or what passes is no constant.
+bias, BatchNorm, activation and pooling, until a layer mixes channels or the output is not constant.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Emitted:
     """The constants of one tensor, standing for it during the walk.
 
     `values` has the tensor's rank, and size one along the axes that carry no channels: there all positions emit the
-    same. NaN where what is emitted is no constant. `bordered` where it holds inside a border of zeros only.
+    same. NaN if the output is not constant. `bordered` where it holds inside a border of zeros only.
     """
 
     values: np.ndarray
@@ -115,7 +115,7 @@ def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall,
 
 
 def emits(values: np.ndarray, ids: Ids, alive: np.ndarray) -> bool:
-    """Returns whether removed channels still emit something, or one does not know what."""
+    """Returns whether removed channels still emit something, or may do so."""
     return bool(np.where(_removed(ids, alive), np.nan_to_num(values, nan=1.0), 0.0).any())
 
 
@@ -191,7 +191,7 @@ def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.n
 
 
 def _unknown(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
-    """What passes is no constant."""
+    """The output is not constant."""
     return [_nothing(output) for output in call.outputs]
 
 
@@ -217,7 +217,7 @@ def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: n
 
 
 def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[Emitted]:
-    """Runs a layer on constants; what depends on inputs that are no constants comes out as NaN."""
+    """Runs a layer on constants; outputs that depend on inputs that are not constant are NaN."""
     given = [x.values for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Emitted)]
     quick = in_numpy(call.operation)
     if quick is not None:

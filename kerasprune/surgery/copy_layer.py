@@ -66,7 +66,7 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = Mappin
 
 
 def copy_assets(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-    """Gives a new layer what old ones keep in files: the vocabulary that a text layer was adapted to, say.
+    """Copies to a new layer the data that old ones keep in files, such as the vocabulary of a text layer.
 
     Args:
         old: The layer, with all that is inside it.
@@ -204,7 +204,7 @@ def _functions(layer: Any) -> list[str]:
 
 
 def comes_back(value: Any) -> bool:
-    """Returns whether Keras reads a function or object back from a config as it was."""
+    """Returns whether Keras restores a function or object from its config unchanged."""
     if isinstance(value, keras.layers.Layer | type):
         return True
     if isinstance(value, types.FunctionType):

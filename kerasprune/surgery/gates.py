@@ -81,7 +81,7 @@ def gated(model: keras.Model) -> keras.Model:
 
 
 def without_gates(model: keras.Model) -> keras.Model:
-    """Returns a model whose gates are multiplied into the layers before them; a model without gates as it is.
+    """Returns a model whose gates are multiplied into the layers before them; a model without gates is unchanged.
 
     Raises:
         PruneError: A gate does not follow a layer into which it can be multiplied.

@@ -121,7 +121,7 @@ class NormOverKept(keras.layers.Layer):
         self._slim.build(tuple(slim))
 
     def compute_output_shape(self, shape: tuple) -> tuple:
-        """The shape of the input."""
+        """Returns the shape of the input."""
         return shape
 
     def call(self, x: Any) -> Any:

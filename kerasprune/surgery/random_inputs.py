@@ -104,7 +104,7 @@ def looked_up(model: keras.Model) -> list[Entries]:
                 entries.known = layer.get_vocabulary(include_special_tokens=False)
                 split = layer.get_config().get("split")
                 entries.between = _BETWEEN_WORDS.get(split if isinstance(split, str | None) else "", " ")
-        if isinstance(layer, layers.Embedding):  # what it returns is no number of a table
+        if isinstance(layer, layers.Embedding):  # what it returns is not a number of a table
             sources = frozenset()
         moved = type(layer).__name__ in _MOVES
         return [frozenset((source, unchanged and moved) for source, unchanged in sources)] * len(node.outputs)

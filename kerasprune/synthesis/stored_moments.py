@@ -68,7 +68,7 @@ class StoredMoments:
 
     @property
     def nothing(self) -> Moments:
-        """The moments that no example adds: zeros."""
+        """Moments of zero, to which those of examples are added."""
         return [(np.zeros_like(each.mean), np.zeros_like(each.mean)) for each in self.layers.values()]
 
     def of(self, inputs: Sequence[Any]) -> Moments:

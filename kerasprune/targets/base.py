@@ -11,7 +11,7 @@ from kerasprune.plans import Plan
 
 
 class CostMeter:
-    """Base class of what counts a cost of the slim models of one dense model.
+    """Base class of meters, which count a cost of the slim models of one dense model.
 
     Args:
         target: The share of the dense model's cost that is asked for.
@@ -45,7 +45,7 @@ class Target:
     """The cost, as messages name it."""
 
     def prepared(self, graph: ChannelGraph) -> Target:
-        """Returns the target with all that has to be measured on the machine; by default there is nothing.
+        """Returns the target after the measurements that it needs; by default it needs none.
 
         Args:
             graph: The graph of the dense model.

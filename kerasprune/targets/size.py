@@ -23,7 +23,7 @@ _AIMED = 0.995  # of the target, at the next trial
 
 @dataclass(frozen=True)
 class Size(Target):
-    """The bytes of the `.tflite` file of the slim model, at most.
+    """The largest size of the `.tflite` file of the slim model, in bytes.
 
     Counted as `α + β · kernel weights + γ · channels made`, fitted on three files; the plan's own file is then written
     and measured, and the target is corrected until it is met.

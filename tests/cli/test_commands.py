@@ -264,7 +264,7 @@ def test_recipe_file_with_faults_lists_them_all(tmp_path):
 
 
 def test_models_that_cannot_be_read(tmp_path):
-    assert "no file" in refused("inspect", tmp_path / "missing.keras")
+    assert "not a file" in refused("inspect", tmp_path / "missing.keras")
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "saved_model.pb").write_bytes(b"")
     assert "a SavedModel" in refused("inspect", tmp_path / "exported")
@@ -273,7 +273,7 @@ def test_models_that_cannot_be_read(tmp_path):
     weights = tmp_path / "mine.weights.h5"
     assert "weights without layers" in refused("export", weights, "--format", "tflite", "--out", tmp_path / "a.tflite")
     assert "load_model(" in refused("export", tmp_path / "old.h5", "--format", "tflite", "--out", tmp_path / "a.tflite")
-    assert "no file" in refused("prune", tmp_path / "missing.keras", "--keep", 0.5, "--out", tmp_path / "out")
+    assert "not a file" in refused("prune", tmp_path / "missing.keras", "--keep", 0.5, "--out", tmp_path / "out")
     (tmp_path / "corrupt.keras").write_bytes(b"nothing like a model")
     assert "corrupt.keras" in refused("inspect", tmp_path / "corrupt.keras")
     assert "corrupt.keras" in refused("prune", tmp_path / "corrupt.keras", "--keep", 0.5, "--out", tmp_path / "out")
@@ -330,7 +330,7 @@ def test_missing_data(model, tmp_path):
 
 
 def test_report_of_no_run(tmp_path):
-    assert "no folder" in refused("report", tmp_path / "missing")
+    assert "not a folder" in refused("report", tmp_path / "missing")
     assert "summary.json" in refused("report", tmp_path)
 
 

@@ -77,7 +77,7 @@ def test_data_that_are_not_there_are_told_before_the_model_is_read(tmp_path, mon
     (tmp_path / "mine.keras").write_text("not looked at")
     rest = ("--macs", 0.5, "--out", "out")
     assert "Did you mean 'digits'" in refused("prune", "mine.keras", "--data", "digit", *rest)
-    assert "path='none.npz', which is no file" in refused("prune", "mine.keras", "--data", "none.npz", *rest)
+    assert "path='none.npz', which is not a file" in refused("prune", "mine.keras", "--data", "none.npz", *rest)
 
 
 @pytest.mark.thorough
@@ -258,7 +258,7 @@ def test_pixels_at_another_scale_go_on_when_told_and_comparisons_stop(tmp_path):
 def test_files_that_are_no_examples(tmp_path):
     model = tabular(tmp_path / "mine.keras", loss="mse")
     start = ("prune", model, "--keep", 0.5, "--out", tmp_path / "out", "--data")
-    assert "no file" in refused(*start, tmp_path / "missing.npz")
+    assert "not a file" in refused(*start, tmp_path / "missing.npz")
     (tmp_path / "torn.npz").write_bytes(b"PK nothing")
     assert "torn.npz" in refused(*start, tmp_path / "torn.npz")
     np.savez(tmp_path / "objects.npz", x=np.array([{}, {}], dtype=object), y=np.zeros(2))
@@ -290,7 +290,7 @@ def test_two_outputs_have_their_labels_by_name(tmp_path):
     np.savez(tmp_path / "mine.npz", x=x, y=kind)
     assert "in a .npz file y_kind=…, y_size=… in place of y" in refused(*start, "--out", tmp_path / "one")
     np.savez(tmp_path / "mine.npz", x=x, y_kind=kind, y_sice=size)
-    assert "'sice', which is no output. Did you mean 'size'?" in refused(*start, "--out", tmp_path / "two")
+    assert "'sice', which is not an output. Did you mean 'size'?" in refused(*start, "--out", tmp_path / "two")
     np.savez(tmp_path / "mine.npz", x=x, y_kind=kind, y_size=size)
     tuned = ("--finetune-epochs", 1, "--batch", 8, "--out", tmp_path / "three")
     assert summary(*start, *tuned)["slim"]["metrics"]["kind_accuracy"] <= 1
@@ -342,7 +342,7 @@ def test_exports_are_calibrated_without_labels(tmp_path):
     out = tmp_path / "mine.tflite"
     start = ("export", model, "--format", "tflite-int8", "--out", out)
     assert "--calibrate FILE.npy" in refused(*start)
-    assert "which is none" in refused(*start, "--calibrate", tmp_path / "missing.npy")
+    assert "which is neither" in refused(*start, "--calibrate", tmp_path / "missing.npy")
     result = invoke(*start, "--calibrate", tmp_path / "inputs.npy")
     assert result.exit_code == 0, result.output
     assert out.stat().st_size > 500

@@ -96,9 +96,9 @@ CASES = {
     "one array for two": (two_outputs, (X, Y), r"\['kind', 'amount'\]. Received: one array. Give a list or"),
     "one name of two": (two_outputs, (X, {"kind": Y}), "output 'amount', which has a loss. Received: labels for kind"),
     "another name": (
-        two_outputs, (X, {"kind": Y, "amont": Y}), "'amont', which is no output. Did you mean 'amount'?",
+        two_outputs, (X, {"kind": Y, "amont": Y}), "'amont', which is not an output. Did you mean 'amount'?",
     ),
-    "one name too many": (two_outputs, (X, {"kind": Y, "amount": Y * 1.0, "size": Y}), "'size', which is no output"),
+    "one name too many": (two_outputs, (X, {"kind": Y, "amount": Y * 1.0, "size": Y}), "'size', which is not an"),
     "three for two": (two_outputs, (X, [Y, Y, Y]), "Received: 3 of them"),
     "channels first": (images, (np.moveaxis(IMAGES, -1, 1), Y), FIRST),
     "channels first, in batches": (images, batches(np.moveaxis(IMAGES, -1, 1), Y), FIRST),

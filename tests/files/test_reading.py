@@ -70,7 +70,7 @@ def test_text_that_is_too_large_or_of_another_coding(tmp_path):
     path.write_bytes("Größe".encode("latin-1"))
     with pytest.raises(PruneError, match="Save it as UTF-8"):
         files.read_text(path)
-    with pytest.raises(PruneError, match="which is no file"):
+    with pytest.raises(PruneError, match="which is not a file"):
         files.read_text(tmp_path)
 
 

@@ -89,7 +89,7 @@ def test_faults(paths, tmp_path):
         (lambda: latency(paths[0], runs=0, threads=0), "(?s)threads=0.*runs=0"),
         (lambda: latency(paths[0], warmup=-1), "warmup=-1"),
         (lambda: latency(paths[0], resolution=32), "fixed sides"),
-        (lambda: latency(tmp_path / "absent.tflite"), "no file"),
+        (lambda: latency(tmp_path / "absent.tflite"), "not a file"),
         (lambda: latency(tmp_path / "text.tflite"), "LiteRT"),
         (lambda: compare_latency([]), "at least one model"),
     ):

@@ -264,7 +264,7 @@ def test_own_code_needs_trust(tmp_path, monkeypatch):
 def test_unknown_recipe_names_the_nearest():
     with pytest.raises(PruneError, match="Did you mean 'digits-greg1'"):
         loading.load("digits-greg")
-    with pytest.raises(PruneError, match="no file"):
+    with pytest.raises(PruneError, match="not a file"):
         loading.load("nowhere.yaml")
 
 

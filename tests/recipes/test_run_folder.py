@@ -71,7 +71,7 @@ def test_folder_with_files_is_not_overwritten(tmp_path):
 
 
 def test_models_that_cannot_be_read_are_named(tmp_path):
-    with pytest.raises(PruneError, match="no file"):
+    with pytest.raises(PruneError, match="not a file"):
         load_model(tmp_path / "missing.keras")
     (tmp_path / "bad.keras").write_bytes(b"PK\x03\x04 not a zip")
     with pytest.raises(PruneError, match="bad.keras"):

@@ -106,5 +106,5 @@ def test_folders_that_are_no_runs(folders, tmp_path):
     assert len(finished) == 4 and [path.name for path in unfinished] == ["begun"]
     with pytest.raises(PruneError, match="kerasprune run … --resume"):
         comparison.runs_below([tmp_path / "empty"])
-    with pytest.raises(PruneError, match="no folder"):
+    with pytest.raises(PruneError, match="not a folder"):
         comparison.runs_below([tmp_path / "missing"])

@@ -195,5 +195,5 @@ def test_pickles_are_refused(folder):
 def test_folder_without_summary_says_how_to_go_on(tmp_path):
     with pytest.raises(PruneError, match="--resume"):
         reports.read(tmp_path)
-    with pytest.raises(PruneError, match="no folder"):
+    with pytest.raises(PruneError, match="not a folder"):
         reports.read(tmp_path / "missing")

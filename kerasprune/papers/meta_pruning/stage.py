@@ -67,5 +67,5 @@ def choose(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
 
 
 def rehearse(run: Experiment, model: keras.Model, spec: pruning.MetaPruning) -> None:
-    """Raises what would only fail after training: layers that no PruningNet can have, widths out of reach."""
+    """Raises errors that would come after training: layers that no PruningNet can have, widths out of reach."""
     PruningNet(run.traced(model, spec), hidden=1).widths.limit(spec.macs, spec.delta)

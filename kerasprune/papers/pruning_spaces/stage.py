@@ -81,7 +81,7 @@ def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Al
 
 
 def rehearse(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> None:
-    """Raises what would only fail after training: an empty space, a criterion that needs data, no BatchNorm."""
+    """Raises errors that would come after training: an empty space, a criterion that needs data, no BatchNorm."""
     drawn(run, model, spec).plan(0)
     if spec.judge == "recalibrated" and not trainable_norms(model):
         raise PruneError(

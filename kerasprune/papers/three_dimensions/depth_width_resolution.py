@@ -341,7 +341,7 @@ class Point:
 
 
 def continued(plan: Plan, step: Plan) -> Plan:
-    """Returns the plan of two carried out one after the other, with the fingerprint of the dense model."""
+    """Returns the plan equal to two plans applied in turn, with the fingerprint of the dense model."""
     return replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
 
 

@@ -159,7 +159,7 @@ def fitted(points: Mapping[str, Any]) -> Surface:
 
 
 def optimum(points: Mapping[str, Any], rank: int, degree: int, cost: float) -> tuple[float, float, float]:
-    """Returns the optimum at `d·w²·r² = cost` for a rank and a degree."""
+    """Returns the optimum at `d·w²·r² = cost` of an accuracy model of this rank and degree."""
     return tuple(_fit(points, rank, degree).optimum(cost))
 
 

@@ -130,5 +130,5 @@ def _closing(block: Block) -> list[Any] | None:
 
 
 def _at_zero(activation: Any) -> bool:
-    """Returns whether an activation leaves zero as it is."""
+    """Returns whether an activation of zero is zero."""
     return activation is None or not ops.convert_to_numpy(activation(ops.zeros((1, 2)))).any()

@@ -84,7 +84,7 @@ def blocks_of(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection
 
 
 def rehearse(run: Experiment, model: keras.Model, spec: pruning.ThreeDimensionsSection) -> None:
-    """Raises what would only fail after training: sides, blocks, points for the surface, channels without scores."""
+    """Raises errors that would come after training: of sides, blocks, points to fit, channels without scores."""
     low = spec.min_macs or spec.macs
     lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     channels = lookup.make("criterion", spec.channels.name, spec.channels.arguments)

@@ -146,7 +146,7 @@ class Surface:
             `(d, w, r)`, with its `kkt` residual and `multiplier`.
 
         Raises:
-            PruneError: T is no fraction, or cannot be reached within the bounds.
+            PruneError: T is not a fraction, or cannot be reached within the bounds.
 
         Reference:
             Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 3 and 8.

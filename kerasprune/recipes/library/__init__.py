@@ -21,7 +21,7 @@ def find(recipe: str | Path) -> Path:
     if path.suffix in {".yaml", ".yml"}:
         if is_file(path):
             return path
-        raise PruneError(f"Expected the path of a recipe file. Received: {short(str(recipe))}, which is no file.")
+        raise PruneError(f"Expected the path of a recipe file. Received: {short(str(recipe))}, which is not a file.")
     if str(recipe) in names():
         return FOLDER / f"{recipe}.yaml"
     raise PruneError(
