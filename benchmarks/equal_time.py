@@ -69,7 +69,7 @@ def plan_all(network: str) -> None:
     asked, tried = dict.fromkeys(WAYS, HALF), {name: {} for name in WAYS}
     for _ in range(CORRECTIONS):
         plans = {}
-        for name in list(tried):
+        for name in [name for name, each in tried.items() if not is_near(each)]:
             try:
                 plans[name] = plan_of(graph, table, WAYS[name], asked[name], examples)
             except kp.errors.PruneError as error:
@@ -80,7 +80,7 @@ def plan_all(network: str) -> None:
             tried[name][asked[name]] = (time / whole, plan)
             asked[name] = next_target(asked[name], tried[name])
         print({name: min(each.values(), key=away)[0] for name, each in tried.items()}, flush=True)
-        if all(min(map(away, each.values())) < NEAR * HALF for each in tried.values()):
+        if all(map(is_near, tried.values())):
             break
     nearest = {name: min(each.items(), key=lambda pair: away(pair[1])) for name, each in tried.items()}
     whole, *times = times_of(fixed, [dense, *(plan for _, (_, plan) in nearest.values())], "float32", 1, rounds=60)
@@ -97,6 +97,11 @@ def plan_all(network: str) -> None:
 def away(result: tuple) -> float:
     """Returns how far a measured share of the time is from a half."""
     return abs(result[0] - HALF)
+
+
+def is_near(tried: dict) -> bool:
+    """Returns whether one of the plans tried takes half of the time."""
+    return any(away(result) < NEAR * HALF for result in tried.values())
 
 
 def next_target(asked: float, tried: dict) -> float:

@@ -63,7 +63,7 @@ class Counting:
         return self(channels) / np.maximum(self.dense, 1)
 
     def metered(self, meter: CostMeter, channels: np.ndarray) -> np.ndarray:
-        """Returns what a meter counts for every row of `channels`, as fractions of the dense model's."""
+        """Returns the cost by a meter of every row of `channels`, as a fraction of the dense model's."""
         if self._polynomial.whole:
             row = once(Lines(self.graph).row)
             chosen = np.pad(narrowed(self.graph, channels), ((0, 0), (0, 1)), constant_values=1)
