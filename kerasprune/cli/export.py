@@ -36,6 +36,9 @@ def export(
     model: ModelPath,
     out: Annotated[Path, typer.Option("--out", help="File or folder to write; must not be there yet.")],
     format: Annotated[str, typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, ….")],
+    beside: Annotated[
+        Path | None, typer.Option("--beside", help="The dense model: its file is measured beside this one's.")
+    ] = None,
     data: Annotated[str | None, option("data.name")] = None,
     scale: Annotated[str | None, option("data.scale")] = None,
     calibrate: Annotated[Path | None, option("calibrate")] = None,
@@ -47,10 +50,14 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
+    from kerasprune.data.examples import inputs_only
     from kerasprune.data.lookup import check_name, own
-    from kerasprune.recipes.formats import find
+    from kerasprune.export.formats import find
+    from kerasprune.steps import side_by_side
 
     check_model_path(model)
+    if beside is not None:
+        check_model_path(beside)
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
     form = find(format)
@@ -71,16 +78,20 @@ def export(
     import_code(imports, trust)
     with Messages(None if quiet else Console(stderr=True)).shown():
         loaded = load(model)
-        inputs = _inputs(loaded, data, calibrate, scale, size)
+        examples = _examples(loaded, data, calibrate, scale, size)
         with Console(stderr=True, quiet=quiet).status(f"export {format}"):
-            written = form.write(loaded, out, data=inputs, size=size, overwrite=overwrite)
+            if beside is None:
+                inputs = examples if data is None else inputs_only(examples)
+                written = form.write(loaded, out, data=inputs, size=size, overwrite=overwrite)
+            else:
+                how = {"format": format, "data": examples, "size": size, "overwrite": overwrite}
+                written = side_by_side.beside(loaded, load(beside), out, **how)
     if not quiet:
         typer.echo(str(written))
 
 
-def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
-    """Returns batches of inputs, or `None` if none are named."""
-    from kerasprune.data.examples import inputs_only
+def _examples(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
+    """Returns batches of examples, or of inputs, or `None` if none are named."""
     from kerasprune.recipes import schema
     from kerasprune.recipes.examples import examples_of
 
@@ -92,4 +103,4 @@ def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale:
         return None
     spec = schema.Data.model_construct(name=data, scale=scale, **({"size": size} if size else {}))
     batches = examples_of(spec, "validation", model, size=size)
-    return inputs_only(batches).unbatch().take(EXAMPLES).batch(spec.batch)
+    return batches.unbatch().take(EXAMPLES).batch(spec.batch)

@@ -2,4 +2,6 @@
 from kerasprune.export.report import ExportReport as ExportReport
 from kerasprune.export.saved_model_export import saved_model as saved_model
 from kerasprune.export.tflite_export import tflite as tflite
-from kerasprune.export.tflite_interpreter import operators as operators
+from kerasprune.export.tflite_graph import operators as operators
+from kerasprune.steps.side_by_side import SideBySide as SideBySide
+from kerasprune.steps.side_by_side import beside as beside

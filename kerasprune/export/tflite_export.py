@@ -20,12 +20,8 @@ from kerasprune.export.parity import compare, keras_function, require_close
 from kerasprune.export.precision import precision
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
-from kerasprune.export.tflite_interpreter import (
-    fill_inputs,
-    open_interpreter,
-    operators,
-    time_invocation,
-)
+from kerasprune.export.tflite_graph import operators
+from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95

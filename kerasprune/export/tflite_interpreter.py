@@ -1,4 +1,4 @@
-"""Opens, runs, times and lists the operators of `.tflite` files, with LiteRT."""
+"""Opens, runs and times `.tflite` files, with LiteRT."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasprune.data.batches import FlatInputs
-from kerasprune.errors import PruneError, extras
+from kerasprune.errors import PruneError
 from kerasprune.export.quiet_logs import quiet
+from kerasprune.export.tflite_graph import content_of
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -23,7 +24,7 @@ def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
     Raises:
         PruneError: The file is missing, is not a TFLite model, or needs operators that LiteRT does not have.
     """
-    content = _content(path)
+    content = content_of(path)
     try:
         with quiet():
             from ai_edge_litert.interpreter import Interpreter
@@ -117,41 +118,3 @@ def _random(shape: Sequence[int], dtype: Any, generator: np.random.Generator) ->
         return generator.integers(*(np.iinfo(kind).min, np.iinfo(kind).max), shape, kind)
     numbers = generator.standard_normal(shape) if kind.kind == "f" else np.zeros(shape)
     return numbers.astype(kind)
-
-
-@extras("kp.export.operators")
-def operators(path: Path | str) -> list[str]:
-    """Returns the operator of every node of a `.tflite` file, in order, e.g. `["CONV_2D", "ADD", …]`.
-
-    Args:
-        path: The file. All its subgraphs are read.
-
-    Returns:
-        Names as in the TFLite schema; custom operators by their own name.
-
-    Raises:
-        PruneError: The file is missing or is not a TFLite model.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    content = _content(path)
-    if not schema.Model.ModelBufferHasIdentifier(content, 0):
-        raise PruneError(f"Expected a TFLite model. Received: path={str(path)!r}, which is something else.")
-    model = schema.Model.GetRootAs(content, 0)
-    builtin = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
-
-    def name_of(code: schema.OperatorCode) -> str:
-        # Operators numbered above 127 are in the new field, the others in both.
-        name = builtin[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-        return code.CustomCode().decode() if name == "CUSTOM" else name
-
-    graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
-    nodes = [graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength())]
-    return [name_of(model.OperatorCodes(node.OpcodeIndex())) for node in nodes]
-
-
-def _content(path: Path | str) -> bytes:
-    path = Path(path)
-    if not path.is_file():
-        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is not a file.")
-    return path.read_bytes()

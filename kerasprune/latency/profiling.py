@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -12,19 +11,16 @@ import keras
 import numpy as np
 from scipy.optimize import nnls
 
-from kerasprune.errors import PruneError, choice_faults, extras, raise_faults, warn, whole_number_faults
-from kerasprune.export.conversion import parts_to_tflite
-from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
+from kerasprune.errors import PruneError, choice_faults, extras, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace, without
+from kerasprune.latency.alone import IN_A_FILE, Pair, times_alone
 from kerasprune.latency.machine import this_machine
-from kerasprune.latency.measured import UNDISTURBED, WARM, times_of, uniform
-from kerasprune.latency.operators import Alike, Operator, Widths, by_key, operators
+from kerasprune.latency.measured import times_of, uniform
+from kerasprune.latency.operators import Alike, Operator, by_key, operators
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
 from kerasprune.latency.table import PRECISIONS, LatencyTable
 
-_IN_A_FILE = 48  # operators: a conversion takes half a second, and a tenth more for each
-_RUNS, _MOST_SECONDS = 20, 0.05  # of one operator
 _ROUNDS = 9  # of refining: a width of 512 is halved so often
 _MATTERS = 0.001  # share of the network's time below which a jump is not looked for
 _KEPT = (1.0, 0.75, 0.5, 0.35, 0.25)  # of the channels: whole networks, on which the sum is calibrated
@@ -140,13 +136,13 @@ class _Bench:
             if not self._add(wanted):
                 return
 
-    def _add(self, wanted: set[tuple[str, Widths]]) -> bool:
+    def _add(self, wanted: set[Pair]) -> bool:
         """Measures widths that are not in the table; returns whether there were any."""
         known = {(key, widths) for key, each in self.table.times.items() for widths in each}
         most = {key: each.most for key, each in self._alike.items()}
         left = sorted(wanted - known - self._refused, key=lambda pair: (pair[1] != most[pair[0]], pair))
-        for at in range(0, len(left), _IN_A_FILE):
-            part = left[at : at + _IN_A_FILE]
+        for at in range(0, len(left), IN_A_FILE):
+            part = left[at : at + IN_A_FILE]
             times = self._timed(part)
             self._refused |= set(part) - times.keys()
             self.table = self.table.with_times(times, {key: each.operator.label for key, each in self._alike.items()})
@@ -157,32 +153,8 @@ class _Bench:
                 print(f"profile {done}, {perf_counter() - self._began:.0f} s", file=sys.stderr, flush=True)
         return bool(left)
 
-    def _timed(self, part: Sequence[tuple[str, Widths]]) -> dict[tuple[str, Widths], float]:
-        models = {}
-        for number, (key, widths) in enumerate(part):
-            try:
-                models[f"operator_{number}"] = self._alike[key].operator.built(widths)
-            except Exception as error:  # noqa: BLE001  a width that a layer cannot have, or a layer of the user's
-                if widths == self._alike[key].most:
-                    label = self._alike[key].operator.label
-                    warn(f"Not timed: {label}, which cannot be built alone: {_first_line(error)}")
-        content = parts_to_tflite(models, PRECISIONS[self.table.precision])
-        with tempfile.TemporaryDirectory() as folder:
-            (path := Path(folder) / "operators.tflite").write_bytes(content)
-            interpreter = open_interpreter(path, threads=self.table.threads)
-            return {part[int(name.rpartition("_")[2])]: _time(signature_timer(interpreter, name)) for name in models}
-
-
-def _first_line(error: Exception) -> str:
-    """Returns the first line of an error."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _time(timed: Callable[[], float]) -> float:
-    """Returns the milliseconds of one operator."""
-    once = [timed() for _ in range(WARM)][-1]
-    runs = int(np.clip(_MOST_SECONDS * 1e3 / max(once, 1e-3), 3, _RUNS))
-    return float(np.percentile([timed() for _ in range(runs)], UNDISTURBED))
+    def _timed(self, part: Sequence[Pair]) -> dict[Pair, float]:
+        return times_alone(part, self._alike, self.table.precision, self.table.threads)
 
 
 def _calibrated(table: LatencyTable, graph: ChannelGraph) -> LatencyTable:

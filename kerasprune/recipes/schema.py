@@ -22,8 +22,8 @@ from pydantic import (
 from kerasprune.data.lookup import check_kind, own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, joined
+from kerasprune.export.formats import FORMATS
 from kerasprune.files import is_file
-from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.learning import Finetune, Fit, Regularised
 from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (

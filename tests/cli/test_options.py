@@ -21,6 +21,7 @@ PLAIN = (int, float, str)
 SECTIONS = ("data", "examples", "finetune", "finetune.distil", "reconstruct", "resolution")
 NO_KEYS = {
     ("prune", "--time"),
+    ("search", "--time"),
     ("compare", "--macs"),
     ("compare", "--seed"),
     ("space", "--seed"),

@@ -162,7 +162,7 @@ def test_multiply_adds_that_are_not_counted_are_named():
 @pytest.mark.slow
 def test_a_phone_needs_no_gather(tmp_path):
     from kerasprune.export import tflite
-    from kerasprune.export.tflite_interpreter import operators
+    from kerasprune.export.tflite_graph import operators
 
     model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3), shortcut="projection", width=2)
     dense = set(operators(tflite(model, tmp_path / "dense.tflite").path))

@@ -13,11 +13,11 @@ from kerasprune.data.examples import inputs_only
 from kerasprune.data.signature import signature_of
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import PruneError, warn
+from kerasprune.export.formats import FORMATS
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.latency.measure import compare_latency
-from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.objective import Objective

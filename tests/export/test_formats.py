@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kerasprune import export
-from kerasprune.recipes.formats import FORMATS
+from kerasprune.export.formats import FORMATS
 
 
 @pytest.mark.parametrize(

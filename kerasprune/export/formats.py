@@ -1,4 +1,4 @@
-"""The export formats that recipes and the command line know by name."""
+"""The export formats that recipes, the command line and `kp.export.beside` know by name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ class Format:
     Args:
         suffix: End of the file name; empty for a folder.
         write: `(model, path, *, data, size, overwrite) -> ExportReport`.
+        precision: As `kp.latency.profile` calls it, or `None` of a SavedModel, which LiteRT does not run.
         calibrates: Whether it needs images to calibrate with.
     """
 
     suffix: str
     write: Callable[..., Any]
+    precision: str | None = None
     calibrates: bool = False
 
 
@@ -46,12 +48,12 @@ def _tflite(quantize: str | None, io: str = "float") -> Callable[..., Any]:
 
 FORMATS = {
     "saved_model": Format("", _saved_model),
-    "tflite": Format(".tflite", _tflite(None)),
-    "tflite-float16": Format(".tflite", _tflite("float16")),
-    "tflite-dynamic": Format(".tflite", _tflite("dynamic")),
-    "tflite-int8": Format(".tflite", _tflite("int8"), calibrates=True),
-    "tflite-int8-io": Format(".tflite", _tflite("int8", io="int8"), calibrates=True),
-    "tflite-int16x8": Format(".tflite", _tflite("int16x8"), calibrates=True),
+    "tflite": Format(".tflite", _tflite(None), "float32"),
+    "tflite-float16": Format(".tflite", _tflite("float16"), "float16"),
+    "tflite-dynamic": Format(".tflite", _tflite("dynamic"), "dynamic"),
+    "tflite-int8": Format(".tflite", _tflite("int8"), "int8", calibrates=True),
+    "tflite-int8-io": Format(".tflite", _tflite("int8", io="int8"), "int8", calibrates=True),
+    "tflite-int16x8": Format(".tflite", _tflite("int16x8"), "int16x8", calibrates=True),
 }
 
 

@@ -1,0 +1,108 @@
+"""The operators in a `.tflite` file, and those that one would not expect in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasprune.errors import PruneError, extras
+
+MOVING = ("GATHER", "GATHER_ND", "SCATTER_ND", "TRANSPOSE", "DYNAMIC_UPDATE_SLICE")
+"""Operators that only move numbers: few delegates take them, and a slim model needs no more than the dense one."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator in a file.
+
+    Args:
+        name: As in the TFLite schema; a custom operator's own name.
+        is_custom: Whether LiteRT needs an addition to run it.
+        is_inside: Whether it changes between integers and floats elsewhere than at the inputs, outputs or weights.
+    """
+
+    name: str
+    is_custom: bool
+    is_inside: bool
+
+
+def nodes(path: Path | str) -> Iterator[Node]:
+    """Yields the operators of a `.tflite` file, in order.
+
+    Args:
+        path: The file. All its subgraphs are read.
+
+    Raises:
+        PruneError: The file is missing or is not a TFLite model.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = content_of(path)
+    if not schema.Model.ModelBufferHasIdentifier(content, 0):
+        raise PruneError(f"Expected a TFLite model. Received: path={str(path)!r}, which is something else.")
+    model = schema.Model.GetRootAs(content, 0)
+    builtin = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    types = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
+    for index in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(index)
+        outside = {graph.Inputs(i) for i in range(graph.InputsLength())}
+        outside |= {graph.Outputs(i) for i in range(graph.OutputsLength())}
+        for node in map(graph.Operators, range(graph.OperatorsLength())):
+            code = model.OperatorCodes(node.OpcodeIndex())
+            # Operators numbered above 127 are in the new field, the others in both.
+            name = builtin[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+            changes = False
+            if name in ("QUANTIZE", "DEQUANTIZE"):
+                read, made = (graph.Tensors(tensor) for tensor in (node.Inputs(0), node.Outputs(0)))
+                constant = model.Buffers(read.Buffer()).DataLength() > 0
+                floats = {types[each.Type()].startswith("FLOAT") for each in (read, made)}
+                changes = len(floats) > 1 and not constant and not outside & {node.Inputs(0), node.Outputs(0)}
+            is_custom = name == "CUSTOM"
+            yield Node(code.CustomCode().decode() if is_custom else name, is_custom, changes)
+
+
+@extras("kp.export.operators")
+def operators(path: Path | str) -> list[str]:
+    """Returns the operator of every node of a `.tflite` file, in order, e.g. `["CONV_2D", "ADD", …]`.
+
+    Args:
+        path: The file. All its subgraphs are read.
+
+    Returns:
+        Names as in the TFLite schema; custom operators by their own name.
+
+    Raises:
+        PruneError: The file is missing or is not a TFLite model.
+    """
+    return [node.name for node in nodes(path)]
+
+
+def unexpected(path: Path | str, dense: Path | str) -> dict[str, int]:
+    """Returns the operators of a slim model's file that one would not expect, each with its number.
+
+    These only move numbers, change between integers and floats inside the graph, or are custom; or the file has more
+    of them than the dense model's.
+
+    Args:
+        path: The slim model's file.
+        dense: The dense model's file.
+    """
+    found: Counter[str] = Counter()
+    for node in nodes(path):
+        found[f"{node.name} inside"] += node.is_inside
+        found[f"{node.name} (custom)"] += node.is_custom
+        found[node.name] += node.name in MOVING
+    more = Counter(operators(path)) - Counter(operators(dense))
+    named = {name.partition(" ")[0] for name, number in found.items() if number}
+    found += Counter({f"{name} more": number for name, number in more.items() if name not in named})
+    return dict(+found)
+
+
+def content_of(path: Path | str) -> bytes:
+    """Returns the bytes of a file; raises a `PruneError` if there is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is not a file.")
+    return path.read_bytes()

@@ -1,0 +1,88 @@
+"""The files of a slim model beside those of its dense model."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from typer.testing import CliRunner
+
+import kerasprune as kp
+from kerasprune import cli
+from kerasprune.errors import PruneError
+from kerasprune.latency.operators import operators
+
+RANDOM = np.random.default_rng(0)
+DATA = RANDOM.normal(size=(64, 8, 8, 3)).astype("float32"), RANDOM.integers(0, 3, 64)
+
+
+def network(width=16, turned=False, classes=3):
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((8, 8, 3))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(width, 3, padding="same")(x)))
+    x = layers.Permute((2, 1, 3))(x) if turned else x
+    x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(classes)(layers.GlobalAveragePooling2D()(x)))
+
+
+def test_both_files_are_measured(tmp_path):
+    dense = network()
+    slim = kp.rebuild(dense, kp.plan(dense, keep=0.5))
+    found = kp.export.beside(slim, dense, tmp_path / "slim.tflite", data=DATA)
+    kp.export.tflite(dense, tmp_path / "dense.tflite")
+    files = [tmp_path / "dense.tflite", tmp_path / "slim.tflite"]
+    assert [found.dense.bytes, found.slim.bytes] == [file.stat().st_size for file in files]
+    assert [sum(each.values()) for each in found.operators] == [len(kp.export.operators(file)) for file in files]
+    assert found.macs == (kp.cost(dense).macs, kp.cost(slim).macs)
+    assert found.arrives == pytest.approx(found.macs[1] / found.macs[0] / found.time_ratio)
+    assert [sum(kind.count[side] for kind in found.kinds) for side in (0, 1)] == [
+        len(operators(kp.trace(model))) for model in (dense, slim)
+    ]
+    assert sum(kind.macs[1] for kind in found.kinds) == found.macs[1]
+    slim.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    wanted = slim.evaluate(*DATA, verbose=0, return_dict=True)
+    assert found.judged == 64 and found.metrics["accuracy"][1] == pytest.approx(wanted["accuracy"], abs=1e-6)
+    assert found.metrics["loss"][1] == pytest.approx(wanted["loss"], rel=1e-3)
+    assert found.agreement[0] == 1 and found.error[0] < 1e-6 < found.error[1]
+    assert "accuracy, 64 examples" in str(found) and "Not expected in the slim file: nothing." in str(found)
+    assert sorted(tmp_path.iterdir()) == sorted(files)  # the dense file of the comparison is not kept
+
+
+def test_an_operator_that_only_moves_numbers_is_named(tmp_path):
+    dense, slim = network(), network(8, turned=True)
+    found = kp.export.beside(slim, dense, tmp_path / "slim.tflite")
+    assert found.unexpected == {"TRANSPOSE": 1}
+    assert "Not expected in the slim file: 1 TRANSPOSE." in str(found)
+    assert not found.metrics and found.slim.inputs == "random"
+
+
+def test_a_saved_model_has_no_time(tmp_path):
+    dense = network()
+    found = kp.export.beside(network(8), dense, tmp_path / "slim", format="saved_model")
+    assert found.time_ratio is found.arrives is None and found.kinds == ()
+    assert "Time is not measured" in str(found)
+
+
+def test_models_that_are_not_a_pair_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(PruneError, match=r"dense model with the outputs of the slim one, \[\(3,\)\]. Received: \[\(4,"):
+        kp.export.beside(network(8), network(classes=4), tmp_path / "slim.tflite")
+    with pytest.raises(PruneError, match="dense"):
+        kp.export.beside(network(8), "dense.keras", tmp_path / "slim.tflite")
+    with pytest.raises(PruneError, match="Did you mean 'tflite-int8'"):
+        kp.export.beside(network(8), network(), tmp_path / "slim.tflite", format="tflite-int9")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_prints_both(tmp_path):
+    dense = network()
+    dense.save(tmp_path / "dense.keras")
+    kp.rebuild(dense, kp.plan(dense, keep=0.5)).save(tmp_path / "slim.keras")
+    np.savez(tmp_path / "mine.npz", x=DATA[0], y=DATA[1])
+    arguments = ["export", "slim.keras", "--beside", "dense.keras", "--format", "tflite-int8", "--data", "mine.npz"]
+    paths = [str(tmp_path / each) if "." in each else each for each in arguments]
+    result = CliRunner().invoke(cli.app, [*paths, "--out", str(tmp_path / "slim.tflite")])
+    assert result.exit_code == 0, result.output
+    assert "accuracy, 7 examples" in result.stdout and "Not expected in the slim file" in result.stdout
+    again = CliRunner().invoke(cli.app, [*paths, "--out", str(tmp_path / "slim.tflite")])
+    assert again.exit_code == 2 and "--overwrite" in again.stderr
