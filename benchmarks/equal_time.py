@@ -135,7 +135,8 @@ def train(network: str, name: str, seed: int) -> None:
 def train_all(given: argparse.Namespace) -> None:
     """Trains what has no row yet, in one-threaded processes."""
     done = {(row["network"], row["plan"], int(row["seed"])) for row in rows.read(ACCURACIES)}
-    cells = [(n, name, s) for s in given.seeds for n in given.networks for name in WAYS if (n, name, s) not in done]
+    planned = [(n, name) for n in given.networks for name in WAYS if (PLANS / f"{n}-{name}.json").exists()]
+    cells = [(*one, seed) for seed in given.seeds for one in planned if (*one, seed) not in done]
     if given.worker is not None:
         for cell in cells[given.worker :: given.workers]:
             train(*cell)
