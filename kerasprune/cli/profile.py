@@ -8,30 +8,57 @@ from typing import Annotated
 import typer
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.options import Import, ModelPath, Quiet, Trust, Verbose, check_model_path, import_code, load, option
+from kerasprune.cli.options import (
+    Import,
+    ModelPath,
+    Quiet,
+    Trust,
+    Verbose,
+    check_model_path,
+    check_needed,
+    import_code,
+    load,
+    option,
+)
 from kerasprune.cli.startup import start
 
 
 @commands.command()
 def profile(
+    context: typer.Context,
     model: ModelPath,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="The table; of an earlier call: continued.")],
     precision: Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or int16x8.")] = "float32",
     threads: Annotated[int, typer.Option(help="Threads of the interpreter.")] = 1,
+    phone: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Files for benchmark_model on a phone are written there, its times read."),
+    ] = None,
+    machine: Annotated[str, typer.Option(help="The name of the phone.")] = "phone",
     size: Annotated[int | None, option("model.size")] = None,
     imports: Import = None,
     trust: Trust = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how long this machine takes for the model's operators at all widths, for 'prune --time --table'."""
+    """Measure how long this machine takes for the model's operators at all widths, for 'prune --time --table'.
+
+    With --phone a phone is measured: sh FOLDER/measure.sh times the files there with adb; call this again afterwards.
+    """
     check_model_path(model)
+    check_needed(context, phone=("machine",))
     start(verbose=verbose)
     import_code(imports, trust)
     from kerasprune.latency import profile as measured
+    from kerasprune.latency import profile_phone
 
     loaded = load(model)
-    options = {"precision": precision, "threads": threads, "resolution": size, "store": out, "verbose": int(not quiet)}
-    table = measured(loaded, **options)
-    if not quiet:
+    options = {"precision": precision, "threads": threads, "resolution": size}
+    if phone is None:
+        table = measured(loaded, **options, store=out, verbose=int(not quiet))
+    else:
+        table = profile_phone(loaded, phone, machine=machine, **options)
+        if table is not None:
+            table.save(out, overwrite=True)
+    if not quiet and table is not None:
         typer.echo(f"{out}: {table.predict(loaded, resolution=size):.3g} ms predicted for {model.name}.")

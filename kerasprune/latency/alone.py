@@ -24,7 +24,7 @@ Pair = tuple[str, Widths]
 
 
 def built(part: Sequence[Pair], alike: Mapping[str, Alike]) -> dict[str, keras.Model]:
-    """Returns models of operators by the names of their signatures, `operator_0`, …, the place in `part`.
+    """Returns models of operators by the names of their signatures, `operator_0`, …: the place in `part`.
 
     Args:
         part: Operators and widths; those that a layer cannot have are left out.
@@ -56,7 +56,12 @@ def times_alone(part: Sequence[Pair], alike: Mapping[str, Alike], precision: str
     with tempfile.TemporaryDirectory() as folder:
         (path := Path(folder) / "operators.tflite").write_bytes(content)
         interpreter = open_interpreter(path, threads=threads)
-        return {part[int(name.rpartition("_")[2])]: _time(signature_timer(interpreter, name)) for name in models}
+        return {part[place_of(name)]: _time(signature_timer(interpreter, name)) for name in models}
+
+
+def place_of(name: str) -> int:
+    """Returns the place of an operator, by the name of its signature."""
+    return int(name.rpartition("_")[2])
 
 
 def _first_line(error: Exception) -> str:

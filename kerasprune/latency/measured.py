@@ -19,7 +19,7 @@ from kerasprune.surgery.rebuild import rebuild
 
 UNDISTURBED = 10  # percentile of the runs: other work on the machine only adds time
 WARM = 3
-_NETWORK = "network"  # the signature of its file
+NETWORK = "network"  # the signature of its file
 
 
 def uniform(graph: ChannelGraph, share: float) -> Plan:
@@ -42,7 +42,7 @@ def file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
         plan: The plan.
         precision: As for `profile`.
     """
-    return parts_to_tflite({_NETWORK: _fixed(rebuild(graph, plan), graph.resolution)}, PRECISIONS[precision])
+    return parts_to_tflite({NETWORK: _fixed(rebuild(graph, plan), graph.resolution)}, PRECISIONS[precision])
 
 
 def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads: int, rounds: int = 40) -> list[float]:
@@ -59,7 +59,7 @@ def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads
     for plan in plans:
         with tempfile.TemporaryDirectory() as folder:
             (path := Path(folder) / "network.tflite").write_bytes(file_of(graph, plan, precision))
-            timers.append(signature_timer(open_interpreter(path, threads=threads), _NETWORK))
+            timers.append(signature_timer(open_interpreter(path, threads=threads), NETWORK))
     times = np.array([[(timed(), timed())[-1] for timed in timers] for _ in range(WARM + rounds)])[WARM:]
     return np.percentile(times, UNDISTURBED, axis=0).tolist()
 

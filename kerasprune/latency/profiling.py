@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -17,9 +17,10 @@ from kerasprune.graph.trace import trace, without
 from kerasprune.latency.alone import IN_A_FILE, Pair, times_alone
 from kerasprune.latency.machine import this_machine
 from kerasprune.latency.measured import times_of, uniform
-from kerasprune.latency.operators import Alike, Operator, by_key, operators
+from kerasprune.latency.operators import Operator, by_key, operators
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
 from kerasprune.latency.table import PRECISIONS, LatencyTable
+from kerasprune.plans import Plan
 
 _ROUNDS = 9  # of refining: a width of 512 is halved so often
 _MATTERS = 0.001  # share of the network's time below which a jump is not looked for
@@ -69,18 +70,15 @@ def profile(
         >>> 0 < table.predict(model) < 100
         True
     """
-    faults = [*choice_faults(PRECISIONS, precision=precision), *whole_number_faults(1, threads=threads)]
-    raise_faults("Invalid arguments for profile:", faults)
-    graph = trace(model, unknown="freeze", resolution=resolution)
-    found = operators(graph)
-    _check_sides(found, model)
+    graph = traced(model, precision, threads, resolution)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
     before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
-    bench = _Bench(before, by_key([*found, *_of_shorter(graph)]), store, verbose)
-    bench.measure(graph, found)
+    bench = Bench(before, graph, times_alone, store, verbose)
+    bench.measure()
     table = bench.table
     if table is not before or (table.scale, table.constant) == (1.0, 0.0):  # new times, or an interrupted call
-        table = _calibrated(table, graph)
+        plans = calibrating(graph)
+        table = calibrated(table, graph, plans, times_of(graph, plans, precision, threads))
     if store is not None:
         table.save(store, overwrite=True)
     return table
@@ -92,40 +90,53 @@ def _of_shorter(graph: ChannelGraph) -> list[Operator]:
     return [each for names in removed for each in operators(without(graph, names))]
 
 
-def _check_sides(found: Sequence[Operator], model: keras.Model) -> None:
-    """Raises a `PruneError` if a side of an operator is free."""
-    free = [each.label for each in found if each.is_free_inside]
-    if free:
+def traced(model: keras.Model, precision: str, threads: int, resolution: int | None) -> ChannelGraph:
+    """Returns the graph of a model to be measured; arguments as for `profile`.
+
+    Raises:
+        PruneError: An argument is out of range, or a side is free.
+    """
+    faults = [*choice_faults(PRECISIONS, precision=precision), *whole_number_faults(1, threads=threads)]
+    raise_faults("Invalid arguments for profile:", faults)
+    graph = trace(model, unknown="freeze", resolution=resolution)
+    if any(each.is_free_inside for each in operators(graph)):
         raise PruneError(
             f"Expected fixed sides, on which time depends. Received: {model.name!r} with a free side, and "
             "resolution=None. Give resolution=, e.g. 224."
         )
+    return graph
 
 
-class _Bench:
+class Bench:
     """Measures operators file by file, and keeps what is measured.
 
     Args:
         table: What was measured before.
-        alike: The operators of every key.
-        store: File to save to, or `None`.
-        verbose: 0 or 1.
+        graph: The model.
+        times: Returns the milliseconds of operators, as `times_alone`; any that it leaves out is not asked for again.
+        store: File to save to. Defaults to `None`.
+        verbose: 0 or 1. Defaults to 0.
     """
 
-    def __init__(self, table: LatencyTable, alike: Mapping[str, Alike], store: str | Path | None, verbose: int) -> None:
-        self.table, self._alike, self._store, self._verbose = table, alike, store, verbose
+    def __init__(
+        self,
+        table: LatencyTable,
+        graph: ChannelGraph,
+        times: Callable[..., Mapping[Pair, float]],
+        store: str | Path | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.table, self._times, self._store, self._verbose = table, times, store, verbose
+        self._operators = operators(graph)
+        self._alike = by_key([*self._operators, *_of_shorter(graph)])
         self._began, self._refused = perf_counter(), set()
 
-    def measure(self, graph: ChannelGraph, found: Sequence[Operator]) -> None:
-        """Measures the first widths of every operator, then narrows the jumps down.
-
-        Args:
-            graph: The model.
-            found: All its operators.
-        """
+    def measure(self) -> None:
+        """Measures the first widths of every operator, then narrows the jumps down."""
         first = {key: set(first_widths(each.most, each.free)) for key, each in self._alike.items()}
         self._add({(key, widths) for key, each in first.items() for widths in each})
-        whole = sum(self.table.time(each.key, each.widths(len)) for each in found if each.key in self.table.times)
+        timed = [each for each in self._operators if each.key in self.table.times]
+        whole = sum(self.table.time(each.key, each.widths(len)) for each in timed)
         for _ in range(_ROUNDS):
             wanted = {
                 (key, widths)
@@ -153,19 +164,25 @@ class _Bench:
                 print(f"profile {done}, {perf_counter() - self._began:.0f} s", file=sys.stderr, flush=True)
         return bool(left)
 
-    def _timed(self, part: Sequence[Pair]) -> dict[Pair, float]:
-        return times_alone(part, self._alike, self.table.precision, self.table.threads)
+    def _timed(self, part: Sequence[Pair]) -> Mapping[Pair, float]:
+        return self._times(part, self._alike, self.table.precision, self.table.threads)
 
 
-def _calibrated(table: LatencyTable, graph: ChannelGraph) -> LatencyTable:
+def calibrating(graph: ChannelGraph) -> list[Plan]:
+    """Returns the plans of the whole networks that the sum is calibrated on."""
+    return [uniform(graph, share) for share in (_KEPT if graph.prunable else (1.0,))]
+
+
+def calibrated(table: LatencyTable, graph: ChannelGraph, plans: Sequence[Plan], times: Sequence[float]) -> LatencyTable:
     """Returns a table with the factor and the constant that fit whole networks best, by relative error.
 
     Args:
         table: The times of operators.
         graph: The model that they belong to.
+        plans: The plans of the networks.
+        times: Their milliseconds.
     """
-    plans = [uniform(graph, share) for share in (_KEPT if graph.prunable else (1.0,))]
-    weights = 1 / np.array(times_of(graph, plans, table.precision, table.threads))
+    weights = 1 / np.array(times)
     plain = table.changed(scale=1.0, constant=0.0)
     sums = np.array([plain.predict(graph, plan) for plan in plans])
     (scale, constant), _ = nnls(np.stack([sums * weights, weights], 1), np.ones(len(sums)))

@@ -27,6 +27,8 @@ from kerasprune.surgery.applied_plan import cut
 
 PRECISIONS = {"float32": None, "float16": "float16", "dynamic": "dynamic", "int8": "int8", "int16x8": "int16x8"}
 """Precisions of tables, and what `kp.export.tflite` calls them."""
+PHONE = "benchmark_model"
+"""The runtime of tables that were measured on a phone."""
 _COLUMNS = ("operator", "reads", "makes", "milliseconds", "label")
 _HEAD = ("precision", "threads", "machine", "runtime", "scale", "constant")
 _DIGITS = "{:.6g}"  # of milliseconds, so that a file holds the table as it is
@@ -91,10 +93,12 @@ class LatencyTable:
         """
         lacking = list(dict.fromkeys(each.label for each in found if each.key not in self.times))
         if lacking:
+            how = f"precision={self.precision!r}, threads={self.threads})"
+            call = f"profile_phone(model, folder, machine={self.machine!r}, {how}" if self.runtime == PHONE else None
             raise PruneError(
                 f"Expected a table of this model's operators at this resolution. Received: a table without "
                 f"{len(lacking)} of them, such as {lacking[0]}, of {self.machine}. Measure them on that device: "
-                f"kp.latency.profile(model, precision={self.precision!r}, threads={self.threads})."
+                f"kp.latency.{call or f'profile(model, {how}'}."
             )
         return self.scale * sum(self.time(each.key, each.widths(count)) for each in found) + self.constant
 

@@ -31,7 +31,7 @@ def profiled(monkeypatch: pytest.MonkeyPatch, model, time=stairs, **arguments) -
             found.append(2 * sum(map(time, each)) + 0.5)
         return found
 
-    monkeypatch.setattr(profiling._Bench, "_timed", timed)
+    monkeypatch.setattr(profiling.Bench, "_timed", timed)
     monkeypatch.setattr(profiling, "times_of", times_of)
     return kp.latency.profile(model, verbose=0, **arguments)
 
