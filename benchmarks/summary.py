@@ -156,6 +156,33 @@ def latency_table() -> str:
     return f"{table(heads, lines)}\n{_stamp(next(iter(found.values()))[0])}.\n"
 
 
+def equal_time() -> str:
+    """Test accuracy of plans that take half of the dense network's measured time."""
+    names = {"resnet20": "ResNet-20", "mobilenet": "MobileNetV2 of half the width"}
+    trained = read(RESULTS / "equal_time.csv")
+    plans = read(RESULTS / "equal_time_plans.csv")
+    lines = []
+    for plan in plans:
+        cell = (plan["network"], plan["plan"])
+        tested = {row["seed"]: float(row["test"]) for row in trained if (row["network"], row["plan"]) == cell}
+        beside = {
+            row["seed"]: float(row["test"]) for row in trained if row["network"] == cell[0] and row["plan"] == "uniform"
+        }
+        paired = [value - beside[seed] for seed, value in tested.items() if seed in beside]
+        difference = "" if plan["plan"] == "uniform" else _with_error(paired)
+        shares = [f"{float(plan[key]):.3f}" for key in ("measured", "macs")]
+        lines.append([names[cell[0]], cell[1], *shares, mean_std(list(tested.values())), difference])
+    heads = ["Network", "Plan", "time", "MACs", "test accuracy", "beside uniform"]
+    return f"{table(heads, lines)}\n{_stamp(plans[0])}.\n" if lines else ""
+
+
+def _with_error(paired: list[float]) -> str:
+    """Returns a mean difference with its standard error."""
+    if len(paired) < 2:
+        return ""
+    return f"{statistics.mean(paired):+.2f} ± {statistics.stdev(paired) / len(paired) ** 0.5:.2f}"
+
+
 def _predicted(rows: list[dict[str, str]]) -> list[str]:
     """Returns errors, rank correlations and minutes of one table."""
 

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from kerasprune.errors import PruneError, extras
 
-MOVING = ("GATHER", "GATHER_ND", "SCATTER_ND", "TRANSPOSE", "DYNAMIC_UPDATE_SLICE")
-"""Operators that only move numbers: few delegates take them, and a slim model needs no more than the dense one."""
-
 
 @dataclass(frozen=True)
 class Node:
@@ -82,22 +79,18 @@ def operators(path: Path | str) -> list[str]:
 def unexpected(path: Path | str, dense: Path | str) -> dict[str, int]:
     """Returns the operators of a slim model's file that one would not expect, each with its number.
 
-    These only move numbers, change between integers and floats inside the graph, or are custom; or the file has more
-    of them than the dense model's.
+    The dense model's file has fewer of them, such as a `TRANSPOSE` or a `GATHER`; or they change between integers and
+    floats inside the graph, or are custom.
 
     Args:
         path: The slim model's file.
         dense: The dense model's file.
     """
-    found: Counter[str] = Counter()
+    found = Counter(operators(path)) - Counter(operators(dense))
     for node in nodes(path):
-        found[f"{node.name} inside"] += node.is_inside
-        found[f"{node.name} (custom)"] += node.is_custom
-        found[node.name] += node.name in MOVING
-    more = Counter(operators(path)) - Counter(operators(dense))
-    named = {name.partition(" ")[0] for name, number in found.items() if number}
-    found += Counter({f"{name} more": number for name, number in more.items() if name not in named})
-    return dict(+found)
+        if node.is_inside or node.is_custom:
+            found[f"{node.name} ({'custom' if node.is_custom else 'inside'})"] += 1
+    return dict(found)
 
 
 def content_of(path: Path | str) -> bytes:

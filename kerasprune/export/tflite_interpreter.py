@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,14 +102,15 @@ def signature_timer(interpreter: Interpreter, name: str) -> Callable[[], float]:
     runner(
         **{key: _random(each["shape"], each["dtype"], generator) for key, each in runner.get_input_details().items()}
     )
-    wrapper, index = runner._interpreter_wrapper, runner._subgraph_index
+    return partial(_timed, interpreter, runner._subgraph_index)
 
-    def timed() -> float:
-        begin = time.perf_counter()
-        wrapper.Invoke(index)
-        return (time.perf_counter() - begin) * 1e3
 
-    return timed
+def _timed(interpreter: Interpreter, index: int) -> float:
+    """Returns the milliseconds of one run; the interpreter is held, since its wrapper reads the file that it owns."""
+    wrapper = interpreter._interpreter
+    begin = time.perf_counter()
+    wrapper.Invoke(index)
+    return (time.perf_counter() - begin) * 1e3
 
 
 def _random(shape: Sequence[int], dtype: Any, generator: np.random.Generator) -> np.ndarray:

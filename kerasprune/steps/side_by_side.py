@@ -53,8 +53,8 @@ class SideBySide:
         time_ratio: Time of the slim file ÷ that of the dense one, median over rounds. `None` for a SavedModel.
         macs: Multiply–adds of both models. `None` if a model cannot be traced.
         operators: The operators in both files, with their numbers. Empty for a SavedModel.
-        unexpected: Operators in the slim file that only move numbers, that change between integers and floats inside
-            the graph, that are custom, or that the dense file has fewer of.
+        unexpected: Operators that the dense file has fewer of, that change between integers and floats inside the
+            graph, or that are custom.
         kinds: The times of operators by kind, each measured alone.
     """
 
@@ -122,8 +122,8 @@ class SideBySide:
         else:
             found = ", ".join(f"{number} {name}" for name, number in self.unexpected.items())
             lines.append(f"Not expected in the slim file: {found or 'nothing'}.")
-        if self.macs is not None and self.macs[1] > self.macs[0]:
-            lines.append("The slim model has more multiply–adds than the dense one.")
+        if self.macs is not None and self.macs[1] >= self.macs[0]:
+            lines.append("The slim model has no fewer multiply–adds than the dense one.")
         elif self.arrives is not None:
             lines.append(f"Of the gain in MACs {figure(self.arrives)} arrives as time: (t₀ ÷ t) ÷ (m₀ ÷ m).")
             lines += self._lost()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from support.devices import profiled, random_plan, stairs
 
 import kerasprune as kp
 from kerasprune.errors import PruneError
+from kerasprune.export.conversion import parts_to_tflite
+from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
 from kerasprune.latency.operators import operators
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
 
@@ -56,6 +61,19 @@ def test_operators_of_one_key_neither_of_which_is_the_wider_are_both_predicted(m
     table = profiled(monkeypatch, model)
     expected = sum(stairs((each, other)) for each, other in ((60, 40), (40, 90), (90, 20), (20, 2)))
     assert table.predict(model) == pytest.approx(2 * expected + 0.5, rel=0.01)
+
+
+def test_a_timer_holds_the_file_that_it_runs(tmp_path):
+    """LiteRT reads constants, such as the bounds of a loop, from the file's bytes while it runs."""
+    model = keras.Sequential([keras.Input((6, 4)), layers.LSTM(5)])
+    (path := tmp_path / "lstm.tflite").write_bytes(parts_to_tflite({"one": model}, None))
+    interpreter = open_interpreter(path)
+    held = weakref.ref(interpreter)
+    timed = signature_timer(interpreter, "one")
+    del interpreter
+    gc.collect()
+    assert held() is not None
+    assert all(timed() > 0 for _ in range(20))
 
 
 @pytest.mark.parametrize("first", [False, True])
