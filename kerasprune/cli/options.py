@@ -70,6 +70,7 @@ OPTIONS = {
     "data.name": "--data",
     "data.size": "--size",
     "resolution": "--size",
+    "overwrite": "--overwrite",
     **{f"data.{name}": f"--{name}" for name in ("scale", "batch", "validation")},
     **{f"prune.plan.{name}": f"--{name.replace('_', '-')}" for name in (*TARGETS, *SELECTION, *ROUNDING)},
     **{f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 from kerasprune.files import replacing
 
 
@@ -61,6 +61,7 @@ def _check_place(path: Path, overwrite: bool) -> None:
         )
     if path.exists() and not overwrite:
         raise PruneError(
-            f"Expected a path that does not exist. Received: path={str(path)!r}. "
-            "Choose another path, or pass overwrite=True to replace it."
+            f"Expected a path that does not exist. Received: path={str(path)!r}. Choose another path, or pass ",
+            Key("overwrite", "overwrite=True"),
+            " to replace it.",
         )

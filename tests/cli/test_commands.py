@@ -316,7 +316,7 @@ def test_nothing_is_overwritten(model, tmp_path):
     assert "holds files" in refused("run", "digits-greg1", "--smoke", "--out", tmp_path)
     assert "lacks recipe.yaml" in refused("run", "digits-greg1", "--smoke", "--resume", "--out", tmp_path)
     (tmp_path / "mine.tflite").write_text("mine")
-    refused("export", model, "--format", "tflite", "--out", tmp_path / "mine.tflite")
+    assert "pass --overwrite to" in refused("export", model, "--format", "tflite", "--out", tmp_path / "mine.tflite")
     assert (tmp_path / "mine.tflite").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.tflite", "precious.txt"]
 
