@@ -1,2 +1,4 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
+from kerasprune.analysis.between_models import Line as Line
+from kerasprune.analysis.between_models import line as line
 from kerasprune.analysis.feature_maps import mean_feature_maps as mean_feature_maps
