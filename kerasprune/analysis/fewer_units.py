@@ -61,7 +61,7 @@ def dropout_stability(
         ε = max_i min_{units, r} L(θ_i) − L(θ),  at least 0
 
     The factor is searched from 2. If there are few choices of units, all are tried, otherwise a greedy one and random
-    ones: ε is then an upper bound. Two such relu nets are joined by a path on which the loss is at most ε above the ends.
+    ones: ε is then an upper bound. Two such relu nets are joined by a path whose loss is at most ε above its ends.
 
     Args:
         model: The trained model, which is left untouched. Layers are its prunable groups of channels, in order; what

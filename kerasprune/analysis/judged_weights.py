@@ -14,6 +14,7 @@ from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import values
 from kerasprune.reconstruction.recalibrate import take_statistics, trainable_norms
 
@@ -69,7 +70,7 @@ class Judge:
         given = [ops.convert_to_tensor(each) for each in weights]
         with keras.StatelessScope(list(zip(self._model.weights, given, strict=True))):
             if self._examples is not None and not own_statistics:
-                take_statistics(self._model, self._examples)
+                take_statistics(functional(self._model), self._examples)
             sums = np.zeros(2)
             for batch in self._batches:
                 outputs = called(self._model, batch.inputs, training=False)
