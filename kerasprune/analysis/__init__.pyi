@@ -6,3 +6,5 @@ from kerasprune.analysis.fewer_units import DropoutStability as DropoutStability
 from kerasprune.analysis.fewer_units import dropout_stability as dropout_stability
 from kerasprune.analysis.low_curves import Curve as Curve
 from kerasprune.analysis.low_curves import curve as curve
+from kerasprune.analysis.path_of_halves import StablePath as StablePath
+from kerasprune.analysis.path_of_halves import stable_path as stable_path
