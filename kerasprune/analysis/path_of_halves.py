@@ -183,8 +183,7 @@ class _Chain:
         knots = [state, self._written(state, wanted, hidden, (there, now), 1.0)]
         for j in range(hidden):  # to their own places, which nothing reads now
             moved = now[j] != there[j]
-            copied = self._copied(knots[-1], j, now[j][moved], there[j][moved])
-            knots += [copied, self._handed_over(copied, j + 1, now[j][moved], there[j][moved])]
+            knots += self._moved(knots[-1], j, now[j][moved], there[j][moved])
         return knots
 
     def _written(
@@ -206,19 +205,16 @@ class _Chain:
             state[layer.bias][to] = origin[layer.bias][of]
         return state
 
-    def _copied(self, state: Weights, j: int, old: np.ndarray, new: np.ndarray) -> Weights:
-        """Returns a state in which units of layer j are copied to other places."""
-        layer, state = self.layers[j], [each.copy() for each in state]
-        view = layer.view(state)
+    def _moved(self, state: Weights, j: int, old: np.ndarray, new: np.ndarray) -> list[Weights]:
+        """Returns two states: units of layer j are copied to other places; the next layer reads the copies instead."""
+        layer, reader = self.layers[j : j + 2]
+        copied = [each.copy() for each in state]
+        view = layer.view(copied)
         view[..., layer.columns[new]] = view[..., layer.columns[old]]
         if layer.bias is not None:
-            state[layer.bias][layer.columns[new]] = state[layer.bias][layer.columns[old]]
-        return state
-
-    def _handed_over(self, state: Weights, j: int, old: np.ndarray, new: np.ndarray) -> Weights:
-        """Returns a state in which layer j reads the copies."""
-        layer, state = self.layers[j], [each.copy() for each in state]
-        view = layer.view(state)
-        view[layer.read(new)] = view[layer.read(old)]
-        view[layer.read(old)] = 0
-        return state
+            copied[layer.bias][layer.columns[new]] = copied[layer.bias][layer.columns[old]]
+        passed = [each.copy() for each in copied]
+        view = reader.view(passed)
+        view[reader.read(new)] = view[reader.read(old)]
+        view[reader.read(old)] = 0
+        return [copied, passed]
