@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.analysis.figure_files import drawn
 from kerasprune.analysis.judged_weights import Judge, Weights, check_alike, check_statistics, combined, weights_of
 from kerasprune.errors import extras, raise_faults, whole_number_faults
-from kerasprune.files import path_of, replacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +41,13 @@ class Line:
     @extras("Line.plot")
     def plot(self, path: str | Path) -> Path:
         """Draws loss and error into an image file (`.svg`, `.png`, `.pdf`), and returns its path."""
-        from matplotlib.figure import Figure
 
-        path = path_of(path)
-        figure = Figure(figsize=(7, 3), layout="constrained")
-        for axes, name in zip(figure.subplots(1, 2), ("losses", "errors"), strict=True):
-            axes.plot(self.alphas, getattr(self, name), marker="o", markersize=3)
-            axes.set(xlabel="α", ylabel=name)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
-        return path
+        def draw(figure: Any) -> None:
+            for axes, name in zip(figure.subplots(1, 2), ("losses", "errors"), strict=True):
+                axes.plot(self.alphas, getattr(self, name), marker="o", markersize=3)
+                axes.set(xlabel="α", ylabel=name)
+
+        return drawn(path, (7, 3), draw)
 
 
 def line(

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.analysis.figure_files import drawn
 from kerasprune.analysis.judged_weights import Judge, check_alike, check_statistics, combined, weights_of
 from kerasprune.errors import PruneError, extras, non_negative_faults, raise_faults, whole_number_faults
-from kerasprune.files import path_of, replacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +35,14 @@ class Plane:
     @extras("Plane.plot")
     def plot(self, path: str | Path) -> Path:
         """Draws the losses into an image file (`.svg`, `.png`, `.pdf`), and returns its path."""
-        from matplotlib.figure import Figure
 
-        path = path_of(path)
-        figure = Figure(figsize=(5, 4), layout="constrained")
-        axes = figure.subplots()
-        figure.colorbar(axes.contourf(self.x, self.y, self.losses, 20), label="loss")
-        axes.plot(*self.places.T, "k.")
-        axes.set(xlabel="x", ylabel="y")
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
-        return path
+        def draw(figure: Any) -> None:
+            axes = figure.subplots()
+            figure.colorbar(axes.contourf(self.x, self.y, self.losses, 20), label="loss")
+            axes.plot(*self.places.T, "k.")
+            axes.set(xlabel="x", ylabel="y")
+
+        return drawn(path, (5, 4), draw)
 
 
 def plane(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
+from kerasprune.analysis.low_curves import _by_batch
 
 X = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
 
@@ -73,6 +74,7 @@ def test_batchnorm_is_trained_by_the_batch_and_judged_by_examples():
         return made
 
     a, b = model(1), model(2)
+    np.testing.assert_allclose(_by_batch(a)(X), a(X, training=True), rtol=1e-6)
     found = kp.analysis.curve(a, b, data(2), epochs=2, points=3, recalibrate=X)
     before = found.weights(0.5)
     middle = model(3)
