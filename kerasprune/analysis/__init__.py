@@ -1,4 +1,4 @@
-"""Analysis of trained networks: feature maps, sensitivity of groups."""
+"""Analysis of trained networks: feature maps, sensitivity of groups, lines and curves between models."""
 
 from kerasprune.registry import lazy
 

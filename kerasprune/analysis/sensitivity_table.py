@@ -10,13 +10,14 @@ from typing import Any
 import keras
 
 from kerasprune import criteria
+from kerasprune.analysis.figure_files import drawn
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.budgets.trials import halves
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults, whole_number_faults
-from kerasprune.files import path_of, replacing
+from kerasprune.files import path_of
 from kerasprune.files.writing import write_rows
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
@@ -66,18 +67,15 @@ class SensitivityTable:
     @extras("SensitivityTable.plot")
     def plot(self, path: str | Path) -> Path:
         """Draws a line for each group into an image file (`.svg`, `.png`, `.pdf`), and returns its path."""
-        from matplotlib.figure import Figure
 
-        path = path_of(path)
-        figure = Figure(figsize=(7, 4.5), layout="constrained")
-        axes = figure.subplots()
-        for name, errors in self.errors.items():
-            axes.plot(self.keep, errors, marker="o", markersize=3, label=name)
-        axes.set(xlabel="fraction of the group's channels kept", ylabel="error of the outputs", ylim=(0, None))
-        axes.legend(fontsize=6, ncols=2)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
-        return path
+        def draw(figure: Any) -> None:
+            axes = figure.subplots()
+            for name, errors in self.errors.items():
+                axes.plot(self.keep, errors, marker="o", markersize=3, label=name)
+            axes.set(xlabel="fraction of the group's channels kept", ylabel="error of the outputs", ylim=(0, None))
+            axes.legend(fontsize=6, ncols=2)
+
+        return drawn(path, (7, 4.5), draw)
 
 
 def sensitivity(

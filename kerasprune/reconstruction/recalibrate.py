@@ -86,20 +86,24 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> kera
     raise_faults("Nothing can be recalibrated:", whole_number_faults(1, samples=samples))
     body = functional(slim)
     new, _ = clone(body, value=values)
-    normed = trainable_norms(new)
-    if not normed:
+    if not trainable_norms(new):
         raise PruneError(
             f"Expected a model with trainable BatchNormalization layers. Received: {slim.name!r}, which has none."
         )
-    averages = Averages(normed)
+    take_statistics(new, example_batches(new, data, samples))
+    return new
+
+
+def take_statistics(model: keras.Model, examples: Batches) -> None:
+    """Sets the statistics of every trainable BatchNorm to those of its inputs, which changes the outputs."""
+    averages = Averages(trainable_norms(model))
 
     def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
         if layer in averages.examples:
             return averages.take(layer, call, args, kwargs)
         return call(layer, *args, **kwargs)
 
-    run(new, example_batches(new, data, samples), visit)
-    return new
+    run(model, examples, visit)
 
 
 _LEAST = 100  # numbers of a channel that its variance is taken from

@@ -1,0 +1,86 @@
+"""Dropout stability: doubled units need half, others are found by brute force in NumPy."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import keras
+import numpy as np
+import pytest
+
+import kerasprune as kp
+from kerasprune.analysis.fewer_units import Units
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(64, 3)).astype("float32")
+
+
+def dense(*widths: int, outputs: int = 2) -> keras.Model:
+    layers = [keras.layers.Dense(width, activation="relu", name=f"h{place}") for place, width in enumerate(widths)]
+    model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(outputs, name="last")])
+    random = np.random.default_rng(1)
+    for variable in model.weights:
+        drawn = random.normal(size=variable.shape)
+        variable.assign(np.abs(drawn) if len(variable.shape) == 1 else drawn)  # no unit is dead
+    model.compile(loss="mse")
+    return model
+
+
+def doubled(*widths: int) -> keras.Model:
+    """A net in which unit 2n + 1 of every hidden layer is unit 2n once more."""
+    model = dense(*widths)
+    for layer in model.layers[:-1]:
+        kernel, bias = (np.repeat(each[..., ::2], 2, axis=-1) for each in layer.get_weights())
+        layer.set_weights([kernel, bias])
+    for layer in model.layers[1:]:  # both halves of a pair are read alike
+        kernel, bias = layer.get_weights()
+        layer.set_weights([np.repeat(kernel[::2], 2, axis=0), bias])
+    return model
+
+
+def fitted(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:
+    """Labels that a model fits exactly: its loss is 0, so no half of its units can be better."""
+    return X, keras.ops.convert_to_numpy(model(X))
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("widths", [(4, 6), (6, 4), (16, 12)])
+def test_doubled_units_are_not_needed(widths):
+    model = doubled(*widths)
+    found = kp.analysis.dropout_stability(model, [fitted(model)])
+    assert found.epsilon == pytest.approx(0, abs=1e-5)
+    assert found.factor == 2
+    for i, kept in enumerate(found.kept):
+        assert list(kept) == ["h0", "h1"][i:]
+        for name, indices in kept.items():
+            assert sorted(indices // 2) == list(range(model.get_layer(name).units // 2))  # one of each pair
+
+
+@pytest.mark.jax
+def test_a_net_that_needs_all_units_is_not_stable():
+    model = dense(6)
+    x, y = fitted(model)
+    found = kp.analysis.dropout_stability(model, [(x, y)])
+    first, shift, last, bias = (each.astype("float64") for each in model.get_weights())
+    hidden, best = np.maximum(x @ first + shift, 0), np.inf
+    for chosen in (list(each) for k in range(4) for each in combinations(range(6), k)):
+        part, rest = hidden[:, chosen] @ last[chosen], y - bias
+        factor = max(float((part * rest).sum() / max((part**2).sum(), 1e-30)), 0)
+        best = min(best, float(((factor * part - rest) ** 2).mean()))
+    assert found.epsilon > 0.01
+    assert found.epsilon == pytest.approx(best, rel=1e-3)
+
+
+def test_channels_of_convolutions_are_silenced_where_they_are_read():
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.Conv2D(4, 3, name="conv", use_bias=False)(inputs)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Flatten()(keras.layers.MaxPooling2D()(x))
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    kp.testing.randomise(model)
+    images, units = np.random.default_rng(2).normal(size=(5, 6, 6, 2)).astype("float32"), Units(model)
+    flat = keras.Model(model.input, model.layers[-2].output)(images)
+    own = keras.ops.convert_to_numpy(flat).reshape(5, 2, 2, 4) * [0, 3, 0, 3]
+    kernel, bias = model.layers[-1].get_weights()
+    model.set_weights(units.keeping({"conv": np.array([1, 3])}, 3.0))
+    np.testing.assert_allclose(model(images), own.reshape(5, -1) @ kernel + bias, rtol=1e-4, atol=1e-4)
