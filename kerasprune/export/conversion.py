@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import keras
@@ -129,8 +129,11 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
     """
     signatures = {name: signature_of(model) for name, model in parts.items()}
     generator, integers = np.random.default_rng(0), QUANTIZATIONS[quantize].integers
-    with tempfile.TemporaryDirectory() as name, quiet():
+    with tempfile.TemporaryDirectory() as name, quiet(), ExitStack() as loops:
         folder = Path(name)
+        if integers is not None:
+            for model in parts.values():
+                loops.enter_context(unrolled(model))
         try:
             _save({key: (model, signatures[key]) for key, model in parts.items()}, folder)
             if integers is None:
