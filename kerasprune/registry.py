@@ -159,7 +159,7 @@ def lazy(
     Example:
         >>> find, names, _ = lazy("kerasprune.latency")
         >>> find("Latency").__name__, names()
-        ('Latency', ['Latency', 'LatencyComparison', 'LatencyTable', 'compare_latency', 'latency', 'profile'])
+        ('Latency', ['Latency', 'LatencyComparison', 'LatencyTable', 'compare_latency', 'latency', 'profile', 'profile_phone'])
     """
     public = _stub(package)
 

@@ -93,7 +93,7 @@ def test_without_labels_files_are_compared_with_the_dense_model(form, given, mis
 
 
 def test_a_dense_model_that_cannot_be_exported_does_not_end_the_run(files, tmp_path, monkeypatch):
-    from kerasprune.recipes import formats
+    from kerasprune.export import formats
 
     written = formats.FORMATS["saved_model"].write
 
