@@ -10,7 +10,14 @@ import keras
 import numpy as np
 
 from kerasprune.analysis.figure_files import drawn
-from kerasprune.analysis.judged_weights import Judge, Weights, check_alike, check_statistics, combined, weights_of
+from kerasprune.analysis.judged_weights import (
+    Weights,
+    WeightsJudge,
+    check_alike,
+    check_statistics,
+    combined,
+    weights_of,
+)
 from kerasprune.errors import extras, raise_faults, whole_number_faults
 
 
@@ -93,13 +100,13 @@ def line(
     """
     raise_faults("Invalid arguments for line:", whole_number_faults(2, points=points))
     check_alike(a, b)
-    judge = Judge(a, data, loss, check_statistics(a, recalibrate))
+    judge = WeightsJudge(a, data, loss, check_statistics(a, recalibrate))
     ends = weights_of(a), weights_of(b)
     alphas = np.linspace(0, 1, points)
     return Line(alphas, *along(judge, [combined(ends, (1 - alpha, alpha)) for alpha in alphas]))
 
 
-def along(judge: Judge, path: list[Weights]) -> tuple[np.ndarray, np.ndarray]:
+def along(judge: WeightsJudge, path: list[Weights]) -> tuple[np.ndarray, np.ndarray]:
     """Returns losses and errors at weights on a path; BatchNorm keeps its own statistics at both ends."""
     last = len(path) - 1
     found = [judge.at(weights, own_statistics=place in (0, last)) for place, weights in enumerate(path)]

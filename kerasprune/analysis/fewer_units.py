@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.analysis.judged_weights import Judge, Weights, weights_of
+from kerasprune.analysis.judged_weights import Weights, WeightsJudge, weights_of
 from kerasprune.errors import raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 
@@ -92,9 +92,9 @@ def dropout_stability(
     raise_faults(
         "Invalid arguments for dropout_stability:", whole_number_faults(0, draws=draws) + seed_faults(seed=seed)
     )
-    units, judge = Units(model), Judge(model, data, loss)
+    units, judge = Units(model), WeightsJudge(model, data, loss)
     whole = judge.at(units.weights)[0]
-    search = _Search(units, judge, whole + _ENOUGH * max(abs(whole), 1.0))
+    search = _ChoiceOfUnits(units, judge, whole + _ENOUGH * max(abs(whole), 1.0))
     random, found = np.random.default_rng(seed), []
     for i in reversed(range(len(units.names))):
         names, later = units.names[i:], found[-1] if found else (0.0, 2.0, {})
@@ -151,11 +151,11 @@ class Units:
 
 
 @dataclass
-class _Search:
+class _ChoiceOfUnits:
     """The search for the units and the factor of the lowest loss; it ends at a loss that is low enough."""
 
     units: Units
-    judge: Judge
+    judge: WeightsJudge
     enough: float
 
     def loss(self, factors: Mapping[str, np.ndarray]) -> float:
@@ -200,7 +200,7 @@ def _line_search(loss: Callable[[float], float], enough: float) -> tuple[float, 
 
 
 def _choices(
-    units: Units, names: list[str], search: _Search, later: tuple[float, float, Kept], draws: int, random: Any
+    units: Units, names: list[str], search: _ChoiceOfUnits, later: tuple[float, float, Kept], draws: int, random: Any
 ) -> Iterator[Kept]:
     """Yields units of layers: all choices if they are few, else a greedy one, then random ones."""
     sizes = [units.number(name) for name in names]

@@ -50,7 +50,7 @@ def combined(weights: Sequence[Weights], shares: Sequence[float]) -> Weights:
     ]
 
 
-class Judge:
+class WeightsJudge:
     """Mean loss and error of a model over data as a function of its weights.
 
     Args:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune.analysis.figure_files import drawn
-from kerasprune.analysis.judged_weights import Judge, check_alike, check_statistics, combined, weights_of
+from kerasprune.analysis.judged_weights import WeightsJudge, check_alike, check_statistics, combined, weights_of
 from kerasprune.errors import PruneError, extras, non_negative_faults, raise_faults, whole_number_faults
 
 
@@ -90,7 +90,7 @@ def plane(
         "Invalid arguments for plane:", whole_number_faults(2, points=points) + non_negative_faults(margin=margin)
     )
     check_alike(a, b, c)
-    judge = Judge(a, data, loss, check_statistics(a, recalibrate))
+    judge = WeightsJudge(a, data, loss, check_statistics(a, recalibrate))
     knots = [weights_of(each) for each in (a, b, c)]
     u, w = (_difference(each, knots[0]) for each in knots[1:])
     length = np.sqrt(u @ u)

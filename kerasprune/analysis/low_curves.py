@@ -11,7 +11,14 @@ from keras import layers, ops
 
 from kerasprune._keras import called, calls_of_layers
 from kerasprune.analysis.between_models import Line, along
-from kerasprune.analysis.judged_weights import Judge, Weights, check_alike, check_statistics, combined, weights_of
+from kerasprune.analysis.judged_weights import (
+    Weights,
+    WeightsJudge,
+    check_alike,
+    check_statistics,
+    combined,
+    weights_of,
+)
 from kerasprune.backend.derivatives import gradient
 from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.errors import choice_faults, positive_faults, raise_faults, seed_faults, whole_number_faults
@@ -107,7 +114,7 @@ def curve(
         + seed_faults(seed=seed),
     )
     check_alike(a, b)
-    judge = Judge(a, data, loss, check_statistics(a, recalibrate))
+    judge = WeightsJudge(a, data, loss, check_statistics(a, recalibrate))
     ends, random = (weights_of(a), weights_of(b)), np.random.default_rng(seed)
     bend = _Bend(a, combined(ends, (0.5, 0.5)), loss, learning_rate)
     batches = list(batches_for_loss(data, a, loss))

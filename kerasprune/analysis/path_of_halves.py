@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune.analysis.between_models import Line, along
 from kerasprune.analysis.fewer_units import DropoutStability, dropout_stability
-from kerasprune.analysis.judged_weights import Judge, Weights, check_alike, combined, weights_of
+from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_alike, combined, weights_of
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -96,7 +96,7 @@ def stable_path(
     knots = (*first, *chain.joined(first[-1], taken, last[-1], wanted), *reversed(last))
     alphas, empty = np.linspace(0, 1, points), np.zeros(0)
     path = StablePath(empty, empty, empty, knots, stability)
-    measured = along(Judge(a, data, loss), [path.weights(alpha) for alpha in alphas])
+    measured = along(WeightsJudge(a, data, loss), [path.weights(alpha) for alpha in alphas])
     return StablePath(alphas, *measured, knots, stability)
 
 

@@ -11,7 +11,7 @@ from kerasprune.errors import PruneError, extras
 
 
 @dataclass(frozen=True)
-class Node:
+class FileOperator:
     """An operator in a file.
 
     Args:
@@ -25,7 +25,7 @@ class Node:
     is_inside: bool
 
 
-def nodes(path: Path | str) -> Iterator[Node]:
+def nodes(path: Path | str) -> Iterator[FileOperator]:
     """Yields the operators of a `.tflite` file, in order.
 
     Args:
@@ -57,7 +57,7 @@ def nodes(path: Path | str) -> Iterator[Node]:
                 floats = {types[each.Type()].startswith("FLOAT") for each in (read, made)}
                 changes = len(floats) > 1 and not constant and not outside & {node.Inputs(0), node.Outputs(0)}
             is_custom = name == "CUSTOM"
-            yield Node(code.CustomCode().decode() if is_custom else name, is_custom, changes)
+            yield FileOperator(code.CustomCode().decode() if is_custom else name, is_custom, changes)
 
 
 @extras("kp.export.operators")

@@ -21,7 +21,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
 
 
 @dataclass(frozen=True)
-class Line:
+class RecipeLine:
     """The line of a recipe in `kerasprune list`.
 
     Args:
@@ -40,7 +40,7 @@ class Line:
         return f"{self.why} {self.cost}; {self.data}."
 
 
-def described(name: str) -> Line:
+def described(name: str) -> RecipeLine:
     """Returns the line of a recipe of the package.
 
     Args:
@@ -52,7 +52,7 @@ def described(name: str) -> Line:
     """
     recipe = yaml.load(library.find(name).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     data = (recipe.get("data") or {}).get("name")
-    return Line(recipe["why"], _cost(recipe), _data(data), data is None or here(data))
+    return RecipeLine(recipe["why"], _cost(recipe), _data(data), data is None or here(data))
 
 
 def summary(family: Registry, name: str) -> str:

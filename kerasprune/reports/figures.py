@@ -77,13 +77,13 @@ def curves(record: Record) -> str | None:
     return svg(draw, height=3 + 0.12 * (1 + max(mark.level for mark in marks)))
 
 
-Line = tuple[str, str, list[tuple[int, float]]]
+Drawn = tuple[str, str, list[tuple[int, float]]]
 """Label, colour and points; a label that begins with an underscore is not in the legend."""
 
 
-def _lines(rows: Sequence[Mapping[str, Any]], distilled: bool) -> dict[str, list[Line]]:
+def _lines(rows: Sequence[Mapping[str, Any]], distilled: bool) -> dict[str, list[Drawn]]:
     """Returns the lines of each panel: one for each stage and side."""
-    panels: dict[str, list[Line]] = {"loss": [], "loss, with the teacher": [], "accuracy": []}
+    panels: dict[str, list[Drawn]] = {"loss": [], "loss, with the teacher": [], "accuracy": []}
     for measure in MEASURES:
         for side, name, colour in (("", "training", DENSE), ("val_", "validation", SLIM)):
             for stage, indices in groupby(range(len(rows)), key=lambda index: rows[index]["stage"]):
