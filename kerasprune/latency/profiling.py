@@ -63,9 +63,7 @@ def profile(
 
     Example:
         >>> import keras, kerasprune as kp
-        >>> inputs = keras.Input((8, 8, 3))
-        >>> x = keras.layers.Conv2D(4, 3, activation="relu", name="first")(inputs)
-        >>> model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(2)])
         >>> table = kp.latency.profile(model, verbose=0)
         >>> 0 < table.predict(model) < 100
         True
