@@ -210,8 +210,10 @@ def _differs_from_itself(model: keras.Model, inputs: Any, tolerance: float, *, a
     """Returns whether the outputs of a model differ from call to call; raises a `PruneError` if it has none."""
     try:
         return _difference(model, model, inputs) > tolerance
-    except PruneError:
-        raise
+    except PruneError as error:  # on JAX an index out of range gives NaN, and no error
+        if not at_random:
+            raise
+        raise PruneError(f"{error} Give data=, a batch of inputs; of kp.prune verify=False.") from error
     except Exception as error:  # whatever layers raise
         if not at_random:
             raise
