@@ -42,6 +42,7 @@ def export(
     data: Annotated[str | None, option("data.name")] = None,
     scale: Annotated[str | None, option("data.scale")] = None,
     calibrate: Annotated[Path | None, option("calibrate")] = None,
+    loss: Annotated[str | None, option("loss")] = None,
     size: Annotated[int | None, option("model.size")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder at --out.")] = False,
     imports: Import = None,
@@ -50,7 +51,6 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
-    from kerasprune.data.examples import inputs_only
     from kerasprune.data.lookup import check_name, own
     from kerasprune.export.formats import find
     from kerasprune.steps import side_by_side
@@ -60,9 +60,10 @@ def export(
         check_model_path(beside)
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
+    check_needed(context, beside=("loss",))
     form = find(format)
-    if data is not None and calibrate is not None:
-        raise PruneError("Expected either --data or --calibrate. Received: both.")
+    if data is not None and calibrate is not None and beside is None:
+        raise PruneError("Expected either --data or --calibrate. Received: both, without --beside.")
     if form.calibrates and data is None and calibrate is None:
         raise PruneError(
             f"Expected inputs to calibrate {format} with. Received: neither --data nor --calibrate. "
@@ -78,29 +79,45 @@ def export(
     import_code(imports, trust)
     with Messages(None if quiet else Console(stderr=True)).shown():
         loaded = load(model)
-        examples = _examples(loaded, data, calibrate, scale, size)
+        given = _inputs(loaded, data, calibrate, scale, size)
+        how = {"size": size, "overwrite": overwrite}
         with Console(stderr=True, quiet=quiet).status(f"export {format}"):
             if beside is None:
-                inputs = examples if data is None else inputs_only(examples)
-                written = form.write(loaded, out, data=inputs, size=size, overwrite=overwrite)
+                written = form.write(loaded, out, data=given, **how)
             else:
-                how = {"format": format, "data": examples, "size": size, "overwrite": overwrite}
-                written = side_by_side.beside(loaded, load(beside), out, **how)
+                dense = _compiled(beside, loss)
+                judging = None if data is None else _examples(loaded, data, scale, size, "test")
+                how |= {"format": format, "data": judging, "calibrate": given}
+                written = side_by_side.beside(loaded, dense, out, **how)
     if not quiet:
         typer.echo(str(written))
 
 
-def _examples(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
-    """Returns batches of examples, or of inputs, or `None` if none are named."""
-    from kerasprune.recipes import schema
-    from kerasprune.recipes.examples import examples_of
+def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
+    """Returns batches of inputs to calibrate and check with, or `None` if none are named."""
+    from kerasprune.data.examples import inputs_only
 
     if calibrate is not None:
         from kerasprune.data.unlabelled import unlabelled
 
         return unlabelled(calibrate, model.inputs, scale=scale, size=size)
-    if data is None:
-        return None
+    return None if data is None else inputs_only(_examples(model, data, scale, size, "validation"))
+
+
+def _examples(model: keras.Model, data: str, scale: str | None, size: int | None, split: str) -> Any:
+    """Returns batches of the examples of a split, 1,000 at most."""
+    from kerasprune.recipes import schema
+    from kerasprune.recipes.examples import examples_of
+
     spec = schema.Data.model_construct(name=data, scale=scale, **({"size": size} if size else {}))
-    batches = examples_of(spec, "validation", model, size=size)
-    return batches.unbatch().take(EXAMPLES).batch(spec.batch)
+    return examples_of(spec, split, model, size=size).unbatch().take(EXAMPLES).batch(spec.batch)
+
+
+def _compiled(path: Path, loss: str | None) -> keras.Model:
+    """Returns the dense model, compiled as it was saved, since its loss and metrics judge."""
+    from kerasprune.files.keras_model import read_config
+    from kerasprune.steps.objective import of_config
+
+    model = load(path)
+    objective = of_config(read_config(path).get("compile_config") or {}, model, loss)
+    return model if objective is None else objective.compile(model)

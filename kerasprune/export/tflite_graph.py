@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerasprune.errors import PruneError, extras
+
+_SHOWN = 3  # layers
 
 
 @dataclass(frozen=True)
@@ -16,11 +19,13 @@ class FileOperator:
 
     Args:
         name: As in the TFLite schema; a custom operator's own name.
+        tensor: The name of its first output, which tells the layers that it was made of.
         is_custom: Whether LiteRT needs an addition to run it.
         is_inside: Whether it changes between integers and floats elsewhere than at the inputs, outputs or weights.
     """
 
     name: str
+    tensor: str
     is_custom: bool
     is_inside: bool
 
@@ -57,7 +62,8 @@ def nodes(path: Path | str) -> Iterator[FileOperator]:
                 floats = {types[each.Type()].startswith("FLOAT") for each in (read, made)}
                 changes = len(floats) > 1 and not constant and not outside & {node.Inputs(0), node.Outputs(0)}
             is_custom = name == "CUSTOM"
-            yield FileOperator(code.CustomCode().decode() if is_custom else name, is_custom, changes)
+            tensor = graph.Tensors(node.Outputs(0)).Name().decode() if node.OutputsLength() else ""
+            yield FileOperator(code.CustomCode().decode() if is_custom else name, tensor, is_custom, changes)
 
 
 @extras("kp.export.operators")
@@ -76,8 +82,27 @@ def operators(path: Path | str) -> list[str]:
     return [node.name for node in nodes(path)]
 
 
-def unexpected(path: Path | str, dense: Path | str) -> dict[str, int]:
-    """Returns the operators of a slim model's file that one would not expect, each with its number.
+@dataclass(frozen=True)
+class Unexpected:
+    """An operator that one would not expect in a slim model's file.
+
+    Args:
+        name: As in the TFLite schema, with "(custom)" or "(inside)" if that is why.
+        number: How many of them are not expected.
+        layers: The layers of all operators of that name, as far as the file tells them.
+    """
+
+    name: str
+    number: int
+    layers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.layers[:_SHOWN]) + ", …" * (len(self.layers) > _SHOWN)
+        return f"{self.number} {self.name}{f' of {shown}' if shown else ''}"
+
+
+def unexpected(path: Path | str, dense: Path | str, layers: Collection[str]) -> list[Unexpected]:
+    """Returns the operators of a slim model's file that one would not expect.
 
     The dense model's file has fewer of them, such as a `TRANSPOSE` or a `GATHER`; or they change between integers and
     floats inside the graph, or are custom.
@@ -85,12 +110,28 @@ def unexpected(path: Path | str, dense: Path | str) -> dict[str, int]:
     Args:
         path: The slim model's file.
         dense: The dense model's file.
+        layers: Names of the layers of the slim model.
     """
-    found = Counter(operators(path)) - Counter(operators(dense))
-    for node in nodes(path):
+    made = [*nodes(path)]
+    found = Counter(node.name for node in made) - Counter(operators(dense))
+    places: dict[str, dict[str, None]] = {}
+    for node in made:
+        name = node.name
         if node.is_inside or node.is_custom:
-            found[f"{node.name} ({'custom' if node.is_custom else 'inside'})"] += 1
-    return dict(found)
+            name = f"{node.name} ({'custom' if node.is_custom else 'inside'})"
+            found[name] += 1
+        places.setdefault(name, {}).update(dict.fromkeys(_layer(node.tensor, layers)))
+    return [Unexpected(name, number, tuple(places.get(name, ()))) for name, number in found.items()]
+
+
+def _layer(tensor: str, layers: Collection[str]) -> list[str]:
+    """Returns the layer that a tensor is named for, `functional_1/permute_1/transpose`, if there is one.
+
+    The scope of a layer is numbered once more when a model is traced for export.
+    """
+    parts = re.split("[/;]", tensor)
+    names = (name for part in parts for name in (re.sub(r"_\d+$", "", part), part) if name in layers)
+    return [name for name in (next(names, None),) if name]
 
 
 def content_of(path: Path | str) -> bytes:

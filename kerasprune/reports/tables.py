@@ -195,12 +195,18 @@ def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
         (f"error of the outputs, {number}", "dense_error", figure),
         ("same class as Keras", "agreement", percent),
         ("largest error", "max_error", scientific),
+        ("gain in MACs that arrives", "arrives", figure),
+        ("not expected", "unexpected", _named),
     ]
     rows = [{**one, **other_metrics(one, classifies)} for *_, one in found]
     shown = [column for column in columns if any(row.get(column[1]) is not None for row in rows)]
     names = [name for name, *_ in found]
     cells = [tuple(form(row.get(key)) for _, key, form in shown) for row in rows]
     return ("file", *(title for title, *_ in shown)), [(name, *row) for name, row in zip(names, cells, strict=True)]
+
+
+def _named(names: Sequence[str] | None) -> str:
+    return "" if names is None else ", ".join(names) or "nothing"
 
 
 def layers(summary: Mapping[str, Any]) -> Rows:

@@ -6,6 +6,7 @@ The literals are those of Wang et al., Neural Pruning via Growing Regularization
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from rich.console import Console
@@ -365,6 +366,10 @@ def test_recipe_goes_through_every_stage(name, settings, tmp_path):
         for key in ("params", "macs"):
             share = getattr(recipe.prune.precrop, key)
             assert share is None or summary["slim"][key] == pytest.approx(share * summary["dense"][key], rel=0.05)
+    elif recipe.prune.plan and recipe.prune.plan.target:  # how many MACs that leaves depends on the machine
+        share = float(re.search(r"predicted, ([0-9.]+) of the dense", folder.json("target.json")["line"])[1])
+        assert share <= recipe.prune.plan.target.arguments["fraction"] + 1e-3
+        assert summary["slim"]["macs"] < summary["dense"]["macs"]
     elif recipe.prune.plan is None:
         assert summary["slim"]["sparsity"] == pytest.approx(recipe.expected.sparsity, abs=1e-3)
     elif recipe.expected.speedup:

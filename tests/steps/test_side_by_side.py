@@ -33,13 +33,13 @@ def test_both_files_are_measured(tmp_path):
     kp.export.tflite(dense, tmp_path / "dense.tflite")
     files = [tmp_path / "dense.tflite", tmp_path / "slim.tflite"]
     assert [found.dense.bytes, found.slim.bytes] == [file.stat().st_size for file in files]
-    assert [sum(each.values()) for each in found.operators] == [len(kp.export.operators(file)) for file in files]
-    assert found.macs == (kp.cost(dense).macs, kp.cost(slim).macs)
-    assert found.arrives == pytest.approx(found.macs[1] / found.macs[0] / found.time_ratio)
-    assert [sum(kind.count[side] for kind in found.kinds) for side in (0, 1)] == [
-        len(operators(kp.trace(model))) for model in (dense, slim)
-    ]
-    assert sum(kind.macs[1] for kind in found.kinds) == found.macs[1]
+    assert [sum(each.values()) for each in found.gain.operators] == [len(kp.export.operators(file)) for file in files]
+    assert found.gain.macs == (kp.cost(dense).macs, kp.cost(slim).macs)
+    assert found.gain.arrives == pytest.approx(found.gain.macs[1] / found.gain.macs[0] / found.gain.time_ratio)
+    assert len(found.gain.alone) == len(operators(kp.trace(dense)))
+    assert sum(found.gain.lost.values()) == pytest.approx(
+        found.gain.milliseconds[1] - found.gain.macs[1] / found.gain.macs[0] * found.gain.milliseconds[0]
+    )
     slim.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     wanted = slim.evaluate(*DATA, verbose=0, return_dict=True)
     assert found.judged == 64 and found.metrics["accuracy"][1] == pytest.approx(wanted["accuracy"], abs=1e-6)
@@ -52,15 +52,16 @@ def test_both_files_are_measured(tmp_path):
 def test_an_operator_that_only_moves_numbers_is_named(tmp_path):
     dense, slim = network(), network(8, turned=True)
     found = kp.export.beside(slim, dense, tmp_path / "slim.tflite")
-    assert found.unexpected == {"TRANSPOSE": 1}
-    assert "Not expected in the slim file: 1 TRANSPOSE." in str(found)
-    assert not found.metrics and found.slim.inputs == "random"
+    assert [(one.name, one.number, one.layers) for one in found.gain.unexpected] == [("TRANSPOSE", 1, ("permute",))]
+    assert "Not expected in the slim file: 1 TRANSPOSE of permute." in str(found)
+    assert not found.metrics and found.slim.inputs == found.inputs == "random"
+    assert "error of the outputs, 16 random inputs" in str(found)
 
 
 def test_a_saved_model_has_no_time(tmp_path):
     dense = network()
     found = kp.export.beside(network(8), dense, tmp_path / "slim", format="saved_model")
-    assert found.time_ratio is found.arrives is None and found.kinds == ()
+    assert found.gain.time_ratio is found.gain.arrives is None and found.gain.alone == ()
     assert "Time is not measured" in str(found)
 
 
@@ -83,6 +84,46 @@ def test_the_command_prints_both(tmp_path):
     paths = [str(tmp_path / each) if "." in each else each for each in arguments]
     result = CliRunner().invoke(cli.app, [*paths, "--out", str(tmp_path / "slim.tflite")])
     assert result.exit_code == 0, result.output
-    assert "accuracy, 7 examples" in result.stdout and "Not expected in the slim file" in result.stdout
+    assert "accuracy, 6 examples" in result.stdout and "Not expected in the slim file" in result.stdout
     again = CliRunner().invoke(cli.app, [*paths, "--out", str(tmp_path / "slim.tflite")])
     assert again.exit_code == 2 and "--overwrite" in again.stderr
+
+
+@pytest.mark.thorough  # two commands
+def test_labels_that_are_not_class_numbers_are_judged_as_the_dense_file_was_compiled(tmp_path):
+    dense = network()
+    slim = kp.rebuild(dense, kp.plan(dense, keep=0.5))
+    dense.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    dense.save(tmp_path / "dense.keras")
+    slim.save(tmp_path / "slim.keras")
+    np.savez(tmp_path / "mine.npz", x=DATA[0], y=np.eye(3, dtype="float32")[DATA[1]])
+    arguments = ["export", "slim.keras", "--beside", "dense.keras", "--format", "tflite", "--data", "mine.npz"]
+    paths = [str(tmp_path / each) if "." in each else each for each in arguments]
+    result = CliRunner().invoke(cli.app, [*paths, "--out", str(tmp_path / "slim.tflite")])
+    assert result.exit_code == 0, result.output
+    assert "accuracy, 6 examples" in result.stdout and "loss, 6 examples" in result.stdout
+    result = CliRunner().invoke(cli.app, [*paths, "--loss", "mse", "--out", str(tmp_path / "other.tflite")])
+    assert result.exit_code == 0 and "loss, 6 examples" in result.stdout
+
+
+def test_others_calibrate_than_those_that_judge(tmp_path):
+    dense = network()
+    slim = kp.rebuild(dense, kp.plan(dense, keep=0.5))
+    made = [tmp_path / name for name in ("given.tflite", "wide.tflite", "alone.tflite")]
+    kp.export.beside(slim, dense, made[0], format="tflite-int8", data=DATA)
+    found = kp.export.beside(slim, dense, made[1], format="tflite-int8", data=DATA, calibrate=9 * DATA[0])
+    kp.export.tflite(slim, made[2], quantize="int8", data=9 * DATA[0])
+    assert made[0].read_bytes() != made[1].read_bytes() == made[2].read_bytes()
+    assert found.judged == 64 and found.compared == 64
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path):
+    free = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3), layers.GlobalMaxPooling2D()])
+    texts = keras.Sequential([keras.Input((1,), dtype="string"), layers.TextVectorization(vocabulary=["a", "b"])])
+    found = kp.export.beside(free, free, tmp_path / "free", format="saved_model")  # random images of a size of its own
+    assert found.compared == 16 and found.inputs == "random"
+    with pytest.raises(PruneError, match="size"):
+        kp.export.beside(free, free, tmp_path / "free.tflite")
+    with pytest.raises(PruneError, match="random string"):
+        kp.export.beside(texts, texts, tmp_path / "texts", format="saved_model")
+    assert [each.name for each in tmp_path.iterdir()] == ["free"]

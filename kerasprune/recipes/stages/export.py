@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from kerasprune.export.formats import FORMATS
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
-from kerasprune.latency.measure import compare_latency
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.exported import beside_dense, metrics_of
+from kerasprune.steps.file_gain import file_gain, in_turn
 from kerasprune.steps.objective import Objective
 
 EXPORT_IMAGES = 1000  # images that calibrate and check an export, and test images that judge it
@@ -29,7 +28,7 @@ MEASURES = ("bytes", "gzip_bytes", "max_error", "agreement", "latency_ms")
 def export(run: Run) -> None:
     """Writes the formats of the recipe to `exports/`, of the dense model, too; their measures to `exports.json`."""
     run.folder.file("exports").mkdir(exist_ok=True)
-    given = {side: _samples(run, run.model(side), side) for side in dict.fromkeys((run.final(), "dense"))}
+    given = {side: _samples(run, run.model(side), side) for side in dict.fromkeys(("dense", run.final()))}
     objective = Objective() if run.recipe.data is None else run.objective(run.model("dense"))
     rows = [_row(run, name, given, objective) for name in run.recipe.export]
     run.folder.write_json("exports.json", {"exports": rows, **_float32(run, rows)})
@@ -38,7 +37,9 @@ def export(run: Run) -> None:
 def _row(run: Run, name: str, given: dict[str, tuple[Any, int | None]], objective: Objective) -> dict[str, Any]:
     """Returns the measures of a file of the final model, and under `"dense"` those of the dense model's."""
     made = {side: _written(run, side, name, *given[side]) for side in given}
-    made = _timed({side: report for side, report in made.items() if report is not None})
+    made = {side: report for side, report in made.items() if report is not None}
+    reports, ratios = in_turn([*made.values()])
+    made = dict(zip(made, reports, strict=True))
     found = {}
     for side, report in made.items():
         run.console.print(f"export {report}", highlight=False, soft_wrap=True)
@@ -46,6 +47,11 @@ def _row(run: Run, name: str, given: dict[str, tuple[Any, int | None]], objectiv
         with run.console.status(f"judge {side} {name}"):
             judged = _judged(run, side, report.path, objective) or _compared(run, side, report.path, *given[side])
         found[side] = {"file": str(report.path.relative_to(run.folder.path)), **measured, **judged}
+    if len(ratios) == len(found) == 2:
+        costs = run.folder.json("costs.json")
+        macs = tuple(costs[side]["macs"] for side in made)
+        gain = file_gain(run.model(run.final()), reports, ratios, macs)
+        found[run.final()] |= {"arrives": gain.arrives, "unexpected": [*map(str, gain.unexpected)]}
     return {"format": name, **found.pop(run.final()), **found}
 
 
@@ -61,14 +67,6 @@ def _written(run: Run, side: str, name: str, data: Any, size: int | None) -> Exp
             raise
         warn(f"Beside {run.final()}-{name} stands no file of the dense model, which cannot be exported: {error}")
         return None
-
-
-def _timed(made: dict[str, ExportReport]) -> dict[str, ExportReport]:
-    """Returns the reports with the latencies of files that are timed in turn."""
-    if any(report.latency_ms is None for report in made.values()):
-        return made
-    times = compare_latency([report.path for report in made.values()]).latencies
-    return {side: replace(made[side], latency_ms=time.median_ms) for side, time in zip(made, times, strict=True)}
 
 
 def _judged(run: Run, side: str, path: Path, objective: Objective) -> dict[str, Any]:
