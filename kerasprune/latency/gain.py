@@ -120,7 +120,7 @@ def _named(found: Iterable[Operator], macs: Mapping[str, int]) -> Iterator[tuple
 
 
 def _wanted(one: Operator, other: Operator | None, alike: Mapping[str, Alike]) -> list[Pair]:
-    """Returns the operators to time: the dense one; the slim one as it is, with one channel, and with a multiple of 16."""
+    """Returns the operators to time: the dense one; the slim one as it is, with one channel, with a multiple of 16."""
     found = [(one.key, one.widths(len))]
     if other is not None:
         own, free = other.widths(len), alike[other.key].free
