@@ -25,7 +25,11 @@ from kerasprune.cli.startup import Messages, start
 from kerasprune.errors import PruneError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import keras
+
+    from kerasprune.export.formats import Format
 
 EXAMPLES = 1000  # that calibrate and check
 
@@ -34,8 +38,12 @@ EXAMPLES = 1000  # that calibrate and check
 def export(
     context: typer.Context,
     model: ModelPath,
-    out: Annotated[Path, typer.Option("--out", help="File or folder to write; must not be there yet.")],
-    format: Annotated[str, typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, ….")],
+    out: Annotated[
+        Path, typer.Option("--out", help="File or folder to write, not there yet; a folder for several formats.")
+    ],
+    formats: Annotated[
+        list[str], typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, …; repeatable.")
+    ],
     beside: Annotated[
         Path | None, typer.Option("--beside", help="The dense model: its file is measured beside this one's.")
     ] = None,
@@ -61,12 +69,13 @@ def export(
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
     check_needed(context, beside=("loss",))
-    form = find(format)
+    found = {name: find(name) for name in formats}
     if data is not None and calibrate is not None and beside is None:
         raise PruneError("Expected either --data or --calibrate. Received: both, without --beside.")
-    if form.calibrates and data is None and calibrate is None:
+    calibrated = [name for name, form in found.items() if form.calibrates]
+    if calibrated and data is None and calibrate is None:
         raise PruneError(
-            f"Expected inputs to calibrate {format} with. Received: neither --data nor --calibrate. "
+            f"Expected inputs to calibrate {calibrated[0]} with. Received: neither --data nor --calibrate. "
             "Give --calibrate FILE.npy, or a folder of images: a hundred of what the phone will see."
         )
     if calibrate is not None and not calibrate.exists():
@@ -75,22 +84,40 @@ def export(
         check_name(data)
     if data is not None and own(data) == "function" and not trust:
         raise PruneError(f"{data!r} would import your own code. Expected the option --trust beside --data.")
+    places = _places(out, model, found, overwrite)
     start(verbose=verbose)
     import_code(imports, trust)
     with Messages(None if quiet else Console(stderr=True)).shown():
         loaded = load(model)
+        dense = None if beside is None else _compiled(beside, loss)
         given = _inputs(loaded, data, calibrate, scale, size)
-        how = {"size": size, "overwrite": overwrite}
-        with Console(stderr=True, quiet=quiet).status(f"export {format}"):
-            if beside is None:
-                written = form.write(loaded, out, data=given, **how)
-            else:
-                dense = _compiled(beside, loss)
-                judging = None if data is None else _examples(loaded, data, scale, size, "test")
-                how |= {"format": format, "data": judging, "calibrate": given}
-                written = side_by_side.beside(loaded, dense, out, **how)
-    if not quiet:
-        typer.echo(str(written))
+        judging = None if data is None or dense is None else _examples(loaded, data, scale, size, "test")
+        for name, place in places.items():
+            with Console(stderr=True, quiet=quiet).status(f"export {name}"):
+                if len(places) > 1:
+                    out.mkdir(exist_ok=True)
+                how = {"size": size, "overwrite": overwrite}
+                if dense is None:
+                    written = found[name].write(loaded, place, data=given, **how)
+                else:
+                    how |= {"format": name, "data": judging, "calibrate": given}
+                    written = side_by_side.beside(loaded, dense, place, **how)
+            if not quiet:
+                typer.echo(str(written))
+
+
+def _places(out: Path, model: Path, formats: Mapping[str, Format], overwrite: bool) -> dict[str, Path]:
+    """Returns the path of each format; several are written to a folder, which may be missing."""
+    from kerasprune.export.destination import check_place
+
+    if len(formats) == 1:
+        return dict.fromkeys(formats, out)
+    if out.exists() and not out.is_dir():
+        raise PruneError(f"Expected a folder for several formats. Received: --out {out}, a file.")
+    places = {name: out / f"{model.stem}-{name}{form.suffix}" for name, form in formats.items()}
+    for place in places.values() if out.is_dir() else [out]:
+        check_place(place, overwrite)
+    return places
 
 
 def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:

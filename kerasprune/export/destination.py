@@ -21,7 +21,7 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     if path.is_dir():
         raise PruneError(f"Expected the path of a file. Received: path={str(path)!r}, a folder. Name a file in it.")
-    _check_place(path, overwrite)
+    check_place(path, overwrite)
     with replacing(path) as temporary:
         yield temporary
 
@@ -33,7 +33,7 @@ def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         PruneError: As in `new_file`; or `path` is neither empty nor a SavedModel.
     """
-    _check_place(path, overwrite)
+    check_place(path, overwrite)
     replaceable = path.is_dir() and ((path / "saved_model.pb").is_file() or not any(path.iterdir()))
     if path.exists() and not replaceable:
         raise PruneError(
@@ -53,7 +53,8 @@ def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _check_place(path: Path, overwrite: bool) -> None:
+def check_place(path: Path, overwrite: bool) -> None:
+    """Raises if the folder of a path is missing, or the path exists and may not be replaced."""
     if not path.parent.is_dir():
         raise PruneError(
             f"The folder {str(path.parent)!r} does not exist. Received: path={str(path)!r}. "

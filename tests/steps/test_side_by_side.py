@@ -127,3 +127,28 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path)
     with pytest.raises(PruneError, match="random string"):
         kp.export.beside(texts, texts, tmp_path / "texts", format="saved_model")
     assert [each.name for each in tmp_path.iterdir()] == ["free"]
+
+
+@pytest.mark.thorough  # two files of two models, and once more two of one
+def test_several_formats_are_written_to_a_folder(tmp_path):
+    dense = network()
+    dense.save(tmp_path / "dense.keras")
+    kp.rebuild(dense, kp.plan(dense, keep=0.5)).save(tmp_path / "slim.keras")
+    np.savez(tmp_path / "mine.npz", x=DATA[0], y=DATA[1])
+    formats = ["--format", "tflite", "--format", "tflite-int8", "--data", str(tmp_path / "mine.npz")]
+    beside = ["export", str(tmp_path / "slim.keras"), "--beside", str(tmp_path / "dense.keras"), *formats]
+    out = tmp_path / "files"
+    result = CliRunner().invoke(cli.app, [*beside, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("Not expected in the slim file") == 2
+    written = {each.name: each.read_bytes() for each in out.iterdir()}
+    assert sorted(written) == ["slim-tflite-int8.tflite", "slim-tflite.tflite"]
+    (out / "slim-tflite.tflite").unlink()
+    again = CliRunner().invoke(cli.app, [*beside, "--out", str(out)])  # one of two is there: neither is written
+    assert again.exit_code == 2 and "--overwrite" in again.stderr and len(list(out.iterdir())) == 1
+    again = CliRunner().invoke(
+        cli.app, ["export", str(tmp_path / "slim.keras"), *formats, "--out", str(out), "--overwrite"]
+    )
+    assert again.exit_code == 0 and {each.name: each.read_bytes() for each in out.iterdir()} == written
+    again = CliRunner().invoke(cli.app, [*beside, "--out", str(tmp_path / "mine.npz")])
+    assert again.exit_code == 2 and "Expected a folder for several formats" in again.stderr
