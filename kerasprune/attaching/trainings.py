@@ -100,10 +100,13 @@ def watched(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         return
     fit = model.fit
     signature = inspect.signature(fit)
+    rest = [each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD]
 
     def with_callbacks(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
-        bound.arguments["callbacks"] = [*tree.flatten(bound.arguments.get("callbacks") or []), *callbacks]
+        named = "callbacks" in signature.parameters
+        given = bound.arguments if named else bound.arguments.setdefault(rest[0], {})  # a class with its own fit
+        given["callbacks"] = [*tree.flatten(given.get("callbacks") or []), *callbacks]
         return fit(*bound.args, **bound.kwargs)
 
     model.fit = with_callbacks
