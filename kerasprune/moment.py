@@ -28,7 +28,8 @@ class Moment:
         raise_faults("Invalid arguments for Moment:", faults)
 
     def __str__(self) -> str:
-        return f"{self.epochs}ep{self.iterations}it" if self.epochs else f"{self.iterations}it"
+        epochs = f"{self.epochs}ep" if self.epochs else ""
+        return epochs if epochs and not self.iterations else f"{epochs}{self.iterations}it"
 
     @classmethod
     def read(cls, text: str | int | Moment) -> Moment:

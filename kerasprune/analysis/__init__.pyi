@@ -4,9 +4,16 @@ from kerasprune.analysis.between_models import line as line
 from kerasprune.analysis.feature_maps import mean_feature_maps as mean_feature_maps
 from kerasprune.analysis.fewer_units import DropoutStability as DropoutStability
 from kerasprune.analysis.fewer_units import dropout_stability as dropout_stability
+from kerasprune.analysis.flow_of_layers import Conservation as Conservation
+from kerasprune.analysis.flow_of_layers import conservation as conservation
+from kerasprune.analysis.forked_trainings import Instability as Instability
+from kerasprune.analysis.forked_trainings import instability_from as instability_from
+from kerasprune.analysis.full_batch import to_minimum as to_minimum
 from kerasprune.analysis.loss_surfaces import Plane as Plane
 from kerasprune.analysis.loss_surfaces import plane as plane
 from kerasprune.analysis.low_curves import Curve as Curve
 from kerasprune.analysis.low_curves import curve as curve
 from kerasprune.analysis.path_of_halves import StablePath as StablePath
 from kerasprune.analysis.path_of_halves import stable_path as stable_path
+from kerasprune.analysis.removal_at_minimum import RemovalCurve as RemovalCurve
+from kerasprune.analysis.removal_at_minimum import removal_curve as removal_curve

@@ -101,9 +101,13 @@ def line(
     raise_faults("Invalid arguments for line:", whole_number_faults(2, points=points))
     check_alike(a, b)
     judge = WeightsJudge(a, data, loss, check_statistics(a, recalibrate))
-    ends = weights_of(a), weights_of(b)
+    return between(judge, weights_of(a), weights_of(b), points)
+
+
+def between(judge: WeightsJudge, a: Weights, b: Weights, points: int) -> Line:
+    """Returns the measurements of `line`, of weights."""
     alphas = np.linspace(0, 1, points)
-    return Line(alphas, *along(judge, [combined(ends, (1 - alpha, alpha)) for alpha in alphas]))
+    return Line(alphas, *along(judge, [combined((a, b), (1 - alpha, alpha)) for alpha in alphas]))
 
 
 def along(judge: WeightsJudge, path: list[Weights]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ kernel slice that makes a channel, so coupled layers, depthwise kernels and shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field, fields
 from functools import partial
 from typing import Any, ClassVar
@@ -23,6 +23,8 @@ from kerasprune.registry import criteria
 
 Scores = dict[str, np.ndarray]
 """`{group name: one score per channel}`; higher = keep."""
+Removal = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+"""From `{variable path: mask, true for kept weights}` to `{variable path: new values}`."""
 
 
 def argument(
@@ -149,6 +151,19 @@ class Criterion:
         Override it if part of the work is the same in every round of iterative pruning.
         """
         return partial(self.saliency_of, model, data=data, loss=loss, seed=seed)
+
+    def removal(self, model: keras.Model, data: Any = None, loss: Any = None) -> Removal:
+        """Returns a function that removes weights, from masks to the new values of the kernels; the model stays.
+
+        Weights that are kept stay as they are. Override it if the criterion changes them to compensate.
+
+        Args:
+            model: The model.
+            data: Batches of `(inputs, labels)`. Defaults to `None`.
+            loss: The loss function. Defaults to `None`.
+        """
+        found = {kernel.variable.path: values(kernel.variable) for kernel in trace(model, unknown="freeze").kernels}
+        return lambda masks: {path: found[path] * np.asarray(mask, found[path].dtype) for path, mask in masks.items()}
 
     def check(self, data: Any) -> None:
         """Checks that `data` is given if the criterion needs it.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
-from kerasprune.criteria.base import Checked, Criterion, Scores, argument
+from kerasprune.criteria.base import Checked, Criterion, Removal, Scores, argument
 from kerasprune.criteria.inverse_hessian import LossSurface, inverses
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.channels import Slice
@@ -62,6 +63,12 @@ class OBS(Checked, Criterion):
                 totals[index] += surface.together(removed)
         return {name: totals[group.classes] for name, group in graph.prunable.items()}
 
+    def removal(self, model: keras.Model, data: Any = None, loss: Any = None) -> Removal:
+        """Returns the removal of weights whose others compensate, as `obs_update` does; H⁻¹ is computed once."""
+        self.check(data)
+        kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
+        return partial(_compensated, list(self.inverse.surfaces(model, kernels, data, loss)))
+
     def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
         """Returns `½ w_q²/[H⁻¹]_qq` of every weight of a kernel."""
         found: dict[str, np.ndarray] = {}
@@ -113,9 +120,14 @@ def obs_update(
     _check_masks(arrays, known)
     chosen = inverses.get(inverse)
     changing = [known[path] for path in arrays] if chosen.by_kernel else kernels
+    return _compensated(chosen.surfaces(model, changing, data, loss), arrays)
+
+
+def _compensated(surfaces: Iterable[LossSurface], masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the kernels of quadratic models after removing weights and changing the others."""
     found: dict[str, np.ndarray] = {}
-    for surface in chosen.surfaces(model, changing, data, loss):
-        stay = [np.ravel(arrays.get(variable.path, np.ones(variable.shape))) for variable in surface.variables]
+    for surface in surfaces:
+        stay = [np.ravel(masks.get(variable.path, np.ones(variable.shape))) for variable in surface.variables]
         found |= surface.cut(surface.compensated(np.concatenate(stay) == 0))
     return found
 

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasprune._keras import learning_rate_variable, structures, without_schedule
 from kerasprune.backend.tracing import traced_for_each_model
@@ -163,15 +162,3 @@ def _first_rate(optimizer: keras.Optimizer) -> float:
         return float(optimizer.learning_rate)
     rates = [float(rate(step)) for step in (0, *(10**n for n in range(7)))]
     return rates[0] or max(rates)
-
-
-def seed_layers(model: keras.Model, seed: int) -> None:
-    """Sets the global seeds, and the seeds of the random layers of a model in order.
-
-    Otherwise a new or loaded layer has its own seed, so that equal models would be trained with different dropout.
-    """
-    keras.utils.set_random_seed(seed)
-    generator = np.random.default_rng(seed)
-    for variable in model.variables:
-        if variable.name == "seed_generator_state":
-            variable.assign(np.array([generator.integers(2**31), 0], "uint32"))

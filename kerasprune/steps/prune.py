@@ -37,6 +37,7 @@ from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.scale import warn_of_scale
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.seeds import seed_layers
 from kerasprune.targets.base import Target
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
@@ -297,7 +298,7 @@ class _Pruning:
         settings = self.settings
         training = finetune.to_train_on(self.given, settings.seed)
         delivery = Delivery(settings.deliver, self.judge, slim)
-        finetune.seed_layers(slim, settings.seed + defaults.SEED_OF_FINETUNING)
+        seed_layers(slim, settings.seed + defaults.SEED_OF_FINETUNING)
         compiled = settings.model.optimizer if settings.model.compiled else None
         weight = finetune.teacher_weight(self.given.labelled)
         callbacks = [each for each in keras.tree.flatten(settings.callbacks) if each is not None]

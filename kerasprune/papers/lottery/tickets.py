@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,16 +11,15 @@ import keras
 import numpy as np
 
 from kerasprune.attaching.granularity import Weight
-from kerasprune.attaching.masks import Masks, apply_masks, held
+from kerasprune.attaching.masks import Masks
+from kerasprune.attaching.trainings import Fit, Place, Trainings, fit_faults
 from kerasprune.errors import choice_faults, formerly, is_number, raise_faults, whole_number_faults
+from kerasprune.moment import Moment
 from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.registry import scopes
-from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.reinitialise import reinitialise
 
 CONTROLS = ("random_reinit", "random_prune", "one_shot")
-Fit = Callable[..., float]
-"""`fit(model, *, resolution, epochs, seed, initial_epoch) -> accuracy`: trains a model in place."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,7 @@ def lottery(
     """
     _check(fit, keep, epochs, rewind_epochs, controls)
     search = _TicketSearch(model, fit, rewind_epochs + epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
-    if rewind_epochs:
-        search.fit(0, rewind_epochs)
-    begun = search.model.get_weights(), rewind_epochs
+    begun = search.early(rewind_epochs) if rewind_epochs else Place(0, 0, model.get_weights())
     dense = ticket = search.trained("dense", 1.0, begun, search.everything())
     tickets = [dense]
     for fraction in keep:
@@ -115,7 +111,7 @@ def lottery(
         if controls_at is not None and fraction not in controls_at:
             continue
         if "random_reinit" in controls:
-            fresh = reinitialise(model, seed=search.seed()).get_weights(), 0
+            fresh = Place(0, 0, reinitialise(model, seed=search.seed()).get_weights())
             tickets.append(search.trained("random_reinit", fraction, fresh, masks))
         if "random_prune" in controls:
             tickets.append(search.trained("random_prune", fraction, begun, shuffled(masks, seed=search.seed())))
@@ -136,9 +132,9 @@ class _TicketSearch:
         freeze: Sequence[str],
         generator: np.random.Generator,
     ) -> None:
-        self.model = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))
-        self.model.set_weights(model.get_weights())
-        self._fit, self._length, self._generator = fit, length, generator
+        self._trainings = Trainings(model, fit)
+        self.model = self._trainings.model
+        self._length, self._generator = length, generator
         graph, units = Weight().units(self.model, freeze)
         self._masks = Masks(units, scope=scope, graph=graph)
 
@@ -146,9 +142,9 @@ class _TicketSearch:
         """Returns a new seed."""
         return int(self._generator.integers(2**31 - 1))
 
-    def fit(self, first: int, last: int) -> float:
-        """Trains the model in place from one epoch of the schedule to another."""
-        return self._fit(self.model, resolution=None, epochs=last, seed=self.seed(), initial_epoch=first)
+    def early(self, epochs: int) -> Place:
+        """Returns the weights after the first epochs of the schedule."""
+        return self._trainings.reach(self.model.get_weights(), Moment(epochs), self._length, self.seed())
 
     def everything(self) -> dict[str, np.ndarray]:
         """Returns masks that keep everything."""
@@ -162,42 +158,19 @@ class _TicketSearch:
         self._masks.renew(fraction)
         return self._masks.arrays()
 
-    def trained(
-        self, kind: str, fraction: float, start: tuple[Sequence[np.ndarray], int], masks: Mapping[str, np.ndarray]
-    ) -> Ticket:
+    def trained(self, kind: str, fraction: float, start: Place, masks: Mapping[str, np.ndarray]) -> Ticket:
         """Trains from weights at an epoch of the schedule, and masks, to its end."""
-        weights, epoch = start
-        self.model.set_weights(weights)
-        apply_masks(self.model, masks)
-        with held(self.model, masks):
-            accuracy = float(self.fit(epoch, self._length))
+        accuracy = float(self._trainings.run(start, self._length, self.seed(), masks))
         size = sum(mask.size for mask in masks.values())
         kept = sum(int(mask.sum()) for mask in masks.values()) / size
         return Ticket(kind, fraction, kept, accuracy, masks, self.model.get_weights())
 
 
 def _check(fit: Fit, keep: Sequence[float], epochs: int, rewind_epochs: int, controls: Sequence[str]) -> None:
-    faults = _wrong_fit(fit)
+    faults = fit_faults(fit)
     faults += whole_number_faults(1, epochs=epochs) + whole_number_faults(0, rewind_epochs=rewind_epochs)
     fractions = [1.0, *keep]
     if not all(is_number(k) and k > 0 for k in keep) or any(b >= a for a, b in pairwise(fractions)) or not len(keep):
         faults.append(f"Expected descending fractions kept in (0, 1). Received: keep={list(keep)!r}.")
     faults += [fault for name in controls for fault in choice_faults(CONTROLS, controls=name)]
     raise_faults("Invalid arguments for lottery:", faults)
-
-
-def _wrong_fit(fit: Any) -> list[str]:
-    """Returns a fault if a function cannot be called as `lottery` calls it."""
-    try:
-        signature = inspect.signature(fit)
-    except (TypeError, ValueError):  # no function; or one in C, which reports its arguments by failing
-        return [] if callable(fit) else [f"Expected a function that trains. Received: fit={fit!r}."]
-    try:
-        signature.bind(None, resolution=None, epochs=1, seed=0, initial_epoch=0)
-    except TypeError as fault:
-        return [
-            "Expected fit(model, *, resolution, epochs, seed, initial_epoch), a function that trains. "
-            f"Received: fit{signature} ({fault}). Tickets begin in the middle of the schedule: write "
-            "initial_epoch=0 into the arguments and model.fit(…, epochs=epochs, initial_epoch=initial_epoch)."
-        ]
-    return []

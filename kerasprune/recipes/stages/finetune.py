@@ -9,7 +9,7 @@ from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.recipes.fit import train_stage
 from kerasprune.recipes.stages.context import Run, judge_after, mark_delivered, write
 from kerasprune.steps.best_epoch import Delivery
-from kerasprune.steps.finetune import seed_layers
+from kerasprune.surgery.seeds import seed_layers
 
 BEFORE = {"rebuild": "rebuilt", "reconstruct": "reconstructed"}
 """`{stage: its model}` of the stages whose model may be better than the fine-tuned one."""
