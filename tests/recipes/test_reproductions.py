@@ -65,6 +65,23 @@ def test_synflow_leaves_the_printed_multiply_adds(name, printed):
     assert all(row.agrees for row in rows) or name == "EfficientNet-B0" and rows[0].ours == pytest.approx(83.0, abs=0.3)
 
 
+@pytest.mark.thorough
+def test_snip_params_agree():
+    outcome = entries.reproduce("snip-params")
+    assert outcome.verdict == "agrees, 2 of 24 rows differ as said"
+    ours = {row.what.removeprefix("Table 2, ").removesuffix(", dense"): row.ours for row in outcome.rows}
+    assert ours["VGG-C"] == 10.526538 and ours["VGG-D"] == 15.245130 and ours["VGG-like"] == 14.982474
+    assert (ours["LSTM-s"], ours["LSTM-b"], ours["GRU-s"], ours["GRU-b"]) == (136.586, 535.306, 104.074, 404.746)
+    assert [row.what for row in outcome.rows if not row.agrees] == ["Table 2, WRN-16-8, dense", "Table 2, GRU-b, dense"]
+
+
+@pytest.mark.thorough
+def test_map_table3_agrees():
+    outcome = entries.reproduce("map-table3")
+    assert outcome.verdict == "agrees, 1 of 14 rows differ as said"
+    assert [row.cells[-1] for row in outcome.rows].count("cannot tell") == 2
+
+
 def test_multiply_adds_left_are_those_written_out():
     """Two kernels of 100 and 50 weights, the second whole: a fifth of the first leaves 70 of 150 weights."""
     inner = [keras.layers.Dense(10, use_bias=False, name="body"), keras.layers.Dense(5, use_bias=False, name="logits")]
@@ -161,6 +178,7 @@ def test_bounds_and_notes_have_verdicts_of_their_own():
     assert not entries.AtMost("a", 0.55, float("nan")).agrees
     assert below.cells == ("a", "–", "0.5 points", "≤ 0.55", "agrees")
     assert entries.Note("c", "0.33 %", "0.56 %").cells == ("c", "0.33 %", "0.56 %", "–", "noted")
+    assert entries.Note("c", "3 M", "4 M", judgement="cannot tell").cells[-1] == "cannot tell"
 
 
 @pytest.mark.thorough

@@ -85,11 +85,14 @@ class Note(Row):
         what: The figure.
         paper: The published figure.
         ours: Our figure.
+        judgement: The verdict that is printed: `"noted"`, or `"cannot tell"` if the figures should agree, but what is
+            compared is not known well enough. Defaults to `"noted"`.
     """
 
     paper: str
     ours: str
     tolerance: float = math.inf
+    judgement: str = "noted"
 
     @property
     def agrees(self) -> bool:
@@ -99,7 +102,7 @@ class Note(Row):
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
         """The printed cells."""
-        return self.what, self.paper, self.ours, "–", "noted"
+        return self.what, self.paper, self.ours, "–", self.judgement
 
 
 @dataclass(frozen=True)
