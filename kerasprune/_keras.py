@@ -1,7 +1,7 @@
 """The only file that uses private Keras, which a new release may move.
 
-The operation classes behind `keras.ops`, three layers of `keras.applications`, two of `FeatureSpace`, and attributes
-with a leading underscore. Everything else in the package uses the public interface.
+The operation classes behind `keras.ops`, three layers and one architecture of `keras.applications`, two layers of
+`FeatureSpace`, and attributes with a leading underscore. Everything else in the package uses the public interface.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import keras
 from keras.src import backend
 from keras.src import ops as own_ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
+from keras.src.applications.efficientnet import DEFAULT_BLOCKS_ARGS, EfficientNet
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from keras.src.layers.preprocessing.feature_space import TFDConcat, TFDIdentity
 from keras.src.models.functional import Functional
@@ -24,8 +25,8 @@ from keras.src.ops import numpy as numpy_operations
 from keras.src.trainers import compile_utils
 
 __all__ = [
-    "CustomScaleLayer", "Functional", "LayerScale", "StochasticDepth", "TFDConcat", "TFDIdentity", "core", "nn",
-    "numpy_operations",
+    "DEFAULT_BLOCKS_ARGS", "CustomScaleLayer", "EfficientNet", "Functional", "LayerScale", "StochasticDepth",
+    "TFDConcat", "TFDIdentity", "core", "nn", "numpy_operations",
 ]  # fmt: skip
 
 # ---- models and calls ---------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ def reproduce(
     rows = [row.cells for row in outcome.rows]
     print_table(name, ("what", "paper", "ours", "tolerance", ""), rows)
     typer.echo(reproductions.comment(name))
+    for remark in outcome.remarks:
+        typer.echo(remark)
     typer.echo(f"verdict: {outcome.verdict}")
-    if outcome.verdict == "differs":
+    if outcome.surprises:
         raise typer.Exit(1)

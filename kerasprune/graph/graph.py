@@ -11,6 +11,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -155,6 +156,11 @@ class ChannelGraph:
     def kernels(self) -> list[Slice]:
         """The kernels, in the order of the graph."""
         return [s for s in self.slices if s.role == "kernel"]
+
+    @property
+    def free_kernels(self) -> list[Slice]:
+        """The kernels of the layers that are not frozen."""
+        return [k for k in self.kernels if not any(fnmatchcase(k.owner.name, name) for name in self.freeze)]
 
     @cached_property
     def weights(self) -> list[tuple[Any, Sequence[Any], list[Slice | None]]]:

@@ -1,7 +1,9 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
+from kerasprune.models.cifar_alexnet import alexnet_cifar as alexnet_cifar
 from kerasprune.models.cifar_densenet import densenet_cifar as densenet_cifar
 from kerasprune.models.cifar_resnet import resnet_cifar as resnet_cifar
 from kerasprune.models.cifar_vgg import vgg_cifar as vgg_cifar
+from kerasprune.models.cifar_vgg import vgg_snip as vgg_snip
 from kerasprune.models.cifar_wide_resnet import wide_resnet as wide_resnet
 from kerasprune.models.imagenet_resnet import resnet_imagenet as resnet_imagenet
 from kerasprune.models.keras_applications import densenet121 as densenet121
@@ -9,6 +11,8 @@ from kerasprune.models.keras_applications import efficientnet_b0 as efficientnet
 from kerasprune.models.lenet import lenet_300_100 as lenet_300_100
 from kerasprune.models.lenet import lenet_5 as lenet_5
 from kerasprune.models.mobilenet import mobilenet_v2 as mobilenet_v2
+from kerasprune.models.recurrent import gru_rows as gru_rows
+from kerasprune.models.recurrent import lstm_rows as lstm_rows
 from kerasprune.registry import models as _models
 add = _models.add
 get = _models.get

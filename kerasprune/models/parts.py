@@ -1,8 +1,8 @@
 """Layers that the model families share: seeded convolutions, BatchNorm, activations, the classifier.
 
 Every layer is named by its family, so groups and saved plans keep their names from run to run. Convolutions
-that BatchNorm follows have no bias. BatchNorm uses momentum 0.9 and epsilon 1e-5, which the torch
-originals call momentum 0.1 and eps 1e-5.
+that BatchNorm follows have no bias, unless the original has one. BatchNorm uses momentum 0.9 and epsilon 1e-5,
+which the torch originals call momentum 0.1 and eps 1e-5.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ class Parts:
         seed: The model's seed: initial weights are a function of it and of the layer's name; `None` for fresh ones.
         scales: Initial scales of BatchNorm: `"ones"`, or `"uniform"`, drawn from U(0, 1). Defaults to `"ones"`.
         ceiling: Upper bound of the activations, as in ReLU6. Defaults to `None`: plain ReLU.
+        bias: Whether convolutions have a bias. Defaults to `False`.
     """
 
     seed: int | None
     scales: str = "ones"
     ceiling: int | None = None
+    bias: bool = False
 
     def initializer(self, name: str) -> keras.initializers.Initializer:
         """Returns He-normal values for the layer `name`."""
@@ -46,7 +48,7 @@ class Parts:
     def convolution(
         self, x: keras.KerasTensor, filters: int, kernel: int, name: str, strides: int = 1
     ) -> keras.KerasTensor:
-        """Applies a convolution without bias; a strided one has `kernel // 2` zeros on every side, as in torch.
+        """Applies a convolution; a strided one has `kernel // 2` zeros on every side, as in torch.
 
         Padding "same" would put no zeros above and to the left of an even-sided image, so that the windows were
         centred one pixel away from the pixels that a strided shortcut picks. At stride 1 it is torch's.
@@ -59,7 +61,7 @@ class Parts:
             kernel,
             strides=strides,
             padding="valid" if padded else "same",
-            use_bias=False,
+            use_bias=self.bias,
             kernel_initializer=self.initializer(name),
             name=name,
         )
@@ -91,6 +93,11 @@ class Parts:
     ) -> keras.KerasTensor:
         """Returns `bn(conv(x))`; its layers are called `{name}_conv{number}` and `{name}_bn{number}`."""
         return self.norm(self.convolution(x, filters, kernel, f"{name}_conv{number}", strides), f"{name}_bn{number}")
+
+    def dense_unit(self, x: keras.KerasTensor, units: int, name: str) -> keras.KerasTensor:
+        """Returns `relu(bn(dense(x)))`; its layers are called `{name}`, `{name}_bn` and `{name}_relu`."""
+        x = keras.layers.Dense(units, kernel_initializer=self.initializer(name), name=name)(x)
+        return self.activated(x, name)
 
     def dense_relu(self, x: keras.KerasTensor, units: int, name: str) -> keras.KerasTensor:
         """Returns `relu(dense(x))`."""

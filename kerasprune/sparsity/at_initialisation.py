@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import keras
@@ -157,9 +156,8 @@ def _kept(schedule: Schedule, keep: float, progress: float) -> float:
 def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
     """Returns the trainable kernels by their paths; warns of frozen ones."""
     graph = trace(model, freeze=freeze, unknown="freeze")
-    kernels = [k for k in graph.kernels if not any(fnmatchcase(k.owner.name, name) for name in graph.freeze)]
-    found = {k.variable.path: k.variable for k in kernels if k.variable.trainable}
-    frozen = [k.variable.path for k in kernels if not k.variable.trainable]
+    found = {k.variable.path: k.variable for k in graph.free_kernels if k.variable.trainable}
+    frozen = [k.variable.path for k in graph.free_kernels if not k.variable.trainable]
     check_candidates(found, frozen)
     return found
 

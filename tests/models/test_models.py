@@ -33,6 +33,19 @@ EXACT_PARAMETERS = [
     ({"name": "lenet_300_100"}, 266_610),
     # Caffe's lenet.prototxt: 520 + 25,050 + 400,500 + 5,010; "431K" in Han et al. 2015, table 1.
     ({"name": "lenet_5"}, 431_080),
+    # 28·128 + 128 before the recurrent layer, 4 or 3 gates of 256·128, 4·128 or 6·128 biases, 1,290 in the classifier.
+    ({"name": "lstm_rows"}, 136_586),
+    ({"name": "gru_rows"}, 104_074),
+]
+# Weights and biases without BatchNorm: Lee et al., SNIP, ICLR 2019, table 2 (5.1m, 8.5m, 10.5m, 15.2m, 15.0m) and code.
+SNIP_PARAMETERS = [
+    ({"name": "alexnet_cifar"}, 5_070_218),
+    ({"name": "alexnet_cifar", "units": 2048}, 8_490_378),
+    ({"name": "vgg_snip", "version": "C"}, 10_526_538),
+    ({"name": "vgg_snip", "version": "D"}, 15_245_130),
+    ({"name": "vgg_snip", "version": "like"}, 14_982_474),
+    ({"name": "lstm_rows", "units": 256}, 535_306),
+    ({"name": "gru_rows", "units": 256}, 404_746),
 ]
 MILLIONS_OF_PARAMETERS = [
     # He et al. 2016, table 6.
@@ -69,8 +82,13 @@ MILLIONS_OF_MACS = [
     ({"name": "resnet_imagenet", "depth": 18}, 224, 1814.1),
     ({"name": "resnet_imagenet", "depth": 50}, 224, 4089.2),
     ({"name": "mobilenet_v2"}, 224, 300.8),
+    # Han et al., TinyNets, NeurIPS 2020: 202 M and 100 M.
+    ({"name": "efficientnet_b0", "width": 0.75, "depth": 1.1}, 188, 200.7),
+    ({"name": "efficientnet_b0", "width": 0.54, "depth": 0.85}, 184, 99.5),
 ]
+ROWS = [{"name": "lstm_rows"}, {"name": "gru_rows"}]
 SMALL = [
+    {"name": "alexnet_cifar", "units": 16},
     {"name": "densenet_cifar", "depth": 10},
     {"name": "densenet_cifar", "depth": 16, "bottleneck": 4, "compression": 0.5},
     {"name": "efficientnet_b0", "classes": 5},
@@ -79,6 +97,7 @@ SMALL = [
     {"name": "resnet_cifar", "depth": 8, "shortcut": "projection", "width": 0.5},
     {"name": "resnet_imagenet", "depth": 18, "classes": 5},
     {"name": "vgg_cifar", "depth": 16, "width": 0.25},
+    {"name": "vgg_snip", "version": "C", "width": 0.25},
     {"name": "wide_resnet", "depth": 10, "widen_factor": 2},
 ]
 BAD_ARGUMENTS = [
@@ -105,6 +124,12 @@ BAD_ARGUMENTS = [
     ({"name": "lenet_300_100", "input_shape": (None, None, 1)}, "fixed sides"),
     ({"name": "lenet_5", "input_shape": (12, 12, 1)}, "at least 16 pixels"),
     ({"name": "efficientnet_b0", "input_shape": (16, 16, 3)}, "at least 32 pixels"),
+    ({"name": "efficientnet_b0", "width": 0, "depth": -1}, "width=0(?s:.*)depth=-1"),
+    ({"name": "alexnet_cifar", "units": 0}, "units=0"),
+    ({"name": "vgg_snip", "version": "B"}, "'C', 'D', 'like'.*version='B'"),
+    ({"name": "vgg_snip", "input_shape": (16, 16, 3)}, "at least 32 pixels"),
+    ({"name": "lstm_rows", "input_shape": (None, 28, 1)}, "fixed sides"),
+    ({"name": "gru_rows", "units": 1.5}, "units=1.5"),
     ({"name": "resnet_cifer"}, "Did you mean 'resnet_cifar'"),
     ({"name": "resnet_cifar", "dept": 20}, "dept"),
     ({"depth": 20}, "a dict with a 'name'"),
@@ -154,6 +179,13 @@ def test_parameters_are_the_published_number(identifier, expected):
     assert trainable(built(identifier)) == expected
 
 
+@pytest.mark.matrix("identifier0-5070218", "identifier2-10526538", "identifier5-535306", "identifier6-404746")
+@pytest.mark.parametrize(("identifier", "expected"), SNIP_PARAMETERS)
+def test_weights_and_biases_are_the_published_number(identifier, expected):
+    norms = [layer for layer in built(identifier).layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert trainable(built(identifier)) - sum(2 * int(layer.gamma.shape[0]) for layer in norms) == expected
+
+
 @pytest.mark.matrix("identifier0-0.27-2", "identifier9-11.0-1")
 @pytest.mark.parametrize(("identifier", "expected", "digits"), MILLIONS_OF_PARAMETERS)
 def test_parameters_round_to_the_published_figure(identifier, expected, digits):
@@ -169,15 +201,19 @@ def test_macs_round_to_the_published_figure(identifier, side, expected):
 
 def test_names_are_the_registered_families():
     assert models.names() == [
+        "alexnet_cifar",
         "densenet121",
         "densenet_cifar",
         "efficientnet_b0",
+        "gru_rows",
         "lenet_300_100",
         "lenet_5",
+        "lstm_rows",
         "mobilenet_v2",
         "resnet_cifar",
         "resnet_imagenet",
         "vgg_cifar",
+        "vgg_snip",
         "wide_resnet",
     ]
 
@@ -218,7 +254,7 @@ def test_two_resolutions_and_a_plain_keras_file(identifier, tmp_path):
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("identifier", [*SMALL[1:5], SMALL[7], {"name": "lenet_5"}])
+@pytest.mark.parametrize("identifier", [*SMALL[2:6], *SMALL[8:10], {"name": "lenet_5"}, *ROWS])
 def test_weights_are_a_function_of_the_seed(identifier):
     kernels = [
         {weight.path: np.asarray(weight) for weight in models.get({**identifier, "seed": seed}).weights}
@@ -261,6 +297,30 @@ def test_kernels_are_he_normal():
     assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
     kernel = np.asarray(models.mobilenet_v2(seed=0).get_layer("stage6_block2_depthwise_conv").kernel)
     assert kernel.std() == pytest.approx(np.sqrt(2 / 9), rel=0.05)
+
+
+def test_an_efficientnet_of_width_and_depth_1_is_that_of_keras():
+    theirs = keras.applications.EfficientNetB0(weights=None, include_top=False)
+    shapes = [tuple(variable.shape) for variable in theirs.trainable_variables]
+    ours = built({"name": "efficientnet_b0"}).trainable_variables[:-2]
+    assert [tuple(variable.shape) for variable in ours] == shapes
+
+
+@pytest.mark.parametrize("name", ["alexnet_cifar", "vgg_snip"])
+def test_one_pixel_is_left_of_32_and_every_layer_of_snip_has_a_bias(name):
+    model = models.get({"name": name, "input_shape": (32, 32, 3)})
+    assert model.get_layer("pool").input.shape[1:] == (1, 1, 256 if name == "alexnet_cifar" else 512)
+    with_kernel = [each for each in model.layers if isinstance(each, keras.layers.Conv2D | keras.layers.Dense)]
+    assert len(with_kernel) == {"alexnet_cifar": 8, "vgg_snip": 16}[name] and all(each.use_bias for each in with_kernel)
+
+
+@pytest.mark.parametrize("name", ["lstm_rows", "gru_rows"])
+def test_a_step_of_a_recurrent_network_is_a_row_of_pixels(name):
+    model = models.get({"name": name, "units": 8, "input_shape": (5, 4, 2), "seed": 0})
+    x = images(1, 5, 4, 2)
+    steps = keras.Model(model.input, model.get_layer("embedded").output)
+    kernel, bias = model.get_layer("embedded").get_weights()
+    np.testing.assert_allclose(np.asarray(steps(x))[0], x[0].reshape(5, 8) @ kernel + bias, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["densenet_cifar", "mobilenet_v2", "resnet_cifar", "vgg_cifar"])

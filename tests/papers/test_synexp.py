@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from scipy.optimize import minimize, nnls
@@ -83,7 +84,7 @@ def test_densities_are_those_of_a_general_solver():
     ],
 )
 def test_densities_of_real_networks(name):
-    costs = kernel_costs(kp.trace(kp.models.get(name)), macs=True)
+    costs = kernel_costs(kp.trace(kp.models.get(name)).kernels, macs=True)
     alpha, beta = costs["params"], costs["macs"]
     for params, macs, cap in ((0.3, None, True), (None, 0.3, True), (0.5, 0.6, True), (0.8, 1.0, False)):
         given = [None if f is None else f * c.sum() for f, c in ((params, alpha), (macs, beta))]
@@ -136,3 +137,15 @@ def test_a_layer_is_free_only_if_no_budget_counts_it():
     assert both == pytest.approx([0.75, 0.75])
     with pytest.raises(kp.PruneError, match=r"Received: 0 for \[1\]"):
         densities([1, 1], [1, 0], macs=1, cap=False)
+
+
+def test_frozen_layers_have_no_density_and_are_not_counted():
+    units = {"a": 2, "b": 8, "logits": 8}
+    layers = [keras.layers.Dense(number, use_bias=False, name=name) for name, number in units.items()]
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    found = kp.budgets.layer_densities(model, params=0.5, freeze=["logi*"])
+    assert {path.split("/")[-2]: density for path, density in found.items()} == {"a": 1.0, "b": 0.375}
+    graph = kp.trace(model, freeze=["logits"])
+    assert kp.budgets.layer_densities(graph, params=0.5) == found
+    with pytest.raises(kp.PruneError, match=r"trace\(model, freeze=…\)"):
+        kp.budgets.layer_densities(graph, params=0.5, freeze=["b"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import keras
 import pytest
 from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune import PruneError
-from kerasprune.papers.synexp import precrop_tables
+from kerasprune.papers.synexp import precrop_tables, synflow_flops
 from kerasprune.papers.three_dimensions import map_table5
 from kerasprune.recipes.reproductions import entry as entries
 from kerasprune.recipes.reproductions import greg_tables, hrank_tables
@@ -52,6 +53,41 @@ def test_precrop_tables_agree(name):
     assert {row.paper for row in rows[1:]} == {
         100 * share for pair in (*precrop_tables.PRECROP[name], precrop_tables.PRECONFIG[name]) for share in pair
     }
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("name", "printed"), [("MobileNetV2", [78.8, 63.6]), ("ResNet-34", [76.4]), ("EfficientNet-B0", [75.0])]
+)
+def test_synflow_leaves_the_printed_multiply_adds(name, printed):
+    rows = [row for row in synflow_flops.rows_of(name) if not isinstance(row, entries.Note)]
+    assert [row.paper for row in rows] == printed
+    assert all(row.agrees for row in rows) or name == "EfficientNet-B0" and rows[0].ours == pytest.approx(83.0, abs=0.3)
+
+
+@pytest.mark.thorough
+def test_snip_params_agree():
+    outcome = entries.reproduce("snip-params")
+    assert outcome.verdict == "agrees, 2 of 24 rows differ as said"
+    ours = {row.what.removeprefix("Table 2, ").removesuffix(", dense"): row.ours for row in outcome.rows}
+    assert ours["VGG-C"] == 10.526538 and ours["VGG-D"] == 15.245130 and ours["VGG-like"] == 14.982474
+    assert (ours["LSTM-s"], ours["LSTM-b"], ours["GRU-s"], ours["GRU-b"]) == (136.586, 535.306, 104.074, 404.746)
+    assert [row.what for row in outcome.rows if not row.agrees] == ["Table 2, WRN-16-8, dense", "Table 2, GRU-b, dense"]
+
+
+@pytest.mark.thorough
+def test_map_table3_agrees():
+    outcome = entries.reproduce("map-table3")
+    assert outcome.verdict == "agrees, 1 of 14 rows differ as said"
+    assert [row.cells[-1] for row in outcome.rows].count("cannot tell") == 2
+
+
+def test_multiply_adds_left_are_those_written_out():
+    """Two kernels of 100 and 50 weights, the second whole: a fifth of the first leaves 70 of 150 weights."""
+    inner = [keras.layers.Dense(10, use_bias=False, name="body"), keras.layers.Dense(5, use_bias=False, name="logits")]
+    graph = kp.trace(keras.Sequential([keras.Input((10,)), *inner]), freeze=["logits"])
+    assert synflow_flops.share_of_free(graph, 70 / 150) == pytest.approx(0.2)
+    assert synflow_flops.macs_left(graph, kp.budgets.layer_densities(graph, params=0.2)) == pytest.approx(70 / 150)
 
 
 def test_hrank_counts_filters_without_the_inputs_that_go_with_them():
@@ -123,7 +159,16 @@ def test_one_row_that_differs_decides_the_verdict():
     assert Reproduced("x", (good,)).verdict == "agrees"
     assert Reproduced("x", (good, bad)).verdict == "differs"
     assert Reproduced("x", (Row("nan", 1.0, float("nan"), 0.1),)).verdict == "differs"
-    assert Reproduced("x", ()).verdict == "not run (no rows)"
+    assert Reproduced("x", ()).verdict == "cannot tell (no rows)"
+
+
+def test_a_row_that_differs_as_said_is_no_surprise():
+    good, said = Row("a", 1.49, 1.50, 0.01), Row("b", 75.0, 83.0, 2.0, " %", "no reason is known.")
+    outcome = Reproduced("x", (good, said))
+    assert (outcome.verdict, outcome.surprises) == ("agrees, 1 of 2 rows differ as said", [])
+    assert outcome.remarks == ["b: no reason is known."] and said.cells[-1] == "differs"
+    assert Reproduced("x", (Row("b", 75.0, 76.0, 2.0, " %", "no reason is known."),)).verdict == "agrees"
+    assert Reproduced("x", (said, Row("c", 1.0, 2.0, 0.1))).verdict == "differs"
 
 
 def test_bounds_and_notes_have_verdicts_of_their_own():
@@ -133,6 +178,7 @@ def test_bounds_and_notes_have_verdicts_of_their_own():
     assert not entries.AtMost("a", 0.55, float("nan")).agrees
     assert below.cells == ("a", "–", "0.5 points", "≤ 0.55", "agrees")
     assert entries.Note("c", "0.33 %", "0.56 %").cells == ("c", "0.33 %", "0.56 %", "–", "noted")
+    assert entries.Note("c", "3 M", "4 M", judgement="cannot tell").cells[-1] == "cannot tell"
 
 
 @pytest.mark.thorough
@@ -159,7 +205,7 @@ def test_entry_that_cannot_run_says_why(monkeypatch):
         raise NotRun("no GPU")
 
     monkeypatch.setitem(entries.entries._added, "needy", entry)
-    assert entries.reproduce("needy").verdict == "not run (no GPU)"
+    assert entries.reproduce("needy").verdict == "cannot tell (no GPU)"
     assert entries.describe("needy") == "Needs what is not here."
     assert "needy" in entries.entries.names()
 

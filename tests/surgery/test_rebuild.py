@@ -30,6 +30,10 @@ OURS = {
     "densenet_cifar": lambda: kp.models.densenet_cifar(depth=22, bottleneck=4, compression=0.5),
     "mobilenet_v2": lambda: kp.models.mobilenet_v2(width=0.35),
     "wide_resnet": lambda: kp.models.wide_resnet(depth=16, widen_factor=2),
+    "vgg_snip": lambda: kp.models.vgg_snip("C", input_shape=(32, 32, 3), width=0.125),
+    "alexnet_cifar": lambda: kp.models.alexnet_cifar(units=32),
+    "lstm_rows": lambda: kp.models.lstm_rows(units=24),
+    "gru_rows": lambda: kp.models.gru_rows(units=24),
     "lenet_5": kp.models.lenet_5,
     "lenet_300_100": kp.models.lenet_300_100,
 }
@@ -45,7 +49,8 @@ THEIRS = {
         "MobileNetV3Small",
     )
 }
-WITHOUT_SUMS = ("vgg_cifar", "densenet_cifar", "lenet_5", "lenet_300_100", "DenseNet121", "VGG16")
+PLAIN = ("vgg_cifar", "vgg_snip", "alexnet_cifar", "lstm_rows", "gru_rows", "lenet_5", "lenet_300_100", "VGG16")
+WITHOUT_SUMS = (*PLAIN, "densenet_cifar", "DenseNet121")
 SAVED = ("resnet_cifar-identity", "lenet_5", "MobileNetV2", "EfficientNetB0", "ConvNeXtTiny", "MobileNetV3Small")
 CASES = [(name, "tied") for name in (*OURS, *THEIRS)]
 CASES += [(name, "free") for name in (*OURS, *THEIRS) if name not in WITHOUT_SUMS]

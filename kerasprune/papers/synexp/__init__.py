@@ -11,5 +11,8 @@ channels), `precrop.py` and `reconfigure.py` (the models).
 BRINGS = {
     "commands": {"precrop": "kerasprune.papers.synexp.command"},
     "prune_sections": {"precrop": "kerasprune.papers.synexp.stage"},
-    "reproductions": {"precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables"},
+    "reproductions": {
+        "precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables",
+        "synflow-flops": "kerasprune.papers.synexp.synflow_flops:synflow_flops",
+    },
 }

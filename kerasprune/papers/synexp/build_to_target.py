@@ -7,7 +7,7 @@ else than its densities suggest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import keras
@@ -126,14 +126,17 @@ def layer_densities(
     *,
     params: float | None = None,
     macs: float | None = None,
+    freeze: Sequence[str] = (),
     resolution: int | None = None,
 ) -> dict[str, float]:
-    """Returns SynExp's density of every kernel of a model, for masks at initialisation.
+    """Returns SynExp's density of every kernel that is not frozen, for masks at initialisation.
 
     Args:
         model: The model, or its graph.
-        params: Fraction of the weights of all kernels that is kept. Defaults to `None`: no limit.
+        params: Fraction of the weights of these kernels that is kept. Defaults to `None`: no limit.
         macs: Fraction of their multiply–adds that is kept. Defaults to `None`: no limit.
+        freeze: Names of layers, or wildcards, that are kept whole and not counted; a graph has its own. Defaults to
+            none.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
 
     Returns:
@@ -149,9 +152,13 @@ def layer_densities(
         Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
         section 3.3.
     """
-    raise_faults("Invalid arguments for layer_densities:", share_faults(params, macs, 1))
-    graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze"), None, resolution)
-    costs = kernel_costs(graph, macs=macs is not None)
+    faults = share_faults(params, macs, 1)
+    if freeze and isinstance(model, ChannelGraph):
+        faults.append(f"Expected freeze= beside a model; trace(model, freeze=…) is for a graph. Received: {freeze=}.")
+    raise_faults("Invalid arguments for layer_densities:", faults)
+    graph = model if isinstance(model, ChannelGraph) else trace(model, freeze=freeze, unknown="freeze")
+    kernels = graph_at(graph, None, resolution).free_kernels
+    costs = kernel_costs(kernels, macs=macs is not None)
     budgets = {key: share * costs[key].sum() for key, share in given(params=params, macs=macs).items()}
     found = densities(costs["params"], costs.get("macs"), **budgets)
-    return dict(zip((kernel.variable.path for kernel in graph.kernels), found.tolist(), strict=True))
+    return dict(zip((kernel.variable.path for kernel in kernels), found.tolist(), strict=True))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
 from kerasprune.costs.cost import macs_of_kernel
+from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.grouping import components
 from kerasprune.papers.synexp.synexp import densities
@@ -16,11 +17,11 @@ from kerasprune.papers.synexp.synexp import densities
 _SLACK = 1e-9  # relative
 
 
-def kernel_costs(graph: ChannelGraph, *, macs: bool) -> dict[str, np.ndarray]:
-    """Returns the costs of each kernel, in the order of `graph.kernels`.
+def kernel_costs(kernels: Sequence[Slice], *, macs: bool) -> dict[str, np.ndarray]:
+    """Returns the costs of kernels, in their order.
 
     Args:
-        graph: The graph.
+        kernels: Kernels of a graph.
         macs: Whether to count multiply–adds, too.
 
     Returns:
@@ -29,9 +30,9 @@ def kernel_costs(graph: ChannelGraph, *, macs: bool) -> dict[str, np.ndarray]:
     Raises:
         PruneError: Multiply–adds are not known, since the input side is free.
     """
-    costs = {"params": np.array([prod(kernel.variable.shape) for kernel in graph.kernels], float)}
+    costs = {"params": np.array([prod(kernel.variable.shape) for kernel in kernels], float)}
     if macs:
-        costs["macs"] = np.array(list(map(macs_of_kernel, graph.kernels, costs["params"])), float)
+        costs["macs"] = np.array(list(map(macs_of_kernel, kernels, costs["params"])), float)
     return costs
 
 
@@ -62,7 +63,8 @@ class CoupledLayers:
         layers = np.bincount(unit, [bool(k.reads and k.makes) for k in graph.kernels], minlength=total)
         layers = np.maximum(layers.astype(int), 1)
         number = np.repeat(np.arange(total), layers)
-        sums = {key: np.bincount(unit, each, minlength=total) for key, each in kernel_costs(graph, macs=macs).items()}
+        costs = kernel_costs(graph.kernels, macs=macs)
+        sums = {key: np.bincount(unit, each, minlength=total) for key, each in costs.items()}
         of_kernel = dict(zip((kernel.variable.path for kernel in graph.kernels), unit, strict=True))
         return cls({key: (each / layers)[number] for key, each in sums.items()}, number, of_group, of_kernel)
 

@@ -17,5 +17,8 @@ BRINGS = {
     "callbacks": {"shrink_rounds": "kerasprune.papers.three_dimensions.shrink_rounds:ShrinkRounds"},
     "prune_sections": {"three_dimensions": "kerasprune.papers.three_dimensions.stage"},
     "section_figures": {"three_dimensions": "kerasprune.papers.three_dimensions.figures:FIGURES"},
-    "reproductions": {"map-table5": "kerasprune.papers.three_dimensions.map_table5:map_table5"},
+    "reproductions": {
+        "map-table3": "kerasprune.papers.three_dimensions.map_table3:map_table3",
+        "map-table5": "kerasprune.papers.three_dimensions.map_table5:map_table5",
+    },
 }

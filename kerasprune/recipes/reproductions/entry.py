@@ -29,6 +29,7 @@ class Row:
         ours: The recomputed figure.
         tolerance: Largest difference that still agrees, in the unit of the figures.
         unit: Printed after the figures. Defaults to nothing.
+        known: Why the figures differ, or that no one knows; printed below the table. Defaults to nothing: they agree.
     """
 
     what: str
@@ -36,6 +37,7 @@ class Row:
     ours: float
     tolerance: float
     unit: str = ""
+    known: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -83,11 +85,14 @@ class Note(Row):
         what: The figure.
         paper: The published figure.
         ours: Our figure.
+        judgement: The verdict that is printed: `"noted"`, or `"cannot tell"` if the figures should agree, but what is
+            compared is not known well enough. Defaults to `"noted"`.
     """
 
     paper: str
     ours: str
     tolerance: float = math.inf
+    judgement: str = "noted"
 
     @property
     def agrees(self) -> bool:
@@ -97,7 +102,7 @@ class Note(Row):
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
         """The printed cells."""
-        return self.what, self.paper, self.ours, "–", "noted"
+        return self.what, self.paper, self.ours, "–", self.judgement
 
 
 @dataclass(frozen=True)
@@ -115,11 +120,22 @@ class Reproduced:
     reason: str = ""
 
     @property
+    def surprises(self) -> list[Row]:
+        """The rows that differ for no known reason."""
+        return [row for row in self.rows if not (row.agrees or row.known)]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Why rows differ, as far as it is known."""
+        return [f"{row.what}: {row.known}" for row in self.rows if row.known and not row.agrees]
+
+    @property
     def verdict(self) -> str:
-        """`"agrees"`, `"differs"`, or `"not run (reason)"`."""
+        """`"agrees"`, `"agrees, N rows differ as known"`, `"differs"`, or `"cannot tell (reason)"`."""
         if self.reason or not self.rows:
-            return f"not run ({self.reason or 'no rows'})"
-        return "agrees" if all(row.agrees for row in self.rows) else "differs"
+            return f"cannot tell ({self.reason or 'no rows'})"
+        known = f", {len(self.remarks)} of {len(self.rows)} rows differ as said" if self.remarks else ""
+        return "differs" if self.surprises else f"agrees{known}"
 
 
 def describe(name: str) -> str:

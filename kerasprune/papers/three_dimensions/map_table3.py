@@ -1,0 +1,93 @@
+"""The networks of table 3 (EfficientNets and TinyNets), recounted, and the cost of collecting accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from kerasprune.costs.cost import cost
+from kerasprune.models import get
+from kerasprune.recipes.reproductions.entry import Note, Row
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of table 3.
+
+    Args:
+        macs: Published multiply–adds, in millions.
+        params: Published parameters, in millions.
+        width: Multiplier of the channels of an EfficientNet-B0.
+        depth: Multiplier of its blocks.
+        side: Side of the images.
+        known: Why its parameters differ. Defaults to nothing.
+    """
+
+    macs: float
+    params: float
+    width: float
+    depth: float
+    side: int
+    known: str = ""
+
+
+# Multipliers of TinyNets: Han et al., Model Rubik's Cube, NeurIPS 2020, and the public models of its authors.
+NETWORKS = {
+    "EfficientNet-B0": Network(387, 5.3, 1, 1, 224),
+    "TinyNet-A": Network(
+        339,
+        5.1,
+        1,
+        1.2,
+        192,
+        "its public model has 6.19 M: more blocks than B0, none narrower, and B0 has 5.3 M.",
+    ),
+    "TinyNet-B": Network(202, 3.7, 0.75, 1.1, 188),
+    "TinyNet-C": Network(100, 2.5, 0.54, 0.85, 184),
+}
+# Scaled by the powers −1 and −2 of (1.1, 1.2, 1.15), the side to a multiple of 32; the paper has no multipliers.
+INVERTED = {
+    "EfficientNet-B⁻¹": Network(201, 3.6, 1.1**-1, 1.2**-1, 192),
+    "EfficientNet-B⁻²": Network(98, 3.0, 1.1**-2, 1.2**-2, 160),
+}
+MACS, PARAMS = 0.01, 0.05  # relative; half of the last digit
+
+
+def map_table3() -> list[Row]:
+    """Returns the rows of every network, and of the cost of collecting accuracies.
+
+    Reference:
+        Wang et al., Accelerate CNNs from Three Dimensions, arXiv 2010.04879, Table 3 and section 4.1.
+    """
+    return [*(row for name in NETWORKS for row in _judged(name)), *_noted(), *_search_cost()]
+
+
+def counted(network: Network) -> tuple[float, float]:
+    """Returns the multiply–adds and the trainable parameters of a network, in millions."""
+    shape = (network.side, network.side, 3)
+    model = get({"name": "efficientnet_b0", "width": network.width, "depth": network.depth, "input_shape": shape})
+    trainable = sum(prod(variable.shape) for variable in model.trainable_variables)
+    return cost(model).macs / 1e6, trainable / 1e6
+
+
+def _judged(name: str) -> Iterator[Row]:
+    network = NETWORKS[name]
+    macs, params = counted(network)
+    yield Row(f"Table 3, {name}, multiply–adds", network.macs, macs, MACS * network.macs, " M")
+    yield Row(f"Table 3, {name}, parameters", network.params, params, PARAMS, " M", network.known)
+
+
+def _noted() -> Iterator[Row]:
+    for name, network in INVERTED.items():
+        macs, params = counted(network)
+        ours = f"{macs:.0f} M, {params:.1f} M at {network.side} pixels"
+        yield Note(f"Table 3, {name}", f"{network.macs} M, {network.params} M", ours, judgement="cannot tell")
+
+
+def _search_cost() -> Iterator[Row]:
+    """Yields the trainings that twelve rounds of fine-tuning cost, and the GPU days of 60 EfficientNets."""
+    yield Row("Section 4.1, CIFAR-10: 12 rounds of 40 epochs, in trainings of 160", 3.0, 12 * 40 / 160, 0.0)
+    yield Row("Section 4.1, ImageNet: 12 rounds of 30 epochs, in trainings of 100", 3.6, 12 * 30 / 100, 0.0)
+    yield Row("Table 3, one EfficientNet: 26 hours on 8 GPUs, in days", 8.7, 26 * 8 / 24, 0.05)
+    yield Row("Table 3, TinyNet: 60 EfficientNets, in GPU days", 520, 60 * 26 * 8 / 24, 0.5)
