@@ -384,6 +384,7 @@ augmentations = Registry(
 reproductions = Registry(
     "reproduction",
     {
+        "dense-networks": "kerasprune.recipes.reproductions.dense_networks:dense_networks",
         "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
         "hrank-tables": "kerasprune.recipes.reproductions.hrank_tables:hrank_tables",
         "snip-params": "kerasprune.recipes.reproductions.snip_params:snip_params",

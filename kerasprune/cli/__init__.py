@@ -11,6 +11,7 @@ from kerasprune.cli import (
     profile,
     prune,
     report,
+    reproduce,
     run,
     search,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "profile",
     "prune",
     "report",
+    "reproduce",
     "run",
     "search",
 ]

@@ -1,4 +1,4 @@
-"""Redraws the report of a run; recomputes published figures."""
+"""Redraws the report of a run; compares several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.startup import start
-from kerasprune.cli.tables import print_comparison, print_table
+from kerasprune.cli.tables import print_comparison
 from kerasprune.errors import PruneError
 
 
@@ -33,27 +33,3 @@ def report(
     from kerasprune import reports
 
     typer.echo(str(reports.write((finished or unfinished)[0])))
-
-
-@commands.command()
-def reproduce(
-    name: Annotated[str | None, typer.Argument(help="Which published figures to recompute.")] = None,
-    listing: Annotated[bool, typer.Option("--list", help="List the entries.")] = False,
-) -> None:
-    """Recompute published figures; exit code 1 if one differs."""
-    start()
-    from kerasprune.recipes.reproductions import entry as reproductions
-
-    if listing or name is None:
-        for known in reproductions.entries.names():
-            typer.echo(f"{known}: {reproductions.describe(known)}")
-        return
-    outcome = reproductions.reproduce(name)
-    rows = [row.cells for row in outcome.rows]
-    print_table(name, ("what", "paper", "ours", "tolerance", ""), rows)
-    typer.echo(reproductions.comment(name))
-    for remark in outcome.remarks:
-        typer.echo(remark)
-    typer.echo(f"verdict: {outcome.verdict}")
-    if outcome.surprises:
-        raise typer.Exit(1)

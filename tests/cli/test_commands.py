@@ -225,6 +225,34 @@ def test_reproduce_prints_a_verdict_and_its_exit_code_follows_it(monkeypatch):
     assert result.exit_code == 1
     assert "verdict: differs" in result.stdout
     assert "greg-tables: " in invoke("reproduce", "--list").stdout
+    rows[1] = reproduce.Row("b", 1.0, 2.0, 0.1, known="a misprint.")
+    result = invoke("reproduce", "stub")
+    assert result.exit_code == 0 and "b: a misprint." in result.stdout
+
+
+def test_reproduce_all_prints_each_entry_and_writes_a_page(monkeypatch, tmp_path):
+    from kerasprune.recipes.reproductions import entry as reproduce
+
+    def counted():
+        """Counts."""
+        return [reproduce.Row("a|b", 1.0, 1.0, 0.1)]
+
+    @reproduce.trains
+    def trained():
+        """Trains."""
+        return [reproduce.Note("c", "1", "2", judgement="cannot tell")]
+
+    monkeypatch.setattr(reproduce.entries, "built_in", {"counted": counted, "trained": trained})
+    listed = [invoke("reproduce", "--list", *options).stdout for options in ((), ("--exact",))]
+    assert listed == ["counted: Counts.\ntrained: Trains.\n", "counted: Counts.\n"]
+    result = invoke("reproduce", "all", "--exact", "--out", tmp_path / "exact")
+    assert result.exit_code == 0 and "trained" not in result.stdout
+    result = invoke("reproduce", "all", "--out", tmp_path / "out")
+    assert result.exit_code == 0 and result.stdout.rstrip().endswith("reproduced.md")
+    page = (tmp_path / "out" / "reproduced.md").read_text()
+    assert "| a¦b | 1 | 1 | ±0.1 | agrees |" in page and "| c | 1 | 2 | – | cannot tell |" in page
+    assert all(f"| {what} | " in page for what in ("seed", "versions", "machine", "finished"))
+    assert "Expected a folder without reproduced.md" in refused("reproduce", "counted", "--out", tmp_path / "out")
 
 
 # ---- what is refused ----------------------------------------------------------------------------------------

@@ -76,6 +76,21 @@ def test_snip_params_agree():
 
 
 @pytest.mark.thorough
+def test_dense_networks_agree():
+    outcome = entries.reproduce("dense-networks")
+    assert outcome.verdict == "agrees" and len(outcome.rows) == 10
+    ours = {row.what: row.ours for row in outcome.rows}
+    assert ours["Lottery ticket hypothesis, Lenet, parameters"] == 784 * 300e-6 + 300 * 100e-6 + 100 * 10e-6 + 410e-6
+
+
+@pytest.mark.thorough
+def test_space_counts_agree():
+    outcome = entries.reproduce("space-counts")
+    assert outcome.verdict == "agrees" and [row.paper for row in outcome.rows] == [0.259, 2.06, 1.03]
+    assert [row.ours for row in outcome.rows[1:]] == pytest.approx([2.0446, 1.0223], abs=1e-4)
+
+
+@pytest.mark.thorough
 def test_map_table3_agrees():
     outcome = entries.reproduce("map-table3")
     assert outcome.verdict == "agrees, 1 of 14 rows differ as said"

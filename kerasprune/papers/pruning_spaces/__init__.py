@@ -13,6 +13,7 @@ from kerasprune.registry import lazy
 BRINGS = {
     "commands": {"space": "kerasprune.papers.pruning_spaces.command"},
     "prune_sections": {"space": "kerasprune.papers.pruning_spaces.stage"},
+    "reproductions": {"space-counts": "kerasprune.papers.pruning_spaces.space_counts:space_counts"},
     "section_figures": {"space": "kerasprune.papers.pruning_spaces.figures:FIGURES"},
 }
 

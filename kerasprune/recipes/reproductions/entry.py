@@ -1,18 +1,25 @@
 """Published figures that can be recomputed.
 
 An entry is a registered function without arguments that returns rows. It raises `NotRun` if it cannot be computed on
-this machine.
+this machine. Entries count or solve, and take seconds; one that trains networks is marked by `trains`.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerasprune.registry import reproductions as entries
+
+Entry = Callable[[], Iterable["Row"]]
+
+
+HEADS = ("what", "paper", "ours", "tolerance", "")
+"""Heads of the cells of a row."""
 
 
 class NotRun(Exception):
@@ -113,11 +120,13 @@ class Reproduced:
         name: Name of the entry.
         rows: Its rows; empty if it was not run.
         reason: Why it was not run. Defaults to nothing.
+        seconds: Processor time that it took. Defaults to 0.
     """
 
     name: str
     rows: Sequence[Row]
     reason: str = ""
+    seconds: float = 0.0
 
     @property
     def surprises(self) -> list[Row]:
@@ -136,6 +145,25 @@ class Reproduced:
             return f"cannot tell ({self.reason or 'no rows'})"
         known = f", {len(self.remarks)} of {len(self.rows)} rows differ as said" if self.remarks else ""
         return "differs" if self.surprises else f"agrees{known}"
+
+
+def trains(entry: Entry) -> Entry:
+    """Marks an entry that trains networks: it takes minutes, and its figures are measured."""
+    entry.trains = True  # type: ignore[attr-defined]
+    return entry
+
+
+def chosen(name: str, *, exact: bool) -> list[str]:
+    """Returns the names of entries.
+
+    Args:
+        name: One of `entries.names()`, or `"all"`.
+        exact: Whether entries that train networks are left out of `"all"`.
+    """
+    if name != "all":
+        entries.member(name)
+        return [name]
+    return [each for each in entries.names() if not (exact and hasattr(entries.member(each), "trains"))]
 
 
 def describe(name: str) -> str:
@@ -163,8 +191,9 @@ def reproduce(name: str) -> Reproduced:
     Args:
         name: One of `entries.names()`.
     """
-    entry = entries.member(name)
+    entry, began = entries.member(name), time.process_time()
     try:
-        return Reproduced(name, tuple(entry()))
+        rows = tuple(entry())
     except NotRun as reason:
         return Reproduced(name, (), str(reason))
+    return Reproduced(name, rows, seconds=time.process_time() - began)

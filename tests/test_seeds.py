@@ -1,0 +1,93 @@
+"""`docs/seeds.md`: is it the YAML's page, and is everything there that it names?"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from operator import attrgetter
+
+import pytest
+import yaml
+from support.rooms import ROOT
+
+import kerasprune as kp
+from kerasprune.recipes.reproductions.entry import entries
+
+SOURCE = yaml.safe_load((ROOT / "docs" / "seeds.yml").read_text(encoding="utf-8"))
+ITEMS = [item for seed in SOURCE["seeds"] for item in seed["items"]]
+KEYS = {"at", "what", "state", "why", "name", "page", "results", "entry", "recipe", "test"}
+LINKS = KEYS - {"at", "what", "state", "why"}
+# Tables, figures and algorithms of each seed by their numbers: none may be left out of the page.
+NUMBERED = [
+    {"Table": 5, "Figure": 5, "Algorithm": 1, "Eq.": 10},
+    {"Table": 1, "Figure": 5, "Eq.": 2},
+    {"Table": 3, "Figure": 8, "Eq.": 6},
+    {"Table": 10, "Figure": 2, "Algorithm": 1, "Eq.": 9},
+]
+
+
+def named(kind: str) -> list[str]:
+    return sorted({item[kind] for item in ITEMS if kind in item})
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.strip("# ").replace("`", "").lower()).replace(" ", "-")
+
+
+@pytest.mark.quick
+def test_every_item_has_a_state_a_link_or_a_reason():
+    for item in ITEMS:
+        assert {"at", "what", "state"} <= set(item) <= KEYS, item
+        assert item["state"] in SOURCE["states"], item
+        assert "why" in item or item["state"] not in ("not run", "not built"), item
+        assert item["state"] == "not built" or LINKS & set(item), item
+        assert item["state"] != "exact" or {"entry", "test"} & set(item), item
+        assert item["state"] != "measured small" or {"results", "page"} & set(item), item
+    places = Counter((item["at"], item["what"]) for item in ITEMS)
+    assert max(places.values()) == 1
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_no_table_figure_algorithm_or_equation_of_a_paper_is_left_out(number):
+    said = " | ".join(item["at"] for item in SOURCE["seeds"][number]["items"])
+    for kind, last in NUMBERED[number].items():
+        numbers = {int(each) for each in re.findall(r"\d+", " ".join(_after(kind, said)))}
+        assert set(range(1, last + 1)) <= numbers, kind
+
+
+def _after(kind: str, said: str) -> list[str]:
+    """Returns the numbers that follow a word: "3", "5 and 6", "10 to 14" written out."""
+    stem = kind.rstrip(".")
+    found = re.findall(rf"{stem}s?\.? ([\d, andto]+)", said)
+    return [re.sub(r"(\d+) to (\d+)", _between, each) for each in found]
+
+
+def _between(ends: re.Match[str]) -> str:
+    return " ".join(map(str, range(int(ends[1]), int(ends[2]) + 1)))
+
+
+def test_what_is_named_exists():
+    unknown = [name for name in named("recipe") if name not in kp.recipes.names()]
+    unknown += [name for name in named("entry") if name not in entries.names()]
+    unknown += [path for path in named("test") if not (ROOT / path).is_file()]
+    unknown += [path for path in named("results") if not (ROOT / "benchmarks" / "results" / path).is_file()]
+    assert not unknown
+    assert [attrgetter(name)(kp) for name in named("name")]
+
+
+def test_every_entry_is_on_the_page():
+    assert set(named("entry")) == set(entries.names())
+
+
+def test_pages_and_their_headings_exist():
+    for address in named("page"):
+        path, _, anchor = address.partition("#")
+        text = (ROOT / "docs" / path).read_text(encoding="utf-8")
+        assert not anchor or anchor in map(slug, re.findall(r"^#+ .*$", text, re.M)), address
+
+
+def test_the_page_is_that_of_its_yaml():
+    check = [sys.executable, ROOT / "benchmarks" / "seeds.py", "--check"]
+    assert subprocess.run(check).returncode == 0, "run python benchmarks/seeds.py"
