@@ -26,7 +26,7 @@ class RemovalCurve:
 
     Args:
         keep: `(points,)`: fractions kept.
-        losses: `{criterion: (points,)}`: mean losses.
+        losses: `{name of the criterion's class: (points,)}`: mean losses; arguments are added if a class stands twice.
         loss: The loss with all weights.
         gradient_norm: The norm of its gradient with all weights: how near a minimum is.
     """
@@ -108,7 +108,7 @@ def removal_curve(
         >>> model.set_weights([np.array([[1.0], [3.0]])])
         >>> x = np.eye(2)
         >>> found = kp.analysis.removal_curve(model, ["l1"], [(x, x @ [[1.0], [3.0]])], keep=[0.5], loss="mse")
-        >>> found.losses["l1"].tolist()
+        >>> found.losses["L1"].tolist()
         [0.5]
 
     Reference:
@@ -117,7 +117,7 @@ def removal_curve(
     """
     faults = [fault for each in keep for fault in fraction_faults(keep=each)] + seed_faults(seed=seed)
     raise_faults("Invalid arguments for removal_curve:", faults)
-    chosen = {each if isinstance(each, str) else repr(registered.get(each)): registered.get(each) for each in criteria}
+    chosen = _named([registered.get(each) for each in criteria])
     batches = list(data) if isinstance(data, Iterator) else data
     judge, weights = WeightsJudge(model, batches, loss), weights_of(model)
     losses = {name: np.empty(len(keep)) for name in chosen}
@@ -131,3 +131,9 @@ def removal_curve(
     slope = MeanLoss(model, model.trainable_variables, batches, loss).gradient().values()
     norm = float(np.sqrt(sum((each**2).sum() for each in slope)))
     return RemovalCurve(np.array(keep, "float64"), losses, judge.at(weights)[0], norm)
+
+
+def _named(chosen: Sequence[Criterion]) -> dict[str, Criterion]:
+    """Returns criteria by their classes' names, or with their arguments if a class stands twice."""
+    short = [type(each).__name__ for each in chosen]
+    return {name if short.count(name) == 1 else repr(each): each for name, each in zip(short, chosen, strict=True)}

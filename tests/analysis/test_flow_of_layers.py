@@ -41,6 +41,24 @@ def test_sums_of_a_relu_net_without_biases_are_equal():
     assert kp.analysis.conservation(chain(bias=True), data, loss=loss, precision="float64").spread > 1e-2
 
 
+def test_differences_of_half_squares_are_conserved_through_training():
+    """By gradient descent up to the square of its step: all layers grow by as much."""
+    x, y = RANDOM.normal(size=(64, 6)).astype("float32"), RANDOM.integers(0, 3, 64)
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Dense(width, "relu", use_bias=False) for width in (8, 8)]
+    model = keras.Sequential([keras.Input((6,)), *layers, keras.layers.Dense(3, use_bias=False)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(2e-3), loss)
+    before = kp.analysis.conservation(model, [(x, y)])
+    model.fit(np.tile(x, (200, 1)), np.tile(y, 200), batch_size=64, shuffle=False, verbose=0)  # the same batch always
+    after = kp.analysis.conservation(model, [(x, y)])
+    grown = np.subtract(list(after.half_squares.values()), list(before.half_squares.values()))
+    # d/dt ½‖θ‖² = −S, and 200 steps of 2e-3: by the trapezium rule.
+    expected = -0.4 * (next(iter(before.saliencies.values())) + next(iter(after.saliencies.values()))) / 2
+    assert abs(expected) > 0.02
+    np.testing.assert_allclose(grown, expected, rtol=0.05)
+
+
 @pytest.mark.jax
 def test_a_layer_against_products_by_hand():
     """The sums of a layer and of its loss: L = mean (xw + b − y)², so θ·∂L/∂θ = 2 mean (xw + b − y)(xw + b)."""

@@ -60,8 +60,10 @@ def test_the_update_of_obs_is_least_squares_over_what_stays():
 
 def test_the_table_and_the_figure(tmp_path):
     model = linear_model()
+    twice = kp.analysis.removal_curve(model, ["l1", "obd", {"name": "obd", "curvature": "exact"}], DATA, keep=(0.5,))
+    assert [name[:14] for name in twice.losses] == ["L1", "OBD(curvature=", "OBD(curvature="] and len(twice.losses) == 3
     found = kp.analysis.removal_curve(model, ["l1", "random"], iter(DATA), keep=(0.5,), seed=1)
-    assert str(found).splitlines()[0].split() == ["keep", "l1", "random"]
+    assert str(found).splitlines()[0].split() == ["keep", "L1", "Random"]
     assert found.plot(tmp_path / "a.svg").read_text(encoding="utf-8").startswith("<?xml")
     assert len(found.save(tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()) == 3
     np.testing.assert_array_equal(model.get_weights()[0], BEST.astype("float32"))
