@@ -1,0 +1,218 @@
+"""Layers that compute with rounded kernels and constants, on the variables of other layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from kerasprune._keras import copied_operation, stored_kernel
+from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange
+from kerasprune.quantization.rounding import read, rounded_constant, rounded_kernel
+
+SIGMOID = 0.0, 255 / 256  # the levels of TFLite's LOGISTIC and SOFTMAX: scale 1/256, zero at −128
+TANH = -1.0, 127 / 128  # of its TANH: scale 1/128, zero at 0
+
+
+def shared(operation: Any, **changes: Any) -> Any:
+    """Returns a copy of a layer or operation without its calls, on the same variables.
+
+    Args:
+        operation: The layer or operation.
+        **changes: Attributes of the copy that differ.
+    """
+    new = copied_operation(operation)
+    vars(new).update(changes)
+    return new
+
+
+def kernel_of(layer: Any) -> tuple[Any, tuple[int, ...]]:
+    """Returns the kernel variable of a layer and the axes of its output channels."""
+    if isinstance(layer, layers.Dense):
+        return stored_kernel(layer), (1,)
+    rank = len(layer.kernel.shape)
+    return layer.kernel, (rank - 2, rank - 1) if _is_depthwise(layer) else (rank - 1,)
+
+
+def _is_depthwise(layer: Any) -> bool:
+    return isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D)
+
+
+class BatchStatistics:
+    """Scale and offset of a BatchNorm, `z = scale · y + offset`, that stops following batches after some steps.
+
+        scale = γ / sqrt(σ² + ε),  offset = β − μ · scale
+
+    Args:
+        norm: The BatchNorm, whose variables are used and whose moving statistics are updated.
+        steps: Number of training steps with statistics of the batch; afterwards μ and σ² are the moving ones, held.
+    """
+
+    def __init__(self, norm: layers.BatchNormalization, steps: int) -> None:
+        self.norm, self.steps = norm, steps
+
+    def moving(self) -> tuple[Any, Any]:
+        """Returns scale and offset with the moving statistics."""
+        return self._line(*map(read, (self.norm.moving_mean, self.norm.moving_variance)))
+
+    def of_batch(self, y: Any, seen: Any) -> tuple[Any, Any]:
+        """Returns scale and offset in training, and updates the moving statistics.
+
+        Args:
+            y: What the BatchNorm normalises.
+            seen: Number of training steps so far.
+        """
+        norm, early = self.norm, seen < self.steps
+        axes = [axis for axis in range(len(y.shape)) if axis != norm.axis % len(y.shape)]
+        statistics = ops.moments(y, axes=axes, synchronized=norm.synchronized)
+        used = []
+        for variable, found in zip((norm.moving_mean, norm.moving_variance), statistics, strict=True):
+            before = read(variable)
+            used.append(ops.where(early, found, before))
+            after = before * norm.momentum + ops.stop_gradient(found) * (1.0 - norm.momentum)
+            variable.assign(ops.where(early, after, before))
+        return self._line(*used)
+
+    def _line(self, mean: Any, variance: Any) -> tuple[Any, Any]:
+        scale = ops.rsqrt(variance + self.norm.epsilon)
+        if self.norm.scale:
+            scale = scale * self.norm.gamma
+        offset = -mean * scale
+        return scale, offset + self.norm.beta if self.norm.center else offset
+
+
+class RoundedKernel(layers.Layer):
+    """A convolution or dense layer, and the BatchNorm and rectifier behind it, with a kernel of 8 bits.
+
+    As in the file, BatchNorm is folded into kernel and bias: `y = conv(x, q(scale · W)) + scale · b + offset`. With
+    statistics of the batch it is `y = scale · (conv(x, q(W)) + b) + offset`: the same, since `q` has a scale for each
+    output channel.
+
+    Args:
+        layer: The layer, without activation.
+        norm: The BatchNorm, or `None`.
+        rectifiers: Layers and operations that follow, without weights.
+        steps: As in `BatchStatistics`.
+        name: Name of the layer.
+    """
+
+    def __init__(
+        self, layer: Any, norm: layers.BatchNormalization | None, rectifiers: Sequence[Any], steps: int, name: str
+    ) -> None:
+        super().__init__(name=name, dtype="float32")
+        self.layer = shared(layer, activation=keras.activations.linear)
+        self.norm = norm and shared(norm)
+        self.rectifiers = [shared(each) for each in rectifiers]
+        self.statistics = norm and BatchStatistics(norm, steps)
+        self.seen = norm and self.add_weight(shape=(), dtype="int32", name="seen", initializer="zeros", trainable=False)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Returns the output of the last of the layers."""
+        if self.norm is None:
+            y = self._run(x, self._kernel())
+        elif training and self.norm.trainable:
+            y = self._run(x, self._kernel())
+            seen = read(self.seen)
+            scale, offset = self.statistics.of_batch(y, seen)
+            self.seen.assign(seen + 1)
+            y = y * self._along(scale, y) + self._along(offset, y)
+        else:
+            y = self._folded(x)
+        for each in self.rectifiers:
+            y = each.call(y)
+        return y
+
+    def _folded(self, x: Any) -> Any:
+        scale, offset = self.statistics.moving()
+        kernel = self._kernel(scale)
+        if self.layer.use_bias:
+            return self._run(x, kernel, self.layer.bias * scale + offset)
+        y = self._run(x, kernel)
+        return y + self._along(offset, y)
+
+    def _kernel(self, scale: Any = None) -> Any:
+        """Returns the rounded kernel, of which every output channel is multiplied by `scale` before."""
+        variable, axes = kernel_of(self.layer)
+        kernel = read(variable)
+        if scale is not None:
+            kernel = kernel * ops.reshape(scale, [kernel.shape[axis] for axis in axes])
+        return rounded_kernel(kernel, axes)
+
+    def _run(self, x: Any, kernel: Any, bias: Any = None) -> Any:
+        """Returns the output of the layer with other values of its variables."""
+        values = {id(variable): variable.value for variable in self.layer.variables}
+        values[id(kernel_of(self.layer)[0])] = kernel
+        if bias is not None:
+            values[id(self.layer.bias)] = bias
+        pairs = [(variable, values[id(variable)]) for variable in self.layer.variables]
+        with keras.StatelessScope(state_mapping=pairs):
+            return self.layer.call(x)
+
+    def _along(self, values: Any, y: Any) -> Any:
+        """Returns one number per channel in a shape to broadcast against the output."""
+        axis = self.norm.axis % len(y.shape)
+        return ops.reshape(values, [-1 if each == axis else 1 for each in range(len(y.shape))])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the shape of the output of the layer."""
+        return self.layer.compute_output_shape(input_shape)
+
+
+class RoundedNorm(layers.Layer):
+    """A BatchNorm that is not behind a kernel, and the rectifier behind it: a product and a sum with rounded constants.
+
+    Args:
+        norm: The BatchNorm.
+        rectifiers: Layers and operations that follow, without weights.
+        steps: As in `BatchStatistics`.
+        held: Number of training steps after which the range of the product is held.
+        name: Name of the layer.
+    """
+
+    def __init__(
+        self, norm: layers.BatchNormalization, rectifiers: Sequence[Any], steps: int, held: int, name: str
+    ) -> None:
+        super().__init__(name=name, dtype="float32")
+        self.norm = shared(norm)
+        self.rectifiers = [shared(each) for each in rectifiers]
+        self.product = FollowedRange(held, name="product")
+        self.statistics = BatchStatistics(norm, steps)
+        self.seen = self.add_weight(shape=(), dtype="int32", name="seen", initializer="zeros", trainable=False)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Returns the normalised tensor, rectified."""
+        if training and self.norm.trainable:
+            seen = read(self.seen)
+            scale, offset = self.statistics.of_batch(x, seen)
+            self.seen.assign(seen + 1)
+        else:
+            scale, offset = self.statistics.moving()
+        axis = self.norm.axis % len(x.shape)
+        shape = [-1 if each == axis else 1 for each in range(len(x.shape))]
+        scale, offset = (ops.reshape(rounded_constant(each), shape) for each in (scale, offset))
+        y = self.product(x * scale, training=training) + offset
+        for each in self.rectifiers:
+            y = each.call(y)
+        return y
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the shape of the input."""
+        return input_shape
+
+
+class RoundedSilu(layers.Layer):
+    """`x · sigmoid(x)` with a rounded sigmoid, as the file computes it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, dtype="float32")
+        self.sigmoid = FixedRange(*SIGMOID, name="sigmoid")
+
+    def call(self, x: Any) -> Any:
+        """Returns the activations."""
+        return x * self.sigmoid(ops.sigmoid(x))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the shape of the input."""
+        return input_shape
