@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasprune.attaching.custom_train_step import has_own_step
-from kerasprune.errors import PruneError, choice_faults, kind_faults, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, first_of, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.export.precision import precision
 from kerasprune.export.ranged import RangedModel
 from kerasprune.graph.built_model import LOAD, functional
@@ -16,10 +16,11 @@ from kerasprune.quantization.graph_with_ranges import GraphWithRanges
 from kerasprune.surgery.clone import structured_like
 from kerasprune.surgery.compiled import compile_like
 
-BITS = (8,)  # the integers of TFLite's operators
+BITS = 8  # the integers of TFLite's operators
+_LONGER = 100  # training steps that ranges follow at least
 
 
-def quantization_aware(slim: keras.Model, bits: int = 8, *, delay: int = 200) -> keras.Model:
+def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200) -> keras.Model:
     """Returns a model that computes as the int8 file of `slim` will, and shares its variables.
 
     Training it trains `slim` to be exact in integers. Wherever the file has integers, values are rounded to them,
@@ -34,12 +35,12 @@ def quantization_aware(slim: keras.Model, bits: int = 8, *, delay: int = 200) ->
     sigmoid, softmax and tanh have the fixed ones of TFLite.
 
     In the first `delay` training steps BatchNorm uses statistics of the batch, as always; afterwards the moving ones,
-    which are held. Ranges follow the activations for twice as many steps, and are then held. They are stored with
-    the returned model; `kp.export.tflite(aware, path, quantize="int8")` writes them into the file, for which no
-    examples are needed. `aware.save` writes `slim` alone, which stays a plain float model.
+    which are held. Ranges follow the activations for twice as many steps and 100, and are then held. They are
+    variables of the returned model; `kp.export.tflite(aware, path, quantize="int8")` writes them into the file, for
+    which no examples are needed. `aware.save` writes `slim` alone, which stays a plain float model.
 
-    Layers that are not known, such as attention, recurrent layers, and gelu, are computed in float numbers, in training
-    and in the file, between rounded tensors; a warning names them.
+    Layers that are not known, such as attention, recurrent layers, LayerNormalization and separable convolutions,
+    compute in float numbers between rounded tensors, in training and mostly in the file; a warning names them.
 
     Args:
         slim: A functional or Sequential model in float32, best trained already. If it is compiled, so is the result.
@@ -66,13 +67,14 @@ def quantization_aware(slim: keras.Model, bits: int = 8, *, delay: int = 200) ->
         CVPR 2018, arXiv 1712.05877, §3.
     """
     _check(slim, bits, delay)
-    graph = GraphWithRanges(functional(slim), delay, 2 * delay)
+    graph = GraphWithRanges(functional(slim), delay, 2 * delay + _LONGER)
     aware = QuantizationAware(slim, *structured_like(slim, *graph.tensors()))
-    if graph.in_float:
+    names = list(dict.fromkeys(graph.in_float))
+    if names:
         warn(
-            f"Expected layers with integer operators. Received: {slim.name!r}, of which these are computed in float "
-            f"numbers, in training and in the file: {', '.join(dict.fromkeys(graph.in_float))}. Their inputs and "
-            "outputs are rounded."
+            f"Expected layers whose integer operators are known. Received: {slim.name!r} with {first_of(names)}. In "
+            "training they compute in float numbers, with weights that are not rounded, between rounded inputs and "
+            "outputs; in the file in integers if TensorFlow's converter finds an operator, else in float numbers."
         )
     if slim.compiled:
         compile_like(aware, slim)
@@ -123,7 +125,9 @@ class QuantizationAware(RangedModel):
 
 
 def _check(slim: keras.Model, bits: int, delay: int) -> None:
-    faults = kind_faults(keras.Model, LOAD, slim=slim) + choice_faults(BITS, bits=bits)
+    faults = kind_faults(keras.Model, LOAD, slim=slim)
+    if bits != BITS:
+        faults.append(f"Expected bits to be {BITS}, as TFLite's integer operators have it. Received: bits={bits!r}.")
     raise_faults("Invalid arguments for quantization_aware:", faults + whole_number_faults(0, delay=delay))
     if isinstance(slim, RangedModel):
         raise PruneError("Expected a plain model. Received: one of kp.quantization_aware. Give aware.plain.")

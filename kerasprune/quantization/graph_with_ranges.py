@@ -1,4 +1,4 @@
-"""Writes a functional model out anew with rounded kernels and a range for every tensor of its int8 file."""
+"""Builds the graph of a functional model with rounded kernels and a range for every tensor of its int8 file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import keras
 from keras import layers, tree
 
 from kerasprune._keras import Functional
+from kerasprune.errors import PruneError
 from kerasprune.graph.walk import Wiring, bodies, nodes, walk, wiring
 from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange
 from kerasprune.quantization.operators import (
@@ -27,7 +28,7 @@ Range = FixedRange | FollowedRange
 
 
 class GraphWithRanges:
-    """The calls of a model, made anew one after the other.
+    """The new calls of a model, one after the other.
 
     Args:
         model: The functional model.
@@ -41,7 +42,7 @@ class GraphWithRanges:
         self._taken = {id(each) for chain in self._behind.values() for each in chain}
         self._ranges: dict[int, tuple[Any, Range]] = {}  # of new tensors by their id, which stay alive here
         self._names: set[str] = set()
-        self.in_float: list[str] = []  # names of layers that are not computed in integers
+        self.in_float: list[str] = []  # names of layers of which only inputs and outputs are rounded
 
     def tensors(self) -> tuple[list[Any], list[Any]]:
         """Returns the new inputs and outputs."""
@@ -72,7 +73,7 @@ class GraphWithRanges:
         return tree.map_structure(lambda each: self._followed(each, f"{operation.name}_range"), y)
 
     def _kernel(self, layer: Any, behind: list[Any], x: Any) -> Any:
-        """Returns what a layer with a kernel, and the calls that it takes in, put out."""
+        """Returns the output of a layer with a kernel and of the calls that it takes in."""
         norm = behind[0] if behind and isinstance(behind[0], layers.BatchNormalization) else None
         rectifiers = behind[1:] if norm else behind
         inside = takes_in(layer.activation)
@@ -99,12 +100,14 @@ class GraphWithRanges:
         return self._followed(y, f"{name}_range", function)
 
     def _same(self, operation: Any, kind: Kind, args: Any, kwargs: Any) -> Any:
-        """Returns what an operation puts out whose tensors have one scale."""
+        """Returns the outputs of an operation whose tensors have one scale."""
         fed = [x for x in tree.flatten((args, kwargs)) if self._range(x) is not None]
-        ends = {each.ends if isinstance(each, FixedRange) else None for each in map(self._range, fed)}
-        if len(ends) > 1:  # a fixed range does not fit others
-            args, kwargs = tree.map_structure(self._freed, (args, kwargs))
-            fed = [x for x in tree.flatten((args, kwargs)) if self._range(x) is not None]
+        if len({each.ends if isinstance(each, FixedRange) else None for each in map(self._range, fed)}) > 1:
+            raise PruneError(
+                f"Expected tensors that can have one scale in {operation.name!r} of {type(operation).__name__}. "
+                "Received: outputs of sigmoid, softmax or tanh, whose scale is fixed in TFLite, beside others. Apply "
+                "that activation after the concatenation, or quantize after training."
+            )
         y = operation(*args, **kwargs)
         if not fed:
             return tree.map_structure(lambda each: self._followed(each, f"{operation.name}_range"), y)
@@ -122,10 +125,6 @@ class GraphWithRanges:
         new = FollowedRange(self._held, name=self._named(name))
         given.scale.join(new.scale)
         return new(x)
-
-    def _freed(self, x: Any) -> Any:
-        """Returns a tensor with a range that follows it, if it has a fixed one."""
-        return self._followed(x, "free_range") if isinstance(self._range(x), FixedRange) else x
 
     def _followed(self, x: Any, name: str, function: Callable[..., Any] | None = None) -> Any:
         """Returns a tensor rounded to a range that follows it; numbers that are integers already stay."""

@@ -13,7 +13,7 @@ from kerasprune.quantization.rounded_layers import SIGMOID, TANH
 
 
 class Kind(Enum):
-    """What an operator of the file does with scales."""
+    """How an operator of the file treats scales."""
 
     KERNEL = "a kernel of 8 bits, into which BatchNorm is folded"
     NORM = "a BatchNorm: a product and a sum"
@@ -27,9 +27,9 @@ class Kind(Enum):
 
 
 _BY_NAME = {
-    Kind.KERNEL: "Conv1D Conv2D DepthwiseConv1D DepthwiseConv2D Dense",
+    Kind.KERNEL: "Conv1D Conv2D DepthwiseConv1D DepthwiseConv2D Conv2DTranspose Dense",
     Kind.SUM: "Add Subtract Multiply",
-    Kind.FREE: "GlobalAveragePooling1D GlobalAveragePooling2D",
+    Kind.FREE: "GlobalAveragePooling1D GlobalAveragePooling2D LeakyReLU",
     Kind.SAME: "MaxPooling1D MaxPooling2D GlobalMaxPooling1D GlobalMaxPooling2D Flatten Reshape Permute Transpose "
     "ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D Concatenate ExpandDims Squeeze GetItem RepeatVector "
     "Dropout SpatialDropout1D SpatialDropout2D GaussianDropout GaussianNoise Identity",
@@ -45,6 +45,9 @@ _FUNCTIONS = {
     activations.tanh: Kind.FIXED,
     activations.softmax: Kind.FIXED,
     activations.silu: Kind.SILU,
+    activations.gelu: Kind.FREE,
+    activations.hard_silu: Kind.FREE,
+    activations.leaky_relu: Kind.FREE,
 }
 _FUNCTION_OF = {
     "Relu": activations.relu,
@@ -53,12 +56,13 @@ _FUNCTION_OF = {
     "Tanh": activations.tanh,
     "Softmax": activations.softmax,
     "Silu": activations.silu,
+    "HardSilu": activations.hard_silu,
 }
 _RECTIFIERS = (activations.relu, activations.relu6)
 
 
 def kind_of(node: Any) -> Kind:
-    """Returns what the operator of a call does with scales; `FLOAT` for a class that is not known."""
+    """Returns the kind of a call: how its operator treats scales; `FLOAT` for a class that is not known."""
     operation = node.operation
     name = type(operation).__name__
     if not type(operation).__module__.startswith("keras."):
@@ -75,7 +79,7 @@ def kind_of(node: Any) -> Kind:
 
 
 def kind_of_function(function: Any) -> Kind:
-    """Returns what an activation does with scales."""
+    """Returns the kind of an activation: how its operator treats scales."""
     return _FUNCTIONS.get(function, Kind.FLOAT)
 
 

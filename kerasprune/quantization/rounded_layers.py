@@ -32,12 +32,10 @@ def kernel_of(layer: Any) -> tuple[Any, tuple[int, ...]]:
     """Returns the kernel variable of a layer and the axes of its output channels."""
     if isinstance(layer, layers.Dense):
         return stored_kernel(layer), (1,)
-    rank = len(layer.kernel.shape)
-    return layer.kernel, (rank - 2, rank - 1) if _is_depthwise(layer) else (rank - 1,)
-
-
-def _is_depthwise(layer: Any) -> bool:
-    return isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D)
+    last = len(layer.kernel.shape) - 1
+    if isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
+        return layer.kernel, (last - 1, last)
+    return layer.kernel, (last - 1,) if isinstance(layer, layers.Conv2DTranspose) else (last,)
 
 
 class BatchStatistics:
@@ -102,6 +100,7 @@ class RoundedKernel(layers.Layer):
         self, layer: Any, norm: layers.BatchNormalization | None, rectifiers: Sequence[Any], steps: int, name: str
     ) -> None:
         super().__init__(name=name, dtype="float32")
+        self.supports_masking = layer.supports_masking
         self.layer = shared(layer, activation=keras.activations.linear)
         self.norm = norm and shared(norm)
         self.rectifiers = [shared(each) for each in rectifiers]
@@ -137,7 +136,8 @@ class RoundedKernel(layers.Layer):
         variable, axes = kernel_of(self.layer)
         kernel = read(variable)
         if scale is not None:
-            kernel = kernel * ops.reshape(scale, [kernel.shape[axis] for axis in axes])
+            sides = [side if axis in axes else 1 for axis, side in enumerate(kernel.shape)]
+            kernel = kernel * ops.reshape(scale, sides)
         return rounded_kernel(kernel, axes)
 
     def _run(self, x: Any, kernel: Any, bias: Any = None) -> Any:
@@ -175,6 +175,7 @@ class RoundedNorm(layers.Layer):
         self, norm: layers.BatchNormalization, rectifiers: Sequence[Any], steps: int, held: int, name: str
     ) -> None:
         super().__init__(name=name, dtype="float32")
+        self.supports_masking = True
         self.norm = shared(norm)
         self.rectifiers = [shared(each) for each in rectifiers]
         self.product = FollowedRange(held, name="product")
@@ -207,6 +208,7 @@ class RoundedSilu(layers.Layer):
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32")
+        self.supports_masking = True
         self.sigmoid = FixedRange(*SIGMOID, name="sigmoid")
 
     def call(self, x: Any) -> Any:
