@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -99,7 +99,7 @@ def to_tflite(
         folder = Path(name)
         try:
             if not calibrated or isinstance(model, RangedModel):
-                with quiet():
+                with quiet(), model.for_converter() if isinstance(model, RangedModel) else nullcontext():
                     _save({SERVED: (in_float32(model), signature)}, folder)
                     return converted(folder, quantize, io)
             process.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import keras
 
 from kerasprune.errors import PruneError
@@ -16,6 +18,10 @@ class RangedModel(keras.Model):
     @property
     def plain(self) -> keras.Model:
         """The model without fake quantization."""
+        raise NotImplementedError
+
+    def for_converter(self) -> AbstractContextManager[None]:
+        """Lets the model be traced with the operations that the converter looks for while the block runs."""
         raise NotImplementedError
 
     def check_ranges(self) -> None:

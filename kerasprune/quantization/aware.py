@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -13,6 +15,7 @@ from kerasprune.export.ranged import RangedModel
 from kerasprune.graph.built_model import LOAD, functional
 from kerasprune.quantization.fake_quantize import FollowedRange
 from kerasprune.quantization.graph_with_ranges import GraphWithRanges
+from kerasprune.quantization.rounded_layers import IN_INTEGERS
 from kerasprune.surgery.clone import structured_like
 from kerasprune.surgery.compiled import compile_like
 
@@ -98,6 +101,18 @@ class QuantizationAware(RangedModel):
     def plain(self) -> keras.Model:
         """The float model, whose weights are trained."""
         return self._plain
+
+    @contextmanager
+    def for_converter(self) -> Iterator[None]:
+        """Lets the model be traced in float operations between ranges, not in integers, while the block runs."""
+        found = [each for each in self._flatten_layers() if isinstance(each, IN_INTEGERS)]
+        try:
+            for each in found:
+                each.in_integers = False
+            yield
+        finally:
+            for each in found:
+                each.in_integers = True
 
     def check_ranges(self) -> None:
         """Raises a `PruneError` if the model was not trained yet, so that ranges are unknown."""

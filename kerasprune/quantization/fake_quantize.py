@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import layers, ops
 
-from kerasprune.quantization.rounding import read, rounded
+from kerasprune.quantization.rounding import grid, read, rounded
 
 FASTEST = 0.01  # of a moving average after its first 100 steps; until then it is the mean of all steps
 
@@ -32,6 +32,10 @@ class FixedRange(layers.Layer):
     def call(self, x: Any) -> Any:
         """Returns the rounded tensor."""
         return rounded(x, *(ops.convert_to_tensor(end, "float32") for end in self.ends))
+
+    def step(self) -> Any:
+        """Returns the distance between two levels."""
+        return grid(*(ops.convert_to_tensor(end, "float32") for end in self.ends))[2]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the input."""
@@ -68,6 +72,10 @@ class FollowedRange(layers.Layer):
             self._follow(ops.stop_gradient(x))
         return rounded(x, *self.scale.ends())
 
+    def step(self) -> Any:
+        """Returns the distance between two levels."""
+        return grid(*self.scale.ends())[2]
+
     def _follow(self, x: Any) -> None:
         seen = read(self.seen)
         rate = ops.maximum(1.0 / (ops.cast(seen, "float32") + 1.0), FASTEST)
@@ -102,3 +110,6 @@ class SharedScale:
         """Returns the lowest and the highest end of all members."""
         low, high = ([read(getattr(member, end)) for member in self.members] for end in ("low", "high"))
         return ops.min(ops.stack(low)), ops.max(ops.stack(high))
+
+
+Range = FixedRange | FollowedRange

@@ -11,7 +11,7 @@ from keras import layers, tree
 from kerasprune._keras import Functional
 from kerasprune.errors import PruneError
 from kerasprune.graph.walk import Wiring, bodies, nodes, walk, wiring
-from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange
+from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange, Range
 from kerasprune.quantization.operators import (
     Kind,
     fixed_range,
@@ -23,8 +23,6 @@ from kerasprune.quantization.operators import (
 )
 from kerasprune.quantization.rounded_layers import RoundedKernel, RoundedNorm, RoundedSilu, shared
 from kerasprune.surgery.clone import input_like
-
-Range = FixedRange | FollowedRange
 
 
 class GraphWithRanges:
@@ -79,8 +77,10 @@ class GraphWithRanges:
         inside = takes_in(layer.activation)
         if inside and layer.activation is not keras.activations.linear:
             rectifiers = [layers.Activation(layer.activation)]
-        y = RoundedKernel(layer, norm, rectifiers, self._steps, self._named(layer.name))(x)
-        y = self._followed(y, f"{layer.name}_range")
+        made = FollowedRange(self._held, name=self._named(f"{layer.name}_range"))
+        ranges = self._range(x) or made, made
+        y = made(RoundedKernel(layer, norm, rectifiers, self._steps, ranges, self._named(layer.name))(x))
+        y = self._ranged(y, made)
         if inside:
             return y
         name = f"{layer.name}_activation"

@@ -9,8 +9,8 @@ import keras
 from keras import layers, ops
 
 from kerasprune._keras import copied_operation, stored_kernel
-from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange
-from kerasprune.quantization.rounding import read, rounded_constant, rounded_kernel
+from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange, Range
+from kerasprune.quantization.rounding import kernel_codes, read, rounded_constant, rounded_kernel
 
 SIGMOID = 0.0, 255 / 256  # the levels of TFLite's LOGISTIC and SOFTMAX: scale 1/256, zero at −128
 TANH = -1.0, 127 / 128  # of its TANH: scale 1/128, zero at 0
@@ -86,18 +86,21 @@ class RoundedKernel(layers.Layer):
 
     As in the file, BatchNorm is folded into kernel and bias: `y = conv(x, q(scale · W)) + scale · b + offset`. With
     statistics of the batch it is `y = scale · (conv(x, q(W)) + b) + offset`: the same, since `q` has a scale for each
-    output channel.
+    output channel. In inference it computes with the integers themselves, which float32 holds exactly:
+
+        y = s_y · round((s_x s_w / s_y) · (conv(x / s_x, W / s_w) + round(b / (s_x s_w))))
 
     Args:
-        layer: The layer, without activation.
+        layer: The layer.
         norm: The BatchNorm, or `None`.
         rectifiers: Layers and operations that follow, without weights.
         steps: As in `BatchStatistics`.
+        ranges: The ranges of the input and of the output.
         name: Name of the layer.
     """
 
     def __init__(
-        self, layer: Any, norm: layers.BatchNormalization | None, rectifiers: Sequence[Any], steps: int, name: str
+        self, layer: Any, norm: Any, rectifiers: Sequence[Any], steps: int, ranges: tuple[Range, Range], name: str
     ) -> None:
         super().__init__(name=name, dtype="float32")
         self.supports_masking = layer.supports_masking
@@ -106,54 +109,52 @@ class RoundedKernel(layers.Layer):
         self.rectifiers = [shared(each) for each in rectifiers]
         self.statistics = norm and BatchStatistics(norm, steps)
         self.seen = norm and self.add_weight(shape=(), dtype="int32", name="seen", initializer="zeros", trainable=False)
+        first = getattr(layer, "data_format", None) == "channels_first"
+        vars(self).update(in_integers=True, _ranges=ranges, _first=first)  # past Keras's tracking
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Returns the output of the last of the layers."""
-        if self.norm is None:
-            y = self._run(x, self._kernel())
-        elif training and self.norm.trainable:
-            y = self._run(x, self._kernel())
+        variable, axes = kernel_of(self.layer)
+        kernel, bias = read(variable), read(self.layer.bias) if self.layer.use_bias else 0.0
+        if training and self.norm is not None and self.norm.trainable:
+            y = self._by_floats(x, kernel, bias)
             seen = read(self.seen)
             scale, offset = self.statistics.of_batch(y, seen)
             self.seen.assign(seen + 1)
-            y = y * self._along(scale, y) + self._along(offset, y)
+            y = y * self._along(scale) + self._along(offset)
         else:
-            y = self._folded(x)
+            if self.norm is not None:
+                scale, offset = self.statistics.moving()
+                kernel = kernel * ops.reshape(scale, [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)])
+                bias = bias * scale + offset
+            compute = self._by_integers if self.in_integers and not training else self._by_floats
+            y = compute(x, kernel, bias)
         for each in self.rectifiers:
             y = each.call(y)
         return y
 
-    def _folded(self, x: Any) -> Any:
-        scale, offset = self.statistics.moving()
-        kernel = self._kernel(scale)
-        if self.layer.use_bias:
-            return self._run(x, kernel, self.layer.bias * scale + offset)
-        y = self._run(x, kernel)
-        return y + self._along(offset, y)
+    def _by_floats(self, x: Any, kernel: Any, bias: Any) -> Any:
+        return self._run(x, rounded_kernel(kernel, kernel_of(self.layer)[1]), bias)
 
-    def _kernel(self, scale: Any = None) -> Any:
-        """Returns the rounded kernel, of which every output channel is multiplied by `scale` before."""
-        variable, axes = kernel_of(self.layer)
-        kernel = read(variable)
-        if scale is not None:
-            sides = [side if axis in axes else 1 for axis, side in enumerate(kernel.shape)]
-            kernel = kernel * ops.reshape(scale, sides)
-        return rounded_kernel(kernel, axes)
+    def _by_integers(self, x: Any, kernel: Any, bias: Any) -> Any:
+        fed, made = (each.step() for each in self._ranges)
+        codes, scale = kernel_codes(kernel, kernel_of(self.layer)[1])
+        scale = fed * ops.reshape(scale, [-1])
+        total = self._run(ops.round(x / fed), codes, ops.round(bias / scale))
+        return made * ops.round(total * self._along(scale / made))
 
-    def _run(self, x: Any, kernel: Any, bias: Any = None) -> Any:
-        """Returns the output of the layer with other values of its variables."""
-        values = {id(variable): variable.value for variable in self.layer.variables}
-        values[id(kernel_of(self.layer)[0])] = kernel
-        if bias is not None:
-            values[id(self.layer.bias)] = bias
-        pairs = [(variable, values[id(variable)]) for variable in self.layer.variables]
+    def _run(self, x: Any, kernel: Any, bias: Any) -> Any:
+        """Returns the output of the layer with other values of kernel and bias, which it may lack."""
+        stored, _ = kernel_of(self.layer)
+        pairs = [(each, kernel if each is stored else bias) for each in self.layer.variables]
         with keras.StatelessScope(state_mapping=pairs):
-            return self.layer.call(x)
+            y = self.layer.call(x)
+        return y if self.layer.use_bias else y + self._along(bias)
 
-    def _along(self, values: Any, y: Any) -> Any:
-        """Returns one number per channel in a shape to broadcast against the output."""
-        axis = self.norm.axis % len(y.shape)
-        return ops.reshape(values, [-1 if each == axis else 1 for each in range(len(y.shape))])
+    def _along(self, values: Any) -> Any:
+        """Returns one number for each channel in a shape to broadcast against the output."""
+        rank = self.layer.input_spec.ndim
+        return ops.reshape(values, [-1, *[1] * (rank - 2)]) if self._first else values
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the output of the layer."""
@@ -218,3 +219,6 @@ class RoundedSilu(layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the input."""
         return input_shape
+
+
+IN_INTEGERS = (RoundedKernel,)

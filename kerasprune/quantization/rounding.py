@@ -22,7 +22,8 @@ def rounded(x: Any, low: Any, high: Any) -> Any:
 
         s = (high − low) / 255,  z = round(−low / s),  q = clip(round(x / s) + z, 0, 255),  y = s (q − z)
 
-    The gradient is that of `clip(x, s (0 − z), s (255 − z))`: 1 inside the range, 0 outside.
+    The step s has 16 significant bits, so that every y is exact in float32. The gradient is that of
+    `clip(x, s (0 − z), s (255 − z))`: 1 inside the range, 0 outside.
 
     Args:
         x: The activations.
@@ -32,7 +33,7 @@ def rounded(x: Any, low: Any, high: Any) -> Any:
 
     @ops.custom_gradient
     def clipped(x: Any, low: Any, high: Any) -> Any:
-        least, greatest, _ = _grid(low, high)
+        least, greatest, _ = grid(low, high)
         inside = ops.cast(ops.logical_and(x >= least, x <= greatest), x.dtype)
 
         def gradient(*given: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
@@ -40,15 +41,14 @@ def rounded(x: Any, low: Any, high: Any) -> Any:
 
         # On TensorFlow it is the operation from which the converter reads the range.
         on_tensorflow = keras.backend.backend() == "tensorflow"
-        return (_fake_quantized if on_tensorflow else _on_grid)(x, low, high), gradient
+        return _fake_quantized(x, least, greatest) if on_tensorflow else _on_grid(x, low, high), gradient
 
-    return clipped(x, low, ops.maximum(high, low + _LEAST))
+    return clipped(x, low, high)
 
 
 def rounded_constant(x: Any) -> Any:
     """Returns a constant rounded to 256 levels over its own range, with zero; the gradient is 1."""
-    low, high = ops.minimum(ops.min(x), 0.0), ops.maximum(ops.max(x), 0.0)
-    return _straight_through(x, _on_grid(x, low, ops.maximum(high, low + _LEAST)))
+    return _straight_through(x, _on_grid(x, ops.minimum(ops.min(x), 0.0), ops.maximum(ops.max(x), 0.0)))
 
 
 def rounded_kernel(kernel: Any, axes: tuple[int, ...]) -> Any:
@@ -63,9 +63,21 @@ def rounded_kernel(kernel: Any, axes: tuple[int, ...]) -> Any:
         kernel: The kernel.
         axes: The axes of its output channels.
     """
+    codes, scale = kernel_codes(kernel, axes)
+    return _straight_through(kernel, codes * scale)
+
+
+def kernel_codes(kernel: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """Returns the integers of a kernel and the scale of each output channel; arguments as in `rounded_kernel`."""
     others = [axis for axis in range(len(kernel.shape)) if axis not in axes]
-    scale = ops.maximum(ops.max(ops.abs(kernel), axis=others, keepdims=True), _LEAST) / _GREATEST
-    return _straight_through(kernel, ops.round(kernel / scale) * scale)
+    scale = _short(ops.maximum(ops.max(ops.abs(kernel), axis=others, keepdims=True), _LEAST) / _GREATEST)
+    return ops.round(kernel / scale), scale
+
+
+def _short(x: Any) -> Any:
+    """Returns numbers rounded to 16 significant bits: their products with 8 bits are exact in float32."""
+    long = x * (2.0**8 + 1)
+    return long - (long - x)
 
 
 def _straight_through(x: Any, rounded: Any) -> Any:
@@ -78,14 +90,14 @@ def _upstream(given: tuple[Any, ...], upstream: Any) -> Any:
 
 
 def _on_grid(x: Any, low: Any, high: Any) -> Any:
-    least, greatest, scale = _grid(low, high)
+    least, greatest, scale = grid(low, high)
     steps = ops.floor((ops.clip(x, least, greatest) - least) / scale + 0.5)
     return steps * scale + least
 
 
-def _grid(low: Any, high: Any) -> tuple[Any, Any, Any]:
+def grid(low: Any, high: Any) -> tuple[Any, Any, Any]:
     """Returns the lowest and the highest level, and the step between levels; zero is one of them."""
-    scale = (high - low) / _LEVELS
+    scale = _short(ops.maximum(high - low, _LEAST) / _LEVELS)
     zero = ops.clip(ops.floor(0.5 - low / scale), 0, _LEVELS)
     return -zero * scale, (_LEVELS - zero) * scale, scale
 

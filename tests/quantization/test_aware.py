@@ -9,6 +9,7 @@ from keras import layers
 from support.digits import digits
 
 import kerasprune as kp
+from kerasprune.export.tflite_interpreter import open_interpreter
 from kerasprune.quantization.fake_quantize import FASTEST, FollowedRange, SharedScale
 
 STEPS = 3
@@ -78,14 +79,10 @@ def interpreted(path):
 
 
 def run(path, images):
-    interpreter = interpreted(path)
-    entry, output = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    found = []
-    for image in images:
-        interpreter.set_tensor(entry, image[None])
-        interpreter.invoke()
-        found.append(interpreter.get_tensor(output)[0].copy())
-    return np.array(found)
+    """The outputs of a file with the kernels that LiteRT takes by itself, XNNPACK's."""
+    runner = open_interpreter(path).get_signature_runner()
+    (name,) = runner.get_input_details()
+    return np.array([next(iter(runner(**{name: image[None]}).values()))[0] for image in images])
 
 
 # ---- the file -------------------------------------------------------------------------------------------------
@@ -93,11 +90,11 @@ def run(path, images):
 
 def test_the_file_computes_what_the_model_computes(exported, images):
     _, aware, path, report = exported
-    expected, found = numbers(aware(images[:400], training=False)), run(path, images[:400])
+    expected, found = numbers(aware(images[:300], training=False)), run(path, images[:300])
     low, high = (float(end) for end in aware.get_layer("logits_range").scale.ends())
     assert np.ptp(expected, axis=0).min() > 10 * (high - low) / 255  # outputs that differ
     assert np.mean(expected.argmax(1) == found.argmax(1)) >= 0.99
-    assert np.mean(np.abs(expected - found) <= 1.001 * (high - low) / 255) >= 0.95
+    assert np.mean(np.abs(expected - found) <= 1.001 * (high - low) / 255) >= 0.99
     assert report.agreement >= 0.99
 
 

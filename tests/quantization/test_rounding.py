@@ -31,7 +31,7 @@ def test_activations_are_those_of_the_integers(low, high):
     expected, found = by_integers(x, low, high), numbers(rounded(x, np.float32(low), np.float32(high)))
     step = (high - low) / 255
     ties = np.abs((x / step) % 1 - 0.5) < 1e-3
-    np.testing.assert_allclose(found[~ties], expected[~ties], atol=1e-3 * step)
+    np.testing.assert_allclose(found[~ties], expected[~ties], atol=1e-2 * step)  # the step has 16 bits
     assert len(np.unique(found)) <= 256
 
 
@@ -65,8 +65,8 @@ def test_kernels_have_a_scale_for_each_channel():
     for c in (0, 1, 3, 4):
         scale = np.abs(kernel[..., c]).max() / 127
         codes = found[..., c] / scale
-        np.testing.assert_allclose(codes, np.round(kernel[..., c] / scale), atol=1e-3)
-        assert np.abs(codes).max() == pytest.approx(127)
+        np.testing.assert_allclose(codes, np.round(kernel[..., c] / scale), atol=2e-3)  # the scale has 16 bits
+        assert np.abs(codes).max() == pytest.approx(127, rel=2e-5)
     assert not found[..., 2].any() and not found[0, 0, 0].any()
 
 
@@ -77,7 +77,7 @@ def test_factors_of_channels_pass_through():
         generator.normal(size=(4, 2)).astype("float32"),
     )
     found = numbers(rounded_kernel(kernel * factor, (2, 3)))
-    np.testing.assert_allclose(found, factor * numbers(rounded_kernel(kernel, (2, 3))), atol=1e-5)
+    np.testing.assert_allclose(found, factor * numbers(rounded_kernel(kernel, (2, 3))), rtol=4e-5)
 
 
 def test_every_weight_has_a_gradient():
