@@ -102,7 +102,7 @@ class GraphWithRanges:
     def _same(self, operation: Any, kind: Kind, args: Any, kwargs: Any) -> Any:
         """Returns the outputs of an operation whose tensors have one scale."""
         fed = [x for x in tree.flatten((args, kwargs)) if self._range(x) is not None]
-        if len({each.ends if isinstance(each, FixedRange) else None for each in map(self._range, fed)}) > 1:
+        if len({each.fixed if isinstance(each, FixedRange) else None for each in map(self._range, fed)}) > 1:
             raise PruneError(
                 f"Expected tensors that can have one scale in {operation.name!r} of {type(operation).__name__}. "
                 "Received: outputs of sigmoid, softmax or tanh, whose scale is fixed in TFLite, beside others. Apply "
@@ -121,7 +121,7 @@ class GraphWithRanges:
 
     def _rounded_as(self, given: Range, x: Any, name: str) -> Any:
         if isinstance(given, FixedRange):
-            return FixedRange(*given.ends, name=self._named(name))(x)
+            return FixedRange(*given.fixed, name=self._named(name))(x)
         new = FollowedRange(self._held, name=self._named(name))
         given.scale.join(new.scale)
         return new(x)

@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from kerasprune._keras import copied_operation, stored_kernel
-from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange, Range
+from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange, Range, Rounding
 from kerasprune.quantization.rounding import kernel_codes, read, rounded_constant, rounded_kernel
 
 SIGMOID = 0.0, 255 / 256  # the levels of TFLite's LOGISTIC and SOFTMAX: scale 1/256, zero at −128
@@ -81,7 +81,7 @@ class BatchStatistics:
         return scale, offset + self.norm.beta if self.norm.center else offset
 
 
-class RoundedKernel(layers.Layer):
+class RoundedKernel(Rounding):
     """A convolution or dense layer, and the BatchNorm and rectifier behind it, with a kernel of 8 bits.
 
     As in the file, BatchNorm is folded into kernel and bias: `y = conv(x, q(scale · W)) + scale · b + offset`. With
@@ -102,13 +102,13 @@ class RoundedKernel(layers.Layer):
     def __init__(
         self, layer: Any, norm: Any, rectifiers: Sequence[Any], steps: int, ranges: tuple[Range, Range], name: str
     ) -> None:
-        super().__init__(name=name, dtype="float32")
+        super().__init__(name, **layer.get_config(), steps=steps)
         self.supports_masking = layer.supports_masking
         self.layer = shared(layer, activation=keras.activations.linear)
         self.norm = norm and shared(norm)
         self.rectifiers = [shared(each) for each in rectifiers]
         self.statistics = norm and BatchStatistics(norm, steps)
-        self.seen = norm and self.add_weight(shape=(), dtype="int32", name="seen", initializer="zeros", trainable=False)
+        self.seen = norm and self._counter()
         first = getattr(layer, "data_format", None) == "channels_first"
         vars(self).update(in_integers=True, _ranges=ranges, _first=first)  # past Keras's tracking
 
@@ -161,7 +161,7 @@ class RoundedKernel(layers.Layer):
         return self.layer.compute_output_shape(input_shape)
 
 
-class RoundedNorm(layers.Layer):
+class RoundedNorm(Rounding):
     """A BatchNorm that is not behind a kernel, and the rectifier behind it: a product and a sum with rounded constants.
 
     Args:
@@ -175,13 +175,12 @@ class RoundedNorm(layers.Layer):
     def __init__(
         self, norm: layers.BatchNormalization, rectifiers: Sequence[Any], steps: int, held: int, name: str
     ) -> None:
-        super().__init__(name=name, dtype="float32")
-        self.supports_masking = True
+        super().__init__(name, steps=steps)
         self.norm = shared(norm)
         self.rectifiers = [shared(each) for each in rectifiers]
         self.product = FollowedRange(held, name="product")
         self.statistics = BatchStatistics(norm, steps)
-        self.seen = self.add_weight(shape=(), dtype="int32", name="seen", initializer="zeros", trainable=False)
+        self.seen = self._counter()
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Returns the normalised tensor, rectified."""
@@ -199,26 +198,17 @@ class RoundedNorm(layers.Layer):
             y = each.call(y)
         return y
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the shape of the input."""
-        return input_shape
 
-
-class RoundedSilu(layers.Layer):
+class RoundedSilu(Rounding):
     """`x · sigmoid(x)` with a rounded sigmoid, as the file computes it."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name=name, dtype="float32")
-        self.supports_masking = True
+        super().__init__(name)
         self.sigmoid = FixedRange(*SIGMOID, name="sigmoid")
 
     def call(self, x: Any) -> Any:
         """Returns the activations."""
         return x * self.sigmoid(ops.sigmoid(x))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the shape of the input."""
-        return input_shape
 
 
 IN_INTEGERS = (RoundedKernel,)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 from support.digits import digits
+from support.interruption import Break, assert_equal
 
 import kerasprune as kp
+from kerasprune.callbacks import Resume
 from kerasprune.export.tflite_interpreter import open_interpreter
 from kerasprune.quantization.fake_quantize import FASTEST, FollowedRange, SharedScale
+from kerasprune.quantization.rounding import grid
 
 STEPS = 3
 
@@ -67,7 +72,7 @@ def exported(images, tmp_path_factory):
     model = residual_network()
     aware = followed(model, images)
     path = tmp_path_factory.mktemp("files") / "aware.tflite"
-    return model, aware, path, kp.export.tflite(aware, path, quantize="int8", data=images[:400])
+    return model, aware, path, kp.export.tflite(aware, path, quantize="int8", data=images[:200])
 
 
 def interpreted(path):
@@ -90,7 +95,7 @@ def run(path, images):
 
 def test_the_file_computes_what_the_model_computes(exported, images):
     _, aware, path, report = exported
-    expected, found = numbers(aware(images[:300], training=False)), run(path, images[:300])
+    expected, found = numbers(aware(images[:200], training=False)), run(path, images[:200])
     low, high = (float(end) for end in aware.get_layer("logits_range").scale.ends())
     assert np.ptp(expected, axis=0).min() > 10 * (high - low) / 255  # outputs that differ
     assert np.mean(expected.argmax(1) == found.argmax(1)) >= 0.99
@@ -156,7 +161,8 @@ def test_scales_that_tflite_demands(images, tmp_path):
     inputs = keras.Input((16, 16, 1))
     x = layers.Conv2D(4, 3, activation="tanh")(inputs)
     x = layers.MaxPooling2D(2)(x)
-    x = layers.Concatenate()([layers.Conv2D(4, 3, padding="same")(x), 5.0 * layers.Conv2D(4, 3, padding="same")(x)])
+    conv = functools.partial(layers.Conv2D, 4, 3, padding="same")
+    x = layers.Concatenate()([conv(name="narrow")(x), 5.0 * conv()(x)])
     x = layers.Dense(6, activation="silu")(layers.Flatten()(x))
     model = keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
     with pytest.warns(UserWarning, match="integer operators are known. Received: .* with multiply"):
@@ -172,6 +178,8 @@ def test_scales_that_tflite_demands(images, tmp_path):
     assert scales["LOGISTIC"] == scales["SOFTMAX"] == [(1 / 256, -128)]
     (joined,) = scales["CONCATENATION"]
     assert joined in scales["CONV_2D"] and scales["MUL"][0] == joined  # both inputs, the wider and the narrower
+    narrow = aware.get_layer("narrow_range")  # the model has the file's scale there, too
+    assert float(narrow.step()) == joined[0] > 3 * float(grid(narrow.low, narrow.high)[2])
 
 
 # ---- the plain model ------------------------------------------------------------------------------------------
@@ -229,6 +237,24 @@ def test_after_the_delay_training_is_inference(images):
 
 
 @pytest.mark.jax
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("before", [lambda x: layers.Dense(6, use_bias=False)(x), lambda x: x], ids=["folded", "alone"])
+def test_epsilon_is_that_of_the_layer(before, training):
+    """With variances as small as epsilon, another one would change the outputs by a third."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    norm = layers.BatchNormalization(epsilon=0.01, momentum=1.0)
+    model = keras.Model(inputs, norm(before(inputs)))
+    x = 0.1 * np.random.default_rng(0).normal(size=(256, 6)).astype("float32")
+    norm.moving_variance.assign(np.full(6, 0.01))
+    aware = kp.quantization_aware(model, delay=200 * training)  # so that the range is that of the outputs
+    aware(x, training=True)
+    expected = numbers(model(x, training=training))
+    found = numbers(aware(x, training=training))
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+
+
+@pytest.mark.jax
 def test_before_the_delay_batches_give_the_statistics():
     """Moving statistics are those of BatchNorm on the rounded layer, until the delay."""
     keras.utils.set_random_seed(0)
@@ -280,6 +306,30 @@ def test_nested_models_and_shared_layers():
     for name in outputs:
         y = numbers(expected[name])
         assert np.abs(numbers(found[name]) - y).max() < 0.05 * np.abs(y).max()
+
+
+def test_a_fit_that_was_broken_off_goes_on_bit_by_bit(tmp_path):
+    """Ranges, their counters and those of BatchNorm are in the state, as the optimizer is."""
+    x = np.random.default_rng(0).normal(size=(64, 8, 8, 1)).astype("float32")
+
+    def fitted(*callbacks, seed=0):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((8, 8, 1))
+        hidden = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(4, 3)(inputs)))
+        model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(hidden)))
+        aware = kp.quantization_aware(model, delay=10)  # within the second epoch, held within the third
+        aware.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        aware.fit(x, np.arange(64) % 3, batch_size=8, epochs=18, shuffle=False, verbose=0, callbacks=list(callbacks))
+        return aware
+
+    alone = fitted()
+    with pytest.raises(KeyboardInterrupt):
+        fitted(Resume(tmp_path), Break(12))
+    with pytest.warns(UserWarning, match="The fit resumes"):
+        again = fitted(Resume(tmp_path), seed=1)
+    assert_equal(again, alone.get_weights())
+    counters = [int(each.seen) for each in again.layers if isinstance(each, FollowedRange)]
+    assert counters == 3 * [8 * 18]
 
 
 # ---- beside other parts ---------------------------------------------------------------------------------------
