@@ -53,6 +53,7 @@ from kerasprune.papers.three_dimensions.workflow import three_dimensions as thre
 from kerasprune.planning import plan as plan
 from kerasprune.plans import Plan as Plan
 from kerasprune.populations.population import Population as Population
+from kerasprune.quantization.aware import quantization_aware as quantization_aware
 from kerasprune.recipes.compare import compare as compare
 from kerasprune.reconstruction.recalibrate import recalibrate as recalibrate
 from kerasprune.reconstruction.reconstruct import reconstruct as reconstruct

@@ -41,3 +41,14 @@ def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[A
 def _dense(gradients: list[Any]) -> list[Any]:
     """Returns gradients as dense tensors: those of an embedding are sparse rows."""
     return [tf.convert_to_tensor(each) for each in gradients]
+
+
+def fake_quantized(x: Any, low: Any, high: Any) -> Any:
+    """Returns values rounded to 256 levels by the operation from which TFLite's converter reads ranges.
+
+    Args:
+        x: The values.
+        low: Lower end of the range, a scalar.
+        high: Upper end of the range, a scalar.
+    """
+    return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)

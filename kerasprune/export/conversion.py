@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -31,6 +31,7 @@ from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert
 from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.precision import in_float32
 from kerasprune.export.quiet_logs import quiet
+from kerasprune.export.ranged import RangedModel
 from kerasprune.export.samples import Samples
 
 
@@ -81,7 +82,7 @@ def to_tflite(
         model: A built model, in any precision.
         signature: Its inputs, without free sides.
         quantize: A key of `QUANTIZATIONS`.
-        samples: Calibration samples.
+        samples: Calibration samples, unread if the model brings its ranges.
         io: Type of the inputs and outputs of the file. Defaults to `"float"`.
 
     Raises:
@@ -97,8 +98,8 @@ def to_tflite(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            if not calibrated:
-                with quiet():
+            if not calibrated or isinstance(model, RangedModel):
+                with quiet(), model.for_converter() if isinstance(model, RangedModel) else nullcontext():
                     _save({SERVED: (in_float32(model), signature)}, folder)
                     return converted(folder, quantize, io)
             process.start()

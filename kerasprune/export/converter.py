@@ -51,7 +51,7 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
 
     Args:
         folder: A SavedModel, all of whose signatures become subgraphs; with the samples, if the quantization is
-            calibrated.
+            calibrated and its ranges are not in the SavedModel.
         quantize: A key of `QUANTIZATIONS`.
         io: `"float"`, or the integers of the quantization, as inputs and outputs of the file.
     """
@@ -59,12 +59,15 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
 
     quantization = QUANTIZATIONS[quantize]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
-    converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, quantization.operators)]
+    calibrated = (folder / CALIBRATION_FILE).exists()
+    # TensorFlow takes the sets of integers alone with samples only; a graph with ranges has integers without that.
+    operators = quantization.operators if calibrated else Quantization.operators
+    converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, operators)]
     if quantize is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantization.calibrated:
+    if calibrated:
         converter.representative_dataset = lambda: _singles(folder / CALIBRATION_FILE)
     if io != "float":
         converter.inference_input_type = converter.inference_output_type = getattr(tf, io)

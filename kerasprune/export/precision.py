@@ -9,12 +9,15 @@ import keras
 
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError
+from kerasprune.export.ranged import RangedModel
 
 HALF_TYPES = ("bfloat16", "float16")  # the coarsest first
 
 
 def precision(model: keras.Model) -> str:
     """Returns the coarsest type a layer computes in: `"float32"`, `"float16"` or `"bfloat16"`."""
+    if isinstance(model, RangedModel):
+        return "float32"
     config = model.get_config() if is_graph(model) else {"dtype": model.compute_dtype}
     found = set(_half_types(config))
     return next((name for name in HALF_TYPES if name in found), "float32")

@@ -18,6 +18,7 @@ from kerasprune.export.destination import new_file
 from kerasprune.export.opened import opened
 from kerasprune.export.parity import compare, keras_function, require_close
 from kerasprune.export.precision import precision
+from kerasprune.export.ranged import RangedModel, check_ranges
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 from kerasprune.export.tflite_graph import operators
@@ -57,7 +58,8 @@ def tflite(
             for weights in 8 and activations in 16, slower and closer to the model. Defaults to `None`.
         data: Inputs as the model sees them in use, in any form that `fit` takes and that can be read again: arrays
             `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are
-            ignored. The first 256 calibrate integer activations, which need them; all are compared.
+            ignored. The first 256 calibrate integer activations, which need them, unless the model is one of
+            `kp.quantization_aware`, which brings its ranges; all are compared.
             Defaults to `None`: random inputs.
         overwrite: Whether a file at `path` may be replaced. Defaults to `False`.
         size: Sides in place of the free ones of every input, e.g. `32` or `(32, 48)` for `(None, None, 3)`.
@@ -83,7 +85,9 @@ def tflite(
         ('tflite float32', 'random', ('FULLY_CONNECTED',))
     """
     path = Path(path)
-    _check_arguments(path, quantize, data, io)
+    _check_arguments(path, quantize, data, io, isinstance(model, RangedModel))
+    if isinstance(model, RangedModel):
+        check_ranges(model, quantize)
     signature = static_signature(model, data, size)
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
@@ -183,7 +187,7 @@ def _sized(name: str, shape: tuple[int | None, ...], size: int | Sequence[int]) 
     return tuple(next(remaining) if side is None else side for side in shape)
 
 
-def _check_arguments(path: Path, quantize: str | None, data: Any, io: str) -> None:
+def _check_arguments(path: Path, quantize: str | None, data: Any, io: str, ranged: bool) -> None:
     if quantize not in QUANTIZATIONS:
         names = [name for name in QUANTIZATIONS if name]
         raise PruneError(
@@ -197,7 +201,7 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str) -> No
             f"Expected io to be 'float', {' or '.join(pairs)}. Received: io={io!r}, quantize={quantize!r}. "
             "Inputs and outputs are integers only if the activations are."
         )
-    if integers and data is None:
+    if integers and data is None and not ranged:
         raise PruneError(
             f"{quantize} needs inputs to find the range of every activation. Received: quantize={quantize!r}, "
             "data=None. Pass data=, some hundred inputs as the model sees them in use; quantize='dynamic' needs none."

@@ -91,8 +91,13 @@ def clone(
 
 def model_like(old: keras.Model, inputs: list[Any], outputs: list[Any]) -> keras.Model:
     """Returns a model of flat inputs and outputs with the name and the structures of an old one."""
-    pairs = zip(structures(functional(old)), (inputs, outputs), strict=True)
-    return keras.Model(*(tree.pack_sequence_as(structure, flat) for structure, flat in pairs), name=old.name)
+    return keras.Model(*structured_like(old, inputs, outputs), name=old.name)
+
+
+def structured_like(old: keras.Model, inputs: list[Any], outputs: list[Any]) -> tuple[Any, Any]:
+    """Returns flat inputs and outputs in the nested structures of those of an old model."""
+    nested, results = structures(functional(old))
+    return tree.pack_sequence_as(nested, inputs), tree.pack_sequence_as(results, outputs)
 
 
 def train_alike(pairs: list[tuple[Any, Any]]) -> None:

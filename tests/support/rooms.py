@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("budgets", "sparsity"),
     ("targets",),
     ("attaching", "planning", "search"),
-    ("analysis", "callbacks", "distillation", "folding"),
+    ("analysis", "callbacks", "distillation", "folding", "quantization"),
     ("steps", "testing"),
     ("recipes",),
     ("cli",),

@@ -1,0 +1,119 @@
+"""int8 after training beside quantization-aware training, with the same help for both, on glyphs.
+
+    python benchmarks/quantization_aware.py run [resnet20] [mobilenet] [--seeds 0 1 2]   # resumable
+    python benchmarks/quantization_aware.py table
+
+A slim network (L1, reconstructed on 1,000 unlabelled images) is fine-tuned for two epochs of `glyphs/small` at a rate
+of 0.01, and from there for two more at 0.001: once as it is, then exported with 256 training images to calibrate it;
+once by `kp.quantization_aware`, then exported with its own ranges. Rows: test accuracy in per cent; of float files of
+neither, but of the plain network in Keras. The agreement is that of the aware model and its file on the test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import equal_epochs
+import greg_schedules as protocol
+import numpy as np
+import rows
+from equal_epochs_grid import BEST, TESTBEDS, replace
+
+ROWS = Path(__file__).parent / "results" / "quantization_aware.csv"
+FIELDS = ("network", "macs", "seed", "float", "after_training", "aware", "agreement", *rows.STAMP)
+MACS, EPOCHS, RATE, CALIBRATION = (0.5, 0.25), 2, 1e-3, 256
+
+
+def train(model, run, rate: float, first_epoch: int) -> None:
+    """Trains for two epochs, with the data order of the seed."""
+    import keras
+
+    data = equal_epochs.images("train", run, first_epoch=first_epoch)
+    protocol.fit(model, data, keras.optimizers.schedules.CosineDecay(rate, EPOCHS * len(data)), EPOCHS, [])
+
+
+def in_file(model, run, calibration=None) -> tuple[float, np.ndarray]:
+    """Returns the test accuracy and the predictions of the int8 file of a model."""
+    import kerasprune as kp
+    from kerasprune.export.tflite_interpreter import open_interpreter
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "slim.tflite"
+        kp.export.tflite(model, path, quantize="int8", data=calibration, size=protocol.SIZE)
+        runner = open_interpreter(path).get_signature_runner()
+    (name,) = runner.get_input_details()
+    images, labels = (np.concatenate(each) for each in zip(*equal_epochs.images("test", run), strict=True))
+    found = np.array([next(iter(runner(**{name: x[None]}).values()))[0].argmax() for x in images])
+    return 100 * float(np.mean(found == labels)), found
+
+
+def one_run(run) -> dict:
+    """Runs one cell and returns its row."""
+    import keras
+
+    import kerasprune as kp
+
+    keras.utils.set_random_seed(run.seed)
+    model = equal_epochs.dense_model(run, smoke=False)
+    plan = equal_epochs.our_plan(kp.trace(model), run)
+    slim = equal_epochs.started(model, plan, run, smoke=False)
+    train(slim, run, protocol.FINETUNE_RATE, first_epoch=0)
+    start, test = slim.get_weights(), equal_epochs.images("test", run)
+    train(slim, run, RATE, first_epoch=EPOCHS)
+    calibration = np.concatenate(list(equal_epochs.unlabelled(run).take(3)))[:CALIBRATION]
+    scores = {"float": protocol.accuracy(slim, test), "after_training": in_file(slim, run, calibration)[0]}
+    slim.set_weights(start)
+    aware = kp.quantization_aware(slim)
+    train(aware, run, RATE, first_epoch=EPOCHS)
+    scores["aware"], found = in_file(aware, run)
+    expected = np.concatenate([np.asarray(aware(x, training=False)).argmax(-1) for x, _ in test])
+    scores["agreement"] = 100 * float(np.mean(found == expected))
+    cell = {"network": run.testbed, "macs": run.target, "seed": run.seed}
+    return cell | {name: f"{score:.2f}" for name, score in scores.items()} | rows.stamp("ai-edge-litert")
+
+
+def run_all(networks: list[str], seeds: list[int]) -> None:
+    """Runs every cell that has no row yet."""
+    for network in networks:
+        for seed in seeds:
+            for macs in MACS:
+                done = {(row["network"], float(row["macs"]), int(row["seed"])) for row in rows.read(ROWS)}
+                if (network, macs, seed) not in done:
+                    row = one_run(replace(BEST, testbed=network, target=macs, seed=seed))
+                    rows.append(ROWS, FIELDS, [row])
+                    print(row, flush=True)
+
+
+def table() -> str:
+    """Returns means over the seeds, and the paired difference with its standard error."""
+    lines = ["| network | MACs | float | int8 after training | int8, aware | aware − after training | agreement |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    found = rows.read(ROWS)
+    for network, macs in dict.fromkeys((row["network"], row["macs"]) for row in found):
+        cell = [row for row in found if (row["network"], row["macs"]) == (network, macs)]
+        means = [statistics.mean(float(row[name]) for row in cell) for name in FIELDS[3:7]]
+        gains = [float(row["aware"]) - float(row["after_training"]) for row in cell]
+        error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
+        gain = f"{statistics.mean(gains):+.2f} ± {error:.2f} (n={len(gains)})"
+        shown = [f"{mean:.2f}" for mean in means]
+        lines.append(f"| {network} | {macs} | {' | '.join(shown[:3])} | {gain} | {shown[3]} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("networks", nargs="*", default=list(TESTBEDS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    given = parser.parse_args()
+    if given.what == "run":
+        run_all(given.networks, given.seeds)
+    print(table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Which operators of a `.tflite` file compute in integers, and what they demand of the scales of their tensors."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import keras
+from keras import activations, layers
+
+from kerasprune._keras import changed_weights
+from kerasprune.quantization.rounded_layers import SIGMOID, TANH
+
+
+class Kind(Enum):
+    """How an operator of the file treats scales."""
+
+    KERNEL = "a kernel of 8 bits, into which BatchNorm is folded"
+    NORM = "a BatchNorm: a product and a sum"
+    SUM = "a range of its own, after the rectifier behind it"
+    FREE = "a range of its own"
+    SAME = "the scale of its inputs"
+    AVERAGE = "the scale of its inputs, but new values"
+    FIXED = "a range that is the same in all files"
+    SILU = "a product with a sigmoid, which has a fixed range"
+    FLOAT = "computed in float numbers"
+
+
+_BY_NAME = {
+    Kind.KERNEL: "Conv1D Conv2D DepthwiseConv1D DepthwiseConv2D Conv2DTranspose Dense",
+    Kind.SUM: "Add Subtract Multiply",
+    Kind.FREE: "GlobalAveragePooling1D GlobalAveragePooling2D LeakyReLU",
+    Kind.SAME: "MaxPooling1D MaxPooling2D GlobalMaxPooling1D GlobalMaxPooling2D Flatten Reshape Permute Transpose "
+    "ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D Concatenate ExpandDims Squeeze GetItem RepeatVector "
+    "Dropout SpatialDropout1D SpatialDropout2D GaussianDropout GaussianNoise Identity",
+    Kind.AVERAGE: "AveragePooling1D AveragePooling2D",
+}
+_KINDS = {name: kind for kind, names in _BY_NAME.items() for name in names.split()}
+_PAIRS = ("Add", "Subtract", "Multiply")
+_FUNCTIONS = {
+    activations.linear: Kind.SAME,
+    activations.relu: Kind.FREE,
+    activations.relu6: Kind.FREE,
+    activations.sigmoid: Kind.FIXED,
+    activations.tanh: Kind.FIXED,
+    activations.softmax: Kind.FIXED,
+    activations.silu: Kind.SILU,
+    activations.gelu: Kind.FREE,
+    activations.hard_silu: Kind.FREE,
+    activations.leaky_relu: Kind.FREE,
+}
+_FUNCTION_OF = {
+    "Relu": activations.relu,
+    "Relu6": activations.relu6,
+    "Sigmoid": activations.sigmoid,
+    "Tanh": activations.tanh,
+    "Softmax": activations.softmax,
+    "Silu": activations.silu,
+    "HardSilu": activations.hard_silu,
+}
+_RECTIFIERS = (activations.relu, activations.relu6)
+
+
+def kind_of(node: Any) -> Kind:
+    """Returns the kind of a call: how its operator treats scales; `FLOAT` for a class that is not known."""
+    operation = node.operation
+    name = type(operation).__name__
+    if not type(operation).__module__.startswith("keras."):
+        return Kind.FLOAT
+    function = function_of(operation)
+    if function is not None:
+        return _FUNCTIONS.get(function, Kind.FLOAT)
+    if name == "BatchNormalization":
+        return Kind.FLOAT if operation.renorm or node.arguments.kwargs.get("training") else Kind.NORM
+    kind = _KINDS.get(name, Kind.FLOAT)
+    if kind is Kind.KERNEL and (operation.activity_regularizer or changed_weights(operation)):
+        return Kind.FLOAT
+    return Kind.FLOAT if name in _PAIRS and len(node.input_tensors) != 2 else kind
+
+
+def kind_of_function(function: Any) -> Kind:
+    """Returns the kind of an activation: how its operator treats scales."""
+    return _FUNCTIONS.get(function, Kind.FLOAT)
+
+
+def function_of(operation: Any) -> Any:
+    """Returns the activation that a layer or operation computes, or `None` if it is something else."""
+    if type(operation) is layers.Activation:
+        return operation.activation
+    if type(operation) is layers.ReLU:
+        plain = not operation.negative_slope and not operation.threshold
+        return {None: activations.relu, 6.0: activations.relu6}.get(operation.max_value) if plain else None
+    found = _FUNCTION_OF.get(type(operation).__name__)
+    last = getattr(operation, "axis", -1) == -1
+    return found if last else None
+
+
+def is_rectifier(operation: Any) -> bool:
+    """Returns whether an operator of the file takes a layer in, so that the tensor before it has no range."""
+    return function_of(operation) in _RECTIFIERS
+
+
+def fixed_range(function: Any) -> tuple[float, float]:
+    """Returns the lowest and the highest value of an activation of the kind `FIXED`."""
+    return TANH if function is activations.tanh else SIGMOID
+
+
+def takes_in(function: Any) -> bool:
+    """Returns whether the operator of a kernel computes an activation too."""
+    return function in (*_RECTIFIERS, keras.activations.linear)

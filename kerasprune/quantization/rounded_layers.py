@@ -1,0 +1,214 @@
+"""Layers that compute with rounded kernels and constants, on the variables of other layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from kerasprune._keras import copied_operation, stored_kernel
+from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange, Range, Rounding
+from kerasprune.quantization.rounding import kernel_codes, read, rounded_constant, rounded_kernel
+
+SIGMOID = 0.0, 255 / 256  # the levels of TFLite's LOGISTIC and SOFTMAX: scale 1/256, zero at −128
+TANH = -1.0, 127 / 128  # of its TANH: scale 1/128, zero at 0
+
+
+def shared(operation: Any, **changes: Any) -> Any:
+    """Returns a copy of a layer or operation without its calls, on the same variables.
+
+    Args:
+        operation: The layer or operation.
+        **changes: Attributes of the copy that differ.
+    """
+    new = copied_operation(operation)
+    vars(new).update(changes)
+    return new
+
+
+def kernel_of(layer: Any) -> tuple[Any, tuple[int, ...]]:
+    """Returns the kernel variable of a layer and the axes of its output channels."""
+    if isinstance(layer, layers.Dense):
+        return stored_kernel(layer), (1,)
+    last = len(layer.kernel.shape) - 1
+    if isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
+        return layer.kernel, (last - 1, last)
+    return layer.kernel, (last - 1,) if isinstance(layer, layers.Conv2DTranspose) else (last,)
+
+
+class BatchStatistics:
+    """Scale and offset of a BatchNorm, `z = scale · y + offset`, that stops following batches after some steps.
+
+        scale = γ / sqrt(σ² + ε),  offset = β − μ · scale
+
+    Args:
+        norm: The BatchNorm, whose variables are used and whose moving statistics are updated.
+        steps: Number of training steps with statistics of the batch; afterwards μ and σ² are the moving ones, held.
+    """
+
+    def __init__(self, norm: layers.BatchNormalization, steps: int) -> None:
+        self.norm, self.steps = norm, steps
+
+    def moving(self) -> tuple[Any, Any]:
+        """Returns scale and offset with the moving statistics."""
+        return self._line(*map(read, (self.norm.moving_mean, self.norm.moving_variance)))
+
+    def of_batch(self, y: Any, seen: Any) -> tuple[Any, Any]:
+        """Returns scale and offset in training, and updates the moving statistics.
+
+        Args:
+            y: What the BatchNorm normalises.
+            seen: Number of training steps so far.
+        """
+        norm, early = self.norm, seen < self.steps
+        axes = [axis for axis in range(len(y.shape)) if axis != norm.axis % len(y.shape)]
+        statistics = ops.moments(y, axes=axes, synchronized=norm.synchronized)
+        used = []
+        for variable, found in zip((norm.moving_mean, norm.moving_variance), statistics, strict=True):
+            before = read(variable)
+            used.append(ops.where(early, found, before))
+            after = before * norm.momentum + ops.stop_gradient(found) * (1.0 - norm.momentum)
+            variable.assign(ops.where(early, after, before))
+        return self._line(*used)
+
+    def _line(self, mean: Any, variance: Any) -> tuple[Any, Any]:
+        scale = ops.rsqrt(variance + self.norm.epsilon)
+        if self.norm.scale:
+            scale = scale * self.norm.gamma
+        offset = -mean * scale
+        return scale, offset + self.norm.beta if self.norm.center else offset
+
+
+class RoundedKernel(Rounding):
+    """A convolution or dense layer, and the BatchNorm and rectifier behind it, with a kernel of 8 bits.
+
+    As in the file, BatchNorm is folded into kernel and bias: `y = conv(x, q(scale · W)) + scale · b + offset`. With
+    statistics of the batch it is `y = scale · (conv(x, q(W)) + b) + offset`: the same, since `q` has a scale for each
+    output channel. In inference it computes with the integers themselves, which float32 holds exactly:
+
+        y = s_y · round((s_x s_w / s_y) · (conv(x / s_x, W / s_w) + round(b / (s_x s_w))))
+
+    Args:
+        layer: The layer.
+        norm: The BatchNorm, or `None`.
+        rectifiers: Layers and operations that follow, without weights.
+        steps: As in `BatchStatistics`.
+        ranges: The ranges of the input and of the output.
+        name: Name of the layer.
+    """
+
+    def __init__(
+        self, layer: Any, norm: Any, rectifiers: Sequence[Any], steps: int, ranges: tuple[Range, Range], name: str
+    ) -> None:
+        super().__init__(name, **layer.get_config(), steps=steps)
+        self.supports_masking = layer.supports_masking
+        self.layer = shared(layer, activation=keras.activations.linear)
+        self.norm = norm and shared(norm)
+        self.rectifiers = [shared(each) for each in rectifiers]
+        self.statistics = norm and BatchStatistics(norm, steps)
+        self.seen = norm and self._counter()
+        first = getattr(layer, "data_format", None) == "channels_first"
+        vars(self).update(in_integers=True, _ranges=ranges, _first=first)  # past Keras's tracking
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Returns the output of the last of the layers."""
+        variable, axes = kernel_of(self.layer)
+        kernel, bias = read(variable), read(self.layer.bias) if self.layer.use_bias else 0.0
+        if training and self.norm is not None and self.norm.trainable:
+            y = self._by_floats(x, kernel, bias)
+            seen = read(self.seen)
+            scale, offset = self.statistics.of_batch(y, seen)
+            self.seen.assign(seen + 1)
+            y = y * self._along(scale) + self._along(offset)
+        else:
+            if self.norm is not None:
+                scale, offset = self.statistics.moving()
+                kernel = kernel * ops.reshape(scale, [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)])
+                bias = bias * scale + offset
+            compute = self._by_integers if self.in_integers and not training else self._by_floats
+            y = compute(x, kernel, bias)
+        for each in self.rectifiers:
+            y = each.call(y)
+        return y
+
+    def _by_floats(self, x: Any, kernel: Any, bias: Any) -> Any:
+        return self._run(x, rounded_kernel(kernel, kernel_of(self.layer)[1]), bias)
+
+    def _by_integers(self, x: Any, kernel: Any, bias: Any) -> Any:
+        fed, made = (each.step() for each in self._ranges)
+        codes, scale = kernel_codes(kernel, kernel_of(self.layer)[1])
+        scale = fed * ops.reshape(scale, [-1])
+        total = self._run(ops.round(x / fed), codes, ops.round(bias / scale))
+        return made * ops.round(total * self._along(scale / made))
+
+    def _run(self, x: Any, kernel: Any, bias: Any) -> Any:
+        """Returns the output of the layer with other values of kernel and bias, which it may lack."""
+        stored, _ = kernel_of(self.layer)
+        pairs = [(each, kernel if each is stored else bias) for each in self.layer.variables]
+        with keras.StatelessScope(state_mapping=pairs):
+            y = self.layer.call(x)
+        return y if self.layer.use_bias else y + self._along(bias)
+
+    def _along(self, values: Any) -> Any:
+        """Returns one number for each channel in a shape to broadcast against the output."""
+        rank = self.layer.input_spec.ndim
+        return ops.reshape(values, [-1, *[1] * (rank - 2)]) if self._first else values
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the shape of the output of the layer."""
+        return self.layer.compute_output_shape(input_shape)
+
+
+class RoundedNorm(Rounding):
+    """A BatchNorm that is not behind a kernel, and the rectifier behind it: a product and a sum with rounded constants.
+
+    Args:
+        norm: The BatchNorm.
+        rectifiers: Layers and operations that follow, without weights.
+        steps: As in `BatchStatistics`.
+        held: Number of training steps after which the range of the product is held.
+        name: Name of the layer.
+    """
+
+    def __init__(
+        self, norm: layers.BatchNormalization, rectifiers: Sequence[Any], steps: int, held: int, name: str
+    ) -> None:
+        super().__init__(name, steps=steps)
+        self.norm = shared(norm)
+        self.rectifiers = [shared(each) for each in rectifiers]
+        self.product = FollowedRange(held, name="product")
+        self.statistics = BatchStatistics(norm, steps)
+        self.seen = self._counter()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Returns the normalised tensor, rectified."""
+        if training and self.norm.trainable:
+            seen = read(self.seen)
+            scale, offset = self.statistics.of_batch(x, seen)
+            self.seen.assign(seen + 1)
+        else:
+            scale, offset = self.statistics.moving()
+        axis = self.norm.axis % len(x.shape)
+        shape = [-1 if each == axis else 1 for each in range(len(x.shape))]
+        scale, offset = (ops.reshape(rounded_constant(each), shape) for each in (scale, offset))
+        y = self.product(x * scale, training=training) + offset
+        for each in self.rectifiers:
+            y = each.call(y)
+        return y
+
+
+class RoundedSilu(Rounding):
+    """`x · sigmoid(x)` with a rounded sigmoid, as the file computes it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.sigmoid = FixedRange(*SIGMOID, name="sigmoid")
+
+    def call(self, x: Any) -> Any:
+        """Returns the activations."""
+        return x * self.sigmoid(ops.sigmoid(x))
+
+
+IN_INTEGERS = (RoundedKernel,)
