@@ -15,7 +15,7 @@ from kerasprune.analysis.between_models import between
 from kerasprune.analysis.figure_files import drawn
 from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_statistics, weights_of
 from kerasprune.attaching.masks import apply_masks, masked_variables
-from kerasprune.attaching.trainings import Fit, Place, Trainings, fit_faults
+from kerasprune.attaching.trainings import Fit, SchedulePlace, Trainings, fit_faults
 from kerasprune.errors import extras, made, raise_faults, seed_faults, whole_number_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
 from kerasprune.moment import Moment
@@ -216,7 +216,7 @@ class _Forks:
             **{name.replace("error", "loss"): float(found.losses[at]) for name, at in ends.items()},
         }
 
-    def _end(self, place: Place, seed: int) -> Weights:
+    def _end(self, place: SchedulePlace, seed: int) -> Weights:
         """Returns the weights at the end of a training from a place."""
         model = self._trainings.model
         seed_layers(model, seed)

@@ -25,7 +25,7 @@ Fit = Callable[..., float]
 
 
 @dataclass(frozen=True)
-class Place:
+class SchedulePlace:
     """Weights in the middle of a schedule.
 
     Args:
@@ -52,7 +52,7 @@ class Trainings:
         self.model.set_weights(model.get_weights())
         self._fit = fit
 
-    def run(self, start: Place, last: int, seed: int, masks: Mapping[str, np.ndarray]) -> float:
+    def run(self, start: SchedulePlace, last: int, seed: int, masks: Mapping[str, np.ndarray]) -> float:
         """Trains from a place to the end of an epoch, removed weights held at zero; returns its accuracy.
 
         If the place is within an epoch, the steps before it are taken too, and undone: what counts them, such as a
@@ -67,7 +67,7 @@ class Trainings:
             raise _never_there(f"step {start.step} of epoch {start.epoch}")
         return found
 
-    def reach(self, start: Sequence[np.ndarray], moment: Moment, epochs: int, seed: int) -> Place:
+    def reach(self, start: Sequence[np.ndarray], moment: Moment, epochs: int, seed: int) -> SchedulePlace:
         """Trains from the first weights of a schedule to a point in it, which is returned.
 
         Args:
@@ -79,11 +79,11 @@ class Trainings:
         Raises:
             PruneError: The point is not reached.
         """
-        first = Place(0, 0, start)
+        first = SchedulePlace(0, 0, start)
         if not moment.iterations:
             if moment.epochs:
                 self.run(first, moment.epochs, seed, {})
-            return Place(moment.epochs, 0, self.model.get_weights() if moment.epochs else start)
+            return SchedulePlace(moment.epochs, 0, self.model.get_weights() if moment.epochs else start)
         stop = _StopAt(moment)
         with watched(self.model, [stop]):
             self.run(first, epochs, seed, {})
@@ -125,7 +125,7 @@ class _StopAt(keras.callbacks.Callback):
 
     def __init__(self, moment: Moment) -> None:
         super().__init__()
-        self.place: Place | None = None
+        self.place: SchedulePlace | None = None
         self._moment, self._epoch, self._before, self._now = moment, 0, 0, 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -138,7 +138,7 @@ class _StopAt(keras.callbacks.Callback):
         if self._now == self._moment.iterations:
             whole = self.params.get("steps") == batch + 1
             epoch, step = (self._epoch + 1, 0) if whole else (self._epoch, batch + 1)
-            self.place = Place(epoch, step, self.model.get_weights())
+            self.place = SchedulePlace(epoch, step, self.model.get_weights())
         if self._now >= self._moment.iterations:
             self.model.stop_training = True
 

@@ -7,7 +7,7 @@ import pytest
 
 from kerasprune.analysis import Instability
 from kerasprune.papers.lottery import linear_mode
-from kerasprune.papers.lottery.linear_mode import Setting
+from kerasprune.papers.lottery.linear_mode import LinearModeSetting
 from kerasprune.papers.lottery.tickets import Ticket
 from kerasprune.recipes.reproductions.entry import Note
 
@@ -38,7 +38,7 @@ def test_verdicts_follow_the_figures():
 @pytest.mark.thorough
 def test_a_short_run():
     small = {"name": "lenet_300_100"}
-    rows = linear_mode.linear_mode(Setting(2, ("0ep", "2ep"), 1, (0.5,), (0,), 256, small))
+    rows = linear_mode.linear_mode(LinearModeSetting(2, ("0ep", "2ep"), 1, (0.5,), (0,), 256, small))
     assert len(rows) == 4 + 5
     assert [isinstance(row, Note) for row in rows] == [True, True, False, False, True, True, True, False, False]
     assert rows[2].ours == 0 and np.isfinite([row.ours for row in rows if not isinstance(row, Note)]).all()

@@ -17,14 +17,14 @@ from kerasprune.data import load
 from kerasprune.models import get
 from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.papers.lottery.tickets import Ticket, lottery
-from kerasprune.recipes.reproductions.entry import AtMost, Note, Row
+from kerasprune.recipes.reproductions.entry import AtMost, Note, Row, trains
 
 STABLE = 2.0
 """Points of error: instability up to it is the paper's noise."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class LinearModeSetting:
     """The network and the schedule.
 
     Args:
@@ -69,13 +69,14 @@ def test_images() -> Any:
     return load("digits", size=16, batch=256, split="test")
 
 
-def linear_mode(setting: Setting | None = None) -> list[Row]:
+@trains
+def linear_mode(setting: LinearModeSetting | None = None) -> list[Row]:
     """Returns instabilities in points of error, beside the paper's statements.
 
     Reference:
         Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, figures 2, 3 and 5.
     """
-    setting = Setting() if setting is None else setting
+    setting = LinearModeSetting() if setting is None else setting
     model = get({**setting.network, "input_shape": (16, 16, 3)})
     dense = setting.instability(model, setting.ks)
     tickets = lottery(

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasprune.attaching.granularity import Weight
 from kerasprune.attaching.masks import Masks
-from kerasprune.attaching.trainings import Fit, Place, Trainings, fit_faults
+from kerasprune.attaching.trainings import Fit, SchedulePlace, Trainings, fit_faults
 from kerasprune.errors import choice_faults, formerly, is_number, raise_faults, whole_number_faults
 from kerasprune.moment import Moment
 from kerasprune.papers.lottery.ablations import shuffled
@@ -101,7 +101,7 @@ def lottery(
     """
     _check(fit, keep, epochs, rewind_epochs, controls)
     search = _TicketSearch(model, fit, rewind_epochs + epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
-    begun = search.early(rewind_epochs) if rewind_epochs else Place(0, 0, model.get_weights())
+    begun = search.early(rewind_epochs) if rewind_epochs else SchedulePlace(0, 0, model.get_weights())
     dense = ticket = search.trained("dense", 1.0, begun, search.everything())
     tickets = [dense]
     for fraction in keep:
@@ -111,7 +111,7 @@ def lottery(
         if controls_at is not None and fraction not in controls_at:
             continue
         if "random_reinit" in controls:
-            fresh = Place(0, 0, reinitialise(model, seed=search.seed()).get_weights())
+            fresh = SchedulePlace(0, 0, reinitialise(model, seed=search.seed()).get_weights())
             tickets.append(search.trained("random_reinit", fraction, fresh, masks))
         if "random_prune" in controls:
             tickets.append(search.trained("random_prune", fraction, begun, shuffled(masks, seed=search.seed())))
@@ -142,7 +142,7 @@ class _TicketSearch:
         """Returns a new seed."""
         return int(self._generator.integers(2**31 - 1))
 
-    def early(self, epochs: int) -> Place:
+    def early(self, epochs: int) -> SchedulePlace:
         """Returns the weights after the first epochs of the schedule."""
         return self._trainings.reach(self.model.get_weights(), Moment(epochs), self._length, self.seed())
 
@@ -158,7 +158,7 @@ class _TicketSearch:
         self._masks.renew(fraction)
         return self._masks.arrays()
 
-    def trained(self, kind: str, fraction: float, start: Place, masks: Mapping[str, np.ndarray]) -> Ticket:
+    def trained(self, kind: str, fraction: float, start: SchedulePlace, masks: Mapping[str, np.ndarray]) -> Ticket:
         """Trains from weights at an epoch of the schedule, and masks, to its end."""
         accuracy = float(self._trainings.run(start, self._length, self.seed(), masks))
         size = sum(mask.size for mask in masks.values())
