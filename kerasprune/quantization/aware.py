@@ -15,7 +15,7 @@ from kerasprune.export.ranged import RangedModel
 from kerasprune.graph.built_model import LOAD, functional
 from kerasprune.quantization.fake_quantize import FollowedRange
 from kerasprune.quantization.graph_with_ranges import GraphWithRanges
-from kerasprune.quantization.rounded_layers import IN_INTEGERS
+from kerasprune.quantization.rounded_layers import RoundedKernel
 from kerasprune.surgery.clone import structured_like
 from kerasprune.surgery.compiled import compile_like
 
@@ -32,7 +32,8 @@ def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200)
         y = s · (clip(round(x / s) + z, −128, 127) − z)        activations, one range for each tensor
         w_c = s_c · clip(round(w_c / s_c), −127, 127)          kernels, a scale for each output channel
 
-    and gradients pass as through `clip`. BatchNorm and a rectifier behind a convolution or dense layer are part of it,
+    and gradients pass as through `clip`. Inference computes with the integers themselves, as LiteRT does; no gradients
+    pass there. BatchNorm and a rectifier behind a convolution or dense layer are part of it,
     as in the file: the kernel is rounded after γ/σ, and the range is that of the rectified output. Sums have ranges
     for their inputs and their output; concatenation, pooling, reshaping and padding keep the scale of their inputs;
     sigmoid, softmax and tanh have the fixed ones of TFLite.
@@ -105,7 +106,7 @@ class QuantizationAware(RangedModel):
     @contextmanager
     def for_converter(self) -> Iterator[None]:
         """Lets the model be traced in float operations between ranges, not in integers, while the block runs."""
-        found = [each for each in self._flatten_layers() if isinstance(each, IN_INTEGERS)]
+        found = [each for each in self._flatten_layers() if isinstance(each, RoundedKernel)]
         try:
             for each in found:
                 each.in_integers = False

@@ -33,9 +33,6 @@ class Rounding(layers.Layer):
         """Returns the settings; a layer is not made from them."""
         return dict(self._settings)
 
-    def _counter(self) -> Any:
-        return self._number("seen", "int32")
-
     def _number(self, name: str, dtype: str) -> Any:
         return self.add_weight(shape=(), dtype=dtype, name=name, initializer="zeros", trainable=False, autocast=False)
 
@@ -103,7 +100,7 @@ class FollowedRange(Range):
         super().__init__(activation, name, steps=steps)
         self.steps = steps
         self.low, self.high = self._number("low", "float32"), self._number("high", "float32")
-        self.seen = self._counter()
+        self.seen = self._number("seen", "int32")
         self.scale = SharedScale([self])
 
     def ends(self) -> tuple[Any, Any]:

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-from keras import layers, tree
+from keras import layers, ops, tree
 
 from kerasprune._keras import Functional
 from kerasprune.errors import PruneError
 from kerasprune.graph.walk import Wiring, bodies, nodes, walk, wiring
 from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange, Range
 from kerasprune.quantization.operators import (
+    FIXED,
+    RECTIFIERS,
+    SIGMOID,
     Kind,
-    fixed_range,
     function_of,
-    is_rectifier,
     kind_of,
     kind_of_function,
-    takes_in,
 )
-from kerasprune.quantization.rounded_layers import RoundedKernel, RoundedNorm, RoundedSilu, shared
+from kerasprune.quantization.rounded_layers import RoundedKernel, RoundedNorm, shared
 from kerasprune.surgery.clone import input_like
 
 
@@ -55,9 +55,6 @@ class GraphWithRanges:
         behind = [each.operation for each in self._behind.get(id(node), [])]
         if kind is Kind.KERNEL:
             return self._kernel(operation, behind, args[0])
-        if kind is Kind.NORM:
-            new = RoundedNorm(operation, behind, self._steps, self._held, self._named(operation.name))
-            return self._followed(new(args[0]), f"{operation.name}_range")
         function = function_of(operation)
         if function is not None:
             return self._activation(function, args[0], self._copied(operation), operation.name)
@@ -65,26 +62,30 @@ class GraphWithRanges:
             return self._same(self._copied(operation), kind, args, kwargs)
         if kind is Kind.FLOAT:
             self.in_float.append(operation.name)
-        y = self._copied(operation)(*args, **kwargs)
-        for each in behind:
-            y = self._copied(each)(y)
+        if kind is Kind.NORM:
+            y = RoundedNorm(operation, self._steps, self._held, self._named(operation.name))(args[0])
+        else:
+            y = self._copied(operation)(*args, **kwargs)
+        y = self._rectified(y, behind)
         return tree.map_structure(lambda each: self._followed(each, f"{operation.name}_range"), y)
 
     def _kernel(self, layer: Any, behind: list[Any], x: Any) -> Any:
         """Returns the output of a layer with a kernel and of the calls that it takes in."""
-        norm = behind[0] if behind and isinstance(behind[0], layers.BatchNormalization) else None
-        rectifiers = behind[1:] if norm else behind
-        inside = takes_in(layer.activation)
-        if inside and layer.activation is not keras.activations.linear:
-            rectifiers = [layers.Activation(layer.activation)]
+        norm = behind.pop(0) if behind and isinstance(behind[0], layers.BatchNormalization) else None
+        activation, name = layer.activation, f"{layer.name}_activation"
+        own = None if activation is keras.activations.linear else layers.Activation(activation, name=self._named(name))
         made = FollowedRange(self._held, name=self._named(f"{layer.name}_range"))
         ranges = self._range(x) or made, made
-        y = made(RoundedKernel(layer, norm, rectifiers, self._steps, ranges, self._named(layer.name))(x))
-        y = self._ranged(y, made)
-        if inside:
-            return y
-        name = f"{layer.name}_activation"
-        return self._activation(layer.activation, y, layers.Activation(layer.activation, name=self._named(name)), name)
+        y = RoundedKernel(layer, norm, self._steps, ranges, self._named(layer.name))(x)
+        if own and activation not in RECTIFIERS:
+            return self._activation(activation, self._ranged(made(y), made), own, name)
+        y = own(y) if own else self._rectified(y, behind)
+        return self._ranged(made(y), made)
+
+    def _rectified(self, y: Any, behind: list[Any]) -> Any:
+        for each in behind:
+            y = self._copied(each)(y)
+        return y
 
     def _activation(self, function: Callable[..., Any], x: Any, layer: Any, name: str) -> Any:
         """Returns an activation of a rounded tensor; `layer` computes it."""
@@ -92,11 +93,11 @@ class GraphWithRanges:
         if kind is Kind.SAME:
             return self._ranged(layer(x), self._range(x))
         if kind is Kind.FIXED:
-            new = FixedRange(*fixed_range(function), function, self._named(f"{name}_range"))
+            new = FixedRange(*FIXED[function], function, self._named(f"{name}_range"))
             return self._ranged(new(layer(x)), new)
         if kind is Kind.FLOAT:
             self.in_float.append(name)
-        y = RoundedSilu(self._named(f"{name}_product"))(x) if kind is Kind.SILU else layer(x)
+        y = x * FixedRange(*SIGMOID)(ops.sigmoid(x)) if kind is Kind.SILU else layer(x)
         return self._followed(y, f"{name}_range", function)
 
     def _same(self, operation: Any, kind: Kind, args: Any, kwargs: Any) -> Any:
@@ -173,7 +174,7 @@ def _taken_in(node: Any, kind: Kind, reads: Wiring) -> Iterator[Any]:
     if kind is Kind.KERNEL and reader and kind_of(reader) is Kind.NORM and _is_of_channels(node, reader):
         yield reader
         reader = _only_reader(reader, reads)
-    if reader and is_rectifier(reader.operation):
+    if reader and function_of(reader.operation) in RECTIFIERS:
         yield reader
 
 

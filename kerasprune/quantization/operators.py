@@ -5,11 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-import keras
 from keras import activations, layers
 
 from kerasprune._keras import changed_weights
-from kerasprune.quantization.rounded_layers import SIGMOID, TANH
 
 
 class Kind(Enum):
@@ -58,7 +56,11 @@ _FUNCTION_OF = {
     "Silu": activations.silu,
     "HardSilu": activations.hard_silu,
 }
-_RECTIFIERS = (activations.relu, activations.relu6)
+RECTIFIERS = (activations.relu, activations.relu6)
+"""Activations that an operator of the file takes in, so that the tensor before them has no range."""
+SIGMOID = 0.0, 255 / 256
+FIXED = {activations.sigmoid: SIGMOID, activations.softmax: SIGMOID, activations.tanh: (-1.0, 127 / 128)}
+"""The lowest and the highest value of activations of that kind: scales of 1/256 and 1/128."""
 
 
 def kind_of(node: Any) -> Kind:
@@ -93,18 +95,3 @@ def function_of(operation: Any) -> Any:
     found = _FUNCTION_OF.get(type(operation).__name__)
     last = getattr(operation, "axis", -1) == -1
     return found if last else None
-
-
-def is_rectifier(operation: Any) -> bool:
-    """Returns whether an operator of the file takes a layer in, so that the tensor before it has no range."""
-    return function_of(operation) in _RECTIFIERS
-
-
-def fixed_range(function: Any) -> tuple[float, float]:
-    """Returns the lowest and the highest value of an activation of the kind `FIXED`."""
-    return TANH if function is activations.tanh else SIGMOID
-
-
-def takes_in(function: Any) -> bool:
-    """Returns whether the operator of a kernel computes an activation too."""
-    return function in (*_RECTIFIERS, keras.activations.linear)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import layers, ops
 
 from kerasprune._keras import copied_operation, stored_kernel
-from kerasprune.quantization.fake_quantize import FixedRange, FollowedRange, Range, Rounding
+from kerasprune.quantization.fake_quantize import FollowedRange, Range, Rounding
 from kerasprune.quantization.rounding import kernel_codes, read, rounded_constant, rounded_kernel
-
-SIGMOID = 0.0, 255 / 256  # the levels of TFLite's LOGISTIC and SOFTMAX: scale 1/256, zero at −128
-TANH = -1.0, 127 / 128  # of its TANH: scale 1/128, zero at 0
 
 
 def shared(operation: Any, **changes: Any) -> Any:
@@ -38,7 +34,7 @@ def kernel_of(layer: Any) -> tuple[Any, tuple[int, ...]]:
     return layer.kernel, (last - 1,) if isinstance(layer, layers.Conv2DTranspose) else (last,)
 
 
-class BatchStatistics:
+class Statistics(Rounding):
     """Scale and offset of a BatchNorm, `z = scale · y + offset`, that stops following batches after some steps.
 
         scale = γ / sqrt(σ² + ε),  offset = β − μ · scale
@@ -49,20 +45,18 @@ class BatchStatistics:
     """
 
     def __init__(self, norm: layers.BatchNormalization, steps: int) -> None:
-        self.norm, self.steps = norm, steps
+        super().__init__(None, steps=steps, epsilon=norm.epsilon, momentum=norm.momentum)
+        self.norm, self.steps = shared(norm), steps
+        self.seen = self._number("seen", "int32")
+        self.built = True  # it is not called
 
     def moving(self) -> tuple[Any, Any]:
         """Returns scale and offset with the moving statistics."""
         return self._line(*map(read, (self.norm.moving_mean, self.norm.moving_variance)))
 
-    def of_batch(self, y: Any, seen: Any) -> tuple[Any, Any]:
-        """Returns scale and offset in training, and updates the moving statistics.
-
-        Args:
-            y: What the BatchNorm normalises.
-            seen: Number of training steps so far.
-        """
-        norm, early = self.norm, seen < self.steps
+    def of_batch(self, y: Any) -> tuple[Any, Any]:
+        """Returns scale and offset in training for what the BatchNorm normalises, and updates the moving statistics."""
+        norm, early = self.norm, read(self.seen) < self.steps
         axes = [axis for axis in range(len(y.shape)) if axis != norm.axis % len(y.shape)]
         statistics = ops.moments(y, axes=axes, synchronized=norm.synchronized)
         used = []
@@ -71,6 +65,7 @@ class BatchStatistics:
             used.append(ops.where(early, found, before))
             after = before * norm.momentum + ops.stop_gradient(found) * (1.0 - norm.momentum)
             variable.assign(ops.where(early, after, before))
+        self.seen.assign(self.seen + 1)
         return self._line(*used)
 
     def _line(self, mean: Any, variance: Any) -> tuple[Any, Any]:
@@ -82,7 +77,7 @@ class BatchStatistics:
 
 
 class RoundedKernel(Rounding):
-    """A convolution or dense layer, and the BatchNorm and rectifier behind it, with a kernel of 8 bits.
+    """A convolution or dense layer, and the BatchNorm behind it, with a kernel of 8 bits, without activation.
 
     As in the file, BatchNorm is folded into kernel and bias: `y = conv(x, q(scale · W)) + scale · b + offset`. With
     statistics of the batch it is `y = scale · (conv(x, q(W)) + b) + offset`: the same, since `q` has a scale for each
@@ -93,45 +88,32 @@ class RoundedKernel(Rounding):
     Args:
         layer: The layer.
         norm: The BatchNorm, or `None`.
-        rectifiers: Layers and operations that follow, without weights.
-        steps: As in `BatchStatistics`.
+        steps: As in `Statistics`.
         ranges: The ranges of the input and of the output.
         name: Name of the layer.
     """
 
-    def __init__(
-        self, layer: Any, norm: Any, rectifiers: Sequence[Any], steps: int, ranges: tuple[Range, Range], name: str
-    ) -> None:
+    def __init__(self, layer: Any, norm: Any, steps: int, ranges: tuple[Range, Range], name: str) -> None:
         super().__init__(name, **layer.get_config(), steps=steps)
         self.supports_masking = layer.supports_masking
         self.layer = shared(layer, activation=keras.activations.linear)
-        self.norm = norm and shared(norm)
-        self.rectifiers = [shared(each) for each in rectifiers]
-        self.statistics = norm and BatchStatistics(norm, steps)
-        self.seen = norm and self._counter()
+        self.statistics = norm and Statistics(norm, steps)
         first = getattr(layer, "data_format", None) == "channels_first"
         vars(self).update(in_integers=True, _ranges=ranges, _first=first)  # past Keras's tracking
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Returns the output of the last of the layers."""
+        """Returns the output of the layers."""
         variable, axes = kernel_of(self.layer)
         kernel, bias = read(variable), read(self.layer.bias) if self.layer.use_bias else 0.0
-        if training and self.norm is not None and self.norm.trainable:
+        if training and self.statistics and self.statistics.norm.trainable:
             y = self._by_floats(x, kernel, bias)
-            seen = read(self.seen)
-            scale, offset = self.statistics.of_batch(y, seen)
-            self.seen.assign(seen + 1)
-            y = y * self._along(scale) + self._along(offset)
-        else:
-            if self.norm is not None:
-                scale, offset = self.statistics.moving()
-                kernel = kernel * ops.reshape(scale, [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)])
-                bias = bias * scale + offset
-            compute = self._by_integers if self.in_integers and not training else self._by_floats
-            y = compute(x, kernel, bias)
-        for each in self.rectifiers:
-            y = each.call(y)
-        return y
+            scale, offset = self.statistics.of_batch(y)
+            return y * self._along(scale) + self._along(offset)
+        if self.statistics:
+            scale, offset = self.statistics.moving()
+            kernel = kernel * ops.reshape(scale, [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)])
+            bias = bias * scale + offset
+        return (self._by_integers if self.in_integers and not training else self._by_floats)(x, kernel, bias)
 
     def _by_floats(self, x: Any, kernel: Any, bias: Any) -> Any:
         return self._run(x, rounded_kernel(kernel, kernel_of(self.layer)[1]), bias)
@@ -162,53 +144,24 @@ class RoundedKernel(Rounding):
 
 
 class RoundedNorm(Rounding):
-    """A BatchNorm that is not behind a kernel, and the rectifier behind it: a product and a sum with rounded constants.
+    """A BatchNorm that is not behind a kernel: a product and a sum with rounded constants.
 
     Args:
         norm: The BatchNorm.
-        rectifiers: Layers and operations that follow, without weights.
-        steps: As in `BatchStatistics`.
+        steps: As in `Statistics`.
         held: Number of training steps after which the range of the product is held.
         name: Name of the layer.
     """
 
-    def __init__(
-        self, norm: layers.BatchNormalization, rectifiers: Sequence[Any], steps: int, held: int, name: str
-    ) -> None:
+    def __init__(self, norm: layers.BatchNormalization, steps: int, held: int, name: str) -> None:
         super().__init__(name, steps=steps)
-        self.norm = shared(norm)
-        self.rectifiers = [shared(each) for each in rectifiers]
+        self.statistics = Statistics(norm, steps)
         self.product = FollowedRange(held, name="product")
-        self.statistics = BatchStatistics(norm, steps)
-        self.seen = self._counter()
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Returns the normalised tensor, rectified."""
-        if training and self.norm.trainable:
-            seen = read(self.seen)
-            scale, offset = self.statistics.of_batch(x, seen)
-            self.seen.assign(seen + 1)
-        else:
-            scale, offset = self.statistics.moving()
-        axis = self.norm.axis % len(x.shape)
+        """Returns the normalised tensor."""
+        norm, axis = self.statistics.norm, self.statistics.norm.axis % len(x.shape)
+        line = self.statistics.of_batch(x) if training and norm.trainable else self.statistics.moving()
         shape = [-1 if each == axis else 1 for each in range(len(x.shape))]
-        scale, offset = (ops.reshape(rounded_constant(each), shape) for each in (scale, offset))
-        y = self.product(x * scale, training=training) + offset
-        for each in self.rectifiers:
-            y = each.call(y)
-        return y
-
-
-class RoundedSilu(Rounding):
-    """`x · sigmoid(x)` with a rounded sigmoid, as the file computes it."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.sigmoid = FixedRange(*SIGMOID, name="sigmoid")
-
-    def call(self, x: Any) -> Any:
-        """Returns the activations."""
-        return x * self.sigmoid(ops.sigmoid(x))
-
-
-IN_INTEGERS = (RoundedKernel,)
+        scale, offset = (ops.reshape(rounded_constant(each), shape) for each in line)
+        return self.product(x * scale, training=training) + offset
