@@ -308,6 +308,7 @@ def test_nested_models_and_shared_layers():
         assert np.abs(numbers(found[name]) - y).max() < 0.05 * np.abs(y).max()
 
 
+@pytest.mark.thorough  # three fits
 def test_a_fit_that_was_broken_off_goes_on_bit_by_bit(tmp_path):
     """Ranges, their counters and those of BatchNorm are in the state, as the optimizer is."""
     x = np.random.default_rng(0).normal(size=(64, 8, 8, 1)).astype("float32")
