@@ -387,6 +387,7 @@ reproductions = Registry(
         "dense-networks": "kerasprune.recipes.reproductions.dense_networks:dense_networks",
         "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
         "hrank-tables": "kerasprune.recipes.reproductions.hrank_tables:hrank_tables",
+        "snip-lstm": "kerasprune.recipes.reproductions.snip_lstm:snip_lstm",
         "snip-params": "kerasprune.recipes.reproductions.snip_params:snip_params",
     },
     table="reproductions",

@@ -13,7 +13,7 @@ from kerasprune import PruneError
 from kerasprune.papers.synexp import precrop_tables, synflow_flops
 from kerasprune.papers.three_dimensions import map_table5
 from kerasprune.recipes.reproductions import entry as entries
-from kerasprune.recipes.reproductions import greg_tables, hrank_tables
+from kerasprune.recipes.reproductions import greg_tables, hrank_tables, snip_lstm
 from kerasprune.recipes.reproductions.entry import NotRun, Reproduced, Row
 from kerasprune.search import MAP
 
@@ -184,6 +184,31 @@ def test_a_row_that_differs_as_said_is_no_surprise():
     assert outcome.remarks == ["b: no reason is known."] and said.cells[-1] == "differs"
     assert Reproduced("x", (Row("b", 75.0, 76.0, 2.0, " %", "no reason is known."),)).verdict == "agrees"
     assert Reproduced("x", (said, Row("c", 1.0, 2.0, 0.1))).verdict == "differs"
+
+
+def test_a_measured_difference_is_told_from_two_standard_errors():
+    agrees, differs, open_ = (entries.Measured("a", -0.3, found) for found in ([-1, -2, -3], [5, 6, 7], [-1, 0, 2]))
+    assert [row.cells[-1] for row in (agrees, differs, open_)] == ["agrees", "differs", "cannot tell"]
+    assert agrees.cells[1:4] == ("-0.3 points", "-2.00 ± 0.58 points", "2 s.e. 1.2")
+    assert (agrees.agrees, differs.agrees, open_.agrees) == (True, False, True)
+    said = entries.Measured("a", -0.3, [5, 6, 7], "few images.")
+    assert Reproduced("x", (said, entries.Note("b", "1", "2"))).verdict == "differs as said"
+    assert Reproduced("x", (said, differs)).verdict == "differs"
+
+
+def test_only_the_entry_that_trains_is_left_out_of_the_exact_ones():
+    assert set(entries.chosen("all", exact=False)) - set(entries.chosen("all", exact=True)) == {"snip-lstm"}
+    assert entries.chosen("snip-lstm", exact=True) == ["snip-lstm"]
+
+
+@pytest.mark.thorough
+def test_the_lstm_is_trained_under_its_mask_on_images_that_the_test_does_not_have():
+    training, test = snip_lstm.examples()
+    assert (len(training[0]), len(test[0])) == (797, 1000) and training[0].shape[1:] == (16, 16, 1)
+    seen, new = ({image.tobytes() for image in images} for images, _ in (training, test))
+    assert len(seen & new) <= 1  # the data set has few images twice
+    dense, masked = (snip_lstm.error(0, keep, training, test, epochs=2) for keep in (1.0, snip_lstm.KEEP))
+    assert dense < masked < 90 and dense == snip_lstm.error(0, 1.0, training, test, epochs=2)
 
 
 def test_bounds_and_notes_have_verdicts_of_their_own():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,40 @@ class AtMost(Row):
         return what, "–", ours, f"≤ {self.paper:.3g}", verdict
 
 
+class Measured(Row):
+    """Differences between pairs of trainings, beside a published difference: do their signs agree?
+
+    Args:
+        what: The difference.
+        paper: The published one.
+        differences: Ours, one of each seed.
+        known: As for `Row`. Defaults to nothing.
+    """
+
+    def __init__(self, what: str, paper: float, differences: Sequence[float], known: str = "") -> None:
+        mean = statistics.fmean(differences)
+        error = statistics.stdev(differences) / math.sqrt(len(differences))
+        super().__init__(what, paper, mean, 2 * error, " points", known)
+
+    @property
+    def judgement(self) -> str:
+        """`"agrees"` or `"differs"` in the sign; `"cannot tell"` within two standard errors of zero."""
+        if not abs(self.ours) >= self.tolerance:
+            return "cannot tell"
+        return "agrees" if self.ours * self.paper > 0 else "differs"
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the sign is not another than the published one."""
+        return self.judgement != "differs"
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """The printed cells, with two standard errors."""
+        ours = f"{self.ours:+.2f} ± {self.tolerance / 2:.2f}{self.unit}"
+        return self.what, f"{self.paper:+g}{self.unit}", ours, f"2 s.e. {self.tolerance:.2g}", self.judgement
+
+
 @dataclass(frozen=True)
 class Note(Row):
     """A published figure beside ours, as text; it is not judged.
@@ -140,9 +175,11 @@ class Reproduced:
 
     @property
     def verdict(self) -> str:
-        """`"agrees"`, `"agrees, N rows differ as known"`, `"differs"`, or `"cannot tell (reason)"`."""
+        """`"agrees"`, `"agrees, N of M rows differ as said"`, `"differs"`, or `"cannot tell (reason)"`."""
         if self.reason or not self.rows:
             return f"cannot tell ({self.reason or 'no rows'})"
+        if self.remarks and all(isinstance(row, Note) or not row.agrees for row in self.rows):
+            return "differs" if self.surprises else "differs as said"
         known = f", {len(self.remarks)} of {len(self.rows)} rows differ as said" if self.remarks else ""
         return "differs" if self.surprises else f"agrees{known}"
 
