@@ -32,11 +32,11 @@ def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200)
         y = s · (clip(round(x / s) + z, −128, 127) − z)        activations, one range for each tensor
         w_c = s_c · clip(round(w_c / s_c), −127, 127)          kernels, a scale for each output channel
 
-    and gradients pass as through `clip`. Inference computes with the integers themselves, as LiteRT does; no gradients
-    pass there. BatchNorm and a rectifier behind a convolution or dense layer are part of it,
-    as in the file: the kernel is rounded after γ/σ, and the range is that of the rectified output. Sums have ranges
-    for their inputs and their output; concatenation, pooling, reshaping and padding keep the scale of their inputs;
-    sigmoid, softmax and tanh have the fixed ones of TFLite.
+    and gradients pass as through `clip`. In inference it computes with the integers themselves, as LiteRT does; no
+    gradients pass there. BatchNorm and a rectifier behind a convolution or dense layer are part of it, as in the file:
+    the kernel is rounded after γ/σ, and the range is that of the rectified output. Sums have ranges for their inputs
+    and their output; concatenation, pooling, reshaping and padding keep the scale of their inputs; sigmoid, softmax and
+    tanh have the fixed ones of TFLite.
 
     In the first `delay` training steps BatchNorm uses statistics of the batch, as always; afterwards the moving ones,
     which are held. Ranges follow the activations for twice as many steps and 100, and are then held. They are

@@ -103,6 +103,26 @@ def test_the_file_computes_what_the_model_computes(exported, images):
     assert report.agreement >= 0.99
 
 
+def test_kernels_compute_the_same_bits(images, tmp_path):
+    """Rounding of another kind somewhere grows from layer to layer, so that deep networks are only alike if equal."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((16, 16, 1))
+    for width in (8, 16, 24):
+        x = layers.Conv2D(width, 1, use_bias=width > 8, bias_initializer="random_normal")(x)
+        x = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(layers.ReLU()(x))
+        x = layers.ReLU(6.0)(
+            layers.BatchNormalization(
+                beta_initializer="random_normal", gamma_initializer=keras.initializers.Constant(8)
+            )(x)
+        )
+    model = keras.Model(inputs, layers.Dense(10)(layers.Dense(64, activation="relu")(layers.Flatten()(x))))
+    aware = followed(model, images)
+    kp.export.tflite(aware, tmp_path / "a.tflite", quantize="int8")
+    found = run(tmp_path / "a.tflite", images[:200])
+    assert len(np.unique(found)) > 100
+    np.testing.assert_allclose(numbers(aware(images[:200])), found, atol=1e-5)  # a step is some hundredths
+
+
 def test_all_operators_are_integer_ones(exported):
     interpreter = interpreted(exported[2])
     made = {
