@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerasprune.backend.derivatives import gradient
-from kerasprune.quantization.rounding import rounded, rounded_constant, rounded_kernel
+from kerasprune.quantization.rounding import grid, kernel_codes, rounded, rounded_constant, rounded_kernel
 
 pytestmark = pytest.mark.jax
 RANGES = ((-1.0, 2.0), (0.0, 6.0), (-0.3, 0.0), (-3.7, 0.013), (-1e-3, 2e-3))
@@ -33,6 +33,17 @@ def test_activations_are_those_of_the_integers(low, high):
     ties = np.abs((x / step) % 1 - 0.5) < 1e-3
     np.testing.assert_allclose(found[~ties], expected[~ties], atol=1e-2 * step)  # the step has 16 bits
     assert len(np.unique(found)) <= 256
+
+
+@pytest.mark.parametrize(("low", "high"), RANGES)
+def test_every_level_is_exact_in_float32(low, high):
+    """So that the converter and LiteRT, which compute scales again, find the same bits."""
+    x = np.random.default_rng(0).uniform(low, high, 500).astype("float32")
+    levels = numbers(rounded(x, np.float32(low), np.float32(high))).astype("float64")
+    levels /= float(grid(np.float32(low), np.float32(high))[2])
+    assert (levels == np.round(levels)).all()
+    codes, scale = (numbers(each).astype("float64") for each in kernel_codes(x[:, None], (1,)))
+    assert (numbers(rounded_kernel(x[:, None], (1,))) == codes * scale).all() and np.abs(codes).max() == 127
 
 
 @pytest.mark.parametrize(("low", "high"), RANGES)
