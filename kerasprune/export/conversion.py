@@ -31,8 +31,8 @@ from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert
 from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.precision import in_float32
 from kerasprune.export.quiet_logs import quiet
-from kerasprune.export.ranged import RangedModel
 from kerasprune.export.samples import Samples
+from kerasprune.graph.ranged_model import RangedModel
 
 
 def recurrent_layers(model: keras.Model) -> list[layers.Layer]:

@@ -9,7 +9,7 @@ import keras
 
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError
-from kerasprune.export.ranged import RangedModel
+from kerasprune.graph.ranged_model import RangedModel
 
 HALF_TYPES = ("bfloat16", "float16")  # the coarsest first
 

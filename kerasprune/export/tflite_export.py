@@ -18,11 +18,11 @@ from kerasprune.export.destination import new_file
 from kerasprune.export.opened import opened
 from kerasprune.export.parity import compare, keras_function, require_close
 from kerasprune.export.precision import precision
-from kerasprune.export.ranged import RangedModel, check_ranges
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 from kerasprune.export.tflite_graph import operators
 from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
+from kerasprune.graph.ranged_model import RangedModel
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95
@@ -87,7 +87,7 @@ def tflite(
     path = Path(path)
     _check_arguments(path, quantize, data, io, isinstance(model, RangedModel))
     if isinstance(model, RangedModel):
-        check_ranges(model, quantize)
+        model.check_exportable(quantize)
     signature = static_signature(model, data, size)
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:

@@ -17,6 +17,7 @@ from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.coupling import Call, GraphBuilder
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
 from kerasprune.graph.walk import Dropped, all_nodes, bodies, has_free_axes, is_model, uncollected, walk
 
@@ -65,6 +66,7 @@ def trace(
     """
     choices = choice_faults(COUPLINGS, coupling=coupling) + choice_faults(("raise", "freeze"), unknown=unknown)
     raise_faults("Invalid arguments for trace:", choices)
+    model = without_ranges(model)
     body = functional(model)
     patterns = as_patterns(freeze)
     _check_patterns(body, patterns)

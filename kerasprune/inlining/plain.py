@@ -6,6 +6,7 @@ import keras
 
 from kerasprune._keras import Functional
 from kerasprune.errors import PruneError, warn
+from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import all_nodes, is_model
 
@@ -19,6 +20,7 @@ def plain(model: keras.Model) -> keras.Model:
     Raises:
         PruneError: A subclassed model cannot be written out.
     """
+    model = without_ranges(model)
     if isinstance(model, keras.Sequential | Functional):
         if not unread(model):
             return model

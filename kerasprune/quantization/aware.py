@@ -11,8 +11,8 @@ import keras
 from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.errors import PruneError, first_of, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.export.precision import precision
-from kerasprune.export.ranged import RangedModel
 from kerasprune.graph.built_model import LOAD, functional
+from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.quantization.fake_quantize import FollowedRange
 from kerasprune.quantization.graph_with_ranges import GraphWithRanges
 from kerasprune.quantization.rounded_layers import RoundedKernel
@@ -131,6 +131,13 @@ class QuantizationAware(RangedModel):
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Exports the plain model; see `keras.Model.export`, and `kp.export.tflite` for the integers."""
         self.plain.export(filepath, *args, **kwargs)
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Always raises: Keras would turn the shared kernels into integers."""
+        raise PruneError(
+            "Expected a plain model for Keras's quantize, which replaces kernels. Received: one of "
+            "kp.quantization_aware. Call aware.plain.quantize(…)."
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Always raises: a file would have to hold fake quantization."""

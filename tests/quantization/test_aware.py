@@ -13,6 +13,7 @@ from support.interruption import Break, assert_equal
 
 import kerasprune as kp
 from kerasprune.callbacks import Resume
+from kerasprune.errors import PruneError
 from kerasprune.export.tflite_interpreter import open_interpreter
 from kerasprune.quantization.fake_quantize import FASTEST, FollowedRange, SharedScale
 from kerasprune.quantization.rounding import grid
@@ -405,3 +406,11 @@ def test_exports_that_are_refused(tmp_path):
     with pytest.raises(kp.PruneError, match=r"aware\.plain"):
         aware.get_config()
     assert not list(tmp_path.iterdir())
+
+
+def test_plans_and_costs_are_those_of_the_plain_model():
+    slim = residual_network()
+    aware = kp.quantization_aware(slim)
+    assert kp.plan(aware, macs=0.5) == kp.plan(slim, macs=0.5) and kp.cost(aware) == kp.cost(slim)
+    with pytest.raises(PruneError, match="aware.plain.quantize"):
+        aware.quantize("int8")  # it would replace the kernels of the plain model

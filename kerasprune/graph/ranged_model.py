@@ -17,7 +17,7 @@ class RangedModel(keras.Model):
 
     @property
     def plain(self) -> keras.Model:
-        """The model without fake quantization."""
+        """The model without fake quantization, whose weights it shares."""
         raise NotImplementedError
 
     def for_converter(self) -> AbstractContextManager[None]:
@@ -28,12 +28,16 @@ class RangedModel(keras.Model):
         """Raises a `PruneError` if a range is unknown yet."""
         raise NotImplementedError
 
+    def check_exportable(self, quantize: str | None) -> None:
+        """Raises a `PruneError` unless all ranges are known, and are those of the quantization asked for."""
+        if quantize != "int8":
+            raise PruneError(
+                "Expected quantize='int8' for a model of kp.quantization_aware, whose ranges are of 8 bits. Received: "
+                f"quantize={quantize!r}. Export model.plain, the float model, in other formats."
+            )
+        self.check_ranges()
 
-def check_ranges(model: RangedModel, quantize: str | None) -> None:
-    """Raises unless the ranges of a model are known, and are those of the quantization asked for."""
-    if quantize != "int8":
-        raise PruneError(
-            "Expected quantize='int8' for a model of kp.quantization_aware, whose ranges are of 8 bits. Received: "
-            f"quantize={quantize!r}. Export model.plain, the float model, in other formats."
-        )
-    model.check_ranges()
+
+def without_ranges(model: keras.Model) -> keras.Model:
+    """Returns the plain model of one with ranges, any other model as it is: both have the same channels and weights."""
+    return model.plain if isinstance(model, RangedModel) else model
