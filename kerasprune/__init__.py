@@ -15,6 +15,9 @@ _ELSEWHERE = {
     "UpdatePruningStep": "nothing: a callback of kerasprune is the method",
     "PruningSummaries": "kp.callbacks.Sparsity",
     "strip_pruning": "nothing: no wrappers are added",
+    "quantize_model": "kp.quantization_aware",
+    "quantize_annotate_model": "kp.quantization_aware",
+    "quantize_apply": "kp.quantization_aware",
 }  # of tensorflow-model-optimization
 
 

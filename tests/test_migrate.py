@@ -28,7 +28,17 @@ def test_weights_polynomial_decay_and_the_size_in_gzip(tmp_path):
     assert f"{after.gzip_bytes / 1e3:.1f} kB in gzip" in str(after)
 
 
-@pytest.mark.parametrize("name", ["prune_low_magnitude", "UpdatePruningStep", "PruningSummaries", "strip_pruning"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prune_low_magnitude",
+        "UpdatePruningStep",
+        "PruningSummaries",
+        "strip_pruning",
+        "quantize_model",
+        "quantize_apply",
+    ],
+)
 def test_names_of_tensorflow_model_optimization_point_to_the_page(name):
     with pytest.raises(AttributeError, match="docs/migrate.md"):
         getattr(kp, name)
