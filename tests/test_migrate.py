@@ -42,4 +42,4 @@ def test_weights_polynomial_decay_and_the_size_in_gzip(tmp_path):
 def test_names_of_tensorflow_model_optimization_point_to_the_page(name):
     with pytest.raises(AttributeError, match="docs/migrate.md"):
         getattr(kp, name)
-    assert f"`{name}(" in (Path(__file__).parent.parent / "docs" / "migrate.md").read_text()
+    assert f"{name}(" in (Path(__file__).parent.parent / "docs" / "migrate.md").read_text()
