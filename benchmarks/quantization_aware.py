@@ -5,8 +5,9 @@
 
 A slim network (L1, reconstructed on 1,000 unlabelled images) is fine-tuned for two epochs of `glyphs/small` at a rate
 of 0.01, and from there for two more at 0.001: once as it is, then exported with 256 training images to calibrate it;
-once by `kp.quantization_aware`, then exported with its own ranges. Rows: test accuracy in per cent; of float files of
-neither, but of the plain network in Keras. The agreement is that of the aware model and its file on the test images.
+once by `kp.quantization_aware`, then exported with its own ranges. Rows: test accuracy in per cent, of the two
+files, and of the float network that the first was made of; the agreement of the aware model and its file. Rows of
+commit 0abadd5 are of a time when the model computed in float numbers in inference, too.
 """
 
 from __future__ import annotations
