@@ -71,7 +71,7 @@ def test_images() -> Any:
 
 @trains
 def linear_mode(setting: LinearModeSetting | None = None) -> list[Row]:
-    """Returns instabilities in points of error, beside the paper's statements.
+    """Returns instabilities in points of error, beside the paper's statements; not run in full so far.
 
     Reference:
         Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, figures 2, 3 and 5.
