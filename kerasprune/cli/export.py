@@ -51,6 +51,7 @@ def export(
     scale: Annotated[str | None, option("data.scale")] = None,
     calibrate: Annotated[Path | None, option("calibrate")] = None,
     loss: Annotated[str | None, option("loss")] = None,
+    test: Annotated[str, option("data.test")] = "test",
     size: Annotated[int | None, option("model.size")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder at --out.")] = False,
     imports: Import = None,
@@ -59,29 +60,13 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
-    from kerasprune.data.lookup import check_name, own
-    from kerasprune.export.formats import find
+    from kerasprune.data.lookup import own
     from kerasprune.steps import side_by_side
 
-    check_model_path(model)
-    if beside is not None:
-        check_model_path(beside)
-    if calibrate is None:  # whose images are scaled, too
-        check_needed(context, data=("scale",))
-    check_needed(context, beside=("loss",))
-    found = {name: find(name) for name in formats}
-    if data is not None and calibrate is not None and beside is None:
-        raise PruneError("Expected either --data or --calibrate. Received: both, without --beside.")
-    calibrated = [name for name, form in found.items() if form.calibrates]
-    if calibrated and data is None and calibrate is None:
-        raise PruneError(
-            f"Expected inputs to calibrate {calibrated[0]} with. Received: neither --data nor --calibrate. "
-            "Give --calibrate FILE.npy, or a folder of images: a hundred of what the phone will see."
-        )
-    if calibrate is not None and not calibrate.exists():
-        raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is neither.")
-    if data is not None:
-        check_name(data)
+    for path in (model, beside):
+        if path is not None:
+            check_model_path(path)
+    found = _checked(context, formats, data, calibrate, beside is not None)
     if data is not None and own(data) == "function" and not trust:
         raise PruneError(f"{data!r} would import your own code. Expected the option --trust beside --data.")
     places = _places(out, model, found, overwrite)
@@ -91,7 +76,7 @@ def export(
         loaded = load(model)
         dense = None if beside is None else _compiled(beside, loss)
         given = _inputs(loaded, data, calibrate, scale, size)
-        judging = None if data is None or dense is None else _examples(loaded, data, scale, size, "test")
+        judging = None if data is None or dense is None else _examples(loaded, data, scale, size, test)
         for name, place in places.items():
             with Console(stderr=True, quiet=quiet).status(f"export {name}"):
                 if len(places) > 1:
@@ -104,6 +89,32 @@ def export(
                     written = side_by_side.beside(loaded, dense, place, **how)
             if not quiet:
                 typer.echo(str(written))
+
+
+def _checked(
+    context: typer.Context, formats: list[str], data: str | None, calibrate: Path | None, beside: bool
+) -> dict[str, Format]:
+    """Returns the formats by name if they have what they need."""
+    from kerasprune.data.lookup import check_name
+    from kerasprune.export.formats import find
+
+    if calibrate is None:  # whose images are scaled, too
+        check_needed(context, data=("scale",))
+    check_needed(context, beside=("loss", "test"))
+    found = {name: find(name) for name in formats}
+    if data is not None and calibrate is not None and not beside:
+        raise PruneError("Expected either --data or --calibrate. Received: both, without --beside.")
+    calibrated = [name for name, form in found.items() if form.calibrates]
+    if calibrated and data is None and calibrate is None:
+        raise PruneError(
+            f"Expected inputs to calibrate {calibrated[0]} with. Received: neither --data nor --calibrate. "
+            "Give --calibrate FILE.npy, or a folder of images: a hundred of what the phone will see."
+        )
+    if calibrate is not None and not calibrate.exists():
+        raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is neither.")
+    if data is not None:
+        check_name(data)
+    return found
 
 
 def _places(out: Path, model: Path, formats: Mapping[str, Format], overwrite: bool) -> dict[str, Path]:
