@@ -187,11 +187,11 @@ def test_a_row_that_differs_as_said_is_no_surprise():
 
 
 def test_a_measured_difference_is_told_from_two_standard_errors():
-    agrees, differs, open_ = (entries.Measured("a", -0.3, found) for found in ([-1, -2, -3], [5, 6, 7], [-1, 0, 2]))
+    agrees, differs, open_ = (entries.PairedRow("a", -0.3, found) for found in ([-1, -2, -3], [5, 6, 7], [-1, 0, 2]))
     assert [row.cells[-1] for row in (agrees, differs, open_)] == ["agrees", "differs", "cannot tell"]
     assert agrees.cells[1:4] == ("-0.3 points", "-2.00 ± 0.58 points", "2 s.e. 1.2")
     assert (agrees.agrees, differs.agrees, open_.agrees) == (True, False, True)
-    said = entries.Measured("a", -0.3, [5, 6, 7], "few images.")
+    said = entries.PairedRow("a", -0.3, [5, 6, 7], "few images.")
     assert Reproduced("x", (said, entries.Note("b", "1", "2"))).verdict == "differs as said"
     assert Reproduced("x", (said, differs)).verdict == "differs"
 

@@ -85,7 +85,7 @@ class AtMost(Row):
         return what, "–", ours, f"≤ {self.paper:.3g}", verdict
 
 
-class Measured(Row):
+class PairedRow(Row):
     """Differences between pairs of trainings, beside a published difference: do their signs agree?
 
     Args:

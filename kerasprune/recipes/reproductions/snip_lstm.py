@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from kerasprune.callbacks import HoldMask
 from kerasprune.models import get
-from kerasprune.recipes.reproductions.entry import Measured, Note, Row, trains
+from kerasprune.recipes.reproductions.entry import Note, PairedRow, Row, trains
 from kerasprune.sparsity.at_initialisation import prune_at_init
 
 KEEP, PAPER = 0.05, -0.31  # table 2: change of the error in points
@@ -33,7 +33,7 @@ def snip_lstm() -> list[Row]:
         Note(f"Table 2, LSTM-s, error, {what}", figure, f"{mean:.2f} %")
         for (what, figure), mean in zip(printed.items(), errors.mean(0), strict=True)
     ]
-    return [Measured("Table 2, LSTM-s, change of the error", PAPER, errors[:, 1] - errors[:, 0], KNOWN), *notes]
+    return [PairedRow("Table 2, LSTM-s, change of the error", PAPER, errors[:, 1] - errors[:, 0], KNOWN), *notes]
 
 
 def examples() -> tuple[Examples, Examples]:
