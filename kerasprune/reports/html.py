@@ -139,6 +139,7 @@ def _tables(record: Record) -> list[tuple[str, Sequence[str], Sequence[Sequence[
         ("Expected", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary)),
         ("Step by step", stepwise, tables.steps(record.summary)),
         ("Exports", *tables.exports(record.summary)),
+        ("Did it help?", ("", "gain in MACs that arrives", "operators not expected"), tables.gains(record.summary)),
         ("This run", (), tables.about(record.recipe, record.summary)),
     )
     first = ("Before and after", ("", "dense", "slim", "change"), tables.before_after(record.summary))

@@ -195,8 +195,6 @@ def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
         (f"error of the outputs, {number}", "dense_error", figure),
         ("same class as Keras", "agreement", percent),
         ("largest error", "max_error", scientific),
-        ("gain in MACs that arrives", "arrives", figure),
-        ("not expected", "unexpected", _named),
     ]
     rows = [{**one, **other_metrics(one, classifies)} for *_, one in found]
     shown = [column for column in columns if any(row.get(column[1]) is not None for row in rows)]
@@ -205,8 +203,18 @@ def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
     return ("file", *(title for title, *_ in shown)), [(name, *row) for name, row in zip(names, cells, strict=True)]
 
 
-def _named(names: Sequence[str] | None) -> str:
-    return "" if names is None else ", ".join(names) or "nothing"
+def gains(summary: Mapping[str, Any]) -> Rows:
+    """Returns the rows `(format, (t₀ ÷ t) ÷ (m₀ ÷ m), unexpected operators)` of files beside the dense model's.
+
+    Args:
+        summary: The content of `summary.json`.
+
+    Example:
+        >>> gains({"exports": [{"format": "tflite", "arrives": 0.75, "unexpected": ["1 TRANSPOSE of turned"]}]})
+        [('tflite', '0.75', '1 TRANSPOSE of turned')]
+    """
+    measured = [one for one in summary.get("exports") or () if "arrives" in one]
+    return [(str(one["format"]), figure(one["arrives"]), ", ".join(one["unexpected"]) or "nothing") for one in measured]
 
 
 def layers(summary: Mapping[str, Any]) -> Rows:

@@ -71,6 +71,7 @@ def test_files_of_both_models_are_judged_by_labels(form, files, tmp_path):
         assert all(f"<td>{cell}</td>" in page for cell in row)
         assert any(all(cell in line for cell in row) for line in shown.splitlines())
     assert "<th>test accuracy, 40 examples</th>" in page
+    assert ("Did it help?" in page) == (form != "saved_model")
 
 
 UNLABELLED = "accuracy (the data have no labels)"
