@@ -14,7 +14,7 @@ from kerasprune.criteria.base import as_array
 from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.errors import PruneError, choice_faults, positive_faults, raise_faults, whole_number_faults
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.copy_layer import copied
 from kerasprune.surgery.precision import PRECISIONS, in_precision
 
 
@@ -57,8 +57,7 @@ def to_minimum(
         + whole_number_faults(1, steps=steps)
         + choice_faults(PRECISIONS, precision=precision),
     )
-    copy = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))
-    copy.set_weights(model.get_weights())
+    copy = copied(model)
     found = _Descent(copy, model, data, loss, precision).descended(until, steps)
     for variable, part in zip(copy.trainable_variables, found, strict=True):
         variable.assign(part)

@@ -18,7 +18,7 @@ from kerasprune.attaching.rewinding import rewind_optimizer
 from kerasprune.errors import PruneError
 from kerasprune.moment import Moment
 from kerasprune.surgery.compiled import unwrapped
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.copy_layer import copied
 
 Fit = Callable[..., float]
 """`fit(model, *, resolution, epochs, seed, initial_epoch) -> accuracy`: trains a model in place."""
@@ -48,8 +48,7 @@ class Trainings:
     """
 
     def __init__(self, model: keras.Model, fit: Fit) -> None:
-        self.model = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))
-        self.model.set_weights(model.get_weights())
+        self.model = copied(model)
         self._fit = fit
 
     def run(self, start: SchedulePlace, last: int, seed: int, masks: Mapping[str, np.ndarray]) -> float:

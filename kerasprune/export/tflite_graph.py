@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,21 +101,22 @@ class Unexpected:
         return f"{self.number} {self.name}{f' of {shown}' if shown else ''}"
 
 
-def unexpected(path: Path | str, dense: Path | str, layers: Collection[str]) -> list[Unexpected]:
+def unexpected(
+    slim: Sequence[FileOperator], dense: Sequence[FileOperator], layers: Collection[str]
+) -> list[Unexpected]:
     """Returns the operators of a slim model's file that one would not expect.
 
     The dense model's file has fewer of them, such as a `TRANSPOSE` or a `GATHER`; or they change between integers and
     floats inside the graph, or are custom.
 
     Args:
-        path: The slim model's file.
-        dense: The dense model's file.
+        slim: The operators in the slim model's file, see `nodes`.
+        dense: Those in the dense model's file.
         layers: Names of the layers of the slim model.
     """
-    made = [*nodes(path)]
-    found = Counter(node.name for node in made) - Counter(operators(dense))
+    found = Counter(node.name for node in slim) - Counter(node.name for node in dense)
     places: dict[str, dict[str, None]] = {}
-    for node in made:
+    for node in slim:
         name = node.name
         if node.is_inside or node.is_custom:
             name = f"{node.name} ({'custom' if node.is_custom else 'inside'})"

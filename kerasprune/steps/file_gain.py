@@ -8,12 +8,8 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from kerasprune.costs.cost import cost
-from kerasprune.errors import PruneError
 from kerasprune.export.report import ExportReport
-from kerasprune.export.tflite_graph import Unexpected, operators, unexpected
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
+from kerasprune.export.tflite_graph import Unexpected, nodes, unexpected
 from kerasprune.inlining.plain import plain
 from kerasprune.latency.gain import OperatorTimes, lost
 from kerasprune.latency.measure import compare_latency
@@ -133,24 +129,8 @@ def file_gain(
     """
     if not ratios:
         return FileGain(None, None, macs, ({}, {}), ())
-    paths = [report.path for report in reports]
-    counted = tuple(dict(Counter(operators(path))) for path in paths)
+    dense, made = ([*nodes(report.path)] for report in reports)
+    counted = tuple(dict(Counter(node.name for node in each)) for each in (dense, made))
     names = {layer.name for layer in plain(slim).layers}
     times = tuple(report.latency_ms for report in reports)
-    return FileGain(times, ratios[1], macs, counted, tuple(unexpected(paths[1], paths[0], names)))
-
-
-def graphs_of(models: Sequence[keras.Model], side: int | None) -> tuple[ChannelGraph, ...] | None:
-    """Returns the graphs of models; `None` if one cannot be traced, or leaves a side free.
-
-    Args:
-        models: The models.
-        side: The side of their inputs in pixels, if it is free.
-    """
-    try:
-        graphs = tuple(trace(plain(model), unknown="freeze", resolution=side) for model in models)
-        for graph in graphs:
-            cost(graph)
-    except PruneError:
-        return None
-    return graphs
+    return FileGain(times, ratios[1], macs, counted, tuple(unexpected(made, dense, names)))

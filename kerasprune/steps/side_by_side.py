@@ -16,15 +16,17 @@ from kerasprune.data.batches import FlatInputs, example_batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import is_graph, signature_of
 from kerasprune.defaults import JUDGED
-from kerasprune.errors import extras, kind_faults, raise_faults
+from kerasprune.errors import PruneError, extras, kind_faults, raise_faults
 from kerasprune.export.formats import Format, find
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
+from kerasprune.graph.trace import trace
+from kerasprune.inlining.plain import plain
 from kerasprune.latency.gain import times_of_operators
 from kerasprune.reports.numbers import count, figure, milliseconds, percent, points, scientific
 from kerasprune.steps.exported import beside_dense, metrics_of
-from kerasprune.steps.file_gain import Both, FileGain, file_gain, graphs_of, in_turn
+from kerasprune.steps.file_gain import Both, FileGain, file_gain, in_turn
 from kerasprune.steps.objective import Objective, classification, of_model
 
 _MOST = 1000  # examples that judge a file
@@ -242,9 +244,10 @@ def _gain(
     side: int | None,
 ) -> FileGain:  # fmt: skip
     """Returns the gain with operators timed alone, since LiteRT's interpreter for Python does not profile them."""
-    graphs = graphs_of(models, side)
-    macs = None if graphs is None else tuple(cost(graph).macs for graph in graphs)
+    try:  # a model may have layers that cannot be read, or leave a side free
+        graphs = tuple(trace(plain(model), unknown="freeze", resolution=side) for model in models)
+        macs = tuple(cost(graph).macs for graph in graphs)
+    except PruneError:
+        return file_gain(models[1], reports, ratios, None)
     gain = file_gain(models[1], reports, ratios, macs)
-    if graphs is None or form.precision is None:
-        return gain
-    return replace(gain, alone=tuple(times_of_operators(*graphs, form.precision)))
+    return gain if form.precision is None else replace(gain, alone=tuple(times_of_operators(*graphs, form.precision)))

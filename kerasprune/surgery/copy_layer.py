@@ -65,6 +65,13 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = Mappin
     return new
 
 
+def copied(model: keras.Model) -> keras.Model:
+    """Returns a copy of a functional or Sequential model, with the same weights; it is not compiled."""
+    copy = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def copy_assets(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     """Copies to a new layer the data that old ones keep in files, such as the vocabulary of a text layer.
 
