@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from kerasprune.data.sources import Source
 
 
-NAMED = ("digits", "glyphs", "glyphs/small", "glyphs/tiny")
+NAMED = ("digits", "digits-500", "glyphs", "glyphs/small", "glyphs/tiny")
 PREFIXED = ("tfds", "generated")
 ARRAYS = (".npz", ".npy")
 SYNTHETIC = "synthetic"
 """Examples that are drawn from the model."""
 _TABLES = {".csv": ",", ".tsv": "\t"}  # with a line of headings, classes in the last column
-_MODULES = {"digits": ("sklearn",), "glyphs": ("matplotlib", "PIL", "tensorflow_datasets")}
+_MODULES = {"digits": ("sklearn",), "digits-500": ("sklearn",), "glyphs": ("matplotlib", "PIL", "tensorflow_datasets")}
 
 
 def own(name: str) -> str | None:
@@ -47,7 +47,7 @@ def names() -> list[str]:
 
     Example:
         >>> names()
-        ['digits', 'glyphs', 'glyphs/small', 'glyphs/tiny']
+        ['digits', 'digits-500', 'glyphs', 'glyphs/small', 'glyphs/tiny']
     """
     return sorted(NAMED)
 
@@ -85,10 +85,10 @@ def find(name: str | Path, data_dir: str | None = None) -> Source:
         raise PruneError(f"Expected the name of a data set or the path of a folder. Received: name={short(name)}.")
     text = os.fspath(name)
     prefix, colon, rest = text.partition(":")
-    if text == "digits":
+    if text in ("digits", "digits-500"):
         from kerasprune.data.digits import digits
 
-        return digits()
+        return digits(text)
     if text in NAMED:
         from kerasprune.data.glyphs import glyphs
 

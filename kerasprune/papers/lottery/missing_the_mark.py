@@ -1,0 +1,91 @@
+"""Why do masks at initialisation fall short of those after training? Masks as they are, and their ablations.
+
+Frankle et al., Pruning Neural Networks at Initialization: Why Are We Missing the Mark?, ICLR 2021, Figures 3 and 4,
+Appendix H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune import criteria
+from kerasprune.papers.lottery.ablations import Inverted, shuffled
+from kerasprune.papers.lottery.testbed import (
+    Masks,
+    Testbed,
+    accuracies,
+    cross_entropy,
+    gradient_norm,
+    macs_left,
+    scored_examples,
+)
+from kerasprune.sparsity.at_initialisation import prune_at_init
+from kerasprune.sparsity.report import sparsity_report
+from kerasprune.surgery.reinitialise import reinitialise
+
+AFTER = "magnitude after training"
+CRITERIA: dict[str, Any] = {
+    "snip": {"name": "snip", "training": True},
+    "grasp": {"name": "grasp", "temperature": 200.0, "training": True},
+    "abs_grasp": {"name": "abs_grasp", "temperature": 200.0, "training": True},
+    "synflow": "synflow",
+    "magnitude at init": "l1",
+    AFTER: "l1",
+}
+VARIANTS = ("mask", "shuffled", "reinitialised", "inverted")
+
+
+def cells(keep: Sequence[float], seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yields the trainings, seed by seed; the dense one of each seed first."""
+    for seed in seeds:
+        yield {"method": "dense", "variant": "mask", "keep": 1.0, "seed": seed}
+        for fraction in keep:
+            names = [("random", "mask"), *((method, variant) for method in CRITERIA for variant in VARIANTS)]
+            yield from ({"method": m, "variant": v, "keep": fraction, "seed": seed} for m, v in names)
+
+
+def measured(testbed: Testbed, method: str, variant: str, keep: float, seed: int) -> dict[str, Any]:
+    """Returns the results of one training.
+
+    Args:
+        testbed: The testbed.
+        method: One of `CRITERIA`, `"random"` or `"dense"`.
+        variant: One of `VARIANTS`.
+        keep: Fraction of the weights kept.
+        seed: Seed of the weights, the images that are scored, and the order of those trained on.
+    """
+    if method == "dense":
+        return accuracies(testbed.trained(seed))
+    model = testbed.trained(seed) if method == AFTER else testbed.network(seed)
+    data = scored_examples(seed)
+    masks = chosen(model, method, variant, keep, seed)
+    row = facts(model, masks)
+    if variant == "mask":
+        row["gradient_norm"] = round(gradient_norm(model, masks, data), 4)
+    if variant == "reinitialised":
+        model = reinitialise(model, seed=1000 + seed)
+    testbed.fit(model, seed, masks)
+    return row | accuracies(model)
+
+
+def chosen(model: keras.Model, method: str, variant: str, keep: float, seed: int) -> dict[str, np.ndarray]:
+    """Returns the masks of a method, shuffled or inverted in these variants."""
+    criterion = criteria.get(CRITERIA.get(method, method))
+    if variant == "inverted":
+        criterion = Inverted(criterion)
+    rounds = 100 if method == "synflow" else 1
+    data = scored_examples(seed)
+    masks = prune_at_init(model, criterion, keep=keep, rounds=rounds, data=data, loss=cross_entropy(), seed=seed)
+    return shuffled(masks, seed=seed) if variant == "shuffled" else masks
+
+
+def facts(model: keras.Model, masks: Masks) -> dict[str, Any]:
+    """Returns weights kept, how many of them are detached, the fraction of multiply–adds, and the layers' densities."""
+    report = sparsity_report(model, masks)
+    densities = " ".join(f"{layer.kept / layer.size:.4g}" for layer in report.layers)
+    detached, macs = report.kept - report.attached, round(macs_left(model, masks), 5)
+    return {"kept": report.kept, "detached": detached, "macs": macs, "densities": densities}

@@ -1,0 +1,78 @@
+"""The testbed: its images, what masks cost there, and that it runs on JAX without TensorFlow or the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import kerasprune as kp
+from kerasprune.data.digits import digit_arrays
+from kerasprune.papers.lottery import missing_the_mark, state_of_pruning
+from kerasprune.papers.lottery.testbed import Testbed, macs_left, scored_examples
+
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets", "pydantic", "typer", "yaml"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+from kerasprune.papers.lottery import missing_the_mark, state_of_pruning
+from kerasprune.papers.lottery.testbed import Testbed
+for module, method, variant in ((missing_the_mark, "grasp", "reinitialised"), (state_of_pruning, "layer gradient", "")):
+    print(module.measured(Testbed(epochs=1), method, variant, 0.05, 0)["test"])
+"""
+
+
+def test_the_arrays_are_those_of_load():
+    for split in ("validation", "test"):
+        images, labels = digit_arrays("digits-500", 16)[split]
+        (expected, classes), *_ = kp.data.load("digits-500", size=16, batch=1000, split=split, channels=1)
+        np.testing.assert_allclose(images, expected, atol=1e-5)
+        np.testing.assert_array_equal(labels, classes)
+
+
+def test_ten_images_of_every_class_are_scored():
+    ((images, labels),) = scored_examples(3)
+    assert images.shape == (100, 16, 16, 1) and Counter(labels.tolist()) == dict.fromkeys(range(10), 10)
+    assert not np.array_equal(images, scored_examples(4)[0][0])
+
+
+def test_multiply_adds_that_masks_leave_are_counted_position_by_position():
+    model = Testbed().network(0)
+    masks = kp.prune_at_init(model, "random", keep=0.3)
+    layers = {layer.name: layer for layer in model.layers}
+    left = dense = 0
+    for path, mask in masks.items():
+        positions = np.prod(layers[path.split("/")[0]].output.shape[1:-1], dtype=int)
+        left, dense = left + positions * mask.sum(), dense + positions * mask.size
+    np.testing.assert_allclose(macs_left(model, masks), left / dense)
+
+
+def test_every_cell_is_trained_once_and_seeds_are_complete():
+    for module, of_a_fraction in ((missing_the_mark, 1 + 6 * 4), (state_of_pruning, 5)):
+        found = list(module.cells([0.1, 0.05], [4, 2]))
+        assert len({tuple(cell.values()) for cell in found}) == len(found) == 2 * (1 + 2 * of_a_fraction)
+        assert [cell["seed"] for cell in found] == sorted((cell["seed"] for cell in found), reverse=True)
+
+
+@pytest.mark.thorough
+def test_a_dense_network_is_trained_once_for_each_folder(tmp_path):
+    testbed = Testbed(epochs=1, folder=tmp_path)
+    first, second = (testbed.trained(0).get_weights() for _ in range(2))
+    assert [file.name for file in tmp_path.iterdir()] == ["dense_0.npz"]
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.thorough
+def test_it_runs_on_jax_without_tensorflow_and_the_command_line():
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 2
