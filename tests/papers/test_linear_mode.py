@@ -1,44 +1,105 @@
-"""Linear mode connectivity: the rows and their verdicts from figures that are given, and a run as short as can be."""
+"""Linear mode connectivity: verdicts from figures that are given, one W_k for all, and a run as short as can be."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from kerasprune.analysis import Instability
-from kerasprune.papers.lottery import linear_mode
+from kerasprune.papers.lottery import linear_mode, testbed
 from kerasprune.papers.lottery.linear_mode import LinearModeSetting
-from kerasprune.papers.lottery.tickets import Ticket
 from kerasprune.recipes.reproductions.entry import Note
 
-STABLE = {"0ep": (0.2, 0.3), "8ep": (0.0, 0.02)}
+UNSTABLE, STABLE, OPEN = (0.1, 0.12, 0.14), (0.0, 0.01, 0.0), (0.0, 0.02, 0.05)
 
 
-def given(values: dict[str, tuple[float, ...]]) -> Instability:
-    rows = [
-        {"k": k, "seed": seed, "instability": value, "barrier": 3 * value, "error_a": 0.1, "error_b": 0.1}
-        for k, each in values.items()
-        for seed, value in enumerate(each)
+def given(network: str, keep: float, k: int, instability: tuple[float, ...], error: float) -> list[dict]:
+    return [
+        {"network": network, "keep": str(keep), "k": str(k), "seed": str(seed), "instability": each, "barrier": 0.1}
+        | {"error_a": error + seed / 1000, "error_b": error + seed / 1000}
+        for seed, each in enumerate(instability)
     ]
-    return Instability(tuple(rows))
+
+
+def grid(dense, tickets, random) -> list[dict]:
+    return [
+        row
+        for network, keep, (begin, later), errors in (
+            ("dense", 1.0, dense, (0.02, 0.02)),
+            ("IMP", 0.1, tickets, (0.04, 0.0205)),
+            ("random", 0.1, random, (0.04, 0.04)),
+        )
+        for k, instability, error in ((0, begin, errors[0]), (4, later, errors[1]))
+        for row in given(network, keep, k, instability, error)
+    ]
 
 
 def test_verdicts_follow_the_figures():
-    good, bad = linear_mode._of_dense(given(STABLE)), linear_mode._of_dense(given({"0ep": (0.1,), "8ep": (0.2,)}))
-    assert [row.agrees for row in good] == [True] * 4 and [row.agrees for row in bad] == [True, True, False, False]
-    assert good[0].ours == "25.0 ± 7.1 points, barrier 0.75 ± 0.21"
-    tickets = [Ticket("x", 1.0, kept, 0.9, {}, []) for kept in (1.0, 0.2)]
-    sparse = {"ticket": given({"1ep": (0.01,)}), "random masks": given({"1ep": (0.2,)})}
-    rows = linear_mode._of_sparse(sparse, tickets, "1ep")
-    assert [row.agrees for row in rows] == [True] * 5 and rows[-2].ours == pytest.approx(1.0)
-    turned = dict(zip(sparse, reversed(sparse.values()), strict=True))
-    assert [row.agrees for row in linear_mode._of_sparse(turned, tickets, "1ep")] == [True, True, True, False, False]
+    found = linear_mode.judged(grid((UNSTABLE, STABLE), (UNSTABLE, STABLE), (UNSTABLE, UNSTABLE)))
+    assert [row.cells[-1] for row in found] == ["agrees", "agrees", "noted", "agrees", "agrees", "agrees"]
+    assert found[2].ours == "k=4" and found[2].paper == "dense 2.20 % at most"  # mean 2.1, deviation 0.1
+    assert found[0].cells[:2] == ("dense, k=0 less 2 points", "not stable") and found[0].ours == pytest.approx(10)
+    assert found[-1].what == "random 10%, k=4 less IMP" and found[-1].ours == pytest.approx(12 - 1 / 3)
+    turned = linear_mode.judged(grid((STABLE, UNSTABLE), (STABLE, UNSTABLE), (STABLE, STABLE)))
+    assert [row.cells[-1] for row in turned] == ["differs", "differs", "noted", "differs", "differs", "differs"]
+    open_ = linear_mode.judged(grid((OPEN, OPEN), (OPEN, OPEN), (OPEN, OPEN)))
+    assert [row.cells[-1] for row in open_] == ["cannot tell"] * 2 + ["noted"] + ["cannot tell"] * 3
+
+
+def test_tickets_that_never_match_are_not_judged():
+    rows = grid((STABLE, STABLE), (STABLE, STABLE), (STABLE, STABLE))
+    worse = [row | {"error_a": 0.5} if row["network"] == "IMP" else row for row in rows]
+    assert [row.what for row in linear_mode.judged(worse)][2:] == [
+        "IMP of 10% matches from",
+        "random 10%, k=4 less 2 points",
+        "random 10%, k=4 less IMP",
+    ]
+
+
+def test_means_and_standard_errors():
+    (network, k, figures, seeds), *_ = linear_mode.means(given("dense", 1.0, 4, (0.01, 0.02, 0.06), 0.02))
+    assert (network, k, seeds) == (("dense", 1.0), 4, 3)
+    assert figures["instability"] == pytest.approx((3.0, np.std([1, 2, 6], ddof=1) / 3**0.5))
+    assert figures["barrier"] == pytest.approx((0.1, 0.0), abs=1e-12)
+
+
+class Recorder(testbed.Testbed):
+    """A testbed that notes what it is asked to train, and adds the number of epochs to all weights."""
+
+    def fit(self, model, seed, masks=None, *, initial_epoch=0, until=None, **others):
+        calls.append((initial_epoch, until, float(model.weights[0][0, 0])))
+        model.compile("sgd", testbed.cross_entropy())
+        kernel = model.weights[0]
+        kernel.assign(kernel + (until - initial_epoch))
+
+
+calls: list[tuple] = []
+
+
+def test_every_training_of_a_cell_is_a_part_of_one_schedule_from_one_place(monkeypatch):
+    """To k once; then all from W_k, with its masks, to the end: 2 dense, 1 + 2 rounds, 2 tickets, 2 random."""
+    import keras
+
+    calls.clear()
+    layers = [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    monkeypatch.setattr(testbed.Testbed, "network", lambda self, seed: keras.Sequential(layers))
+    setting = LinearModeSetting(Recorder(epochs=5), keep=(0.5, 0.25), measured=(0.25,), points=2)
+    rows = list(setting.rows(seed=1, k=2))
+    assert [(row["network"], row["keep"], row["k"], row["seed"]) for row in rows] == [
+        ("dense", 1.0, 2, 1),
+        ("IMP", 0.25, 2, 1),
+        ("random", 0.25, 2, 1),
+    ]
+    assert [call[:2] for call in calls] == [(0, 2)] + [(2, 5)] * 9
+    first = calls[0][2]
+    assert all(begun in (pytest.approx(first + 2), 0.0) for *_, begun in calls[1:])
+    calls.clear()
+    left = list(setting.rows(seed=1, k=2, done={("IMP", 0.25), ("random", 0.25)}))
+    assert left == rows[:1] and len(calls) == 3
 
 
 @pytest.mark.thorough
 def test_a_short_run():
-    small = {"name": "lenet_300_100"}
-    rows = linear_mode.linear_mode(LinearModeSetting(2, ("0ep", "2ep"), 1, (0.5,), (0,), 256, small))
-    assert len(rows) == 4 + 5
-    assert [isinstance(row, Note) for row in rows] == [True, True, False, False, True, True, True, False, False]
-    assert rows[2].ours == 0 and np.isfinite([row.ours for row in rows if not isinstance(row, Note)]).all()
+    setting = LinearModeSetting(testbed.Testbed(epochs=2), (0, 1), (0.3,), (0.3,), (0, 1), 3)
+    rows = linear_mode.linear_mode(setting)
+    assert [isinstance(row, Note) for row in rows[:6]] == [True] * 6
+    assert np.isfinite([row.ours for row in rows if not isinstance(row, Note)]).all()

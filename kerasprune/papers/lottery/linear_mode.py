@@ -1,23 +1,27 @@
-"""Linear mode connectivity at small scale: the instability of a dense ResNet-8 on digits, of a ticket and its control.
+"""Linear mode connectivity on the testbed: from which k are the dense network, tickets and random masks stable?
 
-Instability falls as k grows, and tickets that match the dense accuracy are the stable ones (Frankle et al., ICML 2020).
+    W_0 → W_k,   IMP from W_k gives m,   then two orders of the data from m ⊙ W_k and the line between the two ends
+
+Dense networks become stable early; tickets match the dense accuracy only if they are stable; random masks are not
+(Frankle et al., ICML 2020).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasprune.analysis.forked_trainings import Instability, instability_from
-from kerasprune.data import load
-from kerasprune.models import get
+from kerasprune.analysis.forked_trainings import instability_from
+from kerasprune.attaching.trainings import Fit, Trainings
+from kerasprune.moment import Moment
 from kerasprune.papers.lottery.ablations import shuffled
-from kerasprune.papers.lottery.tickets import Ticket, lottery
-from kerasprune.recipes.reproductions.entry import AtMost, Note, Row, trains
+from kerasprune.papers.lottery.testbed import Testbed, examples
+from kerasprune.papers.lottery.tickets import lottery
+from kerasprune.recipes.reproductions.entry import Note, PairedRow, Row, trains
 
 STABLE = 2.0
 """Points of error: instability up to it is the paper's noise."""
@@ -25,100 +29,194 @@ STABLE = 2.0
 
 @dataclass(frozen=True)
 class LinearModeSetting:
-    """The network and the schedule.
+    """The grid.
 
     Args:
-        epochs: Epochs of the schedule.
-        ks: Points k of the dense network, from the beginning on.
-        rewind_epochs: k of the ticket, in epochs.
-        keep: Fractions of its rounds.
-        seeds: Repetitions.
-        batch: Size of a batch.
-        network: The network, as for `kp.models.get`.
+        testbed: The network and the schedule.
+        ks: Points k, in epochs.
+        keep: Fractions of the weights kept by the rounds of IMP.
+        measured: The fractions of `keep` that are measured.
+        seeds: Repetitions: other weights, other orders of the data.
+        points: Points of a line.
     """
 
-    epochs: int = 16
-    ks: Sequence[str] = ("0ep", "1ep", "4ep", "8ep")
-    rewind_epochs: int = 1
-    keep: Sequence[float] = (0.64, 0.41, 0.26)
+    testbed: Testbed = Testbed()
+    ks: Sequence[int] = (0, 1, 2, 8)
+    keep: Sequence[float] = (0.55, 0.3, 0.17, 0.1, 0.055, 0.03)
+    measured: Sequence[float] = (0.1, 0.03)
     seeds: Sequence[int] = (0, 1, 2)
-    batch: int = 64
-    network: Mapping[str, Any] = field(default_factory=lambda: {"name": "resnet_cifar", "depth": 8, "seed": 0})
+    points: int = 21
 
-    def fit(self, model: keras.Model, *, resolution: Any, epochs: int, seed: int, initial_epoch: int) -> float:
-        """Trains by SGD at 0.1 that falls to 0 as a cosine; returns the accuracy on the test images."""
-        data = load("digits", size=16, batch=self.batch, augment="crop", seed=seed % 2**16)
-        rate = keras.optimizers.schedules.CosineDecay(0.1, self.epochs * len(data))
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss, metrics=["accuracy"])
-        model.optimizer.iterations.assign(initial_epoch * len(data))
-        model.fit(data, epochs=epochs, initial_epoch=initial_epoch, shuffle=False, verbose=0)
-        return float(model.evaluate(test_images(), verbose=0, return_dict=True)["accuracy"])
+    @property
+    def cells(self) -> list[tuple[int, int]]:
+        """Pairs (seed, k), seed by seed."""
+        return [(seed, k) for seed in self.seeds for k in self.ks]
 
-    def instability(
-        self, model: keras.Model, ks: Sequence[str], mask: Mapping[str, np.ndarray] | None = None
-    ) -> Instability:
-        """Returns the instability from points k."""
-        training = load("digits", size=16, batch=256)
-        with_statistics = {"recalibrate": training, "points": 11, "seeds": self.seeds}
-        return instability_from(model, self.fit, ks, self.epochs, test_images(), mask=mask, **with_statistics)
+    @property
+    def networks(self) -> list[tuple[str, float]]:
+        """What is measured in every cell, and fractions of the weights kept."""
+        return [("dense", 1.0), *((name, keep) for name in ("IMP", "random") for keep in self.measured)]
+
+    def rows(self, seed: int, k: int, done: Container[tuple[str, float]] = ()) -> Iterator[dict[str, Any]]:
+        """Yields the rows of a cell, all from one W_k.
+
+        Args:
+            seed: The seed.
+            k: Epochs before the fork.
+            done: Those of `networks` that are left out.
+        """
+        trainings = Trainings(self.testbed.network(seed), self.fit_from(0))
+        model, rest, masks = trainings.model, self.testbed.epochs - k, {}
+        model.set_weights(trainings.reach(model.get_weights(), Moment(k), self.testbed.epochs, seed).weights)
+        for name, keep in self.networks:
+            if (name, keep) in done:
+                continue
+            if keep < 1 and not masks:
+                tickets = lottery(model, self.fit_from(k), keep=self.keep, epochs=rest, seed=seed)
+                masks = {ticket.keep: ticket.masks for ticket in tickets}
+            mask = shuffled(masks[keep], seed=seed) if name == "random" else masks.get(keep)
+            found = instability_from(
+                model,
+                self.fit_from(k),
+                ["0ep"],
+                rest,
+                [examples("test")],
+                mask=mask,
+                recalibrate=[examples("train")],
+                points=self.points,
+                seeds=[seed],
+            )
+            yield {"network": name, "keep": keep, **found.rows[0], "k": k, "epochs": self.testbed.epochs}
+
+    def fit_from(self, k: int) -> Fit:
+        """Returns the function that trains the rest of the schedule from epoch k on, which it counts as 0."""
+
+        def fit(model: keras.Model, *, resolution: Any, epochs: int, seed: int, initial_epoch: int) -> float:
+            self.testbed.fit(model, seed, initial_epoch=k + initial_epoch, until=k + epochs)
+            return float("nan")  # errors are those of the ends of a line
+
+        return fit
 
 
-def test_images() -> Any:
-    """Returns the test images of digits."""
-    return load("digits", size=16, batch=256, split="test")
+class Claim(PairedRow):
+    """A statement about the sign of a mean: `differences`, one of each seed, lie above or below zero.
+
+    Args:
+        what: What differs from what.
+        says: The paper's statement.
+        sign: Its sign, 1 or -1.
+        differences: Ours, one of each seed.
+    """
+
+    def __init__(self, what: str, says: str, sign: int, differences: Sequence[float]) -> None:
+        super().__init__(what, sign, differences)
+        object.__setattr__(self, "says", says)
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """The printed cells, with the statement in place of a figure."""
+        what, _, *others = super().cells
+        return what, self.says, *others
+
+
+Rows = Iterable[Mapping[str, Any]]
+Means = dict[str, tuple[float, float]]
+
+
+def judged(rows: Rows) -> list[Row]:
+    """Returns the verdicts on the paper's statements.
+
+    A ticket *matches* if its mean error is at most that of the dense network from the same k plus one standard
+    deviation of the latter.
+
+    Args:
+        rows: Those of `LinearModeSetting.rows`, of one setting.
+    """
+    found = _by_network(rows)
+    dense = found["dense", 1.0]
+    first, second = sorted(dense)[:2]
+    claims: list[Row] = [_stable(("dense", 1.0), k, dense[k], k == second) for k in (first, second)]
+    for keep in sorted({keep for _, keep in found} - {1.0}, reverse=True):
+        claims += _of_sparse(keep, found["IMP", keep], found["random", keep], dense)
+    return claims
+
+
+def means(rows: Rows) -> Iterator[tuple[tuple[str, float], int, Means, int]]:
+    """Yields network, k, mean and standard error of instability and error in points and of the barrier, and seeds.
+
+    Args:
+        rows: As for `judged`.
+    """
+    for network, of in _by_network(rows).items():
+        for k, each in sorted(of.items()):
+            barrier = _points(each, "barrier") / 100
+            values = {"instability": _points(each, "instability"), "barrier": barrier, "error": _errors(each)}
+            yield network, k, {name: _mean(figures) for name, figures in values.items()}, len(each)
+
+
+def _by_network(rows: Rows) -> dict[tuple[str, float], dict[int, list[Mapping[str, Any]]]]:
+    found: dict[tuple[str, float], dict[int, list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        of = found.setdefault((row["network"], float(row["keep"])), {})
+        of.setdefault(int(row["k"]), []).append(row)
+    return found
+
+
+def _of_sparse(keep: float, tickets: Mapping, random: Mapping, dense: Mapping) -> list[Row]:
+    """Returns the statements on tickets and random masks from the least k from which tickets match."""
+    matching = [k for k in sorted(tickets) if _errors(tickets[k]).mean() <= _bound(_errors(dense[k]))]
+    k = matching[0] if matching else max(tickets)
+    bound = f"dense {_bound(_errors(dense[k])):.2f} % at most"
+    success = Note(f"IMP of {keep:.0%} matches from", bound, f"k={k}" if matching else "no k")
+    sparse = [("IMP", tickets[k], True), ("random", random[k], False)]
+    lines = [_stable((name, keep), k, rows, stable) for name, rows, stable in sparse if matching or not stable]
+    more = _points(random[k], "instability") - _points(tickets[k], "instability")
+    return [success, *lines, Claim(f"{_name('random', keep, k)} less IMP", "less stable", 1, more)]
+
+
+def _stable(network: tuple[str, float], k: int, rows: Rows, stable: bool) -> Claim:
+    """Returns the statement that a network is stable, or is not."""
+    says, sign = ("stable", -1) if stable else ("not stable", 1)
+    return Claim(f"{_name(*network, k)} less {STABLE:g} points", says, sign, _points(rows, "instability") - STABLE)
+
+
+def _name(network: str, keep: float, k: int) -> str:
+    return f"{network}{f' {keep:.0%}' if keep < 1 else ''}, k={k}"
+
+
+def _points(rows: Rows, name: str) -> np.ndarray:
+    """Returns the figures of the seeds, in their order, times 100."""
+    return np.array([100 * float(row[name]) for row in sorted(rows, key=lambda row: int(row["seed"]))])
+
+
+def _errors(rows: Rows) -> np.ndarray:
+    return (_points(rows, "error_a") + _points(rows, "error_b")) / 2
+
+
+def _bound(errors: np.ndarray) -> float:
+    return errors.mean() + errors.std(ddof=1) if len(errors) > 1 else errors.mean()
+
+
+def _mean(values: np.ndarray) -> tuple[float, float]:
+    """Returns mean and standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
 @trains
 def linear_mode(setting: LinearModeSetting | None = None) -> list[Row]:
-    """Returns instabilities in points of error, beside the paper's statements; not run in full so far.
+    """Returns instabilities in points of error, mean ± standard error, beside the paper's statements.
+
+    It trains for half an hour; `benchmarks/linear_mode.py` does so in several processes, and resumes. Not run in full so
+    far.
 
     Reference:
         Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, figures 2, 3 and 5.
     """
     setting = LinearModeSetting() if setting is None else setting
-    model = get({**setting.network, "input_shape": (16, 16, 3)})
-    dense = setting.instability(model, setting.ks)
-    tickets = lottery(
-        model,
-        setting.fit,
-        keep=setting.keep,
-        epochs=setting.epochs - setting.rewind_epochs,
-        rewind_epochs=setting.rewind_epochs,
-    )
-    rewound = f"{setting.rewind_epochs}ep"
-    masks = {"ticket": tickets[-1].masks, "random masks": shuffled(tickets[-1].masks)}
-    sparse = {name: setting.instability(model, [rewound], mask) for name, mask in masks.items()}
-    return [*_of_dense(dense), *_of_sparse(sparse, tickets, rewound)]
+    rows = [row for cell in setting.cells for row in setting.rows(*cell)]
+    notes = [Note(_name(*network, k), "", _text(figures)) for network, k, figures, _ in means(rows)]
+    return [*notes, *judged(rows)]
 
 
-def _of_dense(dense: Instability) -> list[Row]:
-    table = dense.table()
-    means = [100 * row["instability"] for row in table]
-    notes = [Note(f"dense, from k={row['k']}", "falls as k grows", _cell(row)) for row in table]
-    return [
-        *notes,
-        AtMost(f"dense, from k={table[-1]['k']}", STABLE, means[-1], " points"),
-        AtMost(f"dense, k={table[-1]['k']} less k={table[0]['k']}", 0.0, means[-1] - means[0], " points"),
-    ]
-
-
-def _of_sparse(sparse: Mapping[str, Instability], tickets: Sequence[Ticket], k: str) -> list[Row]:
-    found = {name: each.table()[0] for name, each in sparse.items()}
-    ticket, random = (100 * row["instability"] for row in found.values())
-    accuracies = f"{100 * tickets[0].accuracy:.1f} %", f"{100 * tickets[-1].accuracy:.1f} %"
-    return [
-        Note(f"accuracy of the ticket of {tickets[-1].kept:.0%}, dense beside it", *accuracies[::-1]),
-        Note(f"ticket, from k={k}", "stable", _cell(found["ticket"])),
-        Note(f"random masks, from k={k}", "not stable", _cell(found["random masks"])),
-        AtMost(f"ticket, from k={k}", STABLE, ticket, " points"),
-        AtMost(f"ticket less random masks, from k={k}", 0.0, ticket - random, " points"),
-    ]
-
-
-def _cell(row: Mapping[str, Any]) -> str:
-    """Returns mean ± standard deviation in points, of the error and of the loss's barrier."""
-    spread = [row[f"{name}_deviation"] or 0.0 for name in ("instability", "barrier")]
-    return (
-        f"{100 * row['instability']:.1f} ± {100 * spread[0]:.1f} points, barrier {row['barrier']:.2f} ± {spread[1]:.2f}"
-    )
+def _text(figures: Means) -> str:
+    return ", ".join(f"{name} {mean:.2f} ± {error:.2f}" for name, (mean, error) in figures.items())

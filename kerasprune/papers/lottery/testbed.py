@@ -56,7 +56,15 @@ class Testbed:
         return model
 
     def fit(
-        self, model: keras.Model, seed: int, masks: Masks | None = None, *, epochs: int | None = None, rate: float = 0.0
+        self,
+        model: keras.Model,
+        seed: int,
+        masks: Masks | None = None,
+        *,
+        epochs: int | None = None,
+        rate: float = 0.0,
+        initial_epoch: int = 0,
+        until: int | None = None,
     ) -> None:
         """Trains a network under masks.
 
@@ -66,18 +74,20 @@ class Testbed:
             masks: Masks that are held. Defaults to none.
             epochs: Defaults to those of the testbed.
             rate: Defaults to that of the testbed.
+            initial_epoch: The epoch of the schedule to begin at. Defaults to 0.
+            until: The epoch to end at. Defaults to the last.
         """
         images, labels = examples("train")
         epochs, rate = epochs or self.epochs, rate or self.rate
-        steps = epochs * -(-len(images) // self.batch)
+        steps = epochs * (per_epoch := -(-len(images) // self.batch))
         warm_up = steps // 20
-        cosine = keras.optimizers.schedules.CosineDecay(
-            0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up
-        )
+        cosine = keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up)
         keras.utils.set_random_seed(seed)
         model.compile(keras.optimizers.SGD(cosine, momentum=0.9), cross_entropy())
+        model.optimizer.iterations.assign(initial_epoch * per_epoch)
         held = [HoldMask(masks)] if masks else []
-        model.fit(images, labels, batch_size=self.batch, epochs=epochs, verbose=0, callbacks=held)
+        part = {"initial_epoch": initial_epoch, "epochs": epochs if until is None else until}
+        model.fit(images, labels, batch_size=self.batch, verbose=0, callbacks=held, **part)
 
 
 def examples(split: str) -> Examples:

@@ -103,7 +103,7 @@ class PairedRow(Row):
     @property
     def judgement(self) -> str:
         """`"agrees"` or `"differs"` in the sign; `"cannot tell"` within two standard errors of zero."""
-        if not abs(self.ours) >= self.tolerance:
+        if not abs(self.ours) > self.tolerance:
             return "cannot tell"
         return "agrees" if self.ours * self.paper > 0 else "differs"
 
