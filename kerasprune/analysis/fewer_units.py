@@ -60,8 +60,9 @@ def dropout_stability(
 
         ε = max_i min_{units, r} L(θ_i) − L(θ),  at least 0
 
-    The factor is searched from 2. If there are few choices of units, all are tried, otherwise a greedy one and random
-    ones: ε is then an upper bound. Two such relu nets are joined by a path whose loss is at most ε above its ends.
+    The factor is searched from 2. If there are few choices of units, all are tried, otherwise random ones and two
+    greedy ones, in which units double or stay as they are while others go: ε is then an upper bound. Two such relu nets
+    are joined by a path whose loss is at most ε above its ends.
 
     Args:
         model: The trained model, which is left untouched. Layers are its prunable groups of channels, in order; what
@@ -171,18 +172,18 @@ class _ChoiceOfUnits:
                 break
         return best
 
-    def greedy(self, name: str, later: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns half of the units: the one that is missed least is removed and another one doubled, and so on."""
-        line = np.ones(self.units.number(name))
-        for _ in range(line.size // 2):
-            for value in (0.0, 2.0):
-                losses = {}
-                for unit in np.flatnonzero(line == 1):
-                    changed = line.copy()
-                    changed[unit] = value
-                    losses[unit] = self.loss({name: changed, **later})
-                line[min(losses, key=losses.__getitem__)] = value
-        return np.flatnonzero(line == 2)
+    def greedy(self, name: str, later: Mapping[str, np.ndarray], *, doubled: bool) -> np.ndarray:
+        """Returns half of the units: the one that is missed least is removed, and another one `doubled`, and so on."""
+        size = self.units.number(name)
+        line = np.ones(size)
+        for value in (0.0, 2.0) * (size // 2) if doubled else (0.0,) * (size - size // 2):
+            losses = {}
+            for unit in np.flatnonzero(line == 1):
+                changed = line.copy()
+                changed[unit] = value
+                losses[unit] = self.loss({name: changed, **later})
+            line[min(losses, key=losses.__getitem__)] = value
+        return np.flatnonzero(line == (2 if doubled else 1))
 
 
 def _line_search(loss: Callable[[float], float], enough: float) -> tuple[float, float]:
@@ -202,7 +203,7 @@ def _line_search(loss: Callable[[float], float], enough: float) -> tuple[float, 
 def _choices(
     units: Units, names: list[str], search: _ChoiceOfUnits, later: tuple[float, float, Kept], draws: int, random: Any
 ) -> Iterator[Kept]:
-    """Yields units of layers: all choices if they are few, else a greedy one, then random ones."""
+    """Yields units of layers: all choices if they are few, else two greedy ones, then random ones."""
     sizes = [units.number(name) for name in names]
     if prod(sum(comb(size, k) for k in range(size // 2 + 1)) for size in sizes) <= _ALL:
         subsets = [
@@ -214,7 +215,8 @@ def _choices(
         return
     _, factor, kept = later
     scaled = {name: units.only(name, indices, factor) for name, indices in kept.items()}
-    yield {names[0]: search.greedy(names[0], scaled), **kept}
+    for doubled in (True, False):
+        yield {names[0]: search.greedy(names[0], scaled, doubled=doubled), **kept}
     for _ in range(draws):
         yield {
             name: np.sort(random.choice(size, size // 2, replace=False))

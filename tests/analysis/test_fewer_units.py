@@ -56,6 +56,15 @@ def test_doubled_units_are_not_needed(widths):
             assert sorted(indices // 2) == list(range(model.get_layer(name).units // 2))  # one of each pair
 
 
+def test_units_that_are_dead_are_left_out_and_the_others_stay_as_they_are():
+    model = dense(14, 12)
+    for layer, live in zip(model.layers[:-1], ([0, 3, 4, 7, 9, 10, 13], [1, 2, 3, 8, 10, 11]), strict=True):
+        layer.set_weights([each * np.isin(np.arange(layer.units), live) for each in layer.get_weights()])
+    found = kp.analysis.dropout_stability(model, [fitted(model)], draws=0)
+    assert found.epsilon == pytest.approx(0, abs=1e-5) and found.factor == 1
+    assert [list(kept["h1"]) for kept in found.kept] == [[1, 2, 3, 8, 10, 11]] * 2
+
+
 @pytest.mark.jax
 def test_a_net_that_needs_all_units_is_not_stable():
     model = dense(6)
