@@ -70,12 +70,15 @@ def table() -> None:
     from kerasprune.papers.lottery.linear_mode import judged, means
 
     rows = read(RESULTS / NAME)
-    lines = ["| network | k | instability, points | barrier of the loss | error of the ends % | n |", "|---" * 6 + "|"]
-    for (network, keep), k, figures, seeds in means(rows):
+    found: dict = {}
+    for network, k, figures, _ in means(rows):
         cells = (" ± ".join(f"{each:.2f}" for each in pair) for pair in figures.values())
-        lines.append(f"| {network} {keep:.0%} | {k} | {' | '.join(cells)} | {seeds} |")
+        found.setdefault(network, {})[k] = "; ".join(cells)
+    ks = list(next(iter(found.values())))
+    lines = [f"| instability; barrier; error | {' | '.join(f'k={k}' for k in ks)} |", "|---" * (1 + len(ks)) + "|"]
+    lines += [f"| {name} {keep:.0%} | {' | '.join(of[k] for k in ks)} |" for (name, keep), of in found.items()]
     lines += ["", "| what | paper | ours | | |", "|---" * 5 + "|"]
-    lines += ["| " + " | ".join(row.cells) + " |" for row in judged(rows)]
+    lines += [f"| {' | '.join(row.cells)} |" for row in judged(rows)]
     (RESULTS / "linear_mode.md").write_text("\n".join(lines) + "\n")
     plot(rows)
 

@@ -1,6 +1,6 @@
-"""The tables of `docs/benchmarks.md` and `docs/latency.md`, and the picture of the README, from the rows in `results`.
+"""The tables of `docs/benchmarks.md`, `latency.md` and `understanding.md`, and the README's picture, from `results`.
 
-    python benchmarks/summary.py            # writes both
+    python benchmarks/summary.py            # writes all
     python benchmarks/summary.py --check    # exits with 1 if a table of a page differs from its rows
 
 A table stands on its page between `<!-- rows: NAME -->` and `<!-- /rows -->`; NAME is a function of this file.
@@ -21,7 +21,8 @@ from rows import mean_std, read
 from scipy.stats import spearmanr
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES, PICTURE = (DOCS / "benchmarks.md", DOCS / "latency.md"), DOCS / "images" / "accuracy.svg"
+PAGES = tuple(DOCS / f"{name}.md" for name in ("benchmarks", "latency", "understanding"))
+PICTURE = DOCS / "images" / "accuracy.svg"
 TABLE = re.compile(r"(?<=<!-- rows: )(\w+)( -->\n)(.*?)(?=<!-- /rows -->)", re.DOTALL)
 
 HELPED = ", reconstructed, distilled"
@@ -290,6 +291,21 @@ def latency() -> str:
     lines = [[name, width, *(_with_range(found[name, width, kind]) for kind in kinds)] for name, width in cells]
     spread = f"Median [lowest, highest] of {rows[0]['rounds']} rounds" if rows[0]["rounds"] else "Spread: not kept"
     return f"{table(['Network', 'Width', *kinds], lines)}\n" + _wrapped(f"{spread}; {_stamp(rows[0])}.")
+
+
+def dropout_stability() -> str:
+    """ε by how networks were trained."""
+    return _first_table("dropout_stability")
+
+
+def linear_mode() -> str:
+    """Instability, barrier and error over k."""
+    return _first_table("linear_mode")
+
+
+def _first_table(name: str) -> str:
+    """Returns the first table that a benchmark wrote from its rows."""
+    return (RESULTS / f"{name}.md").read_text(encoding="utf-8").partition("\n\n")[0].rstrip() + "\n"
 
 
 def _wrapped(sentence: str) -> str:

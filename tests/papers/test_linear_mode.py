@@ -48,11 +48,13 @@ def test_verdicts_follow_the_figures():
 def test_tickets_that_never_match_are_not_judged():
     rows = grid((STABLE, STABLE), (STABLE, STABLE), (STABLE, STABLE))
     worse = [row | {"error_a": 0.5} if row["network"] == "IMP" else row for row in rows]
-    assert [row.what for row in linear_mode.judged(worse)][2:] == [
-        "IMP of 10% matches from",
+    found = linear_mode.judged(worse)[2:]
+    assert [row.what for row in found] == [
+        "IMP 10% matches from",
         "random 10%, k=4 less 2 points",
         "random 10%, k=4 less IMP",
     ]
+    assert (found[0].ours, found[0].cells[-1]) == ("no k", "cannot tell")
 
 
 def test_means_and_standard_errors():

@@ -167,7 +167,8 @@ def _of_sparse(keep: float, tickets: Mapping, random: Mapping, dense: Mapping) -
     matching = [k for k in sorted(tickets) if _errors(tickets[k]).mean() <= _bound(_errors(dense[k]))]
     k = matching[0] if matching else max(tickets)
     bound = f"dense {_bound(_errors(dense[k])):.2f} % at most"
-    success = Note(f"IMP of {keep:.0%} matches from", bound, f"k={k}" if matching else "no k")
+    begin, judgement = (f"k={k}", "noted") if matching else ("no k", "cannot tell")
+    success = Note(f"{_name('IMP', keep)} matches from", bound, begin, judgement=judgement)
     sparse = [("IMP", tickets[k], True), ("random", random[k], False)]
     lines = [_stable((name, keep), k, rows, stable) for name, rows, stable in sparse if matching or not stable]
     more = _points(random[k], "instability") - _points(tickets[k], "instability")
@@ -180,8 +181,8 @@ def _stable(network: tuple[str, float], k: int, rows: Rows, stable: bool) -> Cla
     return Claim(f"{_name(*network, k)} less {STABLE:g} points", says, sign, _points(rows, "instability") - STABLE)
 
 
-def _name(network: str, keep: float, k: int) -> str:
-    return f"{network}{f' {keep:.0%}' if keep < 1 else ''}, k={k}"
+def _name(network: str, keep: float, k: int | None = None) -> str:
+    return network + (f" {keep:.0%}" if keep < 1 else "") + ("" if k is None else f", k={k}")
 
 
 def _points(rows: Rows, name: str) -> np.ndarray:
