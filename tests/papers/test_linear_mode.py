@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
@@ -64,7 +65,15 @@ def test_means_and_standard_errors():
     assert figures["barrier"] == pytest.approx((0.1, 0.0), abs=1e-12)
 
 
-class Recorder(testbed.Testbed):
+class Small(testbed.Testbed):
+    """A testbed of one dense layer."""
+
+    def network(self, seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+
+
+class Recorder(Small):
     """A testbed that notes what it is asked to train, and adds the number of epochs to all weights."""
 
     def fit(self, model, seed, masks=None, *, initial_epoch=0, until=None, **others):
@@ -77,13 +86,9 @@ class Recorder(testbed.Testbed):
 calls: list[tuple] = []
 
 
-def test_every_training_of_a_cell_is_a_part_of_one_schedule_from_one_place(monkeypatch):
+def test_every_training_of_a_cell_is_a_part_of_one_schedule_from_one_place():
     """To k once; then all from W_k, with its masks, to the end: 2 dense, 1 + 2 rounds, 2 tickets, 2 random."""
-    import keras
-
     calls.clear()
-    layers = [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
-    monkeypatch.setattr(testbed.Testbed, "network", lambda self, seed: keras.Sequential(layers))
     setting = LinearModeSetting(Recorder(epochs=5), keep=(0.5, 0.25), measured=(0.25,), points=2)
     rows = list(setting.rows(seed=1, k=2))
     assert [(row["network"], row["keep"], row["k"], row["seed"]) for row in rows] == [
@@ -99,9 +104,10 @@ def test_every_training_of_a_cell_is_a_part_of_one_schedule_from_one_place(monke
     assert left == rows[:1] and len(calls) == 3
 
 
+@pytest.mark.jax
 @pytest.mark.thorough
 def test_a_short_run():
-    setting = LinearModeSetting(testbed.Testbed(epochs=2), (0, 1), (0.3,), (0.3,), (0, 1), 3)
+    setting = LinearModeSetting(Small(epochs=2), (0, 1), (0.3,), (0.3,), (0, 1), 3)
     rows = linear_mode.linear_mode(setting)
     assert [isinstance(row, Note) for row in rows[:6]] == [True] * 6
     assert np.isfinite([row.ours for row in rows if not isinstance(row, Note)]).all()
