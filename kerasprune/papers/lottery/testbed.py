@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +20,8 @@ from kerasprune.graph.trace import trace
 from kerasprune.models import get
 
 Masks = Mapping[str, np.ndarray]
+Rows = Sequence[Mapping[str, Any]]
+"""Results of trainings: `method`, `variant`, `keep`, `seed`, `test` and others."""
 SIZE, PER_CLASS = 16, 10
 
 
@@ -71,13 +74,27 @@ class Testbed:
         epochs, rate = epochs or self.epochs, rate or self.rate
         steps = epochs * -(-len(images) // self.batch)
         warm_up = steps // 20
-        cosine = keras.optimizers.schedules.CosineDecay(
-            0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up
-        )
+        cosine = keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=rate, warmup_steps=warm_up)
         keras.utils.set_random_seed(seed)
         model.compile(keras.optimizers.SGD(cosine, momentum=0.9), cross_entropy())
         held = [HoldMask(masks)] if masks else []
         model.fit(images, labels, batch_size=self.batch, epochs=epochs, verbose=0, callbacks=held)
+
+
+def by_seed(rows: Rows, keep: float, method: str, variant: str = "mask") -> dict[int, float]:
+    """Returns the test accuracy of a method by seed."""
+    wanted = (method, variant, keep)
+    return {row["seed"]: row["test"] for row in rows if (row["method"], row["variant"], row["keep"]) == wanted}
+
+
+def paired(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+    """Returns `one − other` for every seed that both have."""
+    return [one[seed] - other[seed] for seed in one if seed in other]
+
+
+def fractions(rows: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Returns the fractions kept by sparse networks, the largest first."""
+    return sorted({row["keep"] for row in rows} - {1.0}, reverse=True)
 
 
 def examples(split: str) -> Examples:
