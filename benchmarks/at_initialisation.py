@@ -53,12 +53,12 @@ def one(out: str, folder: str, experiment: str, **cell) -> None:
 
     import keras
 
-    from kerasprune.papers.lottery.testbed import Testbed
+    from kerasprune.papers.lottery.testbed import DigitsTestbed
 
     began = time.process_time()
     keras.utils.clear_session()
     module = import_module(f"kerasprune.papers.lottery.{MODULES[experiment]}")
-    row = cell | module.measured(Testbed(folder=Path(folder)), **cell)
+    row = cell | module.measured(DigitsTestbed(folder=Path(folder)), **cell)
     append(Path(out), FIELDS, [row | {"seconds": round(time.process_time() - began, 1)}])
 
 

@@ -20,7 +20,7 @@ from kerasprune.papers.lottery.ablations import Inverted, shuffled
 from kerasprune.papers.lottery.testbed import (
     Masks,
     Rows,
-    Testbed,
+    DigitsTestbed,
     accuracies,
     by_seed,
     cross_entropy,
@@ -63,7 +63,7 @@ def cells(keep: Sequence[float], seeds: Sequence[int]) -> Iterator[dict[str, Any
             yield from ({"method": m, "variant": v, "keep": fraction, "seed": seed} for m, v in names)
 
 
-def measured(testbed: Testbed, method: str, variant: str, keep: float, seed: int) -> dict[str, Any]:
+def measured(testbed: DigitsTestbed, method: str, variant: str, keep: float, seed: int) -> dict[str, Any]:
     """Returns the results of one training.
 
     Args:
@@ -119,7 +119,7 @@ def missing_the_mark(keep: Sequence[float] = (0.05,), seeds: Sequence[int] = (0,
         and 4, Appendix H.
     """
     with TemporaryDirectory() as folder:
-        testbed = Testbed(epochs=epochs, folder=Path(folder))
+        testbed = DigitsTestbed(epochs=epochs, folder=Path(folder))
         return verdicts([cell | measured(testbed, **cell) for cell in cells(keep, seeds)])
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from kerasprune.papers.lottery.missing_the_mark import facts
 from kerasprune.papers.lottery.testbed import (
     Rows,
-    Testbed,
+    DigitsTestbed,
     accuracies,
     by_seed,
     cross_entropy,
@@ -49,7 +49,7 @@ def cells(keep: Sequence[float], seeds: Sequence[int]) -> Iterator[dict[str, Any
             yield from ({"method": m, "variant": VARIANT, "keep": fraction, "seed": seed} for m in (*BASELINES, RANDOM))
 
 
-def measured(testbed: Testbed, method: str, variant: str, keep: float, seed: int) -> dict[str, Any]:
+def measured(testbed: DigitsTestbed, method: str, variant: str, keep: float, seed: int) -> dict[str, Any]:
     """Returns the results of pruning the trained network, and of half the epochs more at a tenth of the rate.
 
     Args:
@@ -89,7 +89,7 @@ def state_of_pruning(
         Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, figures 6 and 7.
     """
     with TemporaryDirectory() as folder:
-        testbed = Testbed(epochs=epochs, folder=Path(folder))
+        testbed = DigitsTestbed(epochs=epochs, folder=Path(folder))
         trained = (cell for cell in cells(keep, seeds) if cell["method"] != "dense")
         return verdicts([cell | measured(testbed, **cell) for cell in trained])
 

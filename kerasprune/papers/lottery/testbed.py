@@ -26,7 +26,7 @@ SIZE, PER_CLASS = 16, 10
 
 
 @dataclass(frozen=True)
-class Testbed:
+class DigitsTestbed:
     """The schedule: SGD with momentum 0.9, a warm-up, then a cosine to 0.
 
     Args:
