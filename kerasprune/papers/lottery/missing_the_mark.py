@@ -18,9 +18,9 @@ from kerasprune import criteria
 from kerasprune.data.digits import Examples
 from kerasprune.papers.lottery.ablations import Inverted, shuffled
 from kerasprune.papers.lottery.testbed import (
+    DigitsTestbed,
     Masks,
     Rows,
-    DigitsTestbed,
     accuracies,
     by_seed,
     cross_entropy,

@@ -16,8 +16,8 @@ import numpy as np
 
 from kerasprune.papers.lottery.missing_the_mark import facts
 from kerasprune.papers.lottery.testbed import (
-    Rows,
     DigitsTestbed,
+    Rows,
     accuracies,
     by_seed,
     cross_entropy,
