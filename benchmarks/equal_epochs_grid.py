@@ -25,7 +25,7 @@ PEERS = tuple(
 
 
 @dataclass(frozen=True)
-class Testbed:
+class DigitsTestbed:
     """A dense network to begin with, and the file of its rows.
 
     Args:
@@ -49,14 +49,14 @@ class Testbed:
 
 
 TESTBEDS = {
-    "resnet20": Testbed(
+    "resnet20": DigitsTestbed(
         title="ResNet-20",
         recipe="glyphs-base",
         checkpoint="kerasprune/recipes/library/checkpoints/glyphs-base.keras",
         rows="equal_epochs.csv",
         targets=(0.093, 0.283, 0.505),
     ),
-    "mobilenet": Testbed(
+    "mobilenet": DigitsTestbed(
         title="MobileNetV2 of half the width",
         recipe="glyphs-mobilenet",
         checkpoint="runs/glyphs-mobilenet/dense.keras",

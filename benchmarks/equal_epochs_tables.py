@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import asdict
 
-from equal_epochs_grid import BEST, EPOCHS, ONE_SHOT, PEER, RESULTS, TESTBEDS, Testbed
+from equal_epochs_grid import BEST, EPOCHS, ONE_SHOT, PEER, RESULTS, TESTBEDS, DigitsTestbed
 from rows import mean_std, read
 
 Found = dict[str, dict[str, list[dict]]]  # {label: {target: rows}}
@@ -23,7 +23,7 @@ def write() -> None:
     (RESULTS / "equal_epochs.md").write_text("\n".join(lines))
 
 
-def found_rows(testbed: Testbed) -> Found:
+def found_rows(testbed: DigitsTestbed) -> Found:
     """Returns the rows of a testbed as `{label: {target: rows}}`."""
     found: Found = {}
     for row in read(testbed.path):
@@ -31,7 +31,7 @@ def found_rows(testbed: Testbed) -> Found:
     return found
 
 
-def tables(testbed: Testbed, found: Found) -> list[str]:
+def tables(testbed: DigitsTestbed, found: Found) -> list[str]:
     """Returns a table for every target, the best test accuracy first."""
     heads = ("picks", "MACs", "parameters", "after removal, validation", "validation", "test", "seeds", "CPU seconds")
     lines = []
@@ -65,7 +65,7 @@ def column(rows: list[dict], name: str) -> list[float]:
     return [float(row[name]) for row in rows]
 
 
-def effects(testbed: Testbed, found: Found) -> list[str]:
+def effects(testbed: DigitsTestbed, found: Found) -> list[str]:
     """Returns what each factor changes, in points of test accuracy, seed by seed: mean ± standard error."""
     lines = ["### One factor changed at a time", ""]
     lines += ["Points of test accuracy, mean ± standard error of the differences", ""]
@@ -91,7 +91,7 @@ def difference(found: Found, base: str, name: str, target: str) -> str:
     return f"{statistics.mean(points):+.2f}{error} (n={len(points)})"
 
 
-def plot(testbed: Testbed, found: Found) -> None:
+def plot(testbed: DigitsTestbed, found: Found) -> None:
     """Draws test accuracy against the multiply–adds kept."""
     import matplotlib
 

@@ -12,7 +12,7 @@ Figure 3: random weights of SynExp's densities within 5 % of the parameters and 
 SynFlow, SNIP and GraSP. Figure 5: PreCrop by parameters and by multiply–adds beside SynFlow. Detached weights are left
 out of what is counted.
 
-All networks begin untrained and learn glyphs of 16×16 by one schedule, that of `missing_the_mark.py`: SGD 0.05 with
+All networks begin untrained and learn glyphs of 16×16 by one schedule, that of `glyph_schedule.py`: SGD 0.05 with
 momentum 0.9, a cosine of six epochs on 10,000 images (batch 64) after 100 steps of warm-up; of twelve for VGG-16. Test
 accuracy is taken once.
 """
@@ -27,7 +27,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-import missing_the_mark
+import glyph_schedule
 from rows import append, mean_std, read
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -41,7 +41,7 @@ NETWORKS = {
     "ResNet-20": {"name": "resnet_cifar", "depth": 20},
     SLIM_VGG: {"name": "vgg_cifar", "depth": 16, "width": 0.25},
 }
-EPOCHS = {"ResNet-20": missing_the_mark.EPOCHS, SLIM_VGG: 2 * missing_the_mark.EPOCHS}  # VGG begins to learn after six
+EPOCHS = {"ResNet-20": glyph_schedule.EPOCHS, SLIM_VGG: 2 * glyph_schedule.EPOCHS}  # VGG begins to learn after six
 KEEPS = (0.1, 0.02, 0.05, 0.2, 0.5)  # in the order of the runs
 MACS = (0.3, 0.05, 0.1, 0.2)  # of Figure 3, beside 5 % of the parameters
 FORMS = ("weight", "filter", "channel", "precrop")
@@ -71,8 +71,8 @@ def one_run(cell: dict) -> dict:
 
     began, seed = time.time(), cell["seed"]
     keras.utils.set_random_seed(seed)
-    size = missing_the_mark.SIZE
-    arguments = {"classes": missing_the_mark.CLASSES, "input_shape": (size, size, 3), "seed": seed}
+    size = glyph_schedule.SIZE
+    arguments = {"classes": glyph_schedule.CLASSES, "input_shape": (size, size, 3), "seed": seed}
     dense = kp.models.get({**NETWORKS[cell["network"]], **arguments})
     if cell["form"] == "precrop":
         plan, masks = plan_of(dense, cell), {}
@@ -81,11 +81,11 @@ def one_run(cell: dict) -> dict:
         masks = kp.sparsity.attached(dense, masks_of(dense, cell), side=size)
         model, callbacks = dense, [kp.callbacks.HoldMask(masks)]
     whole, left = weights_and_macs(dense, {}), weights_and_macs(model, masks)
-    missing_the_mark.fit(model, seed, callbacks, epochs=EPOCHS[cell["network"]])
+    glyph_schedule.fit(model, seed, callbacks, epochs=EPOCHS[cell["network"]])
     row = dict(cell, params_left=f"{left[0] / whole[0]:.5f}", macs_left=f"{left[1] / whole[1]:.5f}")
     for split in ("validation", "test"):
-        data = kp.data.load(missing_the_mark.DATA, size=size, batch=500, split=split)
-        row[split] = round(missing_the_mark.accuracy(model, data), 2)
+        data = kp.data.load(glyph_schedule.DATA, size=size, batch=500, split=split)
+        row[split] = round(glyph_schedule.accuracy(model, data), 2)
     return row | {"seconds": round(time.time() - began)}
 
 
@@ -120,8 +120,10 @@ def densities_of(model, cell: dict) -> dict:
 
 def scored(model, cell: dict) -> dict:
     """Returns the masks of a criterion at initialisation."""
-    data = missing_the_mark.scoring_data(cell["seed"])
-    return missing_the_mark.chosen(model, cell["densities"], "mask", cell["params"], cell["seed"], data)
+    from kerasprune.papers.lottery.missing_the_mark import chosen
+
+    data = glyph_schedule.scoring_data(cell["seed"])
+    return chosen(model, cell["densities"], "mask", cell["params"], cell["seed"], data)
 
 
 def weights_and_macs(model, masks: dict) -> tuple[int, int]:
@@ -155,7 +157,7 @@ def key(row: dict) -> tuple:
 
 def smoke() -> None:
     """Trains one small network of every kind for two steps, into a file of its own."""
-    missing_the_mark.fit, missing_the_mark.accuracy = _two_steps, lambda model, data: 0.0
+    glyph_schedule.fit, glyph_schedule.accuracy = _two_steps, lambda model, data: 0.0
     NETWORKS["ResNet-20"] = {"name": "resnet_cifar", "depth": 8}
     kinds: dict[tuple, dict] = {}
     for cell in grid(["1", "3", "5", "7"], [0]):
@@ -171,8 +173,8 @@ def _two_steps(model, seed: int, callbacks: list, epochs: int) -> None:
     import kerasprune as kp
 
     del epochs
-    train = kp.data.load(missing_the_mark.DATA, size=missing_the_mark.SIZE, batch=8, seed=seed)
-    model.compile("sgd", missing_the_mark.cross_entropy())
+    train = kp.data.load(glyph_schedule.DATA, size=glyph_schedule.SIZE, batch=8, seed=seed)
+    model.compile("sgd", glyph_schedule.cross_entropy())
     model.fit(train.take(2), verbose=0, callbacks=callbacks)
 
 

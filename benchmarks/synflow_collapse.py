@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from missing_the_mark import accuracy, cross_entropy, fit, scoring_data
+from glyph_schedule import accuracy, cross_entropy, fit, scoring_data
 from rows import append, read
 
 from kerasprune.criteria import Criterion

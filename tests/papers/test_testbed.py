@@ -13,7 +13,7 @@ import pytest
 import kerasprune as kp
 from kerasprune.data.digits import digit_arrays
 from kerasprune.papers.lottery import missing_the_mark, state_of_pruning
-from kerasprune.papers.lottery.testbed import Testbed, macs_left, scored_examples
+from kerasprune.papers.lottery.testbed import DigitsTestbed, macs_left, scored_examples
 
 WITHOUT = """
 import sys
@@ -23,9 +23,9 @@ class Absent:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 from kerasprune.papers.lottery import missing_the_mark, state_of_pruning
-from kerasprune.papers.lottery.testbed import Testbed
+from kerasprune.papers.lottery.testbed import DigitsTestbed
 for module, method, variant in ((missing_the_mark, "grasp", "reinitialised"), (state_of_pruning, "layer gradient", "")):
-    print(module.measured(Testbed(epochs=1), method, variant, 0.05, 0)["test"])
+    print(module.measured(DigitsTestbed(epochs=1), method, variant, 0.05, 0)["test"])
 """
 
 
@@ -44,7 +44,7 @@ def test_ten_images_of_every_class_are_scored():
 
 
 def test_multiply_adds_that_masks_leave_are_counted_position_by_position():
-    model = Testbed().network(0)
+    model = DigitsTestbed().network(0)
     masks = kp.prune_at_init(model, "random", keep=0.3)
     layers = {layer.name: layer for layer in model.layers}
     left = dense = 0
@@ -61,9 +61,41 @@ def test_every_cell_is_trained_once_and_seeds_are_complete():
         assert [cell["seed"] for cell in found] == sorted((cell["seed"] for cell in found), reverse=True)
 
 
+def row(method: str, variant: str, keep: float, seed: int, test: float, macs: float = 0.0) -> dict:
+    return {"method": method, "variant": variant, "keep": keep, "seed": seed, "test": test, "macs": macs}
+
+
+def test_methods_are_compared_seed_by_seed():
+    tests = {"random": 80, "grasp": 84, "abs_grasp": 86, missing_the_mark.AFTER: 90}  # SNIP, SynFlow, magnitude: 85
+    rows = []
+    for seed, offset in enumerate((-8, 0, 8)):  # far larger than the differences, and the same in a pair
+        for method in ("random", *missing_the_mark.CRITERIA):
+            for variant in missing_the_mark.VARIANTS:
+                drop = {"mask": 0, "shuffled": -0.2, "reinitialised": 0.1, "inverted": 20}[variant]
+                rows.append(row(method, variant, 0.05, seed, tests.get(method, 85) + offset - drop - 0.01 * seed))
+    found = {verdict.what: verdict for verdict in missing_the_mark.verdicts(rows)}
+    differs = {what for what, verdict in found.items() if verdict.cells[-1] != "agrees"}
+    after = f"5%: {missing_the_mark.AFTER}, shuffled less as it is"
+    assert differs == {
+        after,
+        *(f"5%: {each}, reinitialised less as it is" for each in ("snip", "synflow", "magnitude at init", "grasp")),
+        "5%: grasp, inverted less as it is",
+    }
+    np.testing.assert_allclose(found[after].ours, 0.2)
+    assert len(found) == 4 + 4 + 4 * 3 + 2 + 1
+
+
+def test_accuracy_at_a_speedup_lies_on_the_line_between_two_networks():
+    method = "global magnitude"
+    rows = [row(method, state_of_pruning.VARIANT, k, 0, t, m) for k, t, m in ((0.1, 90, 0.4), (0.02, 70, 0.1))]
+    rows += [row(method, state_of_pruning.VARIANT, 0.1, 1, 60, 0.4)]
+    assert state_of_pruning.at_speedup(rows, method, 5) == {0: pytest.approx(80)}  # 0.2, half way from 0.4 to 0.1
+    assert state_of_pruning.at_speedup(rows, method, 20) == {}
+
+
 @pytest.mark.thorough
 def test_a_dense_network_is_trained_once_for_each_folder(tmp_path):
-    testbed = Testbed(epochs=1, folder=tmp_path)
+    testbed = DigitsTestbed(epochs=1, folder=tmp_path)
     first, second = (testbed.trained(0).get_weights() for _ in range(2))
     assert [file.name for file in tmp_path.iterdir()] == ["dense_0.npz"]
     for one, other in zip(first, second, strict=True):

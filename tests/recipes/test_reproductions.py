@@ -196,10 +196,26 @@ def test_a_measured_difference_is_told_from_two_standard_errors():
     assert Reproduced("x", (said, differs)).verdict == "differs"
 
 
+def test_a_statement_that_nothing_is_lost_is_judged_by_a_point():
+    def judged(claim: str, *found: float) -> str:
+        return entries.Claim("a", claim, found).cells[-1]
+
+    assert [judged("no lower", *found) for found in ([0, 0.1, -0.1], [0.5, 0.6, 0.7], [-0.5, -0.6, -0.7])] == [
+        "agrees",
+        "agrees",
+        "differs",
+    ]
+    assert judged("no lower", -3, 1, 2) == "cannot tell"
+    assert [judged(claim, 1, 2, 3) for claim in ("higher", "lower")] == ["agrees", "differs"]
+    assert entries.Claim("a", "no lower", [0, 1]).cells[1] == "no lower"
+
+
 def test_entries_that_train_are_left_out_of_the_exact_ones():
     assert set(entries.chosen("all", exact=False)) - set(entries.chosen("all", exact=True)) == {
         "linear-mode",
+        "missing-the-mark",
         "snip-lstm",
+        "state-of-pruning",
     }
     assert entries.chosen("snip-lstm", exact=True) == ["snip-lstm"]
 

@@ -7,22 +7,30 @@ Appendix H.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
 import numpy as np
 
 from kerasprune import criteria
+from kerasprune.data.digits import Examples
 from kerasprune.papers.lottery.ablations import Inverted, shuffled
 from kerasprune.papers.lottery.testbed import (
+    DigitsTestbed,
     Masks,
-    Testbed,
+    Rows,
     accuracies,
+    by_seed,
     cross_entropy,
+    fractions,
     gradient_norm,
     macs_left,
+    paired,
     scored_examples,
 )
+from kerasprune.recipes.reproductions.entry import Claim, Row, trains
 from kerasprune.sparsity.at_initialisation import prune_at_init
 from kerasprune.sparsity.report import sparsity_report
 from kerasprune.surgery.reinitialise import reinitialise
@@ -37,6 +45,13 @@ CRITERIA: dict[str, Any] = {
     AFTER: "l1",
 }
 VARIANTS = ("mask", "shuffled", "reinitialised", "inverted")
+HARMLESS, HARMFUL = "no lower", "lower"
+ABLATIONS = {
+    **dict.fromkeys(("snip", "synflow", "magnitude at init"), (HARMLESS, HARMLESS, HARMFUL)),
+    "grasp": (HARMLESS, HARMLESS, HARMLESS),
+    AFTER: (HARMFUL, HARMFUL),
+}
+"""What the paper says that shuffling, other weights and inversion do (section 5; Appendix F for pruning afterwards)."""
 
 
 def cells(keep: Sequence[float], seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -48,7 +63,7 @@ def cells(keep: Sequence[float], seeds: Sequence[int]) -> Iterator[dict[str, Any
             yield from ({"method": m, "variant": v, "keep": fraction, "seed": seed} for m, v in names)
 
 
-def measured(testbed: Testbed, method: str, variant: str, keep: float, seed: int) -> dict[str, Any]:
+def measured(testbed: DigitsTestbed, method: str, variant: str, keep: float, seed: int) -> dict[str, Any]:
     """Returns the results of one training.
 
     Args:
@@ -62,7 +77,7 @@ def measured(testbed: Testbed, method: str, variant: str, keep: float, seed: int
         return accuracies(testbed.trained(seed))
     model = testbed.trained(seed) if method == AFTER else testbed.network(seed)
     data = scored_examples(seed)
-    masks = chosen(model, method, variant, keep, seed)
+    masks = chosen(model, method, variant, keep, seed, data)
     row = facts(model, masks)
     if variant == "mask":
         row["gradient_norm"] = round(gradient_norm(model, masks, data), 4)
@@ -72,13 +87,14 @@ def measured(testbed: Testbed, method: str, variant: str, keep: float, seed: int
     return row | accuracies(model)
 
 
-def chosen(model: keras.Model, method: str, variant: str, keep: float, seed: int) -> dict[str, np.ndarray]:
+def chosen(
+    model: keras.Model, method: str, variant: str, keep: float, seed: int, data: list[Examples]
+) -> dict[str, np.ndarray]:
     """Returns the masks of a method, shuffled or inverted in these variants."""
     criterion = criteria.get(CRITERIA.get(method, method))
     if variant == "inverted":
         criterion = Inverted(criterion)
     rounds = 100 if method == "synflow" else 1
-    data = scored_examples(seed)
     masks = prune_at_init(model, criterion, keep=keep, rounds=rounds, data=data, loss=cross_entropy(), seed=seed)
     return shuffled(masks, seed=seed) if variant == "shuffled" else masks
 
@@ -89,3 +105,38 @@ def facts(model: keras.Model, masks: Masks) -> dict[str, Any]:
     densities = " ".join(f"{layer.kept / layer.size:.4g}" for layer in report.layers)
     detached, macs = report.kept - report.attached, round(macs_left(model, masks), 5)
     return {"kept": report.kept, "detached": detached, "macs": macs, "densities": densities}
+
+
+@trains
+def missing_the_mark(keep: Sequence[float] = (0.05,), seeds: Sequence[int] = (0, 1), epochs: int = 20) -> list[Row]:
+    """Returns differences in points of accuracy by seed, beside the statements of the paper.
+
+    Two seeds of ResNet-8 on 500 digits, a twentieth of the weights kept: 52 trainings. Eight seeds and six fractions:
+    `benchmarks/at_initialisation.py`.
+
+    Reference:
+        Frankle et al., Pruning Neural Networks at Initialization: Why Are We Missing the Mark?, ICLR 2021, figures 3
+        and 4, Appendix H.
+    """
+    with TemporaryDirectory() as folder:
+        testbed = DigitsTestbed(epochs=epochs, folder=Path(folder))
+        return verdicts([cell | measured(testbed, **cell) for cell in cells(keep, seeds)])
+
+
+def verdicts(rows: Rows) -> list[Row]:
+    """Returns the statements of the paper, judged at every fraction."""
+    return [verdict for keep in fractions(rows) for verdict in _at(rows, keep)]
+
+
+def _at(rows: Rows, keep: float) -> Iterator[Row]:
+    found = {method: by_seed(rows, keep, method) for method in ("random", *CRITERIA)}
+    early = [method for method in CRITERIA if method not in (AFTER, "abs_grasp")]
+    for method in early:
+        yield Claim(f"{keep:.0%}: {method} less random", "higher", paired(found[method], found["random"]))
+    for method in early:
+        yield Claim(f"{keep:.0%}: {AFTER} less {method}", "higher", paired(found[AFTER], found[method]))
+    for method, claims in ABLATIONS.items():
+        for variant, claim in zip(VARIANTS[1:], claims, strict=False):
+            changed = by_seed(rows, keep, method, variant)
+            yield Claim(f"{keep:.0%}: {method}, {variant} less as it is", claim, paired(changed, found[method]))
+    yield Claim(f"{keep:.0%}: abs_grasp less grasp", "higher", paired(found["abs_grasp"], found["grasp"]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,11 +20,13 @@ from kerasprune.graph.trace import trace
 from kerasprune.models import get
 
 Masks = Mapping[str, np.ndarray]
+Rows = Sequence[Mapping[str, Any]]
+"""Results of trainings: `method`, `variant`, `keep`, `seed`, `test` and others."""
 SIZE, PER_CLASS = 16, 10
 
 
 @dataclass(frozen=True)
-class Testbed:
+class DigitsTestbed:
     """The schedule: SGD with momentum 0.9, a warm-up, then a cosine to 0.
 
     Args:
@@ -88,6 +91,22 @@ class Testbed:
         held = [HoldMask(masks)] if masks else []
         part = {"initial_epoch": initial_epoch, "epochs": epochs if until is None else until}
         model.fit(images, labels, batch_size=self.batch, verbose=0, callbacks=held, **part)
+
+
+def by_seed(rows: Rows, keep: float, method: str, variant: str = "mask") -> dict[int, float]:
+    """Returns the test accuracy of a method by seed."""
+    wanted = (method, variant, keep)
+    return {row["seed"]: row["test"] for row in rows if (row["method"], row["variant"], row["keep"]) == wanted}
+
+
+def paired(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+    """Returns `one − other` for every seed that both have."""
+    return [one[seed] - other[seed] for seed in one if seed in other]
+
+
+def fractions(rows: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Returns the fractions kept by sparse networks, the largest first."""
+    return sorted({row["keep"] for row in rows} - {1.0}, reverse=True)
 
 
 def examples(split: str) -> Examples:

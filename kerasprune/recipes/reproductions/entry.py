@@ -119,6 +119,41 @@ class PairedRow(Row):
         return self.what, f"{self.paper:+g}{self.unit}", ours, f"2 s.e. {self.tolerance:.2g}", self.judgement
 
 
+class Claim(PairedRow):
+    """Differences between pairs of trainings, beside a statement without a figure.
+
+    `"higher"` and `"lower"` are judged by the sign, as by `PairedRow`. `"no lower"` agrees if a loss of `MARGIN` is two
+    standard errors away, and differs if a loss is.
+
+    Args:
+        what: The difference.
+        claim: `"higher"`, `"lower"` or `"no lower"`.
+        differences: Ours, one of each seed.
+        known: As for `Row`. Defaults to nothing.
+    """
+
+    MARGIN = 1.0
+
+    def __init__(self, what: str, claim: str, differences: Sequence[float], known: str = "") -> None:
+        super().__init__(what, {"higher": 1.0, "lower": -1.0, "no lower": 0.0}[claim], differences, known)
+        object.__setattr__(self, "claim", claim)
+
+    @property
+    def judgement(self) -> str:
+        """`"agrees"`, `"differs"` or `"cannot tell"`."""
+        if self.paper:
+            return super().judgement
+        if self.ours <= -self.tolerance and self.ours < 0:
+            return "differs"
+        return "agrees" if self.ours - self.tolerance > -self.MARGIN else "cannot tell"
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """The printed cells, with the statement."""
+        what, _, *others = super().cells
+        return what, self.claim, *others
+
+
 @dataclass(frozen=True)
 class Note(Row):
     """A published figure beside ours, as text; it is not judged.
