@@ -38,7 +38,7 @@ def test_verdicts_follow_the_figures():
     found = linear_mode.judged(grid((UNSTABLE, STABLE), (UNSTABLE, STABLE), (UNSTABLE, UNSTABLE)))
     assert [row.cells[-1] for row in found] == ["agrees", "agrees", "noted", "agrees", "agrees", "agrees"]
     assert found[2].ours == "k=4" and found[2].paper == "dense 2.20 % at most"  # mean 2.1, deviation 0.1
-    assert found[0].cells[:2] == ("dense, k=0 less 2 points", "not stable") and found[0].ours == pytest.approx(10)
+    assert found[0].cells[:2] == ("dense, k=0, above 2 points", "higher") and found[0].ours == pytest.approx(10)
     assert found[-1].what == "random 10%, k=4 less IMP" and found[-1].ours == pytest.approx(12 - 1 / 3)
     turned = linear_mode.judged(grid((STABLE, UNSTABLE), (STABLE, UNSTABLE), (STABLE, STABLE)))
     assert [row.cells[-1] for row in turned] == ["differs", "differs", "noted", "differs", "differs", "differs"]
@@ -52,7 +52,7 @@ def test_tickets_that_never_match_are_not_judged():
     found = linear_mode.judged(worse)[2:]
     assert [row.what for row in found] == [
         "IMP 10% matches from",
-        "random 10%, k=4 less 2 points",
+        "random 10%, k=4, above 2 points",
         "random 10%, k=4 less IMP",
     ]
     assert (found[0].ours, found[0].cells[-1]) == ("no k", "cannot tell")
@@ -65,7 +65,7 @@ def test_means_and_standard_errors():
     assert figures["barrier"] == pytest.approx((0.1, 0.0), abs=1e-12)
 
 
-class Small(testbed.Testbed):
+class Small(testbed.DigitsTestbed):
     """A testbed of one dense layer."""
 
     def network(self, seed):

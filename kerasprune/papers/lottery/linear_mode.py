@@ -19,9 +19,9 @@ from kerasprune.analysis.forked_trainings import instability_from
 from kerasprune.attaching.trainings import Fit, Trainings
 from kerasprune.moment import Moment
 from kerasprune.papers.lottery.ablations import shuffled
-from kerasprune.papers.lottery.testbed import Testbed, examples
+from kerasprune.papers.lottery.testbed import DigitsTestbed, examples
 from kerasprune.papers.lottery.tickets import lottery
-from kerasprune.recipes.reproductions.entry import Note, PairedRow, Row, trains
+from kerasprune.recipes.reproductions.entry import Claim, Note, Row, trains
 
 STABLE = 2.0
 """Points of error: instability up to it is the paper's noise."""
@@ -40,7 +40,7 @@ class LinearModeSetting:
         points: Points of a line.
     """
 
-    testbed: Testbed = Testbed()
+    testbed: DigitsTestbed = DigitsTestbed()
     ks: Sequence[int] = (0, 1, 2, 8)
     keep: Sequence[float] = (0.55, 0.3, 0.17, 0.1, 0.055, 0.03)
     measured: Sequence[float] = (0.1, 0.03)
@@ -98,27 +98,6 @@ class LinearModeSetting:
         return fit
 
 
-class Claim(PairedRow):
-    """A statement about the sign of a mean: `differences`, one of each seed, lie above or below zero.
-
-    Args:
-        what: What differs from what.
-        says: The paper's statement.
-        sign: Its sign, 1 or -1.
-        differences: Ours, one of each seed.
-    """
-
-    def __init__(self, what: str, says: str, sign: int, differences: Sequence[float]) -> None:
-        super().__init__(what, sign, differences)
-        object.__setattr__(self, "says", says)
-
-    @property
-    def cells(self) -> tuple[str, str, str, str, str]:
-        """The printed cells, with the statement in place of a figure."""
-        what, _, *others = super().cells
-        return what, self.says, *others
-
-
 Rows = Iterable[Mapping[str, Any]]
 Means = dict[str, tuple[float, float]]
 
@@ -172,13 +151,13 @@ def _of_sparse(keep: float, tickets: Mapping, random: Mapping, dense: Mapping) -
     sparse = [("IMP", tickets[k], True), ("random", random[k], False)]
     lines = [_stable((name, keep), k, rows, stable) for name, rows, stable in sparse if matching or not stable]
     more = _points(random[k], "instability") - _points(tickets[k], "instability")
-    return [success, *lines, Claim(f"{_name('random', keep, k)} less IMP", "less stable", 1, more)]
+    return [success, *lines, Claim(f"{_name('random', keep, k)} less IMP", "higher", more)]
 
 
 def _stable(network: tuple[str, float], k: int, rows: Rows, stable: bool) -> Claim:
     """Returns the statement that a network is stable, or is not."""
-    says, sign = ("stable", -1) if stable else ("not stable", 1)
-    return Claim(f"{_name(*network, k)} less {STABLE:g} points", says, sign, _points(rows, "instability") - STABLE)
+    above = _points(rows, "instability") - STABLE
+    return Claim(f"{_name(*network, k)}, above {STABLE:g} points", "lower" if stable else "higher", above)
 
 
 def _name(network: str, keep: float, k: int | None = None) -> str:
