@@ -3,7 +3,7 @@
 Frankle and Carbin, The Lottery Ticket Hypothesis, ICLR 2019; Frankle et al., Linear Mode Connectivity and the Lottery
 Ticket Hypothesis, ICML 2020 (`linear_mode.py`); Frankle et al., Pruning Neural Networks at Initialization: Why Are We
 Missing the Mark?, ICLR 2021 (`ablations.py`, `missing_the_mark.py`); Blalock et al., What is the State of Neural
-Network Pruning?, MLSys 2020 (`state_of_pruning.py`). The experiments on the last two share `testbed.py`.
+Network Pruning?, MLSys 2020 (`state_of_pruning.py`). The experiments on the last three share `testbed.py`.
 
     m_{n+1} = top(|W(m_n ⊙ W_k, T)|),   then m_n ⊙ W_k is trained again
 
