@@ -16,7 +16,7 @@ from kerasprune.errors import PruneError
 @commands.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that hold such.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write the table of several runs as CSV, too.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write several runs: .csv, or .html with plots.")] = None,
 ) -> None:
     """Redraw report.html from the files of a run folder; of several runs, print mean ± standard deviation."""
     from kerasprune.reports.comparison import runs_below, write_comparison
