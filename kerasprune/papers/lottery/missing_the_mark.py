@@ -18,6 +18,7 @@ from kerasprune import criteria
 from kerasprune.data.digits import Examples
 from kerasprune.papers.lottery.ablations import Inverted, shuffled
 from kerasprune.papers.lottery.testbed import (
+    SMALL,
     DigitsTestbed,
     Masks,
     Rows,

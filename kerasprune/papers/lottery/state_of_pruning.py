@@ -16,6 +16,7 @@ import numpy as np
 
 from kerasprune.papers.lottery.missing_the_mark import facts
 from kerasprune.papers.lottery.testbed import (
+    SMALL,
     DigitsTestbed,
     Rows,
     accuracies,
