@@ -67,6 +67,6 @@ def _drawn(rows: Sequence[Mapping[str, Any]], cost: str, label: str) -> str:
 
 
 def _name(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Returns what tells a row from the others: its settings, which stand before the number of runs."""
+    """Returns the settings of a row, which stand before the number of runs, that are not those of all rows."""
     settings = [*row][: [*row].index("runs")]
     return ", ".join(str(row[name]) for name in settings if len({str(each[name]) for each in rows}) > 1)
