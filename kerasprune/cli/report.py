@@ -25,7 +25,9 @@ def report(
     if len(finished) + len(unfinished) > 1:
         print_comparison(runs)
         if out is not None:
-            typer.echo(str(write_comparison(finished, out)))
+            from kerasprune.reports.front import write_page
+
+            typer.echo(str((write_page if out.suffix == ".html" else write_comparison)(finished, out)))
         return
     if out is not None:
         raise PruneError(f"Expected several runs for --out. Received: one, {str(runs[0])!r}.")

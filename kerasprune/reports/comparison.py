@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError, warn
-from kerasprune.files import write_rows, write_text
+from kerasprune.files import write_rows
 from kerasprune.reports.numbers import difference, moments, ratio
 from kerasprune.reports.record import Record, read
 from kerasprune.reports.tables import Rows, other_metrics, sides
@@ -121,21 +121,16 @@ def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], Rows]:
 
 
 def write_comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
-    """Writes the rows of `compared` of run folders as a CSV file, or a page of them, and returns its path.
+    """Writes the rows of `compared` of run folders as a CSV file and returns its path.
 
     Args:
         folders: Folders of finished runs.
-        path: The file, a page with the suffix `.html`. One that is there is replaced.
+        path: The file. One that is there is replaced.
 
     Raises:
         PruneError: A folder holds no finished run.
     """
-    records = [read(folder) for folder in folders]
-    if Path(path).suffix == ".html":
-        from kerasprune.reports.front import comparison_page
-
-        return write_text(path, comparison_page(records))
-    rows = compared(records)
+    rows = compared([read(folder) for folder in folders])
     plain = [{key: _text(cell) if isinstance(cell, list) else cell for key, cell in row.items()} for row in rows]
     return write_rows(path, plain)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerasprune.files import write_text
 from kerasprune.reports.colours import DENSE, SLIM
 from kerasprune.reports.comparison import compared, comparison_table
 from kerasprune.reports.figures import svg
 from kerasprune.reports.html import rendered
-from kerasprune.reports.record import Record
+from kerasprune.reports.record import Record, read
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +34,11 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
         if best is None or points[place][1] > best[1] or points[place] == best:
             front.append(place)
     return front
+
+
+def write_page(folders: Sequence[Path | str], path: Path | str) -> Path:
+    """Writes the page of run folders and returns its path; arguments as for `write_comparison`."""
+    return write_text(path, comparison_page([read(folder) for folder in folders]))
 
 
 def comparison_page(records: Sequence[Record]) -> str:

@@ -118,7 +118,7 @@ def test_a_front_is_what_no_other_point_beats():
 
 
 def test_the_page_of_several_runs_needs_no_network(folders, tmp_path):
-    path = comparison.write_comparison(comparison.runs_below([folders])[0], tmp_path / "runs.html")
+    path = front.write_page(comparison.runs_below([folders])[0], tmp_path / "runs.html")
     text = path.read_text(encoding="utf-8")
     assert "83.00 ± 2.65 %" in text and "Accuracy over multiply–adds kept" in text and "latency" not in text
     assert text.count("<svg") == 1 and "src=" not in text and 'href="http' not in text
