@@ -16,7 +16,7 @@ from kerasprune.errors import PruneError
 @commands.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that hold such.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write the table of several runs as CSV, too.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write several runs: .csv, or .html with plots.")] = None,
 ) -> None:
     """Redraw report.html from the files of a run folder; of several runs, print mean ± standard deviation."""
     from kerasprune.reports.comparison import runs_below, write_comparison
@@ -25,7 +25,9 @@ def report(
     if len(finished) + len(unfinished) > 1:
         print_comparison(runs)
         if out is not None:
-            typer.echo(str(write_comparison(finished, out)))
+            from kerasprune.reports.front import write_page
+
+            typer.echo(str((write_page if out.suffix == ".html" else write_comparison)(finished, out)))
         return
     if out is not None:
         raise PruneError(f"Expected several runs for --out. Received: one, {str(runs[0])!r}.")

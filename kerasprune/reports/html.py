@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from kerasprune.files import write_text
 from kerasprune.registry import section_figures
@@ -108,19 +109,45 @@ def page(record: Record) -> str:
     Returns:
         HTML that needs no network: figures are inlined.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
-    return template.render(
-        title=record.title,
-        why=record.recipe.get("why") or "",
+    drawn = [(title, draw(record), caption) for title, draw, caption in (*FIGURES, *_of_section(record), *LAST)]
+    return rendered(
+        record.title,
+        record.recipe.get("why") or "",
+        _tables(record),
+        [(title, svg, caption) for title, svg, caption in drawn if svg is not None],
         notes=_notes(record),
-        tables=_tables(record),
-        figures=_figures(record),
         layers=tables.layers(record.summary),
         recipe=_recipe(record),
     )
+
+
+def rendered(
+    title: str,
+    why: str,
+    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]],
+    figures: Sequence[tuple[str, str, str]],
+    **parts: Any,
+) -> str:
+    """Returns a page.
+
+    Args:
+        title: Its heading.
+        why: The line below.
+        tables: Headings, heads and rows.
+        figures: Headings, SVG documents and captions.
+        **parts: `notes`, `layers` and `recipe`, as `page.html` names them.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
+    shown = [
+        (heading, Markup(inlined(svg, f"figure{number}", caption, STYLES)), caption)
+        for number, (heading, svg, caption) in enumerate(figures)
+    ]
+    empty = {"notes": (), "layers": (), "recipe": ""}
+    return template.render(title=title, why=why, tables=tables, figures=shown, **(empty | parts))
 
 
 def _notes(record: Record) -> list[str]:
@@ -144,18 +171,6 @@ def _tables(record: Record) -> list[tuple[str, Sequence[str], Sequence[Sequence[
     )
     first = ("Before and after", ("", "dense", "slim", "change"), tables.before_after(record.summary))
     return [first, *(section for section in sections if section[2])]
-
-
-def _figures(record: Record) -> list[tuple[str, str, str]]:
-    """Returns the heading, the SVG element and the caption of each figure that has something to show."""
-    from markupsafe import Markup
-
-    drawn = []
-    for number, (title, draw, caption) in enumerate((*FIGURES, *_of_section(record), *LAST)):
-        svg = draw(record)
-        if svg is not None:
-            drawn.append((title, Markup(inlined(svg, f"figure{number}", caption, STYLES)), caption))
-    return drawn
 
 
 def _of_section(record: Record) -> tuple[Figure, ...]:
