@@ -19,7 +19,7 @@ from kerasprune.analysis.forked_trainings import instability_from
 from kerasprune.attaching.trainings import Fit, Trainings
 from kerasprune.moment import Moment
 from kerasprune.papers.lottery.ablations import shuffled
-from kerasprune.papers.lottery.testbed import DigitsTestbed, examples
+from kerasprune.papers.lottery.testbed import SMALL, DigitsTestbed, examples
 from kerasprune.papers.lottery.tickets import lottery
 from kerasprune.recipes.reproductions.entry import Claim, Note, Row, trains
 
@@ -151,13 +151,13 @@ def _of_sparse(keep: float, tickets: Mapping, random: Mapping, dense: Mapping) -
     sparse = [("IMP", tickets[k], True), ("random", random[k], False)]
     lines = [_stable((name, keep), k, rows, stable) for name, rows, stable in sparse if matching or not stable]
     more = _points(random[k], "instability") - _points(tickets[k], "instability")
-    return [success, *lines, Claim(f"{_name('random', keep, k)} less IMP", "higher", more)]
+    return [success, *lines, Claim(f"{_name('random', keep, k)} less IMP", "higher", more, SMALL)]
 
 
 def _stable(network: tuple[str, float], k: int, rows: Rows, stable: bool) -> Claim:
     """Returns the statement that a network is stable, or is not."""
     above = _points(rows, "instability") - STABLE
-    return Claim(f"{_name(*network, k)}, above {STABLE:g} points", "lower" if stable else "higher", above)
+    return Claim(f"{_name(*network, k)}, above {STABLE:g} points", "lower" if stable else "higher", above, SMALL)
 
 
 def _name(network: str, keep: float, k: int | None = None) -> str:
