@@ -100,7 +100,7 @@ def plot(rows: list[dict]) -> None:
         for axis, name in zip(axes, points[0][1], strict=True):
             values, errors = zip(*(figures[name] for _, figures in points), strict=True)
             axis.errorbar(
-                [k for k, _ in points],
+                [str(k) for k, _ in points],
                 values,
                 errors,
                 marker="o",
@@ -109,7 +109,6 @@ def plot(rows: list[dict]) -> None:
                 label=f"{network} {keep:.0%}",
             )
             axis.set(xlabel=f"k, epochs of {rows[0]['epochs']}", ylabel=name)
-            axis.set_xscale("symlog", linthresh=1)
     axes[0].axhline(STABLE, color="grey", linewidth=0.8, linestyle="--")
     axes[2].legend(frameon=False, fontsize=8)
     figure.tight_layout()
