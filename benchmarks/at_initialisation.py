@@ -1,4 +1,4 @@
-"""Masks at initialisation and after training, on the testbed: ResNet-8 on `digits-500`, 20 epochs, eight seeds.
+"""Masks at initialisation and after training, on the testbed: ResNet-8 on `digits-500`, 20 epochs, up to eight seeds.
 
     python benchmarks/at_initialisation.py run [--experiment mark|state] [--seeds 0,1] [--keep .05,.1] [--workers 2]
     python benchmarks/at_initialisation.py table
@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from rows import append, mean_std, read
+from rows import append, mean_std, read, stamp
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -107,6 +107,7 @@ def table(out: Path) -> None:
         of_it = [row for row in rows if row["method"] in names]
         text += [f"## {title}", "", *accuracies(of_it, names, head), *before_training(of_it, names)]
         text += judged(module.verdicts(of_it))
+    text += [f"Written by: {', '.join(stamp('keras', 'jax').values())}."]
     (out / "at_initialisation.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
     plots(rows, out)
 
