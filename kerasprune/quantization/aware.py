@@ -88,6 +88,12 @@ def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200)
 class QuantizationAware(RangedModel):
     """A model with fake quantization over the variables of another; made by `quantization_aware`."""
 
+    @property
+    def ranges(self) -> list[keras.Variable]:
+        """The variables that the plain model lacks: ranges, and the numbers of steps that they have followed."""
+        plain = {id(variable) for variable in self.plain.variables}
+        return [variable for variable in self.variables if id(variable) not in plain]
+
     def for_converter(self) -> AbstractContextManager[None]:
         """Lets the model be traced in float operations between ranges, not in integers, while the block runs."""
         found = [each for each in self._flatten_layers() if isinstance(each, RoundedKernel)]
