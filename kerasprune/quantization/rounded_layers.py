@@ -34,6 +34,14 @@ def kernel_of(layer: Any) -> tuple[Any, tuple[int, ...]]:
     return layer.kernel, (last - 1,) if isinstance(layer, layers.Conv2DTranspose) else (last,)
 
 
+def computed(layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
+    """Returns the output of a layer with other values of its kernel and of its bias, if it has one."""
+    stored, _ = kernel_of(layer)
+    pairs = [(each, kernel if each is stored else bias) for each in layer.variables]
+    with keras.StatelessScope(state_mapping=pairs):
+        return layer.call(x)
+
+
 class Statistics(Rounding):
     """Scale and offset of a BatchNorm, `z = scale · y + offset`, that stops following batches after some steps.
 
@@ -126,11 +134,7 @@ class RoundedKernel(Rounding):
         return made * ops.round(total * self._along(scale / made))
 
     def _run(self, x: Any, kernel: Any, bias: Any) -> Any:
-        """Returns the output of the layer with other values of kernel and bias, which it may lack."""
-        stored, _ = kernel_of(self.layer)
-        pairs = [(each, kernel if each is stored else bias) for each in self.layer.variables]
-        with keras.StatelessScope(state_mapping=pairs):
-            y = self.layer.call(x)
+        y = computed(self.layer, x, kernel, bias)
         return y if self.layer.use_bias else y + self._along(bias)
 
     def _along(self, values: Any) -> Any:
