@@ -100,7 +100,7 @@ def to_tflite(
             with quiet(), unrolled(twin):
                 _save({SERVED: (twin, signature)}, folder)
             return process.convert(folder, quantize, io)
-        except PruneError:
+        except (PruneError, ModuleNotFoundError):
             raise
         except ConverterDeath as death:
             raise PruneError(_obituary(model, quantize, death)) from death
