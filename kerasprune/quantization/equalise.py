@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import Wiring, bodies, is_model, wiring
 from kerasprune.quantization.operators import Kind, function_of, kind_of
-from kerasprune.quantization.rounded_layers import kernel_of
+from kerasprune.quantization.rounded_layers import along, kernel_of
 from kerasprune.surgery.absorb import following_norms
 from kerasprune.surgery.clone import clone
 
@@ -98,7 +98,7 @@ class Side:
     norm: Any
     axis: int
     channels: np.ndarray
-    scaled: tuple[tuple[Any, tuple[int, ...]], ...]
+    scaled: tuple[tuple[Any, Sequence[int]], ...]
 
     def ranges(self, spans: dict[int, np.ndarray], number: int) -> np.ndarray:
         """Returns the largest size of a weight of each channel."""
@@ -108,10 +108,10 @@ class Side:
 
     def multiply(self, spans: dict[int, np.ndarray], factors: dict[int, Any], scales: np.ndarray) -> None:
         """Multiplies the channels."""
-        along = scales[self.channels]
-        spans[id(self.layer)] = spans[id(self.layer)] * (along[None] if self.axis else along[:, None])
+        line = scales[self.channels]
+        spans[id(self.layer)] = spans[id(self.layer)] * (line[None] if self.axis else line[:, None])
         for variable, shape in self.scaled:
-            factors[id(variable)] = factors[id(variable)] * along.reshape(shape)
+            factors[id(variable)] = factors[id(variable)] * line.reshape(shape)
 
 
 def _evened(pair: list[Side], spans: dict[int, np.ndarray], factors: dict[int, Any]) -> float:
@@ -132,7 +132,7 @@ def _span(layer: Any, norm: Any) -> np.ndarray:
     kernel = values(variable).astype("float64")
     if norm is not None and norm.scale:
         scale = values(norm.gamma) / np.sqrt(values(norm.moving_variance) + norm.epsilon)
-        kernel = kernel * scale.reshape([n if axis in axes else 1 for axis, n in enumerate(kernel.shape)])
+        kernel = kernel * scale.reshape(along(kernel, axes))
     return np.abs(kernel).reshape(-1, *kernel.shape[-2:]).max(axis=0)
 
 
@@ -160,7 +160,7 @@ def _pairs(graph: ChannelGraph) -> tuple[list[list[Side]], list[str]]:
         lines = (norm.gamma, norm.beta) if norm else (layer.bias,)
         scaled = [(line, (-1,)) for line in lines if line is not None]
         if norm is None:
-            scaled.append((variable, _along(variable, axes[0])))
+            scaled.append((variable, along(variable, axes[:1])))
         axis = axes[0] - len(variable.shape) + 2
         if None not in readers:
             pairs.append([Side(layer, norm, axis, np.arange(made.size), tuple(scaled)), *readers])
@@ -169,11 +169,6 @@ def _pairs(graph: ChannelGraph) -> tuple[list[list[Side]], list[str]]:
 
 def _is_kernel(node: Any) -> bool:
     return hasattr(node, "operation") and kind_of(node) is Kind.KERNEL
-
-
-def _along(variable: Any, axis: int) -> tuple[int, ...]:
-    """Returns the shape in which one number for each position along an axis multiplies a variable."""
-    return tuple(-1 if each == axis else 1 for each in range(len(variable.shape)))
 
 
 def _reader(layer: Any, norm: Any, made: np.ndarray, ids: dict[int, Any]) -> Side | None:
@@ -186,7 +181,7 @@ def _reader(layer: Any, norm: Any, made: np.ndarray, ids: dict[int, Any]) -> Sid
         return None
     order = np.argsort(made)
     channels = order[np.searchsorted(made, read, sorter=order)]
-    return Side(layer, norm, axis - last + 1, channels, ((variable, _along(variable, axis)),))
+    return Side(layer, norm, axis - last + 1, channels, ((variable, along(variable, (axis,))),))
 
 
 def _ends(node: Any, reads: Wiring, function: Any = None) -> Iterator[Any]:

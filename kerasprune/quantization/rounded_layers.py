@@ -34,6 +34,11 @@ def kernel_of(layer: Any) -> tuple[Any, tuple[int, ...]]:
     return layer.kernel, (last - 1,) if isinstance(layer, layers.Conv2DTranspose) else (last,)
 
 
+def along(kernel: Any, axes: tuple[int, ...]) -> list[int]:
+    """Returns the shape in which numbers along some axes of a kernel multiply it."""
+    return [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)]
+
+
 def computed(layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
     """Returns the output of a layer with other values of its kernel and of its bias, if it has one."""
     stored, _ = kernel_of(layer)
@@ -119,7 +124,7 @@ class RoundedKernel(Rounding):
             return y * self._along(scale) + self._along(offset)
         if self.statistics:
             scale, offset = self.statistics.moving()
-            kernel = kernel * ops.reshape(scale, [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)])
+            kernel = kernel * ops.reshape(scale, along(kernel, axes))
             bias = bias * scale + offset
         return (self._by_integers if self.in_integers and not training else self._by_floats)(x, kernel, bias)
 
