@@ -55,10 +55,11 @@ class Statistics(Rounding):
     Args:
         norm: The BatchNorm, whose variables are used and whose moving statistics are updated.
         steps: Number of training steps with statistics of the batch; afterwards μ and σ² are the moving ones, held.
+        name: Name of the layer that it is part of, so that names of variables are the same whenever it is made.
     """
 
-    def __init__(self, norm: layers.BatchNormalization, steps: int) -> None:
-        super().__init__(None, steps=steps, epsilon=norm.epsilon, momentum=norm.momentum)
+    def __init__(self, norm: layers.BatchNormalization, steps: int, name: str) -> None:
+        super().__init__(f"{name}_statistics", steps=steps, epsilon=norm.epsilon, momentum=norm.momentum)
         self.norm, self.steps = shared(norm), steps
         self.seen = self._number("seen", "int32")
         self.built = True  # it is not called
@@ -110,7 +111,7 @@ class RoundedKernel(Rounding):
         super().__init__(name, **layer.get_config(), steps=steps)
         self.supports_masking = layer.supports_masking
         self.layer = shared(layer, activation=keras.activations.linear)
-        self.statistics = norm and Statistics(norm, steps)
+        self.statistics = norm and Statistics(norm, steps, name)
         first = getattr(layer, "data_format", None) == "channels_first"
         vars(self).update(in_integers=True, _ranges=ranges, _first=first)  # past Keras's tracking
 
@@ -164,8 +165,8 @@ class RoundedNorm(Rounding):
 
     def __init__(self, norm: layers.BatchNormalization, steps: int, held: int, name: str) -> None:
         super().__init__(name, steps=steps)
-        self.statistics = Statistics(norm, steps)
-        self.product = FollowedRange(held, name="product")
+        self.statistics = Statistics(norm, steps, name)
+        self.product = FollowedRange(held, name=f"{name}_product")
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Returns the normalised tensor."""

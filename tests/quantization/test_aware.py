@@ -247,6 +247,12 @@ def test_the_saved_file_is_that_of_the_plain_model(images, tmp_path):
     np.testing.assert_allclose(numbers(other(images[:8])), numbers(aware(images[:8])), atol=1e-5)
 
 
+def test_ranges_have_names_of_their_own_whenever_they_are_made():
+    model = residual_network()  # with a BatchNorm behind a sum, too
+    one, two = ([variable.path for variable in kp.quantization_aware(model).ranges] for _ in range(2))
+    assert one == two and len(set(one)) == len(one)
+
+
 def test_after_the_delay_training_is_inference(images):
     model = residual_network()
     aware = followed(model, images)  # without delay: statistics and ranges are held

@@ -102,6 +102,7 @@ PAIRS = {
 }
 
 
+@pytest.mark.jax
 @pytest.mark.parametrize(("make", "expected"), PAIRS.items(), ids=lambda each: getattr(each, "__name__", None))
 def test_the_function_stays_and_ranges_are_even(make, expected):
     keras.utils.set_random_seed(0)
@@ -188,6 +189,7 @@ def test_channels_of_zeros_stay_finite():
 # ---- biases ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.jax
 def test_biases_keep_the_means_of_rounded_kernels():
     keras.utils.set_random_seed(0)
     i = image()

@@ -121,9 +121,12 @@ def test_a_run_killed_in_every_stage_ends_as_one_left_alone(tmp_path, monkeypatc
     assert cut.file("dense.keras").stat().st_mtime_ns == dense
 
 
+NETWORK = "model={name: resnet_cifar, depth: 8, classes: 4}"  # with BatchNorm, whose steps are counted, too
+
+
 @pytest.mark.thorough
 def test_ranges_of_a_killed_run_reach_the_file(tmp_path, monkeypatch):
-    settings = ["finetune.quantization_aware.delay=1", "finetune.deliver=last", "export=[tflite-int8]"]
+    settings = ["finetune.quantization_aware.delay=1", "finetune.deliver=last", "export=[tflite-int8]", NETWORK]
     recipe, kill, files = (
         loader.parse(TEXT, [*settings, "prune={plan: {keep: 0.5}}"]),
         Kill(monkeypatch),
