@@ -32,7 +32,7 @@ from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.precision import in_float32
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
-from kerasprune.graph.ranged_model import RangedModel
+from kerasprune.graph.ranged_model import RangedModel, without_ranges
 
 
 def recurrent_layers(model: keras.Model) -> list[layers.Layer]:
@@ -51,6 +51,7 @@ def unrolled(model: keras.Model) -> AbstractContextManager[None]:
 
 def output_names(model: keras.Model, count: int) -> list[str]:
     """Returns distinct names for the flat outputs of a model: its dict keys or layer names, if any."""
+    model = without_ranges(model)  # whose file has the names of the plain one
     if not is_graph(model):
         return [f"output_{i}" for i in range(count)]
     if isinstance(model, keras.Sequential):

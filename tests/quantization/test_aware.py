@@ -169,6 +169,7 @@ def test_zeros_stay_zero(images, tmp_path):
     layer.kernel.assign(numbers(layer.kernel) * mask)
     kp.export.tflite(followed(model, images), tmp_path / "a.tflite", quantize="int8")  # no examples are needed
     interpreter = interpreted(tmp_path / "a.tflite")
+    assert list(interpreter.get_signature_list()["serving_default"]["outputs"]) == ["logits"]  # as of the plain model
     kernels = [
         interpreter.get_tensor(each["index"])
         for each in interpreter.get_tensor_details()
