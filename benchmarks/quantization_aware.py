@@ -36,8 +36,8 @@ def train(model, run, rate: float, first_epoch: int) -> None:
     protocol.fit(model, data, keras.optimizers.schedules.CosineDecay(rate, EPOCHS * len(data)), EPOCHS, [])
 
 
-def in_file(model, run, calibration=None) -> tuple[float, np.ndarray]:
-    """Returns the test accuracy and the predictions of the int8 file of a model."""
+def in_file(model, run, calibration=None, split: str = "test") -> tuple[float, np.ndarray]:
+    """Returns the accuracy and the predictions of the int8 file of a model."""
     import kerasprune as kp
     from kerasprune.export.tflite_interpreter import open_interpreter
 
@@ -46,7 +46,7 @@ def in_file(model, run, calibration=None) -> tuple[float, np.ndarray]:
         kp.export.tflite(model, path, quantize="int8", data=calibration, size=protocol.SIZE)
         runner = open_interpreter(path).get_signature_runner()
     (name,) = runner.get_input_details()
-    images, labels = (np.concatenate(each) for each in zip(*equal_epochs.images("test", run), strict=True))
+    images, labels = (np.concatenate(each) for each in zip(*equal_epochs.images(split, run), strict=True))
     found = np.array([next(iter(runner(**{name: x[None]}).values()))[0].argmax() for x in images])
     return 100 * float(np.mean(found == labels)), found
 

@@ -54,6 +54,8 @@ from kerasprune.planning import plan as plan
 from kerasprune.plans import Plan as Plan
 from kerasprune.populations.population import Population as Population
 from kerasprune.quantization.aware import quantization_aware as quantization_aware
+from kerasprune.quantization.correct_biases import correct_biases as correct_biases
+from kerasprune.quantization.equalise import equalise as equalise
 from kerasprune.recipes.compare import compare as compare
 from kerasprune.reconstruction.recalibrate import recalibrate as recalibrate
 from kerasprune.reconstruction.reconstruct import reconstruct as reconstruct

@@ -160,7 +160,9 @@ def calls_of_layers(visit: Callable[..., Any]) -> Iterator[None]:
             return of_operations(self, *args, **kwargs)
         return visit(self, of_operations, args, kwargs)
 
-    with _replaced((keras.layers.Layer, "__call__", layer_called), (keras.Operation, "__call__", operation_called)):
+    with replaced_attributes(
+        (keras.layers.Layer, "__call__", layer_called), (keras.Operation, "__call__", operation_called)
+    ):
         yield
 
 
@@ -168,7 +170,7 @@ def calls_of_layers(visit: Callable[..., Any]) -> Iterator[None]:
 def replaced_operations(functions: Mapping[str, Callable[..., Any]], item: Callable[[Any, Any], Any]) -> Iterator[None]:
     """Replaces functions of `keras.ops` by name, and `x[key]` by `item(x, key)`."""
     public = [(module, name, function) for module in (keras.ops, own_ops) for name, function in functions.items()]
-    with _replaced(*public, (keras.KerasTensor, "__getitem__", lambda x, key: item(x, key))):
+    with replaced_attributes(*public, (keras.KerasTensor, "__getitem__", lambda x, key: item(x, key))):
         yield
 
 
@@ -186,12 +188,12 @@ def called(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             return backend.numpy.subtract(x1, backend.numpy.negative(x2))
         return add(x1, x2)
 
-    with _replaced((backend.numpy, "add", added)):
+    with replaced_attributes((backend.numpy, "add", added)):
         return operation(*args, **kwargs)
 
 
 @contextmanager
-def _replaced(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
+def replaced_attributes(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
     """Sets attributes, `(owner, name, value)`, in this block."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in attributes]
     for owner, name, value in attributes:

@@ -22,6 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 EXTRAS = {
     "tensorflow": "tensorflow",
     "ai_edge_litert": "export",
+    "litert_quantizer": "quantize",
     **dict.fromkeys(
         ("tensorflow_datasets", "importlib_resources", "sklearn", "matplotlib", "jinja2", "PIL"), "recipes"
     ),

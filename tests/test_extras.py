@@ -51,6 +51,12 @@ def test_trace_plan_and_rebuild_need_no_extra():
         ("tensorflow_datasets", "kp.data.load('tfds:mnist')", "recipes"),
         ("tensorflow", "kp.data.load", "tensorflow"),
         ("ai_edge_litert", "kp.export.operators('x.tflite')", "export"),
+        (
+            "litert_quantizer",
+            "import keras; model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]); "
+            "kp.export.tflite(model, 'never-written.tflite', quantize='int4')",
+            "quantize",
+        ),
         ("typer", "from kerasprune.__main__ import main; main()", "recipes"),
     ],
 )

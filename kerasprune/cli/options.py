@@ -57,7 +57,7 @@ OF_TARGETS = {
     "time": (str, "0.5|12ms", "Time of one inference: a fraction of the dense model's, or milliseconds."),
     "table": (Path, "FILE.csv", "The device's table, see 'kerasprune profile'. Defaults to measuring this machine."),
     "bytes": (str, "200kB|NUMBER", "Size of the .tflite file, at most."),
-    "precision": (str, None, "Of the timed or written file: float32, float16, dynamic, int8 or int16x8."),
+    "precision": (str, None, "Of the timed or written file: float32, float16, dynamic, int4, int8 or int16x8."),
 }
 """Options of a time or a size: type, what they take, and their help."""
 

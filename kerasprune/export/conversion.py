@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import called, inner_layers
+from kerasprune._keras import called, inner_layers, replaced_attributes
 from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
 from kerasprune.errors import PruneError
 from kerasprune.export.calibration import write_calibration
@@ -32,7 +32,7 @@ from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.precision import in_float32
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
-from kerasprune.graph.ranged_model import RangedModel
+from kerasprune.graph.ranged_model import RangedModel, without_ranges
 
 
 def recurrent_layers(model: keras.Model) -> list[layers.Layer]:
@@ -40,25 +40,18 @@ def recurrent_layers(model: keras.Model) -> list[layers.Layer]:
     return [each for each in inner_layers(model) if isinstance(each, layers.RNN) and not each.unroll]
 
 
-@contextmanager
-def unrolled(model: keras.Model) -> Iterator[None]:
+def unrolled(model: keras.Model) -> AbstractContextManager[None]:
     """Lets the recurrent layers of a model be traced without a loop while the block runs.
 
     The model is not copied: its layers may have classes that only the caller knows, and the weights are the same.
     Whoever traces it needs a fixed number of time steps.
     """
-    found = recurrent_layers(model)
-    try:
-        for layer in found:
-            layer.unroll = True
-        yield
-    finally:
-        for layer in found:
-            layer.unroll = False
+    return replaced_attributes(*((layer, "unroll", True) for layer in recurrent_layers(model)))
 
 
 def output_names(model: keras.Model, count: int) -> list[str]:
     """Returns distinct names for the flat outputs of a model: its dict keys or layer names, if any."""
+    model = without_ranges(model)  # whose file has the names of the plain one
     if not is_graph(model):
         return [f"output_{i}" for i in range(count)]
     if isinstance(model, keras.Sequential):
@@ -108,7 +101,7 @@ def to_tflite(
             with quiet(), unrolled(twin):
                 _save({SERVED: (twin, signature)}, folder)
             return process.convert(folder, quantize, io)
-        except PruneError:
+        except (PruneError, ModuleNotFoundError):
             raise
         except ConverterDeath as death:
             raise PruneError(_obituary(model, quantize, death)) from death

@@ -40,10 +40,11 @@ QUANTIZATIONS = {
     None: Quantization(),
     "float16": Quantization(),
     "dynamic": Quantization(),
+    "int4": Quantization(),
     "int8": Quantization("int8", "TFLITE_BUILTINS_INT8"),
     "int16x8": Quantization("int16", "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"),
 }
-"""float32; weights in float16; in int8, with arithmetic chosen at run time, or with activations in int8 or int16."""
+"""float32; weights in float16; in int8 or int4, arithmetic chosen at run time; activations in int8 or int16, too."""
 
 
 def converted(folder: Path, quantize: str | None, io: str) -> bytes:
@@ -63,7 +64,7 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
     # TensorFlow takes the sets of integers alone with samples only; a graph with ranges has integers without that.
     operators = quantization.operators if calibrated else Quantization.operators
     converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, operators)]
-    if quantize is not None:
+    if quantize not in (None, "int4"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
@@ -71,7 +72,15 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
         converter.representative_dataset = lambda: _singles(folder / CALIBRATION_FILE)
     if io != "float":
         converter.inference_input_type = converter.inference_output_type = getattr(tf, io)
-    return converter.convert()
+    return _in_int4(converter.convert()) if quantize == "int4" else converter.convert()
+
+
+def _in_int4(content: bytes) -> bytes:
+    """Returns a float file with kernels in 4 bits, a scale for each output channel; depthwise ones stay float."""
+    from litert_quantizer import quantizer, recipe
+
+    made = quantizer.Quantizer(bytearray(content), recipe.dynamic_wi4_afp32()).quantize(enable_progress_report=False)
+    return bytes(made.quantized_model)
 
 
 def _singles(path: Path) -> Iterator[Any]:

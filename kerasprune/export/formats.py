@@ -51,6 +51,7 @@ FORMATS = {
     "tflite": Format(".tflite", _tflite(None), "float32"),
     "tflite-float16": Format(".tflite", _tflite("float16"), "float16"),
     "tflite-dynamic": Format(".tflite", _tflite("dynamic"), "dynamic"),
+    "tflite-int4": Format(".tflite", _tflite("int4"), "int4"),
     "tflite-int8": Format(".tflite", _tflite("int8"), "int8", calibrates=True),
     "tflite-int8-io": Format(".tflite", _tflite("int8", io="int8"), "int8", calibrates=True),
     "tflite-int16x8": Format(".tflite", _tflite("int16x8"), "int16x8", calibrates=True),

@@ -54,7 +54,8 @@ def tflite(
             from a float32 copy, and compared as it is.
         path: Where to write; ends in `.tflite`.
         quantize: `None` for float32; `"float16"` for weights of half the size; `"dynamic"` for weights in 8 bits
-            and float activations, which needs no data; `"int8"` for weights and activations in 8 bits; `"int16x8"`
+            and float activations, which needs no data; `"int4"` likewise with kernels in 4 bits, depthwise ones apart,
+            by the extra `[quantize]`; `"int8"` for weights and activations in 8 bits; `"int16x8"`
             for weights in 8 and activations in 16, slower and closer to the model. Defaults to `None`.
         data: Inputs as the model sees them in use, in any form that `fit` takes and that can be read again: arrays
             `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import keras
-
-from kerasprune.errors import PruneError
 
 
 class RangedModel(keras.Model):
     """A functional float32 model whose graph has fake quantization, with a range for every tensor of its int8 file.
 
-    `kerasprune.quantization` makes them.
+    `kerasprune.quantization` makes them. `plain` is the model without fake quantization, whose weights it shares.
+
+    Args:
+        plain: The plain model.
+        inputs: The nested inputs of the new graph.
+        outputs: Its nested outputs.
     """
 
-    @property
-    def plain(self) -> keras.Model:
-        """The model without fake quantization, whose weights it shares."""
-        raise NotImplementedError
+    def __init__(self, plain: keras.Model, inputs: Any, outputs: Any) -> None:
+        super().__init__(inputs, outputs, name=plain.name)
+        vars(self).update(plain=plain)  # past Keras's tracking
 
     def for_converter(self) -> AbstractContextManager[None]:
         """Lets the model be traced with the operations that the converter looks for while the block runs."""
         raise NotImplementedError
 
-    def check_ranges(self) -> None:
-        """Raises a `PruneError` if a range is unknown yet."""
-        raise NotImplementedError
-
     def check_exportable(self, quantize: str | None) -> None:
         """Raises a `PruneError` unless all ranges are known, and are those of the quantization asked for."""
-        if quantize != "int8":
-            raise PruneError(
-                "Expected quantize='int8' for a model of kp.quantization_aware, whose ranges are of 8 bits. Received: "
-                f"quantize={quantize!r}. Export model.plain, the float model, in other formats."
-            )
-        self.check_ranges()
+        raise NotImplementedError
 
 
 def without_ranges(model: keras.Model) -> keras.Model:

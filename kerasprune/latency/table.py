@@ -25,7 +25,14 @@ from kerasprune.latency.staircase import Staircase
 from kerasprune.plans import Plan
 from kerasprune.surgery.applied_plan import cut
 
-PRECISIONS = {"float32": None, "float16": "float16", "dynamic": "dynamic", "int8": "int8", "int16x8": "int16x8"}
+PRECISIONS = {
+    "float32": None,
+    "float16": "float16",
+    "dynamic": "dynamic",
+    "int4": "int4",
+    "int8": "int8",
+    "int16x8": "int16x8",
+}
 """Precisions of tables, and what `kp.export.tflite` calls them."""
 PHONE = "benchmark_model"
 """The runtime of tables that were measured on a phone."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 
+from kerasprune._keras import replaced_attributes
 from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.errors import PruneError, first_of, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.export.precision import precision
@@ -86,39 +86,27 @@ def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200)
 
 
 class QuantizationAware(RangedModel):
-    """A model with fake quantization over the variables of another; made by `quantization_aware`.
-
-    Args:
-        slim: The model whose variables are trained.
-        inputs: The nested inputs of the new graph.
-        outputs: Its nested outputs.
-    """
-
-    def __init__(self, slim: keras.Model, inputs: Any, outputs: Any) -> None:
-        super().__init__(inputs, outputs, name=slim.name)
-        vars(self).update(_plain=slim)  # past Keras's tracking
+    """A model with fake quantization over the variables of another; made by `quantization_aware`."""
 
     @property
-    def plain(self) -> keras.Model:
-        """The float model, whose weights are trained."""
-        return self._plain
+    def ranges(self) -> list[keras.Variable]:
+        """The variables that the plain model lacks: ranges, and the numbers of steps that they have followed."""
+        plain = {id(variable) for variable in self.plain.variables}
+        return [variable for variable in self.variables if id(variable) not in plain]
 
-    @contextmanager
-    def for_converter(self) -> Iterator[None]:
+    def for_converter(self) -> AbstractContextManager[None]:
         """Lets the model be traced in float operations between ranges, not in integers, while the block runs."""
         found = [each for each in self._flatten_layers() if isinstance(each, RoundedKernel)]
-        try:
-            for each in found:
-                each.in_integers = False
-            yield
-        finally:
-            for each in found:
-                each.in_integers = True
+        return replaced_attributes(*((each, "in_integers", False) for each in found))
 
-    def check_ranges(self) -> None:
-        """Raises a `PruneError` if the model was not trained yet, so that ranges are unknown."""
-        followed = [each for each in self._flatten_layers() if isinstance(each, FollowedRange)]
-        if not all(int(each.seen) for each in followed):
+    def check_exportable(self, quantize: str | None) -> None:
+        """Raises a `PruneError` unless the file asked for has integers of 8 bits, and ranges have followed batches."""
+        if quantize != "int8":
+            raise PruneError(
+                "Expected quantize='int8' for a model of kp.quantization_aware, whose ranges are of 8 bits. Received: "
+                f"quantize={quantize!r}. Export model.plain, the float model, in other formats."
+            )
+        if not all(int(each.seen) for each in self._flatten_layers() if isinstance(each, FollowedRange)):
             raise PruneError(
                 "Expected a model whose ranges have followed some batches. Received: one that was not trained yet. "
                 "Call aware.fit(…), an epoch or two at a small learning rate, before export."

@@ -47,15 +47,7 @@ _FUNCTIONS = {
     activations.hard_silu: Kind.FREE,
     activations.leaky_relu: Kind.FREE,
 }
-_FUNCTION_OF = {
-    "Relu": activations.relu,
-    "Relu6": activations.relu6,
-    "Sigmoid": activations.sigmoid,
-    "Tanh": activations.tanh,
-    "Softmax": activations.softmax,
-    "Silu": activations.silu,
-    "HardSilu": activations.hard_silu,
-}
+_FUNCTION_OF = {each.__name__.title().replace("_", ""): each for each in _FUNCTIONS}  # by the class of `keras.ops`
 RECTIFIERS = (activations.relu, activations.relu6)
 """Activations that an operator of the file takes in, so that the tensor before them has no range."""
 SIGMOID = 0.0, 255 / 256
@@ -71,7 +63,7 @@ def kind_of(node: Any) -> Kind:
         return Kind.FLOAT
     function = function_of(operation)
     if function is not None:
-        return _FUNCTIONS.get(function, Kind.FLOAT)
+        return kind_of_function(function)
     if name == "BatchNormalization":
         return Kind.FLOAT if operation.renorm or node.arguments.kwargs.get("training") else Kind.NORM
     kind = _KINDS.get(name, Kind.FLOAT)

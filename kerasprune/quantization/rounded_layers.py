@@ -34,6 +34,19 @@ def kernel_of(layer: Any) -> tuple[Any, tuple[int, ...]]:
     return layer.kernel, (last - 1,) if isinstance(layer, layers.Conv2DTranspose) else (last,)
 
 
+def along(kernel: Any, axes: tuple[int, ...]) -> list[int]:
+    """Returns the shape in which numbers along some axes of a kernel multiply it."""
+    return [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)]
+
+
+def computed(layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
+    """Returns the output of a layer with other values of its kernel and of its bias, if it has one."""
+    stored, _ = kernel_of(layer)
+    pairs = [(each, kernel if each is stored else bias) for each in layer.variables]
+    with keras.StatelessScope(state_mapping=pairs):
+        return layer.call(x)
+
+
 class Statistics(Rounding):
     """Scale and offset of a BatchNorm, `z = scale · y + offset`, that stops following batches after some steps.
 
@@ -42,10 +55,11 @@ class Statistics(Rounding):
     Args:
         norm: The BatchNorm, whose variables are used and whose moving statistics are updated.
         steps: Number of training steps with statistics of the batch; afterwards μ and σ² are the moving ones, held.
+        name: Name of the layer that it is part of, so that names of variables are the same whenever it is made.
     """
 
-    def __init__(self, norm: layers.BatchNormalization, steps: int) -> None:
-        super().__init__(None, steps=steps, epsilon=norm.epsilon, momentum=norm.momentum)
+    def __init__(self, norm: layers.BatchNormalization, steps: int, name: str) -> None:
+        super().__init__(f"{name}_statistics", steps=steps, epsilon=norm.epsilon, momentum=norm.momentum)
         self.norm, self.steps = shared(norm), steps
         self.seen = self._number("seen", "int32")
         self.built = True  # it is not called
@@ -97,7 +111,7 @@ class RoundedKernel(Rounding):
         super().__init__(name, **layer.get_config(), steps=steps)
         self.supports_masking = layer.supports_masking
         self.layer = shared(layer, activation=keras.activations.linear)
-        self.statistics = norm and Statistics(norm, steps)
+        self.statistics = norm and Statistics(norm, steps, name)
         first = getattr(layer, "data_format", None) == "channels_first"
         vars(self).update(in_integers=True, _ranges=ranges, _first=first)  # past Keras's tracking
 
@@ -111,7 +125,7 @@ class RoundedKernel(Rounding):
             return y * self._along(scale) + self._along(offset)
         if self.statistics:
             scale, offset = self.statistics.moving()
-            kernel = kernel * ops.reshape(scale, [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)])
+            kernel = kernel * ops.reshape(scale, along(kernel, axes))
             bias = bias * scale + offset
         return (self._by_integers if self.in_integers and not training else self._by_floats)(x, kernel, bias)
 
@@ -126,11 +140,7 @@ class RoundedKernel(Rounding):
         return made * ops.round(total * self._along(scale / made))
 
     def _run(self, x: Any, kernel: Any, bias: Any) -> Any:
-        """Returns the output of the layer with other values of kernel and bias, which it may lack."""
-        stored, _ = kernel_of(self.layer)
-        pairs = [(each, kernel if each is stored else bias) for each in self.layer.variables]
-        with keras.StatelessScope(state_mapping=pairs):
-            y = self.layer.call(x)
+        y = computed(self.layer, x, kernel, bias)
         return y if self.layer.use_bias else y + self._along(bias)
 
     def _along(self, values: Any) -> Any:
@@ -155,8 +165,8 @@ class RoundedNorm(Rounding):
 
     def __init__(self, norm: layers.BatchNormalization, steps: int, held: int, name: str) -> None:
         super().__init__(name, steps=steps)
-        self.statistics = Statistics(norm, steps)
-        self.product = FollowedRange(held, name="product")
+        self.statistics = Statistics(norm, steps, name)
+        self.product = FollowedRange(held, name=f"{name}_product")
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Returns the normalised tensor."""

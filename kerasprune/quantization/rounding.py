@@ -39,9 +39,11 @@ def rounded(x: Any, low: Any, high: Any) -> Any:
         def gradient(*given: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
             return _upstream(given, upstream) * inside, ops.zeros_like(low), ops.zeros_like(high)
 
-        # On TensorFlow it is the operation from which the converter reads the range.
-        on_tensorflow = keras.backend.backend() == "tensorflow"
-        return _fake_quantized(x, least, greatest) if on_tensorflow else _on_grid(x, low, high), gradient
+        if keras.backend.backend() != "tensorflow":
+            return _on_grid(x, low, high), gradient
+        from kerasprune.backend.tensorflow import fake_quantized
+
+        return fake_quantized(x, least, greatest), gradient  # the operation from which the converter reads the range
 
     return clipped(x, low, high)
 
@@ -100,9 +102,3 @@ def grid(low: Any, high: Any) -> tuple[Any, Any, Any]:
     scale = _short(ops.maximum(high - low, _LEAST) / _LEVELS)
     zero = ops.clip(ops.floor(0.5 - low / scale), 0, _LEVELS)
     return -zero * scale, (_LEVELS - zero) * scale, scale
-
-
-def _fake_quantized(x: Any, low: Any, high: Any) -> Any:
-    from kerasprune.backend.tensorflow import fake_quantized
-
-    return fake_quantized(x, low, high)

@@ -120,13 +120,14 @@ def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan | None) -
         plan: The plan of `slim`; `None` if it is unknown.
     """
     spec, training = run.recipe.finetune, run.examples("train", slim)
-    delivery = Delivery(spec.deliver, judge, slim)
+    trained = run.aware(slim)
+    delivery = Delivery(spec.deliver, judge, trained)
     started = [judge.step("started", slim)] if delivery.callbacks else []
     made = optimizer(spec.optimizer, spec.epochs, training.steps(), run.compiled_optimizer())
     objective = run.objective(slim, spec.label_smoothing)
     with weight_decay(slim, spec.l2, spec.l2_on):
-        twin = run.student(slim, judge.dense, plan)
-        fit(slim, training, objective, made, spec.epochs, twin=twin, callbacks=delivery.callbacks)
+        twin = run.student(trained, judge.dense, plan)
+        fit(trained, training, objective, made, spec.epochs, twin=twin, callbacks=delivery.callbacks)
     if started:
         delivery.result(started)
 

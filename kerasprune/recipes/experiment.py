@@ -257,6 +257,15 @@ class Experiment:
         """Returns the accuracy of a model on validation examples, or minus its loss."""
         return self.judge(model).worth(model)
 
+    def aware(self, slim: keras.Model) -> keras.Model:
+        """Returns the model that is fine-tuned: the slim one, or one over its weights that rounds as int8 does."""
+        spec = self.recipe.finetune.quantization_aware
+        if spec is None:
+            return slim
+        from kerasprune.quantization.aware import quantization_aware  # of few recipes
+
+        return quantization_aware(slim, delay=spec.delay)
+
     def student(self, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> keras.Model | None:
         """Returns the slim model as the student of the dense one, or `None` without `distil`."""
         spec = self.recipe.finetune.distil

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import keras
 
+from kerasprune._keras import replaced_attributes
 from kerasprune.callbacks.resume import Resume
 from kerasprune.data.examples import Examples
 from kerasprune.recipes import learning, progress, pruning
@@ -112,8 +113,7 @@ def fit(
         terminal.close()
 
 
-@contextmanager
-def weight_decay(model: keras.Model, l2: float, on: str = "kernels") -> Iterator[None]:
+def weight_decay(model: keras.Model, l2: float, on: str = "kernels") -> AbstractContextManager[None]:
     """Adds the papers' weight decay to the loss within the block: `½ · l2 · Σ w²` over the trainable kernels.
 
     It passes through momentum, as SGD's weight decay does in the papers' code; Keras's own `weight_decay` does not.
@@ -124,12 +124,5 @@ def weight_decay(model: keras.Model, l2: float, on: str = "kernels") -> Iterator
         on: `"kernels"`, or `"weights"`: all trainable variables. Defaults to `"kernels"`.
     """
     kernels = [v for v in model.trainable_variables if on == "weights" or v.name.endswith("kernel")]
-    before = [kernel.regularizer for kernel in kernels]
-    try:
-        if l2:
-            for kernel in kernels:
-                kernel.regularizer = keras.regularizers.L2(l2 / 2)
-        yield
-    finally:
-        for kernel, regularizer in zip(kernels, before, strict=True):
-            kernel.regularizer = regularizer
+    decay = keras.regularizers.L2(l2 / 2)
+    return replaced_attributes(*((kernel, "regularizer", decay) for kernel in kernels if l2))

@@ -146,6 +146,16 @@ class Distil(Node):
     features: NonNegativeFloat = 0.0
 
 
+class Aware(Node):
+    """Training with the rounding of the int8 file, which gets the ranges found, see `kp.quantization_aware`.
+
+    Args:
+        delay: Training steps in which BatchNorm uses statistics of the batch; about an epoch. Defaults to 200.
+    """
+
+    delay: Annotated[int, Field(ge=0, strict=True)] = 200
+
+
 class Regularised(Node):
     """Regularisation of the loss.
 
@@ -180,12 +190,15 @@ class Fit(Training):
 
 
 class Finetune(Fit):
-    """Training of the slim model, with the dense one as teacher if `distil` is given, `{}` for its defaults.
+    """Training of the slim model.
 
     Args:
+        distil: The dense model as teacher; `{}` for its defaults. Defaults to `None`.
+        quantization_aware: Rounding as in the int8 file; `{}` for its defaults. Defaults to `None`.
         deliver: The slim model of the run: the best on validation examples of all steps after the cut and all epochs,
             by the first metric, else by the loss, or without labels by the outputs; or the last. Defaults to `best`.
     """
 
     distil: Distil | None = None
+    quantization_aware: Aware | None = None
     deliver: Literal[DELIVERED] = "best"  # type: ignore[valid-type]

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 STATES = "resume"
 NAMES = {"dense": "dense", "rebuild": "removed", "reconstruct": "reconstructed", "finetune": "fine-tuned"}
 """Names of the models in the report, by the stage that makes them."""
-LASTING = ("dense.keras", "plan.json", "masks.npz", "slim.keras", "costs.json", "verified.json")
+LASTING = ("dense.keras", "plan.json", "masks.npz", "ranges.npz", "slim.keras", "costs.json", "verified.json")
 """Files that later stages and users rely on."""
 STEPS = "steps.json"
 """Holds a list; the other JSON files hold mappings."""
@@ -293,7 +293,17 @@ def begun(folder: str | Path, *, trust: bool = False) -> Recipe:
 MARK = "recipe.yaml"
 FILES = frozenset(
     {MARK, "stages.json", "metrics.csv", "costs.json", "exports.json", "summary.json", "report.html", "warnings.txt"}
-    | {"plan.json", "widths.json", "graph.json", "verified.json", "points.json", "masks.npz", "norms.npz", "maps.npz"}
+    | {
+        "plan.json",
+        "widths.json",
+        "graph.json",
+        "verified.json",
+        "points.json",
+        "masks.npz",
+        "norms.npz",
+        "maps.npz",
+        "ranges.npz",
+    }
     | {"dense.keras", "pruned.keras", "rebuilt.keras", "reconstructed.keras", "steps.json", "slim.keras", "target.json"}
 )
 FOLDERS = frozenset({"drawn", "exports", "points", "resume"})

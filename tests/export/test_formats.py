@@ -14,6 +14,7 @@ from kerasprune.export.formats import FORMATS
         ("tflite", None, "float", False),
         ("tflite-float16", "float16", "float", False),
         ("tflite-dynamic", "dynamic", "float", False),
+        ("tflite-int4", "int4", "float", False),
         ("tflite-int8", "int8", "float", True),
         ("tflite-int8-io", "int8", "int8", True),
         ("tflite-int16x8", "int16x8", "float", True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import sys
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -44,7 +45,7 @@ def trained() -> keras.Model:
     return model
 
 
-FORMATS = (None, "float16", "dynamic", "int8", "int16x8")
+FORMATS = (None, "float16", "dynamic", "int8", "int16x8", *(["int4"] if find_spec("litert_quantizer") else []))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,8 @@ def test_bytes_follow_the_type(tmp_path):
     """60 × 200 weights and a kilobyte or two of graph: 4, 2 and 1 bytes each."""
     model = keras.Sequential([keras.Input((60,)), layers.Dense(200, use_bias=False)])
     data = np.random.default_rng(0).normal(size=(50, 60))
-    for quantize, width in ((None, 4), ("float16", 2), ("dynamic", 1), ("int8", 1)):
+    widths = {None: 4, "float16": 2, "dynamic": 1, "int8": 1, "int4": 0.5}
+    for quantize, width in ((each, widths[each]) for each in FORMATS if each in widths):
         report = tflite(model, tmp_path / f"{quantize}.tflite", quantize=quantize, data=data)
         assert width * 12_000 < report.bytes < width * 12_000 + 6_000
         assert report.gzip_bytes == pytest.approx(len(gzip.compress(report.path.read_bytes())), abs=50)

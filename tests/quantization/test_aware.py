@@ -169,6 +169,7 @@ def test_zeros_stay_zero(images, tmp_path):
     layer.kernel.assign(numbers(layer.kernel) * mask)
     kp.export.tflite(followed(model, images), tmp_path / "a.tflite", quantize="int8")  # no examples are needed
     interpreter = interpreted(tmp_path / "a.tflite")
+    assert list(interpreter.get_signature_list()["serving_default"]["outputs"]) == ["logits"]  # as of the plain model
     kernels = [
         interpreter.get_tensor(each["index"])
         for each in interpreter.get_tensor_details()
@@ -245,6 +246,12 @@ def test_the_saved_file_is_that_of_the_plain_model(images, tmp_path):
     other = kp.quantization_aware(residual_network(1))
     other.load_weights(tmp_path / "a.weights.h5")
     np.testing.assert_allclose(numbers(other(images[:8])), numbers(aware(images[:8])), atol=1e-5)
+
+
+def test_ranges_have_names_of_their_own_whenever_they_are_made():
+    model = residual_network()  # with a BatchNorm behind a sum, too
+    one, two = ([variable.path for variable in kp.quantization_aware(model).ranges] for _ in range(2))
+    assert one == two and len(set(one)) == len(one)
 
 
 def test_after_the_delay_training_is_inference(images):

@@ -61,6 +61,7 @@ HEAVY = {
     "lottery-vgg16-cifar10",
     "lottery-vgg16-cifar10-low",
     "lottery-vgg16-cifar10-warmup",
+    "mobilenet-phone-int8",
     "polarization-mobilenet_v2-imagenet",
     "polarization-resnet50-imagenet",
     "polarization-resnet56-cifar10",

@@ -11,11 +11,13 @@ import pytest
 from rich.console import Console
 from support.interruption import Killed
 
+import kerasprune as kp
 from kerasprune import PruneError
 from kerasprune.files import temporary_files as strays
 from kerasprune.recipes import loader, progress, runner
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.smoke import smoke
+from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import STAGES
 
 TEXT = """\
@@ -41,6 +43,7 @@ METHODS = (
     "glyphs-greg2",
     "glyphs-lottery-rewind",
     "glyphs-polarization",
+    "glyphs-qat",
     "glyphs-slimming",
     "glyphs-3d",
     "glyphs-metapruning",
@@ -116,6 +119,39 @@ def test_a_run_killed_in_every_stage_ends_as_one_left_alone(tmp_path, monkeypatc
     runner.resume(cut.path, console=console)
     assert "nothing to resume" in out.getvalue() and "every stage is finished" in out.getvalue()
     assert cut.file("dense.keras").stat().st_mtime_ns == dense
+
+
+NETWORK = "model={name: resnet_cifar, depth: 8, classes: 4}"  # with BatchNorm, whose steps are counted, too
+
+
+@pytest.mark.thorough
+def test_ranges_of_a_killed_run_reach_the_file(tmp_path, monkeypatch):
+    settings = ["finetune.quantization_aware.delay=1", "finetune.deliver=last", "export=[tflite-int8]", NETWORK]
+    recipe, kill, files = (
+        loader.parse(TEXT, [*settings, "prune={plan: {keep: 0.5}}"]),
+        Kill(monkeypatch),
+        [],
+    )
+    for stage in ("evaluate", "export", "report"):
+        monkeypatch.setattr(STAGES[stage].replace(":", "."), lambda one: None)
+    monkeypatch.setattr(runner, "rehearse", lambda one: None)
+    folders = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    runner.run(recipe, folders[0].path, console=Console(quiet=True))
+    kill.after(4 + 3)  # in the second epoch of finetune
+    with pytest.raises(Killed):
+        runner.run(recipe, folders[1].path, console=Console(quiet=True))
+    kill.after(None)
+    runner.resume(folders[1].path, console=Console(quiet=True))
+    assert_same(*folders)
+    for folder in folders:
+        one = Run(recipe, folder, Console(quiet=True))
+        aware, path = one.for_format("slim", "tflite-int8"), folder.path / "a.tflite"
+        assert {float(v.value) for v in aware.ranges if v.path.endswith("seen")} == {4.0}
+        assert type(aware) is not type(one.for_format("slim", "tflite"))
+        assert one.for_format("dense", "tflite-int8") is one.model("dense")
+        kp.export.tflite(aware, path, quantize="int8")
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
 
 
 def test_where_there_is_nothing_to_resume(tmp_path, monkeypatch):

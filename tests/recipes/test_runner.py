@@ -272,6 +272,18 @@ def test_what_would_fail_later_is_found_before_training(setting, words, tmp_path
     assert not (tmp_path / "out" / "recipe.yaml").exists()
 
 
+def test_a_model_that_cannot_be_rounded_is_found_before_training(tmp_path):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, dtype="mixed_float16")(inputs)
+    outputs = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x))
+    keras.Model(inputs, outputs).save(tmp_path / "half.keras")
+    settings = [f"model={{start: {tmp_path / 'half.keras'}}}", "train=null", "prune={plan: {keep: 0.5}}"]
+    recipe = loading.parse(TEXT, [*settings, "finetune.quantization_aware={}"])
+    with pytest.raises(PruneError, match="Expected a model in float32"):
+        running.run(recipe, tmp_path / "out", console=QUIET)
+    assert not (tmp_path / "out" / "recipe.yaml").exists()
+
+
 def test_callback_that_picks_by_itself_wants_free_trunks(tmp_path):
     settings = ["prune.plan={keep: 0.5, coupling: tied}", "prune.callback={name: greg2}"]
     with pytest.raises(PruneError, match="coupling: free"):

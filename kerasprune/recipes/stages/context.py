@@ -110,6 +110,16 @@ class Run(Experiment):
         if not graph.freeze and graph.resolution is None:
             self._graphs[id(graph.model), graph.coupling] = graph
 
+    def for_format(self, name: str, form: str) -> keras.Model:
+        """Returns a model of the run to be exported; in int8 the final one has the ranges of its training, if any."""
+        model, ranges = self.model(name), self.folder.arrays("ranges.npz")
+        if ranges is None or (name, form) != (self.final(), "tflite-int8"):
+            return model
+        aware = self.aware(model)
+        for variable in aware.ranges:
+            variable.assign(ranges[variable.path])
+        return aware
+
     # ---- callbacks and judging ----------------------------------------------------------------------------------
 
     def callback(self, spec: schema.Named, plan: Plan | None, model: keras.Model) -> Any:

@@ -61,7 +61,7 @@ def _written(run: Run, side: str, name: str, data: Any, size: int | None) -> Exp
     path = run.folder.file("exports") / f"{side}-{name}{form.suffix}"
     try:
         with run.console.status(f"export {side} {name}"):
-            return form.write(run.model(side), path, data=data, size=size, overwrite=True)
+            return form.write(run.for_format(side, name), path, data=data, size=size, overwrite=True)
     except PruneError as error:
         if side == run.final():
             raise

@@ -6,6 +6,7 @@ import keras
 
 from kerasprune import callbacks
 from kerasprune.defaults import SEED_OF_FINETUNING
+from kerasprune.graph.graph import values
 from kerasprune.recipes.fit import train_stage
 from kerasprune.recipes.stages.context import Run, judge_after, mark_delivered, write
 from kerasprune.steps.best_epoch import Delivery
@@ -24,18 +25,21 @@ def finetune(run: Run) -> None:
         return
     masks = run.folder.arrays("masks.npz")
     holding = [] if masks is None else [callbacks.HoldMask(masks)]
-    twin = run.student(model, run.model("dense"), run.plan_of()) if spec.distil else None
+    trained = run.aware(model)
+    twin = run.student(trained, run.model("dense"), run.plan_of()) if spec.distil else None
     judge = judge_after(run, "finetune", model)
-    delivery = Delivery(spec.deliver, judge, model)
+    delivery = Delivery(spec.deliver, judge, trained)
     seed_layers(model, run.recipe.seed + SEED_OF_FINETUNING)
     more = [*holding, *delivery.callbacks]
-    train_stage(run, "finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=more)
+    train_stage(run, "finetune", trained, spec, size=run.side("rebuilt"), twin=twin, more=more)
     steps = {name: step for name, step in run.folder.steps().items() if name in BEFORE}
     with run.console.status("measure finetune"):
         steps["finetune"], chosen = delivery.result(list(steps.values()))
     write(run, "finetune", steps["finetune"])
     name = next(name for name, step in steps.items() if step is chosen)
     mark_delivered(run, name, judge.measure.remarks(*list(steps.values())[-2:]) if len(steps) > 1 else [])
+    if trained is not model and name == "finetune":
+        run.folder.write_arrays("ranges.npz", {v.path: values(v) for v in trained.ranges})
     run.save("slim", run.model(BEFORE[name]) if name in BEFORE else model)
 
 
