@@ -369,7 +369,7 @@ def test_recipe_goes_through_every_stage(name, settings, tmp_path):
             assert share is None or summary["slim"][key] == pytest.approx(share * summary["dense"][key], rel=0.05)
     elif recipe.prune.plan and recipe.prune.plan.target:  # how many MACs that leaves depends on the machine
         share = float(re.search(r"predicted, ([0-9.]+) of the dense", folder.json("target.json")["line"])[1])
-        assert share <= recipe.prune.plan.target.arguments["fraction"] + 1e-3
+        assert share == pytest.approx(recipe.prune.plan.target.arguments["fraction"], abs=0.01)  # or a plan warns
         assert summary["slim"]["macs"] < summary["dense"]["macs"]
     elif recipe.prune.plan is None:
         assert summary["slim"]["sparsity"] == pytest.approx(recipe.expected.sparsity, abs=1e-3)
