@@ -44,9 +44,9 @@ def list_names(
 
 
 def _summary(kind: str, name: str) -> str:
-    from kerasprune.recipes.listing import AT_HAND, summary
+    from kerasprune.recipes.listing import summary
 
-    return summary(FAMILIES[kind], name) if kind in FAMILIES else AT_HAND[name.partition("/")[0]]
+    return summary(FAMILIES[kind], name) if kind in FAMILIES else data.NAMED[name]
 
 
 def _list(title: str, lines: Mapping[str, str]) -> None:

@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from kerasprune.data.sources import Source
 
 
-NAMED = ("digits", "digits-500", "glyphs", "glyphs/small", "glyphs/tiny")
+NAMED = {
+    "digits": "comes with scikit-learn",
+    "digits-500": "comes with scikit-learn",
+    "glyphs": "is drawn from fonts",
+    "glyphs/small": "is drawn from fonts",
+    "glyphs/tiny": "is drawn from fonts",
+}
+"""Data sets that need no download, and where they are from."""
 PREFIXED = ("tfds", "generated")
 ARRAYS = (".npz", ".npy")
 SYNTHETIC = "synthetic"
 """Examples that are drawn from the model."""
 _TABLES = {".csv": ",", ".tsv": "\t"}  # with a line of headings, classes in the last column
-_MODULES = {"digits": ("sklearn",), "digits-500": ("sklearn",), "glyphs": ("matplotlib", "PIL", "tensorflow_datasets")}
+_MODULES = {"digits": ("sklearn",), "glyphs": ("matplotlib", "PIL", "tensorflow_datasets")}
 
 
 def own(name: str) -> str | None:
@@ -64,7 +71,7 @@ def here(name: str) -> bool:
     """
     prefix, colon, rest = name.partition(":")
     if name in NAMED:
-        return all(map(find_spec, _MODULES[name.partition("/")[0]]))
+        return all(map(find_spec, _MODULES[name.partition("/")[0].partition("-")[0]]))
     if colon and prefix == "tfds":
         folder = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets", rest).expanduser()
         return is_folder(folder) and any(folder.glob("**/dataset_info.json"))
@@ -85,7 +92,7 @@ def find(name: str | Path, data_dir: str | None = None) -> Source:
         raise PruneError(f"Expected the name of a data set or the path of a folder. Received: name={short(name)}.")
     text = os.fspath(name)
     prefix, colon, rest = text.partition(":")
-    if text in ("digits", "digits-500"):
+    if text in NAMED and text.startswith("digits"):
         from kerasprune.data.digits import digits
 
         return digits(text)

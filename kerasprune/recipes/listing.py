@@ -12,11 +12,10 @@ from typing import Any
 
 import yaml
 
-from kerasprune.data.lookup import here
+from kerasprune.data.lookup import NAMED, here
 from kerasprune.recipes import library
 from kerasprune.registry import Registry
 
-AT_HAND = {"digits": "comes with scikit-learn", "glyphs": "is drawn from fonts"}
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
 
 
@@ -102,5 +101,4 @@ def _data(name: str | None) -> str:
     prefix, colon, rest = name.partition(":")
     if colon and prefix == "tfds":
         return f"{rest} from tensorflow-datasets"
-    origin = AT_HAND.get(name.partition("/")[0])
-    return f"{name}, which {origin}" if origin else name
+    return f"{name}, which {NAMED[name]}" if name in NAMED else name
