@@ -1,4 +1,5 @@
-"""How much of a gain in multiply–adds arrives as a gain in time: LiteRT, networks at ¾, ½ and ¼ of their width.
+"""How much of a gain in multiply–adds arrives as a gain in time: LiteRT, networks at ¾, ½ and ¼ of their width, and at
+½ of their multiply–adds with the channels that cost no time by a measured table (`round_to=table`).
 
     python benchmarks/latency.py [--rounds 5] [--runs 20] [--networks ResNet-20 MobileNetV2 …] [--out FILE]
 
@@ -6,7 +7,8 @@ Every network, width and precision is a `.tflite` file; one process opens all of
 one thread, so that whatever slows the machine slows all alike. Of every round the medians give
 (t₀ ÷ t) ÷ (m₀ ÷ m), t and m time and multiply–adds, with index 0 those of the whole network: 1 would mean that time
 falls as the multiply–adds do. Writes median, lowest and highest of the rounds to results/latency.csv, from which
-`python benchmarks/summary.py` makes the table of docs/latency.md.
+`python benchmarks/summary.py` makes the table of docs/latency.md. Latency tables are measured first, 5 to 25 minutes in
+all, and kept in runs/latency. Wants quiet cores.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ import rows
 
 import kerasprune as kp
 
-OUT = Path(__file__).resolve().parent / "results" / "latency.csv"
+HERE = Path(__file__).resolve().parent
+OUT, TABLES = HERE / "results" / "latency.csv", HERE.parent / "runs" / "latency"
 FIELDS = (
     *("network", "width", "precision", "macs", "milliseconds", "ratio", "lowest", "highest", "rounds", "runs"),
     *rows.STAMP,
@@ -37,22 +40,34 @@ NETWORKS = {
     "ResNet-50": {"name": "resnet_imagenet", "depth": 50, "input_shape": (224, 224, 3)},
 }
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
+BY_TABLE = "table"  # in place of a width
 PRECISIONS = {"float32": None, "int8": "int8"}
 CALIBRATED = 50  # random images; fewer are warned of
-Cell = tuple[str, float, str]
+Cell = tuple[str, float | str, str]
 
 
-def exported(names: list[str], folder: Path) -> tuple[dict[Cell, Path], dict[tuple[str, float], int]]:
-    """Returns the file of every network, width and precision, and the multiply–adds of every network and width."""
+def slimmed(model: keras.Model, name: str, width: float | str, precision: str) -> keras.Model:
+    """Returns a network of a width, or of half of the multiply–adds by a table."""
+    if width == 1:
+        return model
+    if width != BY_TABLE:
+        return kp.rebuild(model, kp.plan(model, "l1", keep=width))
+    TABLES.mkdir(parents=True, exist_ok=True)
+    table = kp.latency.profile(model, precision=precision, store=TABLES / f"{name}-{precision}.csv")
+    return kp.rebuild(model, kp.plan(model, "l1", macs=0.5, round_to=table))
+
+
+def exported(names: list[str], folder: Path) -> tuple[dict[Cell, Path], dict[Cell, int]]:
+    """Returns the files of all networks, widths and precisions, and their multiply–adds."""
     files, macs = {}, {}
     for name in names:
         keras.utils.set_random_seed(0)
         model = kp.models.get(NETWORKS[name])
         data = np.random.default_rng(0).normal(size=(CALIBRATED, *model.input_shape[1:])).astype("float32")
-        for width in WIDTHS:
-            slim = model if width == 1 else kp.rebuild(model, kp.plan(model, "l1", keep=width))
-            macs[name, width] = kp.cost(slim).macs
+        for width in (*WIDTHS, BY_TABLE):
             for precision, quantize in PRECISIONS.items():
+                slim = slimmed(model, name, width, precision)
+                macs[name, width, precision] = kp.cost(slim).macs
                 files[name, width, precision] = path = folder / f"{name}_{width}_{precision}.tflite"
                 kp.export.tflite(slim, path, quantize=quantize, data=data)
     return files, macs
@@ -70,17 +85,17 @@ def measured(files: dict[Cell, Path], rounds: int, runs: int) -> dict[Cell, list
 
 
 def table(
-    found: dict[Cell, list[float]], macs: dict[tuple[str, float], int], settings: dict[str, object]
+    found: dict[Cell, list[float]], macs: dict[Cell, int], settings: dict[str, object]
 ) -> list[dict[str, object]]:
     """Returns the rows: milliseconds of every cell, and of the slim ones the gain in time ÷ that in multiply–adds."""
     made = []
     for (network, width, precision), times in found.items():
-        fewer = macs[network, 1.0] / macs[network, width]
+        fewer = macs[network, 1.0, precision] / macs[network, width, precision]
         whole = found[network, 1.0, precision]
         gains = [before / now / fewer for before, now in zip(whole, times, strict=True)]
         values = (statistics.median(gains), min(gains), max(gains))
         made.append(
-            {"network": network, "width": width, "precision": precision, "macs": macs[network, width]}
+            {"network": network, "width": width, "precision": precision, "macs": macs[network, width, precision]}
             | {"milliseconds": f"{statistics.median(times):.4g}"}
             | dict(zip(("ratio", "lowest", "highest"), (f"{value:.3f}" for value in values), strict=True))
             | settings

@@ -17,7 +17,8 @@ from kerasprune.latency.operators import Alike, Widths
 from kerasprune.latency.table import PRECISIONS
 
 IN_A_FILE = 48  # operators: a conversion takes half a second, and a tenth more for each
-_RUNS, _MOST_SECONDS = 20, 0.05  # of one operator
+_PASSES = 3  # over the operators of a file: other work on the machine outlasts the runs of one
+_RUNS, _MOST_SECONDS = 7, 0.02  # of one operator in a pass
 
 Pair = tuple[str, Widths]
 """The key of an operator, and its widths."""
@@ -56,7 +57,9 @@ def times_alone(part: Sequence[Pair], alike: Mapping[str, Alike], precision: str
     with tempfile.TemporaryDirectory() as folder:
         (path := Path(folder) / "operators.tflite").write_bytes(content)
         interpreter = open_interpreter(path, threads=threads)
-        return {part[place_of(name)]: _time(signature_timer(interpreter, name)) for name in models}
+        timers = {part[place_of(name)]: signature_timer(interpreter, name) for name in models}
+        passes = [{pair: _runs(timed) for pair, timed in timers.items()} for _ in range(_PASSES)]
+    return {pair: float(np.percentile(sum((each[pair] for each in passes), []), UNDISTURBED)) for pair in timers}
 
 
 def place_of(name: str) -> int:
@@ -69,8 +72,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _time(timed: Callable[[], float]) -> float:
-    """Returns the milliseconds of one operator."""
+def _runs(timed: Callable[[], float]) -> list[float]:
+    """Returns the milliseconds of the runs of one operator in one pass."""
     once = [timed() for _ in range(WARM)][-1]
-    runs = int(np.clip(_MOST_SECONDS * 1e3 / max(once, 1e-3), 3, _RUNS))
-    return float(np.percentile([timed() for _ in range(runs)], UNDISTURBED))
+    return [timed() for _ in range(int(np.clip(_MOST_SECONDS * 1e3 / max(once, 1e-3), 1, _RUNS)))]

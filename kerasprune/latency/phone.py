@@ -52,7 +52,7 @@ def profile_phone(
 ) -> LatencyTable | None:
     """Measures how long a phone takes for the operators of a model at all widths.
 
-    As `profile` does, with the phone in between: the first call writes `.tflite` files of operators and of five whole
+    As `profile` does, with the phone in between: the first call writes `.tflite` files of operators and of six whole
     networks to a folder, and a script, `measure.sh`, that times them with `adb` and LiteRT's `benchmark_model`. The
     next call reads the times, and writes what narrows the jumps down: each further round makes the table more exact.
 

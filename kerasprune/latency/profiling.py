@@ -8,10 +8,8 @@ from pathlib import Path
 from time import perf_counter
 
 import keras
-import numpy as np
-from scipy.optimize import nnls
 
-from kerasprune.errors import PruneError, choice_faults, extras, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, extras, raise_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace, without
 from kerasprune.latency.alone import IN_A_FILE, Pair, times_alone
@@ -24,7 +22,8 @@ from kerasprune.plans import Plan
 
 _ROUNDS = 9  # of refining: a width of 512 is halved so often
 _MATTERS = 0.001  # share of the network's time below which a jump is not looked for
-_KEPT = (1.0, 0.75, 0.5, 0.35, 0.25)  # of the channels: whole networks, on which the sum is calibrated
+_KEPT = (1.0, 0.75, 0.5, 0.35, 0.25, 0.12)  # of the channels: whole networks, on which the sum is calibrated
+_DISTURBED = 0.15  # how much longer one of them may take than a larger one
 
 
 @extras("kp.latency.profile")
@@ -42,7 +41,7 @@ def profile(
     Time over width is a staircase: kernels work in blocks of channels. Every operator (a layer with the BatchNorm and
     the activation that the converter fuses into it) is converted by itself at some widths and timed; the widths between
     which the time jumps are halved until the step is found. Operators that differ in widths alone share a staircase.
-    Sums over operators are then calibrated on five whole networks with random weights: `t = a · Σ operators + b`.
+    Sums over operators are then calibrated on six whole networks with random weights: `t = f(Σ operators)`.
 
     Args:
         model: A functional or Sequential model. Weights do not matter.
@@ -74,7 +73,7 @@ def profile(
     bench = Bench(before, graph, times_alone, store, verbose)
     bench.measure()
     table = bench.table
-    if table is not before or (table.scale, table.constant) == (1.0, 0.0):  # new times, or an interrupted call
+    if table is not before or not table.calibration:  # new times, or an interrupted call
         plans = calibrating(graph)
         table = calibrated(table, graph, plans, times_of(graph, plans, precision, threads))
     if store is not None:
@@ -172,7 +171,7 @@ def calibrating(graph: ChannelGraph) -> list[Plan]:
 
 
 def calibrated(table: LatencyTable, graph: ChannelGraph, plans: Sequence[Plan], times: Sequence[float]) -> LatencyTable:
-    """Returns a table with the factor and the constant that fit whole networks best, by relative error.
+    """Returns a table that predicts whole networks, made monotonic: other work on the machine only adds time.
 
     Args:
         table: The times of operators.
@@ -180,8 +179,15 @@ def calibrated(table: LatencyTable, graph: ChannelGraph, plans: Sequence[Plan], 
         plans: The plans of the networks.
         times: Their milliseconds.
     """
-    weights = 1 / np.array(times)
-    plain = table.changed(scale=1.0, constant=0.0)
-    sums = np.array([plain.predict(graph, plan) for plan in plans])
-    (scale, constant), _ = nnls(np.stack([sums * weights, weights], 1), np.ones(len(sums)))
-    return table.changed(scale=float(scale), constant=float(constant))
+    plain = table.changed(calibration=())
+    pairs = sorted((plain.predict(graph, plan), time) for plan, time in zip(plans, times, strict=True))
+    least = [min(time for _, time in pairs[at:]) for at in range(len(pairs))]
+    worst = max(time / undisturbed - 1 for (_, time), undisturbed in zip(pairs, least, strict=True))
+    if worst > _DISTURBED:
+        warn(
+            f"A whole network took {worst:.0%} longer than one whose operators take more: other work disturbed the "
+            "measurement. Measure again when the machine is quiet; a store= of these times is to be deleted first."
+        )
+    of_times = {time: total for (total, _), time in zip(pairs, least, strict=True)}  # of equal times the largest sum
+    rising = {total: time for time, total in reversed(of_times.items()) if total > 0}
+    return table.changed(calibration=tuple(sorted(rising.items())))

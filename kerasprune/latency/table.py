@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasprune.costs.cost import counter, graph_at
 from kerasprune.errors import PruneError, raise_faults
@@ -37,7 +39,7 @@ PRECISIONS = {
 PHONE = "benchmark_model"
 """The runtime of tables that were measured on a phone."""
 _COLUMNS = ("operator", "reads", "makes", "milliseconds", "label")
-_HEAD = ("precision", "threads", "machine", "runtime", "scale", "constant")
+_HEAD = ("precision", "threads", "machine", "runtime", "calibration")
 _DIGITS = "{:.6g}"  # of milliseconds, so that a file holds the table as it is
 _MOST = 10**9  # of widths and milliseconds
 
@@ -49,7 +51,7 @@ Times = Mapping[str, Mapping[Widths, float]]
 class LatencyTable:
     """The times of operators on one device, from which the time of a plan is predicted.
 
-    `t = scale · Σ over operators of t(channels read, channels made) + constant`
+    `t = f(Σ over operators of t(channels read, channels made))`, f the lines between whole networks that were measured.
 
     Args:
         times: Milliseconds of each operator, by the channels read and made.
@@ -58,8 +60,7 @@ class LatencyTable:
         threads: Threads of the interpreter.
         machine: The device.
         runtime: The runtime and its version.
-        scale: Factor of the sum. Defaults to 1.0.
-        constant: Milliseconds added to it. Defaults to 0.0.
+        calibration: Whole networks, `(sum over operators, milliseconds)`, both rising. Defaults to none: f is the sum.
     """
 
     times: Times = field(repr=False)
@@ -68,8 +69,7 @@ class LatencyTable:
     threads: int
     machine: str
     runtime: str
-    scale: float = 1.0
-    constant: float = 0.0
+    calibration: tuple[tuple[float, float], ...] = ()
 
     def predict(
         self, model: keras.Model | ChannelGraph, plan: Plan | None = None, *, resolution: int | None = None
@@ -107,7 +107,20 @@ class LatencyTable:
                 f"{len(lacking)} of them, such as {lacking[0]}, of {self.machine}. Measure them on that device: "
                 f"kp.latency.{call or f'profile(model, {how}'}."
             )
-        return self.scale * sum(self.time(each.key, each.widths(count)) for each in found) + self.constant
+        return self._of_network(sum(self.time(each.key, each.widths(count)) for each in found))
+
+    def _of_network(self, total: float) -> float:
+        """Returns the milliseconds of a network whose operators take `total` alone.
+
+        In a network the weights of some come from slower memory and all are started in one go, more or less by size.
+        """
+        if not self.calibration:
+            return total
+        sums, times = zip(*self.calibration, strict=True)
+        least = times[0] / sums[0] * total
+        if total < sums[0] and len(sums) > 1:
+            return max(least, times[0] + (times[1] - times[0]) / (sums[1] - sums[0]) * (total - sums[0]))
+        return least if total < sums[0] else float(np.interp(total, sums, times)) * max(1.0, total / sums[-1])
 
     def time(self, key: str, widths: Widths) -> float:
         """Returns the milliseconds of one operator.
@@ -225,7 +238,9 @@ class LatencyTable:
             raise ValueError(f"precision {head['precision']!r:.40}, threads {head['threads']!r:.40}")
         if not all(isinstance(head[name], str) for name in ("machine", "runtime")):
             raise ValueError("machine and runtime are not texts")
-        numbers = {name: _number(head[name], 0.0) for name in ("scale", "constant")}
+        calibration = tuple((_number(total, 0.0), _number(time, 0.0)) for total, time in head["calibration"])
+        if any(one >= other for pair in itertools.pairwise(calibration) for one, other in zip(*pair, strict=True)):
+            raise ValueError(f"the calibration does not rise: {calibration!r:.80}")
         rows = list(csv.reader(io.StringIO(rest), strict=True))
         if not rows or tuple(rows[0]) != _COLUMNS:
             raise ValueError(f"the columns are {rows[0] if rows else []!r:.80}")
@@ -239,7 +254,7 @@ class LatencyTable:
         for key, each in times.items():
             if not any(reads == max(r for r, _ in each) and makes == max(m for _, m in each) for reads, makes in each):
                 raise ValueError(f"{key} lacks its largest widths")
-        return cls(times, labels, **{**head, **numbers})
+        return cls(times, labels, **{**head, "calibration": calibration})
 
 
 def _number(value: Any, least: float) -> float:

@@ -113,7 +113,8 @@ def test_the_benchmark_and_its_page_divide_the_gain_in_time_by_that_in_macs(tmp_
     benchmark, rows, summary = (importlib.import_module(name) for name in ("latency", "rows", "summary"))
     found = {("net", 1.0, "int8"): [8.0, 10.0], ("net", 0.5, "int8"): [4.0, 2.0]}
     stamp = rows.stamp("keras")
-    made = benchmark.table(found, {("net", 1.0): 400, ("net", 0.5): 100}, {"rounds": 2, "runs": 9, **stamp})
+    macs = dict(zip(found, (400, 100), strict=True))
+    made = benchmark.table(found, macs, {"rounds": 2, "runs": 9, **stamp})
     assert [made[1][name] for name in ("ratio", "lowest", "highest")] == ["0.875", "0.500", "1.250"]  # 2 ÷ 4, 5 ÷ 4
     assert [made[0][name] for name in ("ratio", "milliseconds")] == ["1.000", "9"]
     assert stamp["commit"] and stamp["date"][:2] == "20" and str(os.cpu_count()) in stamp["machine"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 import weakref
 
 import keras
@@ -11,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
-from support.devices import profiled, random_plan, stairs
+from support.devices import on_paper, profiled, random_plan, stairs
 
 import kerasprune as kp
 from kerasprune.errors import PruneError
 from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
-from kerasprune.latency.operators import operators
+from kerasprune.latency import alone, profiling
+from kerasprune.latency.operators import by_key, operators
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
 
 
@@ -143,12 +145,38 @@ def test_a_staircase_is_found_with_few_measurements(block, makes, reads):
 def test_prediction_is_the_calibrated_sum(monkeypatch):
     model = network()
     table = profiled(monkeypatch, model)
-    assert (table.scale, table.constant) == pytest.approx((2.0, 0.5), rel=0.02)
+    sums, times = zip(*table.calibration, strict=True)
+    assert len(sums) == 6 and times == pytest.approx([2 * total + 0.5 for total in sums], rel=0.02)
     plan = random_plan(model, 3)
     slim = kp.rebuild(model, plan)
     by_hand = 2 * sum(stairs(each.widths(len)) for each in operators(kp.trace(slim))) + 0.5
     assert table.predict(model, plan) == pytest.approx(by_hand, rel=0.03)
     assert table.predict(slim) == pytest.approx(table.predict(model, plan))
+
+
+def test_networks_that_grow_faster_or_slower_than_their_operators_are_predicted():
+    """As if weights left a cache at a sum of 3, and starting took 1: on the lines between, in proportion outside."""
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4)])
+    key = operators(kp.trace(model))[0].key
+    table = kp.latency.LatencyTable(
+        {key: {(8, 4): 1.0}}, {}, "float32", 1, "paper", "none", ((1.0, 2.0), (3.0, 4.0), (4.0, 8.0))
+    )
+    for total, expected in {0.5: 1.5, 1: 2, 2: 3, 3.5: 6, 4: 8, 8: 16}.items():
+        each = table.changed(times={key: {(8, 4): float(total)}})
+        assert each.predict(model) == pytest.approx(expected)
+    steep = table.changed(calibration=((2.0, 1.0), (3.0, 4.0)), times={key: {(8, 4): 1.0}})
+    assert steep.predict(model) == pytest.approx(0.5)  # not below nothing
+
+
+def test_a_calibration_is_made_monotonic_by_what_was_least_disturbed():
+    graph = kp.trace(keras.Sequential([keras.Input((8,)), layers.Dense(4), layers.Dense(2, use_bias=False)]))
+    (first, last) = operators(graph)
+    times = {first.key: {(8, kept): float(kept) for kept in (1, 2, 3, 4)}, last.key: {(4, 2): 0.0, (1, 2): 0.0}}
+    table = kp.latency.LatencyTable(times, {}, "float32", 1, "paper", "none")
+    plans = [profiling.uniform(graph, share) for share in (1.0, 0.75, 0.5, 0.25)]
+    with pytest.warns(UserWarning, match="took 100% longer"):
+        found = profiling.calibrated(table, graph, plans, [6.0, 5.0, 10.0, 2.0])
+    assert found.calibration == ((1.0, 2.0), (3.0, 5.0), (4.0, 6.0))
 
 
 def test_an_interrupted_profile_continues(monkeypatch, tmp_path):
@@ -166,7 +194,8 @@ def test_an_interrupted_profile_continues(monkeypatch, tmp_path):
     table = profiled(monkeypatch, network(), counted, store=store)
     whole = profiled(monkeypatch, network())
     assert table == whole and kp.latency.LatencyTable.load(store) == whole
-    assert len(seen) - before < sum(map(len, whole.times.values()))
+    of_networks = len(whole.calibration) * len(operators(kp.trace(network())))
+    assert len(seen) - before - of_networks <= sum(map(len, whole.times.values())) - 48  # a file was saved
 
 
 def test_a_table_of_another_kind_is_not_continued(monkeypatch, tmp_path):
@@ -221,6 +250,35 @@ def test_a_damaged_file_is_refused_or_a_table(monkeypatch, tmp_path, number):
         except PruneError:
             continue
         assert all(time >= 0 for each in table.times.values() for time in each.values())
+
+
+def test_a_table_that_whole_networks_contradict_warns(monkeypatch):
+    on_paper(monkeypatch)
+    undisturbed = profiling.times_of
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kp.latency.profile(network(), verbose=0)
+    monkeypatch.setattr(profiling, "times_of", lambda *given: undisturbed(*given)[::-1])  # the narrowest the slowest
+    with pytest.warns(UserWarning, match=r"took [0-9]+% longer than one .* Measure again when the machine is quiet"):
+        kp.latency.profile(network(), verbose=0)
+
+
+def test_operators_of_a_file_are_timed_in_turn(monkeypatch):
+    """Work beside it that lasts as long as one operator's runs disturbs one pass, not the time."""
+    asked = []
+
+    def signature_timer(interpreter, name):
+        def timed():
+            asked.append(name)
+            return 100.0 if asked.count(name) <= 10 and name == "operator_0" else 1.0
+
+        return timed
+
+    monkeypatch.setattr(alone, "signature_timer", signature_timer)
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.Dense(2)])
+    alike = by_key(operators(kp.trace(model)))
+    part = [(key, each.most) for key, each in alike.items()]
+    assert alone.times_alone(part, alike, "float32", 1) == dict.fromkeys(part, 1.0)
 
 
 @pytest.mark.thorough

@@ -10,6 +10,7 @@ import re
 
 import pytest
 from rich.console import Console
+from support import devices
 
 from kerasprune import recipes
 from kerasprune.recipes import learning
@@ -337,7 +338,8 @@ def assert_expected(recipe, base, pruned):
         *(pytest.param(n, settings, id=f"{n}-shallow") for n, settings in SHALLOW.items()),
     ],
 )
-def test_recipe_goes_through_every_stage(name, settings, tmp_path):
+def test_recipe_goes_through_every_stage(name, settings, tmp_path, monkeypatch):
+    devices.on_paper(monkeypatch)
     recipe = loading.load(name, settings)
     if name not in ALL_FORMATS and len(recipe.export) > 1:
         recipe = recipe.model_copy(update={"export": recipe.export[-1:]})

@@ -17,8 +17,8 @@ def stairs(widths: tuple[int, int], block: int = 16, overhead: float = 0.002) ->
     return overhead + 1e-4 * math.ceil(makes / block) * block * (1 + reads)
 
 
-def profiled(monkeypatch: pytest.MonkeyPatch, model, time=stairs, **arguments) -> kp.latency.LatencyTable:
-    """Returns the table of a model on a device whose operators take `time(widths)`, networks twice their sum + 0.5."""
+def on_paper(monkeypatch: pytest.MonkeyPatch, time=stairs) -> None:
+    """Makes this machine one whose operators take `time(widths)`, networks twice their sum + 0.5."""
 
     def timed(self, part):
         return {(key, widths): time(widths) for key, widths in part}
@@ -33,6 +33,11 @@ def profiled(monkeypatch: pytest.MonkeyPatch, model, time=stairs, **arguments) -
 
     monkeypatch.setattr(profiling.Bench, "_timed", timed)
     monkeypatch.setattr(profiling, "times_of", times_of)
+
+
+def profiled(monkeypatch: pytest.MonkeyPatch, model, time=stairs, **arguments) -> kp.latency.LatencyTable:
+    """Returns the table of a model on a device on paper."""
+    on_paper(monkeypatch, time)
     return kp.latency.profile(model, verbose=0, **arguments)
 
 
