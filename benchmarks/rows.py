@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import platform
 import statistics
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,8 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from kerasprune.latency.machine import processor
 
 STAMP = ("runtime", "machine", "commit", "date")
 
@@ -41,11 +42,11 @@ def write(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) 
 
 
 def stamp(*packages: str) -> dict[str, str]:
-    """Returns where rows come from: packages with their versions, cores, commit (`+` if files differ) and date."""
+    """Returns where rows come from: packages with their versions, processor, commit (`+` if files differ) and date."""
     git = ["git", "-C", str(Path(__file__).parent)]
     described = subprocess.run([*git, "describe", "--always", "--dirty=+"], capture_output=True, text=True)
     runtime = ", ".join(f"{package} {version(package)}" for package in packages)
-    machine = f"{os.cpu_count()} × {platform.machine()}"
+    machine = f"{processor()}, {os.cpu_count()} cores"
     found = (runtime, machine, described.stdout.strip() or "unknown", date.today().isoformat())
     return dict(zip(STAMP, found, strict=True))
 

@@ -319,7 +319,21 @@ def _with_range(row: dict[str, str]) -> str:
 
 
 def _stamp(row: dict[str, str]) -> str:
-    return f"{row['runtime']}, {row['machine']} cores, one thread, {row['date']}, commit {row['commit']}"
+    return f"{row['runtime']}, {_machine(row)}, one thread, {row['date']}, commit {row['commit']}"
+
+
+def _machine(row: dict[str, str]) -> str:
+    return row["machine"] if row["machine"].endswith("cores") else f"{row['machine']} cores"
+
+
+def staircase() -> str:
+    """The time of a convolution over its channels."""
+    rows = read(RESULTS / "staircase.csv")
+    channels = list(dict.fromkeys(row["channels"] for row in rows))
+    found = {(row["precision"], row["channels"]): f"{float(row['microseconds']):.0f}" for row in rows}
+    kinds = list(dict.fromkeys(row["precision"] for row in rows))
+    lines = [[kind, *(found[kind, number] for number in channels)] for kind in kinds]
+    return f"{table(['µs', *channels], lines)}\n" + _wrapped(f"{_stamp(rows[0])}.")
 
 
 def picture() -> None:

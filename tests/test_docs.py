@@ -32,6 +32,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from support import devices
 from typer.main import get_command
 
 import kerasprune as kp
@@ -169,6 +170,9 @@ def trained() -> dict:
 
 
 PREPARED = {"README.md": trained}
+ON_PAPER = (
+    "docs/phone.md",
+)  # a device on paper times the operators: what can be saved differs from machine to machine
 
 
 def printed(page: str) -> list[tuple[Block, str]]:
@@ -176,7 +180,9 @@ def printed(page: str) -> list[tuple[Block, str]]:
     keras.utils.set_random_seed(0)
     namespace = {"__name__": "page", **PREPARED.get(page, dict)()}
     shown, last = [], ""
-    with known_before(), short_fits():
+    with known_before(), short_fits(), pytest.MonkeyPatch.context() as patch:
+        if page in ON_PAPER:
+            devices.on_paper(patch)
         for block in blocks(page):
             if block.mark == "runs":
                 out = io.StringIO()

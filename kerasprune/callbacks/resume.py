@@ -118,6 +118,7 @@ class Resume(PruningCallback):
         make_folder(self.folder)
         ensure_built(self.model)
         self._now = self._about()  # layers and settings do not change in a fit
+        self._begins_at, self._reads = positions.epochs(), None
         found, faults = last_good(self.folder)
         for fault in faults:
             warn(f"A saved state could not be read, the one before is taken. {fault}")
@@ -127,7 +128,9 @@ class Resume(PruningCallback):
         for callback in self._named().values():
             callback.ensure_begun()
         self._check_states(found)
-        if not self._put_back(found):
+        restored, self._reads = self._put_back(found), found.about.get("reads")
+        self._begins_at = positions.epochs()
+        if not (restored if self._reads is None else restored.intersection(self._reads)):
             self._warn_of_order(found)
         self._next, self._past = found.epoch, found.about.get("history")
         if found.stopped or found.epoch >= self.params["epochs"]:
@@ -162,8 +165,9 @@ class Resume(PruningCallback):
             self._saved_at, self._ahead = self._ahead.step, None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Stores the next epoch."""
+        """Stores the next epoch, and the sets of kp.data that this fit reads: others of this process have not moved."""
         self._next = epoch + 1
+        self._reads = [name for name, at in positions.epochs().items() if at != self._begins_at.get(name)]
 
     def before_end(self) -> None:
         """Saves the state after the last epoch, before any callback detaches."""
@@ -209,11 +213,11 @@ class Resume(PruningCallback):
         arrays = {key: ops.convert_to_numpy(variable) for key, variable in self._keeps().items()}
         for name, callback in self._named().items():
             arrays |= {f"callback/{name}/{key}": np.asarray(value) for key, value in callback.state().items()}
-        about = {**self._now, "positions": positions.epochs(), "history": self._logged()}
+        about = {**self._now, "positions": positions.epochs(), "reads": self._reads, "history": self._logged()}
         SavedState(epoch, step, stopped, arrays, about).save(self.folder)
 
-    def _put_back(self, found: SavedState) -> bool:
-        """Restores a state; returns whether a training set of kp.data was set to its position."""
+    def _put_back(self, found: SavedState) -> set[str]:
+        """Restores a state; returns the names of the training sets of kp.data that were set to their positions."""
         for key, variable in self._keeps().items():
             variable.assign(found.arrays[key])
         for name, callback in self._named().items():

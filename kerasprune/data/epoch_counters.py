@@ -26,12 +26,12 @@ class Positions:
         """Returns `{name: epoch}` of the sets that exist; of two with one name the later one."""
         return {name: int(ops.convert_to_numpy(counter)) for name, counter in list(self._counters.values())}
 
-    def put_back(self, epochs: dict[str, int]) -> bool:
-        """Sets the epoch of every set that is named; returns whether there was one."""
+    def put_back(self, epochs: dict[str, int]) -> set[str]:
+        """Sets the epoch of every set that is named; returns the names of those that exist."""
         named = [(counter, epochs[name]) for name, counter in list(self._counters.values()) if name in epochs]
         for counter, epoch in named:
             counter.assign(epoch)
-        return bool(named)
+        return epochs.keys() & {name for name, _ in self._counters.values()}
 
 
 positions = Positions()

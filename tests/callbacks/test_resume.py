@@ -179,6 +179,18 @@ def test_data_of_unknown_order_are_warned_of(tmp_path):
         train(compiled(small()), [gradual(), Resume(tmp_path)], epochs=4)
 
 
+@pytest.mark.thorough
+def test_a_set_that_the_fit_does_not_read_says_nothing_of_its_order(tmp_path):
+    """Another training set of kp.data, alive in the process, once kept the warning back."""
+    other = kp.data.load("digits", size=8, batch=400)
+    broken_off(tmp_path)
+    with pytest.warns(UserWarning, match="The fit resumes"), pytest.raises(KeyboardInterrupt):
+        train(compiled(small()), [gradual(), Resume(tmp_path), Break(10)], epochs=4)
+    with pytest.warns(UserWarning, match="The fit resumes"):  # and after the second kill
+        train(compiled(small()), [gradual(), Resume(tmp_path)], epochs=4)
+    assert len(other)
+
+
 def test_dropout_and_a_stop_survive(tmp_path):
     def network() -> keras.Model:
         keras.utils.set_random_seed(0)
@@ -282,8 +294,8 @@ def test_positions_forget_what_is_gone():
     positions, data, counter = Positions(), Data(), keras.Variable(3, dtype="int32", trainable=False)
     positions.add(data, "a", counter)
     assert positions.epochs() == {"a": 3}
-    assert positions.put_back({"a": 5}) and int(counter.numpy()) == 5
-    assert not positions.put_back({"b": 5})
+    assert positions.put_back({"a": 5, "b": 2}) == {"a"} and int(counter.numpy()) == 5
+    assert positions.put_back({"b": 5}) == set()
     del data
     assert positions.epochs() == {}
 

@@ -186,8 +186,7 @@ def _mean(values: np.ndarray) -> tuple[float, float]:
 def linear_mode(setting: LinearModeSetting | None = None) -> list[Row]:
     """Returns instabilities in points of error, mean ± standard error, beside the paper's statements.
 
-    It trains for half an hour; `benchmarks/linear_mode.py` does so in several processes, and resumes. It was not run in
-    full so far.
+    It trains for half an hour; `benchmarks/linear_mode.py` does so in several processes, and resumes.
 
     Reference:
         Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, figures 2, 3 and 5.
