@@ -1,17 +1,19 @@
 """Files that were damaged or altered on purpose: every one is refused with `kp.PruneError`, or read correctly.
 
-python benchmarks/mutated_files.py run [NUMBER] [SEED]     # NUMBER mutants, a quarter each of recipes, plans, Resume
-                                                           # states and .keras files; default 10000
+python benchmarks/mutated_files.py run [NUMBER] [SEED]     # NUMBER mutants, as many of each KIND; default 10000
+python benchmarks/mutated_files.py run [NUMBER] [SEED] KIND  # of one kind only
 python benchmarks/mutated_files.py one KIND SEED           # one mutant again, with its traceback
 
 A mutant is made from a good file by one to three changes: bytes flipped, cut out, doubled or inserted; a number, a text
-or a bracket of its words replaced by a nasty one; for archives the same inside a member. Correct is what reads twice
-alike and, for a model, has the weights it says. Bounds: 5 s of processor time and 1 GiB over the process that has
-imported kerasprune.
+or a bracket of its words replaced by a nasty one; for archives the same inside a member. Kinds: recipe, plan, state (of
+Resume), model (.keras), packed (.kpz), and sealed: a .kpz file whose checksum was made right again. Correct is what
+reads twice alike and, for a model, has the weights it says. Bounds: 5 s of processor time and 1 GiB over the process
+that has imported kerasprune.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import random
@@ -21,8 +23,9 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -37,7 +40,7 @@ from kerasprune.files.keras_model import load_model
 from kerasprune.recipes import loader
 
 SECONDS, BYTES = 5.0, 1 << 30
-SUFFIXES = {"recipe": "yaml", "plan": "json", "state": "npz", "model": "keras"}
+SUFFIXES = {"recipe": "yaml", "plan": "json", "state": "npz", "model": "keras", "packed": "kpz", "sealed": "kpz"}
 KINDS = tuple(SUFFIXES)
 NASTY = (
     "0",
@@ -89,6 +92,7 @@ def good_files(folder: Path) -> dict[str, list[bytes]]:
     plan = kp.plan(net, keep=0.5)
     plan.save(folder / "plan.json")
     net.save(folder / "net.keras")
+    packed = packed_models(net, folder)
     arrays = {f"model/{n}": value for n, value in enumerate(net.get_weights())}
     about = {
         "layers": ["Dense()"], "variables": [["a/kernel", [3, 3]]], "optimizer": ["SGD", []], "callbacks": ["GReg1#0"],
@@ -100,7 +104,20 @@ def good_files(folder: Path) -> dict[str, list[bytes]]:
         "plan": [(folder / "plan.json").read_bytes()],
         "state": [state.read_bytes()],
         "model": [(folder / "net.keras").read_bytes()],
+        "packed": packed,
+        "sealed": packed,
     }
+
+
+def packed_models(net: keras.Model, folder: Path) -> list[bytes]:
+    """Returns packed files of a model: as it is, with codes for all weights, and with few weights left."""
+    found, kernel = [], net.get_layer("first").kernel
+    for kept, bits in ((1, {}), (1, 4), (0.1, 4), (0.1, {}), (0, 2)):
+        values = np.random.default_rng(0).normal(size=kernel.shape)
+        kernel.assign(np.where(np.arange(values.size).reshape(values.shape) < kept * values.size, values, 0))
+        kp.codec.pack(net, folder / "net.kpz", bits=bits, overwrite=True)
+        found.append((folder / "net.kpz").read_bytes())
+    return found
 
 
 def small_model() -> keras.Model:
@@ -114,6 +131,8 @@ def small_model() -> keras.Model:
 
 def mutated(content: bytes, kind: str, draw: random.Random) -> bytes:
     """Returns a file with one to three changes."""
+    if kind == "sealed":
+        return sealed(content, draw)
     for _ in range(draw.randint(1, 3)):
         if kind in ("state", "model") and draw.random() < 0.7:
             content = inside(content, draw)
@@ -122,6 +141,23 @@ def mutated(content: bytes, kind: str, draw: random.Random) -> bytes:
         else:
             content = bytes_changed(content, draw)
     return content
+
+
+def sealed(content: bytes, draw: random.Random) -> bytes:
+    """Returns a packed file with one to three changes in its head or behind it; lengths and checksum are right."""
+    length = int.from_bytes(content[4:8], "little")
+    head, body = zlib.decompress(content[12 : 12 + length]), content[12 + length : -16]
+    for _ in range(draw.randint(1, 3)):
+        if draw.random() < 0.5:
+            head = words_changed(head, draw)
+        elif draw.random() < 0.5 and body:
+            at = draw.randrange(len(body))
+            body = body[:at] + bytes([draw.randrange(256)]) + body[at + 1 :]
+        else:
+            body = bytes_changed(body, draw)
+    small = zlib.compress(head)
+    whole = content[:4] + len(small).to_bytes(4, "little") + len(head).to_bytes(4, "little") + small + body
+    return whole + hashlib.blake2b(whole, digest_size=16).digest()
 
 
 def inside(content: bytes, draw: random.Random) -> bytes:
@@ -205,7 +241,7 @@ def read(kind: str, path: Path) -> None:
         state = SavedState.load(path)
         assert state.epoch >= 0 and all(isinstance(array, np.ndarray) for array in state.arrays.values())
     else:
-        model = load_model(path)
+        model = load_model(path) if kind == "model" else kp.codec.unpack(path)
         assert model.count_params() == sum(int(np.prod(value.shape)) for value in model.get_weights())
 
 
@@ -228,24 +264,24 @@ def judged(kind: str, seed: int, goods: dict[str, list[bytes]], folder: Path) ->
     return outcome, time.process_time() - began
 
 
-def run(number: int, seed: int) -> int:
+def run(number: int, seed: int, kinds: Sequence[str] = KINDS) -> int:
     """Judges mutants; prints a table and returns how many were neither read nor refused within the bounds."""
     bad, slowest = 0, 0.0
     table: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         goods = good_files(folder)
-        for kind in KINDS:
+        for kind in kinds:
             for content in goods[kind]:  # the good ones are read, and the caches are warm
                 path = folder / f"good.{SUFFIXES[kind]}"
                 path.write_bytes(content)
                 read(kind, path)
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         for one in range(number):
-            kind = KINDS[one % len(KINDS)]
+            kind = kinds[one % len(kinds)]
             outcome, seconds = judged(kind, seed + one, goods, folder)
             slowest = max(slowest, seconds)
-            if kind == "model" and one % 200 == 3:
+            if one % 200 == 3:
                 keras.backend.clear_session()
             if outcome not in ("read", "refused") or seconds > SECONDS:
                 bad += 1
@@ -253,7 +289,7 @@ def run(number: int, seed: int) -> int:
                 outcome = "fault"
             table[kind, outcome] += 1
         more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - base
-    for kind in KINDS:
+    for kind in kinds:
         print(f"{kind:8}" + "".join(f"{table[kind, word]:8} {word}" for word in ("read", "refused", "fault")))
     print(f"{number} files; slowest {slowest:.2f} s; {more / 2**20:.0f} MiB over the start")
     return bad + (more > BYTES)
@@ -271,7 +307,7 @@ def one(kind: str, seed: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["run"]:
-        sys.exit(run(int((sys.argv[2:3] or ["10000"])[0]), int((sys.argv[3:4] or ["0"])[0])) > 0)
+        sys.exit(run(int((sys.argv[2:3] or ["10000"])[0]), int((sys.argv[3:4] or ["0"])[0]), sys.argv[4:] or KINDS) > 0)
     elif sys.argv[1:2] == ["one"]:
         one(sys.argv[2], int(sys.argv[3]))
     else:

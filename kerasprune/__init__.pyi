@@ -2,6 +2,7 @@
 from kerasprune import analysis as analysis
 from kerasprune import budgets as budgets
 from kerasprune import callbacks as callbacks
+from kerasprune import codec as codec
 from kerasprune import criteria as criteria
 from kerasprune import data as data
 from kerasprune import export as export

@@ -8,12 +8,14 @@ from kerasprune.cli import (
     inspect,
     latency,
     names,
+    pack,
     profile,
     prune,
     report,
     reproduce,
     run,
     search,
+    unpack,
 )
 from kerasprune.cli.application import INTERRUPTED, app, main
 from kerasprune.registry import of_papers
@@ -30,10 +32,12 @@ __all__ = [
     "latency",
     "main",
     "names",
+    "pack",
     "profile",
     "prune",
     "report",
     "reproduce",
     "run",
     "search",
+    "unpack",
 ]

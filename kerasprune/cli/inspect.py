@@ -11,6 +11,7 @@ import typer
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import Import, ModelPath, Trust, Verbose, check_model_path, given, import_code, load, option
+from kerasprune.cli.pack import PACKED, print_sizes
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import choice_faults, raise_faults
@@ -35,7 +36,10 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print groups and layers as JSON, and nothing else.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show which channels of a model are coupled, and what its layers cost."""
+    """Show which channels of a model are coupled, and what its layers cost; of a .kpz file, its bytes by array."""
+    if model.suffix == PACKED:
+        print_sizes(model, as_json)
+        return
     check_model_path(model)
     raise_faults("Invalid arguments for inspect:", choice_faults(ORDERS, sort=sort))
     start(verbose=verbose)

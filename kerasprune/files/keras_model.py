@@ -37,15 +37,26 @@ def load_model(path: Path | str) -> Any:
     import keras
 
     path = existing(path, "a .keras file")
+    with readable(path), weights_at_most(_stored(path) + FREE_WEIGHTS, path), _none_left_random(path):
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+@contextmanager
+def readable(path: Path, what: str = "a .keras file") -> Iterator[None]:
+    """Raises whatever Keras and readers of damaged parts raise within the block as a `PruneError`.
+
+    Args:
+        path: The file that is read.
+        what: The expected kind of file, for the message. Defaults to `"a .keras file"`.
+    """
     try:
-        with weights_at_most(_stored(path) + FREE_WEIGHTS, path), _none_left_random(path):
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever the reader of a damaged part raises
+        yield
+    except Exception as error:
         cause = _cause(error)
         if cause is not None:
             raise cause from error
         if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
-            raise denied(error, path, "a .keras file that can be read") from error
+            raise denied(error, path, f"{what} that can be read") from error
         absent = ABSENT.search(str(error))
         if absent:
             raise PruneError(
@@ -54,8 +65,8 @@ def load_model(path: Path | str) -> Any:
             ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PruneError(
-            f"Keras cannot read the model. Received: {short(str(path))} ({reason[:300]}). "
-            "Expected a whole .keras file without lambda layers; for classes of your own give --import FILE.py --trust."
+            f"Keras cannot read the model. Received: {short(str(path))} ({reason[:300]}). Expected {what} that is "
+            "whole, without lambda layers; for classes of your own give --import FILE.py --trust."
         ) from error
 
 

@@ -28,6 +28,8 @@ CASES = {
     "export": [("--format", "tflite-int8", *EMPTY, "--out", "out.tflite"), ("--format", "none", "--out", "out")],
     "inspect": [("--sort", "none")],
     "latency": [("none.tflite",), ("--runs", "0")],
+    "pack": [("--out", "out.zip"), ("--bits", "conv=x", "--out", "out.kpz"), ("--bits", "9", "--out", "out.kpz")],
+    "unpack": [("--out", "out.keras"), ("--out", "out.h5")],
     "profile": [("--precision", "int3", "--out", "out.csv"), ("--threads", "0", "--out", "out.csv")],
     "run": [("--out", "out"), ("--grid", "none", "--out", "out")],
     "validate": [("--set", "none=1")],

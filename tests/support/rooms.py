@@ -15,7 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("backend", "files", "graph", "moment", "registry"),
     ("data", "models", "plans", "regularizers", "reports", "rules", "thresholds"),
     ("export", "populations", "schedules", "surgery"),
-    ("costs", "inlining", "reconstruction"),
+    ("codec", "costs", "inlining", "reconstruction"),
     ("criteria", "latency", "synthesis", "verification"),
     ("budgets", "sparsity"),
     ("targets",),

@@ -1,0 +1,38 @@
+"""Writes the model of a small file as Keras writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kerasprune.cli.application import commands
+from kerasprune.cli.options import Import, Trust, Verbose, import_code
+from kerasprune.cli.startup import start
+from kerasprune.errors import PruneError
+
+
+@commands.command()
+def unpack(
+    file: Annotated[Path, typer.Argument(metavar="FILE.kpz", help="Path of a packed model.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.keras", help="File to write, not there yet.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
+    imports: Import = None,
+    trust: Trust = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write the model of a .kpz file to a .keras file."""
+    if not file.is_file():
+        raise PruneError(f"Expected a .kpz file. Received: {str(file)!r}, which is not a file.")
+    if out.suffix != ".keras":
+        raise PruneError(f"Expected --out to end in .keras. Received: --out {out}.")
+    start(verbose=verbose)
+    from kerasprune.codec import unpack as unpacked
+    from kerasprune.export.destination import new_file
+
+    import_code(imports, trust)
+    model = unpacked(file)
+    with new_file(out, overwrite=overwrite) as temporary:
+        model.save(temporary)
+    typer.echo(f"{out}: {model.count_params():,} parameters, not compiled")
