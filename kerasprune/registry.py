@@ -298,6 +298,7 @@ callbacks = Registry(
         "resume": "kerasprune.callbacks.resume:Resume",
         "soft_filter_pruning": "kerasprune.callbacks.soft_filter_pruning:SoftFilterPruning",
         "sparsity": "kerasprune.callbacks.sparsity:Sparsity",
+        "trained_quantization": "kerasprune.callbacks.trained_quantization:TrainedQuantization",
     },
     table="callbacks",
 )

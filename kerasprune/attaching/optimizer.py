@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasprune._keras import trained_variables
+from kerasprune._keras import moving_averages, trained_variables
 from kerasprune.surgery.compiled import unwrapped
 
 _ADAPTIVE = (
@@ -40,6 +40,13 @@ def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
     lists = [each for each in vars(inner).values() if isinstance(each, list) and len(each) == len(order)]
     found = [each[index] for each in lists if isinstance(each[index], keras.Variable) and each[index] is not variable]
     return [slot for slot in found if tuple(slot.shape) == tuple(variable.shape)]
+
+
+def memory(optimizer: keras.Optimizer, variable: Any) -> tuple[list[Any], list[Any]]:
+    """Returns the slots of a built optimizer for a weight: those of its gradients, and averages of its values."""
+    every, inner = slots(optimizer, variable), unwrapped(optimizer)
+    averages = set(map(id, moving_averages(inner))) if inner.use_ema else set()
+    return [each for each in every if id(each) not in averages], [each for each in every if id(each) in averages]
 
 
 def places(optimizer: keras.Optimizer) -> dict[int, int]:

@@ -11,6 +11,7 @@ from keras import ops
 
 from kerasprune._keras import raw_iterations
 from kerasprune.attaching.constraints import Attached, Before, attach, take_off
+from kerasprune.attaching.gradients import Change, change_gradient
 from kerasprune.attaching.in_step import state_variable
 from kerasprune.attaching.jax_step import JaxStep, synchronise
 from kerasprune.attaching.optimizer import accumulated, ensure_built, forget_steps, places, unwrapped
@@ -58,6 +59,7 @@ class Session:
         self.variables: dict[str, Any] = {}
         self._in_loss: set[str] = set()
         self._jax: JaxStep | None = None
+        self._ends: list[Callable[[], None]] = []  # of changed gradients
         self.notes: dict[str, np.ndarray] = {}
 
     # ---- steps ----------------------------------------------------------------------------------------------
@@ -115,6 +117,13 @@ class Session:
         """Adds a constraint to a variable, applied after an existing one."""
         self._attached.append(("constraint", variable, attach(variable, "constraint", constraint)))
 
+    def change_gradient(self, variable: Any, change: Change) -> None:
+        """Replaces the gradient of a variable by `change(gradient)` in every step, before the optimizer uses it.
+
+        To be called beside `constrain`, by which it is known whether a step updates through the optimizer.
+        """
+        self._ends.append(change_gradient(self._optimizer, variable, change))
+
     def before(self, variables: Iterable[Any], act: Callable[[], None]) -> None:
         """Calls `act` in every step, after the update of the weights and before the constraints added next.
 
@@ -153,6 +162,9 @@ class Session:
         for kind, variable, part in self._attached:
             take_off(variable, kind, part)
         self._attached.clear()
+        for end in self._ends:
+            end()
+        self._ends.clear()
         if self._jax is not None:
             self._jax.detach()
             self._jax = None

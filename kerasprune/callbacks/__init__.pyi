@@ -17,6 +17,7 @@ from kerasprune.callbacks.polarization import Polarization as Polarization
 from kerasprune.callbacks.resume import Resume as Resume
 from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning as SoftFilterPruning
 from kerasprune.callbacks.sparsity import Sparsity as Sparsity
+from kerasprune.callbacks.trained_quantization import TrainedQuantization as TrainedQuantization
 from kerasprune.papers.three_dimensions.shrink_rounds import ShrinkRounds as ShrinkRounds
 from kerasprune.registry import callbacks as _callbacks
 add = _callbacks.add

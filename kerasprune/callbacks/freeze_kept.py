@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from kerasprune import criteria
-from kerasprune._keras import moving_averages
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.constraints import Freeze
-from kerasprune.attaching.optimizer import ensure_built, slots, unwrapped
+from kerasprune.attaching.optimizer import ensure_built, memory
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults
 from kerasprune.graph.channels import Slice
@@ -106,7 +104,7 @@ class FreezeKept(PruningCallback):
         rule = Freeze(
             track(f"frozen/{variable.path}", frozen),
             track(f"held/{variable.path}", np.array(values(variable))),
-            *_memory(self.model.optimizer, variable),
+            *memory(self.model.optimizer, variable),
         )
         self.session.constrain(variable, rule)
         self._holds.append((variable, rule))
@@ -149,10 +147,3 @@ def _lines(graph: ChannelGraph, entry: Slice, best: np.ndarray) -> list[np.ndarr
         for axis in axes
         if entry.ids[axis] is not None
     ]
-
-
-def _memory(optimizer: keras.Optimizer, variable: Any) -> tuple[list[Any], list[Any]]:
-    """Returns the slots of a built optimizer for a weight: those of its gradients, and averages of its values."""
-    every, inner = slots(optimizer, variable), unwrapped(optimizer)
-    averages = set(map(id, moving_averages(inner))) if inner.use_ema else set()
-    return [each for each in every if id(each) not in averages], [each for each in every if id(each) in averages]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -14,15 +13,12 @@ import numpy as np
 from kerasprune._keras import inner_layers
 from kerasprune.codec.container import WHAT, read_file, to_bytes
 from kerasprune.codec.entries import DTYPES, Entry, arrays_of, entry_of
-from kerasprune.codec.sharing import STARTS, bits_of, is_shared, share
+from kerasprune.codec.sharing import BITS, STARTS, bits_of, is_shared, share
 from kerasprune.codec.size_table import SizeTable, table_of
 from kerasprune.errors import PruneError, choice_faults, given, kind_faults, raise_faults, seed_faults, short
 from kerasprune.export.destination import new_file
 from kerasprune.files import path_of
 from kerasprune.files.keras_model import FREE_WEIGHTS, readable, weights_at_most
-
-BITS: Mapping[str, int] = MappingProxyType({"conv": 8, "dense": 5})
-"""Bits of a code in the paper."""
 
 
 def pack(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, seed_faults, whole_number_faults
 
+BITS: Mapping[str, int] = MappingProxyType({"conv": 8, "dense": 5})
+"""Bits of a code in the paper."""
 MOST_BITS = 8
 MOST_DISTINCT = 2048
 """Distinct weights of a kernel that `start="exact"` clusters."""

@@ -27,6 +27,7 @@ from kerasprune.callbacks import (
     ShrinkRounds,
     SoftFilterPruning,
     Sparsity,
+    TrainedQuantization,
 )
 from kerasprune.testing import callbacks as callback_checks
 from kerasprune.testing import check_callback
@@ -73,6 +74,7 @@ MAKERS = {
     "shrink_rounds": [lambda: ShrinkRounds("width", rounds=2, epochs_per_round=1, monitor="loss")],
     "soft_filter_pruning": [lambda: SoftFilterPruning(keep=0.5)],
     "sparsity": [lambda: Sparsity()],
+    "trained_quantization": [lambda: TrainedQuantization({"conv": 3, "dense": 2})],
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ import kerasprune as kp
 from kerasprune import PruneError, cli
 from kerasprune.codec.container import read_file, to_bytes
 from kerasprune.codec.entries import GAPS, arrays_of, dtype_of, entry_of
+from kerasprune.codec.huffman import encode
 from kerasprune.codec.sharing import share
 
 
@@ -243,6 +245,14 @@ def test_files_that_say_what_is_not_so_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(PruneError, match=match):
             kp.codec.unpack(path)
+    gaps = entry_of("a/kernel", drawn(0, 3000, 0.1, 9), kernel=True)
+    fewer = encode(np.zeros(gaps.gaps.count - 1, np.uint16), gaps.values.size)
+    path.write_bytes(to_bytes({}, [replace(gaps, codes=fewer)]))
+    with pytest.raises(PruneError, match="do not fill"):
+        list(arrays_of(read_file(path)[1]))
+    path.write_bytes(to_bytes({}, [replace(gaps, gaps=encode(np.zeros(3001, np.uint16), 16))]))
+    with pytest.raises(PruneError, match="sizes"):
+        read_file(path)
     path.write_bytes(changed(good))
     kp.codec.unpack(path)
     with pytest.raises(PruneError, match="not a file"):
