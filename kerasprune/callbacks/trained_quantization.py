@@ -25,8 +25,8 @@ ELEMENTWISE = ("Adam", "AdamW", "Lion", "RMSprop", "SGD")
 class Clusters(keras.constraints.Constraint):
     """`w ← c` of its cluster after the update; weights that are zero belong to none.
 
-    Members of a cluster are updated alike. That they are the same to the last bit, however a backend groups its
-    operations, is made sure of here: they take the largest among them.
+    Members of a cluster are updated alike, but not to the last bit (RMSprop on TensorFlow parts them, whose loops round
+    their last entries in another way), so all take the value of the largest.
 
     Args:
         variable: The kernel.
@@ -137,7 +137,7 @@ class TrainedQuantization(PruningCallback):
         if not self.goes_on:
             gradients, averages = memory(self.model.optimizer, variable)
             for slot in gradients:
-                slot.assign(ops.zeros_like(slot))
+                slot.assign(np.zeros(slot.shape))
             for average in averages:
                 average.assign(array)
         return clusters

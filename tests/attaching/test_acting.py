@@ -57,6 +57,7 @@ DIAGONAL = [
     ("LearningRateRewinding", "AdamW", "mixed precision"),
     ("SoftFilterPruning", "momentum", "EMA"),
     ("ShrinkRounds", "SGD", "assign_sub"),
+    ("TrainedQuantization", "AdamW", "EMA"),
     ("GReg1", "momentum", "own step without losses"),
     ("GReg1, decoupled", "Adam", "fit"),
     ("GReg2", "Adam", "own step"),

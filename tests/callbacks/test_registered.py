@@ -74,7 +74,7 @@ MAKERS = {
     "shrink_rounds": [lambda: ShrinkRounds("width", rounds=2, epochs_per_round=1, monitor="loss")],
     "soft_filter_pruning": [lambda: SoftFilterPruning(keep=0.5)],
     "sparsity": [lambda: Sparsity()],
-    "trained_quantization": [lambda: TrainedQuantization({"conv": 3, "dense": 2})],
+    "trained_quantization": [lambda: TrainedQuantization({"conv": 7, "dense": 5})],
 }
 
 

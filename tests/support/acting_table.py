@@ -77,6 +77,12 @@ def _held(callback: Any, model: Any) -> bool:
     )
 
 
+def _shared(callback: Any, model: Any) -> bool:
+    """Four values at most, which were trained."""
+    kernel, before = (each.get_layer("first").kernel.numpy() for each in (model, network()))
+    return np.unique(kernel).size <= 4 and not np.array_equal(kernel, kp.codec.share(before, 4))
+
+
 def _greg1(**arguments: Any) -> Any:
     return callbacks.GReg1(schedule={"step": 2.0, **SCHEDULE}, **PUSHED, **arguments)
 
@@ -111,6 +117,7 @@ ROWS = {
     "ShrinkRounds": Row(
         lambda: callbacks.ShrinkRounds("width", rounds=2, epochs_per_round=EPOCHS // 2, monitor="loss"), _shrunk
     ),
+    "TrainedQuantization": Row(lambda: callbacks.TrainedQuantization(2), _shared),
     "GReg1": Row(_greg1, _pushed),
     "GReg1, decoupled": Row(lambda: _greg1(decoupled=True), _pushed),
     "GReg2": Row(_greg2, _pushed),
