@@ -88,6 +88,8 @@ def images_model():
 @pytest.mark.matrix("adam")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_members_stay_equal_to_the_bit_and_zeros_zero(name):
+    if name == "averaged" and keras.backend.backend() == "jax":
+        pytest.skip("Keras fits no model with use_ema twice on JAX")
     model, draw = images_model(), np.random.default_rng(0)
     conv, dense = model.layers[0].kernel, model.layers[4].kernel
     model.compile(OPTIMIZERS[name](), "mse")
@@ -135,3 +137,11 @@ def test_arguments():
     for wrong in ({"bits": 9}, {"start": "none"}, {"bits": {"x": 2}}, {"bits": {"conv": 2}}):
         with pytest.raises(PruneError):
             fitted(linear(), [TrainedQuantization(**wrong)])
+
+
+def test_the_memory_of_an_optimizer_is_forgotten():
+    model = fitted(linear(), [], keras.optimizers.SGD(0.01, momentum=0.9))
+    model.optimizer.learning_rate = 0.0  # only the memory would move weights
+    shared = kp.codec.share(kernel(model), 4)
+    model.fit(X, Y, verbose=0, callbacks=[TrainedQuantization(2)])
+    assert np.array_equal(kernel(model), shared)
