@@ -114,7 +114,7 @@ def test_membership_is_that_of_the_definitions(resnet20):
         ({"macs": 0.25, "params": 0.05, "std": 0.05}, r"and std 0 to 0\.05, params is about 0\.2"),
         ({"macs": 0.25, "params": 0.25, "mcb": (1.5, 2)}, r"mcb = macs / params is 0\.98.*Received: mcb 1\.5 to 2"),
         ({"macs": 0.25, "std": 0.0}, r"1 different ones were found in|0 different ones were found in"),
-        ({"std": 0.1}, "Expected macs or params"),
+        ({"std": 0.1}, "Expected macs, params or target"),
         ({"macs": 25, "delta": 2, "std": -1, "mcb": (2, 1)}, r"(?s)macs=25.*delta=2.*std=-1.*mcb=\(2, 1\)"),
     ],
     ids=str,
