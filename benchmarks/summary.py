@@ -153,8 +153,9 @@ def latency_table() -> str:
     if not found:
         return ""
     heads = ["Network", "Precision", "median error", "measured twice", "rank correlation, .2–1", "at .5", "profiled in"]
-    lines = [[names[network], precision, *_predicted(rows)] for (network, precision), rows in found.items()]
-    return f"{table(heads, lines)}\n{_stamp(next(iter(found.values()))[0])}.\n"
+    order = sorted(found, key=lambda cell: (list(names).index(cell[0]), cell[1]))
+    lines = [[names[network], precision, *_predicted(found[network, precision])] for network, precision in order]
+    return f"{table(heads, lines)}\n{_stamps({names[network]: found[network, kind][0] for network, kind in order})}"
 
 
 def equal_time() -> str:
@@ -176,7 +177,7 @@ def equal_time() -> str:
         shares = [f"{float(plan[key]):.3f}" for key in ("measured", "macs")]
         lines.append([names[cell[0]], cell[1], *shares, mean_std(list(tested.values())), difference])
     heads = ["Network", "Plan", "time", "MACs", "test accuracy", "beside uniform"]
-    return f"{table(heads, lines)}\n{_stamp(plans[0])}.\n" if lines else ""
+    return f"{table(heads, lines)}\n{_stamps({names[row['network']]: row for row in plans})}" if lines else ""
 
 
 def _with_error(paired: list[float]) -> str:
@@ -320,6 +321,14 @@ def _with_range(row: dict[str, str]) -> str:
 
 def _stamp(row: dict[str, str]) -> str:
     return f"{row['runtime']}, {_machine(row)}, one thread, {row['date']}, commit {row['commit']}"
+
+
+def _stamps(rows: dict[str, dict[str, str]]) -> str:
+    """Returns where the rows of networks come from, a line for those of one origin."""
+    origins: dict[str, list[str]] = {}
+    for network, row in rows.items():
+        origins.setdefault(_stamp(row), []).append(network)
+    return "\n".join(_wrapped(f"{', '.join(networks)}: {origin}.") for origin, networks in origins.items())
 
 
 def _machine(row: dict[str, str]) -> str:

@@ -32,6 +32,7 @@ from kerasprune.surgery.rebuild import rebuild
 _TOLERANCE, _HALF = 1e-4, 3e-2  # the latter of models that compute in 16 bits
 _SIDE = 16  # at which costs are compared where the input side is free
 _SECONDS = 600
+_GIVE_DATA = "Give data to compare on."
 _FOLDED, _DROPPED = "folding constants at padded borders", "dropping what cannot be folded"
 _ALONE = """
 import sys
@@ -43,6 +44,10 @@ inputs = keras.tree.pack_sequence_as(model.input, [arrays[str(i)] for i in range
 outputs = keras.tree.flatten(model(inputs, training=False))
 np.savez(sys.argv[3], *[keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs])
 """
+
+
+class RandomInputsRefused(PruneError):
+    """A model does not take random inputs, or returns no numbers for them."""
 
 
 @dataclass(frozen=True)
@@ -213,14 +218,14 @@ def _differs_from_itself(model: keras.Model, inputs: Any, tolerance: float, *, a
     except PruneError as error:  # on JAX an index out of range gives NaN, and no error
         if not at_random:
             raise
-        raise PruneError(f"{error} Give data=, a batch of inputs; of kp.prune verify=False.") from error
+        raise RandomInputsRefused(f"{error} {_GIVE_DATA}") from error
     except Exception as error:  # whatever layers raise
         if not at_random:
             raise
         first = str(error).strip().partition("\n")[0]
-        raise PruneError(
+        raise RandomInputsRefused(
             f"Expected a model that takes random inputs, for the comparison. Received: {model.name!r}, which raises "
-            f"{type(error).__name__}: {first} Give data=, a batch of inputs; of kp.prune verify=False."
+            f"{type(error).__name__}: {first} {_GIVE_DATA}"
         ) from error
 
 

@@ -13,6 +13,7 @@ Marks in the pages, as HTML comments on the line before a block:
 from __future__ import annotations
 
 import contextlib
+import csv
 import functools
 import importlib.util
 import inspect
@@ -257,6 +258,14 @@ def test_commands_and_their_options_exist():
                     assert own or recipe in kp.recipes.names(), f"{page}: there is no recipe {recipe}"
                 if name == "reproduce" and rest and not rest[0].startswith("-") and not rest[0].isupper():
                     assert rest[0] in [*reproduce.entries.names(), "all"], f"{page}: there is no entry {rest[0]}"
+
+
+def test_the_speed_that_the_readme_names_is_that_of_its_rows():
+    with (ROOT / "benchmarks" / "results" / "latency.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["width"], row["precision"]) == ("0.5", "float32")]
+    gains = {row["network"]: float(row["ratio"]) for row in rows}
+    assert "at half the width a ResNet-50 gets nearly all" in text_of("README.md") and gains["ResNet-50"] > 0.9
+    assert "a ResNet-20 half (float32" in text_of("README.md") and 0.45 < gains["ResNet-20"] < 0.6
 
 
 def test_every_command_is_documented():

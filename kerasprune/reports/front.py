@@ -67,6 +67,7 @@ def _drawn(rows: Sequence[Mapping[str, Any]], cost: str, label: str) -> str:
         axes.plot(*zip(*(points[place] for place in pareto(points)), strict=True), "o-", color=SLIM, markersize=4)
         for row, point in zip(rows, points, strict=True):
             axes.annotate(_name(row, rows), point, textcoords="offset points", xytext=(5, -9), fontsize=7)
+        axes.margins(0.06, 0.12)
         axes.set_xlabel(label)
         axes.set_ylabel("test accuracy, %")
 

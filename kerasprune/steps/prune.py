@@ -268,7 +268,7 @@ class _Pruning:
 
     def _removed(self, graph: ChannelGraph, plan: Plan) -> keras.Model:
         """Returns the model without the channels that the plan removes."""
-        slim, verdict = remove(graph, plan, verified=self.settings.verify)
+        slim, verdict = remove(graph, plan, verified=self.settings.verify, examples=self.given)
         self.found |= {} if verdict is None else {"verified": verdict.error, "reason": verdict.reason}
         self.steps.append(self.judge.step("removed", slim))
         return slim

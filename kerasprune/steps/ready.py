@@ -8,13 +8,17 @@ from typing import Any
 import keras
 
 from kerasprune.costs.cost import UNCOUNTED, cost, not_counted
+from kerasprune.data.examples import Examples
 from kerasprune.errors import warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.plans import Plan
 from kerasprune.steps.judge import Judge, nearer
+from kerasprune.surgery.random_inputs import structured
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.verification import Verdict, verify
+from kerasprune.verification import RandomInputsRefused, Verdict, verify
+
+_COMPARED = 4
 
 
 def made_ready(
@@ -45,20 +49,31 @@ def made_ready(
         return nearer(judge, slim, solved)[0]
 
 
-def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> tuple[keras.Model, Verdict | None]:
+def remove(
+    graph: ChannelGraph, plan: Plan, *, verified: bool = True, examples: Examples | None = None
+) -> tuple[keras.Model, Verdict | None]:
     """Rebuilds a model without the channels that a plan removes; returns it with its verdict.
 
     Args:
         graph: The graph of the model.
         plan: The plan.
         verified: Whether the slim model is compared with the masked dense model. Defaults to `True`.
+        examples: What they are compared on if the model does not take random inputs. Defaults to `None`.
 
     Raises:
         PruneError: The slim model does not match its plan.
     """
     _warn_of_uncounted(graph)
     slim = rebuild(graph, plan)
-    return slim, verify(graph, slim, plan, strict=True, reload=False) if verified else None
+    if not verified:
+        return slim, None
+    try:
+        return slim, verify(graph, slim, plan, strict=True, reload=False)
+    except RandomInputsRefused:
+        if examples is None:
+            raise
+    inputs = structured(graph.model, examples.first(graph.model, _COMPARED)[0])
+    return slim, verify(graph, slim, plan, data=inputs, strict=True, reload=False)
 
 
 def _warn_of_uncounted(graph: ChannelGraph) -> None:

@@ -237,7 +237,7 @@ def test_reproduce_all_prints_each_entry_and_writes_a_page(monkeypatch, tmp_path
         """Counts."""
         return [reproduce.Row("a|b", 1.0, 1.0, 0.1)]
 
-    @reproduce.trains
+    @reproduce.TrainingEntry
     def trained():
         """Trains."""
         return [reproduce.Note("c", "1", "2", judgement="cannot tell")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from support.devices import profiled
 
 import kerasprune as kp
 from kerasprune.papers.pruning_spaces.sampling import _levelled, tilt
@@ -113,7 +114,7 @@ def test_membership_is_that_of_the_definitions(resnet20):
         ({"macs": 0.25, "params": 0.05, "std": 0.05}, r"and std 0 to 0\.05, params is about 0\.2"),
         ({"macs": 0.25, "params": 0.25, "mcb": (1.5, 2)}, r"mcb = macs / params is 0\.98.*Received: mcb 1\.5 to 2"),
         ({"macs": 0.25, "std": 0.0}, r"1 different ones were found in|0 different ones were found in"),
-        ({"std": 0.1}, "Expected macs or params"),
+        ({"std": 0.1}, "Expected macs, params or target"),
         ({"macs": 25, "delta": 2, "std": -1, "mcb": (2, 1)}, r"(?s)macs=25.*delta=2.*std=-1.*mcb=\(2, 1\)"),
     ],
     ids=str,
@@ -196,3 +197,26 @@ def test_the_other_measure_falls_with_the_tilt(resnet20, measure, other):
     moved = _levelled(space, np.outer([-0.2, 0, 0.2], tilt(space, measure, aim)), measure, aim)
     assert space.measures(moved)[measure] == pytest.approx(aim, abs=0.03)
     assert (np.diff(space.measures(moved)[other]) < -0.01).all()
+
+
+def test_a_space_by_time_holds_what_the_table_says(monkeypatch):
+    model = kp.models.resnet_cifar(8, input_shape=(16, 16, 3), seed=0)
+    table = profiled(monkeypatch, model)
+    space = kp.spaces.Space(model, target=kp.targets.Time(table, fraction=0.6), delta=0.02)
+    allocations = kp.spaces.sample(space, n=5)
+    assert len({each.tobytes() for each in allocations.channels}) == 5
+    for number in range(5):
+        assert 0.56 <= table.predict(model, allocations.plan(number)) / table.predict(model) <= 0.6
+    assert set(space.rows(allocations.keep)[0]) == {"macs", "params", "mcb", "time", "std"}
+    with pytest.raises(kp.PruneError, match="Received: target and macs, mcb"):
+        kp.spaces.Space(model, target=kp.targets.Time(table, fraction=0.6), macs=0.5, mcb=1.0)
+
+
+@pytest.mark.thorough
+def test_a_space_by_size_holds_what_the_files_have():
+    model, target = kp.models.resnet_cifar(8, input_shape=(16, 16, 3), seed=0), kp.targets.Size(200_000)
+    space = kp.spaces.Space(model, target=target, delta=0.02)
+    allocations = kp.spaces.sample(space, n=3)
+    for number, share in enumerate(space.measures(allocations.keep)["size"]):
+        bytes_of_both = target.report(kp.trace(model), allocations.plan(number))
+        assert float(bytes_of_both.split(", ")[1].split()[0]) == pytest.approx(share, rel=0.03)

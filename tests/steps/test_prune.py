@@ -339,3 +339,15 @@ def test_figures_of_the_examples_that_were_solved_on_are_named_so():
     assert remark not in str(
         kp.prune(_of_tokens(), macs=0.5, data=tokens[:40], validation=tokens[40:], verbose=0).report
     )
+
+
+def test_a_model_that_takes_no_random_inputs_is_compared_on_the_data():
+    words = keras.Input((5,), dtype="int32", name="words")
+    x = layers.GlobalAveragePooling1D()(layers.Embedding(50, 8)(words - 1000))
+    model = keras.Model({"words": words}, layers.Dense(2)(layers.Dense(16, activation="relu", name="hidden")(x)))
+    data = {"words": np.random.default_rng(0).integers(1000, 1050, (20, 5))}
+    slim, plan, report = kp.prune(model, keep=0.5, data=data, reconstruct=False, verbose=0)
+    assert report.verified < 1e-5 and len(plan.keep["hidden"]) == 8
+    assert slim.predict(data, verbose=0).shape == (20, 2)
+    with pytest.raises(kp.PruneError, match="Give data to compare on"):
+        kp.prune(model, keep=0.5, examples="none", verbose=0)

@@ -21,7 +21,7 @@ from kerasprune.moment import Moment
 from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.papers.lottery.testbed import SMALL, DigitsTestbed, examples
 from kerasprune.papers.lottery.tickets import lottery
-from kerasprune.recipes.reproductions.entry import Claim, Note, Row, trains
+from kerasprune.recipes.reproductions.entry import Claim, Note, Row, TrainingEntry
 
 STABLE = 2.0
 """Points of error: instability up to it is the paper's noise."""
@@ -182,11 +182,11 @@ def _mean(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
-@trains
+@TrainingEntry
 def linear_mode(setting: LinearModeSetting | None = None) -> list[Row]:
-    """Returns instabilities in points of error, mean ± standard error, beside the paper's statements.
+    """Instability over the step at which two trainings fork (ICML 2020, figures 2, 3 and 5); trains for half an hour.
 
-    It trains for half an hour; `benchmarks/linear_mode.py` does so in several processes, and resumes.
+    In points of error, mean ± standard error; `benchmarks/linear_mode.py` does so in several processes, and resumes.
 
     Reference:
         Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, figures 2, 3 and 5.

@@ -26,7 +26,7 @@ from kerasprune.papers.lottery.testbed import (
     paired,
     scored_examples,
 )
-from kerasprune.recipes.reproductions.entry import Claim, Row, trains
+from kerasprune.recipes.reproductions.entry import Claim, Row, TrainingEntry
 from kerasprune.sparsity.at_initialisation import prune_at_init
 from kerasprune.sparsity.at_random import independent_masks
 
@@ -77,14 +77,14 @@ def chosen(model: keras.Model, method: str, keep: float, seed: int) -> dict[str,
     return prune_at_init(model, criterion, keep=keep, scope=scope, data=data, loss=loss, seed=seed)
 
 
-@trains
+@TrainingEntry
 def state_of_pruning(
     keep: Sequence[float] = (0.2, 0.1, 0.05, 0.02), seeds: Sequence[int] = (0, 1, 2), epochs: int = 20
 ) -> list[Row]:
-    """Returns differences in points of accuracy by seed, at equal size and at equal theoretical speed-up.
+    """Five baselines at equal size and speed-up (MLSys 2020, figures 6 and 7); trains 63 networks, in 15 minutes.
 
-    Three seeds of ResNet-8 on 500 digits, four fractions kept: 63 trainings. Eight seeds and six fractions:
-    `benchmarks/at_initialisation.py`.
+    Differences in points of accuracy by seed: three seeds of ResNet-8 on 500 digits, four fractions kept. Six
+    fractions: `benchmarks/at_initialisation.py`.
 
     Reference:
         Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, figures 6 and 7.

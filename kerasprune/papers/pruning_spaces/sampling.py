@@ -45,7 +45,7 @@ def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
     when rounded to whole channels are redrawn.
 
     Args:
-        space: The space, with a window of `macs` or of `params`, or of both.
+        space: The space, with a window of `macs` or of `params`, or of both, or with a target.
         n: Number of allocations; no two have the same numbers of channels. Defaults to 100.
         seed: Random seed. Defaults to 0.
 
@@ -69,8 +69,10 @@ def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
         He et al., Network Pruning Spaces, 2023, Section 3.1: allocations around the uniform one; Section 4: `c_mCB`.
     """
     raise_faults("Invalid arguments for sample:", whole_number_faults(1, n=n) + seed_faults(seed=seed))
-    if not {"macs", "params"} & space.windows.keys():
-        raise PruneError("Expected macs or params, the fraction of the dense model's that is kept. Received: neither.")
+    if not space.costs:
+        raise PruneError(
+            "Expected macs, params or target, the fraction of the dense model's that is kept. Received: none of them."
+        )
     _check_reachable(space)
     random = np.random.default_rng(seed)
     found: dict[bytes, np.ndarray] = {}
@@ -115,7 +117,7 @@ def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarr
     """Returns allocations around the uniform one, adjusted to cost what the windows of a space allow.
 
     Args:
-        space: The space, with a window of `macs` or of `params`.
+        space: The space, with a window of a cost.
         random: The source of the noise.
         number: Number of allocations.
 
@@ -136,13 +138,13 @@ def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarr
 
 
 def _aims(space: Space, random: np.random.Generator, number: int) -> dict[str, np.ndarray]:
-    """Returns the target of each allocation inside the windows: of `macs` or `params`, or of one and then the other."""
+    """Returns the aim of each allocation inside the windows: of a cost, or of `macs` or `params`, then of the other."""
 
     def inside(window: Window) -> np.ndarray:
         return random.uniform(max(window.least, 0.0), window.most, number)
 
     windows = space.windows
-    aims = {name: inside(windows[name]) for name in ("macs", "params") if name in windows}
+    aims = {name: inside(windows[name]) for name in space.costs}
     if "mcb" in windows and len(aims) == 1:
         ratio = np.maximum(inside(windows["mcb"]), 1e-6)
         name = next(iter(aims))
@@ -197,12 +199,12 @@ def _check_reachable(space: Space) -> None:
     faults = [
         f"Expected a window that can be reached: {float(least[name][0]):.4f} to 1 of the {name} can be kept. "
         f"Received: {name} {space.windows[name]}. Raise it, or freeze less of the model."
-        for name in ("macs", "params")
-        if name in space.windows and space.windows[name].most < least[name][0]
+        for name in space.costs
+        if space.windows[name].most < least[name][0]
     ]
     raise_faults("The space is empty:", faults)
     aims = {name: np.full(2, min(window.least + window.most, 2.0) / 2) for name, window in space.windows.items()}
-    first = "macs" if "macs" in aims else "params"
+    first = space.costs[0]
     others = [name for name in ("macs", "params", "mcb") if name in aims and name != first]
     if others:
         _check_together(space, first, aims[first], others)
@@ -225,7 +227,7 @@ def _check_together(space: Space, first: str, aim: np.ndarray, others: list[str]
 
 def _nearest(space: Space) -> str:
     """Returns a sentence on the uniform allocations near the windows."""
-    name = "macs" if "macs" in space.windows else "params"
+    name = space.costs[0]
     window = space.windows[name]
     measures = space.measures(uniform(space.graph, np.linspace(LEAST, 1, 2000)).keep)
     shares, first = np.unique(measures[name], return_index=True)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kerasprune import targets
 from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
@@ -25,6 +26,7 @@ from kerasprune.errors import (
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.search.allocations import Highest
 from kerasprune.search.counting import Counting
+from kerasprune.targets.base import CostMeter, Target
 
 AROUND = 0.1  # around a mean computation budget that is given as one number, as in the paper
 DELTA = 0.002  # half the width of a window, as in the paper
@@ -59,6 +61,8 @@ class Space:
 
         mCB = (MACs / params)_slim / (MACs / params)_dense
 
+    A fifth takes the place of `macs`, `params` and `mcb`: the share of the dense model's time or bytes, by a `target`.
+
     Args:
         model: The model, or its graph.
         macs: Fraction of the multiply–adds that is kept, `± delta`. Defaults to `None`: not constrained.
@@ -67,6 +71,8 @@ class Space:
         std: The largest standard deviation of an allocation. Defaults to `None`: not constrained.
         mcb: The window of the mean computation budget, `(least, most)`; a number c means c ± 0.1. Defaults to `None`:
             not constrained.
+        target: Time on a device, or size of the exported file, from 2 · `delta` below it up to it, as for `kp.plan`.
+            Defaults to `None`: not constrained.
         criterion: Scores the channels; it must not need data. Defaults to `"l2"`.
         resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
@@ -95,14 +101,19 @@ class Space:
     delta: float = DELTA
     std: float | None = None
     mcb: float | tuple[float, float] | None = None
+    target: str | dict | type | Target | None = None
     criterion: str | dict | Criterion = "l2"
     resolution: int | None = None
     macs_of: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        targets = given(macs=self.macs, params=self.params)
-        raise_faults("Invalid arguments for Space:", _faults(targets, self.delta, self.std, self.mcb))
-        self.windows = {name: Window(each - self.delta, min(each + self.delta, 1.0)) for name, each in targets.items()}
+        shares = given(macs=self.macs, params=self.params)
+        faults = _faults(shares, self.delta, self.std, self.mcb)
+        others = [*shares, *given(mcb=self.mcb)]
+        if self.target is not None and others:
+            faults.append(f"Expected a target, or macs, params and mcb. Received: target and {', '.join(others)}.")
+        raise_faults("Invalid arguments for Space:", faults)
+        self.windows = {name: Window(each - self.delta, min(each + self.delta, 1.0)) for name, each in shares.items()}
         if self.mcb is not None:
             around = (self.mcb - AROUND, self.mcb + AROUND) if is_number(self.mcb) else map(float, self.mcb)
             self.windows["mcb"] = Window(*around)
@@ -113,16 +124,28 @@ class Space:
         if {"macs", "mcb"} & self.windows.keys():
             check_counted(cost(self.graph, macs_of=self.macs_of), "macs= and mcb=")
         self.count = Counting(self.graph, Highest(self.graph, self.criterion), self.macs_of)
+        self.meters: dict[str, CostMeter] = {}
+        if self.target is not None:
+            target = targets.get(self.target).prepared(self.graph)
+            self.meters[target.counted] = meter = target.meter(self.graph)
+            self.windows[target.counted] = Window(meter.target - 2 * self.delta, meter.target)
+
+    @property
+    def costs(self) -> list[str]:
+        """The costs with a window: `macs`, `params`, or what the target counts."""
+        return [name for name in self.windows if name in ("macs", "params", *self.meters)]
 
     def measures(self, keep: Any) -> dict[str, np.ndarray]:
-        """Returns `macs`, `params`, `mcb` and `std` of many allocations, an array each.
+        """Returns `macs`, `params`, `mcb`, `std` and what the target counts of many allocations, an array each.
 
         Args:
             keep: Fractions kept, shape `(allocations, prunable groups)`.
         """
         channels = self.count.channels_at(np.asarray(keep, float))
         macs, params = self.count.shares(channels).T
-        return {"macs": macs, "params": params, "mcb": macs / params, "std": (channels / self.count.sizes).std(axis=1)}
+        measures = {"macs": macs, "params": params, "mcb": macs / params}
+        measures |= {name: self.count.metered(meter, channels) for name, meter in self.meters.items()}
+        return measures | {"std": (channels / self.count.sizes).std(axis=1)}
 
     def rows(self, keep: Any) -> list[dict[str, float]]:
         """Returns the same measures, a row for each allocation."""

@@ -1,11 +1,12 @@
 """Published figures that can be recomputed.
 
 An entry is a registered function without arguments that returns rows. It raises `NotRun` if it cannot be computed on
-this machine. Entries count or solve, and take seconds; one that trains networks is marked by `trains`.
+this machine. Entries count or solve, and take seconds; one that trains networks is a `TrainingEntry`.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import statistics
@@ -219,10 +220,20 @@ class Reproduced:
         return "differs" if self.surprises else f"agrees{known}"
 
 
-def trains(entry: Entry) -> Entry:
-    """Marks an entry that trains networks: it takes minutes, and its figures are measured."""
-    entry.trains = True  # type: ignore[attr-defined]
-    return entry
+class TrainingEntry:
+    """An entry that trains networks: it takes minutes, and its figures are measured.
+
+    Args:
+        entry: The function.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        functools.update_wrapper(self, entry)
+        self._entry = entry
+
+    def __call__(self) -> Iterable[Row]:
+        """Returns the rows."""
+        return self._entry()
 
 
 def chosen(name: str, *, exact: bool) -> list[str]:
@@ -235,7 +246,7 @@ def chosen(name: str, *, exact: bool) -> list[str]:
     if name != "all":
         entries.member(name)
         return [name]
-    return [each for each in entries.names() if not (exact and hasattr(entries.member(each), "trains"))]
+    return [each for each in entries.names() if not (exact and isinstance(entries.member(each), TrainingEntry))]
 
 
 def describe(name: str) -> str:
@@ -251,7 +262,7 @@ def comment(name: str) -> str:
 def _description(name: str) -> str:
     """Returns the text beside the file of an entry, `.about.txt`, or else its docstring, which `-OO` leaves out."""
     entry = entries.member(name)
-    text = Path(inspect.getfile(entry)).with_suffix(".about.txt")
+    text = Path(inspect.getfile(inspect.unwrap(entry))).with_suffix(".about.txt")
     if text.is_file():
         return text.read_text(encoding="utf-8")
     return inspect.cleandoc(entry.__doc__ or "").split("\nReference:")[0]

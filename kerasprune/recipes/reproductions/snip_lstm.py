@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from kerasprune.callbacks import HoldMask
 from kerasprune.models import get
-from kerasprune.recipes.reproductions.entry import Note, PairedRow, Row, trains
+from kerasprune.recipes.reproductions.entry import Note, PairedRow, Row, TrainingEntry
 from kerasprune.sparsity.at_initialisation import prune_at_init
 
 KEEP, PAPER = 0.05, -0.31  # table 2: change of the error in points
@@ -19,7 +19,7 @@ KNOWN = "797 images and 1,000 steps; the paper has 60,000 images. After 3,000 st
 Examples = tuple[np.ndarray, np.ndarray]
 
 
-@trains
+@TrainingEntry
 def snip_lstm() -> list[Row]:
     """Returns the change of the error, and both errors.
 

@@ -35,7 +35,8 @@ def rebuild(run: Run) -> None:
         run.folder.write_json("graph.json", described(graph))
         if plan.removed:
             run.console.print(f"dropped whole: {', '.join(plan.removed)}", highlight=False)
-        slim, verdict = remove(graph, plan)
+        examples = None if run.recipe.data is None or run.draws else run.plain_examples(model)
+        slim, verdict = remove(graph, plan, examples=examples)
         found = {"error": verdict.error, "reason": verdict.reason, "approximate": list(verdict.approximate)}
         run.folder.write_json("verified.json", found)
         run.console.print(verified(verdict.error, verdict.reason), highlight=False)
