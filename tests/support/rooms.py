@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     (
         "papers",
+        "papers.eie",
         "papers.lottery",
         "papers.meta_pruning",
         "papers.pruning_spaces",
