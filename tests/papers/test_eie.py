@@ -12,9 +12,9 @@ from kerasprune.recipes.reproductions import entry as entries
 
 @pytest.mark.parametrize("density", [0, 0.02, 0.3, 1])
 def test_entries_are_weights_and_fillers_of_each_column(density):
-    kept = np.random.default_rng(0).random((201, 5)) < density
+    kept = np.random.default_rng(0).random((801, 20)) < density
     found = Columns.of(kept, 3)
-    for column in range(5):
+    for column in range(20):
         for element in range(3):
             places = np.flatnonzero(kept[element::3, column])
             assert found.weights[column, element] == places.size

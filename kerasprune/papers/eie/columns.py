@@ -1,4 +1,4 @@
-"""A sparse matrix in compressed columns, its rows dealt out to processing elements, and the cycles of a product."""
+"""A sparse matrix in compressed columns, its rows distributed over processing elements, and the cycles of a product."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Columns:
         place = np.arange(-(-rows // elements), dtype=np.int16)[:, None, None]
         padded = np.zeros((place.size * elements, columns), bool)
         padded[:rows] = kept
-        dealt = padded.reshape(place.size, elements, columns)
-        last = np.maximum.accumulate(np.where(dealt, place, -1), axis=0)
+        spread = padded.reshape(place.size, elements, columns)
+        last = np.maximum.accumulate(np.where(spread, place, -1), axis=0)
         before = np.concatenate([np.full_like(last[:1], -1), last[:-1]])
-        fillers = np.where(dealt, (place - before - 1) // INDEX.step, 0).sum(0)
-        weights = dealt.sum(0)
+        fillers = np.where(spread, (place - before - 1) // INDEX.step, 0).sum(0)
+        weights = spread.sum(0)
         return cls((weights + fillers).T, weights.T)
 
     @classmethod
