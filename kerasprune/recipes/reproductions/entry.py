@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kerasprune.registry import reproductions as entries
 
@@ -227,13 +228,13 @@ class TrainingEntry:
         entry: The function.
     """
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Callable[..., Iterable[Row]]) -> None:
         functools.update_wrapper(self, entry)
         self._entry = entry
 
-    def __call__(self) -> Iterable[Row]:
-        """Returns the rows."""
-        return self._entry()
+    def __call__(self, *args: Any, **kwargs: Any) -> Iterable[Row]:
+        """Returns the rows; arguments, all of which have defaults, make it smaller or larger."""
+        return self._entry(*args, **kwargs)
 
 
 def chosen(name: str, *, exact: bool) -> list[str]:
