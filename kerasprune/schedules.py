@@ -26,9 +26,9 @@ from kerasprune.errors import (
     short,
     whole_number_faults,
 )
-from kerasprune.moment import READ, Moment
 from kerasprune.registry import schedules as _schedules
 from kerasprune.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
+from kerasprune.training_point import READ, Moment
 
 __all__ = [
     "ConstantSparsity",

@@ -13,7 +13,7 @@ from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import values
-from kerasprune.surgery.precision import PRECISIONS
+from kerasprune.surgery.compute_dtype import PRECISIONS
 
 
 @dataclass(frozen=True)

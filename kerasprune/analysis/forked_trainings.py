@@ -18,10 +18,10 @@ from kerasprune.attaching.masks import apply_masks, masked_variables
 from kerasprune.attaching.trainings import Fit, SchedulePlace, Trainings, fit_faults
 from kerasprune.errors import extras, made, raise_faults, seed_faults, whole_number_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
-from kerasprune.moment import Moment
 from kerasprune.populations.store import Store, digest
 from kerasprune.reports.numbers import moments
 from kerasprune.surgery.seeds import seed_layers
+from kerasprune.training_point import Moment
 
 _FIGURES = ("instability", "barrier", "error_a", "error_b")
 _ROW = "row.json"

@@ -14,8 +14,8 @@ from kerasprune.criteria.base import as_array
 from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.errors import PruneError, choice_faults, positive_faults, raise_faults, whole_number_faults
 from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.compute_dtype import PRECISIONS, in_precision
 from kerasprune.surgery.copy_layer import copied
-from kerasprune.surgery.precision import PRECISIONS, in_precision
 
 
 def to_minimum(

@@ -17,7 +17,7 @@ from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.session import Session, State
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
-from kerasprune.sparsity.given import check_candidates
+from kerasprune.sparsity.mask_checks import check_candidates
 
 _LONGEST = 90  # characters of an argument in a repr
 

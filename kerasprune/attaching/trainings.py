@@ -16,9 +16,9 @@ from kerasprune._keras import raw_iterations
 from kerasprune.attaching.masks import apply_masks, held
 from kerasprune.attaching.rewinding import rewind_optimizer
 from kerasprune.errors import PruneError
-from kerasprune.moment import Moment
 from kerasprune.surgery.compiled import unwrapped
 from kerasprune.surgery.copy_layer import copied
+from kerasprune.training_point import Moment
 
 Fit = Callable[..., float]
 """`fit(model, *, resolution, epochs, seed, initial_epoch) -> accuracy`: trains a model in place."""

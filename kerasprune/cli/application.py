@@ -20,7 +20,7 @@ from kerasprune.cli.help import HelpfulCommand
 from kerasprune.cli.options import expanded, word_of
 from kerasprune.cli.startup import Messages
 from kerasprune.errors import PruneError, in_own_code
-from kerasprune.files.denial import denied
+from kerasprune.files.system_errors import denied
 
 INTERRUPTED = 130  # the shell's exit code for a program that Ctrl-C has ended
 

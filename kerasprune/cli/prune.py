@@ -128,7 +128,7 @@ def _if_affordable(one: Run, resume: bool) -> tuple[Run | None, PruneError | Non
     """
     from kerasprune.files import is_file
     from kerasprune.recipes.run_folder import begun
-    from kerasprune.steps.drawn import affordable
+    from kerasprune.steps.drawn_examples import affordable
 
     if resume and is_file(one.folder.file("recipe.yaml")):
         return None if begun(one.folder.path, trust=True).data is None else one, None

@@ -25,7 +25,7 @@ def report(
     if len(finished) + len(unfinished) > 1:
         print_comparison(runs)
         if out is not None:
-            from kerasprune.reports.front import write_page
+            from kerasprune.reports.pareto_page import write_page
 
             typer.echo(str((write_page if out.suffix == ".html" else write_comparison)(finished, out)))
         return

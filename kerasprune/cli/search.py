@@ -80,7 +80,7 @@ def search(
     }
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import claim, taken
-    from kerasprune.recipes.warned import Warnings, warned
+    from kerasprune.recipes.run_warnings import Warnings, warned
 
     import_code(imports, trust, verbose)
     checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)

@@ -28,8 +28,8 @@ from kerasprune.codec.huffman import BLOCK, Stream
 from kerasprune.errors import PruneError, short
 from kerasprune.files import parse_json
 from kerasprune.files.arrays import EXPANSION, FREE_BYTES
-from kerasprune.files.denial import denials
 from kerasprune.files.reading import MOST_BYTES, existing
+from kerasprune.files.system_errors import denials
 
 WHAT = "a .kpz file"
 MAGIC, VERSION, DIGEST = b"KPZ", 1, 16

@@ -21,7 +21,7 @@ from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError, choice_faults, count_faults, whole_number_faults
 from kerasprune.registry import Registry
-from kerasprune.surgery.precision import PRECISIONS, in_precision
+from kerasprune.surgery.compute_dtype import PRECISIONS, in_precision
 
 _NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding errors
 

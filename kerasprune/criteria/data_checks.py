@@ -14,8 +14,8 @@ from kerasprune._keras import compile_arguments, structures
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.criteria.output_kind import output_names
+from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.examples import Examples
-from kerasprune.data.forms import as_numpy
 from kerasprune.data.signature import Signature, flat, inputs_of, is_graph, keys_of
 from kerasprune.errors import PruneError, first_of, nearest
 from kerasprune.graph.built_model import functional

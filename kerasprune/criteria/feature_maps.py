@@ -25,7 +25,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import walk
 from kerasprune.reconstruction.program import Program
 from kerasprune.registry import aggregations
-from kerasprune.surgery.precision import in_precision
+from kerasprune.surgery.compute_dtype import in_precision
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From maps of shape `(examples, channels, …)` to one number for each example and channel."""

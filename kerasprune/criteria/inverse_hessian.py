@@ -18,7 +18,7 @@ from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.errors import PruneError, choice_faults, positive_faults, whole_number_faults
 from kerasprune.graph.graph import values
 from kerasprune.registry import Registry
-from kerasprune.surgery.precision import PRECISIONS
+from kerasprune.surgery.compute_dtype import PRECISIONS
 
 _COLUMNS = 2**16  # columns of a matrix of gradients in float64 at once
 

@@ -11,7 +11,7 @@ from keras import ops
 
 from kerasprune._keras import loss_object
 from kerasprune.criteria.output_kind import output_names, picked
-from kerasprune.data.forms import as_numpy
+from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import label_faults
 from kerasprune.data.signature import alike, flat
 from kerasprune.errors import Key, PruneError, first_of, raise_faults

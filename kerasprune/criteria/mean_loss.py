@@ -17,7 +17,7 @@ from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError, first_of
 from kerasprune.graph.built_model import functional
-from kerasprune.surgery.precision import in_precision
+from kerasprune.surgery.compute_dtype import in_precision
 
 _SHARES = ("softmax", "sigmoid", "log_softmax")
 

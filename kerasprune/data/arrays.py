@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerasprune.data import scaling
+from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.epochs import epochs
 from kerasprune.data.folder import PARTS, SPLITS, part_of
-from kerasprune.data.forms import as_numpy
 from kerasprune.data.refusals import finite_faults, label_faults, length_faults
 from kerasprune.data.sources import Images
 from kerasprune.data.splits import SplitExamples

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from kerasprune.data.forms import parts_of, whole
+from kerasprune.data.arrays_or_batches import parts_of, whole
 from kerasprune.data.refusals import (
     Shape,
     beside_faults,

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.arrays_or_batches import is_array, whole
 from kerasprune.data.batches import Batches, example_batches
-from kerasprune.data.forms import is_array, whole
 from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found, weight_faults
 from kerasprune.defaults import BATCH
 from kerasprune.errors import PruneError, raise_faults, short

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.data.forms import as_numpy
+from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.errors import PruneError, short
 
 Shape = Sequence[int | None]

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune.data.forms import as_numpy
+from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import Shape, check_arrays, finite_faults, length_faults
 from kerasprune.errors import PruneError, raise_faults
 

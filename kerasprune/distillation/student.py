@@ -14,7 +14,7 @@ from kerasprune._keras import Functional, added_loss, compile_arguments, compile
 from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.criteria.data_checks import explained
 from kerasprune.criteria.output_kind import output_names, warn_of_logits
-from kerasprune.data.forms import is_array
+from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.signature import alike
 from kerasprune.distillation.block_features import BlockFeatures, block_features
 from kerasprune.distillation.soft_targets import compiled, given_kinds, imitation, judged_weights, kind_of

@@ -29,7 +29,7 @@ from kerasprune.errors import PruneError
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, converted
 from kerasprune.export.converter_process import ConverterDeath, process
-from kerasprune.export.precision import in_float32
+from kerasprune.export.half_precision import in_float32
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.graph.ranged_model import RangedModel, without_ranges

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from kerasprune.data.arrays_or_batches import batches_of, is_array, whole
 from kerasprune.data.batches import FlatInputs, flat_inputs
-from kerasprune.data.forms import batches_of, is_array, whole
 from kerasprune.data.refusals import check_again, check_found
 from kerasprune.data.signature import InputSpec, Signature
 from kerasprune.errors import PruneError

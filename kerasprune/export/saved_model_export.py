@@ -11,9 +11,9 @@ import keras
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
+from kerasprune.export.half_precision import precision
 from kerasprune.export.opened import opened
 from kerasprune.export.parity import compare, keras_function, require_close
-from kerasprune.export.precision import precision
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of

@@ -15,9 +15,9 @@ from kerasprune.errors import Key, PruneError, extras, nearest, warn
 from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
+from kerasprune.export.half_precision import precision
 from kerasprune.export.opened import opened
 from kerasprune.export.parity import compare, keras_function, require_close
-from kerasprune.export.precision import precision
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 from kerasprune.export.tflite_graph import operators

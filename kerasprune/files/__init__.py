@@ -1,6 +1,5 @@
 """Files: written whole or not at all, and read within bounds."""
 
-from kerasprune.files.denial import DeniedError as DeniedError
 from kerasprune.files.reading import is_file as is_file
 from kerasprune.files.reading import is_folder as is_folder
 from kerasprune.files.reading import parse_json as parse_json
@@ -8,6 +7,7 @@ from kerasprune.files.reading import path_of as path_of
 from kerasprune.files.reading import read_json as read_json
 from kerasprune.files.reading import read_rows as read_rows
 from kerasprune.files.reading import read_text as read_text
+from kerasprune.files.system_errors import DeniedError as DeniedError
 from kerasprune.files.temporary_files import remove_strays as remove_strays
 from kerasprune.files.writing import make_folder as make_folder
 from kerasprune.files.writing import replacing as replacing

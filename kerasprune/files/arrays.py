@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from kerasprune.errors import PruneError, short
-from kerasprune.files.denial import denied
 from kerasprune.files.reading import existing
+from kerasprune.files.system_errors import denied
 
 FREE_BYTES = 512 << 20
 """Unpacked bytes that an archive of any size may hold."""

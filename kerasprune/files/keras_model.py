@@ -13,8 +13,8 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files.arrays import check_size
-from kerasprune.files.denial import denied
 from kerasprune.files.reading import MOST_BYTES, existing, parse_json
+from kerasprune.files.system_errors import denied
 
 ABSENT = re.compile(r"Could not locate (class|function) '([^']+)'")
 FREE_WEIGHTS = 1_000_000

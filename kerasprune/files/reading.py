@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from kerasprune.errors import PruneError, short
-from kerasprune.files.denial import denials
+from kerasprune.files.system_errors import denials
 
 MOST_BYTES = 32 << 20
 """Of a text file that is read as a whole."""

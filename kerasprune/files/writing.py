@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from kerasprune.errors import PruneError, short
-from kerasprune.files.denial import WRITABLE, denials, denied
 from kerasprune.files.reading import is_file, path_of
+from kerasprune.files.system_errors import WRITABLE, denials, denied
 from kerasprune.files.temporary_files import remove, remove_strays, temporary_name
 
 _LOCK = re.compile(r"\..*\.lock(-journal|-owner)?")

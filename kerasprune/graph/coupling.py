@@ -31,7 +31,8 @@ from kerasprune.graph.channels import (
     Unknown,
 )
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.grouping import Couplings, settle
+from kerasprune.graph.groups import Couplings, settle
+from kerasprune.graph.residual_trunks import reason_to_keep_whole
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ class GraphBuilder:
 
     def merge(self, *arrays: np.ndarray) -> np.ndarray:
         """Ties channels that are added together; under `coupling="free"` they also keep their width."""
-        if self.coupling == "free" and len(arrays) > 1:
-            self.pin(arrays[0], "coupling='free' keeps the width of the residual trunk")
+        if reason := reason_to_keep_whole(self.coupling, len(arrays)):
+            self.pin(arrays[0], reason)
         return self.tie(*arrays)
 
     def removed(self, number: int) -> np.ndarray:

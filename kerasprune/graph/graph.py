@@ -22,7 +22,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.channels import Block, Group, Padded, Product, Setting, Slice, Take, TracedCall, Unknown
-from kerasprune.graph.grouping import distinct
+from kerasprune.graph.groups import distinct
 from kerasprune.graph.walk import uncollected
 
 

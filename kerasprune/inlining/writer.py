@@ -20,7 +20,7 @@ from kerasprune._keras import (
     own_weights,
 )
 from kerasprune.errors import PruneError
-from kerasprune.graph.grouping import free_name
+from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
 from kerasprune.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, sliced

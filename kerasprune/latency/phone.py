@@ -13,11 +13,11 @@ from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.files.reading import is_file, read_text
 from kerasprune.files.writing import make_folder, replacing, write_text
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.latency.alone import Pair, built, place_of
-from kerasprune.latency.measured import NETWORK, file_of
 from kerasprune.latency.operators import Alike, operators
 from kerasprune.latency.profiling import Bench, calibrated, calibrating, traced
+from kerasprune.latency.single_operators import Pair, built, place_of
 from kerasprune.latency.table import PHONE, PRECISIONS, LatencyTable
+from kerasprune.latency.whole_networks import NETWORK, file_of
 from kerasprune.plans import Plan
 
 WAITING, TIMES, SCRIPT = "waiting.txt", "times.txt", "measure.sh"

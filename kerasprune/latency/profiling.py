@@ -12,12 +12,12 @@ import keras
 from kerasprune.errors import PruneError, choice_faults, extras, raise_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace, without
-from kerasprune.latency.alone import IN_A_FILE, Pair, times_alone
 from kerasprune.latency.machine import this_machine
-from kerasprune.latency.measured import times_of, uniform
 from kerasprune.latency.operators import Operator, by_key, operators
+from kerasprune.latency.single_operators import IN_A_FILE, Pair, times_alone
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
 from kerasprune.latency.table import PRECISIONS, LatencyTable
+from kerasprune.latency.whole_networks import times_of, uniform
 from kerasprune.plans import Plan
 
 _ROUNDS = 9  # of refining: a width of 512 is halved so often

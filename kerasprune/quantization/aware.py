@@ -10,7 +10,7 @@ import keras
 from kerasprune._keras import replaced_attributes
 from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.errors import PruneError, first_of, kind_faults, raise_faults, warn, whole_number_faults
-from kerasprune.export.precision import precision
+from kerasprune.export.half_precision import precision
 from kerasprune.graph.built_model import LOAD, functional
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.quantization.fake_quantize import FollowedRange

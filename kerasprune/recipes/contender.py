@@ -13,7 +13,7 @@ from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 from kerasprune.recipes import loader
-from kerasprune.recipes.chance_level import check_chance_level
+from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import weight_decay
 from kerasprune.recipes.lookup import import_classes

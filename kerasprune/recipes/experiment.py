@@ -25,7 +25,7 @@ from kerasprune.graph.walk import has_free_axes
 from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, pruning, schema
+from kerasprune.recipes import lookup, prune_section, schema
 from kerasprune.recipes.examples import SMOKE_SAMPLES, examples, own_examples
 from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge, check_examples
@@ -81,13 +81,13 @@ class Experiment:
             return free_size(functional(model), inputs[0].shape) or data.side
         return data.side
 
-    def traced(self, model: keras.Model, spec: pruning.Traced) -> ChannelGraph:
+    def traced(self, model: keras.Model, spec: prune_section.Traced) -> ChannelGraph:
         """Traces a model as a section of the recipe specifies."""
         unknown = at_unknown(model, spec.unknown)
         side = self.free_side(model)
         return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown, resolution=side)
 
-    def plan(self, graph: ChannelGraph, spec: pruning.PlanStep) -> Plan:
+    def plan(self, graph: ChannelGraph, spec: prune_section.PlanStep) -> Plan:
         """Returns the plan of the recipe's plan section."""
         criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
         budget = lookup.make("budget", spec.budget.name, spec.budget.arguments)
@@ -109,7 +109,7 @@ class Experiment:
             seed=self.recipe.seed,
         )
 
-    def target(self, graph: ChannelGraph, spec: pruning.PlanStep) -> Target | None:
+    def target(self, graph: ChannelGraph, spec: prune_section.PlanStep) -> Target | None:
         """Returns the target of a plan section, measured once, or `None`."""
         if spec.target is None:
             return None
@@ -188,7 +188,7 @@ class Experiment:
             return
         recipe, faults = self.recipe, []
         if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):
-            judged = ", ".join(f"prune.{name}" for name in pruning.JUDGED)
+            judged = ", ".join(f"prune.{name}" for name in prune_section.JUDGED)
             faults.append(f"Expected labels for train, and for prune.callback, {judged}.")
         teaching = recipe.finetune and recipe.finetune.distil
         if recipe.finetune and not teaching:

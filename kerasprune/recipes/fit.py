@@ -10,7 +10,7 @@ import keras
 from kerasprune._keras import replaced_attributes
 from kerasprune.callbacks.resume import Resume
 from kerasprune.data.examples import Examples
-from kerasprune.recipes import learning, progress, pruning
+from kerasprune.recipes import learning, progress, prune_section
 from kerasprune.recipes.optimizers import optimizer
 from kerasprune.recipes.progress import Ahead
 from kerasprune.recipes.stages.context import Run
@@ -56,7 +56,7 @@ def train_stage(
 def fit(
     run: Run,
     model: keras.Model,
-    spec: learning.Training | pruning.Prune,
+    spec: learning.Training | prune_section.Prune,
     *,
     stage: str,
     epochs: int,

@@ -22,7 +22,7 @@ from kerasprune.files.yaml_text import read_value
 from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
 from kerasprune.recipes.run_folder import taken
-from kerasprune.recipes.warned import FILE, warned
+from kerasprune.recipes.run_warnings import FILE, warned
 from kerasprune.reports.comparison import runs_below, write_comparison
 
 if TYPE_CHECKING:

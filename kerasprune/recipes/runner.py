@@ -14,14 +14,14 @@ from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.graph.built_model import functional
 from kerasprune.recipes import loader, lookup, schema
-from kerasprune.recipes.chance_level import check_chance_level
+from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.loader import located
 from kerasprune.recipes.run_folder import MARK, RunFolder, begun, taken
+from kerasprune.recipes.run_warnings import Warnings
 from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
-from kerasprune.recipes.warned import Warnings
 from kerasprune.registry import STAGES, budgets, imported, prune_sections
 from kerasprune.reports.tables import judged
 from kerasprune.steps.progress import step_line

@@ -38,7 +38,7 @@ from kerasprune.recipes.node import (
     Truth,
     member_of,
 )
-from kerasprune.recipes.pruning import Prune
+from kerasprune.recipes.prune_section import Prune
 
 
 class Start(Node):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kerasprune.recipes import learning, pruning, schema
+from kerasprune.recipes import learning, prune_section, schema
 from kerasprune.recipes.node import Node
 
 SIDE = 64  # pixels at most
@@ -15,7 +15,7 @@ LEAST = {
     "space": {"n": 2},
     "meta_pruning": {
         "hidden": 1,
-        "search": pruning.Search(population=2, parents=2, mutations=1, crossovers=1, generations=2),
+        "search": prune_section.Search(population=2, parents=2, mutations=1, crossovers=1, generations=2),
     },
 }
 """The least that a section may ask for; its trainings last an epoch."""
@@ -48,7 +48,7 @@ def _epoch(spec: learning.Training) -> learning.Training:
 
 def _least(spec: Node, least: Mapping[str, object]) -> Node:
     """Returns the least section, its trainings of one epoch; a round of a space trains one candidate."""
-    if isinstance(spec, pruning.SpaceSection):
+    if isinstance(spec, prune_section.SpaceSection):
         trainings = {"rounds": tuple(_epoch(one).model_copy(update={"best": 1}) for one in spec.rounds)}
     else:
         trainings = {"training": _epoch(spec.training)}

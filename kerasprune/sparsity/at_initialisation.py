@@ -15,7 +15,7 @@ from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_num
 from kerasprune.graph.graph import values
 from kerasprune.graph.trace import trace
 from kerasprune.registry import scopes
-from kerasprune.sparsity.given import check_candidates
+from kerasprune.sparsity.mask_checks import check_candidates
 from kerasprune.sparsity.ranking import highest
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer

@@ -14,7 +14,7 @@ from kerasprune.criteria.linear_layers import Either
 from kerasprune.criteria.synflow import Flow
 from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
-from kerasprune.sparsity.given import fitting
+from kerasprune.sparsity.mask_checks import fitting
 
 _MEANS = {
     layers.MaxPooling1D: layers.AveragePooling1D,

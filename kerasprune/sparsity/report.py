@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
-from kerasprune.sparsity.given import fitting
+from kerasprune.sparsity.mask_checks import fitting
 from kerasprune.sparsity.paths import attached
 from kerasprune.sparsity.ranking import joined
 

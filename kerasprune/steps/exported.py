@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from kerasprune._keras import structures
+from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.batches import Batches, batches
 from kerasprune.data.examples import Examples
-from kerasprune.data.forms import as_numpy
 from kerasprune.data.signature import signature_of
 from kerasprune.export.opened import opened
 from kerasprune.export.parity import keras_function, same_choice

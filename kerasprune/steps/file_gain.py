@@ -11,8 +11,8 @@ import keras
 from kerasprune.export.report import ExportReport
 from kerasprune.export.tflite_graph import Unexpected, nodes, unexpected
 from kerasprune.inlining.plain import plain
-from kerasprune.latency.gain import OperatorTimes, lost
-from kerasprune.latency.measure import compare_latency
+from kerasprune.latency.slim_beside_dense import OperatorTimes, lost
+from kerasprune.latency.timing import compare_latency
 from kerasprune.reports.numbers import figure, milliseconds, share
 
 Both = tuple[float, float]

@@ -26,15 +26,15 @@ from kerasprune.plans import Plan
 from kerasprune.reconstruction.reconstruct import reconstructed
 from kerasprune.steps import finetune
 from kerasprune.steps.best_epoch import Delivery
-from kerasprune.steps.chance import warn_of_chance
-from kerasprune.steps.drawn import drawn_examples
+from kerasprune.steps.chance_level import warn_of_chance
+from kerasprune.steps.drawn_examples import drawn_examples
 from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.keywords import answered
 from kerasprune.steps.objective import Objective, of_model
+from kerasprune.steps.pixel_scale import warn_of_scale
 from kerasprune.steps.progress import Progress
 from kerasprune.steps.ready import remove
 from kerasprune.steps.report import PruningReport, StepReport
-from kerasprune.steps.scale import warn_of_scale
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.seeds import seed_layers

@@ -10,8 +10,8 @@ import keras
 
 from kerasprune import defaults, targets
 from kerasprune.attaching.custom_train_step import has_own_step
+from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.examples import Examples
-from kerasprune.data.forms import is_array
 from kerasprune.errors import (
     PruneError,
     choice_faults,

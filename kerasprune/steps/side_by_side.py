@@ -23,7 +23,7 @@ from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.graph.trace import trace
 from kerasprune.inlining.plain import plain
-from kerasprune.latency.gain import times_of_operators
+from kerasprune.latency.slim_beside_dense import times_of_operators
 from kerasprune.reports.numbers import count, figure, milliseconds, percent, points, scientific
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import Both, FileGain, file_gain, in_turn

@@ -13,7 +13,7 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import choice_faults, formerly, raise_faults, warn
 from kerasprune.graph.channels import Count, Padded, Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.grouping import free_name
+from kerasprune.graph.groups import free_name
 from kerasprune.graph.trace import dropped, layer_names
 from kerasprune.graph.walk import uncollected
 from kerasprune.plans import Plan

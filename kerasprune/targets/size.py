@@ -11,8 +11,8 @@ from kerasprune.costs.cost import counter, kept_size
 from kerasprune.errors import choice_faults, extras, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.latency.measured import file_of, uniform
 from kerasprune.latency.table import PRECISIONS
+from kerasprune.latency.whole_networks import file_of, uniform
 from kerasprune.plans import Plan
 from kerasprune.targets.base import CostMeter, Target
 

@@ -16,7 +16,7 @@ import kerasprune as kp
 from kerasprune import criteria
 from kerasprune.criteria import Criterion
 from kerasprune.criteria.base import summed
-from kerasprune.surgery.precision import in_precision
+from kerasprune.surgery.compute_dtype import in_precision
 from kerasprune.testing import check_criterion
 from kerasprune.testing.randomness import randomise
 from kerasprune.testing.toys import toy_model

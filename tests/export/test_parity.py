@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from kerasprune.data.signature import InputSpec, Signature, identifiers
 from kerasprune.errors import PruneError
+from kerasprune.export.half_precision import in_float32, precision
 from kerasprune.export.parity import compare, require_close
-from kerasprune.export.precision import in_float32, precision
 from kerasprune.export.samples import Samples, samples_of
 
 LOGITS = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [5.0, 4.0, 9.0], [1.0, 0.0, 0.5]])

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-import kerasprune.latency.measure as module
+import kerasprune.latency.timing as module
 from kerasprune.errors import PruneError
 from kerasprune.export import tflite
-from kerasprune.latency.measure import compare_latency, latency
+from kerasprune.latency.timing import compare_latency, latency
 
 
 def network(width: int, side: int | None = 32) -> keras.Model:

@@ -288,7 +288,7 @@ def test_this_machine_is_predicted(precision):
     model = network((16, 32))
     table = kp.latency.profile(model, precision=precision, verbose=0)
     plans = [random_plan(model, seed) for seed in range(3)]
-    from kerasprune.latency.measured import times_of
+    from kerasprune.latency.whole_networks import times_of
 
     for plan, measured in zip(plans, times_of(kp.trace(model), plans, precision, 1), strict=True):
         assert 0.5 < table.predict(model, plan) / measured < 2

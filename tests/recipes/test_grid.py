@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from kerasprune import PruneError, cli, recipes
 from kerasprune.recipes import grid, loader, runner
 from kerasprune.recipes.grid import grid_of
-from kerasprune.recipes.warned import Warnings
+from kerasprune.recipes.run_warnings import Warnings
 
 
 @pytest.fixture

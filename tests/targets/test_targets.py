@@ -12,7 +12,7 @@ from support.devices import profiled
 
 import kerasprune as kp
 from kerasprune.errors import PruneError
-from kerasprune.latency.measured import file_of
+from kerasprune.latency.whole_networks import file_of
 from kerasprune.search.widths import Widths
 
 

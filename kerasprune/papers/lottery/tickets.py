@@ -14,10 +14,10 @@ from kerasprune.attaching.granularity import Weight
 from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.trainings import Fit, SchedulePlace, Trainings, fit_faults
 from kerasprune.errors import choice_faults, formerly, is_number, raise_faults, whole_number_faults
-from kerasprune.moment import Moment
 from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.registry import scopes
 from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.training_point import Moment
 
 CONTROLS = ("random_reinit", "random_prune", "one_shot")
 

@@ -10,7 +10,7 @@ import keras
 
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup
-from kerasprune.recipes.chance_level import check_chance_level
+from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.contender import begun, measured, ready, train
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.search.allocations import Allocations

@@ -13,7 +13,7 @@ from kerasprune.files import read_rows, write_rows
 from kerasprune.papers.pruning_spaces.sampling import sample
 from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, pruning
+from kerasprune.recipes import lookup, prune_section
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run
@@ -25,7 +25,7 @@ from kerasprune.surgery.rebuild import rebuild
 TABLE = "space.csv"
 
 
-def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
+def choose(run: Run, model: keras.Model, spec: prune_section.SpaceSection) -> Plan:
     """Returns the plan of the best allocation of a space; the table of all, the best first, is `space.csv`.
 
     Every accuracy is stored at once, so that an interrupted run resumes with its candidate.
@@ -44,7 +44,7 @@ def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
         options = {"samples": spec.samples, "seed": run.recipe.seed, "slack": run.slack}
         return made_ready(spec.judge, judge, slim, plan, examples, **options)
 
-    def trained(number: int, *, name: str, training: pruning.Round) -> keras.Model:
+    def trained(number: int, *, name: str, training: prune_section.Round) -> keras.Model:
         keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, in whatever order they are trained
         slim = ready(number)
         fit(
@@ -72,7 +72,7 @@ def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
     return allocations.plan(ranked[0])
 
 
-def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Allocations:
+def drawn(run: Experiment, model: keras.Model, spec: prune_section.SpaceSection) -> Allocations:
     """Returns the allocations of a recipe's space section."""
     windows = {name: getattr(spec, name) for name in ("macs", "params", "delta", "std", "mcb")}
     criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
@@ -80,7 +80,7 @@ def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Al
     return sample(space, n=spec.n, seed=run.recipe.seed)
 
 
-def rehearse(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: prune_section.SpaceSection) -> None:
     """Raises errors that would come after training: an empty space, a criterion that needs data, no BatchNorm."""
     drawn(run, model, spec).plan(0)
     if spec.judge == "recalibrated" and not trainable_norms(model):

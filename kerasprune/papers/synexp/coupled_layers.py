@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune.costs.cost import macs_of_kernel
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.grouping import components
+from kerasprune.graph.groups import components
 from kerasprune.papers.synexp.synexp import densities
 
 _SLACK = 1e-9  # relative

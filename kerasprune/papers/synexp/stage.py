@@ -6,11 +6,11 @@ import keras
 
 from kerasprune.papers.synexp.precrop import precrop
 from kerasprune.plans import Plan
-from kerasprune.recipes import pruning
+from kerasprune.recipes import prune_section
 from kerasprune.recipes.experiment import Experiment
 
 
-def choose(run: Experiment, model: keras.Model, spec: pruning.PreCrop) -> Plan:
+def choose(run: Experiment, model: keras.Model, spec: prune_section.PreCrop) -> Plan:
     """Returns the plan of a recipe's precrop section."""
     return precrop(run.traced(model, spec), params=spec.params, macs=spec.macs)
 

@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, pruning, schema
+from kerasprune.recipes import lookup, prune_section, schema
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.run_folder import NAMES, RunFolder
 from kerasprune.reports import tables
@@ -94,7 +94,7 @@ class Run(Experiment):
         """Returns the name of the final model."""
         return "slim" if self.recipe.prune else "dense"
 
-    def traced(self, model: keras.Model, spec: pruning.Traced) -> ChannelGraph:
+    def traced(self, model: keras.Model, spec: prune_section.Traced) -> ChannelGraph:
         """Traces a model as a section of the recipe specifies, and keeps the graph."""
         graph = super().traced(model, spec)
         self._remember(graph)

@@ -11,7 +11,7 @@ from kerasprune.attaching.callback import compressed, facts
 from kerasprune.defaults import SEED_OF_PRUNING
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
-from kerasprune.recipes import pruning
+from kerasprune.recipes import prune_section
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import Ahead, FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run
@@ -35,7 +35,7 @@ def prune(run: Run) -> None:
     run.save("pruned", model)
 
 
-def _planned(run: Run, model: keras.Model, spec: pruning.PlanStep) -> Plan:
+def _planned(run: Run, model: keras.Model, spec: prune_section.PlanStep) -> Plan:
     """Returns the plan of a section; the time or the size that it meets is written to `target.json`."""
     graph = run.traced(model, spec)
     plan, target = run.plan(graph, spec), run.target(graph, spec)
@@ -44,7 +44,7 @@ def _planned(run: Run, model: keras.Model, spec: pruning.PlanStep) -> Plan:
     return plan
 
 
-def _begun(run: Run, spec: pruning.Prune) -> keras.Model:
+def _begun(run: Run, spec: prune_section.Prune) -> keras.Model:
     """Returns the initial model of the stage, a copy if a callback trains it."""
     if spec.weights == "fresh":
         return run.dense_model()
@@ -62,7 +62,7 @@ def own_length(callback: Any) -> int:
     )
 
 
-def _fit_with_callback(run: Run, model: keras.Model, spec: pruning.Prune, plan: Plan | None) -> Plan | None:
+def _fit_with_callback(run: Run, model: keras.Model, spec: prune_section.Prune, plan: Plan | None) -> Plan | None:
     """Fits with the callback; returns its plan, or saves its masks if it prunes single weights."""
     training = run.examples("train", model, batch=spec.batch)
     per_epoch = training.steps()

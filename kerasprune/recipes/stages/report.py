@@ -14,8 +14,8 @@ import kerasprune
 from kerasprune import reports
 from kerasprune.latency.machine import processor
 from kerasprune.recipes.loader import resolved
+from kerasprune.recipes.run_warnings import warned
 from kerasprune.recipes.stages.context import Run
-from kerasprune.recipes.warned import warned
 from kerasprune.reports.tables import judged, layers_of
 
 _UNMEASURED = {"tflite_bytes": None, "latency_ms": None}

@@ -12,9 +12,9 @@ from kerasprune.errors import PruneError, warn
 from kerasprune.recipes import schema
 from kerasprune.recipes.examples import examples
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.steps.chance import chance_level, knows_little, labels_of
+from kerasprune.steps.chance_level import chance_level, knows_little, labels_of
+from kerasprune.steps.pixel_scale import SAMPLED, better_scale, is_sure, warn_of_statistics
 from kerasprune.steps.report import accuracy_of
-from kerasprune.steps.scale import SAMPLED, better_scale, is_sure, warn_of_statistics
 
 
 def check_chance_level(run: Experiment, model: keras.Model) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune.cli import app
-from kerasprune.steps import drawn as steps
+from kerasprune.steps import drawn_examples as steps
 from kerasprune.synthesis import drawing as drawing_module
 from kerasprune.synthesis.drawing import Drawing
 

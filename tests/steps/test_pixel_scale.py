@@ -13,7 +13,7 @@ import kerasprune as kp
 from kerasprune.data.examples import Examples
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.objective import of_model
-from kerasprune.steps.scale import better_scale, is_sure, warn_of_scale
+from kerasprune.steps.pixel_scale import better_scale, is_sure, warn_of_scale
 
 
 def test_prune_warns_of_pixels_at_another_scale():

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune.cli import app
-from kerasprune.steps.chance import chance_level
+from kerasprune.steps.chance_level import chance_level
 
 SAID = (
     r"The model knows little of the data{}: it is right for \d+% of them, and \d+% are of one class. Check the pixels'"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from kerasprune.costs.cost import cost
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.latency.alone import IN_A_FILE, Pair, times_alone
 from kerasprune.latency.operators import Alike, Operator, Widths, by_key, operators
+from kerasprune.latency.single_operators import IN_A_FILE, Pair, times_alone
 
 BLOCK = 16  # channels: kernels work in blocks of 8, 16 or 32
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kerasprune.graph.grouping import Components, components, distinct
+from kerasprune.graph.groups import Components, components, distinct
 
 pytestmark = pytest.mark.quick
 

@@ -1,4 +1,4 @@
-"""Choices made legal: branches that end in padded sums keep the first channels of their trunks."""
+"""Residual trunks: branches that end in padded sums keep the first channels of their trunks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.graph.kept_channels import faults_of_sums, prefixed
+from kerasprune.graph.residual_trunks import faults_of_sums, prefixed
 from kerasprune.testing import check_rebuild, randomise
 
 

@@ -8,12 +8,12 @@ from itertools import islice
 import keras
 import numpy as np
 
+from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.examples import Examples
-from kerasprune.data.forms import as_numpy
 from kerasprune.errors import warn
 from kerasprune.steps.judge import Judge
+from kerasprune.steps.pixel_scale import SAMPLED
 from kerasprune.steps.report import accuracy_of
-from kerasprune.steps.scale import SAMPLED
 
 
 def knows_little(found: str, remedy: str, name: str = "") -> str:

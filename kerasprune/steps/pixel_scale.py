@@ -8,8 +8,8 @@ from math import sqrt
 import keras
 import numpy as np
 
+from kerasprune.data.arrays_or_batches import as_numpy, is_array
 from kerasprune.data.examples import Examples
-from kerasprune.data.forms import as_numpy, is_array
 from kerasprune.errors import PruneError, warn
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import accuracy_of

@@ -12,9 +12,9 @@ import numpy as np
 from kerasprune.errors import warn
 from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
-from kerasprune.latency.measured import UNDISTURBED, WARM
 from kerasprune.latency.operators import Alike, Widths
 from kerasprune.latency.table import PRECISIONS
+from kerasprune.latency.whole_networks import UNDISTURBED, WARM
 
 IN_A_FILE = 48  # operators: a conversion takes half a second, and a tenth more for each
 _PASSES = 3  # over the operators of a file: other work on the machine outlasts the runs of one

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.surgery.precision import in_precision
+from kerasprune.surgery.compute_dtype import in_precision
 
 
 def half() -> keras.Model:
