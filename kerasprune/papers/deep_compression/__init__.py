@@ -1,0 +1,12 @@
+"""Deep Compression on AlexNet and VGG-16: sizes that can be counted without the trained networks.
+
+Han, Mao and Dally, Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman
+Coding, ICLR 2016, arXiv 1510.00149.
+
+The method itself is in the core: `kerasprune/codec` (sharing, coding, the file) and
+`kerasprune/callbacks/trained_quantization.py`. Read `imagenet_sizes.py`.
+"""
+
+BRINGS = {
+    "reproductions": {"deep-compression": "kerasprune.papers.deep_compression.imagenet_sizes:deep_compression"},
+}
