@@ -34,16 +34,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import equal_epochs
 import greg_schedules as protocol
 import keras
-import numpy as np
 import rows
 from equal_epochs_grid import BEST, replace
 
 import kerasprune as kp
-from kerasprune.codec.entries import GAPS
 from kerasprune.data.digits import digit_arrays
 from kerasprune.data.signature import signature_of
 from kerasprune.export.opened import opened
 from kerasprune.export.report import gzip_size
+from kerasprune.papers.deep_compression.figures import factorised, symbol_bits
 
 ROWS = Path(__file__).resolve().parent / "results" / "deep_compression.csv"
 PARTS = ROWS.with_stem("deep_compression_parts")
@@ -212,7 +211,7 @@ def parts(seed: int) -> None:
             after[f"{start}, trained"] = testbed.accuracy(model, "test")
             if (start, bits) == ("linear", BITS):
                 note("files", f"{100 * KEEP:g} %, {BITS} bits", files(testbed, "float16"))
-                for name, figures in coded(model).items():
+                for name, figures in symbol_bits(model).items():
                     note("bits", name, figures)
         note("starts", f"{bits} bits", before | after)
     rows.append(PARTS, OF_PARTS, found)
@@ -229,49 +228,6 @@ def files(testbed: Digits, rest: str | None) -> dict[str, float]:
         classes = opened(int8, model, signature_of(model))([images])[0].argmax(-1)
         size = {".kpz": table.bytes, ".keras.gz": gzip_size([keras_file]), "int8 .tflite.gz": written.gzip_bytes}
     return size | {"test": testbed.accuracy(unpacked, "test"), "int8 test": 100 * float((classes == labels).mean())}
-
-
-def coded(model) -> dict[str, dict[str, float]]:
-    """Returns for every coded kernel the bits per weight that remains: of codes and gaps as symbols, coded, entropy."""
-    table, found = packed(model, bits={})[0], {}
-    kernels = {f"{layer.name}/kernel": layer.kernel.numpy().ravel() for layer in model.layers if layer.weights}
-    for size in table.layers:
-        if size.form in GAPS:
-            places = np.flatnonzero(kernels[size.path])
-            codes, gaps = kernels[size.path][places], GAPS[size.form].symbols(places)[0]
-            found[f"{size.path}, {size.form}"] = {
-                "code": float(np.ceil(np.log2(size.values))),
-                "code, coded": size.code_bits / size.kept,
-                "code, entropy": entropy(codes),
-                "gap": GAPS[size.form].bits * len(gaps) / size.kept,
-                "gap, coded": size.gap_bits / size.kept,
-                "gap, entropy": entropy(gaps) * len(gaps) / size.kept,
-            }
-    return found
-
-
-def entropy(symbols) -> float:
-    """Returns the entropy of symbols in bits each."""
-    share = np.unique(symbols, return_counts=True)[1] / len(symbols)
-    return float(-(share * np.log2(share)).sum())
-
-
-def factorised(model, share: float):
-    """Returns a model whose hidden kernels are products `U_r S_r · V_r` of rank r, by SVD; the classifier is kept."""
-    layers, weights = [keras.Input(model.input_shape[1:])], []
-    for layer in model.layers[1:]:
-        if type(layer) is not keras.layers.Dense or layer is model.layers[-1]:
-            layers.append(type(layer).from_config(layer.get_config()))
-            weights += layer.get_weights()
-            continue
-        kernel, bias = layer.get_weights()
-        rank = max(1, round(share * kernel.size / sum(kernel.shape)))
-        left, middle, right = np.linalg.svd(kernel, full_matrices=False)
-        layers += [keras.layers.Dense(rank, use_bias=False), type(layer).from_config(layer.get_config())]
-        weights += [left[:, :rank] * middle[:rank], right[:rank], bias]
-    small = keras.Sequential(layers)
-    small.set_weights(weights)
-    return small
 
 
 def table() -> str:

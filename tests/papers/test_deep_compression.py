@@ -1,4 +1,4 @@
-"""The sizes of AlexNet and VGG-16: against fillers that are counted, a file that is written, and known networks."""
+"""The sizes of AlexNet and VGG-16: against counted fillers, a written file, known networks; entropies and factors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.codec.gaps import Gaps
+from kerasprune.papers.deep_compression.figures import factorised, symbol_bits
 from kerasprune.papers.deep_compression.imagenet_sizes import NETWORKS, Layer
 from kerasprune.recipes.reproductions import entry as entries
 
@@ -42,3 +43,34 @@ def test_the_entry_differs_only_in_what_drawn_weights_cost():
     assert outcome.verdict == "agrees, 2 of 12 rows differ as said"
     drawn = [row for row in outcome.rows if not row.agrees]
     assert all("drawn" in row.what and row.paper < row.ours < 1.15 * row.paper for row in drawn)
+
+
+def chain(*shapes):
+    """A network of dense layers with weights that are drawn."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(units, activation="relu") for units in shapes[1:]]
+    return keras.Sequential([keras.Input(shapes[:1]), keras.layers.Flatten(), *layers])
+
+
+def test_huffman_codes_are_within_a_bit_of_the_entropy():
+    model = chain(200, 100, 10)
+    draw = np.random.default_rng(0)
+    weights = [np.where(draw.random(w.shape) < 0.1, draw.integers(1, 20, w.shape) ** 2, 0) for w in model.get_weights()]
+    model.set_weights(weights)
+    found = symbol_bits(model)
+    assert len(found) == 2
+    for bits in found.values():
+        for kind in ("code", "gap"):
+            assert bits[f"{kind}, entropy"] <= bits[f"{kind}, coded"] <= bits[f"{kind}, entropy"] + 1.1
+            assert bits[f"{kind}, coded"] <= bits[kind]
+    code = weights[0][weights[0] > 0]
+    shares = [np.mean(code == value) for value in set(code.tolist())]
+    assert next(iter(found.values()))["code, entropy"] == pytest.approx(-sum(p * np.log2(p) for p in shares))
+
+
+def test_factors_of_full_rank_are_the_network_and_small_ones_have_few_numbers():
+    model, x = chain(12, 8, 6, 3), np.random.default_rng(0).standard_normal((5, 12)).astype("float32")
+    full = factorised(model, 1.75)  # 8 of 12 · 8 and 6 of 8 · 6
+    np.testing.assert_allclose(full.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
+    small = factorised(model, 0.5)  # ranks 2 and 2
+    assert small.count_params() == 2 * (12 + 8) + 8 + 2 * (8 + 6) + 6 + 6 * 3 + 3
