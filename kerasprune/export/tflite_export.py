@@ -90,8 +90,8 @@ def tflite(
     _check_arguments(path, quantize, data, io, isinstance(model, RangedModel))
     if isinstance(model, RangedModel):
         model.check_exportable(quantize)
-    check_finite_weights(model)  # a range that is NaN would crash LiteRT
     signature = static_signature(model, data, size)
+    check_finite_weights(model)  # a range that is NaN would crash LiteRT
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
