@@ -24,7 +24,7 @@ Keep = float | Mapping[str, float]
 
 
 class Granularity:
-    """Base: the entries that are removed as one.
+    """Base class of granularities: the entries that are removed together.
 
     Masks use `units`; growing penalties use `numbers` and `candidates`.
     """
@@ -65,7 +65,7 @@ class Granularity:
 
 
 class _OfKernels(Granularity):
-    """Base of entries within one kernel: single weights and rectangles of them; units are kernels, by path."""
+    """Base class for entries within a kernel, single weights or rectangles: one unit per kernel, with its path."""
 
     depthwise: bool = False
 
@@ -227,12 +227,12 @@ def is_depthwise(kernel: Slice) -> bool:
 
 
 def _depthwise_half(kernel: Slice) -> bool:
-    """Returns whether it is the depthwise kernel of a separable layer, which reads each channel by itself."""
+    """Returns whether a kernel is the depthwise one of a separable layer, which reads each channel separately."""
     return kernel.variable.name == "depthwise_kernel"
 
 
 def _flat(shape: Sequence[int], axes: Sequence[int]) -> np.ndarray:
-    """Returns the index of every position along some axes taken as one; of length 1 along the others."""
+    """Returns the flat index of every position along some axes; its length is 1 along the others."""
     grid, index = np.indices(shape, sparse=True), np.zeros((1,) * len(shape), int)
     for axis in axes:
         index = index * shape[axis] + grid[axis]
@@ -241,7 +241,7 @@ def _flat(shape: Sequence[int], axes: Sequence[int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _OfGroups(Granularity):
-    """Base of whole channels: units are groups, by name.
+    """Base class for whole channels: one unit per group, with its name.
 
     Args:
         coupling: The residual width mode of masks, `"tied"` or `"free"`, as for `kp.trace`. Defaults to `"tied"`.

@@ -58,7 +58,7 @@ class Clusters(keras.constraints.Constraint):
 
 
 class TrainedQuantization(PruningCallback):
-    """Shares the weights of each kernel by clusters, and trains what they share.
+    """Shares the weights of each kernel by clusters, and trains the shared values (centroids).
 
     When `fit` begins, kernels are shared (`kp.codec.share`), and the optimizer's memory of them is set to zero. In
     every step the gradient of a weight is replaced by that of its centroid, the sum over its cluster,
@@ -69,8 +69,8 @@ class TrainedQuantization(PruningCallback):
     takes the sums while `fit` lasts. Weights that are zero stay zero, and weights that a mask sets to zero leave their
     cluster. Biases, BatchNorm and other layers are trained as usual. `kp.codec.pack` then stores kernels as they are.
 
-    The sum is as large as a cluster has members, of whose gradients the mean would be the usual size: with SGD divide
-    the learning rate. Weight decay of the optimizer acts once on every centroid; an L2 term in the loss is summed.
+    The sum over a cluster is larger than the gradient of a weight, in proportion to its members: with SGD use a
+    smaller learning rate. Weight decay of the optimizer acts once on every centroid; an L2 term in the loss is summed.
 
     Args:
         bits: Bits of a code, 1 … 8, for all layers, or by keys, as for `kp.codec.pack`. Defaults to

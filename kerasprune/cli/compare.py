@@ -102,6 +102,6 @@ def compare(
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:
-    """Returns a row of the table as it was before it was written."""
+    """Returns a row of the CSV table with its numbers parsed."""
     kinds = {"method": str, "measure": str, "runs": int}
     return {key: kinds.get(key, float)(cell) if cell else None for key, cell in row.items()}

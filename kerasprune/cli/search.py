@@ -118,7 +118,7 @@ def search(
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
-    """Writes the plan, the candidates and the slim model, mended as candidates were."""
+    """Writes the plan, the candidates and the slim model, reconstructed or recalibrated as the candidates were."""
     from kerasprune.data.examples import inputs_only
     from kerasprune.files import replacing
     from kerasprune.reconstruction.recalibrate import recalibrate

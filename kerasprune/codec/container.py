@@ -130,7 +130,7 @@ def _record(record: Any) -> tuple[str, str, tuple[int, ...], str, int, int, int]
 
 
 class _Bytes:
-    """Bytes that are taken from the front."""
+    """A buffer that is read from the front."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0

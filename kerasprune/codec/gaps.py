@@ -34,7 +34,7 @@ class Gaps:
 
     @property
     def step(self) -> int:
-        """The places that a filler or an escape moves on."""
+        """The number of places that a filler or an escape skips."""
         return self.last + self.fillers
 
     def counts(self, gaps: np.ndarray) -> np.ndarray:

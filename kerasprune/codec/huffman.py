@@ -114,7 +114,7 @@ def _bits(symbols: np.ndarray, lengths: np.ndarray, each: np.ndarray, total: int
 
 
 def decode(streams: Sequence[Stream]) -> list[np.ndarray]:
-    """Returns the symbols of streams; a lane for each block of all of them, which step together.
+    """Returns the symbols of streams; all their blocks are decoded step by step in parallel lanes.
 
     Raises:
         PruneError: A table is no Huffman code, or a block does not end where the next one begins.
@@ -166,7 +166,7 @@ def _decoded(streams: Sequence[Stream]) -> list[np.ndarray]:
 
 
 def _in_order(symbols: np.ndarray, lanes: np.ndarray, streams: Sequence[Stream]) -> list[np.ndarray]:
-    """Returns the symbols of every stream, from those of lanes in another order."""
+    """Returns the symbols of every stream, put together from its lanes."""
     place = np.empty_like(lanes)
     place[lanes] = np.arange(lanes.size)
     found, first = [], 0

@@ -120,12 +120,12 @@ def unpack(path: Path | str) -> keras.Model:
 
 
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers, those that are shared once."""
+    """Returns all layers; a shared one occurs once."""
     return list({id(layer): layer for layer in inner_layers(model)}.values())
 
 
 def _stored(layer: keras.layers.Layer) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yields keys, names and values of what a layer stores of its own, as in a `.keras` file."""
+    """Yields keys, names and values of a layer's own variables, as in a `.keras` file."""
     store: dict[str, Any] = {}
     layer.save_own_variables(store)
     for key, value in store.items():

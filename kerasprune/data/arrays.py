@@ -54,7 +54,7 @@ class ArrayRows(Images):
         return self.changed(lambda array: array[numbers])
 
     def held(self) -> ArrayRows:
-        """Returns the examples as tensors, which all data sets share; each would copy an array."""
+        """Returns the examples as tensors, which all data sets share without copies."""
         with tf.device("CPU"):  # the memory of a GPU is for the model
             return self.changed(tf.constant)
 

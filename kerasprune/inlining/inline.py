@@ -135,7 +135,7 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
 
 
 def _as_taken(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
-    """Returns an input with the sizes that a model inside the model was made for, and that are free outside."""
+    """Returns an input whose free sizes are fixed if a nested model that reads it fixes them."""
     for node in nodes(walked(model)) if None in x.shape[1:] else ():
         nested = node.operation
         if isinstance(nested, Functional) and len(nested.inputs) == 1 and node.input_tensors[0] is x:
@@ -150,14 +150,14 @@ _SIDES = (37, 19, 13, 7, 32, 16, 4, 64, 224)  # of free axes: the first two that
 
 
 def check_same(model: keras.Model, new: keras.Model) -> None:
-    """Compares both on random inputs; free axes are as long as the model takes, of several lengths.
+    """Checks that two models compute the same on random inputs, with several lengths of every free axis.
 
     Args:
         model: Any model.
         new: The functional model that is to compute the same.
 
     Raises:
-        PruneError: It does not.
+        PruneError: The outputs differ.
     """
     sides = _SIDES if has_free_axes(new) else _SIDES[:1]
     compared = 0

@@ -38,7 +38,7 @@ _VERBOSE = "Expected verbose to be 0, 1 or 2."
 
 @dataclass(frozen=True)
 class PruneSettings:
-    """The arguments of `prune`; see there.
+    """The checked arguments of `prune`, which documents them.
 
     Raises:
         PruneError: An argument is out of range, or two targets are given.
