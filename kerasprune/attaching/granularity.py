@@ -39,7 +39,7 @@ class Granularity:
             model: The model.
             freeze: Names of layers, or wildcards, that are kept whole.
         """
-        raise PruneError(f"{type(self).__name__} has no units(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no units(). Override it.")
 
     def numbers(self, graph: ChannelGraph, keep: Keep) -> dict[str, int]:
         """Returns `{unit name: number of entries kept}`.
@@ -48,7 +48,7 @@ class Granularity:
             graph: The model's graph.
             keep: Fraction kept of every unit, or fractions by name, others whole.
         """
-        raise PruneError(f"{type(self).__name__} has no numbers(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no numbers(). Override it.")
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
         """Returns the named units.
@@ -57,7 +57,7 @@ class Granularity:
             graph: The model's graph.
             kept: `{unit name: number of entries kept}`.
         """
-        raise PruneError(f"{type(self).__name__} has no candidates(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no candidates(). Override it.")
 
     def comparable(self, scores: Any) -> Any:
         """Returns the scores of a unit in a form that competes with those of other units."""
@@ -71,7 +71,7 @@ class _OfKernels(Granularity):
 
     def part(self, kernel: Slice) -> Part | None:
         """Returns a kernel and the entries in it; `None` if it has none."""
-        raise PruneError(f"{type(self).__name__} has no part(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no part(). Override it.")
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per trained kernel."""
@@ -261,7 +261,7 @@ class _OfGroups(Granularity):
 
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns `(kernel, axis, channel of each position)` for every kernel with channels of a group."""
-        raise PruneError(f"{type(self).__name__} has no kernels(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no kernels(). Override it.")
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per prunable group all of whose kernels are trained."""

@@ -176,8 +176,8 @@ def optimizer_faults(optimizer: keras.Optimizer) -> list[str]:
     faults = []
     if type(inner) not in {getattr(keras.optimizers, each) for each in ELEMENTWISE}:
         faults.append(
-            f"Expected one of {', '.join(ELEMENTWISE)}, which treat every weight alike. Received: {name}. Norms, "
-            "factors and rotations of a whole kernel count a cluster as often as it has members, or part them."
+            f"Expected one of {', '.join(ELEMENTWISE)}, which treat every weight alike. Received: {name}. Others "
+            "scale or rotate whole kernels: clusters count as often as they have members, or come apart."
         )
     clipped = [each for each in ("clipnorm", "global_clipnorm") if getattr(inner, each) is not None]
     if clipped:

@@ -67,7 +67,7 @@ def search(
     check_model_path(model)
     raise_faults("Invalid arguments for search:", choice_faults(JUDGES, **{"--judge": judge}))
     if options["data"] is None:
-        raise PruneError("Expected --data, for candidates are judged by their outputs on examples. Received: none.")
+        raise PruneError("Expected --data: candidates are judged by their outputs on examples. Received: no --data.")
     size = options["size"]
     macs = 0.5 if macs is options["time"] is options["bytes"] is None else macs
     recipe = {

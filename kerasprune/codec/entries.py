@@ -172,4 +172,4 @@ def arrays_of(entries: Sequence[Entry]) -> Iterator[np.ndarray]:
 
 
 def _unfit(entry: Entry) -> PruneError:
-    return PruneError(f"Expected a whole file. Received: weights that do not fill {entry.path!r} {entry.shape}.")
+    return PruneError(f"Expected an undamaged file. Received: weights that do not fill {entry.path!r} {entry.shape}.")

@@ -61,5 +61,5 @@ class Gaps:
         weight = np.ones(symbols.size, bool) if self.fillers else symbols != self.last
         places = np.cumsum(symbols.astype(np.int64) + weight) - 1
         if places.size and places[-1] >= size:
-            raise PruneError("Expected a whole file. Received: a weight beyond the end of its kernel.")
+            raise PruneError("Expected an undamaged file. Received: a weight beyond the end of its kernel.")
         return places[weight]

@@ -150,7 +150,7 @@ def _config(model: keras.Model) -> dict[str, Any]:
     """Returns the config of a model, without the optimizer and losses it is compiled with."""
     assets = [layer.name for layer in _layers(model) if hasattr(layer, "save_assets")]
     if assets:
-        raise PruneError(f"Expected layers of numbers. Received: {assets}, with words of their own. Use model.save.")
+        raise PruneError(f"Expected layers without a vocabulary. Received: {assets}, which have one. Use model.save.")
     try:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)

@@ -244,7 +244,7 @@ def scaler(training: Inputs, scale: str, name: str) -> Scaler:
         return lambda x: x
     if not pixels:
         raise PruneError(
-            f"Expected pixels, an array x of uint8, beside --scale {scale}. Received: {name} with "
+            f"Expected pixels, an array x of uint8, with --scale {scale}. Received: {name} with "
             f"{', '.join(sorted({str(each.dtype) for each in tf.nest.flatten(training)}))}. Leave --scale out: other "
             "numbers are not scaled."
         )

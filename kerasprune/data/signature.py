@@ -147,7 +147,7 @@ class Signature:
         found = [name for name in self.unread(nest) if name in LABELS]
         if found:
             raise PruneError(
-                f"Expected labels beside the inputs. Received: a dict with {', '.join(map(repr, found))}, which is "
+                f"Expected labels with the inputs. Received: a dict with {', '.join(map(repr, found))}, which is "
                 "not an input of the model and would not be used. Give data=(inputs, labels), or leave it out."
             )
 
@@ -195,7 +195,7 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
         raise PruneError(f"Expected a keras.Model. Received: model={type(model).__name__}.")
     if not model.built:
         raise PruneError(
-            f"The model {model.name!r} is not built, so it has no weights yet. "
+            f"Expected a built model. Received: {model.name!r}, which has no weights yet. "
             "Call it on one batch, or model.build(input_shape), first."
         )
     if is_graph(model):

@@ -173,7 +173,7 @@ class Student(keras.Model):
             return super().compute_loss(x, y, y_pred, sample_weight, training=training)
         if weight < 1 and not labelled:
             raise PruneError(
-                f"Expected labels, and a loss in compile(), beside weight={weight:g}. Received: "
+                f"Expected labels, and a loss in compile(), with weight={weight:g}. Received: "
                 f"{'no loss' if y is not None else 'batches without labels'}. Give them, or take weight=1.0."
             )
         penalties = sum(added_loss(self, penalty) for penalty in self.losses)  # before another replica calls

@@ -86,8 +86,8 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     if writer.read_as_numbers:
         names = ", ".join(repr(variable.path) for variable in writer.read_as_numbers)
         warn(
-            f"No weights of the functional model: {names}. They are used nowhere, or as numbers outside the layer that "
-            "has them, as a tied output may: call the layer there, or keep the model as it is if it is trained on."
+            f"The functional model lacks the weights {names}. They are unused, or used outside the layer that has "
+            "them, as for a tied output: call the layer there, or keep the given model if it is to be trained further."
         )
     return new
 

@@ -67,8 +67,8 @@ def equalise(model: keras.Model) -> keras.Model:
     pairs, clipped = _pairs(trace(model, unknown="freeze"))
     if clipped:
         warn(
-            "Expected activations with f(s·x) = s·f(x) to equalise ranges through. Received: relu6 behind "
-            f"{first_of(clipped)}, whose channels keep their scales. Train with relu, or go without."
+            "Expected activations with f(s·x) = s·f(x) to equalise ranges through. Received: relu6 after "
+            f"{first_of(clipped)}, whose channels keep their scales. Train with relu, or do not equalise."
         )
     spans = {id(side.layer): _span(side.layer, side.norm) for pair in pairs for side in pair}
     factors: dict[int, Any] = defaultdict(lambda: 1.0)

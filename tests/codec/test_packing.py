@@ -188,7 +188,7 @@ def test_models_that_would_not_return_are_refused(tmp_path):
     words = layers.StringLookup(vocabulary=["a"])
     for model, match in (
         (keras.Sequential([keras.Input((4,)), layers.Lambda(lambda x: x)]), "lambda"),
-        (keras.Sequential([keras.Input((4,), dtype="string"), words]), "words of their own"),
+        (keras.Sequential([keras.Input((4,), dtype="string"), words]), "without a vocabulary"),
         (keras.Sequential([layers.Dense(2)]), "not built"),
         ("model", "Load it"),
     ):

@@ -104,7 +104,7 @@ def assert_best_is_taken(folder: RunFolder) -> None:
     ("settings", "words"),
     [
         (["prune.space.macs=null"], "Expected macs, params or both"),
-        (["prune.plan.keep=0.5"], "Expected nothing beside space, which decides by itself. Received: plan"),
+        (["prune.plan.keep=0.5"], "Expected nothing with space, which decides by itself. Received: plan"),
         (["prune.precrop.macs=0.5"], "Expected nothing beside"),
         (["prune.space.rounds.0.best=5"], "fewer and fewer candidates. Received: [5] of n=4"),
         (["prune.space.mcb=[1.1]"], "Expected mcb: [least, most]"),
@@ -113,7 +113,7 @@ def assert_best_is_taken(folder: RunFolder) -> None:
         (["prune.space.rounds.0.callbacks=[greg1]"], "unknown key"),
         (["data.validation=null"], "Expected data.validation, on which space measures accuracy"),
         (["train=null"], "Expected a train stage"),
-        (["reconstruct={}"], "Expected reconstruct beside prune.space.judge: reconstructed"),
+        (["reconstruct={}"], "Expected reconstruct with prune.space.judge: reconstructed"),
         (["prune.space.judge=reconstructed"], "from what it was tried with"),
     ],
 )
