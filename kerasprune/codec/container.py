@@ -79,7 +79,7 @@ def _parsed(content: bytes, source: str) -> tuple[dict[str, Any], list[Entry]]:
     if content[:3] != MAGIC:
         raise ValueError("it does not begin as one")
     if content[3:4] != bytes([VERSION]):
-        raise ValueError(f"its version is {content[3] if len(content) > 3 else 'missing'}, expected {VERSION}")
+        raise ValueError(f"version {content[3] if len(content) > 3 else 'missing'}, expected {VERSION}")
     if hashlib.blake2b(content[:-DIGEST], digest_size=DIGEST).digest() != content[-DIGEST:]:
         raise ValueError("its checksum does not match: it is damaged or cut short")
     body = _Bytes(content[_START:-DIGEST])

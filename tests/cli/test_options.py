@@ -124,7 +124,7 @@ def test_a_message_is_spelled_for_its_reader():
     parts = (
         "Expected ",
         Key("data.name", "name"),
-        " beside ",
+        " with ",
         Key("prune.plan"),
         ". Received: ",
         Given("seed", value=1.5),

@@ -132,7 +132,7 @@ def test_every_fault_is_listed_with_line_key_and_nearest_key():
         ("prune.plan.criterion=taylr", "prune.plan.criterion: Expected a known criterion"),
         ("prune.plan.budget=unifrm", "Did you mean 'uniform'?"),
         ("prune.callback=greg3", "Expected a known callback"),
-        ("prune.optimizer=null", "Expected an optimizer with the callback"),
+        ("prune.optimizer=null", "Expected an optimizer for the callback"),
         ("prune.optimizer.name=sdg", "'sdg'"),
         ("model={start: nowhere.keras}", "model.start: Expected the path of a .keras file that exists"),
         ("train=null", "Expected a train stage"),
@@ -190,7 +190,7 @@ def test_widths_before_training_need_no_trained_model():
     assert loading.parse(CROPPED).prune.precrop.coupling == "padded"
     for setting, words in (
         ("prune.precrop.params=null", "Expected params, macs or both"),
-        ("prune.plan.keep=0.5", "Expected nothing with precrop"),
+        ("prune.plan.keep=0.5", "Expected no other key with precrop"),
         ("finetune.distil.temperature=2", "neither reconstruct nor distil beside precrop"),
         ("prune.precrop.macs=1.5", "prune.precrop.macs"),
     ):
