@@ -2,12 +2,17 @@
 
     python benchmarks/quantization_aware.py run [resnet20] [mobilenet] [--seeds 0 1 2] [--macs 0.25]   # resumable
     python benchmarks/quantization_aware.py table
+    python benchmarks/quantization_aware.py after NETWORK MODEL.keras [--relu]    # no training at all
 
 A slim network (L1, reconstructed on 1,000 unlabelled images) is fine-tuned for two epochs of `glyphs/small` at a rate
 of 0.01, and from there for two more at 0.001: once as it is, then exported with 256 training images to calibrate it;
 once by `kp.quantization_aware`, then exported with its own ranges. Rows: test accuracy in per cent, of the two
 files, and of the float network that the first was made of; the agreement of the aware model and its file. Rows of
 commit 0abadd5 are of a time when the model computed in float numbers in inference, too.
+
+`after` exports a trained network of the recipes `glyphs-base` or `glyphs-mobilenet` as it is, with equalised ranges,
+with corrected biases, with both; with `--relu` relu takes the place of relu6. Rows: validation accuracy of the float
+model that is exported and of its file; how many predictions of the file are those of MODEL.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ import rows
 from equal_epochs_grid import BEST, TESTBEDS, replace
 
 ROWS = Path(__file__).parent / "results" / "quantization_aware.csv"
+AFTER = ROWS.with_name("int8_after_training.csv")
 FIELDS = ("network", "macs", "seed", "float", "after_training", "aware", "agreement", *rows.STAMP)
 MACS, EPOCHS, RATE, CALIBRATION = (0.5, 0.25), 2, 1e-3, 256
 
@@ -88,6 +94,39 @@ def run_all(networks: list[str], seeds: list[int], targets: list[float]) -> None
                     print(row, flush=True)
 
 
+def after(network: str, path: str, relu: bool) -> None:
+    """Adds the rows of one network that is not trained any more."""
+    import keras
+
+    import kerasprune as kp
+
+    model = keras.models.load_model(path)
+    images, labels = (np.concatenate(each) for each in zip(*equal_epochs.images("validation", BEST), strict=True))
+    calibration = np.concatenate(list(equal_epochs.unlabelled(BEST).take(3)))[:CALIBRATION]
+    wanted = model.predict(images, verbose=0).argmax(-1)
+    if relu:
+        model = keras.models.clone_model(model, clone_function=without_ceiling)
+        model.set_weights(keras.models.load_model(path).get_weights())
+    ways = {"as it is": model, "equalised": kp.equalise(model), "corrected": kp.correct_biases(model, calibration)}
+    ways["equalised, corrected"] = kp.correct_biases(ways["equalised"], calibration)
+    for how, each in ways.items():
+        plain = 100 * float(np.mean(each.predict(images, verbose=0).argmax(-1) == labels))
+        score, found = in_file(each, BEST, calibration, "validation")
+        scores = {"float": plain, "int8": score, "agreement": 100 * float(np.mean(found == wanted))}
+        row = {"network": f"{network}{', relu' if relu else ''}", "how": how}
+        row |= {name: f"{score:.2f}" for name, score in scores.items()} | rows.stamp("ai-edge-litert")
+        rows.append(AFTER, list(row), [row])
+        print(row, flush=True)
+
+
+def without_ceiling(layer):
+    """Returns a copy of a layer; of a ReLU one without its ceiling."""
+    import keras
+
+    plain = type(layer) is keras.layers.ReLU
+    return keras.layers.ReLU(name=layer.name) if plain else layer.from_config(layer.get_config())
+
+
 def table() -> str:
     """Returns means over the seeds, and the paired difference with its standard error."""
     lines = ["| network | MACs | float | int8 after training | int8, aware | aware − after training | agreement |"]
@@ -107,11 +146,15 @@ def table() -> str:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("what", choices=("run", "table", "after"))
     parser.add_argument("networks", nargs="*", default=list(TESTBEDS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--macs", nargs="+", type=float, default=MACS)
+    parser.add_argument("--relu", action="store_true")
     given = parser.parse_args()
+    if given.what == "after":
+        after(*given.networks, relu=given.relu)
+        return
     if given.what == "run":
         run_all(given.networks, given.seeds, given.macs)
     print(table())

@@ -3,7 +3,7 @@
     python benchmarks/without_data.py run [resnet20|resnet8|mobilenet]   # resumable
     python benchmarks/without_data.py taught     # the slim model taught on drawn examples
     python benchmarks/without_data.py int8 [resnet20|resnet8]    # calibration on drawn examples
-    python benchmarks/without_data.py fold       # channels merged instead of picked
+    python benchmarks/without_data.py fold [resnet20|resnet8|mobilenet]   # channels merged instead of picked
 
 The table of `docs/benchmarks.md` is written by `benchmarks/summary.py`.
 
@@ -236,21 +236,22 @@ def activation_ranges(interpreter) -> dict[int, float]:
     return {index: 255 * float(scale) for index, scale in scales.items() if scale}
 
 
-def fold(_: list[str]) -> None:
-    """Folds ResNet-20, and picks its channels by L1; validation accuracy without a step of training."""
+def fold(networks: list[str]) -> None:
+    """Folds networks, and picks their channels by L1; validation accuracy without a step of training."""
     import kerasprune as kp
 
-    model, (images, labels) = dense("resnet20"), split("resnet20", "validation")
-    drawn = kp.synthesise(model, SAMPLES, resolution=SIZE, steps=50, seed=0, verbose=0)
-    done = {(row["coupling"], float(row["macs"]), row["way"]) for row in read(FOLD)}
-    for coupling, macs in product(("tied", "free"), (0.5, 0.3)):
-        picked = kp.plan(kp.trace(model, coupling=coupling, resolution=SIZE), "l1", macs=macs)
-        for way, make in folded_and_picked(model, picked, drawn).items():
-            if (coupling, macs, way) not in done:
-                accuracy = 100 * float((logits(make(), images).argmax(-1) == labels).mean())
-                row = {"coupling": coupling, "macs": macs, "way": way, "accuracy": round(accuracy, 2)}
-                append(FOLD, list(row), [row])
-                print(row, flush=True)
+    for network in networks or TARGETS:
+        model, (images, labels) = dense(network), split(network, "validation")
+        drawn = kp.synthesise(model, SAMPLES, resolution=SIZE, steps=50, seed=0, verbose=0)
+        done = {tuple(row.values())[:4] for row in read(FOLD)}
+        for coupling, macs in product(("tied", "free"), (0.5, 0.3)):
+            picked = kp.plan(kp.trace(model, coupling=coupling, resolution=SIZE), "l1", macs=macs)
+            for way, make in folded_and_picked(model, picked, drawn).items():
+                if (network, coupling, str(macs), way) not in done:
+                    accuracy = 100 * float((logits(make(), images).argmax(-1) == labels).mean())
+                    row = {"network": network, "coupling": coupling, "macs": macs, "way": way}
+                    append(FOLD, [*row, "accuracy"], [row | {"accuracy": round(accuracy, 2)}])
+                    print(row, accuracy, flush=True)
 
 
 def folded_and_picked(model, picked, drawn) -> dict:

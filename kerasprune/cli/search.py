@@ -33,7 +33,10 @@ from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, given, raise_faults
 
 if TYPE_CHECKING:
+    import keras
+
     from kerasprune.graph.graph import ChannelGraph
+    from kerasprune.recipes.schema import Recipe
     from kerasprune.search.width_search import SearchedPlan
 
 JUDGES = ("reconstruction", "recalibration")
@@ -88,26 +91,9 @@ def search(
     start(verbose=verbose)
     messages = Messages(None if quiet else Console(stderr=True))
     with messages.shown(), taken(out, (STORE,), resume=resume), Warnings(out, STORE).collected():
-        from kerasprune.graph.trace import trace
-        from kerasprune.inlining.plain import at_unknown, plain
-        from kerasprune.recipes import lookup
-        from kerasprune.recipes.examples import examples_of
-        from kerasprune.search import Evolution
-        from kerasprune.search.search_plan import search_plan
-
-        dense, spec = plain(load(model)), checked.prune.plan
-        graph = trace(dense, coupling=spec.coupling, freeze=spec.freeze, unknown=at_unknown(dense, spec.unknown))
-        examples = examples_of(checked.data, "train", dense, size=size)
-        half = max(population // 2, 1)
-        how = Evolution(population, max(population // 4, 1), half, half, generations)
-        ranked, seed = spec.criterion.name, checked.seed
-        settings = {"criterion": ranked, "judge": judge, "delta": delta, "samples": samples, "seed": seed}
-        shown = int(not quiet and not as_json)
-        target = spec.target and lookup.make("target", spec.target.name, spec.target.arguments).prepared(graph)
-        settings |= {"macs": spec.macs, "target": target, "resolution": size}
-        found = search_plan(graph, examples, **settings, evolution=how, path=out / STORE, verbose=shown)
-        met = target and target.report(graph, found.plan)
-        _write(found, graph, examples, judge, out, seed)
+        counts = {"population": population, "generations": generations, "samples": samples}
+        settings = {"judge": judge, "delta": delta, "path": out / STORE, "verbose": int(not quiet and not as_json)}
+        found, met = _searched(load(model), checked, out, **counts, **settings)
     if as_json:
         best = {"macs": found.macs, "score": found.score, "candidates": len(found.search.candidates)}
         best |= given(target=met)
@@ -115,6 +101,29 @@ def search(
         typer.echo(json.dumps({**best, "warnings": warned(out), "files": named}, indent=2))
     elif not quiet:
         _print(found, met, out, judge)
+
+
+def _searched(
+    model: keras.Model, recipe: Recipe, out: Path, population: int, generations: int, judge: str, **settings: Any
+) -> tuple[SearchedPlan, str | None]:
+    """Searches and writes what was found; returns it, and by how much its target is met."""
+    from kerasprune.graph.trace import trace
+    from kerasprune.inlining.plain import at_unknown, plain
+    from kerasprune.recipes import lookup
+    from kerasprune.recipes.examples import examples_of
+    from kerasprune.search import Evolution
+    from kerasprune.search.search_plan import search_plan
+
+    dense, spec, size = plain(model), recipe.prune.plan, recipe.model.size
+    graph = trace(dense, coupling=spec.coupling, freeze=spec.freeze, unknown=at_unknown(dense, spec.unknown))
+    examples = examples_of(recipe.data, "train", dense, size=size)
+    half = max(population // 2, 1)
+    how = Evolution(population, max(population // 4, 1), half, half, generations)
+    target = spec.target and lookup.make("target", spec.target.name, spec.target.arguments).prepared(graph)
+    settings |= {"criterion": spec.criterion.name, "macs": spec.macs, "target": target, "seed": recipe.seed}
+    found = search_plan(graph, examples, judge=judge, resolution=size, evolution=how, **settings)
+    _write(found, graph, examples, judge, out, recipe.seed)
+    return found, target and target.report(graph, found.plan)
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:

@@ -101,7 +101,7 @@ def assert_best_is_taken(folder: RunFolder, judged: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (["prune.callback=greg1"], "Expected nothing with meta_pruning, which decides by itself. Received: callback"),
+        (["prune.callback=greg1"], "Expected no other key with meta_pruning, which decides alone. Received: callback"),
         (["prune.meta_pruning.training=null"], "prune.meta_pruning.training"),
         (["prune.meta_pruning.coupling=padded"], "one of tied, free"),
         (["prune.meta_pruning.search.mutation=2.0"], "a number ≤ 1"),

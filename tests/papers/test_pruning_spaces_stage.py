@@ -104,8 +104,8 @@ def assert_best_is_taken(folder: RunFolder) -> None:
     ("settings", "words"),
     [
         (["prune.space.macs=null"], "Expected macs, params or both"),
-        (["prune.plan.keep=0.5"], "Expected nothing with space, which decides by itself. Received: plan"),
-        (["prune.precrop.macs=0.5"], "Expected nothing beside"),
+        (["prune.plan.keep=0.5"], "Expected no other key with space, which decides alone. Received: plan"),
+        (["prune.precrop.macs=0.5"], "Expected no other key with"),
         (["prune.space.rounds.0.best=5"], "fewer and fewer candidates. Received: [5] of n=4"),
         (["prune.space.mcb=[1.1]"], "Expected mcb: [least, most]"),
         (["prune.space.mcb=[1.1, 0.9]"], "Expected mcb: [least, most]"),
