@@ -3,7 +3,7 @@
 Marks in the pages, as HTML comments on the line before a block:
 `<!-- runs -->` the Python block is run, in one namespace per page, in order, in an empty folder; `fit` takes two steps;
 `<!-- prints -->` the text block is what the block before it prints;
-`<!-- prints about -->` the same, but for numbers, which training and threads move: each is within a factor of two, or .01;
+`<!-- prints about -->` the same, but for numbers, which training moves: each is within a factor of two, or .01;
 `<!-- recipe -->` the YAML block is a whole recipe;
 `<!-- defaults: package.module.Name -->` the table below gives arguments and their defaults.
 

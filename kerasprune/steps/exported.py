@@ -14,8 +14,7 @@ from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.batches import Batches, batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import signature_of
-from kerasprune.export.opened import opened
-from kerasprune.export.parity import keras_function, same_choice
+from kerasprune.export.parity import exported_function, keras_function, same_choice
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.comparison import relative_error
@@ -34,7 +33,7 @@ def metrics_of(
         most: Largest number of examples.
     """
     signature = signature_of(model)
-    run = opened(path, model, signature)
+    run = exported_function(path, model, signature)
     twin = objective.compile(_outputs_alone(model))
     sizes = [batch.size for batch in batches(examples.batches(), model, most)]
 
@@ -61,7 +60,7 @@ def beside_dense(path: Path, model: keras.Model, dense: keras.Model, examples: B
         `"dense_error"`, as `relative_error` defines it.
     """
     signature = signature_of(model)
-    functions = keras_function(dense, signature), opened(path, model, signature)
+    functions = keras_function(dense, signature), exported_function(path, model, signature)
     wanted, made = ([function(batch) for batch in examples] for function in functions)
     same = np.concatenate([same_choice(*(each[0] for each in pair)) for pair in zip(wanted, made, strict=True)])
     return {

@@ -18,7 +18,7 @@ import kerasprune as kp
 from kerasprune.errors import PruneError
 from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
-from kerasprune.latency import alone, profiling
+from kerasprune.latency import profiling, single_operators
 from kerasprune.latency.operators import by_key, operators
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
 
@@ -274,11 +274,11 @@ def test_operators_of_a_file_are_timed_in_turn(monkeypatch):
 
         return timed
 
-    monkeypatch.setattr(alone, "signature_timer", signature_timer)
+    monkeypatch.setattr(single_operators, "signature_timer", signature_timer)
     model = keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.Dense(2)])
     alike = by_key(operators(kp.trace(model)))
     part = [(key, each.most) for key, each in alike.items()]
-    assert alone.times_alone(part, alike, "float32", 1) == dict.fromkeys(part, 1.0)
+    assert single_operators.times_alone(part, alike, "float32", 1) == dict.fromkeys(part, 1.0)
 
 
 @pytest.mark.thorough
