@@ -81,7 +81,7 @@ def _left_out(folders: list[Path], named: Mapping[str, Path]) -> list[str]:
             faults.append(f"Expected one folder of a split. Received: {path.name!r} and {taken.name!r}. Join them.")
         elif _images(path) and taken is None:
             faults.append(
-                f"Expected every class in a split. Received: {path.name!r} with images, with the split "
+                f"Expected every class in a split. Received: {path.name!r} with images, beside the split "
                 f"{min(each.name for each in named.values())!r}. Move it into the splits, or out of the folder; a "
                 "class with the name of a split needs another name."
             )

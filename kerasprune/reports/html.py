@@ -13,6 +13,7 @@ from kerasprune.files import write_text
 from kerasprune.registry import section_figures
 from kerasprune.reports import figures, tables
 from kerasprune.reports.dependencies import dependencies
+from kerasprune.reports.figures import STYLES
 from kerasprune.reports.record import Record, read
 
 
@@ -142,7 +143,7 @@ def rendered(
     text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
     shown = [
-        (heading, Markup(inlined(svg, f"figure{number}", caption, figures.STYLES)), caption)
+        (heading, Markup(inlined(svg, f"figure{number}", caption, STYLES)), caption)
         for number, (heading, svg, caption) in enumerate(figures)
     ]
     empty = {"notes": (), "layers": (), "recipe": ""}

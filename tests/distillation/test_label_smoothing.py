@@ -82,7 +82,7 @@ def test_a_compiled_objective_has_smoothed_labels():
     ("setting", "words"),
     [
         ("train.label_smoothing=1.0", "Expected a number < 1"),
-        ("loss=mean_squared_error", "beside label_smoothing. Received: loss: mean_squared_error"),
+        ("loss=mean_squared_error", "with label_smoothing. Received: loss: mean_squared_error"),
     ],
 )
 def test_a_recipe_that_cannot_smooth_is_refused_before_it_runs(setting, words):

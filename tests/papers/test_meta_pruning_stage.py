@@ -106,7 +106,7 @@ def assert_best_is_taken(folder: RunFolder, judged: int) -> None:
         (["prune.meta_pruning.coupling=padded"], "one of tied, free"),
         (["prune.meta_pruning.search.mutation=2.0"], "a number ≤ 1"),
         (["data.validation=null"], "Expected data.validation, on which meta_pruning measures accuracy"),
-        (["reconstruct={}"], "neither reconstruct nor distil beside meta_pruning, whose slim model is untrained"),
+        (["reconstruct={}"], "neither reconstruct nor distil with meta_pruning, whose slim model is untrained"),
     ],
 )
 def test_contradictions_are_said(settings, words):

@@ -113,8 +113,8 @@ def assert_best_is_taken(folder: RunFolder) -> None:
         (["prune.space.rounds.0.callbacks=[greg1]"], "unknown key"),
         (["data.validation=null"], "Expected data.validation, on which space measures accuracy"),
         (["train=null"], "Expected a train stage"),
-        (["reconstruct={}"], "Expected reconstruct with prune.space.judge: reconstructed"),
-        (["prune.space.judge=reconstructed"], "from what it was tried with"),
+        (["reconstruct={}"], "Expected reconstruct if prune.space.judge is reconstructed"),
+        (["prune.space.judge=reconstructed"], "trained from the weights that it was judged with"),
     ],
 )
 def test_contradictions_are_said(settings, words):

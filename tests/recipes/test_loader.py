@@ -191,7 +191,7 @@ def test_widths_before_training_need_no_trained_model():
     for setting, words in (
         ("prune.precrop.params=null", "Expected params, macs or both"),
         ("prune.plan.keep=0.5", "Expected no other key with precrop"),
-        ("finetune.distil.temperature=2", "neither reconstruct nor distil beside precrop"),
+        ("finetune.distil.temperature=2", "neither reconstruct nor distil with precrop"),
         ("prune.precrop.macs=1.5", "prune.precrop.macs"),
     ):
         assert words in "".join(faults(CROPPED, setting)), setting
