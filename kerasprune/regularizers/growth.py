@@ -66,7 +66,7 @@ class Growth:
         return kind_faults(bool, "", stop=self.stop)
 
     def within(self, followed: Followed | None) -> Self:
-        """Returns the law in a fit with an optimizer; `None`: one that divides gradients by their size."""
+        """Returns the law fitted to an optimizer; `None` stands for one that divides gradients by their size."""
         return self
 
     def highest(self, critical: float) -> float:
