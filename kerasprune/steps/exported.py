@@ -10,11 +10,13 @@ import keras
 import numpy as np
 
 from kerasprune._keras import structures
+from kerasprune.codec import unpack
+from kerasprune.codec.kpz_format import KPZ
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.batches import Batches, batches
 from kerasprune.data.examples import Examples
-from kerasprune.data.signature import signature_of
-from kerasprune.export.parity import exported_function, keras_function, same_choice
+from kerasprune.data.signature import Signature, signature_of
+from kerasprune.export.parity import Function, exported_function, keras_function, same_choice
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.comparison import relative_error
@@ -33,7 +35,7 @@ def metrics_of(
         most: Largest number of examples.
     """
     signature = signature_of(model)
-    run = exported_function(path, model, signature)
+    run = opened(path, model, signature)
     twin = objective.compile(_outputs_alone(model))
     sizes = [batch.size for batch in batches(examples.batches(), model, most)]
 
@@ -60,13 +62,20 @@ def beside_dense(path: Path, model: keras.Model, dense: keras.Model, examples: B
         `"dense_error"`, as `relative_error` defines it.
     """
     signature = signature_of(model)
-    functions = keras_function(dense, signature), exported_function(path, model, signature)
+    functions = keras_function(dense, signature), opened(path, model, signature)
     wanted, made = ([function(batch) for batch in examples] for function in functions)
     same = np.concatenate([same_choice(*(each[0] for each in pair)) for pair in zip(wanted, made, strict=True)])
     return {
         "dense_agreement": float(same.mean()) if same.size else None,
         "dense_error": relative_error(made, wanted),
     }
+
+
+def opened(path: Path, model: keras.Model, signature: Signature) -> Function:
+    """Returns a function that runs an exported model on batches: as `exported_function`, or a packed one."""
+    if path.suffix == KPZ.suffix:
+        return keras_function(unpack(path), signature)
+    return exported_function(path, model, signature)
 
 
 def _outputs_alone(model: keras.Model) -> keras.Model:
