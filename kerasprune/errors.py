@@ -96,9 +96,9 @@ class PruneError(ValueError):
             word: Returns the name for the path of a setting, or `None`.
 
         Example:
-            >>> error = PruneError("Expected ", Key("data.name"), " beside it.")
+            >>> error = PruneError("Expected ", Key("data.name"), " with it.")
             >>> str(error), error.spelled({"data.name": "--data"}.get)
-            ('Expected data.name beside it.', 'Expected --data beside it.')
+            ('Expected data.name with it.', 'Expected --data with it.')
         """
         return "".join(part.spelled(word) if isinstance(part, Key) else str(part) for part in self.args)
 
@@ -350,7 +350,7 @@ def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
             for new in news:
                 if new in given:
                     raise PruneError(
-                        f"Expected {new} once. Received: {called}({before}), of old, beside {new}=. Leave one."
+                        f"Expected {new} once. Received: {called}({before}), its old form, with {new}=. Keep one."
                     )
             text = f"{called}({before}) is now {called}({now}): the old spelling is accepted until the next release."
             warn(text, FutureWarning)
@@ -391,7 +391,7 @@ def _respelt(given: Mapping[str, Any], old: Mapping[str, Spelling]) -> dict[str,
                 found[new] = replace(whole, **{field: value})
             except TypeError:
                 raise PruneError(
-                    f"Expected {name} beside a {new} that has it. Received: {name}={value!r} beside {whole!r}. "
+                    f"Expected {name} with a {new} that has it. Received: {name}={value!r} with {whole!r}. "
                     "Leave it out."
                 ) from None
         elif new:

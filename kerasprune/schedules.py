@@ -344,7 +344,7 @@ def updates(schedule: Schedule, every: int, steps_per_epoch: int | None, total: 
         moments = bound.moments(every)
     elif total is None:
         raise PruneError(
-            "Expected data of known length beside a schedule that is a plain function. Received: no number of steps. "
+            "Expected data of known length for a schedule that is a plain function. Received: no number of steps. "
             "Give fit steps_per_epoch=, or use a schedule of kp.schedules."
         )
     else:

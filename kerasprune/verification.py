@@ -47,7 +47,7 @@ np.savez(sys.argv[3], *[keras.ops.convert_to_numpy(keras.ops.cast(y, "float32"))
 
 
 class RandomInputsRefused(PruneError):
-    """A model does not take random inputs, or returns no numbers for them."""
+    """Raised if a model does not take random inputs, or returns no numbers for them."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def _too_large(what: str, error: float, tolerance: float) -> list[str]:
 
 
 def _costs(graph: ChannelGraph, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
-    """Returns parameters and multiply–adds, predicted and found, and what is wrong with them."""
+    """Returns parameters and multiply–adds, predicted and found, and the faults of them."""
     free = has_free_axes(graph.model) and plan.resolution is None
     side = _SIDE if free else plan.resolution
     found = cost(slim, resolution=side)

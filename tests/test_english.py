@@ -37,6 +37,9 @@ PHRASES = {
     r"\b[Tt]ruth values?\b": "booleans",
     r"\b[Ww]hole numbers?\b": "integers",
     r"\bat the least\b": "at least",
+    r"\bExpected [^.]* beside\b": "with, for",
+    r"\bfor ever\b": "forever",
+    r"\b(?:how|which) far [\w ]* part\b": "the distance between",
     r"\bstays? whole\b|\b(?:channels|macs|params|parameters) stay\b(?! separate)": "is kept, are kept",
 }
 PATTERNS = {re.compile(pattern): instead for pattern, instead in PHRASES.items()}

@@ -105,7 +105,7 @@ def line(
 
 
 def between(judge: WeightsJudge, a: Weights, b: Weights, points: int) -> Line:
-    """Returns the measurements of `line`, of weights."""
+    """Returns the measurements of `line` for two lists of weights."""
     alphas = np.linspace(0, 1, points)
     return Line(alphas, *along(judge, [combined((a, b), (1 - alpha, alpha)) for alpha in alphas]))
 

@@ -25,7 +25,7 @@ _ENOUGH = 1e-6  # relative to the loss: no less is searched for
 
 @dataclass(frozen=True, eq=False)
 class DropoutStability:
-    """How well half of the units do without the others; returned by `dropout_stability`.
+    """Losses of a model with half of its units removed; returned by `dropout_stability`.
 
     Args:
         loss: L(θ), with all units.
@@ -173,7 +173,7 @@ class _ChoiceOfUnits:
         return best
 
     def greedy(self, name: str, later: Mapping[str, np.ndarray], *, doubled: bool) -> np.ndarray:
-        """Returns half of the units: the one that is missed least is removed, and another one `doubled`, and so on."""
+        """Returns half of the units, chosen greedily by loss: one after another is removed or, if `doubled`, kept."""
         size = self.units.number(name)
         line = np.ones(size)
         for value in (0.0, 2.0) * (size // 2) if doubled else (0.0,) * (size - size // 2):

@@ -1,4 +1,4 @@
-"""`conservation`: what of the weights of every layer a training by gradient keeps in balance."""
+"""`conservation`: sums over the weights of every layer that training by gradients keeps equal."""
 
 from __future__ import annotations
 
@@ -81,5 +81,5 @@ def conservation(model: keras.Model, data: Any, *, loss: Any = None, precision: 
 
 
 def _product(variable: keras.Variable, other: np.ndarray) -> float:
-    """Returns the sum of the products of a variable's numbers and others."""
+    """Returns the inner product of a variable and an array."""
     return float((values(variable).astype("float64") * other.astype("float64")).sum())

@@ -1,4 +1,4 @@
-"""`instability_from`: how far two trainings part that fork at a step and differ in the order of the data."""
+"""`instability_from`: the distance between trainings that share their first steps, then differ in the order of data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROW = "row.json"
 
 @dataclass(frozen=True)
 class Instability:
-    """How far trainings part that fork at k, by k; returned by `instability_from`.
+    """Distances between two trainings that fork at k, for every k; returned by `instability_from`.
 
     Args:
         rows: One for each k and seed: `k`, `seed`, `instability` and `barrier` of the line between the two trained
@@ -98,7 +98,7 @@ def instability_from(
     seeds: Sequence[int] = (0, 1, 2),
     folder: str | Path | None = None,
 ) -> Instability:
-    """Measures from which point of a training on its result no longer depends on the order of the data.
+    """Measures the point of a training from which its result no longer depends on the order of the data.
 
     For every k and seed, `W_0 → W_k` is trained, then two copies of `m ⊙ W_k` with two orders of the data to the end:
 

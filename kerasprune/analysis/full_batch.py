@@ -67,7 +67,7 @@ def to_minimum(
 
 
 class _Descent:
-    """The mean loss over data, and its gradient, as functions of all trainable weights in one line.
+    """The mean loss over data, and its gradient, as functions of all trainable weights in one flat vector.
 
     Args:
         copy: The model that is trained.
@@ -121,13 +121,13 @@ class _Descent:
         return self._parts(line)
 
     def _norm(self, line: np.ndarray) -> float:
-        """Returns the norm of the gradient, as a rule that of the evaluation before."""
+        """Returns the norm of the gradient, usually from the evaluation before."""
         if self._last is None or not np.array_equal(self._last[0], line):
             self.at(line)
         return self._last[1]
 
     def _parts(self, line: np.ndarray) -> list[np.ndarray]:
-        """Splits a line into arrays of the shapes of the weights."""
+        """Splits a flat vector into arrays of the shapes of the weights."""
         sizes = [int(np.prod(variable.shape)) for variable in self._variables]
         parts = np.split(line, np.cumsum(sizes)[:-1])
         return [part.reshape(variable.shape) for part, variable in zip(parts, self._variables, strict=True)]

@@ -66,7 +66,7 @@ class WeightsJudge:
         self._examples = None if recalibrate is None else example_batches(model, recalibrate, SAMPLES)
 
     def at(self, weights: Weights, *, own_statistics: bool = False) -> tuple[float, float]:
-        """Returns loss and error at some weights; `own_statistics`: those of BatchNorm are not retaken."""
+        """Returns loss and error at some weights; `own_statistics`: those of BatchNorm are not recomputed."""
         given = [ops.convert_to_tensor(each) for each in weights]
         with keras.StatelessScope(list(zip(self._model.weights, given, strict=True))):
             if self._examples is not None and not own_statistics:

@@ -126,7 +126,7 @@ def curve(
 
 
 class _Bend:
-    """θ: weights that are trained by gradients at other weights, which are linear in them.
+    """The trained weights θ of a curve; gradients are taken at weights W that are linear in θ.
 
     Args:
         model: The model, for its loss.

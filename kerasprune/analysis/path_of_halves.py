@@ -156,7 +156,7 @@ class _Chain:
         return np.array(found) if sum(map(len, found)) == len(classes) and len({*map(len, found)}) == 1 else None
 
     def halved(self, own: Weights, found: DropoutStability) -> tuple[list[Weights], Positions]:
-        """Returns the knots from a model to half of all its layers, and where its units are there."""
+        """Returns the path's knots from a model to half of all its layers, and the positions of its units there."""
         hidden = len(self.layers) - 1
         state, knots, taken = own, [own], [np.zeros(0, int)] * hidden
         for i in reversed(range(hidden)):
@@ -173,7 +173,7 @@ class _Chain:
         return knots, taken
 
     def joined(self, state: Weights, taken: Positions, wanted: Weights, there: Positions) -> list[Weights]:
-        """Returns the knots from half of one model to half of another."""
+        """Returns the knots of the path from half of one model to half of another."""
         hidden, now = len(self.layers) - 1, []
         for layer, used, goal in zip(self.layers, taken, there, strict=False):
             spare = iter(np.setdiff1d(np.arange(len(layer.columns)), np.union1d(used, goal)))
@@ -189,7 +189,7 @@ class _Chain:
     def _written(
         self, state: Weights, origin: Weights, j: int, places: tuple[Positions, Positions], factor: float
     ) -> Weights:
-        """Returns a state in which units of layer j are those of an origin; `places`: theirs there and here."""
+        """Returns a state with units of layer j copied from another one; `places`: their positions there and here."""
         layer, (source, target) = self.layers[j], places
         state = [each.copy() for each in state]
         new, old = layer.view(state), layer.view(origin)

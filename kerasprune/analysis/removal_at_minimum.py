@@ -26,7 +26,7 @@ class RemovalCurve:
 
     Args:
         keep: `(points,)`: fractions kept.
-        losses: `{name of the criterion's class: (points,)}`: mean losses; arguments are added if a class stands twice.
+        losses: `{name of the criterion's class: (points,)}`: mean losses; arguments are added if a class occurs twice.
         loss: The loss with all weights.
         gradient_norm: The norm of its gradient with all weights: how near a minimum is.
     """
@@ -134,6 +134,6 @@ def removal_curve(
 
 
 def _named(chosen: Sequence[Criterion]) -> dict[str, Criterion]:
-    """Returns criteria by their classes' names, or with their arguments if a class stands twice."""
+    """Returns criteria by their classes' names, or with their arguments if a class occurs twice."""
     short = [type(each).__name__ for each in chosen]
     return {name if short.count(name) == 1 else repr(each): each for name, each in zip(short, chosen, strict=True)}

@@ -87,7 +87,7 @@ def take_off(variable: Any, kind: str, part: Attached) -> None:
 
 @dataclass(eq=False)
 class Before(keras.constraints.Constraint):
-    """`w ← w`, after a call of `act`, whose results the constraints after it read.
+    """Leaves a weight unchanged, and calls `act`, whose results the constraints after it read.
 
     Args:
         act: Called inside the compiled step.

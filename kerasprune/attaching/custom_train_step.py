@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from kerasprune.errors import PruneError
+
 _LOSSES = {"losses", "compute_loss", "_compute_loss", "compute_loss_and_updates", "train_step"}
 _UPDATES = {"apply", "apply_gradients", "minimize", "stateless_apply", "train_step"}
 
@@ -15,6 +17,15 @@ _UPDATES = {"apply", "apply_gradients", "minimize", "stateless_apply", "train_st
 def has_own_step(model: keras.Model) -> bool:
     """Returns whether a model has a custom `train_step`."""
     return _function(model.train_step) is not _function(keras.Model.train_step)
+
+
+def check_keras_step(model: keras.Model, remedy: str) -> None:
+    """Raises if a model has a custom `train_step`, which a model made over its layers would not call."""
+    if has_own_step(model):
+        raise PruneError(
+            f"Expected a model that Keras's own step trains. Received: {model.name!r} of {type(model).__name__}, whose "
+            f"train_step would not be called. {remedy}"
+        )
 
 
 def asks_for_losses(model: keras.Model) -> bool:

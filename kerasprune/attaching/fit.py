@@ -121,7 +121,7 @@ class RunningFit:
             self._snapshot = None
 
     def end(self) -> None:
-        """Tells every callback that the last epoch is over, before the first of them ends."""
+        """Calls `before_end` of every callback after the last epoch, before any of them ends."""
         if Phase.ENDING not in self.phases.values():
             for each in self.callbacks:
                 self.phases[each] = Phase.ENDING

@@ -24,7 +24,7 @@ Keep = float | Mapping[str, float]
 
 
 class Granularity:
-    """Base: the entries that are removed as one.
+    """Base class of granularities: the entries that are removed together.
 
     Masks use `units`; growing penalties use `numbers` and `candidates`.
     """
@@ -39,7 +39,7 @@ class Granularity:
             model: The model.
             freeze: Names of layers, or wildcards, that are kept whole.
         """
-        raise PruneError(f"{type(self).__name__} has no units(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no units(). Override it.")
 
     def numbers(self, graph: ChannelGraph, keep: Keep) -> dict[str, int]:
         """Returns `{unit name: number of entries kept}`.
@@ -48,7 +48,7 @@ class Granularity:
             graph: The model's graph.
             keep: Fraction kept of every unit, or fractions by name, others whole.
         """
-        raise PruneError(f"{type(self).__name__} has no numbers(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no numbers(). Override it.")
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
         """Returns the named units.
@@ -57,7 +57,7 @@ class Granularity:
             graph: The model's graph.
             kept: `{unit name: number of entries kept}`.
         """
-        raise PruneError(f"{type(self).__name__} has no candidates(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no candidates(). Override it.")
 
     def comparable(self, scores: Any) -> Any:
         """Returns the scores of a unit in a form that competes with those of other units."""
@@ -65,13 +65,13 @@ class Granularity:
 
 
 class _OfKernels(Granularity):
-    """Base of entries within one kernel: single weights and rectangles of them; units are kernels, by path."""
+    """Base class for entries within a kernel, single weights or rectangles: one unit per kernel, with its path."""
 
     depthwise: bool = False
 
     def part(self, kernel: Slice) -> Part | None:
         """Returns a kernel and the entries in it; `None` if it has none."""
-        raise PruneError(f"{type(self).__name__} has no part(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no part(). Override it.")
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per trained kernel."""
@@ -227,12 +227,12 @@ def is_depthwise(kernel: Slice) -> bool:
 
 
 def _depthwise_half(kernel: Slice) -> bool:
-    """Returns whether it is the depthwise kernel of a separable layer, which reads each channel by itself."""
+    """Returns whether a kernel is the depthwise one of a separable layer, which reads each channel separately."""
     return kernel.variable.name == "depthwise_kernel"
 
 
 def _flat(shape: Sequence[int], axes: Sequence[int]) -> np.ndarray:
-    """Returns the index of every position along some axes taken as one; of length 1 along the others."""
+    """Returns the flat index of every position along some axes; its length is 1 along the others."""
     grid, index = np.indices(shape, sparse=True), np.zeros((1,) * len(shape), int)
     for axis in axes:
         index = index * shape[axis] + grid[axis]
@@ -241,7 +241,7 @@ def _flat(shape: Sequence[int], axes: Sequence[int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _OfGroups(Granularity):
-    """Base of whole channels: units are groups, by name.
+    """Base class for whole channels: one unit per group, with its name.
 
     Args:
         coupling: The residual width mode of masks, `"tied"` or `"free"`, as for `kp.trace`. Defaults to `"tied"`.
@@ -261,7 +261,7 @@ class _OfGroups(Granularity):
 
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns `(kernel, axis, channel of each position)` for every kernel with channels of a group."""
-        raise PruneError(f"{type(self).__name__} has no kernels(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no kernels(). Override it.")
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per prunable group all of whose kernels are trained."""

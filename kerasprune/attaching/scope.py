@@ -17,9 +17,10 @@ from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 
 class Scope:
-    """Base: the entries that compete. Computes with `keras.ops` and static shapes, for the compiled step.
+    """Base class of scopes: the entries that compete with one another for being kept.
 
-    Write `competitions` for one threshold in each; `numbers` and `pruned` for anything else.
+    Computes with `keras.ops` and static shapes, for the compiled step. A subclass overrides `competitions`, for one
+    threshold in each competition, or `numbers` and `pruned`, for any other rule.
     """
 
     def competitions(self, names: Sequence[str]) -> list[list[int]]:
@@ -61,7 +62,7 @@ class Layer(Scope):
 
 @dataclass(frozen=True)
 class Global(Scope):
-    """One threshold for the whole network; single weights compete as they are."""
+    """One threshold for the whole network; scores of single weights are compared without normalisation."""
 
     def competitions(self, names: Sequence[str]) -> list[list[int]]:
         """Returns one competition, in which all entries compete."""

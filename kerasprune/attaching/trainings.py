@@ -143,7 +143,7 @@ class _StopAt(keras.callbacks.Callback):
 
 
 class _BeginAt(keras.callbacks.Callback):
-    """Sets a model to weights, and its optimizer's slots to a beginning, after some steps of an epoch.
+    """Sets the weights of a model, and fresh slots of its optimizer, after some steps of an epoch.
 
     Args:
         epoch: The epoch.

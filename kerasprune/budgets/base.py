@@ -91,7 +91,7 @@ class Budget:
 
     def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
         """Returns the fraction kept of each prunable group; other groups are kept whole."""
-        raise PruneError(f"{type(self).__name__} has neither fractions() nor choose(). Write one of them.")
+        raise PruneError(f"{type(self).__name__} has neither fractions() nor choose(). Override one of them.")
 
     def choose(self, graph: ChannelGraph, scores: Scores, level: float, floor: Floor) -> dict[str, np.ndarray]:
         """Returns the sorted indices kept of each group: the highest scores, ties to the lower index."""

@@ -89,7 +89,7 @@ class GrowingPenalty(PruningCallback):
         """Returns λ of every entry of a unit at a step, as a tensor; called inside the compiled step."""
 
     def units(self) -> tuple[Plan, list[Unit]]:
-        """Returns the penalised units, and the plan so far, which the pick completes."""
+        """Returns a plan without removals, to be completed when channels are picked, and the penalised units."""
         channels = self._granularity.whole_channels
         coupling, unknown = ("free", "raise") if channels else ("tied", "freeze")
         graph = trace(self.model, coupling=coupling, unknown=unknown, freeze=self.freeze)
@@ -302,7 +302,7 @@ class GrowingPenalty(PruningCallback):
 
     @property
     def _done(self) -> bool:
-        """Whether a fit has ended, and is not forgotten."""
+        """Whether a fit has ended since the last `reset`."""
         return self.session is not None and bool(self._kept)
 
     def _check_done(self) -> None:

@@ -87,8 +87,8 @@ class FreezeKept(PruningCallback):
                 self._hold(entry.variable, np.array(np.broadcast_to(np.logical_or.reduce(lines), entry.variable.shape)))
         if not self._holds:
             raise PruneError(
-                f"Expected filters to freeze. Received: fraction={self.fraction}, of which no group has a whole "
-                "channel, or kernels that are not trained anyway. Raise fraction."
+                f"Expected filters to freeze. Received: fraction={self.fraction}, which is less than "
+                "one channel of every group, or kernels that are not trained. Raise fraction."
             )
 
     def _best(self, graph: ChannelGraph) -> np.ndarray:

@@ -121,7 +121,7 @@ class Resume(PruningCallback):
         self._begins_at, self._reads = positions.epochs(), None
         found, faults = last_good(self.folder)
         for fault in faults:
-            warn(f"A saved state could not be read, the one before is taken. {fault}")
+            warn(f"A saved state could not be read; the one before it is used. {fault}")
         if found is None:
             return
         self._check(found)

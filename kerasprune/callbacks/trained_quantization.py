@@ -60,7 +60,7 @@ class Clusters(keras.constraints.Constraint):
 
 
 class TrainedQuantization(PruningCallback):
-    """Shares the weights of each kernel by clusters, and trains what they share.
+    """Shares the weights of each kernel by clusters, and trains the shared values (centroids).
 
     When `fit` begins, kernels are shared (`kp.codec.share`), and the optimizer's memory of them is set to zero. In
     every step the gradient of a weight is replaced by that of its centroid, the sum over its cluster,
@@ -71,8 +71,8 @@ class TrainedQuantization(PruningCallback):
     takes the sums while `fit` lasts. Weights that are zero stay zero, and weights that a mask sets to zero leave their
     cluster. Biases, BatchNorm and other layers are trained as usual. `kp.codec.pack` then stores kernels as they are.
 
-    The sum is as large as a cluster has members, of whose gradients the mean would be the usual size: with SGD divide
-    the learning rate. Weight decay of the optimizer acts once on every centroid; an L2 term in the loss is summed.
+    The sum over a cluster is larger than the gradient of a weight, in proportion to its members: with SGD use a
+    smaller learning rate. Weight decay of the optimizer acts once on every centroid; an L2 term in the loss is summed.
 
     Args:
         bits: Bits of a code, 1 … 8, for all layers, or by keys, as for `kp.codec.pack`. Defaults to
@@ -195,8 +195,8 @@ def optimizer_faults(optimizer: keras.Optimizer) -> list[str]:
     faults = []
     if type(inner) not in {getattr(keras.optimizers, each) for each in ELEMENTWISE}:
         faults.append(
-            f"Expected one of {', '.join(ELEMENTWISE)}, which treat every weight alike. Received: {name}. Norms, "
-            "factors and rotations of a whole kernel count a cluster as often as it has members, or part them."
+            f"Expected one of {', '.join(ELEMENTWISE)}, which treat every weight alike. Received: {name}. Others "
+            "scale or rotate whole kernels: clusters count as often as they have members, or come apart."
         )
     clipped = [each for each in ("clipnorm", "global_clipnorm") if getattr(inner, each) is not None]
     if clipped:

@@ -88,7 +88,9 @@ def _message(error: Exception) -> PruneError | None:
     if type(error).__name__ == "ResourceExhaustedError":  # of TensorFlow, which is not imported for this
         return denied(MemoryError(str(error).partition("\n")[0]))
     where = in_own_code(error) if type(error).__module__.startswith("tensorflow.") else None
-    return where and PruneError(f"Expected data that can be read to the end. Received: {where}. Mend it there.")
+    return where and PruneError(
+        f"Expected data that can be read to the end. Received: {where}. Correct the cause there."
+    )
 
 
 app = typer.Typer(

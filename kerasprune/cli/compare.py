@@ -72,7 +72,7 @@ def compare(
     check_model_path(model)
     check_needed(context, finetune_epochs=OF_TRAINING)
     if options["data"] is None:
-        raise PruneError("Expected --data, for models are compared by what they get right. Received: no --data.")
+        raise PruneError("Expected --data: models are compared by their results on examples. Received: no --data.")
     contest = {
         "criteria": names_of(criteria),
         "macs": numbers_of("--macs", macs),
@@ -102,6 +102,6 @@ def compare(
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:
-    """Returns a row of the table as it was before it was written."""
+    """Returns a row of the CSV table with its numbers parsed."""
     kinds = {"method": str, "measure": str, "runs": int}
     return {key: kinds.get(key, float)(cell) if cell else None for key, cell in row.items()}

@@ -68,7 +68,7 @@ def export(
             check_model_path(path)
     found = _checked(context, formats, data, calibrate, beside is not None)
     if data is not None and own(data) == "function" and not trust:
-        raise PruneError(f"{data!r} would import your own code. Expected the option --trust beside --data.")
+        raise PruneError(f"{data!r} would import your own code. Expected the option --trust with --data.")
     places = _places(out, model, found, overwrite)
     start(verbose=verbose)
     import_code(imports, trust)

@@ -1,4 +1,4 @@
-"""The help of a command: the options that most need first, the others in panels by what they are about."""
+"""The help of a command: the common options first, the others in panels by subject."""
 
 from __future__ import annotations
 

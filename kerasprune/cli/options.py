@@ -259,7 +259,7 @@ def check_needed(context: typer.Context, **needed: Sequence[str]) -> None:
         idle = [] if context.params[need] else [name for name in options if _asked_for(context, name)]
         if idle:
             given = ", ".join(map(_dashed, idle))
-            faults.append(f"Expected {_dashed(need)} beside {given}, without which there is no use for it")
+            faults.append(f"Expected {_dashed(need)} with {given}, which has no effect without it")
     raise_faults(f"Invalid arguments for {context.info_name}:", faults)
 
 

@@ -98,7 +98,7 @@ def _next_command(recipe: schema.Recipe, context: typer.Context, slim: Path) -> 
 
 
 def named(model: Path) -> dict[str, str]:
-    """Returns `name` and `why` of a run after the file of its model."""
+    """Returns `name` and `why` of a run named after the file of its model."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model"
     return {"name": name, "why": f"{model.name}, pruned at once."}
 
@@ -150,7 +150,7 @@ def run_recipe(
 
 
 def run_of(recipe: schema.Recipe, out: Path, *, quiet: bool, as_json: bool) -> Run:
-    """Returns the run of a recipe in a folder, which is not begun."""
+    """Returns the run of a recipe in a folder, without starting it."""
     from kerasprune.files import path_of
     from kerasprune.recipes.loader import located
     from kerasprune.recipes.run_folder import RunFolder

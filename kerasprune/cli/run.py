@@ -39,7 +39,7 @@ def run(
     start(verbose=verbose)
     if seeds != 1 or grid:
         if strict:
-            raise PruneError("Expected one run beside --strict. Received: --seeds or --grid. Leave one of them out.")
+            raise PruneError("Expected one run with --strict. Received: --seeds or --grid. Leave one of them out.")
         from kerasprune.recipes.grid import grid_of, output_of, seeds_and_grid
 
         options = {"settings": settings or [], "folder": out, "resume": resume, "trust": trust, "smoke": smoke}
@@ -50,7 +50,7 @@ def run(
         print_comparison([folder])
         return
     if workers != 1:
-        raise PruneError(f"Expected --seeds or --grid beside --workers. Received: one run, --workers {workers}.")
+        raise PruneError(f"Expected --seeds or --grid with --workers. Received: one run, --workers {workers}.")
     checked = loader.load(recipe, settings or [], trust=trust)
     from kerasprune.recipes.runner import run as run_recipe
 

@@ -70,7 +70,7 @@ def search(
     check_model_path(model)
     raise_faults("Invalid arguments for search:", choice_faults(JUDGES, **{"--judge": judge}))
     if options["data"] is None:
-        raise PruneError("Expected --data, for candidates are judged by their outputs on examples. Received: none.")
+        raise PruneError("Expected --data: candidates are judged by their outputs on examples. Received: no --data.")
     size = options["size"]
     macs = 0.5 if macs is options["time"] is options["bytes"] is None else macs
     recipe = {
@@ -127,7 +127,7 @@ def _searched(
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
-    """Writes the plan, the candidates and the slim model, mended as candidates were."""
+    """Writes the plan, the candidates and the slim model, reconstructed or recalibrated as the candidates were."""
     from kerasprune.data.examples import inputs_only
     from kerasprune.files import replacing
     from kerasprune.reconstruction.recalibrate import recalibrate

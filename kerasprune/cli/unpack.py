@@ -1,4 +1,4 @@
-"""Writes the model of a small file as Keras writes it."""
+"""Writes the model of a `.kpz` file as a `.keras` file."""
 
 from __future__ import annotations
 

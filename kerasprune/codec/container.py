@@ -72,16 +72,16 @@ def read_file(path: Path | str) -> tuple[dict[str, Any], list[Entry], int]:
     try:
         return (*_parsed(content, short(str(path))), len(content))
     except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise PruneError(f"Expected {WHAT} that is whole. Received: {short(str(path))} ({error}).") from error
+        raise PruneError(f"Expected {WHAT} that is undamaged. Received: {short(str(path))} ({error}).") from error
 
 
 def _parsed(content: bytes, source: str) -> tuple[dict[str, Any], list[Entry]]:
     if content[:3] != MAGIC:
         raise ValueError("it does not begin as one")
     if content[3:4] != bytes([VERSION]):
-        raise ValueError(f"of version {content[3] if len(content) > 3 else 'none'}, where {VERSION} is known")
+        raise ValueError(f"version {content[3] if len(content) > 3 else 'missing'}, expected {VERSION}")
     if hashlib.blake2b(content[:-DIGEST], digest_size=DIGEST).digest() != content[-DIGEST:]:
-        raise ValueError("its checksum is of other bytes: it is damaged or cut short")
+        raise ValueError("its checksum does not match: it is damaged or cut short")
     body = _Bytes(content[_START:-DIGEST])
     small, whole = (int.from_bytes(content[at : at + 4], "little") for at in (4, 8))
     if whole > MOST_BYTES:
@@ -89,13 +89,13 @@ def _parsed(content: bytes, source: str) -> tuple[dict[str, Any], list[Entry]]:
     inflating = zlib.decompressobj()
     text = inflating.decompress(body.take(small), whole + 1)
     if len(text) != whole or not inflating.eof:
-        raise ValueError("its head is of another length")
+        raise ValueError("its head has another length than it declares")
     head = parse_json(text.decode(), source, WHAT)
     records = [_record(record) for record in head["entries"]]
     _check_size(sum(prod(shape) * dtype_of(dtype).itemsize for _, dtype, shape, *_ in records), len(content))
     entries = [_entry(body, *record) for record in records]
     if body.left or not isinstance(head["model"], dict):
-        raise ValueError("it holds something else than a model and its weights")
+        raise ValueError("it holds more than a model and its weights")
     return head["model"], entries
 
 
@@ -130,7 +130,7 @@ def _record(record: Any) -> tuple[str, str, tuple[int, ...], str, int, int, int]
 
 
 class _Bytes:
-    """Bytes that are taken from the front."""
+    """A buffer that is read from the front."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0
@@ -143,7 +143,7 @@ class _Bytes:
     def take(self, number: int) -> bytes:
         """Returns the next bytes."""
         if number > self.left:
-            raise ValueError("it is too short for what it says")
+            raise ValueError("it is shorter than it declares")
         self._at += number
         return self._content[self._at - number : self._at]
 

@@ -1,4 +1,4 @@
-"""One array of a model as it lies in a file: codes into a table of its values, and gaps between them."""
+"""One array of a model as it is stored in a file: codes into a table of its values, and gaps between them."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _coded_bits(form: str, gaps: np.ndarray, numbers: np.ndarray, flat: np.ndarr
 
 
 def arrays_of(entries: Sequence[Entry]) -> Iterator[np.ndarray]:
-    """Yields the arrays of entries; all streams are decoded beside one another.
+    """Yields the arrays of entries; all streams are decoded together.
 
     Raises:
         PruneError: Streams do not fit their entry.
@@ -172,4 +172,4 @@ def arrays_of(entries: Sequence[Entry]) -> Iterator[np.ndarray]:
 
 
 def _unfit(entry: Entry) -> PruneError:
-    return PruneError(f"Expected a whole file. Received: weights that do not fill {entry.path!r} {entry.shape}.")
+    return PruneError(f"Expected an undamaged file. Received: weights that do not fill {entry.path!r} {entry.shape}.")

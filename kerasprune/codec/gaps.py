@@ -34,7 +34,7 @@ class Gaps:
 
     @property
     def step(self) -> int:
-        """The places that a filler or an escape moves on."""
+        """The number of places that a filler or an escape skips."""
         return self.last + self.fillers
 
     def counts(self, gaps: np.ndarray) -> np.ndarray:
@@ -61,5 +61,5 @@ class Gaps:
         weight = np.ones(symbols.size, bool) if self.fillers else symbols != self.last
         places = np.cumsum(symbols.astype(np.int64) + weight) - 1
         if places.size and places[-1] >= size:
-            raise PruneError("Expected a whole file. Received: a weight beyond the end of its kernel.")
+            raise PruneError("Expected an undamaged file. Received: a weight beyond the end of its kernel.")
         return places[weight]

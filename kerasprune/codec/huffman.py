@@ -79,7 +79,7 @@ def _table(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order = order[lengths[order] > 0]
     sorted_lengths = lengths[order].astype(np.int64)
     if sorted_lengths.size < 2 or sorted_lengths[-1] > LIMIT or (1 << (LIMIT - sorted_lengths)).sum() != 1 << LIMIT:
-        raise PruneError("Expected a whole file. Received: a table that is not of a Huffman code.")
+        raise PruneError("Expected an undamaged file. Received: a table that is not of a Huffman code.")
     return order, sorted_lengths, 1 << (LIMIT - sorted_lengths)
 
 
@@ -114,7 +114,7 @@ def _bits(symbols: np.ndarray, lengths: np.ndarray, each: np.ndarray, total: int
 
 
 def decode(streams: Sequence[Stream]) -> list[np.ndarray]:
-    """Returns the symbols of streams; a lane for each block of all of them, which step together.
+    """Returns the symbols of streams; all their blocks are decoded step by step in parallel lanes.
 
     Raises:
         PruneError: A table is no Huffman code, or a block does not end where the next one begins.
@@ -127,7 +127,7 @@ def decode(streams: Sequence[Stream]) -> list[np.ndarray]:
             found.append(next(lanes))
             continue
         if stream.count and np.count_nonzero(stream.lengths) != 1:
-            raise PruneError("Expected a whole file. Received: symbols without bits, of more than one kind.")
+            raise PruneError("Expected an undamaged file. Received: symbols without bits, of more than one kind.")
         found.append(np.full(stream.count, stream.lengths.argmax() if stream.count else 0, np.uint16))
     return found
 
@@ -161,12 +161,12 @@ def _decoded(streams: Sequence[Stream]) -> list[np.ndarray]:
         symbols[step, : active[step]] = entry & ((1 << _LENGTH) - 1)
         now += entry >> _LENGTH
     if not np.array_equal(at, np.concatenate(ends)[longest]):
-        raise PruneError("Expected a whole file. Received: blocks that do not end where the next ones begin.")
+        raise PruneError("Expected an undamaged file. Received: blocks that do not end where the next ones begin.")
     return _in_order(symbols, longest, streams)
 
 
 def _in_order(symbols: np.ndarray, lanes: np.ndarray, streams: Sequence[Stream]) -> list[np.ndarray]:
-    """Returns the symbols of every stream, from those of lanes in another order."""
+    """Returns the symbols of every stream, put together from its lanes."""
     place = np.empty_like(lanes)
     place[lanes] = np.arange(lanes.size)
     found, first = [], 0

@@ -121,7 +121,7 @@ def unpack(path: Path | str) -> keras.Model:
 
 
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers, those that are shared once."""
+    """Returns all layers; a shared one occurs once."""
     return list({id(layer): layer for layer in inner_layers(model)}.values())
 
 
@@ -131,7 +131,7 @@ def with_kernels(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Laye
 
 
 def _stored(layer: keras.layers.Layer) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yields keys, names and values of what a layer stores of its own, as in a `.keras` file."""
+    """Yields keys, names and values of a layer's own variables, as in a `.keras` file."""
     store: dict[str, Any] = {}
     layer.save_own_variables(store)
     for key, value in store.items():
@@ -156,7 +156,7 @@ def _config(model: keras.Model) -> dict[str, Any]:
     """Returns the config of a model, without the optimizer and losses it is compiled with."""
     assets = [layer.name for layer in _layers(model) if hasattr(layer, "save_assets")]
     if assets:
-        raise PruneError(f"Expected layers of numbers. Received: {assets}, with words of their own. Use model.save.")
+        raise PruneError(f"Expected layers without a vocabulary. Received: {assets}, which have one. Use model.save.")
     try:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)

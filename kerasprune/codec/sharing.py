@@ -1,4 +1,4 @@
-"""Weight sharing: the weights that remain of a kernel become the k means of their clusters."""
+"""Weight sharing: the nonzero weights of a kernel are replaced by the means of k clusters."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ Start = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 def linear(ordered: np.ndarray, codes: int, generator: np.random.Generator) -> np.ndarray:
-    """Returns centroids at equal distances from the least to the largest weight, so that large weights are near one."""
+    """Returns centroids evenly spaced from the smallest to the largest weight: large weights have one nearby."""
     return np.linspace(ordered[0], ordered[-1], codes, dtype=np.float64)
 
 
 def density(ordered: np.ndarray, codes: int, generator: np.random.Generator) -> np.ndarray:
-    """Returns centroids at equal distances of the distribution function: most where most weights are."""
+    """Returns centroids at equal steps of the distribution function: most among the most frequent weights."""
     return ordered[np.linspace(0, ordered.size - 1, codes).astype(int)].astype(np.float64)
 
 
 def random(ordered: np.ndarray, codes: int, generator: np.random.Generator) -> np.ndarray:
-    """Returns centroids at weights that are drawn."""
+    """Returns randomly drawn weights as centroids."""
     return np.sort(generator.choice(ordered, codes, replace=False)).astype(np.float64)
 
 
@@ -52,7 +52,7 @@ STARTS: dict[str, Start] = {"linear": linear, "density": density, "random": rand
 
 
 def share(values: np.ndarray, codes: int, *, start: str = "linear", seed: int = 0) -> np.ndarray:
-    """Returns a kernel in which at most `codes` values other than zero are left.
+    """Returns a kernel with at most `codes` different values other than zero.
 
     The weights `w` other than zero are divided into clusters `C_1 … C_k`, and each becomes the mean `c_i` of its own:
 
@@ -125,7 +125,7 @@ def _between(centroids: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def lloyd(ordered: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Returns the means that Lloyd's rounds end with; a cluster without weights is left out.
+    """Returns the cluster means found by Lloyd's algorithm; a cluster without weights is left out.
 
     A cluster of sorted weights lies between two places, so that its sum is a difference of sums up to them.
 
@@ -223,5 +223,5 @@ def _fits(layer: Any, key: str) -> bool:
 
 
 def is_shared(name: str, values: np.ndarray) -> bool:
-    """Returns whether an array is a kernel: floats of two axes at least, and not one number a channel by its name."""
+    """Returns whether an array is a kernel: floats with at least two axes whose name is not that of one per channel."""
     return _of_floats(values) and values.ndim >= 2 and not name.endswith(ONE_EACH)

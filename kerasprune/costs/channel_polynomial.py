@@ -26,7 +26,7 @@ _AT_ONCE = 2**15  # numbers that fit into the cache: ten times as fast
 
 @dataclass(frozen=True)
 class Term:
-    """A polynomial in the sizes of lines of channels.
+    """A polynomial in the numbers of channels kept of lines (arrays of channel ids).
 
     Args:
         coefficients: `{numbers of the lines multiplied: coefficient}`, the numbers sorted.
@@ -56,7 +56,7 @@ def _term(value: Term | int) -> Term:
 
 @dataclass
 class Lines:
-    """The distinct lines of channels of a graph: a constant, and how often each contains every group.
+    """The distinct arrays of channel ids of a graph (lines), each as counts of every group and a constant.
 
     Args:
         graph: The graph.

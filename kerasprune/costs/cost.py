@@ -263,7 +263,7 @@ def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
             f"{_RIGHT}, or ask for {instead}."
         )
     if found.estimated:
-        warn(f"The target is met without what is {not_counted(found)}. {_RIGHT}.")
+        warn(f"The target is met by the counted multiply–adds alone; {not_counted(found)}. {_RIGHT}.")
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:

@@ -93,11 +93,8 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
 class HRankEdge(HRank):
     """`score(c) = −|place(c) − (n + 1)/2|`, place 1 … n by mean rank: lowest and highest ranks are removed first.
 
-    This is a control: if it does worse than `hrank`, high ranks matter. Channels of equal rank share their mean place.
-
-    Args:
-        samples: Maximum number of examples. Defaults to 640.
-        aggregation: How several maps of a channel are combined into one score. Defaults to `"mean"`.
+    A control, with the arguments of `HRank`: if it does worse than `hrank`, high ranks matter. Channels of equal rank
+    share their mean place.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -120,11 +117,8 @@ class HRankEdge(HRank):
 class HRankRandom(HRank):
     """The scores of `hrank`, permuted at random within each group.
 
-    This control is fair even with a common threshold: every group keeps as many channels as with `hrank`.
-
-    Args:
-        samples: Maximum number of examples. Defaults to 640.
-        aggregation: How several maps of a channel are combined into one score. Defaults to `"mean"`.
+    A control, with the arguments of `HRank`; fair even with a common threshold: every group keeps as many channels
+    as with `hrank`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -147,11 +141,7 @@ class HRankRandom(HRank):
 class HRankReverse(HRank):
     """`score(c) = −mean rank`: the highest ranks are removed first.
 
-    This is a control: if it does worse than `hrank_random`, high ranks matter.
-
-    Args:
-        samples: Maximum number of examples. Defaults to 640.
-        aggregation: How several maps of a channel are combined into one score. Defaults to `"mean"`.
+    A control, with the arguments of `HRank`: if it does worse than `hrank_random`, high ranks matter.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

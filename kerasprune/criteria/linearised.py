@@ -131,8 +131,8 @@ class Linearised:
             for index, power in enumerate(met):
                 if factors.setdefault((id(node), index), power - highest) != power - highest:
                     raise PruneError(
-                        f"Expected a nested model with equal calls. Received: {node.operation.name!r}, in a model "
-                        "that is called several times at different depths. Choose another criterion."
+                        "Expected a nested model whose calls are all at one depth. Received: "
+                        f"{node.operation.name!r}, in a model called at different depths. Choose another criterion."
                     )
             return [_Power(highest + gains.get(id(node.operation), 0))] * len(node.outputs)
 

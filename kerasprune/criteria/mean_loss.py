@@ -125,7 +125,7 @@ class MeanLoss:
         return batches_for_loss(self.data, self.model, self.loss, self.examples)
 
     def _mean(self, of_batch: Callable[[Batch], list[Any]]) -> Gradients:
-        """Returns the mean over all examples of what is the mean over those of a batch, summed in float64."""
+        """Returns the mean over all examples of a quantity that is a mean over each batch, summed in float64."""
         totals, number = [np.zeros(tuple(variable.shape)) for variable in self.variables], 0
         for batch in self.batches():
             for total, each in zip(totals, of_batch(batch), strict=True):

@@ -54,7 +54,7 @@ class ArrayRows(Images):
         return self.changed(lambda array: array[numbers])
 
     def held(self) -> ArrayRows:
-        """Returns the examples as tensors, which all data sets share; each would copy an array."""
+        """Returns the examples as tensors, which all data sets share without copies."""
         with tf.device("CPU"):  # the memory of a GPU is for the model
             return self.changed(tf.constant)
 
@@ -244,7 +244,7 @@ def scaler(training: Inputs, scale: str, name: str) -> Scaler:
         return lambda x: x
     if not pixels:
         raise PruneError(
-            f"Expected pixels, an array x of uint8, beside --scale {scale}. Received: {name} with "
+            f"Expected pixels, an array x of uint8, with --scale {scale}. Received: {name} with "
             f"{', '.join(sorted({str(each.dtype) for each in tf.nest.flatten(training)}))}. Leave --scale out: other "
             "numbers are not scaled."
         )

@@ -74,7 +74,7 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
 
 
 def every_batch(data: Any, model: keras.Model) -> Iterator[Batch]:
-    """Yields labelled batches as `batches` does, also of endless or empty data."""
+    """Yields labelled batches as `batches` does, but accepts endless and empty data."""
     check_given(data)
     signature = inputs_of(model)
     number = len(signature.inputs)

@@ -46,7 +46,7 @@ def check_ends(data: Any, name: str = "") -> None:
     """
     if _never_ends(data):
         raise PruneError(
-            f"Expected data that end. Received: {name or type(data).__name__}, which repeats for ever. "
+            f"Expected data that end. Received: {name or type(data).__name__}, which repeats forever. "
             "Leave .repeat() out, or give data.take(number of batches)."
         )
 

@@ -148,7 +148,7 @@ class Signature:
         found = [name for name in self.unread(nest) if name in LABELS]
         if found:
             raise PruneError(
-                f"Expected labels beside the inputs. Received: a dict with {', '.join(map(repr, found))}, which is "
+                f"Expected labels with the inputs. Received: a dict with {', '.join(map(repr, found))}, which is "
                 "not an input of the model and would not be used. Give data=(inputs, labels), or leave it out."
             )
 

@@ -71,7 +71,7 @@ def _smoothed(loss: Any, label_smoothing: float) -> losses.Loss:
     if type(made) is losses.SparseCategoricalCrossentropy and config.pop("ignore_class", None) is None:
         return SmoothedSparseCategoricalCrossentropy(label_smoothing, **config)
     raise PruneError(
-        "Expected a cross-entropy of classes beside label_smoothing: SparseCategoricalCrossentropy without "
+        "Expected a cross-entropy of classes with label_smoothing: SparseCategoricalCrossentropy without "
         f"ignore_class, or CategoricalCrossentropy. Received: loss={getattr(loss, '__name__', None) or loss.name}, "
         f"label_smoothing={label_smoothing}."
     )

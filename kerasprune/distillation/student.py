@@ -11,7 +11,7 @@ import keras
 from keras import ops, tree
 
 from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, structures
-from kerasprune.attaching.custom_train_step import has_own_step
+from kerasprune.attaching.custom_train_step import check_keras_step
 from kerasprune.criteria.data_checks import explained
 from kerasprune.criteria.output_kind import output_names, warn_of_logits
 from kerasprune.data.arrays_or_batches import is_array
@@ -173,7 +173,7 @@ class Student(keras.Model):
             return super().compute_loss(x, y, y_pred, sample_weight, training=training)
         if weight < 1 and not labelled:
             raise PruneError(
-                f"Expected labels, and a loss in compile(), beside weight={weight:g}. Received: "
+                f"Expected labels, and a loss in compile(), with weight={weight:g}. Received: "
                 f"{'no loss' if y is not None else 'batches without labels'}. Give them, or take weight=1.0."
             )
         penalties = sum(added_loss(self, penalty) for penalty in self.losses)  # before another replica calls
@@ -266,11 +266,7 @@ def _check(
     if isinstance(slim, Student):
         raise PruneError("Expected a slim model. Received: a student. Give student.student.")
     functional(slim)
-    if has_own_step(slim):
-        raise PruneError(
-            f"Expected a model that Keras's own step trains. Received: {slim.name!r} of {type(slim).__name__}, whose "
-            "train_step would not be called. Call the teacher in that step."
-        )
+    check_keras_step(slim, "Call the teacher in that step.")
     if slim.count_params() > teacher.count_params():
         warn(
             f"Expected a teacher that is no smaller than slim: kp.distil(slim, teacher). Received: slim of "

@@ -37,7 +37,7 @@ def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
     replaceable = path.is_dir() and ((path / "saved_model.pb").is_file() or not any(path.iterdir()))
     if path.exists() and not replaceable:
         raise PruneError(
-            "Only a SavedModel or an empty folder is replaced, so that no other files are lost. "
+            "Expected a SavedModel or an empty folder to replace, so that no other files are lost. "
             f"Received: path={str(path)!r}. Choose a path that does not exist."
         )
     # A full folder cannot be replaced in one step: the old one steps aside, and returns if the new one fails.
@@ -57,7 +57,7 @@ def check_place(path: Path, overwrite: bool) -> None:
     """Raises if the folder of a path is missing, or the path exists and may not be replaced."""
     if not path.parent.is_dir():
         raise PruneError(
-            f"The folder {str(path.parent)!r} does not exist. Received: path={str(path)!r}. "
+            f"Expected an existing folder {str(path.parent)!r}. Received: path={str(path)!r}. "
             "Make the folder first, or correct the path."
         )
     if path.exists() and not overwrite:

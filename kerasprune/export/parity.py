@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,7 +15,10 @@ from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
 from kerasprune.data.signature import Signature
 from kerasprune.errors import PruneError
+from kerasprune.export.conversion import output_names
+from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
+from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
 
 Function = Callable[[FlatInputs], Sequence[np.ndarray]]
 
@@ -81,6 +86,32 @@ def keras_function(model: keras.Model, signature: Signature) -> Function:
     def run(batch: FlatInputs) -> list[np.ndarray]:
         outputs = keras.tree.flatten(called(model, signature.pack(batch), training=False))
         return [keras.ops.convert_to_numpy(output) for output in outputs]
+
+    return run
+
+
+def exported_function(path: Path, model: keras.Model, signature: Signature) -> Function:
+    """Returns an exported file as a function from flat inputs to flat outputs.
+
+    Args:
+        path: A `.tflite` file with a batch axis of 1, or the folder of a SavedModel.
+        model: The model that was exported, for the names of its outputs.
+        signature: Its inputs.
+    """
+    if path.is_dir():
+        return _served(path, signature)
+    return single_runner(open_interpreter(path), signature.names, partial(output_names, model))
+
+
+def _served(folder: Path, signature: Signature) -> Function:
+    import tensorflow as tf
+
+    with quiet():
+        loaded = tf.saved_model.load(str(folder))
+
+    def run(batch: FlatInputs) -> list[np.ndarray]:
+        outputs = loaded.serve(signature.pack([tf.convert_to_tensor(array) for array in batch]))
+        return [output.numpy() for output in keras.tree.flatten(outputs)]
 
     return run
 

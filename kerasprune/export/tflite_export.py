@@ -16,8 +16,7 @@ from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
 from kerasprune.export.half_precision import precision
-from kerasprune.export.opened import opened
-from kerasprune.export.parity import compare, keras_function, require_close
+from kerasprune.export.parity import compare, exported_function, keras_function, require_close
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 from kerasprune.export.tflite_graph import operators
@@ -95,7 +94,7 @@ def tflite(
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
-        parity = compare(keras_function(model, signature), opened(temporary, model, signature), samples)
+        parity = compare(keras_function(model, signature), exported_function(temporary, model, signature), samples)
         require_close(parity, quantize or "float32", precision(model))
         report = ExportReport(
             path=path,

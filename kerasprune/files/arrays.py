@@ -65,7 +65,7 @@ def _damage(error: Exception, path: Path, what: str) -> PruneError:
     if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
         return denied(error, path, f"{what} that can be read")
     reason = f"{type(error).__name__}: {short(str(error))}"
-    return PruneError(f"Expected {what} that is whole. Received: {short(str(path))} ({reason}).")
+    return PruneError(f"Expected {what} that is undamaged. Received: {short(str(path))} ({reason}).")
 
 
 def check_size(archive: zipfile.ZipFile, path: Path) -> None:

@@ -143,7 +143,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _stored(path: Path) -> int:
-    """Returns how many numbers the weights of a file are, once its size, its config and its arrays are checked."""
+    """Returns the number of weights in a file, after checking its size, its config and its arrays."""
     with zipfile.ZipFile(path) as archive:
         check_size(archive, path)
         read_config(path)
@@ -154,7 +154,7 @@ def _stored(path: Path) -> int:
 
 
 def _numbers(file: Any, size: int, path: Path) -> int:
-    """Returns how many numbers the arrays of an HDF5 file hold; they lie in the file and fill no more than it."""
+    """Returns how many numbers the arrays of an HDF5 file hold, after checking that they fit into the file."""
     import h5py
 
     found = {"numbers": 0, "bytes": 0}

@@ -1,4 +1,4 @@
-"""Errors of the operating system, disk full, permissions, names or memory, as messages of one form."""
+"""Errors of the operating system (full disk, permissions, names, memory) as messages of one form."""
 
 from __future__ import annotations
 

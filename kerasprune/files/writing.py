@@ -168,8 +168,8 @@ def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
             with suppress(OSError):
                 who = owner.read_text(encoding="utf-8")
             raise PruneError(
-                f"Expected a place that nobody else is working in. Received: {str(path)!r}, which another process "
-                f"fills right now{who}. Wait for it, or take another."
+                f"Expected a path to which no other process writes. Received: {str(path)!r}, which another process "
+                f"is writing now{who}. Wait for it, or choose another."
             ) from error
         raise NoLockError(
             f"Expected a disk on which files can be locked. Received: {str(path)!r} ({error}). "

@@ -1,1 +1,1 @@
-"""Model Folding: channels that are alike are merged, where a plan by scores would pick some of them."""
+"""Model Folding: similar channels are merged, instead of keeping some and removing the others."""

@@ -1,4 +1,4 @@
-"""BatchNorm and clusters: the variance goes into the kernel before it, and comes back where averaging took it."""
+"""The variance of merged channels: BatchNorm is folded into kernels first, and lost variance is restored afterwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Changed:
 
 @dataclass(frozen=True)
 class Normed:
-    """A kernel whose output one BatchNorm alone reads.
+    """A kernel whose output is read by one BatchNorm and nothing else.
 
     Args:
         view: The kernel as matrices.
@@ -62,7 +62,7 @@ class Normed:
 
 
 def normed_kernels(graph: ChannelGraph) -> list[Normed]:
-    """Returns the kernels whose output one BatchNorm alone reads."""
+    """Returns the kernels whose output is read by one BatchNorm and nothing else."""
     operations = {id(call.operation): call.operation for call in graph.calls}
     found = []
     for key, norm in following_norms(graph).items():

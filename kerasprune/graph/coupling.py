@@ -126,7 +126,7 @@ class GraphBuilder:
 
     @contextmanager
     def inside(self, layer: Any, wrapper: Any, x: Ids, *path: str) -> Iterator[Ids]:
-        """Yields the input of a layer that a wrapper applies at every step along axis 1; `call` is the layer's inside.
+        """Yields the input of a layer that a wrapper applies at every step along axis 1; `call` is then that layer's.
 
         Args:
             layer: The layer inside.

@@ -1,4 +1,4 @@
-"""Models that bring the ranges of their activations, so that no examples calibrate them."""
+"""Models that hold the ranges of their activations, so that no calibration is needed."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def stages(graph: ChannelGraph) -> dict[str, int]:
 
 
 def _sizes(graph: ChannelGraph, owners: set[int]) -> dict[str, int]:
-    """Returns the spatial size each layer leads to, in the order of the calls."""
+    """Returns the spatial size of the output of each layer, in the order of the calls."""
     spatial = [c for c in graph.calls if id(c.operation) in owners and len(c.outputs[0].shape) > 2]
     sizes = {call.operation.name: _area(call) for call in spatial}
     wired = Wiring()

@@ -1,4 +1,4 @@
-"""Operations on sizes that are free: what `keras.ops` computes of them only when there are numbers.
+"""Operations on free (unknown) sizes, which `keras.ops` computes only if sizes are numbers.
 
 While the code of a model runs on symbolic tensors, `ops.shape(x)` has no number for a free axis, and `ops.arange`,
 `ops.reshape` and others take none. Here a free size is an integer computed from the inputs, and those operations
@@ -69,7 +69,7 @@ class FreeSizes:
         return self._sizes[key]
 
     def ones(self, size: Any, dtype: Any = "int32") -> Any:
-        """Returns as many ones as a size says."""
+        """Returns a vector of ones of a possibly symbolic length."""
         if not isinstance(size, keras.KerasTensor):
             return ops.ones((size,), dtype)
         if id(size) not in self._made:
@@ -197,7 +197,7 @@ def _reshape(sizes: FreeSizes, original: Callable, x: Any, newshape: Any) -> Any
 
 
 def _broadcast_to(sizes: FreeSizes, original: Callable, x: Any, shape: Any) -> Any:
-    """`x · 1`, with as many ones as there are to be copies along a free axis."""
+    """Multiplies x by ones, as many along a free axis as there should be copies."""
     shape = tuple(shape)
     if not _free(shape):
         return original(x, shape)
@@ -233,7 +233,7 @@ def _filled(sizes: FreeSizes, shape: Sequence[Any], value: Any, dtype: Any) -> A
 
 
 def _slice(sizes: FreeSizes, original: Callable, x: Any, start_indices: Any, shape: Any) -> Any:
-    """Along a free size, the positions are looked up one by one; a whole free axis is left as it is."""
+    """Looks up the positions along a free axis one by one; a whole free axis is left unchanged."""
     if not _free(shape) and not _free(start_indices):
         return original(x, start_indices, shape)
     have = sizes.shape(x) if isinstance(x, keras.KerasTensor) else tuple(x.shape)
@@ -268,7 +268,7 @@ def _repeat(sizes: FreeSizes, original: Callable, x: Any, repeats: Any, axis: in
 
 
 def sliced(sizes: FreeSizes, x: Any, key: Any) -> tuple[Any, Any] | None:
-    """Returns `x` with the slices of `key` that end at a free size taken, and the rest of the key.
+    """Applies the slices of `key` that end at a free size; returns the result and the rest of the key.
 
     `None` if no slice has a free size.
     """

@@ -86,8 +86,8 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     if writer.read_as_numbers:
         names = ", ".join(repr(variable.path) for variable in writer.read_as_numbers)
         warn(
-            f"No weights of the functional model: {names}. They are used nowhere, or as numbers outside the layer that "
-            "has them, as a tied output may: call the layer there, or keep the model as it is if it is trained on."
+            f"The functional model lacks the weights {names}. They are unused, or used outside the layer that has "
+            "them, as for a tied output: call the layer there, or keep the given model if it is to be trained further."
         )
     return new
 
@@ -135,7 +135,7 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
 
 
 def _as_taken(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
-    """Returns an input with the sizes that a model inside the model was made for, and that are free outside."""
+    """Returns an input whose free sizes are fixed if a nested model that reads it fixes them."""
     for node in nodes(walked(model)) if None in x.shape[1:] else ():
         nested = node.operation
         if isinstance(nested, Functional) and len(nested.inputs) == 1 and node.input_tensors[0] is x:
@@ -150,14 +150,14 @@ _SIDES = (37, 19, 13, 7, 32, 16, 4, 64, 224)  # of free axes: the first two that
 
 
 def check_same(model: keras.Model, new: keras.Model) -> None:
-    """Compares both on random inputs; free axes are as long as the model takes, of several lengths.
+    """Checks that two models compute the same on random inputs, with several lengths of every free axis.
 
     Args:
         model: Any model.
         new: The functional model that is to compute the same.
 
     Raises:
-        PruneError: It does not.
+        PruneError: The outputs differ.
     """
     sides = _SIDES if has_free_axes(new) else _SIDES[:1]
     compared = 0

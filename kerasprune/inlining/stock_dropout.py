@@ -1,4 +1,4 @@
-"""Dropping of samples, rows or numbers, as people write it themselves, as a `Dropout` of Keras."""
+"""Replaces custom layers that drop samples, rows or numbers by the `Dropout` of Keras."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def stock_dropout(layer: keras.layers.Layer, args: Sequence[Any], kwargs: dict[s
 
 
 def _named(layer: keras.layers.Layer, found: float) -> float:
-    """Returns the attribute that is the rate found, which knows more digits."""
+    """Returns the attribute nearest to the measured rate, since it has more digits."""
     numbers = [value for value in vars(layer).values() if isinstance(value, float)]
     return next((value for value in numbers if abs(value - found) < 1e-4), found)

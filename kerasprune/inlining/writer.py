@@ -31,11 +31,11 @@ from kerasprune.surgery.copy_layer import comes_back, make_layer
 
 
 class _LooksAtTrainingError(Exception):
-    """The code of a layer does something else in training mode."""
+    """Raised if the code of a layer behaves differently in training mode."""
 
 
 class _Training:
-    """Stands for the argument `training`: false, and notes whether anybody asks, rather than handing it on."""
+    """Replaces the argument `training`: false, and records whether code reads it rather than passing it on."""
 
     looked_at = False
 
@@ -177,7 +177,7 @@ class Writer:
         return keras.ops.sum(keras.ops.zeros_like(self.inputs[0]))
 
     def _stays(self, layer: Any) -> str | None:
-        """Returns why a layer is not written out: an empty string if nothing is in it; `None` if it is written out."""
+        """Returns why a layer is not written out: empty if it has no inner layer; `None` if it is written out."""
         if is_model(layer) or wraps_several(layer):
             return None
         if not isinstance(layer, keras.layers.Layer) or find(layer) is not None:
@@ -237,7 +237,7 @@ class Writer:
                 return call(new, *args, **kwargs)
 
     def _leaf_called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Calls a layer; an activation that no other process knows is written out behind it."""
+        """Calls a layer; an activation that no other process knows is written out after it."""
         if not _has_foreign_activation(layer) or _first_mask((args, kwargs)) is not None:
             return self._called(layer, call, args, kwargs)
         function = layer.activation
@@ -258,13 +258,13 @@ class Writer:
             self._leaf = before
 
     def _weights_of(self, layer: Any) -> Any:
-        """Puts tensors in the place of a layer's own weights while its code runs."""
+        """Replaces a layer's own weights by tensors while its code runs."""
         if not own_weights(layer):
             return nullcontext()
         return replaced(layer, lambda variable: self._tensor(layer, variable))
 
     def _free(self, name: str) -> str:
-        """Returns a name that says where a layer was, and that no other layer has."""
+        """Returns an unused name that contains the place of a layer."""
         free = free_name("_".join([*self._path, name]), self._names, "_")
         self._names.add(free)
         return free

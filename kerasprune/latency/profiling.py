@@ -186,7 +186,7 @@ def calibrated(table: LatencyTable, graph: ChannelGraph, plans: Sequence[Plan], 
     if worst > _DISTURBED:
         warn(
             f"A whole network took {worst:.0%} longer than one whose operators take more: other work disturbed the "
-            "measurement. Measure again when the machine is quiet; a store= of these times is to be deleted first."
+            "measurement. Measure again when the machine is quiet; delete the store= of these times first."
         )
     of_times = {time: total for (total, _), time in zip(pairs, least, strict=True)}  # of equal times the largest sum
     rising = {total: time for time, total in reversed(of_times.items()) if total > 0}

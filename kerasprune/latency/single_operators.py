@@ -63,7 +63,7 @@ def times_alone(part: Sequence[Pair], alike: Mapping[str, Alike], precision: str
 
 
 def place_of(name: str) -> int:
-    """Returns the place of an operator, by the name of its signature."""
+    """Returns the place of an operator, which is read from the name of its signature."""
     return int(name.rpartition("_")[2])
 
 

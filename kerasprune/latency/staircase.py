@@ -41,7 +41,7 @@ class Staircase:
         return max(reads), max(made)
 
     def line(self, axis: int) -> dict[int, float]:
-        """Returns the times along one width, in order, the other the largest.
+        """Returns the times over one width, in order, with the other width at its largest.
 
         Args:
             axis: 0 = channels read, 1 = channels made.

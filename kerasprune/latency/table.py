@@ -110,7 +110,7 @@ class LatencyTable:
         return self._of_network(sum(self.time(each.key, each.widths(count)) for each in found))
 
     def _of_network(self, total: float) -> float:
-        """Returns the milliseconds of a network whose operators take `total` alone.
+        """Returns the milliseconds of a network whose operators, timed one by one, take `total`.
 
         In a network the weights of some come from slower memory and all are started in one go, more or less by size.
         """

@@ -45,24 +45,13 @@ def gru_rows(
     input_shape: arguments.InputShape = (28, 28, 1),
     seed: int | None = None,
 ) -> keras.Model:
-    """Builds a GRU that reads an image row by row, as `lstm_rows`; the reset gate follows the product, as in cuDNN.
+    """Builds the network of `lstm_rows` with a GRU, whose reset gate follows the product, as in cuDNN.
 
-    Args:
-        units: Units of the GRU: 128 is GRU-s, 256 GRU-b. Defaults to 128.
-        classes: Number of logits. Defaults to 10.
-        input_shape: `(height, width, channels)`, all given: a row of pixels is the input of a step. Defaults to
-            `(28, 28, 1)`.
-        seed: Random seed of the initial weights. Defaults to `None`: different weights in every call.
-
-    Returns:
-        A functional model from images to logits of shape `(batch, classes)`.
+    Arguments and result as for `lstm_rows`: 128 units are GRU-s, 256 GRU-b of SNIP's table 2.
 
     Example:
         >>> gru_rows().count_params()
         104074
-
-    Reference:
-        Lee et al., SNIP: Single-Shot Network Pruning Based on Connection Sensitivity, ICLR 2019, table 2.
     """
     return _rows(keras.layers.GRU, "gru_rows", units, classes, input_shape, seed)
 

@@ -96,7 +96,7 @@ class RayRunner(Crew):
         return worker.failed(error)
 
     def _replaced(self, worker: _RayWorker, error: Exception) -> Outcome | None:
-        """Has another worker begin the job of one that is lost; returns its outcome if too many were lost."""
+        """Gives the job of a lost worker to another one; returns a failed outcome if too many were lost."""
         self._dismiss(worker)
         self._lost[worker.job.key] += 1
         if self._lost[worker.job.key] < WORKERS_LOST:

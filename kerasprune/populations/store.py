@@ -86,11 +86,11 @@ class Store:
 
     Args:
         folder: The folder that holds them, or `None`: nothing is stored.
-        name: Their name.
-        settings: All that they depend on, plain data; the same as when the folder was begun.
+        name: Name of the workflow, by which the folder holds its settings.
+        settings: All settings that the parts depend on, as plain data; they must be the same on every run.
 
     Raises:
-        PruneError: The settings differ.
+        PruneError: The folder was begun with other settings.
     """
 
     def __init__(self, folder: str | Path | None, name: str, settings: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The common part of the engines of processes: workers with their deadlines, and the code of a worker process."""
+"""Shared code of engines that use processes: workers with deadlines, and the code that runs in a worker."""
 
 from __future__ import annotations
 

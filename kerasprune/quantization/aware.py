@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import replaced_attributes
-from kerasprune.attaching.custom_train_step import has_own_step
+from kerasprune.attaching.custom_train_step import check_keras_step
 from kerasprune.errors import PruneError, first_of, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.export.half_precision import precision
 from kerasprune.graph.built_model import LOAD, functional
@@ -143,11 +143,7 @@ def _check(slim: keras.Model, bits: int, delay: int) -> None:
     if isinstance(slim, RangedModel):
         raise PruneError("Expected a plain model. Received: one of kp.quantization_aware. Give aware.plain.")
     functional(slim)
-    if has_own_step(slim):
-        raise PruneError(
-            f"Expected a model that Keras's own step trains. Received: {slim.name!r} of {type(slim).__name__}, whose "
-            "train_step would not be called. Build the same graph as a keras.Model."
-        )
+    check_keras_step(slim, "Build the same graph as a keras.Model.")
     if precision(slim) != "float32":
         raise PruneError(
             f"Expected a model in float32, since rounding in half precision hides that to integers. Received: "

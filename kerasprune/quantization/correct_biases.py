@@ -1,4 +1,4 @@
-"""`correct_biases`: what the rounding of kernels adds to the mean of an output, taken off its bias."""
+"""`correct_biases`: biases corrected by the shift of output means that rounded kernels cause."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> 
 
 
 def _shift(layer: Any, x: Any) -> np.ndarray:
-    """Returns the mean of every output channel of a layer with what rounding adds to its kernel, and without bias."""
+    """Returns how far rounding the kernel of a layer shifts the mean of each of its output channels."""
     variable, axes = kernel_of(layer)
     kernel = read(variable)
     plain = shared(layer, activation=keras.activations.linear)

@@ -1,4 +1,4 @@
-"""`equalise`: the scale of a channel moved from the layer that makes it into those that read it, or back."""
+"""`equalise`: moves the scale of each channel between the layer that makes it and those that read it."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def equalise(model: keras.Model) -> keras.Model:
     pairs, clipped = _pairs(trace(model, unknown="freeze"))
     if clipped:
         warn(
-            "Expected activations with f(s·x) = s·f(x) to equalise ranges through. Received: relu6 behind "
-            f"{first_of(clipped)}, whose channels keep their scales. Train with relu, or go without."
+            "Expected activations with f(s·x) = s·f(x) to equalise ranges through. Received: relu6 after "
+            f"{first_of(clipped)}, whose channels keep their scales. Train with relu, or do not equalise."
         )
     spans = {id(side.layer): _span(side.layer, side.norm) for pair in pairs for side in pair}
     factors: dict[int, Any] = defaultdict(lambda: 1.0)
@@ -115,7 +115,7 @@ class Side:
 
 
 def _evened(pair: list[Side], spans: dict[int, np.ndarray], factors: dict[int, Any]) -> float:
-    """Makes the ranges of both ends of a pair the same, and returns the largest change; channels of zeros stay."""
+    """Makes the ranges of both ends of a pair equal, zeros aside, and returns the largest change."""
     maker, *readers = pair
     number = maker.channels.size
     made, read = maker.ranges(spans, number), np.max([each.ranges(spans, number) for each in readers], axis=0)

@@ -91,7 +91,7 @@ class Statistics(Rounding):
 
 
 class RoundedKernel(Rounding):
-    """A convolution or dense layer, and the BatchNorm behind it, with a kernel of 8 bits, without activation.
+    """A convolution or dense layer with a kernel of 8 bits, and the BatchNorm after it, without activation.
 
     As in the file, BatchNorm is folded into kernel and bias: `y = conv(x, q(scale · W)) + scale · b + offset`. With
     statistics of the batch it is `y = scale · (conv(x, q(W)) + b) + offset`: the same, since `q` has a scale for each
@@ -116,7 +116,7 @@ class RoundedKernel(Rounding):
         vars(self).update(in_integers=True, _ranges=ranges, _first=first)  # past Keras's tracking
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Returns the output of the layers."""
+        """Returns the output of the layer and the BatchNorm."""
         variable, axes = kernel_of(self.layer)
         kernel, bias = read(variable), read(self.layer.bias) if self.layer.use_bias else 0.0
         if training and self.statistics and self.statistics.norm.trainable:
@@ -154,7 +154,7 @@ class RoundedKernel(Rounding):
 
 
 class RoundedNorm(Rounding):
-    """A BatchNorm that is not behind a kernel: a product and a sum with rounded constants.
+    """A BatchNorm that does not follow a kernel: a product and a sum with rounded constants.
 
     Args:
         norm: The BatchNorm.

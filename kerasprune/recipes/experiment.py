@@ -196,7 +196,7 @@ class Experiment:
             faults.append(PruneError(*taught, ". Add ", Key("finetune.distil", "distil: {}"), "."))
         elif teaching and teaching.weight not in (None, 1.0):
             faults.append(
-                f"Expected labels beside finetune.distil.weight={teaching.weight:g}. Leave it out, or give 1.0."
+                f"Expected labels with finetune.distil.weight={teaching.weight:g}. Leave it out, or give 1.0."
             )
         raise_faults(f"The data {recipe.data.name!r} have no labels:", faults)
 
@@ -225,7 +225,7 @@ class Experiment:
         if _numbers_of_classes(self.examples("train", model).data.element_spec[1], model):
             return classification(model)
         raise PruneError(
-            f"Expected a loss beside {recipe.data.name!r}, since the model was saved without one. Received: loss=None. "
+            f"Expected a loss for {recipe.data.name!r}, since the model was saved without one. Received: loss=None. "
             "Give ",
             Key("loss"),
             ", such as mean_squared_error; or save the model compiled.",

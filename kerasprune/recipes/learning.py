@@ -116,7 +116,7 @@ class Other(Node):
 
 
 class Compiled(Node):
-    """A new optimizer of the class and settings that the checkpoint is compiled with; SGD, momentum 0.9, if it is not.
+    """A new optimizer like the one that the checkpoint is compiled with; without one, SGD with momentum 0.9.
 
     Args:
         learning_rate: Defaults to half a cosine from a tenth of the compiled rate, for SGD from 0.01.

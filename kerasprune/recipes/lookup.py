@@ -90,7 +90,7 @@ def import_classes(name: str, *, trust: bool) -> None:
         trust: Whether code may be imported.
     """
     if not trust:
-        raise PruneError(f"{name!r} would import your own code. Expected the option --trust beside --import.")
+        raise PruneError(f"{name!r} would import your own code. Expected the option --trust with --import.")
     try:
         module = import_code(name)
     except Exception as error:  # the code is the user's

@@ -76,7 +76,7 @@ class PlanStep(Traced):
             received = joined(" and ", (PruneError(Key(name), f"={value}") for name, value in values.items()))
             raise PruneError("Expected one of ", *known, ". Received: ", *received)
         if self.round_to == "table" and (self.target is None or self.target.name != "time"):
-            raise PruneError("Expected a target of time beside ", Key("round_to"), ": table, by whose table to round")
+            raise PruneError("Expected a target of time with ", Key("round_to"), ": table, by whose table to round")
         return self
 
 
@@ -292,19 +292,17 @@ class Prune(Regularised):
             raise ValueError("Expected a plan, a callback, or both; or one of " + ", ".join(ALONE))
         if alone and len(given) > 1:
             beside = ", ".join(name for name in given if name != alone[0])
-            raise ValueError(f"Expected nothing beside {alone[0]}, which decides by itself. Received: {beside}")
+            raise ValueError(f"Expected no other key with {alone[0]}, which decides alone. Received: {beside}")
         if self.callback is not None and self.optimizer is None:
-            raise ValueError("Expected an optimizer beside the callback")
+            raise ValueError("Expected an optimizer for the callback")
         idle = self.changed(OF_THE_FIT)
         if self.callback is None and idle:
             raise ValueError(
-                "Expected a callback beside keys of a fit, since without one this stage trains nothing (the slim model "
+                "Expected a callback with keys of a fit, since without one this stage trains nothing (the slim model "
                 f"is trained by finetune). Received: {', '.join(idle)}"
             )
         if self.epochs is not None and self.steps is not None:
             raise ValueError("Expected either epochs or steps")
         if self.weights == "fresh" and (self.callback is None or self.plan is not None):
-            raise ValueError(
-                "Expected a callback and no plan beside weights: fresh, since there is nothing to judge yet"
-            )
+            raise ValueError("Expected a callback and no plan with weights: fresh, since there is nothing to judge yet")
         return self

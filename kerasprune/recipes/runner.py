@@ -74,7 +74,7 @@ def run(
     if smoke:
         recipe = shortened(recipe)
     if strict and recipe.smoke:
-        raise PruneError("Expected a whole run beside strict. Received: a smoke run, whose figures mean nothing.")
+        raise PruneError("Expected a full run with strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(folder) if folder is not None else default_folder(recipe)
     return carry_out(Run(located(recipe), RunFolder(path), console), recipe, resume=resume, trust=trust, strict=strict)
 
@@ -150,7 +150,7 @@ def _check_given(recipe: schema.Recipe) -> None:
         if why and recipe.data is None:
             beside = (Key(f"prune.plan.{key}"), f": {named.name}, which {why}. Received: no data. Give ")
             raise PruneError(
-                "Expected data beside ", *beside, Key("data.name"), f": a data set, a folder or a file{more}."
+                "Expected data for ", *beside, Key("data.name"), f": a data set, a folder or a file{more}."
             )
 
 

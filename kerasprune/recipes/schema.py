@@ -168,7 +168,7 @@ class Data(Node):
         idle = self.changed(OF_IMAGES)
         if own(self.name) is not None and idle:
             raise ValueError(
-                f"Expected none of {', '.join(OF_IMAGES)} beside examples of your own, which are not changed: "
+                f"Expected none of {', '.join(OF_IMAGES)} with examples of your own, which are not changed: "
                 f"prepare them, or write a function that does. Received: {', '.join(idle)}"
             )
         return self
@@ -257,7 +257,7 @@ class Recipe(Node):
         by_teacher = self.reconstruct or self.finetune and self.finetune.distil
         if by_teacher and self.prune and self.prune.three_dimensions:
             faults.append(
-                "Expected neither reconstruct nor distil beside three_dimensions, whose slim model takes other inputs "
+                "Expected neither reconstruct nor distil with three_dimensions, whose slim model takes other inputs "
                 "than the dense one"
             )
         if self.prune and self.prune.judged and (self.data is None or self.data.validation is None):
@@ -265,31 +265,29 @@ class Recipe(Node):
         space = self.prune and self.prune.space
         if space and space.rounds and (space.judge == "reconstructed") != (self.reconstruct is not None):
             faults.append(
-                "Expected reconstruct beside prune.space.judge: reconstructed, and beside no other, so that the best "
-                f"recipe is trained from what it was tried with. Received: judge: {space.judge}"
+                "Expected reconstruct if prune.space.judge is reconstructed, and only then, so that the best candidate "
+                f"is trained from the weights that it was judged with. Received: judge: {space.judge}"
             )
         if (self.finetune or self.reconstruct) and not self.prune:
             faults.append("Expected a prune stage before finetune or reconstruct")
         untrained = self.prune and self.prune.untrained
         if untrained and (self.reconstruct or self.finetune and self.finetune.distil):
-            faults.append(f"Expected neither reconstruct nor distil beside {untrained}, whose slim model is untrained")
+            faults.append(f"Expected neither reconstruct nor distil with {untrained}, whose slim model is untrained")
         if isinstance(self.model, Named) and not self.train and not untrained:
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
         if self.loss not in OF_CLASSES and any(_smoothed(self)):
             faults.append(
-                f"Expected one of {', '.join(OF_CLASSES[1:])} beside label_smoothing. Received: loss: {self.loss}"
+                f"Expected one of {', '.join(OF_CLASSES[1:])} with label_smoothing. Received: loss: {self.loss}"
             )
         if isinstance(self.model, Start) and self.reconfigure is not None:
-            faults.append(
-                "Expected a model by name beside reconfigure, which makes new weights. Received: a checkpoint"
-            )
+            faults.append("Expected a model by name with reconfigure, which makes new weights. Received: a checkpoint")
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
-            faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
+            faults.append("Expected a model by name with weights: fresh. Received: a checkpoint")
         for name in self.export:
             if formats.member(name).calibrates and self.data is None and self.calibrate is None:
                 faults.append(PruneError("Expected ", Key("data"), ", or ", CALIBRATE, f", to calibrate {name} with"))
         if self.calibrate is not None and not self.export:
-            faults.append(PruneError("Expected an ", Key("export"), " beside ", CALIBRATE, ", which nothing else uses"))
+            faults.append(PruneError("Expected an ", Key("export"), " with ", CALIBRATE, ", which nothing else uses"))
         if self.calibrate is not None and not Path(self.calibrate).exists():
             received = f" to be a file or a folder. Received: {self.calibrate!r}, which is neither"
             faults.append(PruneError("Expected ", CALIBRATE, received))

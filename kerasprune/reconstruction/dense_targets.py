@@ -1,4 +1,4 @@
-"""What the dense model makes: the targets that the kernels of a slim one are solved for."""
+"""Outputs of the dense model: the targets for which the kernels of the slim one are solved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ATTENTION = (layers.MultiHeadAttention, layers.GroupQueryAttention)
 
 
 def kernel_layers(layer: Any) -> list[Any]:
-    """Returns the layers that have the kernels of a layer, in the order they act: itself, where it holds no others."""
+    """Returns the layers that have the kernels of a layer, in the order they act: itself, if it has no inner ones."""
     if type(layer) is layers.TimeDistributed:
         return [layer.layer]
     if type(layer) not in _ATTENTION:
@@ -33,7 +33,7 @@ def kernel_layers(layer: Any) -> list[Any]:
 
 
 def given_to(layer: Any, step: Step, tensors: Sequence[Any]) -> Any:
-    """Returns the input that a layer gets when it, or the layer that contains it, is called.
+    """Returns the input that a layer receives if it, or the layer that contains it, is called.
 
     Under `TimeDistributed`, the steps become examples: `steps_of` for each one.
 
@@ -59,7 +59,7 @@ def given_to(layer: Any, step: Step, tensors: Sequence[Any]) -> Any:
 
 
 def steps_of(step: Step) -> int:
-    """Returns how often the layer inside a call is applied to each example; 1 where that is not known."""
+    """Returns how often the layer inside a call is applied to each example; 1 if that is unknown."""
     at_every_step = type(step.operation) is layers.TimeDistributed
     return step.inputs[0].shape[1] or 1 if at_every_step else 1
 

@@ -64,7 +64,7 @@ def logit_error(
 
 
 def last_outputs(pairing: Pairing) -> list[Measured]:
-    """Returns the outputs of the last kernel layers, before their activation where that is known."""
+    """Returns the outputs of the last kernel layers, before their activation if that is known."""
     measured = [each for step in pairing.last_kernel_steps() for each in _outputs(pairing, step)]
     return measured or _pairs(pairing.outputs())
 

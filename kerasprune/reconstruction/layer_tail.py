@@ -106,7 +106,7 @@ def _adds(program: Program, step: Step, value: Value, source: Step) -> bool:
 
 
 def _affine(step: Step, view: Linear, chain: list[Step], value: Value) -> tuple[np.ndarray, np.ndarray]:
-    """Returns scale and offset of a chain of calls: what they make of ones and of zeros."""
+    """Returns scale and offset of a chain of calls, found by running it on ones and on zeros."""
     shape = [1, *(size or 1 for size in step.outputs[0].shape[1:])]
     seen = []
     for number in (0.0, 1.0):

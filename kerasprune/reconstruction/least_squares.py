@@ -85,7 +85,7 @@ class LeastSquares:
             return np.linalg.pinv(matrix, hermitian=True)
 
     def _moments(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the mean of Y, and `XᵀR`, or R where the inverse is that of `XXᵀ`."""
+        """Returns the mean of Y, and `XᵀR`, or R if the inverse is that of `XXᵀ`."""
         middle = np.zeros(target.shape[1:], target.dtype)
         if self.constant:
             middle = target.mean(axis=0, dtype="float64").astype(target.dtype)

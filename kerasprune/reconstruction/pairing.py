@@ -1,4 +1,4 @@
-"""A slim model beside the dense one: which call is which, and which channels of its output stayed."""
+"""A slim model beside the dense one: the calls that correspond, and the channels kept of their outputs."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ MEMORY = 2**30
 
 
 class Scratch:
-    """Holds arrays, in memory while there is room, otherwise in unnamed files, which go when the arrays do.
+    """Holds arrays, in memory while there is room, otherwise in unnamed files, which are deleted with the arrays.
 
     Args:
         memory: Bytes that are held in memory. Defaults to 1 GiB.

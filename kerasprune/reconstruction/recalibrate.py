@@ -116,8 +116,8 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
 
         γ′ = γ·√(σ′² + ε) / √(σ² + ε),    β′ = β + γ·(μ′ − μ) / √(σ² + ε)
 
-    In training a BatchNorm divides by the statistics of the batch. Where those that are stored are others, as after
-    least squares, whose outputs vary less than their targets, training would begin with another model.
+    In training a BatchNorm divides by the statistics of the batch. If the stored ones differ, as after least squares
+    (outputs vary less than their targets), training would begin with another function.
 
     Args:
         model: Changed in place. Layers that are not trainable, lack a scale or a shift, or see fewer than a hundred

@@ -52,7 +52,7 @@ class Evidence:
 
     @property
     def x(self) -> np.ndarray:
-        """The rows of X, of one call below the other."""
+        """The rows of X, of all calls."""
         return _joined([part.x for part in self.parts])
 
     def wanted(self, fit: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
@@ -75,7 +75,7 @@ class Evidence:
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns arrays below each other; a single one is not copied."""
+    """Returns arrays stacked along their first axis; a single one is not copied."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -227,7 +227,7 @@ class Solving:
             self.scarce.append(view.layer.name)
 
     def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> Rows:
-        """Collects rows of a call at random positions, as many of every example."""
+        """Collects rows of a call at random positions, the same number from every example."""
         view, columns = kernel.view, self._columns(kernel)
         factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
         pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
@@ -266,7 +266,7 @@ class Solving:
         return ceil(most / self._count / times)
 
     def _columns(self, kernel: Kernel) -> np.ndarray:
-        """Returns for every column of the slim matrices the number of that of the dense ones, (groups, columns)."""
+        """Returns the index in the dense matrices of every column of the slim ones, (groups, columns)."""
         groups, rows, columns = kernel.dense.start.shape
         numbers = np.arange(groups * columns).reshape(groups, 1, columns)
         numbers = kernel.dense.kernel(np.broadcast_to(numbers, (groups, rows, columns)), kernel.dense.variable.shape)

@@ -50,23 +50,23 @@ class Growth:
     @property
     def length(self) -> int:
         """Steps of the whole schedule."""
-        raise PruneError(f"{type(self).__name__} has no length. Write it.")
+        raise PruneError(f"{type(self).__name__} has no length. Override it.")
 
     @property
     def pick(self) -> int:
         """The step at which a method that picks late picks."""
-        raise PruneError(f"{type(self).__name__} has no step at which to pick. Take another schedule, or write pick.")
+        raise PruneError(f"{type(self).__name__} has no step at which to pick. Use another schedule, or override pick.")
 
     def __call__(self, step: Any) -> Any:
         """Returns λ at a step, as a tensor; called inside the compiled step."""
-        raise PruneError(f"{type(self).__name__} has no λ. Write __call__.")
+        raise PruneError(f"{type(self).__name__} has no λ. Override __call__.")
 
     def faults(self) -> list[str]:
         """Returns the faults of the arguments."""
         return kind_faults(bool, "", stop=self.stop)
 
     def within(self, followed: Followed | None) -> Self:
-        """Returns the law in a fit with an optimizer; `None`: one that divides gradients by their size."""
+        """Returns the law fitted to an optimizer; `None` stands for one that divides gradients by their size."""
         return self
 
     def highest(self, critical: float) -> float:

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.reports.colours import DENSE, PINNED, SLIM
+from kerasprune.reports.figures import DENSE, PINNED, SLIM
 from kerasprune.reports.record import Record
 
 WIDTH, ROW, MARGIN = 900, 22, 150

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kerasprune.errors import is_number
-from kerasprune.reports.colours import DENSE, SLIM
 from kerasprune.reports.record import Norms, Record
 from kerasprune.reports.tables import files
 
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+DENSE, SLIM, PINNED, CHOSEN = "#b8c4d6", "#1f5fa8", "#9aa5b1", "#c0392b"  # colours
+# What each colour becomes on a page: light and dark are set in `page.html`
+STYLES = {DENSE: "var(--dense)", SLIM: "var(--slim)", PINNED: "var(--pinned)"}
 SCALE_BINS = 50
 WIDTH = 9  # of figures, in inches
 LETTER = 0.062  # width of a letter of 7 points, in inches

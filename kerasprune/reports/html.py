@@ -12,8 +12,8 @@ from typing import Any
 from kerasprune.files import write_text
 from kerasprune.registry import section_figures
 from kerasprune.reports import figures, tables
-from kerasprune.reports.colours import STYLES
 from kerasprune.reports.dependencies import dependencies
+from kerasprune.reports.figures import STYLES
 from kerasprune.reports.record import Record, read
 
 

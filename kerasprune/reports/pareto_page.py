@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasprune.files import write_text
-from kerasprune.reports.colours import DENSE, SLIM
 from kerasprune.reports.comparison import compared, comparison_table
-from kerasprune.reports.figures import svg
+from kerasprune.reports.figures import DENSE, SLIM, svg
 from kerasprune.reports.html import rendered
 from kerasprune.reports.record import Record, read
 

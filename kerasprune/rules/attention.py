@@ -91,7 +91,7 @@ def _heads_and_sizes(graph: GraphBuilder, layer: Any) -> tuple[np.ndarray, np.nd
 def _projected(
     graph: GraphBuilder, layer: Any, dense: Any, x: Ids, heads: np.ndarray, sizes: np.ndarray, compared: bool = False
 ) -> None:
-    """A projection to heads. If it is compared (q and k), removed sizes must be silent, its bias included."""
+    """Describes a projection to heads; removed sizes of queries and keys must be silent, bias included."""
     graph.pin_all(x, f"{layer.name!r} attends along that axis", but=(len(x.shape) - 1,))
     read = (2,) if compared else ()
     positions = graph.positions(x.shape)

@@ -64,6 +64,7 @@ def letters_of(layer: layers.EinsumDense, rank: int) -> tuple[list[str], list[st
 
     if "..." in kernel:
         raise PruneError(
-            f"Expected no ellipsis in the kernel of an EinsumDense. Received: {layer.equation!r} in {layer.name!r}."
+            f"Expected no ellipsis in the kernel of an EinsumDense. Received: {layer.equation!r} in {layer.name!r}. "
+            "Name all axes of the kernel."
         )
     return spelled(source), list(kernel), spelled(target)

@@ -27,7 +27,7 @@ def embedding(graph: GraphBuilder, layer: layers.Embedding, x: Ids) -> Ids:
     reads=("output_dim", "weights", "tie_weights", "reverse_dtype", "logit_soft_cap"),
 )
 def reversible_embedding(graph: GraphBuilder, layer: layers.ReversibleEmbedding, x: Ids, reverse: bool = False) -> Ids:
-    """As an embedding, or `out[…, v] = Σ_c x[…, c] · table[v, c]` with the same table, or with one of its own."""
+    """Looks up as an embedding, or computes `out[…, v] = Σ_c x[…, c] · table[v, c]`, with the same table or another."""
     shape, applied = graph.call.outputs[0], None if reverse else 0
     ids = graph.new(layer, layer.output_dim)
     if reverse:

@@ -22,7 +22,7 @@ def zero_padding(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
 
 @tensor_rule(knp.Pad, constant=PADDED, reads=("pad_width", "mode"))
 def pad(graph: GraphBuilder, operation: Any, x: Ids, constant_values: Any = None) -> Ids:
-    """As `zero_padding`, for `keras.ops.pad`; only padding with zeros makes channels that can be pruned."""
+    """Pads as `zero_padding` does, for `keras.ops.pad`; only padding with zeros makes channels that can be pruned."""
     pairs = np.broadcast_to(np.asarray(operation.pad_width), (len(x.shape), 2)).tolist()
     out = _padded(graph, operation, x, dict(enumerate(pairs)), "pad_width")
     if operation.mode != "constant":

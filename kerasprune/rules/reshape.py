@@ -27,7 +27,7 @@ def flatten(graph: GraphBuilder, layer: layers.Flatten, x: Ids) -> Ids:
 
 @tensor_rule(layers.Reshape, reads=("target_shape",))
 def reshape_layer(graph: GraphBuilder, layer: layers.Reshape, x: Ids) -> Ids:
-    """As `reshaped`; the target shape follows the channels."""
+    """Reshapes as `reshaped` does; the target shape of the layer follows the number of channels kept."""
     out = reshaped(graph, x, graph.call.outputs[0])
     graph.sets(layer, "target_shape", following(layer.target_shape, out, skip=1))
     return out
@@ -35,7 +35,7 @@ def reshape_layer(graph: GraphBuilder, layer: layers.Reshape, x: Ids) -> Ids:
 
 @tensor_rule(knp.Reshape, reads=("newshape",))
 def reshape_operation(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
-    """As `reshaped`; the new shape follows the channels."""
+    """Reshapes as `reshaped` does; the new shape in the call follows the number of channels kept."""
     out = reshaped(graph, x, graph.call.outputs[0])
     graph.sets(operation, "newshape", following(operation.newshape, out, skip=0))
     return out

@@ -16,8 +16,7 @@ from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.batches import Batches, batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import Signature, signature_of
-from kerasprune.export import opened as exports
-from kerasprune.export.parity import Function, keras_function, same_choice
+from kerasprune.export.parity import Function, exported_function, keras_function, same_choice
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.comparison import relative_error
@@ -73,10 +72,10 @@ def beside_dense(path: Path, model: keras.Model, dense: keras.Model, examples: B
 
 
 def opened(path: Path, model: keras.Model, signature: Signature) -> Function:
-    """Returns a function that runs an exported model on batches: as `kerasprune.export.opened`, or a packed one."""
+    """Returns a function that runs an exported model on batches: as `exported_function`, or a packed one."""
     if path.suffix == KPZ.suffix:
         return keras_function(unpack(path), signature)
-    return exports.opened(path, model, signature)
+    return exported_function(path, model, signature)
 
 
 def _outputs_alone(model: keras.Model) -> keras.Model:

@@ -1,4 +1,4 @@
-"""What the files of a slim model gain beside those of its dense model: how much of the fewer MACs arrives as time."""
+"""The gain of a slim model's file over the dense model's: how much of the saving in MACs becomes a saving in time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CAUSES = {
 
 @dataclass(frozen=True)
 class FileGain:
-    """What a slim model's file gains beside the dense model's.
+    """The gain of a slim model's file over the dense model's.
 
     Args:
         milliseconds: Latencies of both, measured in turn; `None` for a format that LiteRT does not run.
@@ -58,13 +58,13 @@ class FileGain:
 
     @property
     def lost(self) -> dict[str, float]:
-        """The milliseconds beyond the slim model's share of the multiply–adds by cause, see `kp.latency.gain.lost`."""
+        """The milliseconds beyond the share of the slim MACs by cause: see `slim_beside_dense.lost`."""
         if self.milliseconds is None or self.macs is None or not self.macs[0] or not self.alone:
             return {}
         return lost(self.alone, self.milliseconds, self.macs[1] / self.macs[0])
 
     def by_kind(self) -> dict[str, Both]:
-        """Returns the milliseconds of operators alone by the class of their layer, the slowest first."""
+        """Returns the milliseconds of operators timed one by one, by the class of their layer, the slowest first."""
         sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for each in self.alone:
             for side, time in enumerate((each.dense_ms, each.slim_ms)):
@@ -72,7 +72,7 @@ class FileGain:
         return {kind: tuple(both) for kind, both in sorted(sums.items(), key=lambda item: -item[1][1])}  # type: ignore[misc]
 
     def sentences(self) -> list[str]:
-        """Returns sentences on unexpected operators, on the gain that arrives, and on where the rest went."""
+        """Returns sentences on unexpected operators, the share of the gain that arrives, and the causes of the rest."""
         lines = []
         if self.milliseconds is None:
             lines.append("Time is not measured: LiteRT does not run this format.")

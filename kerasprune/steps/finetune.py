@@ -90,12 +90,12 @@ def optimizer(
     """Returns the optimizer of a fine-tuning.
 
     Args:
-        given: An optimizer, which is returned unchanged; a name, for a rate that falls by half a cosine from 0.001,
-            or for SGD, with momentum 0.9, from 0.01; or `None` for one like that of the dense model.
+        given: An optimizer, which is returned unchanged; a name: the rate falls by half a cosine from 0.001 (SGD: from
+            0.01, with momentum 0.9); or `None` for one like that of the dense model.
         compiled: The optimizer of the dense model, or `None`.
         epochs: Number of epochs.
         steps: Batches per epoch.
-        callbacks: Those of the fit; if one of them sets the rate, it does not fall by itself. Defaults to none.
+        callbacks: Callbacks of the fit; if one of them sets the rate, the optimizer's is constant. Defaults to none.
     """
     if isinstance(given, keras.Optimizer):
         return given

@@ -102,7 +102,7 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
         given: Examples.
 
     Raises:
-        PruneError: See `check_inputs` and, of labels beside a loss, `check_targets`.
+        PruneError: As `check_inputs`, and for labels with a loss as `check_targets`.
     """
     found = [each for each in dict.fromkeys(given) if each is not None]
     for each in found:

@@ -1,4 +1,4 @@
-"""Keywords that others take, such as `model.fit`: what replaces them in `kp.prune`."""
+"""Keywords of other functions, such as `model.fit`, and what replaces them in `kp.prune`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REMEDIES = {
 
 
 def answered(function: Function) -> Function:
-    """Returns the function, which also names the remedy for keywords that it does not take.
+    """Returns the function, whose errors also name the remedy for keywords that it does not take.
 
     Raises:
         PruneError: On a call with such a keyword.

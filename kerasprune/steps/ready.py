@@ -80,11 +80,11 @@ def _warn_of_uncounted(graph: ChannelGraph) -> None:
     """Warns if more than a twentieth of the multiply–adds is estimated, or most of them are products of tensors."""
     if graph.resolution is None and has_free_axes(graph.model):
         return
-    found, told = cost(graph), "The multiply–adds of this model and of the slim one are without"
+    found, told = cost(graph), "The multiply–adds of this model and of the slim one do not include"
     if found.uncounted > UNCOUNTED:
-        warn(f"{told} what is {not_counted(found)}.")
+        warn(f"{told} everything: {not_counted(found)}.")
     if found.products > found.macs:
         warn(
-            f"{told} the products of tensors, which are {found.products:,} beside {found.macs:,}, such as those with "
-            "weights that a layer multiplies by itself. Use keras.layers.Dense in the layer: it can be pruned, too."
+            f"{told} products of tensors: {found.products:,}, where {found.macs:,} are counted; e.g. those with "
+            "weights that a layer multiplies itself. Use keras.layers.Dense in the layer: it can be pruned, too."
         )

@@ -31,14 +31,14 @@ from kerasprune.steps.objective import Objective
 from kerasprune.targets.base import Target
 
 KEPT = 0.5  # default fraction of the multiply–adds
-_LABELS = "Expected labels beside the inputs, data=(x, y). Received: an array for epochs."
+_LABELS = "Expected labels with the inputs, data=(x, y). Received: an array for epochs."
 _SHARE = "Expected validation as (x, y), or None for a tenth of the data that is held out."
 _VERBOSE = "Expected verbose to be 0, 1 or 2."
 
 
 @dataclass(frozen=True)
 class PruneSettings:
-    """The arguments of `prune`; see there.
+    """The checked arguments of `prune`, which documents them.
 
     Raises:
         PruneError: An argument is out of range, or two targets are given.
@@ -114,7 +114,7 @@ class PruneSettings:
         if examples is None:
             raise PruneError(f"Expected data to fine-tune on. Received: epochs={self.epochs}, data=None.")
         if not examples.labelled and not self.distil:
-            raise PruneError("Expected labels beside distil=False. Received: inputs alone. Leave distil=True.")
+            raise PruneError("Expected labels with distil=False. Received: inputs alone. Leave distil=True.")
         if examples.labelled and objective.loss is None:
             raise PruneError(
                 f"Expected a loss to fine-tune with. Received: loss=None, and {self.model.name!r} is not compiled. "

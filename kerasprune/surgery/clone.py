@@ -168,8 +168,8 @@ def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[A
     raise PruneError(
         f"Expected a layer that can be recreated from its config. Received: {old.name!r} of class "
         f"{type(old).__name__}, which has {len(shapes)} weights, its copy "
-        f"{len(now)}, or of other shapes. It was changed after it was built, by quantize() or LoRA inside it say: "
-        "undo that first, and do it again on the slim model."
+        f"{len(now)}, or of other shapes. It was changed after it was built, e.g. by quantize() or LoRA inside it: "
+        "undo that first, and repeat it on the slim model."
     )
 
 

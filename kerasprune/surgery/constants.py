@@ -49,7 +49,7 @@ def activation_in_numpy(activation: Callable) -> Callable[[np.ndarray], np.ndarr
 
 
 def _concatenated(values: list[np.ndarray], shapes: list[tuple[int | None, ...]], axis: int) -> np.ndarray:
-    """Returns values one behind the other, at all positions that their tensors have along the axis."""
+    """Returns values concatenated, at all positions that their tensors have along the axis."""
     axis %= values[0].ndim
     common = [max(sizes) for sizes in zip(*(x.shape for x in values), strict=True)]
     wanted = [(*common[:axis], shape[axis] or 1, *common[axis + 1 :]) for shape in shapes]
@@ -186,7 +186,7 @@ def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: 
 
 
 def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
-    """Nothing passes."""
+    """Returns zeros: no constant passes."""
     return [_nothing(output, 0.0) for output in call.outputs]
 
 

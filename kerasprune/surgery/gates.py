@@ -128,7 +128,7 @@ def _owner(node: Any) -> Any:
     owner = maker(node.input_tensors[0])
     if not _takes_gate(owner):
         raise PruneError(
-            "Expected a gate behind a convolution or dense layer, as kp.gated puts it. Received: "
-            f"{node.operation.name!r} behind {owner.name!r} of class {type(owner).__name__}."
+            "Expected a gate after a convolution or dense layer, as kp.gated puts it. Received: "
+            f"{node.operation.name!r} after {owner.name!r} of class {type(owner).__name__}."
         )
     return owner

@@ -182,7 +182,7 @@ def test_a_budget_that_looks_at_data_makes_the_plan_from_what_meets_the_target()
             return lambda request, chosen: found.append(chosen) or kp.Plan.of(graph, {"a": range(3)})
 
     found = []
-    with pytest.raises(kp.PruneError, match="Expected data beside Later"):
+    with pytest.raises(kp.PruneError, match="Expected data for Later"):
         kp.plan(_chain(4, 6), budget=Later(), keep=0.5)
     plan = kp.plan(_chain(4, 6), budget=Later(), keep=0.5, data=iter([1, 2]), seed=7)
     seen, met = found

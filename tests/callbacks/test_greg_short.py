@@ -267,7 +267,7 @@ def test_arguments_of_one_law_do_not_stand_beside_another():
     geometric = {"name": "geometric", "steps": 9}
     with pytest.raises(kp.PruneError, match="'geometric' was not made: .* 'pick_at'"):
         GReg2(keep=0.5, growth=geometric, pick_at=0.02)
-    with pytest.raises(kp.PruneError, match="Expected pick_at beside a schedule that has it"):
+    with pytest.raises(kp.PruneError, match="Expected pick_at with a schedule that has it"):
         GReg2(keep=0.5, growth=LinearGrowth(), pick_at=0.02)
     with pytest.raises(kp.PruneError, match="Did you mean 'geometric'"):
         GReg1(keep=0.5, schedule="geometrical")

@@ -79,15 +79,15 @@ def test_without_data_they_are_asked_for(files, tmp_path):
 @pytest.mark.parametrize(
     ("command", "options", "words"),
     [
-        ("prune", ["--learning-rate", 0.1, "--distil"], "--finetune-epochs beside --learning-rate, --distil"),
-        ("prune", ["--scale", "0..1", "--batch", 4], "--data beside --scale, --batch"),
-        ("prune", ["--finetune-epochs", 2], "--data beside --finetune-epochs"),
-        ("prune", ["--calibrate", "inputs.npy"], "--export beside --calibrate"),
-        ("compare", ["--data", "digits", "--finetune-epochs", 0, "--distil"], "--finetune-epochs beside --distil"),
-        ("space", ["--macs", 0.5, "--begin", "recalibrated"], "--finetune-epochs beside --begin"),
-        ("space", ["--macs", 0.5, "--ranked-by", "removed"], "--data beside --ranked-by"),
-        ("space", ["--macs", 0.5, "--finetune-epochs", 2], "--data beside --finetune-epochs"),
-        ("export", ["--format", "tflite", "--scale", "0..1"], "--data beside --scale"),
+        ("prune", ["--learning-rate", 0.1, "--distil"], "--finetune-epochs with --learning-rate, --distil"),
+        ("prune", ["--scale", "0..1", "--batch", 4], "--data with --scale, --batch"),
+        ("prune", ["--finetune-epochs", 2], "--data with --finetune-epochs"),
+        ("prune", ["--calibrate", "inputs.npy"], "--export with --calibrate"),
+        ("compare", ["--data", "digits", "--finetune-epochs", 0, "--distil"], "--finetune-epochs with --distil"),
+        ("space", ["--macs", 0.5, "--begin", "recalibrated"], "--finetune-epochs with --begin"),
+        ("space", ["--macs", 0.5, "--ranked-by", "removed"], "--data with --ranked-by"),
+        ("space", ["--macs", 0.5, "--finetune-epochs", 2], "--data with --finetune-epochs"),
+        ("export", ["--format", "tflite", "--scale", "0..1"], "--data with --scale"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(command, options, words, files, tmp_path):

@@ -46,7 +46,7 @@ def test_prune_hands_data_and_loss_to_the_criterion(files, tmp_path):
 def test_prune_without_data_says_so_at_once(files, tmp_path):
     result = invoke("prune", files[0], "--keep", 0.5, "--criterion", "taylor_fo", "--out", tmp_path / "out")
     assert result.exit_code == 2 and "Traceback" not in result.stderr
-    assert "data beside --criterion: taylor_fo, which needs data, gradients" in " ".join(result.stderr.split())
+    assert "data for --criterion: taylor_fo, which needs data, gradients" in " ".join(result.stderr.split())
 
 
 @pytest.mark.thorough
@@ -67,7 +67,7 @@ def test_prune_hands_data_to_a_budget_that_measures(files, tmp_path, monkeypatch
 def test_prune_by_measuring_without_data_says_so_at_once(files, tmp_path):
     result = invoke("prune", files[0], "--macs", 0.5, "--budget", "sensitivity", "--out", tmp_path / "out")
     assert result.exit_code == 2 and "Traceback" not in result.stderr
-    assert "data beside --budget: sensitivity, which measures" in " ".join(result.stderr.split())
+    assert "data for --budget: sensitivity, which measures" in " ".join(result.stderr.split())
 
 
 def test_masks_that_are_chosen_inside_the_step_take_weights_only():

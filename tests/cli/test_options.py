@@ -124,16 +124,16 @@ def test_a_message_is_spelled_for_its_reader():
     parts = (
         "Expected ",
         Key("data.name", "name"),
-        " beside ",
+        " with ",
         Key("prune.plan"),
         ". Received: ",
         Given("seed", value=1.5),
     )
     with pytest.raises(PruneError) as caught:
         raise_faults("Nothing:", [PruneError(*parts), "plain"])
-    assert str(caught.value) == "Nothing:\n  - Expected name beside prune.plan. Received: 1.5\n  - plain"
+    assert str(caught.value) == "Nothing:\n  - Expected name with prune.plan. Received: 1.5\n  - plain"
     said = caught.value.spelled({"data.name": "--data", "seed": "--seed"}.get)
-    assert said == "Nothing:\n  - Expected --data beside prune.plan. Received: --seed 1.5\n  - plain"
+    assert said == "Nothing:\n  - Expected --data with prune.plan. Received: --seed 1.5\n  - plain"
 
 
 def test_a_key_is_an_option_only_where_the_command_has_it():

@@ -72,10 +72,10 @@ def test_a_measured_table_is_planned_by(model, tmp_path):
         (("--time", "12m"), "Expected --time as a fraction or milliseconds, such as 0.5 or 12ms. Received: --time 12m"),
         (("--bytes", "2kX"), "Expected --bytes as a size, such as 200kB, 1.5MB or 200000. Received: --bytes 2kX"),
         (("--time", "0.5", "--macs", "0.5"), "Received: --macs 0.5 and --time 0.5"),
-        (("--macs", "0.5", "--table", "a.csv"), "Expected --time beside --table"),
-        (("--macs", "0.5", "--precision", "int8"), "Expected --time beside --precision"),
+        (("--macs", "0.5", "--table", "a.csv"), "Expected --time with --table"),
+        (("--macs", "0.5", "--precision", "int8"), "Expected --time with --precision"),
         (("--bytes", "2kB", "--precision", "int3"), "Did you mean 'int8'"),
-        (("--macs", "0.5", "--round-to", "table"), "Expected a target of time beside --round-to"),
+        (("--macs", "0.5", "--round-to", "table"), "Expected a target of time with --round-to"),
         (("--time", "0.5", "--table", "none.csv"), "none.csv"),
     ],
 )

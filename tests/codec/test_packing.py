@@ -188,7 +188,7 @@ def test_models_that_would_not_return_are_refused(tmp_path):
     words = layers.StringLookup(vocabulary=["a"])
     for model, match in (
         (keras.Sequential([keras.Input((4,)), layers.Lambda(lambda x: x)]), "lambda"),
-        (keras.Sequential([keras.Input((4,), dtype="string"), words]), "words of their own"),
+        (keras.Sequential([keras.Input((4,), dtype="string"), words]), "without a vocabulary"),
         (keras.Sequential([layers.Dense(2)]), "not built"),
         ("model", "Load it"),
     ):
@@ -242,8 +242,8 @@ def test_files_that_say_what_is_not_so_are_refused(tmp_path):
 
     cases = {
         b"": "begin", b"PK" + good: "begin", good[:3] + b"\2" + good[4:]: "version 2", good[:-1]: "checksum",
-        good[:40] + b"\0" + good[41:]: "checksum", changed(good, body=lambda text: text + b"x"): "something else",
-        changed(good, body=lambda text: text[:-1]): "too short", changed(good, to(2, [4, 4])): "sizes",
+        good[:40] + b"\0" + good[41:]: "checksum", changed(good, body=lambda text: text + b"x"): "more than a model",
+        changed(good, body=lambda text: text[:-1]): "shorter than it declares", changed(good, to(2, [4, 4])): "sizes",
         changed(good, to(2, [1 << 30, 1 << 30])): "at most 512 MiB|sizes", changed(good, to(1, "object")): "an entry",
         changed(good, to(3, "none")): "an entry", changed(good, to(5, -1)): "sizes",
         changed(good, to(2, [3, 4])): "others", changed(good, to(2, [12])): "others",

@@ -96,7 +96,7 @@ def test_a_target_warns_where_little_is_not_counted():
 
 def test_pruning_by_another_target_says_what_its_multiply_adds_leave_out():
     graph = kp.trace(tiny(), unknown="freeze")
-    with pytest.warns(UserWarning, match="of the slim one are without what is not counted: some"):
+    with pytest.warns(UserWarning, match="of the slim one do not include everything: not counted: some"):
         remove(graph, kp.plan(graph, keep=0.5))
 
 
@@ -110,7 +110,7 @@ def test_products_with_own_weights_that_are_most_of_a_model_are_named():
 
     inputs = keras.Input((16,))
     graph = kp.trace(kp.functional(keras.Model(inputs, layers.Dense(3)(layers.Dense(4)(Product()(inputs))))))
-    with pytest.warns(UserWarning, match="which are 1,024 beside 268"):
+    with pytest.warns(UserWarning, match="1,024, where 268 are counted"):
         remove(graph, kp.plan(graph, keep=0.5))
 
 

@@ -208,7 +208,7 @@ BAD = {
     "two inputs": ([((X, X), Y)], LOSS, r"Expected data for the inputs \['\w+'\]. Received: 2 arrays"),
     "nothing": ([], LOSS, "Expected examples in data. Received: none"),
     "no batches": (7, LOSS, "Received: data=7"),
-    "endless": (Endless(), LOSS, r"repeats for ever. Leave .repeat\(\) out, or give data.take"),
+    "endless": (Endless(), LOSS, r"repeats forever. Leave .repeat\(\) out, or give data.take"),
     "not a number": ([(X * np.nan, Y)], LOSS, "Expected numbers for the input .*Received: NaN or infinity"),
 }
 

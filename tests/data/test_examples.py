@@ -138,7 +138,7 @@ FAULTS = {
     "a path": (lambda: "mine.npz", tuple(READERS), "Received: data='mine.npz'. Read files with"),
     "a number": (lambda: 7, tuple(READERS), "Expected data: arrays, or batches of them.* Received: data=7"),
     "used up": (lambda: iter([(X, Y)]), AGAIN, "read several times. Received: .*, which is used up by the first"),
-    "endless": (lambda: data_set((X, Y)).repeat(), ("criteria", *AGAIN), r"repeats for ever. Leave .repeat\(\) out"),
+    "endless": (lambda: data_set((X, Y)).repeat(), ("criteria", *AGAIN), r"repeats forever. Leave .repeat\(\) out"),
     "numbers": (lambda: (X.tolist(), Y), tuple(READERS), "lists of Python's own numbers or texts, such as"),
     "no batch axis": (lambda: data_set((X, Y)).unbatch(), CHECKED, r"\(None, 4\) .*shape \(4,\). It lacks the batch"),
     "another shape": (lambda: (X[:, :3], Y), CHECKED, r"\(None, 4\) .*shape \(70, 3\). Resize the data"),

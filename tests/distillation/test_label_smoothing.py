@@ -60,7 +60,7 @@ def test_its_config_makes_the_same_loss():
     ],
 )
 def test_other_losses_are_refused(loss):
-    with pytest.raises(PruneError, match="Expected a cross-entropy of classes beside label_smoothing"):
+    with pytest.raises(PruneError, match="Expected a cross-entropy of classes with label_smoothing"):
         smoothed(loss, 0.1)
 
 
@@ -74,7 +74,7 @@ def test_a_compiled_objective_has_smoothed_labels():
     )
     assert found["loss"] == pytest.approx(by_hand(0.1), abs=1e-5)
     assert found["accuracy"] == pytest.approx(np.mean(LOGITS.argmax(axis=1) == CLASSES))
-    with pytest.raises(PruneError, match="^Expected a cross-entropy of classes beside label_smoothing"):
+    with pytest.raises(PruneError, match="^Expected a cross-entropy of classes with label_smoothing"):
         Objective("mean_squared_error", label_smoothing=0.1).compile(model)
 
 
@@ -82,7 +82,7 @@ def test_a_compiled_objective_has_smoothed_labels():
     ("setting", "words"),
     [
         ("train.label_smoothing=1.0", "Expected a number < 1"),
-        ("loss=mean_squared_error", "beside label_smoothing. Received: loss: mean_squared_error"),
+        ("loss=mean_squared_error", "with label_smoothing. Received: loss: mean_squared_error"),
     ],
 )
 def test_a_recipe_that_cannot_smooth_is_refused_before_it_runs(setting, words):

@@ -203,8 +203,8 @@ def test_paths_that_are_no_place_for_it(network, tmp_path):
     (tmp_path / "photos" / "one.png").write_text("mine")
     (tmp_path / "note").write_text("mine")
     for name, message in (
-        ("photos", "Only a SavedModel"),
-        ("note", "Only a SavedModel"),
+        ("photos", "Expected a SavedModel or an empty folder"),
+        ("note", "Expected a SavedModel or an empty folder"),
         ("model.tflite", "'model'"),
         ("absent/model", "Make the folder"),
     ):

@@ -319,7 +319,7 @@ def test_subclassed_model_needs_data(tmp_path):
             return self.dense(inputs["left"]) + inputs["right"]
 
     model, data = Subclassed(), {"left": np.ones((7, 4), "f"), "right": np.ones((7, 3), "f")}
-    with pytest.raises(PruneError, match="not built"):
+    with pytest.raises(PruneError, match="a built model"):
         tflite(model, tmp_path / "model.tflite", data=data)
     model(data)
     with pytest.raises(PruneError, match="subclassed.*Pass data="):
@@ -420,7 +420,7 @@ def test_faults(tmp_path, arguments, message):
 def test_models_that_cannot_be_exported(tmp_path):
     for model, message in (
         ("model.keras", "keras.Model"),
-        (keras.Sequential([layers.Dense(3)]), "not built"),
+        (keras.Sequential([layers.Dense(3)]), "a built model"),
         (keras.Sequential([keras.Input((3,), batch_size=4), layers.Dense(3)]), "batch size"),
     ):
         with pytest.raises(PruneError, match=message):

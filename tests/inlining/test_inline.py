@@ -233,7 +233,7 @@ def test_a_weight_read_outside_its_layer_is_named():
     model, words = Tied(), np.ones((2, 5), "int32")
     model.table.build()
     model(words)
-    with pytest.warns(UserWarning, match="table/embeddings.*numbers outside the layer"):
+    with pytest.warns(UserWarning, match="table/embeddings.*used outside the layer"):
         kp.functional(model, inputs=words)
 
 

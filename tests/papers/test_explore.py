@@ -107,9 +107,9 @@ def test_a_run_goes_on_without_evaluating_anything_twice(files, folder, monkeypa
     ("more", "words"),
     [
         ({"ranked_by": ["guessed"], "best": 0, "start": "anew"}, r"(?s)best=0.*way='guessed'.*way='anew'"),
-        ({"ranked_by": []}, r"Expected ranked_by, finetune or both beside data.*Received: data=.*Leave data out"),
-        ({"ranked_by": [], "best": 1, "finetune": FINETUNE}, "Expected ranked_by beside best"),
-        ({"data": None}, r"Expected data to judge and to train .*data=None beside ranked_by. Pass data"),
+        ({"ranked_by": []}, r"Expected ranked_by, finetune or both with data.*Received: data=.*Leave data out"),
+        ({"ranked_by": [], "best": 1, "finetune": FINETUNE}, "Expected ranked_by with best"),
+        ({"data": None}, r"Expected data to judge and to train .*data=None with ranked_by. Pass data"),
         ({"macs": 1e-4, "delta": 1e-5}, "of the macs can be kept"),
         ({"plan": {"criterion": "l3"}}, "l3"),
     ],

@@ -101,12 +101,12 @@ def assert_best_is_taken(folder: RunFolder, judged: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (["prune.callback=greg1"], "Expected nothing beside meta_pruning, which decides by itself. Received: callback"),
+        (["prune.callback=greg1"], "Expected no other key with meta_pruning, which decides alone. Received: callback"),
         (["prune.meta_pruning.training=null"], "prune.meta_pruning.training"),
         (["prune.meta_pruning.coupling=padded"], "one of tied, free"),
         (["prune.meta_pruning.search.mutation=2.0"], "a number ≤ 1"),
         (["data.validation=null"], "Expected data.validation, on which meta_pruning measures accuracy"),
-        (["reconstruct={}"], "neither reconstruct nor distil beside meta_pruning, whose slim model is untrained"),
+        (["reconstruct={}"], "neither reconstruct nor distil with meta_pruning, whose slim model is untrained"),
     ],
 )
 def test_contradictions_are_said(settings, words):

@@ -104,8 +104,8 @@ def assert_best_is_taken(folder: RunFolder) -> None:
     ("settings", "words"),
     [
         (["prune.space.macs=null"], "Expected macs, params or both"),
-        (["prune.plan.keep=0.5"], "Expected nothing beside space, which decides by itself. Received: plan"),
-        (["prune.precrop.macs=0.5"], "Expected nothing beside"),
+        (["prune.plan.keep=0.5"], "Expected no other key with space, which decides alone. Received: plan"),
+        (["prune.precrop.macs=0.5"], "Expected no other key with"),
         (["prune.space.rounds.0.best=5"], "fewer and fewer candidates. Received: [5] of n=4"),
         (["prune.space.mcb=[1.1]"], "Expected mcb: [least, most]"),
         (["prune.space.mcb=[1.1, 0.9]"], "Expected mcb: [least, most]"),
@@ -113,8 +113,8 @@ def assert_best_is_taken(folder: RunFolder) -> None:
         (["prune.space.rounds.0.callbacks=[greg1]"], "unknown key"),
         (["data.validation=null"], "Expected data.validation, on which space measures accuracy"),
         (["train=null"], "Expected a train stage"),
-        (["reconstruct={}"], "Expected reconstruct beside prune.space.judge: reconstructed"),
-        (["prune.space.judge=reconstructed"], "from what it was tried with"),
+        (["reconstruct={}"], "Expected reconstruct if prune.space.judge is reconstructed"),
+        (["prune.space.judge=reconstructed"], "trained from the weights that it was judged with"),
     ],
 )
 def test_contradictions_are_said(settings, words):

@@ -112,7 +112,7 @@ def test_faults_of_a_recipe_are_found_before_it_runs():
     fit = recipe_of()["train"]
     dimensions = {"macs": 0.5, "training": fit}
     for changes, message in (
-        ({"prune": {"three_dimensions": dimensions, "plan": {"keep": 0.5}}}, "nothing beside three_dimensions"),
+        ({"prune": {"three_dimensions": dimensions, "plan": {"keep": 0.5}}}, "no other key with three_dimensions"),
         ({"prune": {"three_dimensions": {**dimensions, "macs": 1.5}}}, "number ≤ 1"),
         ({"prune": {"three_dimensions": {**dimensions, "constraint": "seconds"}}}, "macs"),
         ({"prune": {"three_dimensions": {"macs": 0.5}}}, "training"),

@@ -171,7 +171,7 @@ def test_what_relu6_clips_is_named_and_stays():
     i = image()
     x = layers.ReLU(6.0)(layers.Conv2D(4, 3, name="clipped")(i))
     model = randomised(keras.Model(i, layers.Dense(2)(layers.Flatten()(x))))
-    with pytest.warns(UserWarning, match="relu6 behind clipped, whose"):
+    with pytest.warns(UserWarning, match="relu6 after clipped, whose"):
         new = kp.equalise(model)
     assert all(np.array_equal(numbers(a), numbers(b)) for a, b in zip(model.weights, new.weights, strict=True))
 

@@ -188,7 +188,7 @@ def test_decay_of_all_weights():
     ("settings", "message"),
     [
         (["prune.epochs=null"], "Polarization has no schedule of its own"),
-        (["prune.plan={keep: 0.5}"], "no plan beside 'polarization'"),
+        (["prune.plan={keep: 0.5}"], "no plan with 'polarization'"),
         (["prune.callback.macs=0.01"], "target that can be reached"),
         (["prune.callback.coupling=loose"], "coupling='loose'"),
         (["model={name: lenet_300_100}"], "scaled by BatchNorm"),
@@ -202,10 +202,10 @@ def test_what_does_not_fit_is_said_before_training(settings, message, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["prune.weights=fresh", "prune.plan={keep: 0.5}"], "no plan beside weights: fresh"),
+        (["prune.weights=fresh", "prune.plan={keep: 0.5}"], "no plan with weights: fresh"),
         (
             ["prune.weights=fresh", "model={start: checkpoints/glyphs-base.keras}", "train=null"],
-            "a model by name beside weights: fresh",
+            "a model by name with weights: fresh",
         ),
         (["prune.weights=new"], "one of trained, fresh"),
         (["train.l2_on=biases"], "one of kernels, weights"),

@@ -234,7 +234,7 @@ def test_by_command(files, tmp_path, monkeypatch):
         ((), "Expected --data"),
         (("--data", "digits", "--macs", "half"), "Received: --macs half"),
         (("--data", "digits", "--optimizer", "sdg"), "--optimizer sdg"),
-        (("--data", "digits", "--finetune-epochs", 0, "--distil"), "beside --distil"),
+        (("--data", "digits", "--finetune-epochs", 0, "--distil"), "with --distil"),
         (("--data", "digits", "--criteria", "l1,bnscale"), "Did you mean"),
         (("--data", "mine:data"), "--trust"),
     ):

@@ -132,7 +132,7 @@ def test_every_fault_is_listed_with_line_key_and_nearest_key():
         ("prune.plan.criterion=taylr", "prune.plan.criterion: Expected a known criterion"),
         ("prune.plan.budget=unifrm", "Did you mean 'uniform'?"),
         ("prune.callback=greg3", "Expected a known callback"),
-        ("prune.optimizer=null", "Expected an optimizer beside the callback"),
+        ("prune.optimizer=null", "Expected an optimizer for the callback"),
         ("prune.optimizer.name=sdg", "'sdg'"),
         ("model={start: nowhere.keras}", "model.start: Expected the path of a .keras file that exists"),
         ("train=null", "Expected a train stage"),
@@ -156,11 +156,11 @@ def test_bad_value_is_explained(setting, words):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (["prune.callback=null"], "Expected a callback beside keys of a fit.* Received: optimizer"),
+        (["prune.callback=null"], "Expected a callback with keys of a fit.* Received: optimizer"),
         (["prune.callback=null", "prune.optimizer=null", "prune.l2=0.1", "prune.epochs=3"], "Received: epochs, l2$"),
         (["data={name: clips.npz, augment: crop, antialias: false}"], "not changed.* Received: augment, antialias"),
         (["data={name: clips.npz, evaluation_crop: 0.875}"], "Received: evaluation_crop"),
-        (["calibrate=.", "export=[]"], "Expected an export beside calibrate"),
+        (["calibrate=.", "export=[]"], "Expected an export with calibrate"),
     ],
 )
 def test_a_key_that_would_do_nothing_is_refused(settings, words):
@@ -190,13 +190,13 @@ def test_widths_before_training_need_no_trained_model():
     assert loading.parse(CROPPED).prune.precrop.coupling == "padded"
     for setting, words in (
         ("prune.precrop.params=null", "Expected params, macs or both"),
-        ("prune.plan.keep=0.5", "Expected nothing beside precrop"),
-        ("finetune.distil.temperature=2", "neither reconstruct nor distil beside precrop"),
+        ("prune.plan.keep=0.5", "Expected no other key with precrop"),
+        ("finetune.distil.temperature=2", "neither reconstruct nor distil with precrop"),
         ("prune.precrop.macs=1.5", "prune.precrop.macs"),
     ):
         assert words in "".join(faults(CROPPED, setting)), setting
     start = CROPPED.replace("model: {name: resnet_cifar, depth: 8}", "model: {start: checkpoints/glyphs-base.keras}")
-    assert "Expected a model by name beside reconfigure" in "".join(faults(start, "reconfigure.params=0.5"))
+    assert "Expected a model by name with reconfigure" in "".join(faults(start, "reconfigure.params=0.5"))
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2", "", "!!python/object:os.system {}"])

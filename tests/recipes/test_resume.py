@@ -173,7 +173,7 @@ def test_strict_fails_where_an_expected_figure_is_missed(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "_finish", lambda one, name: summary["write"](one, name))
     expected = "expected={macs: 0.5, accuracy: 0.9, sparsity: 0.2}"
     recipe = loader.parse(TEXT, ["smoke=false", expected])
-    with pytest.raises(PruneError, match="Expected a whole run beside strict"):
+    with pytest.raises(PruneError, match="Expected a full run with strict"):
         runner.run(loader.parse(TEXT), tmp_path / "smoke", strict=True, console=Console(quiet=True))
     with pytest.raises(PruneError) as caught:
         runner.run(recipe, tmp_path / "a", strict=True, console=Console(quiet=True))

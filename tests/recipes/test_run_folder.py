@@ -134,7 +134,7 @@ def test_two_runs_do_not_share_a_folder_and_a_killed_one_leaves_nothing_in_the_w
     folder = tmp_path / "run"
     with subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        who = f"which another process fills right now, {holder.pid} on {re.escape(platform.node())}"
+        who = f"which another process is writing now, {holder.pid} on {re.escape(platform.node())}"
         with pytest.raises(PruneError, match=who), occupied(folder):
             pass
         (folder / "recipe.yaml").write_text("of the other")
@@ -271,7 +271,7 @@ def test_of_two_runs_at_once_one_runs_as_alone_and_one_is_refused_at_once(tmp_pa
     said = [each.communicate()[1] for each in both]
     assert sorted(each.returncode for each in both) == [0, 2], said
     refused = next(text for each, text in zip(both, said, strict=True) if each.returncode)
-    assert "fills right now" in refused or "holds files" in refused  # the first has ended
+    assert "is writing now" in refused or "holds files" in refused  # the first has ended
     alone = begun("alone")
     alone.communicate()
     assert alone.returncode == 0

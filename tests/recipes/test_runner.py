@@ -261,7 +261,7 @@ def test_checkpoint_without_data_is_pruned_and_counted(tmp_path):
         ("model.classes=5", "at least 10 outputs"),
         ("model.depth=9", "6n"),
         ("prune.callback.penalty_step=-1", "step=-1"),
-        ("prune.callback={name: iterative_magnitude}", "no plan beside 'iterative_magnitude', which takes none"),
+        ("prune.callback={name: iterative_magnitude}", "no plan with 'iterative_magnitude', which takes none"),
     ],
 )
 def test_what_would_fail_later_is_found_before_training(setting, words, tmp_path, monkeypatch):

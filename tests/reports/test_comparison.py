@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kerasprune.errors import PruneError
-from kerasprune.reports import comparison, front, read
+from kerasprune.reports import comparison, pareto_page, read
 
 
 def write(folder, recipe, dense=0.9, slim=0.8):
@@ -114,11 +114,11 @@ def test_a_front_is_what_no_other_point_beats():
     generator = np.random.default_rng(0)
     points = [tuple(point) for point in generator.integers(0, 6, (40, 2)).tolist()]
     beaten = {a for a in range(40) for b in points if b != points[a] and b[0] <= points[a][0] and b[1] >= points[a][1]}
-    assert set(front.pareto(points)) == set(range(40)) - beaten
+    assert set(pareto_page.pareto(points)) == set(range(40)) - beaten
 
 
 def test_the_page_of_several_runs_needs_no_network(folders, tmp_path):
-    path = front.write_page(comparison.runs_below([folders])[0], tmp_path / "runs.html")
+    path = pareto_page.write_page(comparison.runs_below([folders])[0], tmp_path / "runs.html")
     text = path.read_text(encoding="utf-8")
     assert "83.00 ± 2.65 %" in text and "Accuracy over multiply–adds kept" in text and "latency" not in text
     assert text.count("<svg") == 1 and "src=" not in text and 'href="http' not in text

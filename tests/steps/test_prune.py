@@ -245,9 +245,9 @@ def test_what_is_missing_is_said(start):
     with pytest.raises(kp.PruneError, match="read several times"):
         kp.prune(model, data=iter([x]))
     endless = tf.data.Dataset.from_tensor_slices((x, y)).batch(32).repeat()
-    with pytest.raises(kp.PruneError, match=r"repeats for ever. Leave .repeat\(\) out"):
+    with pytest.raises(kp.PruneError, match=r"repeats forever. Leave .repeat\(\) out"):
         kp.prune(model, data=endless, epochs=1)
-    with pytest.raises(kp.PruneError, match="repeats for ever"):
+    with pytest.raises(kp.PruneError, match="repeats forever"):
         kp.prune(model, data=(x, y), validation=endless)
     with pytest.raises(kp.PruneError, match="is not compiled"):
         kp.prune(kp.rebuild(model, kp.Plan({})), data=(x, y), epochs=1)

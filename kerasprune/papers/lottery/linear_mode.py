@@ -29,7 +29,7 @@ STABLE = 2.0
 
 @dataclass(frozen=True)
 class LinearModeSetting:
-    """The grid.
+    """The trainings to compare: seeds, points k and fractions kept.
 
     Args:
         testbed: The network and the schedule.
@@ -37,7 +37,7 @@ class LinearModeSetting:
         keep: Fractions of the weights kept by the rounds of IMP.
         measured: The fractions of `keep` that are measured.
         seeds: Repetitions: other weights, other orders of the data.
-        points: Points of a line.
+        points: Number of points on the line between two ends.
     """
 
     testbed: DigitsTestbed = DigitsTestbed()

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasprune.reports.colours import DENSE, SLIM
-from kerasprune.reports.figures import svg
+from kerasprune.reports.figures import DENSE, SLIM, svg
 from kerasprune.reports.record import Record
 
 if TYPE_CHECKING:

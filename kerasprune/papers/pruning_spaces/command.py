@@ -90,7 +90,7 @@ def space(
     data = options["data"]
     if data is not None and not ranked_by and not finetune_epochs:
         raise PruneError(
-            "Expected --ranked-by, --finetune-epochs or both beside --data, to judge slim models or to train them. "
+            "Expected --ranked-by, --finetune-epochs or both with --data, to judge slim models or to train them. "
             f"Received: --data {data} alone. Leave it out, and plans are only drawn."
         )
     windows = {"macs": macs, "params": params, "std": numbers_of("--std", std), "mcb": _window(mcb)}

@@ -128,16 +128,16 @@ def explore(
     faults += [fault for way in (*ranked_by, start) for fault in choice_faults(READY, way=way)]
     if data is not None and not ranked_by and finetune is None:
         faults.append(
-            "Expected ranked_by, finetune or both beside data, to judge slim models or to train them. Received: "
+            "Expected ranked_by, finetune or both with data, to judge slim models or to train them. Received: "
             f"data={data!r} alone. Leave data out, and plans are only drawn."
         )
     if data is None and (ranked_by or finetune is not None):
         faults.append(
-            "Expected data to judge and to train slim models with. Received: data=None beside "
+            "Expected data to judge and to train slim models with. Received: data=None with "
             f"{'ranked_by' if ranked_by else 'finetune'}. Pass data, or leave that out."
         )
     if best is not None and not ranked_by:
-        faults.append(f"Expected ranked_by beside best, to rank the models. Received: best={best!r}.")
+        faults.append(f"Expected ranked_by with best, to rank the models. Received: best={best!r}.")
     raise_faults("Invalid arguments for explore:", faults)
     trusted = trust_of(trust)
     base = _recipe(model, draw, data, loss, finetune, trusted["trust"])

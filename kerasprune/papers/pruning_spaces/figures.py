@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasprune.papers.pruning_spaces.fitted_power import PowerLaw, power_law
-from kerasprune.reports.colours import DENSE, SLIM
-from kerasprune.reports.figures import svg
+from kerasprune.reports.figures import DENSE, SLIM, svg
 from kerasprune.reports.record import Record
 
 if TYPE_CHECKING:

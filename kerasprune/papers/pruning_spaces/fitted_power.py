@@ -85,7 +85,7 @@ def _best(exponents: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _line(exponent: float, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
-    """Returns offset and scale of the least squares at one exponent, and what they miss."""
+    """Returns offset and scale of the least-squares fit at one exponent, and its squared error."""
     unit = np.exp(np.log(x).mean())  # so that no power is very large
     matrix = np.stack([np.ones_like(x), (x / unit) ** exponent], axis=1)
     (offset, scale), *_ = np.linalg.lstsq(matrix, y, rcond=None)

@@ -85,7 +85,7 @@ def rehearse(run: Experiment, model: keras.Model, spec: prune_section.SpaceSecti
     drawn(run, model, spec).plan(0)
     if spec.judge == "recalibrated" and not trainable_norms(model):
         raise PruneError(
-            "Expected a model with trainable BatchNormalization beside prune.space.judge=recalibrated. "
+            "Expected a model with trainable BatchNormalization with prune.space.judge=recalibrated. "
             f"Received: {model.name!r}, which has none. Choose judge: removed, or judge: reconstructed."
         )
 

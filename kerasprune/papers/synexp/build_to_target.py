@@ -154,7 +154,7 @@ def layer_densities(
     """
     faults = share_faults(params, macs, 1)
     if freeze and isinstance(model, ChannelGraph):
-        faults.append(f"Expected freeze= beside a model; trace(model, freeze=…) is for a graph. Received: {freeze=}.")
+        faults.append(f"Expected freeze= with a model; trace(model, freeze=…) is for a graph. Received: {freeze=}.")
     raise_faults("Invalid arguments for layer_densities:", faults)
     graph = model if isinstance(model, ChannelGraph) else trace(model, freeze=freeze, unknown="freeze")
     kernels = graph_at(graph, None, resolution).free_kernels

@@ -152,7 +152,7 @@ def _faults(given: dict[str, tuple[Any, Any]], cap: bool) -> list[str]:
     for (name, (costs, bound)), budget in zip(given.items(), ("params", "macs"), strict=True):
         if costs is None:
             if bound is not None:
-                faults.append(f"Expected {name}, the cost of each layer, beside {budget}={bound}. Received: none.")
+                faults.append(f"Expected {name}, the cost of each layer, with {budget}={bound}. Received: none.")
             continue
         faults += _cost_faults(name, costs)
         lengths[name] = np.size(costs)

@@ -167,5 +167,8 @@ def _read(model: keras.Model, program: Program, places: list[Value], data: Any, 
         if quota.met(found):
             break
     if len(np.unique(found)) < 2:
-        raise PruneError(f"Expected samples of several classes. Received: {len(found)} samples, of one class at most.")
+        raise PruneError(
+            f"Expected samples of several classes. Received: {len(found)} samples, of one class at most. "
+            "Give data with more classes, or more samples."
+        )
     return [found, *(np.concatenate(one).reshape(len(found), -1) for one in zip(*parts, strict=True))]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasprune.reports.colours import CHOSEN, DENSE, SLIM
-from kerasprune.reports.figures import svg
+from kerasprune.reports.figures import CHOSEN, DENSE, SLIM, svg
 from kerasprune.reports.record import Record
 from kerasprune.search import MAP, Surface
 

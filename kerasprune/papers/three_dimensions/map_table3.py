@@ -21,7 +21,7 @@ class Network:
         width: Multiplier of the channels of an EfficientNet-B0.
         depth: Multiplier of its blocks.
         side: Side of the images.
-        known: Why its parameters differ. Defaults to nothing.
+        known: Reason why our count of parameters differs. Defaults to `""`: it agrees.
     """
 
     macs: float

@@ -39,7 +39,7 @@ class Row:
         ours: The recomputed figure.
         tolerance: Largest difference that still agrees, in the unit of the figures.
         unit: Printed after the figures. Defaults to nothing.
-        known: Why the figures differ, or that no one knows; printed below the table. Defaults to nothing: they agree.
+        known: Reason why the figures differ, printed below the table. Defaults to nothing: they agree.
     """
 
     what: str
@@ -111,7 +111,7 @@ class PairedRow(Row):
 
     @property
     def agrees(self) -> bool:
-        """Whether the sign is not another than the published one."""
+        """Whether the sign does not contradict the published one."""
         return self.judgement != "differs"
 
     @property

@@ -133,7 +133,7 @@ class Run(Experiment):
             arguments.setdefault("resolution", self.free_side(model))
         if plan is not None and declaration.decides:
             raise PruneError(
-                f"Expected no plan beside {spec.name!r}, which decides by the scales that it finds. Received: "
+                f"Expected no plan with {spec.name!r}, which decides by the scales that it finds. Received: "
                 "prune.plan. Remove it; give the fraction kept as prune.callback.macs."
             )
         if plan is not None and "plan" in declaration.takes:
@@ -141,14 +141,14 @@ class Run(Experiment):
         elif plan is not None and "keep" in declaration.takes:
             if plan.coupling != "free":
                 raise PruneError(
-                    f"Expected a plan with coupling: free beside {spec.name!r}, which picks inside the residual "
+                    f"Expected a plan with coupling: free with {spec.name!r}, which picks inside the residual "
                     f"branches. Received: coupling={plan.coupling!r}."
                 )
             groups = self.graph(model, "free").groups
             arguments["keep"] = {name: len(kept) / groups[name].size for name, kept in plan.keep.items()}
         elif plan is not None:
             raise PruneError(
-                f"Expected no plan beside {spec.name!r}, which takes none. Received: prune.plan. Remove it; the "
+                f"Expected no plan with {spec.name!r}, which takes none. Received: prune.plan. Remove it; the "
                 "fraction kept is an argument of the callback."
             )
         return lookup.make("callback", spec.name, arguments)

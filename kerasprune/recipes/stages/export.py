@@ -65,7 +65,7 @@ def _written(run: Run, side: str, name: str, data: Any, size: int | None) -> Exp
     except PruneError as error:
         if side == run.final():
             raise
-        warn(f"Beside {run.final()}-{name} stands no file of the dense model, which cannot be exported: {error}")
+        warn(f"{run.final()}-{name} is not compared with the dense model, which cannot be exported: {error}")
         return None
 
 
