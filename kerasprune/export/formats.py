@@ -54,6 +54,7 @@ FORMATS = {
     "tflite-int4": Format(".tflite", _tflite("int4"), "int4"),
     "tflite-int8": Format(".tflite", _tflite("int8"), "int8", calibrates=True),
     "tflite-int8-io": Format(".tflite", _tflite("int8", io="int8"), "int8", calibrates=True),
+    "tflite-mixed": Format(".tflite", _tflite("mixed"), "int8", calibrates=True),
     "tflite-int16x8": Format(".tflite", _tflite("int16x8"), "int16x8", calibrates=True),
 }
 
