@@ -33,6 +33,7 @@ from equal_epochs_grid import BEST, TESTBEDS, replace
 ROWS = Path(__file__).parent / "results" / "quantization_aware.csv"
 AFTER = ROWS.with_name("int8_after_training.csv")
 FIELDS = ("network", "macs", "seed", "float", "after_training", "aware", "agreement", *rows.STAMP)
+FORMATS = ("int8", "mixed", "int16x8", "dynamic", "int4")
 MACS, EPOCHS, RATE, CALIBRATION = (0.5, 0.25), 2, 1e-3, 256
 
 
@@ -112,13 +113,13 @@ def after(network: str, path: str, relu: bool, hard: list[str]) -> None:
         model.set_weights(keras.models.load_model(path).get_weights())
     if hard:
         norm, reader = map(model.get_layer, hard)
-        factors = np.where(np.arange(len(norm.beta)) == 0, 100.0, 1.0)
+        factors = np.where(np.arange(norm.beta.shape[0]) == 0, 100.0, 1.0)
         for variable in (norm.gamma, norm.beta):
             variable.assign(variable * factors)
         reader.kernel.assign(reader.kernel / factors[:, None])
     ways = {"as it is": model, "equalised": kp.equalise(model), "corrected": kp.correct_biases(model, calibration)}
     ways["equalised, corrected"] = kp.correct_biases(ways["equalised"], calibration)
-    cells = [(how, "int8") for how in ways] + [("as it is", each) for each in ("mixed", "int16x8", "dynamic", "int4")]
+    cells = [("as it is", each) for each in FORMATS] + [(how, "int8") for how in list(ways)[1:]]
     for how, quantize in cells:
         plain = 100 * float(np.mean(ways[how].predict(images, verbose=0).argmax(-1) == labels))
         score, found, outputs, report = in_file(ways[how], BEST, calibration, "validation", quantize)
