@@ -1,4 +1,4 @@
-"""The export formats that recipes, the command line and `kp.export.beside` know by name."""
+"""The export formats of this room that recipes, the command line and `kp.export.beside` know by name."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from kerasprune.errors import choice_faults, raise_faults
 
 if TYPE_CHECKING:
     import keras
@@ -20,7 +18,7 @@ class Format:
     Args:
         suffix: End of the file name; empty for a folder.
         write: `(model, path, *, data, size, overwrite) -> ExportReport`.
-        precision: As `kp.latency.profile` calls it, or `None` of a SavedModel, which LiteRT does not run.
+        precision: As `kp.latency.profile` calls it, or `None` if LiteRT does not run it.
         calibrates: Whether it needs images to calibrate with.
     """
 
@@ -46,20 +44,12 @@ def _tflite(quantize: str | None, io: str = "float") -> Callable[..., Any]:
     return write
 
 
-FORMATS = {
-    "saved_model": Format("", _saved_model),
-    "tflite": Format(".tflite", _tflite(None), "float32"),
-    "tflite-float16": Format(".tflite", _tflite("float16"), "float16"),
-    "tflite-dynamic": Format(".tflite", _tflite("dynamic"), "dynamic"),
-    "tflite-int4": Format(".tflite", _tflite("int4"), "int4"),
-    "tflite-int8": Format(".tflite", _tflite("int8"), "int8", calibrates=True),
-    "tflite-int8-io": Format(".tflite", _tflite("int8", io="int8"), "int8", calibrates=True),
-    "tflite-mixed": Format(".tflite", _tflite("mixed"), "int8", calibrates=True),
-    "tflite-int16x8": Format(".tflite", _tflite("int16x8"), "int16x8", calibrates=True),
-}
-
-
-def find(name: str) -> Format:
-    """Returns a format by name."""
-    raise_faults("Unknown format of export:", choice_faults([*FORMATS], format=name))
-    return FORMATS[name]
+SAVED_MODEL = Format("", _saved_model)
+TFLITE = Format(".tflite", _tflite(None), "float32")
+TFLITE_DYNAMIC = Format(".tflite", _tflite("dynamic"), "dynamic")
+TFLITE_FLOAT16 = Format(".tflite", _tflite("float16"), "float16")
+TFLITE_INT16X8 = Format(".tflite", _tflite("int16x8"), "int16x8", calibrates=True)
+TFLITE_INT4 = Format(".tflite", _tflite("int4"), "int4")
+TFLITE_INT8 = Format(".tflite", _tflite("int8"), "int8", calibrates=True)
+TFLITE_INT8_IO = Format(".tflite", _tflite("int8", io="int8"), "int8", calibrates=True)
+TFLITE_MIXED = Format(".tflite", _tflite("mixed"), "int8", calibrates=True)

@@ -22,7 +22,6 @@ from pydantic import (
 from kerasprune.data.lookup import check_kind, own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, joined
-from kerasprune.export.formats import FORMATS
 from kerasprune.files import is_file
 from kerasprune.recipes.learning import Finetune, Fit, Regularised
 from kerasprune.recipes.library import FOLDER
@@ -39,6 +38,7 @@ from kerasprune.recipes.node import (
     member_of,
 )
 from kerasprune.recipes.prune_section import Prune
+from kerasprune.registry import formats
 
 
 class Start(Node):
@@ -244,7 +244,7 @@ class Recipe(Node):
     prune: Prune | None = None
     reconstruct: Reconstruct | None = None
     finetune: Finetune | None = None
-    export: tuple[Literal[tuple(FORMATS)], ...] = ()  # type: ignore[valid-type]
+    export: tuple[Literal[tuple(formats.names())], ...] = ()  # type: ignore[valid-type]
     calibrate: str | None = None
     smoke: Truth = False
 
@@ -286,7 +286,7 @@ class Recipe(Node):
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
             faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
         for name in self.export:
-            if FORMATS[name].calibrates and self.data is None and self.calibrate is None:
+            if formats.member(name).calibrates and self.data is None and self.calibrate is None:
                 faults.append(PruneError("Expected ", Key("data"), ", or ", CALIBRATE, f", to calibrate {name} with"))
         if self.calibrate is not None and not self.export:
             faults.append(PruneError("Expected an ", Key("export"), " beside ", CALIBRATE, ", which nothing else uses"))

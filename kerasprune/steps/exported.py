@@ -10,12 +10,14 @@ import keras
 import numpy as np
 
 from kerasprune._keras import structures
+from kerasprune.codec import unpack
+from kerasprune.codec.kpz_format import KPZ
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.batches import Batches, batches
 from kerasprune.data.examples import Examples
-from kerasprune.data.signature import signature_of
-from kerasprune.export.opened import opened
-from kerasprune.export.parity import keras_function, same_choice
+from kerasprune.data.signature import Signature, signature_of
+from kerasprune.export import opened as exports
+from kerasprune.export.parity import Function, keras_function, same_choice
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.comparison import relative_error
@@ -68,6 +70,13 @@ def beside_dense(path: Path, model: keras.Model, dense: keras.Model, examples: B
         "dense_agreement": float(same.mean()) if same.size else None,
         "dense_error": relative_error(made, wanted),
     }
+
+
+def opened(path: Path, model: keras.Model, signature: Signature) -> Function:
+    """Returns a function that runs an exported model on batches: as `kerasprune.export.opened`, or a packed one."""
+    if path.suffix == KPZ.suffix:
+        return keras_function(unpack(path), signature)
+    return exports.opened(path, model, signature)
 
 
 def _outputs_alone(model: keras.Model) -> keras.Model:

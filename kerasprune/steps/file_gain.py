@@ -33,10 +33,10 @@ class FileGain:
     """What a slim model's file gains beside the dense model's.
 
     Args:
-        milliseconds: Latencies of both, measured in turn; `None` for a SavedModel, whose threads belong to the process.
+        milliseconds: Latencies of both, measured in turn; `None` for a format that LiteRT does not run.
         time_ratio: Time of the slim file ÷ that of the dense one, median over rounds; `None` likewise.
         macs: Multiply–adds of both models; `None` if a model cannot be traced.
-        operators: The operators in both files, with their numbers. Empty for a SavedModel.
+        operators: The operators in both files, with their numbers. Empty for such a format.
         unexpected: Operators that the dense file has fewer of, that change between integers and floats inside the
             graph, or that are custom.
         alone: The operators of both, each timed alone. Empty if that was not asked for.
@@ -75,7 +75,7 @@ class FileGain:
         """Returns sentences on unexpected operators, on the gain that arrives, and on where the rest went."""
         lines = []
         if self.milliseconds is None:
-            lines.append("Time is not measured: the threads of a SavedModel belong to the process.")
+            lines.append("Time is not measured: LiteRT does not run this format.")
         else:
             lines.append(f"Not expected in the slim file: {', '.join(map(str, self.unexpected)) or 'nothing'}.")
         if self.macs is not None and self.macs[1] >= self.macs[0]:

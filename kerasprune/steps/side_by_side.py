@@ -17,13 +17,14 @@ from kerasprune.data.examples import Examples
 from kerasprune.data.signature import is_graph, signature_of
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import PruneError, extras, kind_faults, raise_faults
-from kerasprune.export.formats import Format, find
+from kerasprune.export.formats import Format
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.graph.trace import trace
 from kerasprune.inlining.plain import plain
 from kerasprune.latency.slim_beside_dense import times_of_operators
+from kerasprune.registry import formats
 from kerasprune.reports.numbers import count, figure, milliseconds, percent, points, scientific
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import Both, FileGain, file_gain, in_turn
@@ -130,7 +131,8 @@ def beside(
         dense: The dense model, with the same inputs and outputs. Its file is written to a temporary folder.
         path: The file or folder to write.
         format: `"saved_model"`, `"tflite"`, `"tflite-float16"`, `"tflite-dynamic"`, `"tflite-int8"`,
-            `"tflite-int8-io"` (integers in and out), `"tflite-mixed"` or `"tflite-int16x8"`. Defaults to `"tflite"`.
+            `"tflite-int8-io"` (integers in and out), `"tflite-mixed"`, `"tflite-int16x8"` or `"kpz"`, as
+            `kp.codec.pack` with `bits={}`. Defaults to `"tflite"`.
         data: Examples in any form that `fit` takes and that can be read again: the first 1,000 judge both files, by
             their labels and beside the dense Keras model. Defaults to `None`: `calibrate`, else random inputs.
         calibrate: Inputs that calibrate the files and check them against their Keras models; others than those that
@@ -157,7 +159,7 @@ def beside(
         >>> report.slim.bytes < report.dense.bytes, report.gain.operators[1], report.gain.unexpected
         (True, {'FULLY_CONNECTED': 2}, ())
     """
-    form = find(format)
+    form = formats.member(format)
     _check_pair(dense, slim)
     models = dense, slim
     data = calibrate if data is None else data

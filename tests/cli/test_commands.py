@@ -189,7 +189,7 @@ def test_ls_lists_names_each_with_a_line(kind, name):
 def test_ls_begins_with_what_can_be_run_here(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     here = invoke("ls").stdout
-    assert here.startswith("recipes that can be run here:\n  digits-greg1 ") and len(here.splitlines()) < 100
+    assert here.startswith("recipes that can be run here:\n  digits-deep-compression ") and len(here.splitlines()) < 100
     assert "\n  greg1-resnet56-cifar10 " not in here and "whose data are not here: kerasprune ls recipes" in here
     first, others = invoke("ls", "recipes").stdout.split("recipes whose data are not here:\n")
     assert "  glyphs-base " in first and "  greg1-resnet56-cifar10 " in others and "tiny-imagenet" in others

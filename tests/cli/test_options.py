@@ -95,7 +95,7 @@ def test_all_faults_are_told_in_options(model, tmp_path):
         "--size: Expected a number > 0. Received: --size -1.",
         "--criterion: Expected a known criterion",
         "--seed: Expected a number ≥ 0. Received: --seed -2.",
-        "--export: Expected one of saved_model, tflite",
+        "--export: Expected one of kpz, saved_model, tflite",
     ):
         assert words in found, (words, found)
     assert "prune.plan" not in found and "model." not in found

@@ -96,14 +96,14 @@ def test_without_labels_files_are_compared_with_the_dense_model(form, given, mis
 def test_a_dense_model_that_cannot_be_exported_does_not_end_the_run(files, tmp_path, monkeypatch):
     from kerasprune.export import formats
 
-    written = formats.FORMATS["saved_model"].write
+    written = formats.SAVED_MODEL.write
 
     def write(model, path, **options):
         if path.name.startswith("dense"):
             raise PruneError("An operation has no counterpart.")
         return written(model, path, **options)
 
-    monkeypatch.setitem(formats.FORMATS, "saved_model", formats.Format("", write))
+    monkeypatch.setattr(formats, "SAVED_MODEL", formats.Format("", write))
     start = ("prune", files / "mine.keras", "--keep", 0.5, "--export", "saved_model", "--out", tmp_path / "out")
     found = json.loads(invoke(*start, "--json").stdout)
     assert "dense" not in found["exports"][0]

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
-from kerasprune import export
-from kerasprune.export.formats import FORMATS
+import kerasprune as kp
+from kerasprune import PruneError, export
+from kerasprune.registry import formats
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,15 @@ from kerasprune.export.formats import FORMATS
 def test_a_format_is_a_quantization(name, quantize, io, calibrates, monkeypatch):
     asked = []
     monkeypatch.setattr(export, "tflite", lambda model, path, **options: asked.append(options), raising=False)
-    FORMATS[name].write(None, Path("a.tflite"), data="data", size=None, overwrite=True)
+    formats.member(name).write(None, Path("a.tflite"), data="data", size=None, overwrite=True)
     assert asked == [{"quantize": quantize, "io": io, "data": "data", "size": None, "overwrite": True}]
-    assert (FORMATS[name].suffix, FORMATS[name].calibrates) == (".tflite", calibrates)
+    assert (formats.member(name).suffix, formats.member(name).calibrates) == (".tflite", calibrates)
+
+
+def test_a_packed_file_loses_nothing_and_is_judged_as_other_files_are(tmp_path):
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16), keras.layers.Dense(3)])
+    found = kp.export.beside(model, model, tmp_path / "model.kpz", format="kpz", data=np.ones((5, 8), "float32"))
+    assert found.slim.max_error == found.error[1] == 0 and found.agreement == (1, 1)
+    assert found.slim.latency_ms is None and found.slim.bytes == (tmp_path / "model.kpz").stat().st_size
+    with pytest.raises(PruneError, match="ends in .kpz"):
+        kp.export.beside(model, model, tmp_path / "model.keras", format="kpz")

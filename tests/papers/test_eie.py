@@ -7,6 +7,7 @@ import pytest
 
 from kerasprune.codec.gaps import Gaps
 from kerasprune.papers.eie.columns import Columns
+from kerasprune.papers.eie.eie_figures import faster_sparse
 from kerasprune.recipes.reproductions import entry as entries
 
 
@@ -61,3 +62,7 @@ def test_the_entry_agrees_with_the_abstract():
     assert outcome.verdict == "agrees", [row.cells for row in outcome.rows]
     ours = [float(row.ours.replace(",", "")) for row in outcome.rows if row.what.startswith("frames")]
     assert ours[0] > ours[1] > ours[3] > ours[2]
+
+
+def test_compressed_rows_are_beside_the_same_matrix():
+    assert 0 < faster_sparse(64, 32, 0.1, rounds=3) < float("inf")

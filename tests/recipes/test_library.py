@@ -48,6 +48,7 @@ HEAVY = {
     "greg1-resnet56-cifar10",
     "greg1-vgg19-cifar100",
     "greg2-resnet56-cifar10",
+    "glyphs-deep-compression",
     "glyphs-3d",  # test_three_dimensions.py takes a smaller network through the same stages
     "glyphs-greg1",
     "glyphs-greg2",

@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     (
         "papers",
+        "papers.deep_compression",
         "papers.eie",
         "papers.lottery",
         "papers.meta_pruning",

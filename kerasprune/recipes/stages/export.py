@@ -12,11 +12,11 @@ from kerasprune.data.examples import inputs_only
 from kerasprune.data.signature import signature_of
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import PruneError, warn
-from kerasprune.export.formats import FORMATS
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.recipes.stages.context import Run
+from kerasprune.registry import formats
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import file_gain, in_turn
 from kerasprune.steps.objective import Objective
@@ -57,7 +57,7 @@ def _row(run: Run, name: str, given: dict[str, tuple[Any, int | None]], objectiv
 
 def _written(run: Run, side: str, name: str, data: Any, size: int | None) -> ExportReport | None:
     """Returns the report of a written file; `None`, with a warning, if only the dense model has none."""
-    form = FORMATS[name]
+    form = formats.member(name)
     path = run.folder.file("exports") / f"{side}-{name}{form.suffix}"
     try:
         with run.console.status(f"export {side} {name}"):
