@@ -92,6 +92,7 @@ def test_one_layer_in_int8_is_what_numpy_computes():
     generator = np.random.default_rng(0)
     x = generator.normal(size=(200, 6)).astype("float32")
     inputs = keras.Input((6,))
+    keras.utils.set_random_seed(0)
     model = keras.Model(inputs, layers.Dense(3, name="logits")(layers.Dense(5, "relu", name="hidden")(inputs)))
     (kernel, _), (last, _) = (layer.get_weights() for layer in model.layers[1:])
 
