@@ -67,7 +67,7 @@ def one_run(run) -> list[dict]:
             keras_2 = {"PYTHONPATH": "", "TF_USE_LEGACY_KERAS": "1" if way == TFMOT else "0"}  # MCT's TensorFlow has it
             subprocess.run(command, env={**os.environ, **keras_2}, check=True)
         images, labels = (np.concatenate(each) for each in zip(*equal_epochs.images("test", run), strict=True))
-        times = kp.compare_latency(list(files.values()), threads=1).ratios
+        times = kp.latency.compare_latency(list(files.values()), threads=1).ratios
         cell = {"network": run.testbed, "macs": run.target, "seed": run.seed}
         found = []
         for (name, path), ratio in zip(files.items(), times, strict=True):

@@ -136,7 +136,10 @@ class GrowingPenalty(PruningCallback):
         self._kept = {}
         self._given, self._units = self.units()
         if not self._units:
-            raise PruneError("Expected something to remove. Received: a plan that keeps everything. Keep less.")
+            raise PruneError(
+                "Expected something to remove. Received: a plan that keeps everything. Keep less; of a model in which "
+                "only channels along residual connections could be removed, give a plan of coupling='tied'."
+            )
         damping = Damping.of(self.session, self.decoupled, self.length)
         self._law = self.growth.within(damping)
         doubts = [f"{type(self).__name__} {each}" for each in schedule_doubts(self._law, damping, self._undone)]

@@ -13,8 +13,10 @@ from keras import ops
 from kerasprune._keras import inner_layers, own_weights
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.optimizer import ensure_built, memory, unwrapped
+from kerasprune.codec.packing import with_kernels
 from kerasprune.codec.sharing import BITS, bits_of, is_shared, share, widened
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.built_model import check_built
 from kerasprune.graph.graph import values
 
 ELEMENTWISE = ("Adam", "AdamW", "Lion", "RMSprop", "SGD")
@@ -108,6 +110,7 @@ class TrainedQuantization(PruningCallback):
     def begin(self) -> None:
         """Shares the kernels, and sums their gradients from now on."""
         raise_faults("The optimizer does not keep shared weights equal:", optimizer_faults(self.model.optimizer))
+        check_built(self.model)
         ensure_built(self.model)
         self._clusters = [self._shared(variable, bits) for variable, bits in self._kernels()]
         if not self._clusters:
@@ -119,7 +122,7 @@ class TrainedQuantization(PruningCallback):
     def _kernels(self) -> list[tuple[Any, int]]:
         """Returns the trained kernels of the layers that `bits` names, each once, and their bits."""
         layers = list({id(layer): layer for layer in inner_layers(self.model)}.values())
-        bits, found = bits_of(layers, self.bits), {}
+        bits, found = bits_of(with_kernels(layers), self.bits), {}
         for layer in layers:
             for variable in own_weights(layer) if id(layer) in bits else ():
                 if variable.trainable and is_shared(variable.name, values(variable)):
@@ -128,19 +131,29 @@ class TrainedQuantization(PruningCallback):
 
     def _shared(self, variable: Any, bits: int) -> Clusters:
         array = share(values(variable), 1 << bits, start=self.start, seed=self.seed)
-        wide = widened(array)
-        codes = np.where(wide == 0, 0, 1 + np.searchsorted(np.unique(wide[wide != 0]), wide)).astype(np.int32)
-        clusters = Clusters(variable, self.session.variable(f"codes/{variable.path}", codes), 1 << bits)
+        codes = self.session.variable(f"codes/{variable.path}", _codes(array))
+        clusters = Clusters(variable, codes, 1 << bits)
         self.session.change_gradient(variable, clusters.summed)
         self.session.constrain(variable, clusters)
         variable.assign(array)
         if not self.goes_on:
-            gradients, averages = memory(self.model.optimizer, variable)
-            for slot in gradients:
-                slot.assign(np.zeros(slot.shape))
-            for average in averages:
-                average.assign(array)
+            self._forget(variable)
         return clusters
+
+    def _forget(self, variable: Any) -> None:
+        gradients, averages = memory(self.model.optimizer, variable)
+        for slot in gradients:
+            slot.assign(np.zeros(slot.shape))
+        for average in averages:
+            average.assign(variable)
+
+    def resumed(self) -> None:
+        """Gives new codes to kernels that were assigned since the earlier fit, of whose values the old ones are not."""
+        for each in self._clusters:
+            array = values(each.variable)
+            if not np.array_equal(keras.ops.convert_to_numpy(each(each.variable)), array):
+                each.codes.assign(_codes(array))
+                self._forget(each.variable)
 
     def shortfalls(self) -> list[str]:
         """Returns a fault that names the kernels with more values than codes."""
@@ -163,6 +176,12 @@ class TrainedQuantization(PruningCallback):
     def status(self) -> str:
         """Returns how many kernels are shared."""
         return "" if self.session is None else f"{len(self._clusters)} kernels shared"
+
+
+def _codes(array: np.ndarray) -> np.ndarray:
+    """Returns the number of the value of every weight, from 1 on; 0 for zeros."""
+    wide = widened(array)
+    return np.where(wide == 0, 0, 1 + np.searchsorted(np.unique(wide[wide != 0]), wide)).astype(np.int32)
 
 
 def _book(clusters: Clusters) -> np.ndarray:

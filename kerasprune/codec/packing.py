@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasprune._keras import inner_layers
+from kerasprune._keras import inner_layers, own_weights
 from kerasprune.codec.container import WHAT, read_file, to_bytes
 from kerasprune.codec.entries import DTYPES, Entry, arrays_of, entry_of
 from kerasprune.codec.sharing import BITS, STARTS, bits_of, is_shared, share
@@ -19,6 +19,8 @@ from kerasprune.errors import PruneError, choice_faults, given, kind_faults, rai
 from kerasprune.export.destination import new_file
 from kerasprune.files import path_of
 from kerasprune.files.keras_model import FREE_WEIGHTS, readable, weights_at_most
+from kerasprune.graph.built_model import check_built
+from kerasprune.graph.graph import values
 
 
 def pack(
@@ -71,10 +73,9 @@ def pack(
     faults = kind_faults(keras.Model, "Load it first.", model=model) + choice_faults([*STARTS, "exact"], start=start)
     faults += seed_faults(seed=seed) + choice_faults(["float16"], **given(rest=rest))
     raise_faults("Invalid arguments for pack:", faults)
-    if not model.built:
-        raise PruneError("Expected a model with weights. Received: one that is not built. Call it once.")
+    check_built(model)
     layers, entries = _layers(model), []
-    number = bits_of(layers, bits)
+    number = bits_of(with_kernels(layers), bits)
     for layer in layers:
         for _, name, array in _stored(layer):
             if array.dtype.kind not in "biu" and not np.isfinite(array.astype(np.float32, copy=False)).all():
@@ -124,6 +125,11 @@ def _layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list({id(layer): layer for layer in inner_layers(model)}.values())
 
 
+def with_kernels(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    """Returns the layers that have a kernel of their own, rather than layers inside that have one."""
+    return [each for each in layers if any(is_shared(v.name, values(v)) for v in own_weights(each))]
+
+
 def _stored(layer: keras.layers.Layer) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yields keys, names and values of what a layer stores of its own, as in a `.keras` file."""
     store: dict[str, Any] = {}
@@ -155,6 +161,8 @@ def _config(model: keras.Model) -> dict[str, Any]:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)
         text = json.dumps(config)
+    except PruneError:
+        raise
     except (NotImplementedError, TypeError, ValueError) as error:
         raise PruneError(f"Keras cannot write the model: {error}. Expected a model with a config.") from error
     if '"__lambda__"' in text:

@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import (
+    PruneError,
+    choice_faults,
+    first_of,
+    nearest,
+    raise_faults,
+    seed_faults,
+    short,
+    whole_number_faults,
+)
 
 BITS: Mapping[str, int] = MappingProxyType({"conv": 8, "dense": 5})
 """Bits of a code in the paper."""
@@ -73,6 +82,8 @@ def share(values: np.ndarray, codes: int, *, start: str = "linear", seed: int = 
         Coding, ICLR 2016, arXiv 1510.00149, section 3, Eq. 2.
     """
     faults = whole_number_faults(1, codes=codes) + choice_faults([*STARTS, "exact"], start=start)
+    if not isinstance(values, np.ndarray | np.generic) or not _of_floats(values):
+        faults.append(f"Expected values to be a NumPy array of floats. Received: values={short(values)}.")
     raise_faults("Invalid arguments for share:", faults + seed_faults(seed=seed))
     wide = widened(values)
     if not np.isfinite(wide).all():
@@ -174,26 +185,34 @@ def exact(ordered: np.ndarray, codes: int) -> np.ndarray:
     return np.diff(s[places]) / np.diff(n[places]) + distinct.mean(dtype=np.float64)
 
 
+def _of_floats(values: np.ndarray) -> bool:
+    return values.dtype.kind == "f" or str(values.dtype) == "bfloat16"
+
+
 def bits_of(layers: Sequence[Any], bits: Mapping[str, int] | int) -> dict[int, int]:
     """Returns `{id of a layer: bits}` for the layers whose kernels are shared.
 
     Args:
-        layers: The layers.
+        layers: The layers with kernels of their own.
         bits: Bits of a code, 1 … 8, for all; or by keys: a part of the class (`"conv"`, `"dense"`), its name, the
             name of a layer, or a wildcard for it. The last key that fits counts; other layers are not shared.
 
     Raises:
-        PruneError: A number is out of range, or no layer fits a key that is not a part of a class.
+        PruneError: A number is out of range, or a key that is not a part of a class fits no layer.
     """
-    table = {"*": bits} if not isinstance(bits, Mapping) else bits
+    names = [layer.name for layer in layers]
     faults, found = [], {}
-    for key, number in table.items():
-        fits = [layer for layer in layers if _fits(layer, key)]
+    for key, number in bits.items() if isinstance(bits, Mapping) else [("*", bits)]:
+        name = f"bits[{key!r}]" if isinstance(bits, Mapping) else "bits"
+        fits = [layer for layer in layers if isinstance(key, str) and _fits(layer, key)]
         found |= {id(layer): number for layer in fits}
         if type(number) is not int or not 1 <= number <= MOST_BITS:
-            faults.append(f"Expected bits[{key!r}] to be an integer, 1 … {MOST_BITS}. Received: {number!r}.")
+            faults.append(f"Expected {name} to be an integer, 1 … {MOST_BITS}. Received: {name}={short(number)}.")
         if not fits and key not in ("conv", "dense", "*"):
-            faults.append(f"no layer fits {key!r}.{nearest(key, [layer.name for layer in layers])}")
+            faults.append(
+                f"Expected the keys of bits to fit layers with kernels of their own: {first_of(names)}. Received: "
+                f"{short(key)}, which fits none.{nearest(key, names)}"
+            )
     raise_faults("Invalid bits:", faults)
     return found
 
@@ -205,5 +224,4 @@ def _fits(layer: Any, key: str) -> bool:
 
 def is_shared(name: str, values: np.ndarray) -> bool:
     """Returns whether an array is a kernel: floats of two axes at least, and not one number a channel by its name."""
-    floats = values.dtype.kind == "f" or str(values.dtype) == "bfloat16"
-    return floats and values.ndim >= 2 and not name.endswith(ONE_EACH)
+    return _of_floats(values) and values.ndim >= 2 and not name.endswith(ONE_EACH)

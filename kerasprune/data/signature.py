@@ -15,6 +15,7 @@ from keras import tree
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import Shape, check_arrays, finite_faults, length_faults
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.built_model import check_built
 
 LABELS = ("label", "labels", "target", "targets", "y")  # usual names of labels
 
@@ -193,11 +194,7 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
     """
     if not isinstance(model, keras.Model):
         raise PruneError(f"Expected a keras.Model. Received: model={type(model).__name__}.")
-    if not model.built:
-        raise PruneError(
-            f"The model {model.name!r} is not built, so it has no weights yet. "
-            "Call it on one batch, or model.build(input_shape), first."
-        )
+    check_built(model)
     if is_graph(model):
         for tensor in model.inputs:
             if tensor.shape[0] not in (None, 1):

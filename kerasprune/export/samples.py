@@ -60,7 +60,7 @@ def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samp
         signature: The inputs of the model.
         data: In any form that `fit` takes: arrays `(samples, …)`, as a tuple or dict for several inputs; or batches
             that can be read again, such as a `tf.data.Dataset`. Labels are ignored. Defaults to `None`: standard normal
-            numbers (0 and 1 for integers and booleans).
+            numbers (0 and 1 for integers and booleans, the first of several 1).
         seed: Seed of the random numbers. Defaults to 0.
 
     Returns:
@@ -95,5 +95,7 @@ def _random(spec: InputSpec, generator: np.random.Generator) -> np.ndarray:
     if keras.backend.is_float_dtype(spec.dtype):
         return generator.standard_normal(shape).astype(spec.dtype)
     if "int" in spec.dtype or spec.dtype == "bool":
-        return generator.integers(0, 2, shape).astype(spec.dtype)
+        drawn = generator.integers(0, 2, shape)
+        drawn[(slice(None), *[slice(1)] * (drawn.ndim - 1))] |= drawn.size > len(drawn)  # none is all padding
+        return drawn.astype(spec.dtype)
     raise PruneError(f"There are no random {spec.dtype} inputs. Received: data=None for {spec.name!r}. Pass data=.")

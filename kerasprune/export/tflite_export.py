@@ -25,6 +25,7 @@ from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 from kerasprune.export.tflite_graph import operators
 from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
 
 WARMUP, RUNS = 5, 30
@@ -102,6 +103,7 @@ def tflite(
     if isinstance(model, RangedModel):
         model.check_exportable(quantize)
     signature = static_signature(model, data, size)
+    check_finite_weights(model)  # a range that is NaN would crash LiteRT
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
         if quantize == "mixed":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,11 +56,24 @@ def single_runner(
         rows = []
         for i in range(len(batch[0])):
             feed = {n: _quantized(array[i : i + 1], taken[n]) for n, array in zip(input_names, batch, strict=True)}
-            outputs = runner(**feed)
+            with _refusals():
+                outputs = runner(**feed)
             rows.append([_real(outputs[name], given[name]) for name in output_names(len(outputs))])
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     return run
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raises `PruneError` if an operator stops, as a division by the number of tokens does if all are padding."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise PruneError(
+            f"Expected inputs that the file can compute with. Received: some at which LiteRT stops: {error} "
+            "Pass data as the model sees them in use, without examples that are all padding."
+        ) from error
 
 
 def _quantized(array: np.ndarray, detail: dict) -> np.ndarray:
@@ -86,9 +100,10 @@ def fill_inputs(interpreter: Interpreter) -> None:
 
 def time_invocation(interpreter: Interpreter) -> float:
     """Runs an interpreter once and returns the milliseconds it took."""
-    begin = time.perf_counter()
-    interpreter.invoke()
-    return (time.perf_counter() - begin) * 1e3
+    with _refusals():
+        begin = time.perf_counter()
+        interpreter.invoke()
+        return (time.perf_counter() - begin) * 1e3
 
 
 def signature_timer(interpreter: Interpreter, name: str) -> Callable[[], float]:
@@ -114,9 +129,9 @@ def _timed(interpreter: Interpreter, index: int) -> float:
 
 
 def _random(shape: Sequence[int], dtype: Any, generator: np.random.Generator) -> np.ndarray:
-    """Returns random numbers, so that nothing is timed on zeros (integers of 32 bits and booleans: zero)."""
+    """Returns random numbers, so that nothing is timed on zeros; integers of 32 bits and booleans: 1, no padding."""
     kind = np.dtype(dtype)
     if kind in (np.int8, np.uint8):
         return generator.integers(*(np.iinfo(kind).min, np.iinfo(kind).max), shape, kind)
-    numbers = generator.standard_normal(shape) if kind.kind == "f" else np.zeros(shape)
+    numbers = generator.standard_normal(shape) if kind.kind == "f" else np.ones(shape)
     return numbers.astype(kind)

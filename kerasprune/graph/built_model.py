@@ -18,6 +18,15 @@ def check_model(model: Any) -> None:
         raise PruneError(f"Expected a keras.Model. Received: model={short(model)} of {type(model).__name__}. {LOAD}")
 
 
+def check_built(model: keras.Model) -> None:
+    """Raises a `PruneError` if a model has no weights yet."""
+    if not model.built:
+        raise PruneError(
+            f"Expected a built model. Received: the {type(model).__name__} {model.name!r}, which is not built and has "
+            "no weights yet. Call it on one batch, or model.build(input_shape), first."
+        )
+
+
 def functional(model: Any) -> Functional:
     """Returns the functional graph of a model.
 

@@ -42,6 +42,16 @@ def values(variable: keras.Variable) -> np.ndarray:
     return np.asarray(variable.value) if backend == "jax" else keras.ops.convert_to_numpy(variable)
 
 
+def check_finite_weights(model: keras.Model) -> None:
+    """Raises a `PruneError` if a weight of a model is not finite."""
+    for variable in model.weights:
+        if not np.isfinite(values(variable)).all():
+            raise PruneError(
+                f"Expected finite weights. Received: NaN or infinity in {variable.path!r}. Its training has diverged: "
+                "load an earlier checkpoint, or train again at a smaller learning rate."
+            )
+
+
 @dataclass(eq=False, repr=False)
 class ChannelGraph:
     """The channel couplings of one model, as found by `kerasprune.trace`.

@@ -132,7 +132,7 @@ class Operator:
 
     @cached_property
     def _read(self) -> list[np.ndarray]:
-        return [each for ids in self._inputs for each in ids.axes.values()]
+        return [each for ids, like in self._outside.values() if not _is_mask(like) for each in ids.axes.values()]
 
     @cached_property
     def _made(self) -> list[np.ndarray]:
@@ -170,8 +170,14 @@ class Operator:
 
     @staticmethod
     def _input(ids: Ids, like: Any, count: Count) -> Any:
-        shape = [count(ids.axes[axis]) if axis in ids.axes else size for axis, size in enumerate(ids.shape)]
+        axes = {} if _is_mask(like) else ids.axes
+        shape = [count(axes[axis]) if axis in axes else size for axis, size in enumerate(ids.shape)]
         return keras.Input(tuple(shape[1:]), dtype=like.dtype)
+
+
+def _is_mask(tensor: Any) -> bool:
+    """Returns whether a tensor says which time steps are padding, whose number is that of the model at any width."""
+    return keras.backend.standardize_dtype(tensor.dtype) == "bool"
 
 
 def _is_rectifier(operation: Any) -> bool:

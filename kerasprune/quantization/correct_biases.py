@@ -67,10 +67,10 @@ def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> 
     found = {}
     for call in graph.calls:
         layer = call.operation
-        line = (
-            layer.bias if getattr(layer, "use_bias", False) else norms.get(id(layer)) and norms[id(layer)].moving_mean
-        )
-        if kind_of(call.node) is Kind.KERNEL and times[id(layer)] == 1 and line is not None:
+        if kind_of(call.node) is not Kind.KERNEL or times[id(layer)] > 1:
+            continue
+        line = layer.bias if layer.use_bias else norms.get(id(layer)) and norms[id(layer)].moving_mean
+        if line is not None:
             found[id(layer)] = line, []
 
     def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:

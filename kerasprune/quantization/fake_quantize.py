@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import layers, ops
 
+from kerasprune.errors import PruneError
 from kerasprune.quantization.rounding import grid, read, rounded
 
 FASTEST = 0.01  # of a moving average after its first 100 steps; until then it is the mean of all steps
@@ -32,6 +33,13 @@ class Rounding(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the settings; a layer is not made from them."""
         return dict(self._settings)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Always raises: the layer belongs to the variables of a plain model."""
+        raise PruneError(
+            "Expected a plain model to copy. Received: one of kp.quantization_aware. Give aware.plain, the float model."
+        )
 
     def _number(self, name: str, dtype: str) -> Any:
         return self.add_weight(shape=(), dtype=dtype, name=name, initializer="zeros", trainable=False, autocast=False)

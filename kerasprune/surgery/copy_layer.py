@@ -129,6 +129,8 @@ def _from_config(layer: keras.layers.Layer, config: dict[str, Any]) -> Any:
     try:
         with keras.saving.custom_object_scope(own) if own else nullcontext():
             new = type(layer).from_config({key: value for key, value in config.items() if key not in unwanted})
+    except PruneError:
+        raise
     except Exception as error:  # noqa: BLE001  the class may be the user's
         raise PruneError(
             f"Expected a layer that can be recreated from its config. Received: {layer.name!r} of class "

@@ -10,7 +10,6 @@ import numpy as np
 
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, is_number, nearest, short, whole_number_faults
-from kerasprune.graph.graph import values
 from kerasprune.graph.trace import at_resolution
 from kerasprune.surgery.random_inputs import looked_up
 from kerasprune.synthesis.inputs import IMAGE, InputDraw, takes_numbers
@@ -95,12 +94,3 @@ def _frequency_faults(inputs: Sequence[InputDraw], frequencies: Any) -> list[str
         tables = sorted({each.entries.table for each in inputs if each.entries.table})
         return [f"Expected as many frequencies as a table has entries, {tables}. Received: {len(shares)}."]
     return []
-
-
-def check_finite(body: keras.Model) -> None:
-    """Raises if a weight is not finite."""
-    for variable in body.weights:
-        if not np.isfinite(values(variable)).all():
-            raise PruneError(
-                f"Expected finite weights. Received: NaN or infinity in {variable.path!r}. Train the model again."
-            )

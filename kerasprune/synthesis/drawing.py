@@ -17,9 +17,10 @@ from kerasprune.costs.cost import cost
 from kerasprune.data.signature import Signature, inputs_of
 from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.trace import shapes_at, trace
 from kerasprune.inlining.plain import plain
-from kerasprune.synthesis.arguments import argument_faults, check_finite, drawn_inputs
+from kerasprune.synthesis.arguments import argument_faults, drawn_inputs
 from kerasprune.synthesis.fitting import InputFit, Start
 from kerasprune.synthesis.inputs import InputDraw
 from kerasprune.synthesis.noise import STEPS_TRIED, TRIED
@@ -84,7 +85,7 @@ class Drawing:
             *argument_faults(self._inputs, resolution, value_range, frequencies),
         ]
         raise_faults("Invalid arguments for synthesise:", faults)
-        check_finite(self._body)
+        check_finite_weights(self._body)
         self.samples, self._seed = samples, np.random.SeedSequence(seed).entropy
         self._stored = _stored(self._body, method)
         self.fitted = self._stored is not None and any(each.noise for each in self._inputs)

@@ -145,3 +145,20 @@ def test_the_memory_of_an_optimizer_is_forgotten():
     shared = kp.codec.share(kernel(model), 4)
     model.fit(X, Y, verbose=0, callbacks=[TrainedQuantization(2)])
     assert np.array_equal(kernel(model), shared)
+
+
+def test_a_later_fit_begins_with_the_weights_that_were_loaded_since():
+    callback = TrainedQuantization(2)
+    model = fitted(linear(), [callback], keras.optimizers.SGD(0.01, momentum=0.9), epochs=2)
+    model.optimizer.learning_rate = 0.0  # only the memory would move weights
+    model.layers[0].kernel.assign(kernel(model)[::-1] ** 3 + np.linspace(0, 1, 12)[:, None])
+    shared = kp.codec.share(kernel(model), 4)
+    model.fit(X, Y, verbose=0, callbacks=[callback])
+    assert np.array_equal(kernel(model), shared)
+
+
+def test_a_model_without_weights_is_refused():
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(PruneError, match="not built"):
+        model.fit(X, Y, verbose=0, callbacks=[TrainedQuantization(2)])

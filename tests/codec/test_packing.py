@@ -197,6 +197,14 @@ def test_models_that_would_not_return_are_refused(tmp_path):
     for wrong in ({"start": "none"}, {"rest": "int8"}, {"bits": 9}):
         with pytest.raises(PruneError, match="Invalid"):
             kp.codec.pack(small(), tmp_path / "a.kpz", **wrong)
+    sequence = keras.Sequential(
+        [keras.Input((3, 2)), layers.Bidirectional(layers.LSTM(2)), layers.BatchNormalization()]
+    )
+    for key in ("bidirectional", "batch_normalization"):  # nothing would be shared
+        with pytest.raises(PruneError, match="kernels of their own: (forward_)?lstm"):
+            kp.codec.pack(sequence, tmp_path / "a.kpz", bits={key: 4})
+    with pytest.raises(PruneError, match=r"^Expected a model to save"):
+        kp.codec.pack(kp.quantization_aware(small()), tmp_path / "a.kpz")
     assert not list(tmp_path.iterdir())
 
 

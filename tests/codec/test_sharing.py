@@ -81,6 +81,9 @@ def test_what_cannot_be_shared_is_refused():
         kp.codec.share(np.arange(1.0, 3000), 2, start="exact")
     with pytest.raises(PruneError, match="codes"):
         kp.codec.share(np.ones(3), 0)
+    for values in ([1.0, 2.0], np.arange(5), np.array([1j]), np.array(["a"]), keras.Variable([1.0])):
+        with pytest.raises(PruneError, match="NumPy array of floats"):  # means of integers would be cut
+            kp.codec.share(values, 2)
 
 
 def test_keys_of_bits():
@@ -92,7 +95,7 @@ def test_keys_of_bits():
 
     assert found({"conv": 8, "dense": 5}) == [8, 8, 5] and found(3) == [3, 3, 3] and found({}) == [None] * 3
     assert found({"conv": 8, "f*": 2}) == [2, 8, None] and found({"Conv2D": 4, "a": 1}) == [4, 1, None]
-    for wrong in ({"convv": 4}, {"conv": 9}, 0, {"dense": 2.0}):
+    for wrong in ({"convv": 4}, {"conv": 9}, 0, {"dense": 2.0}, {1: 4}, {keras.layers.Dense: 4}):
         with pytest.raises(PruneError, match="Invalid bits"):
             bits_of(layers, wrong)
     assert is_shared("d/kernel", np.ones((2, 2))) and not is_shared("d/bias", np.ones((2, 2)))

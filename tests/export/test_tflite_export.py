@@ -425,3 +425,15 @@ def test_models_that_cannot_be_exported(tmp_path):
     ):
         with pytest.raises(PruneError, match=message):
             tflite(model, tmp_path / "model.tflite")
+
+
+def test_padded_tokens(tmp_path):
+    i = keras.Input((3,), dtype="int32")
+    x = layers.GlobalAveragePooling1D()(layers.Embedding(9, 4, mask_zero=True)(i))  # 0 / 0 if all are padding
+    model = keras.Model(i, layers.Dense(2)(x))
+    assert tflite(model, tmp_path / "random.tflite").inputs == "random"
+    tokens = np.random.default_rng(0).integers(1, 9, (60, 3))
+    tflite(model, tmp_path / "a.tflite", quantize="int8", data=tokens)
+    tokens[-1] = 0
+    with pytest.raises(PruneError, match=r"LiteRT stops: .*padding"):
+        tflite(model, tmp_path / "b.tflite", quantize="int8", data=tokens)

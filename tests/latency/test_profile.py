@@ -18,7 +18,7 @@ import kerasprune as kp
 from kerasprune.errors import PruneError
 from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
-from kerasprune.latency import alone, profiling
+from kerasprune.latency import profiling, single_operators
 from kerasprune.latency.operators import by_key, operators
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
 
@@ -112,6 +112,15 @@ def test_every_operator_of_a_transformer_can_be_built_alone():
     model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(layers.Dense(32, "gelu")(x))))
     for each in operators(kp.trace(model)):
         assert each.built(each.widths(len)).outputs[0].shape[1:] == each.calls[-1].node.outputs[0].shape[1:]
+
+
+def test_a_mask_has_the_time_steps_of_the_model_at_any_width():
+    i = keras.Input((6,), dtype="int32")
+    x = layers.Dense(8)(layers.Embedding(20, 8, mask_zero=True)(i))
+    model = keras.Model(i, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+    for each in operators(kp.trace(model)):
+        small = each.built(tuple(max(1, width // 2) for width in each.widths(len)))
+        small([np.ones((2, *tensor.shape[1:]), tensor.dtype) for tensor in small.inputs])
 
 
 def test_widths_alone_do_not_change_the_key_but_everything_else_does():
@@ -274,11 +283,11 @@ def test_operators_of_a_file_are_timed_in_turn(monkeypatch):
 
         return timed
 
-    monkeypatch.setattr(alone, "signature_timer", signature_timer)
+    monkeypatch.setattr(single_operators, "signature_timer", signature_timer)
     model = keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.Dense(2)])
     alike = by_key(operators(kp.trace(model)))
     part = [(key, each.most) for key, each in alike.items()]
-    assert alone.times_alone(part, alike, "float32", 1) == dict.fromkeys(part, 1.0)
+    assert single_operators.times_alone(part, alike, "float32", 1) == dict.fromkeys(part, 1.0)
 
 
 @pytest.mark.thorough

@@ -412,6 +412,12 @@ def test_exports_that_are_refused(tmp_path):
         kp.export.tflite(aware, tmp_path / "a.tflite")
     with pytest.raises(kp.PruneError, match=r"aware\.plain"):
         aware.get_config()
+    for copy in (keras.models.clone_model, kp.equalise):
+        with pytest.raises(kp.PruneError, match=r"Give aware\.plain"):
+            copy(aware)
+    aware(np.full((2, 4), np.nan, "float32"), training=True)
+    with pytest.raises(kp.PruneError, match=r"NaN or infinity in .*range"):  # LiteRT would end the process
+        kp.export.tflite(aware, tmp_path / "a.tflite", quantize="int8")
     assert not list(tmp_path.iterdir())
 
 

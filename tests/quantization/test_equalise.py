@@ -236,3 +236,12 @@ def test_biases_keep_the_means_of_rounded_kernels():
 def test_what_is_refused(call, words):
     with pytest.raises(kp.PruneError, match=words):
         call()
+
+
+def test_biases_beside_layers_with_kernels_inside():
+    i = keras.Input((4, 3))
+    x = layers.LSTM(4, return_sequences=True)(layers.MultiHeadAttention(1, 2)(i, i))
+    model = keras.Model(i, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    new = kp.correct_biases(model, np.random.default_rng(0).normal(size=(8, 4, 3)))
+    changed = [not np.array_equal(numbers(a), numbers(b)) for a, b in zip(model.weights, new.weights, strict=True)]
+    assert changed == [False] * (len(changed) - 1) + [True]
