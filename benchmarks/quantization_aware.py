@@ -2,7 +2,7 @@
 
     python benchmarks/quantization_aware.py run [resnet20] [mobilenet] [--seeds 0 1 2] [--macs 0.25]   # resumable
     python benchmarks/quantization_aware.py table
-    python benchmarks/quantization_aware.py after NETWORK MODEL.keras [--relu]    # no training at all
+    python benchmarks/quantization_aware.py after NETWORK MODEL.keras [--relu] [--hard BATCHNORM LAYER]  # no training
 
 A slim network (L1, reconstructed on 1,000 unlabelled images) is fine-tuned for two epochs of `glyphs/small` at a rate
 of 0.01, and from there for two more at 0.001: once as it is, then exported with 256 training images to calibrate it;
@@ -11,8 +11,10 @@ files, and of the float network that the first was made of; the agreement of the
 commit 0abadd5 are of a time when the model computed in float numbers in inference, too.
 
 `after` exports a trained network of the recipes `glyphs-base` or `glyphs-mobilenet` as it is, with equalised ranges,
-with corrected biases, with both; with `--relu` relu takes the place of relu6. Rows: validation accuracy of the float
-model that is exported and of its file; how many predictions of the file are those of MODEL.
+with corrected biases, with both; and as it is in other formats (int4 needs the extra `[quantize]`). With `--relu`
+relu takes the place of relu6; with `--hard` a channel of BATCHNORM is a hundred times as large, which LAYER takes back.
+Rows: validation accuracy of the float model that is exported and of its file; bytes of the file; how many predictions
+of the file are those of MODEL, and the error of its outputs, as `kp.analysis.precision_sensitivity` defines it.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from equal_epochs_grid import BEST, TESTBEDS, replace
 ROWS = Path(__file__).parent / "results" / "quantization_aware.csv"
 AFTER = ROWS.with_name("int8_after_training.csv")
 FIELDS = ("network", "macs", "seed", "float", "after_training", "aware", "agreement", *rows.STAMP)
+FORMATS = ("int8", "mixed", "int16x8", "dynamic", "int4")
 MACS, EPOCHS, RATE, CALIBRATION = (0.5, 0.25), 2, 1e-3, 256
 
 
@@ -42,19 +45,19 @@ def train(model, run, rate: float, first_epoch: int) -> None:
     protocol.fit(model, data, keras.optimizers.schedules.CosineDecay(rate, EPOCHS * len(data)), EPOCHS, [])
 
 
-def in_file(model, run, calibration=None, split: str = "test") -> tuple[float, np.ndarray]:
-    """Returns the accuracy and the predictions of the int8 file of a model."""
+def in_file(model, run, calibration=None, split: str = "test", quantize: str = "int8") -> tuple:
+    """Returns the accuracy, the predictions, the outputs and the report of the file of a model."""
     import kerasprune as kp
     from kerasprune.export.tflite_interpreter import open_interpreter
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "slim.tflite"
-        kp.export.tflite(model, path, quantize="int8", data=calibration, size=protocol.SIZE)
+        report = kp.export.tflite(model, path, quantize=quantize, data=calibration, size=protocol.SIZE)
         runner = open_interpreter(path).get_signature_runner()
     (name,) = runner.get_input_details()
     images, labels = (np.concatenate(each) for each in zip(*equal_epochs.images(split, run), strict=True))
-    found = np.array([next(iter(runner(**{name: x[None]}).values()))[0].argmax() for x in images])
-    return 100 * float(np.mean(found == labels)), found
+    outputs = np.array([next(iter(runner(**{name: x[None]}).values()))[0] for x in images])
+    return 100 * float(np.mean(outputs.argmax(-1) == labels)), outputs.argmax(-1), outputs, report
 
 
 def one_run(run) -> dict:
@@ -75,7 +78,7 @@ def one_run(run) -> dict:
     slim.set_weights(start)
     aware = kp.quantization_aware(slim)
     train(aware, run, RATE, first_epoch=EPOCHS)
-    scores["aware"], found = in_file(aware, run)
+    scores["aware"], found, *_ = in_file(aware, run)
     expected = np.concatenate([np.asarray(aware(x, training=False)).argmax(-1) for x, _ in test])
     scores["agreement"] = 100 * float(np.mean(found == expected))
     cell = {"network": run.testbed, "macs": run.target, "seed": run.seed}
@@ -94,29 +97,38 @@ def run_all(networks: list[str], seeds: list[int], targets: list[float]) -> None
                     print(row, flush=True)
 
 
-def after(network: str, path: str, relu: bool) -> None:
+def after(network: str, path: str, relu: bool, hard: list[str]) -> None:
     """Adds the rows of one network that is not trained any more."""
     import keras
 
     import kerasprune as kp
+    from kerasprune.surgery.comparison import relative_error
 
     model = keras.models.load_model(path)
     images, labels = (np.concatenate(each) for each in zip(*equal_epochs.images("validation", BEST), strict=True))
     calibration = np.concatenate(list(equal_epochs.unlabelled(BEST).take(3)))[:CALIBRATION]
-    wanted = model.predict(images, verbose=0).argmax(-1)
+    wanted = model.predict(images, verbose=0)
     if relu:
         model = keras.models.clone_model(model, clone_function=without_ceiling)
         model.set_weights(keras.models.load_model(path).get_weights())
+    if hard:
+        norm, reader = map(model.get_layer, hard)
+        factors = np.where(np.arange(norm.beta.shape[0]) == 0, 100.0, 1.0)
+        for variable in (norm.gamma, norm.beta):
+            variable.assign(variable * factors)
+        reader.kernel.assign(reader.kernel / factors[:, None])
     ways = {"as it is": model, "equalised": kp.equalise(model), "corrected": kp.correct_biases(model, calibration)}
     ways["equalised, corrected"] = kp.correct_biases(ways["equalised"], calibration)
-    for how, each in ways.items():
-        plain = 100 * float(np.mean(each.predict(images, verbose=0).argmax(-1) == labels))
-        score, found = in_file(each, BEST, calibration, "validation")
-        scores = {"float": plain, "int8": score, "agreement": 100 * float(np.mean(found == wanted))}
-        row = {"network": f"{network}{', relu' if relu else ''}", "how": how}
-        row |= {name: f"{score:.2f}" for name, score in scores.items()} | rows.stamp("ai-edge-litert")
+    cells = [("as it is", each) for each in FORMATS] + [(how, "int8") for how in list(ways)[1:]]
+    for how, quantize in cells:
+        plain = 100 * float(np.mean(ways[how].predict(images, verbose=0).argmax(-1) == labels))
+        score, found, outputs, report = in_file(ways[how], BEST, calibration, "validation", quantize)
+        scores = {"float": plain, "file": score, "agreement": 100 * float(np.mean(found == wanted.argmax(-1)))}
+        row = {"network": f"{network}{', relu' * relu}{', hard' * bool(hard)}", "how": how, "format": quantize}
+        row |= {name: f"{score:.2f}" for name, score in scores.items()} | {"bytes": report.bytes}
+        row |= {"error": f"{relative_error([[outputs]], [[wanted]]):.2g}"} | rows.stamp("ai-edge-litert")
         rows.append(AFTER, list(row), [row])
-        print(row, flush=True)
+        print(row, *report.float_layers, flush=True)
 
 
 def without_ceiling(layer):
@@ -151,9 +163,10 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--macs", nargs="+", type=float, default=MACS)
     parser.add_argument("--relu", action="store_true")
+    parser.add_argument("--hard", nargs=2, default=[], metavar=("BATCHNORM", "LAYER"))
     given = parser.parse_args()
     if given.what == "after":
-        after(*given.networks, relu=given.relu)
+        after(*given.networks, relu=given.relu, hard=given.hard)
         return
     if given.what == "run":
         run_all(given.networks, given.seeds, given.macs)

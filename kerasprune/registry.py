@@ -386,6 +386,7 @@ formats = Registry(
         "tflite-int4": "kerasprune.export.formats:TFLITE_INT4",
         "tflite-int8": "kerasprune.export.formats:TFLITE_INT8",
         "tflite-int8-io": "kerasprune.export.formats:TFLITE_INT8_IO",
+        "tflite-mixed": "kerasprune.export.formats:TFLITE_MIXED",
     },
 )
 

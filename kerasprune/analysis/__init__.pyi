@@ -13,6 +13,7 @@ from kerasprune.analysis.loss_surfaces import Plane as Plane
 from kerasprune.analysis.loss_surfaces import plane as plane
 from kerasprune.analysis.low_curves import Curve as Curve
 from kerasprune.analysis.low_curves import curve as curve
+from kerasprune.analysis.one_layer_in_int8 import precision_sensitivity as precision_sensitivity
 from kerasprune.analysis.path_of_halves import StablePath as StablePath
 from kerasprune.analysis.path_of_halves import stable_path as stable_path
 from kerasprune.analysis.removal_at_minimum import RemovalCurve as RemovalCurve

@@ -56,9 +56,7 @@ def write_calibration(samples: Samples, signature: Signature, path: Path) -> Non
         signature: The inputs.
         path: The `.npz` file.
     """
-    singles = list(samples.singles(CALIBRATION_SAMPLES))
-    columns = zip(*singles, strict=True)
-    arrays = {name: np.concatenate(column) for name, column in zip(signature.names, columns, strict=True)}
+    arrays = dict(zip(signature.names, samples.arrays(CALIBRATION_SAMPLES), strict=True))
     for words in complaints(arrays):
         warn(words)  # the caller of kp.export.tflite
     np.savez(path, **arrays)

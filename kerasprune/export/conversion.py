@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -88,25 +88,18 @@ def to_tflite(
             "Save the model as .keras, and export it in a process with KERAS_BACKEND=tensorflow."
         )
     calibrated = QUANTIZATIONS[quantize].calibrated
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, explained(model.name, quantize):
         folder = Path(name)
-        try:
-            if not calibrated or isinstance(model, RangedModel):
-                with quiet(), model.for_converter() if isinstance(model, RangedModel) else nullcontext():
-                    _save({SERVED: (in_float32(model), signature)}, folder)
-                    return converted(folder, quantize, io)
-            process.start()
-            write_calibration(samples, signature, folder / CALIBRATION_FILE)
-            twin = in_float32(model)
-            with quiet(), unrolled(twin):
-                _save({SERVED: (twin, signature)}, folder)
-            return process.convert(folder, quantize, io)
-        except (PruneError, ModuleNotFoundError):
-            raise
-        except ConverterDeath as death:
-            raise PruneError(_obituary(model, quantize, death)) from death
-        except Exception as error:  # the converter raises its own, private family
-            raise PruneError(_explain(model.name, quantize, str(error))) from error
+        if not calibrated or isinstance(model, RangedModel):
+            with quiet(), model.for_converter() if isinstance(model, RangedModel) else nullcontext():
+                _save({SERVED: (in_float32(model), signature)}, folder)
+                return converted(folder, quantize, io)
+        process.start()
+        write_calibration(samples, signature, folder / CALIBRATION_FILE)
+        twin = in_float32(model)
+        with quiet(), unrolled(twin):
+            _save({SERVED: (twin, signature)}, folder)
+        return process.convert(folder, quantize, io)
 
 
 def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> bytes:
@@ -123,26 +116,39 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
     """
     signatures = {name: signature_of(model) for name, model in parts.items()}
     generator, integers = np.random.default_rng(0), QUANTIZATIONS[quantize].integers
-    with tempfile.TemporaryDirectory() as name, quiet(), ExitStack() as loops:
+    with tempfile.TemporaryDirectory() as name, quiet(), ExitStack() as loops, explained(", ".join(parts), quantize):
         folder = Path(name)
         if integers is not None:
             for model in parts.values():
                 loops.enter_context(unrolled(model))
-        try:
-            _save({key: (model, signatures[key]) for key, model in parts.items()}, folder)
-            if integers is None:
-                return converted(folder, quantize, "float")
-            samples = {
-                f"{key}/{name}": generator.standard_normal((_RANDOM, *spec.shape)).astype(spec.dtype)
-                for key, signature in signatures.items()
-                for spec, name in zip(signature.inputs, signature.names, strict=True)
-            }
-            np.savez(folder / CALIBRATION_FILE, **samples)
-            return process.convert(folder, quantize, integers)
-        except ConverterDeath as death:
-            raise PruneError(_obituary(", ".join(parts), quantize, death)) from death
-        except Exception as error:  # the converter raises its own, private family
-            raise PruneError(_explain(", ".join(parts), quantize, str(error))) from error
+        _save({key: (model, signatures[key]) for key, model in parts.items()}, folder)
+        if integers is None:
+            return converted(folder, quantize, "float")
+        samples = {
+            f"{key}/{name}": generator.standard_normal((_RANDOM, *spec.shape)).astype(spec.dtype)
+            for key, signature in signatures.items()
+            for spec, name in zip(signature.inputs, signature.names, strict=True)
+        }
+        np.savez(folder / CALIBRATION_FILE, **samples)
+        return process.convert(folder, quantize, integers)
+
+
+@contextmanager
+def explained(name: str, quantize: str | None) -> Iterator[None]:
+    """Raises a `PruneError` for any error of the converter while the block runs.
+
+    Args:
+        name: Of the model.
+        quantize: A key of `QUANTIZATIONS`.
+    """
+    try:
+        yield
+    except (PruneError, ModuleNotFoundError):
+        raise
+    except ConverterDeath as death:
+        raise PruneError(_obituary(name, quantize, death)) from death
+    except Exception as error:  # the converter raises its own, private family
+        raise PruneError(_explain(name, quantize, str(error))) from error
 
 
 def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> None:

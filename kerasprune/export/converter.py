@@ -8,6 +8,7 @@ Only builtin operators are allowed: a file that needs the Flex delegate does not
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 
 CALIBRATION_FILE = "calibration.npz"
+RANGES_FILE, FLOAT_FILE = "ranges.tflite", "in_float.json"
+"""A file with the ranges of a model, and the operators that stay float; both are needed for one in mixed precision."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Quantization:
     @property
     def calibrated(self) -> bool:
         """Whether the ranges of activations are computed from samples."""
-        return self.integers is not None
+        return self.operators != Quantization.operators
 
 
 QUANTIZATIONS = {
@@ -42,22 +45,28 @@ QUANTIZATIONS = {
     "dynamic": Quantization(),
     "int4": Quantization(),
     "int8": Quantization("int8", "TFLITE_BUILTINS_INT8"),
+    "mixed": Quantization(operators="TFLITE_BUILTINS_INT8"),
     "int16x8": Quantization("int16", "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"),
 }
-"""float32; weights in float16; in int8 or int4, arithmetic chosen at run time; activations in int8 or int16, too."""
+"""float32; weights in float16; in int8 or int4, computed as a runtime does; activations in int8, or some, or int16."""
 
 
 def converted(folder: Path, quantize: str | None, io: str) -> bytes:
-    """Returns the bytes of a `.tflite` file.
+    """Returns the bytes of a `.tflite` file; of `"mixed"` the ranges alone, until they and `FLOAT_FILE` are there.
 
     Args:
         folder: A SavedModel, all of whose signatures become subgraphs; with the samples, if the quantization is
-            calibrated and its ranges are not in the SavedModel.
+            calibrated and its ranges are not in the SavedModel. Or ranges, and the operators that stay float.
         quantize: A key of `QUANTIZATIONS`.
         io: `"float"`, or the integers of the quantization, as inputs and outputs of the file.
     """
     import tensorflow as tf
 
+    if (folder / FLOAT_FILE).exists():
+        from tensorflow.lite.python.convert import mlir_quantize
+
+        in_float = json.loads((folder / FLOAT_FILE).read_text())
+        return mlir_quantize((folder / RANGES_FILE).read_bytes(), denylisted_nodes=in_float)
     quantization = QUANTIZATIONS[quantize]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     calibrated = (folder / CALIBRATION_FILE).exists()
@@ -70,6 +79,7 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
         converter.target_spec.supported_types = [tf.float16]
     if calibrated:
         converter.representative_dataset = lambda: _singles(folder / CALIBRATION_FILE)
+        converter._experimental_calibrate_only = quantize == "mixed"
     if io != "float":
         converter.inference_input_type = converter.inference_output_type = getattr(tf, io)
     return _in_int4(converter.convert()) if quantize == "int4" else converter.convert()

@@ -52,3 +52,4 @@ TFLITE_INT16X8 = Format(".tflite", _tflite("int16x8"), "int16x8", calibrates=Tru
 TFLITE_INT4 = Format(".tflite", _tflite("int4"), "int4")
 TFLITE_INT8 = Format(".tflite", _tflite("int8"), "int8", calibrates=True)
 TFLITE_INT8_IO = Format(".tflite", _tflite("int8", io="int8"), "int8", calibrates=True)
+TFLITE_MIXED = Format(".tflite", _tflite("mixed"), "int8", calibrates=True)

@@ -28,7 +28,7 @@ TOLERANCES = {
     "float32": 1e-3,
     "float16": 0.1,
     "bfloat16": 0.3,
-    **dict.fromkeys(("dynamic", "int4", "int8", "int16x8"), np.inf),
+    **dict.fromkeys(("dynamic", "int4", "int8", "mixed", "int16x8"), np.inf),
 }
 
 

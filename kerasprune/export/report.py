@@ -27,6 +27,7 @@ class ExportReport:
         inputs: Inputs of the comparison: the `"data"` given, or seeded `"random"` numbers.
         samples: Number of samples compared.
         operators: Names of the TFLite operators in the file, sorted. Empty for a SavedModel.
+        float_layers: With `quantize="mixed"`: names of the layers that compute in float.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class ExportReport:
     inputs: Literal["data", "random"]
     samples: int
     operators: tuple[str, ...] = ()
+    float_layers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         facts = [
@@ -51,6 +53,8 @@ class ExportReport:
         facts[-1] += f" on {self.samples} {self.inputs} samples"
         if self.latency_ms is not None:
             facts.append(f"{self.latency_ms:.3g} ms")
+        if self.float_layers:
+            facts.append(f"in float: {', '.join(self.float_layers)}")
         return f"{self.path} ({self.format}): {', '.join(facts)}"
 
 

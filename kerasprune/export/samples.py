@@ -48,6 +48,10 @@ class Samples:
         each = ([array[i : i + 1] for array in batch] for batch in self.batches() for i in range(len(batch[0])))
         return islice(each, count)
 
+    def arrays(self, count: int) -> FlatInputs:
+        """Returns the first `count` samples as one batch."""
+        return [np.concatenate(column) for column in zip(*self.singles(count), strict=True)]
+
 
 def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samples:
     """Returns the caller's data as batches of flat inputs, or random numbers without data.

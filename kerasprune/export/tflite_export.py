@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import keras
 
 from kerasprune.data.signature import Signature, signature_of
-from kerasprune.errors import Key, PruneError, extras, nearest, warn
+from kerasprune.errors import Key, PruneError, choice_faults, extras, nearest, raise_faults, warn, whole_number_faults
+from kerasprune.export.calibration import CALIBRATION_SAMPLES
 from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
 from kerasprune.export.half_precision import precision
+from kerasprune.export.mixed_precision import MixedFiles, layer_names
 from kerasprune.export.parity import compare, exported_function, keras_function, require_close
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
@@ -39,6 +42,8 @@ def tflite(
     overwrite: bool = False,
     size: int | Sequence[int] | None = None,
     io: str = "float",
+    float_layers: Sequence[str] | None = None,
+    max_bytes: int | None = None,
 ) -> ExportReport:
     """Writes a model as a `.tflite` file and returns a report on it.
 
@@ -46,8 +51,8 @@ def tflite(
     the whole graph. It is written under a temporary name, opened with LiteRT, compared with the Keras model on every
     sample, timed, and only then moved to `path`.
 
-    Models with integer activations (`"int8"`, `"int16x8"`) are calibrated in a child process, since some graphs crash
-    the converter. Their recurrent layers are unrolled: the file grows with the number of time steps.
+    Models with integer activations (`"int8"`, `"mixed"`, `"int16x8"`) are calibrated in a child process, since some
+    graphs crash the converter. Their recurrent layers are unrolled: the file grows with the number of time steps.
 
     Args:
         model: A built Keras model with any number of inputs and outputs. In mixed precision it is converted
@@ -55,8 +60,9 @@ def tflite(
         path: Where to write; ends in `.tflite`.
         quantize: `None` for float32; `"float16"` for weights of half the size; `"dynamic"` for weights in 8 bits
             and float activations, which needs no data; `"int4"` likewise with kernels in 4 bits, depthwise ones apart,
-            by the extra `[quantize]`; `"int8"` for weights and activations in 8 bits; `"int16x8"`
-            for weights in 8 and activations in 16, slower and closer to the model. Defaults to `None`.
+            by the extra `[quantize]`; `"int8"` for weights and activations in 8 bits; `"mixed"` for the same with some
+            layers in float; `"int16x8"` for weights in 8 and activations in 16, slower and closer to the model.
+            Defaults to `None`.
         data: Inputs as the model sees them in use, in any form that `fit` takes and that can be read again: arrays
             `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are
             ignored. The first 256 calibrate integer activations, which need them, unless the model is one of
@@ -68,6 +74,11 @@ def tflite(
         io: Type of float inputs and outputs: `"float"`, or for microcontrollers the type of the activations,
             `"int8"` with int8 and `"int16"` with int16x8; scale and zero point are in the file. Defaults to
             `"float"`.
+        float_layers: With `"mixed"`, names of the layers that compute in float. Defaults to `None`: the fewest, in the
+            order of `kp.analysis.precision_sensitivity`, with which the outputs have at most half of the error that
+            they have in int8, on the samples that calibrate.
+        max_bytes: With `"mixed"` and no `float_layers`: the most bytes of the file, by which they may be fewer.
+            Defaults to `None`.
 
     Returns:
         The report: size, compressed size, largest error, agreement, latency, operators. A warning is given if the
@@ -87,13 +98,20 @@ def tflite(
     """
     path = Path(path)
     _check_arguments(path, quantize, data, io, isinstance(model, RangedModel))
+    _check_mixed(model, quantize, float_layers, max_bytes)
     if isinstance(model, RangedModel):
         model.check_exportable(quantize)
     signature = static_signature(model, data, size)
     check_finite_weights(model)  # a range that is NaN would crash LiteRT
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
+        if quantize == "mixed":
+            with tempfile.TemporaryDirectory() as folder:
+                files = MixedFiles(model, signature, samples, CALIBRATION_SAMPLES, folder)
+                float_layers = files.chosen(max_bytes) if float_layers is None else float_layers
+                temporary.write_bytes(files.with_float(float_layers))
+        else:
+            temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
         parity = compare(keras_function(model, signature), exported_function(temporary, model, signature), samples)
         require_close(parity, quantize or "float32", precision(model))
         report = ExportReport(
@@ -107,6 +125,7 @@ def tflite(
             inputs=samples.source,
             samples=parity.samples,
             operators=tuple(sorted(set(operators(temporary)))),
+            float_layers=tuple(float_layers or ()),
         )
     for words in _complaints(report, model, quantize):
         warn(words)
@@ -203,7 +222,7 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str, range
             f"Expected io to be 'float', {' or '.join(pairs)}. Received: io={io!r}, quantize={quantize!r}. "
             "Inputs and outputs are integers only if the activations are."
         )
-    if integers and data is None and not ranged:
+    if QUANTIZATIONS[quantize].calibrated and data is None and not ranged:
         raise PruneError(
             f"{quantize} needs inputs to find the range of every activation. Received: quantize={quantize!r}, "
             "data=None. Pass data=, some hundred inputs as the model sees them in use; quantize='dynamic' needs none."
@@ -213,6 +232,27 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str, range
             f"Expected a path that ends in .tflite. Received: path={str(path)!r}. "
             f"Write to {path.with_suffix('.tflite').name!r}."
         )
+
+
+def _check_mixed(
+    model: keras.Model, quantize: str | None, float_layers: Sequence[str] | None, max_bytes: int | None
+) -> None:
+    given = {"float_layers": float_layers, "max_bytes": max_bytes}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and (quantize != "mixed" or len(given) > 1):
+        received = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise PruneError(
+            "Expected either float_layers or max_bytes, and quantize='mixed' with it. "
+            f"Received: {received}, quantize={quantize!r}. Leave out what does not apply."
+        )
+    if float_layers is None:
+        raise_faults("Invalid arguments for kp.export.tflite:", whole_number_faults(1, **given))
+        return
+    known = layer_names(model)
+    faults = [fault for name in float_layers for fault in choice_faults(known, float_layers=name)]
+    if isinstance(float_layers, str):
+        faults = [f"Expected a list of names. Received: float_layers={float_layers!r}. Write [{float_layers!r}]."]
+    raise_faults("Layers that cannot stay in float:", faults)
 
 
 def _latency(path: Path) -> float:

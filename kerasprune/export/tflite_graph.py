@@ -121,18 +121,22 @@ def unexpected(
         if node.is_inside or node.is_custom:
             name = f"{node.name} ({'custom' if node.is_custom else 'inside'})"
             found[name] += 1
-        places.setdefault(name, {}).update(dict.fromkeys(_layer(node.tensor, layers)))
+        places.setdefault(name, {}).update(dict.fromkeys(layers_in(node.tensor, layers)[:1]))
     return [Unexpected(name, number, tuple(places.get(name, ()))) for name, number in found.items()]
 
 
-def _layer(tensor: str, layers: Collection[str]) -> list[str]:
-    """Returns the layer that a tensor is named for, `functional_1/permute_1/transpose`, if there is one.
+def layers_in(tensor: str, layers: Collection[str]) -> list[str]:
+    """Returns the layers that a tensor is named for, as in `functional_1/permute_1/transpose`.
 
     The scope of a layer is numbered once more when a model is traced for export.
+
+    Args:
+        tensor: The name.
+        layers: Names of the layers of the model.
     """
-    parts = re.split("[/;]", tensor)
-    names = (name for part in parts for name in (re.sub(r"_\d+$", "", part), part) if name in layers)
-    return [name for name in (next(names, None),) if name]
+    pairs = ((re.sub(r"_\d+$", "", part), part) for part in re.split("[/;]", tensor))
+    names = (next((name for name in pair if name in layers), None) for pair in pairs)
+    return [name for name in names if name]
 
 
 def content_of(path: Path | str) -> bytes:

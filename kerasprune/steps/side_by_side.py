@@ -131,8 +131,8 @@ def beside(
         dense: The dense model, with the same inputs and outputs. Its file is written to a temporary folder.
         path: The file or folder to write.
         format: `"saved_model"`, `"tflite"`, `"tflite-float16"`, `"tflite-dynamic"`, `"tflite-int8"`,
-            `"tflite-int8-io"` (integers in and out), `"tflite-int16x8"` or `"kpz"`, as `kp.codec.pack` with
-            `bits={}`. Defaults to `"tflite"`.
+            `"tflite-int8-io"` (integers in and out), `"tflite-mixed"`, `"tflite-int16x8"` or `"kpz"`, as
+            `kp.codec.pack` with `bits={}`. Defaults to `"tflite"`.
         data: Examples in any form that `fit` takes and that can be read again: the first 1,000 judge both files, by
             their labels and beside the dense Keras model. Defaults to `None`: `calibrate`, else random inputs.
         calibrate: Inputs that calibrate the files and check them against their Keras models; others than those that

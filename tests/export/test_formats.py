@@ -20,6 +20,7 @@ from kerasprune.registry import formats
         ("tflite-int4", "int4", "float", False),
         ("tflite-int8", "int8", "float", True),
         ("tflite-int8-io", "int8", "int8", True),
+        ("tflite-mixed", "mixed", "float", True),
         ("tflite-int16x8", "int16x8", "float", True),
     ],
 )

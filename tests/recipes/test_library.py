@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 
 import pytest
 from rich.console import Console
@@ -16,6 +17,7 @@ from kerasprune import recipes
 from kerasprune.recipes import learning
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
+from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.reproductions.greg_tables import RESNET34_SKIPPED
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.schema import stage_names
@@ -329,6 +331,17 @@ def assert_expected(recipe, base, pruned):
     assert recipe.expected.dense_accuracy == pytest.approx(base / 100)
     assert recipe.expected.accuracy == pytest.approx(pruned / 100)
     assert recipe.expected.accuracy_change == pytest.approx((pruned - base) / 100)
+
+
+def test_every_command_in_the_head_of_a_recipe_can_be_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.keras", "phone.csv"):
+        (tmp_path / name).touch()
+    for path in FOLDER.glob("*.yaml"):
+        for line in re.findall(r"^#   kerasprune run (.*)", path.read_text(), re.M):
+            name, *words = shlex.split(line, comments=True)
+            assert set(words[::2]) <= {"--set"}, line
+            assert loading.load(name, words[1::2]).name == name == path.stem
 
 
 @pytest.mark.thorough  # by default test_runner.py takes one recipe through every stage

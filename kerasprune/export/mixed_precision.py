@@ -1,0 +1,114 @@
+"""int8 with some layers in float: which layers cost most alone, and a file with those in float."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerasprune._keras import inner_layers
+from kerasprune.data.signature import Signature
+from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.export.conversion import explained, output_names, to_tflite
+from kerasprune.export.converter import FLOAT_FILE, RANGES_FILE
+from kerasprune.export.converter_child import RESULT
+from kerasprune.export.converter_process import process
+from kerasprune.export.samples import Samples
+from kerasprune.export.tflite_graph import layers_in, nodes
+from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
+from kerasprune.surgery.comparison import relative_error
+
+PART = 0.5  # of the error of the int8 file that the mixed one may have
+
+
+def layer_names(model: keras.Model) -> list[str]:
+    """Returns the names of the layers of a model and of models in it, a layer before those that it is made of."""
+    return [layer.name for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
+
+
+class MixedFiles:
+    """The `.tflite` files of a model of which some layers compute in int8, and the others in float.
+
+    An operator of the file that is made of several layers, such as a convolution, BatchNorm and ReLU, goes by the name
+    of the first of them; others that the file names stand for it, too. One without a name goes with that before it.
+
+    Args:
+        model: The model.
+        signature: Its inputs, without free sides.
+        samples: The first 256 calibrate.
+        count: Number of samples on which errors are measured.
+        folder: An empty folder for files in between.
+    """
+
+    def __init__(
+        self, model: keras.Model, signature: Signature, samples: Samples, count: int, folder: Path | str
+    ) -> None:
+        self._folder, self._explained = Path(folder), partial(explained, model.name, "mixed")
+        ranges = self._folder / RANGES_FILE
+        ranges.write_bytes(to_tflite(model, signature, "mixed", samples))
+        self._inputs, self._names = samples.arrays(count), (signature.names, partial(output_names, model))
+        self._expected = self._outputs(ranges)
+        ends = open_interpreter(ranges).get_signature_runner().get_output_details()
+        known = {name: place for place, name in enumerate(layer_names(model))}
+        self.operators: dict[str, list[str]] = {}  # names of their tensors, by that of the layer
+        self._names_of: dict[str, str] = {}
+        titles = {detail["name"]: name for name, detail in ends.items()}
+        found: list[str] = []
+        for node in nodes(ranges):
+            tensor = titles.get(node.tensor, node.tensor)
+            found = sorted(layers_in(tensor, known), key=known.__getitem__) or found or [tensor]
+            self.operators.setdefault(found[0], []).append(node.tensor)
+            self._names_of |= dict.fromkeys(found, found[0])
+
+    def with_float(self, layers: Collection[str]) -> bytes:
+        """Returns the file in which these layers compute in float.
+
+        Raises:
+            PruneError: A name is not that of a layer with an operator in the file, or the converter fails.
+        """
+        faults = [fault for name in layers for fault in choice_faults([*self._names_of], float_layers=name)]
+        raise_faults("These layers have no operator in the file:", faults)
+        tensors = [tensor for name in layers for tensor in self.operators[self._names_of[name]]]
+        (self._folder / FLOAT_FILE).write_text(json.dumps(tensors))
+        with self._explained():
+            return process.convert(self._folder, "mixed", "float")
+
+    def error(self, layers: Collection[str]) -> float:
+        """Returns the error of the outputs if these layers compute in float, see `precision_sensitivity`."""
+        self.with_float(layers)
+        return relative_error([self._outputs(self._folder / RESULT)], [self._expected])
+
+    def sensitivities(self) -> dict[str, float]:
+        """Returns the error with one layer in int8, for each layer, the largest first."""
+        errors = {name: self.error([each for each in self.operators if each != name]) for name in self.operators}
+        return dict(sorted(errors.items(), key=lambda item: -item[1]))
+
+    def chosen(self, max_bytes: int | None) -> list[str]:
+        """Returns the fewest layers, the costliest first, that halve the error of the int8 file if they stay float.
+
+        Args:
+            max_bytes: Most bytes of the file, by which they may be fewer, or `None`.
+
+        Raises:
+            PruneError: The int8 file has more bytes.
+        """
+        whole = len(self.with_float([]))
+        if max_bytes is not None and whole > max_bytes:
+            raise PruneError(
+                f"Expected max_bytes to be at least {whole}, the bytes of the int8 file. "
+                f"Received: max_bytes={max_bytes!r}. Give more, or prune more."
+            )
+        most, kept = PART * self.error([]), []
+        for name in self.sensitivities():
+            fits = max_bytes is None or len(self.with_float([*kept, name])) <= max_bytes
+            if not fits or self.error(kept) <= most:
+                break
+            kept.append(name)
+        return kept
+
+    def _outputs(self, path: Path) -> Sequence[np.ndarray]:
+        return single_runner(open_interpreter(path), *self._names)(self._inputs)

@@ -1,0 +1,139 @@
+"""int8 with some layers in float: which ones, how near to the model, and whether they are."""
+
+from __future__ import annotations
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from support.digits import digits
+
+import kerasprune as kp
+from kerasprune.errors import PruneError
+from kerasprune.export import tflite
+
+
+def hard_network() -> keras.Model:
+    """A network with a channel a hundred times as large as its neighbours, which the layer behind it takes back."""
+    keras.utils.set_random_seed(0)
+    x = image = keras.Input((16, 16, 1), name="image")
+    for name in ("first", "hard", "reader", "last"):
+        x = layers.Conv2D(8, 3, 2 if name == "last" else 1, padding="same", use_bias=False, name=name)(x)
+        x = layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(x))
+    model = keras.Model(image, layers.Dense(10, name="logits")(layers.GlobalAveragePooling2D(name="pool")(x)))
+    factor = np.where(np.arange(8) == 3, 100.0, 1.0)
+    model.get_layer("hard_bn").gamma.assign(factor)
+    model.get_layer("reader").kernel.assign(model.get_layer("reader").kernel / factor[:, None])
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return hard_network()
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return digits()[0][:64]
+
+
+@pytest.fixture(scope="module")
+def reports(model, images, tmp_path_factory) -> dict:
+    folder = tmp_path_factory.mktemp("mixed")
+    return {name: tflite(model, folder / f"{name}.tflite", quantize=name, data=images) for name in ("int8", "mixed")}
+
+
+def details(path) -> dict[str, np.dtype]:
+    """Returns the type of every tensor of a file, by name."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    return {each["name"]: np.dtype(each["dtype"]) for each in Interpreter(str(path)).get_tensor_details()}
+
+
+def error(path, model, images) -> float:
+    """Σ (file − model)² ÷ Σ (model − mean)², tensor by tensor, by LiteRT's plain interface."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter, made = Interpreter(str(path)), []
+    interpreter.allocate_tensors()
+    for image in images:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+        interpreter.invoke()
+        made.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
+    wanted = model.predict(images, verbose=0)
+    return ((made - wanted) ** 2).sum() / ((wanted - wanted.mean(0)) ** 2).sum()
+
+
+def test_the_hard_layer_and_its_reader_stay_float(reports, model, images):
+    assert set(reports["mixed"].float_layers) == {"hard", "reader"}
+    assert "in float: " in str(reports["mixed"])
+    whole, mixed = (error(reports[name].path, model, images) for name in ("int8", "mixed"))
+    assert mixed < 0.5 * whole
+    types = details(reports["mixed"].path)
+    found = {layer: {t.name for name, t in types.items() if f"{layer}_relu" in name} for layer in ("hard", "reader")}
+    assert all("float32" in each for each in found.values())
+    assert {t.name for name, t in types.items() if "first_relu" in name or "last_relu" in name} >= {"int8"}
+    assert reports["int8"].bytes < reports["mixed"].bytes
+
+
+def test_named_layers_stay_float_and_no_others(model, images, tmp_path):
+    """A rectifier stands for the convolution that takes it in."""
+    report = tflite(model, tmp_path / "a.tflite", quantize="mixed", data=images, float_layers=["last", "first_relu"])
+    assert report.float_layers == ("last", "first_relu")
+    kernels = [t.name for t in details(report.path).values() if t.name in ("int8", "float32")]
+    assert kernels.count("int8") > 4
+    assert tflite(model, tmp_path / "b.tflite", quantize="mixed", data=images, float_layers=[]).float_layers == ()
+
+
+def test_one_layer_in_int8_is_what_numpy_computes():
+    """A dense layer alone: its input, its kernel by output channel, and its output are rounded."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(200, 6)).astype("float32")
+    inputs = keras.Input((6,))
+    keras.utils.set_random_seed(0)
+    model = keras.Model(inputs, layers.Dense(3, name="logits")(layers.Dense(5, "relu", name="hidden")(inputs)))
+    (kernel, _), (last, _) = (layer.get_weights() for layer in model.layers[1:])
+
+    def rounded(values):
+        low, high = min(values.min(), 0), max(values.max(), 0)
+        step = (high - low) / 255
+        zero = np.round(-low / step)
+        return (np.clip(np.round(values / step) + zero, 0, 255) - zero) * step
+
+    scale = np.abs(kernel).max(0) / 127
+    made = rounded(np.maximum(rounded(x) @ (np.round(kernel / scale) * scale), 0)) @ last
+    wanted = np.maximum(x @ kernel, 0) @ last
+    expected = ((made - wanted) ** 2).sum() / ((wanted - wanted.mean(0)) ** 2).sum()
+    found = kp.analysis.precision_sensitivity(model, x, samples=200)
+    assert sorted(found.values(), reverse=True) == list(found.values())
+    assert found["hidden"] == pytest.approx(expected, rel=0.1)
+
+
+def test_max_bytes_ends_the_list(reports, model, images, tmp_path):
+    most = reports["mixed"].bytes - 1
+    report = tflite(model, tmp_path / "a.tflite", quantize="mixed", data=images, max_bytes=most)
+    assert report.bytes <= most
+    assert len(report.float_layers) == 1
+    with pytest.raises(PruneError, match=r"at least \d+, the bytes of the int8 file. Received: max_bytes=100"):
+        tflite(model, tmp_path / "b.tflite", quantize="mixed", data=images, max_bytes=100)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"float_layers": ["frist"]}, "Received: float_layers='frist'. Did you mean 'first'?"),
+        ({"float_layers": "first"}, r"Write ['first']"),
+        ({"float_layers": ["first"], "max_bytes": 9}, "Expected either float_layers or max_bytes"),
+        ({"float_layers": ["first"], "quantize": "int8"}, "quantize='mixed' with it"),
+        ({"max_bytes": 0}, "max_bytes=0"),
+        ({"data": None}, "mixed needs inputs"),
+        ({"io": "int8"}, "io='int8', quantize='mixed'"),
+    ],
+)
+def test_refused_before_converting(model, images, tmp_path, monkeypatch, options, words):
+    monkeypatch.setattr(sys.modules["kerasprune.export.mixed_precision"], "to_tflite", None)
+    with pytest.raises(PruneError) as refused:
+        tflite(model, tmp_path / "a.tflite", **({"quantize": "mixed", "data": images} | options))
+    assert words in str(refused.value)
