@@ -9,13 +9,13 @@ import pytest
 import kerasprune as kp
 from kerasprune.codec.gaps import Gaps
 from kerasprune.papers.deep_compression.figures import factorised, symbol_bits
-from kerasprune.papers.deep_compression.imagenet_sizes import NETWORKS, Layer
+from kerasprune.papers.deep_compression.imagenet_sizes import NETWORKS, PublishedLayer
 from kerasprune.recipes.reproductions import entry as entries
 
 
 @pytest.mark.parametrize(("kind", "density"), [("dense", 0.04), ("dense", 0.3), ("conv", 0.01)])
 def test_fixed_bytes_are_those_of_counted_fillers(kind, density):
-    layer = Layer(kind, 2_000_000, density, 7)
+    layer = PublishedLayer(kind, 2_000_000, density, 7)
     places = np.flatnonzero(np.random.default_rng(0).random(layer.weights) < density)
     symbols, _ = Gaps(layer.bits, True).symbols(places)
     counted = symbols.size * 2 * layer.bits / 8 + 4 * (2**layer.bits + 7)
@@ -23,7 +23,7 @@ def test_fixed_bytes_are_those_of_counted_fillers(kind, density):
 
 
 def test_coded_bytes_are_those_of_a_file(tmp_path):
-    layer = Layer("dense", 300 * 100, 0.1, 100)
+    layer = PublishedLayer("dense", 300 * 100, 0.1, 100)
     values = np.sort(np.abs(kernel := np.random.default_rng(0).standard_normal((300, 100), np.float32)).ravel())
     kernel[np.abs(kernel) < values[27_000]] = 0
     model = keras.Sequential([keras.Input((300,)), keras.layers.Dense(100)])

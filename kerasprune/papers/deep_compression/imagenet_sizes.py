@@ -19,7 +19,7 @@ DRAWN = 1 << 20
 
 
 @dataclass(frozen=True)
-class Layer:
+class PublishedLayer:
     """A layer of a published network.
 
     Args:
@@ -66,8 +66,8 @@ class Layer:
         return self.drawn.bytes * self.weights / self.drawn.weights + 4 * self.biases
 
 
-def _layers(kind: str, *layers: tuple[int, float, int]) -> list[Layer]:
-    return [Layer(kind, inputs * outputs, density, outputs) for inputs, density, outputs in layers]
+def _layers(kind: str, *layers: tuple[int, float, int]) -> list[PublishedLayer]:
+    return [PublishedLayer(kind, inputs * outputs, density, outputs) for inputs, density, outputs in layers]
 
 
 NETWORKS = {
