@@ -127,6 +127,7 @@ OTHERS = {
     ("kerasprune.data.rounds", "batch"): None,
     ("kerasprune.testing.random_inputs", "batch"): 4,  # of a check
     ("kerasprune.synthesise", "samples"): 600,  # each takes as long as a step of training
+    ("kerasprune.analysis.precision_sensitivity", "samples"): 500,  # each runs once for every layer
 }
 
 

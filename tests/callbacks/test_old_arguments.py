@@ -85,7 +85,7 @@ def test_a_dict_without_a_name_builds_on_the_papers_law():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(TypeError, match="penalty_stepp"):
         GReg1(keep=0.5, penalty_stepp=0.1)
-    with pytest.raises(kp.PruneError, match=r"Expected schedule once\. Received: GReg1\(every=…\), of old"):
+    with pytest.raises(kp.PruneError, match=r"Expected schedule once\. Received: GReg1\(every=…\), its old form"):
         GReg1(keep=0.5, schedule="linear", every=3)
     with pytest.raises(kp.PruneError, match="stop=3"):
         GReg1(keep=0.5, schedule={"stop": 3})

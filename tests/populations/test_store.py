@@ -128,7 +128,7 @@ def test_points_are_made_by_one_process_at_a_time_and_read_by_all(tmp_path):
         calls.append(epochs)
         return 0.5
 
-    with claimed(tmp_path / "width"), pytest.raises(kp.PruneError, match="width', which another process fills"):
+    with claimed(tmp_path / "width"), pytest.raises(kp.PruneError, match="width', which another process is writing"):
         shrink(tmp_path, fit)
     assert not calls and sorted(path.name for path in tmp_path.iterdir()) == ["width.json"]
     shrink(tmp_path, fit)

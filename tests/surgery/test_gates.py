@@ -87,5 +87,5 @@ def test_a_gate_of_ones_own_in_another_place_is_refused():
     inputs = keras.Input((6,))
     x = Gate(name="mine")(layers.Dense(5, activation="tanh", name="bent")(inputs))
     model = keras.Model(inputs, layers.Dense(2)(x))
-    with pytest.raises(kp.PruneError, match="'mine' behind 'bent' of class Dense"):
+    with pytest.raises(kp.PruneError, match="'mine' after 'bent' of class Dense"):
         kp.rebuild(model, kp.Plan({}))
