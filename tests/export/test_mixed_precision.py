@@ -66,6 +66,7 @@ def error(path, model, images) -> float:
     return ((made - wanted) ** 2).sum() / ((wanted - wanted.mean(0)) ** 2).sum()
 
 
+@pytest.mark.thorough
 def test_the_hard_layer_and_its_reader_stay_float(reports, model, images):
     assert set(reports["mixed"].float_layers) == {"hard", "reader"}
     assert "in float: " in str(reports["mixed"])
@@ -111,6 +112,7 @@ def test_one_layer_in_int8_is_what_numpy_computes():
     assert found["hidden"] == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.thorough
 def test_max_bytes_ends_the_list(reports, model, images, tmp_path):
     most = reports["mixed"].bytes - 1
     report = tflite(model, tmp_path / "a.tflite", quantize="mixed", data=images, max_bytes=most)

@@ -65,7 +65,7 @@ def test_operators_of_one_key_neither_of_which_is_the_wider_are_both_predicted(m
     assert table.predict(model) == pytest.approx(2 * expected + 0.5, rel=0.01)
 
 
-@pytest.mark.parametrize("quantize", [None, "int8"])
+@pytest.mark.parametrize("quantize", [None, pytest.param("int8", marks=pytest.mark.thorough)])
 def test_a_timer_holds_the_file_that_it_runs(tmp_path, quantize):
     """LiteRT reads constants, such as the bounds of a loop, from the file's bytes while it runs; int8 has no loops."""
     model = keras.Sequential([keras.Input((6, 4)), layers.LSTM(5)])

@@ -299,6 +299,7 @@ def test_kernels_are_he_normal():
     assert kernel.std() == pytest.approx(np.sqrt(2 / 9), rel=0.05)
 
 
+@pytest.mark.thorough
 def test_an_efficientnet_of_width_and_depth_1_is_that_of_keras():
     theirs = keras.applications.EfficientNetB0(weights=None, include_top=False)
     shapes = [tuple(variable.shape) for variable in theirs.trainable_variables]
