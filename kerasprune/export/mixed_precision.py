@@ -80,7 +80,7 @@ class MixedFiles:
     def error(self, layers: Collection[str]) -> float:
         """Returns the error of the outputs if these layers compute in float, see `precision_sensitivity`."""
         self.with_float(layers)
-        return relative_error([self._outputs(self._folder / RESULT)], [self._expected])
+        return self._error_of_last()
 
     def sensitivities(self) -> dict[str, float]:
         """Returns the error with one layer in int8, for each layer, the largest first."""
@@ -102,13 +102,21 @@ class MixedFiles:
                 f"Expected max_bytes to be at least {whole}, the bytes of the int8 file. "
                 f"Received: max_bytes={max_bytes!r}. Give more, or prune more."
             )
-        most, kept = PART * self.error([]), []
+        error, kept = self._error_of_last(), []
+        most = PART * error
         for name in self.sensitivities():
-            fits = max_bytes is None or len(self.with_float([*kept, name])) <= max_bytes
-            if not fits or self.error(kept) <= most:
+            if error <= most:
                 break
+            made = self.with_float([*kept, name])
+            if max_bytes is not None and len(made) > max_bytes:
+                break
+            error = self._error_of_last()
             kept.append(name)
         return kept
+
+    def _error_of_last(self) -> float:
+        """Returns the error of the outputs of the file that was converted last."""
+        return relative_error([self._outputs(self._folder / RESULT)], [self._expected])
 
     def _outputs(self, path: Path) -> Sequence[np.ndarray]:
         return single_runner(open_interpreter(path), *self._names)(self._inputs)
