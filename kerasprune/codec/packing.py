@@ -20,7 +20,7 @@ from kerasprune.export.destination import new_file
 from kerasprune.files import path_of
 from kerasprune.files.keras_model import FREE_WEIGHTS, readable, weights_at_most
 from kerasprune.graph.built_model import check_built
-from kerasprune.graph.graph import values
+from kerasprune.graph.graph import check_finite_weights, values
 
 
 def pack(
@@ -74,12 +74,11 @@ def pack(
     faults += seed_faults(seed=seed) + choice_faults(["float16"], **given(rest=rest))
     raise_faults("Invalid arguments for pack:", faults)
     check_built(model)
+    check_finite_weights(model)
     layers, entries = _layers(model), []
     number = bits_of(with_kernels(layers), bits)
     for layer in layers:
         for _, name, array in _stored(layer):
-            if array.dtype.kind not in "biu" and not np.isfinite(array.astype(np.float32, copy=False)).all():
-                raise PruneError(f"Expected weights that are finite. Received: NaN or infinity in {name!r}.")
             kernel = is_shared(name, array)
             if kernel and id(layer) in number:
                 array = share(array, 1 << number[id(layer)], start=start, seed=seed)
