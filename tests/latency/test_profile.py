@@ -118,9 +118,12 @@ def test_a_mask_has_the_time_steps_of_the_model_at_any_width():
     i = keras.Input((6,), dtype="int32")
     x = layers.Dense(8)(layers.Embedding(20, 8, mask_zero=True)(i))
     model = keras.Model(i, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+    masks = []
     for each in operators(kp.trace(model)):
         small = each.built(tuple(max(1, width // 2) for width in each.widths(len)))
         small([np.ones((2, *tensor.shape[1:]), tensor.dtype) for tensor in small.inputs])
+        masks += [tensor.shape[1:] for tensor in small.inputs if tensor.dtype == "bool"]
+    assert masks and set(masks) == {(6,)}
 
 
 def test_widths_alone_do_not_change_the_key_but_everything_else_does():
