@@ -1,4 +1,4 @@
-"""Every example of a docstring does what it shows: public names by default, the others in the thorough tier."""
+"""Every example of a docstring does what it shows: public names by default, the others and dear ones in the thorough tier."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ import pytest
 import kerasprune
 
 ROOT = Path(kerasprune.__file__).parent
+DEAR = {  # a second and more each
+    "analysis/one_layer_in_int8.py",
+    "callbacks/freeze_kept.py",
+    "latency/phone.py",
+    "latency/profiling.py",
+}
 SLOW = {  # 5 seconds and more each
     "models/keras_applications.py",
     "recipes/compare.py",
@@ -28,7 +34,8 @@ def modules() -> list:
     params = []
     for path in sorted(path for path in ROOT.rglob("*.py") if ">>> " in path.read_text()):
         name = path.relative_to(ROOT).as_posix()
-        tier = [] if name.removesuffix(".py").removesuffix("/__init__") in public else [pytest.mark.thorough]
+        first = name not in DEAR and name.removesuffix(".py").removesuffix("/__init__") in public
+        tier = [] if first else [pytest.mark.thorough]
         params.append(pytest.param(name, marks=[*tier, *[pytest.mark.slow] * (name in SLOW)]))
     return params
 

@@ -17,7 +17,7 @@ def counts(monkeypatch):
     return importlib.import_module("flows").counts
 
 
-@pytest.mark.whole
+@pytest.mark.thorough
 def test_a_plan_imports_neither_reconstruction_nor_rebuilding_nor_export(counts):
     found = counts("plan")
     assert len(found.modules) <= 68 and found.traces == 1 and not found.loads and not found.rebuilds

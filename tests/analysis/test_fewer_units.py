@@ -65,6 +65,7 @@ def test_units_that_are_dead_are_left_out_and_the_others_stay_as_they_are():
     assert [list(kept["h1"]) for kept in found.kept] == [[1, 2, 3, 8, 10, 11]] * 2
 
 
+@pytest.mark.thorough
 @pytest.mark.jax
 def test_a_net_that_needs_all_units_is_not_stable():
     model = dense(6)

@@ -82,6 +82,7 @@ def test_a_convex_loss_against_gradient_descent_by_hand(k, step):
     np.testing.assert_array_equal(model.get_weights()[0], before)
 
 
+@pytest.mark.thorough
 @pytest.mark.jax
 def test_equal_orders_and_the_end_are_stable():
     """Dropout is drawn by the seeds, so equal orders are tried without it."""

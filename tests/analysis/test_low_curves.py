@@ -46,6 +46,7 @@ def test_points_are_those_of_the_equation(kind):
     assert found.losses[1] == pytest.approx(float(((y - X.sum(axis=1, keepdims=True)) ** 2).mean()), rel=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.jax
 @pytest.mark.parametrize("kind", ["bezier", "polychain"])
 def test_the_curve_is_lower_than_the_line(kind):

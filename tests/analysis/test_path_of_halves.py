@@ -40,6 +40,7 @@ def check_bound(a: keras.Model, b: keras.Model, data) -> kp.analysis.StablePath:
     return path
 
 
+@pytest.mark.thorough
 @pytest.mark.jax
 def test_the_loss_stays_below_the_bound():
     y = np.random.default_rng(1).normal(size=(48, 2)).astype("float32")

@@ -57,6 +57,7 @@ def test_an_unfinished_schedule_goes_on(decoupled):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_finished_schedule_is_held_and_says_so():
     model = compiled()
     train(model, [callback := _greg1()])
@@ -89,6 +90,7 @@ def test_masks_are_held_in_a_second_fit(make):
         assert not keras.ops.convert_to_numpy(kernel)[~mask].any()
 
 
+@pytest.mark.thorough
 def test_an_unfinished_schedule_of_masks_revives_nothing():
     model = compiled()
     callback = GradualMagnitude(kp.schedules.cubic(0.2, end="32it"), every=2)
@@ -138,6 +140,7 @@ def test_a_repr_says_settings_and_state_in_one_line():
     assert len(repr(kp.cost(model))) < 150 > len(repr(kp.plan(model, keep=0.5)))
 
 
+@pytest.mark.thorough
 def test_a_callback_that_does_not_act_raises_or_warns(recwarn):
     class Undone(keras.callbacks.Callback):
         """Puts the first weights back, past the masks."""

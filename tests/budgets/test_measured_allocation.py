@@ -110,6 +110,7 @@ def _u_net(width: int = 8) -> keras.Model:
     return keras.Model(inputs, layers.Conv2D(1, 1)(x))
 
 
+@pytest.mark.thorough
 def test_a_block_that_leaves_nothing_to_spend_goes_only_where_narrower_groups_are_worse():
     model, data = _u_net(), np.random.default_rng(0).normal(size=(40, 8, 8, 1)).astype("float32")
     plan, kept = (kp.plan(model, "l2", {**BUDGET, "blocks": blocks}, macs=0.5, data=data) for blocks in (True, False))

@@ -45,7 +45,7 @@ EXECUTED = (
 )
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @MAKERS
 @pytest.mark.parametrize("arguments", EXECUTED, ids=str)
 def test_execution_does_not_change_the_result(make, arguments):
@@ -73,7 +73,7 @@ def test_with_gradient_accumulation_a_step_is_an_update_of_the_weights():
     _same(model, reference)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @MAKERS
 @pytest.mark.parametrize(("policy", "rounding"), [("mixed_float16", 0.01), ("mixed_bfloat16", 0.08)])  # 3 bits less
 def test_mixed_precision_makes_the_same_plan(make, policy, rounding):
@@ -110,7 +110,7 @@ def test_steps_that_loss_scaling_skips_do_not_count():
     assert np.isfinite(model.get_weights()[0]).all()
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @MAKERS
 def test_a_second_fit_after_a_reset_starts_anew(make):
     model = compiled()
@@ -128,7 +128,7 @@ def test_a_second_fit_after_a_reset_starts_anew(make):
     assert int(model.optimizer.iterations) == 2 * callback.length
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @MAKERS
 def test_a_fit_before_and_a_fit_after_are_without_the_penalty(make):
     """Keras caches the compiled step: it must be made anew with the penalty, and again without."""

@@ -201,7 +201,7 @@ def _left(normalised: bool, callback: GReg1, rate: float) -> float:
     return callback.removed_to_kept
 
 
-@pytest.mark.matrix("True")
+@pytest.mark.thorough
 @pytest.mark.parametrize(("normalised", "low", "high"), [(False, 0, 2e-3), (True, 1e-3, 1e-2)], ids=["False", "True"])
 def test_compressed_leaves_thousandths_of_what_is_removed(normalised, low, high):
     """As the first example has it: 200 steps at 0.01."""

@@ -43,6 +43,7 @@ def lowest(scores: np.ndarray, number: int) -> np.ndarray:
     return goes
 
 
+@pytest.mark.thorough
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.floats(0.01, 1.0), st.integers(0, 1000))
 def test_layer_and_global_scope_against_sorting(sizes, keep, seed):
@@ -165,7 +166,7 @@ def test_what_is_gone_is_zero_and_so_are_its_slots(name):
     assert any((slot.numpy() != 0).any() for slot, _ in remembered)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("last", [False, True])
 def test_saved_at_any_moment_sparse_whatever_the_order(last, tmp_path):
     model = compiled(small(), keras.optimizers.SGD(0.05, momentum=0.9, use_ema=True, ema_momentum=0.5))
@@ -449,6 +450,7 @@ def test_bad_rounds(bad):
 # ---- the monitor ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_sparsity_counts_zeros_and_shows_gauges(tmp_path):
     model = compiled(small())
     callback = GradualMagnitude(cubic(0.25, end="1ep"), every=4)

@@ -365,6 +365,7 @@ def test_an_instance_can_be_used_twice():
     assert callback.plan == callback.choose() and first.keep.keys() == callback.plan.keep.keys()
 
 
+@pytest.mark.thorough
 def test_state_can_be_put_back():
     model = compiled()
     callback = _polarization(strength=0.1, threshold=0.1, until={"macs": 0.9})

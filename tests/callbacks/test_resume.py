@@ -191,6 +191,7 @@ def test_a_set_that_the_fit_does_not_read_says_nothing_of_its_order(tmp_path):
     assert len(other)
 
 
+@pytest.mark.thorough
 def test_dropout_and_a_stop_survive(tmp_path):
     def network() -> keras.Model:
         keras.utils.set_random_seed(0)

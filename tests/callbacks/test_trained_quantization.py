@@ -85,7 +85,7 @@ def images_model():
     )
 
 
-@pytest.mark.matrix("adam")
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_members_stay_equal_to_the_bit_and_zeros_zero(name):
     if name == "averaged" and keras.backend.backend() == "jax":

@@ -60,6 +60,7 @@ def test_prune_writes_a_folder_and_its_report_can_be_redrawn(model, tmp_path):
     assert (out / "report.html").read_bytes() == before
 
 
+@pytest.mark.thorough
 def test_precrop_writes_an_untrained_model(model, tmp_path):
     out = tmp_path / "out"
     assert "--params, --macs or both. Received: neither" in refused("precrop", model, "--out", out)
@@ -153,6 +154,7 @@ def test_inspect_of_a_free_side_asks_for_a_size(tmp_path):
     assert "MACs" in invoke("inspect", tmp_path / "free.keras", "--size", 16).stdout
 
 
+@pytest.mark.thorough
 def test_a_free_side_without_a_size_leaves_a_folder_that_can_be_used(tmp_path):
     kp.models.resnet_cifar(8, width=0.5).save(tmp_path / "free.keras")
     command = ["prune", tmp_path / "free.keras", "--keep", 0.5, "--out", tmp_path / "out"]
@@ -162,6 +164,7 @@ def test_a_free_side_without_a_size_leaves_a_folder_that_can_be_used(tmp_path):
     assert result.exit_code == 0 and (tmp_path / "out" / "slim.keras").exists(), result.output
 
 
+@pytest.mark.thorough
 def test_export_writes_and_measures(model, tmp_path):
     result = invoke("export", model, "--format", "tflite", "--out", tmp_path / "mine.tflite")
     assert result.exit_code == 0, result.output

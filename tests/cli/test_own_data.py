@@ -227,6 +227,7 @@ def test_pixels_of_arrays(tmp_path):
     assert "Leave --scale out" in refusal
 
 
+@pytest.mark.thorough
 def test_pixels_of_arrays_at_another_scale_than_the_model_s_are_refused(tmp_path):
     model, (x, y) = solved_classifier(), pixels()
     model.save(tmp_path / "mine.keras")
@@ -296,6 +297,7 @@ def test_two_outputs_have_their_labels_by_name(tmp_path):
     assert summary(*start, *tuned)["slim"]["metrics"]["kind_accuracy"] <= 1
 
 
+@pytest.mark.thorough
 def test_a_file_with_a_training_part_alone_is_enough(tmp_path):
     model = tabular(tmp_path / "mine.keras", loss="mse")
     x = RANDOM.normal(size=(60, 5))

@@ -78,6 +78,7 @@ UNLABELLED = "accuracy (the data have no labels)"
 WITHOUT = "accuracy (give --data), latency (give --export tflite)"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("form", "given", "missing", "judged"),
     [("saved_model", False, WITHOUT, (16, "random")), ("tflite-dynamic", True, UNLABELLED, (40, "inputs"))],

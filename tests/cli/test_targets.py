@@ -25,6 +25,7 @@ def called(*arguments):
     return CliRunner().invoke(cli.app, [str(each) for each in arguments])
 
 
+@pytest.mark.thorough
 def test_a_size_is_met_and_reported(model, tmp_path):
     result = called("prune", model, "--bytes", "60kB", "--precision", "int8", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -36,6 +37,7 @@ def test_a_size_is_met_and_reported(model, tmp_path):
     assert recipe.prune.plan.target.arguments == {"bytes": 60_000, "precision": "int8"}
 
 
+@pytest.mark.thorough
 def test_a_search_meets_a_size(model, tmp_path):
     np.savez(tmp_path / "mine.npz", x=np.random.default_rng(0).normal(size=(80, 8, 8, 3)))
     few = ("--delta", "0.05", "--population", 4, "--generations", 1, "--samples", 40)

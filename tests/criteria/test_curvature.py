@@ -57,6 +57,7 @@ def test_exact_diagonal(net):
         ExactDiagonal(most=34).diagonal(model, kernels, DATA, LOSS, 0)
 
 
+@pytest.mark.thorough
 def test_gauss_newton(net):
     model, p, kernels = net
     exact = GaussNewton(samples=None).diagonal(model, kernels, DATA, LOSS, 0)

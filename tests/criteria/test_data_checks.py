@@ -161,6 +161,7 @@ def test_another_error_of_keras_stays_what_it_is():
     assert not isinstance(found.value, kp.PruneError)  # which cannot be read again
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["names", "list"])
 def test_what_keras_takes_is_taken(form):
     model, by_name, in_order = two_inputs(form), {"left": LEFT, "right": RIGHT}, (LEFT, RIGHT)

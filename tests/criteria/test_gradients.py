@@ -168,6 +168,7 @@ def test_losses_that_fit_are_not(loss, recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.thorough
 def test_a_criterion_of_ones_own():
     class Steepness(GradientCriterion):
         def saliency(self, weight, gradient=None):

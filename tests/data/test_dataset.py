@@ -39,6 +39,7 @@ def test_shapes_types_and_numbers_of_batches(size, batch, split):
         assert dataset.element_spec[0].shape[1:] == (size, size, 3)
 
 
+@pytest.mark.thorough
 def test_evaluation_splits_are_complete_and_in_order(data_dir):
     dataset = data.load("glyphs/tiny", split="test", batch=50, data_dir=data_dir)
     labels = np.concatenate([labels for _, labels in dataset])

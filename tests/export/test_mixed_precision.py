@@ -79,6 +79,7 @@ def test_the_hard_layer_and_its_reader_stay_float(reports, model, images):
     assert reports["int8"].bytes < reports["mixed"].bytes
 
 
+@pytest.mark.thorough
 def test_named_layers_stay_float_and_no_others(model, images, tmp_path):
     """A rectifier stands for the convolution that takes it in."""
     report = tflite(model, tmp_path / "a.tflite", quantize="mixed", data=images, float_layers=["last", "first_relu"])

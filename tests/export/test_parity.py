@@ -95,6 +95,7 @@ def test_singles_are_all_samples_in_order():
     assert len(list(samples(4).singles(3))) == 3
 
 
+@pytest.mark.thorough
 @given(st.lists(st.text(max_size=3)))
 def test_identifiers_are_distinct(names):
     found = identifiers(names)

@@ -277,6 +277,7 @@ def test_a_size_that_is_no_side_in_pixels_is_refused(size):
         _sized("image", (None, None, 1), size)
 
 
+@pytest.mark.thorough
 def test_free_sides_from_data_or_size(images, tmp_path):
     model = residual_network(None)
     with pytest.raises(PruneError, match=r"image \(None, None, 1\).*Give size, such as 32"):
@@ -330,6 +331,7 @@ def test_subclassed_model_needs_data(tmp_path):
 # ---- nothing wrong is written, nothing right is lost ---- #
 
 
+@pytest.mark.thorough
 def test_lost_weights_are_noticed(trained, images, tmp_path, monkeypatch):
     """The file is converted from a model with other weights: as if the converter had lost them."""
     other = residual_network()

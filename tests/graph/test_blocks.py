@@ -88,6 +88,7 @@ def test_blocks_of_a_plain_network(made):
     assert block.layers == ("stage3_conv2", "stage3_bn2", "stage3_relu2")
 
 
+@pytest.mark.thorough
 def test_blocks_of_inverted_residuals(made):
     model = made("mobilenet")
     sums = {layer.name for layer in model.layers if isinstance(layer, layers.Add)}
@@ -147,6 +148,7 @@ def test_without_a_residual_block_is_with_its_last_scale_zero(made, name):
     assert not any("stage1_block2_conv" in layer.name for layer in without.layers)
 
 
+@pytest.mark.thorough
 def test_without_an_inverted_residual_is_with_its_last_scale_zero(made):
     model = made("mobilenet")
     silent = zeroed(model, "stage3_block2_project_bn", "stage6_block3_project_bn")
@@ -190,7 +192,7 @@ def test_without_a_plain_block_is_the_shorter_chain(made):
     assert compare(keras.Model(inputs, x), slim(model, ["stage4_conv3"]), random_inputs(model)).error < 1e-6
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name, removed",
     [

@@ -392,6 +392,7 @@ def test_mobilenet_width_rounds_channels_to_multiples_of_8():
     assert model.get_layer("head_conv").filters == 1280
 
 
+@pytest.mark.thorough
 def test_mobilenet_equals_keras_applications_weight_for_weight():
     ours = with_statistics(models.mobilenet_v2(10, (64, 64, 3), seed=0))
     theirs = keras.applications.MobileNetV2((64, 64, 3), weights=None, classes=10, classifier_activation=None)

@@ -49,6 +49,7 @@ def test_a_full_polynomial_of_degree_one_is_linear_regression_with_products():
     np.testing.assert_allclose(Polynomial(1, centre=1.0).fit(d, w, r, accuracy).predict(d, w, r), design @ solution)
 
 
+@pytest.mark.thorough
 def test_ridge_flattens():
     points = thirteen()
     accuracy = product(points, rising_cubics(4))

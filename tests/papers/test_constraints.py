@@ -45,7 +45,7 @@ def left_over(surface: MAP, point: np.ndarray, lower: np.ndarray) -> float:
     return min(found.fun, worst(middle), *map(worst, up / cost))  # convex in λ, with its corners where an entry is 0
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("start", range(0, 100, 20))
 def test_a_hundred_surfaces(start):
     for seed in range(start, start + 20):

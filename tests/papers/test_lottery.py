@@ -86,7 +86,7 @@ def test_every_training_begins_with_the_rewound_weights_under_its_masks(drawn):
                 assert (end[~ticket.masks[path]] == 0).all() and (end[ticket.masks[path]] != 0).any()
 
 
-@pytest.mark.whole
+@pytest.mark.thorough
 def test_masks(drawn):
     model, _, tickets = drawn
     paths = [variable.path for variable in model.weights]

@@ -70,7 +70,7 @@ def test_a_killed_search_goes_on_and_asks_nothing_twice(found):
     assert [epochs for _, epochs in killed.calls + fit.calls] == [2, 1]  # the PruningNet is trained once
 
 
-@pytest.mark.whole
+@pytest.mark.thorough
 def test_candidates_keep_to_the_limit_and_the_best_is_returned(found):
     (_, straight), model = found["found"], found["model"]
     whole = found["fits"][2]

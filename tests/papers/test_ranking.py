@@ -52,6 +52,7 @@ def test_scores_are_those_of_models_made_by_hand(trained, by):
     assert ranking.plan == allocations.plan(int(np.argmax(ranking.scores)))
 
 
+@pytest.mark.thorough
 def test_without_labels_the_outputs_are_compared(trained):
     model, x, _ = trained
     allocations = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)

@@ -163,6 +163,7 @@ def test_a_round_that_fails_leaves_no_masks():
     assert all(variable.constraint is None for variable in model.variables)
 
 
+@pytest.mark.thorough
 def test_networks_without_blocks_have_width():
     inputs = keras.Input((SIDE, SIDE, 3))
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, use_bias=False)(inputs)))

@@ -134,6 +134,7 @@ def test_all_operators_are_integer_ones(exported):
     assert {"CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MUL", "MEAN", "CONCATENATION", "FULLY_CONNECTED"} <= set(made)
 
 
+@pytest.mark.thorough
 def test_other_examples_leave_the_file_unchanged(exported, images, tmp_path):
     kp.export.tflite(exported[1], tmp_path / "other.tflite", quantize="int8", data=5 * images[500:560])
     assert (tmp_path / "other.tflite").read_bytes() == exported[2].read_bytes()
@@ -162,6 +163,7 @@ def test_the_integers_of_kernels_are_those_of_the_folded_kernel(exported):
     assert checked == 5
 
 
+@pytest.mark.thorough
 def test_zeros_stay_zero(images, tmp_path):
     model = residual_network()
     layer = model.layers[1]
@@ -179,6 +181,7 @@ def test_zeros_stay_zero(images, tmp_path):
     assert not kernel.transpose(1, 2, 3, 0)[~mask].any() and kernel.any()
 
 
+@pytest.mark.thorough
 def test_scales_that_tflite_demands(images, tmp_path):
     inputs = keras.Input((16, 16, 1))
     x = layers.Conv2D(4, 3, activation="tanh")(inputs)
@@ -236,6 +239,7 @@ def test_a_step_trains_the_plain_model():
     assert [int(layer.seen) for layer in aware.layers if isinstance(layer, FollowedRange)] == 4 * [8]
 
 
+@pytest.mark.thorough
 def test_the_saved_file_is_that_of_the_plain_model(images, tmp_path):
     model = residual_network()
     aware = followed(model, images)

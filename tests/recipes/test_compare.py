@@ -214,11 +214,13 @@ def test_data_that_the_model_itself_cannot_be_judged_on_end_it_at_once(files, tm
         compare(files / "mine.keras", ["l1"], [0.5], data, engine="serial", verbose=0, folder=tmp_path / "out")
 
 
+@pytest.mark.thorough
 def test_criteria_that_all_fail_are_an_error(files, tmp_path):
     with pytest.warns(UserWarning, match="failed"), pytest.raises(PruneError, match="No criterion.*BatchNorm scale"):
         run(files, tmp_path, ["bn_scale"], controls=(), seeds=1)
 
 
+@pytest.mark.thorough
 def test_by_command(files, tmp_path, monkeypatch):
     def here(store, engine, workers, verbose):  # without the seconds that processes take to begin
         assert (engine, workers) == ("local", 2)

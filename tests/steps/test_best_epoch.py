@@ -77,6 +77,7 @@ def check_delivery(task: Task) -> None:
         assert told == pytest.approx(figure, rel=1e-4, abs=1e-6) or not np.isfinite(figure)
 
 
+@pytest.mark.thorough
 def test_of_equals_the_reconstructed_is_delivered_not_the_one_that_is_merely_cut():
     x, _ = examples(0, 100)
     model = network(0)
@@ -111,6 +112,7 @@ def test_a_step_is_not_called_worse_by_rounding():
     assert Measure("accuracy", higher=True).remarks(before, after) == []
 
 
+@pytest.mark.thorough
 def test_the_last_is_delivered_if_it_is_asked_for_and_said_to_be_worse():
     train, recorder = examples(0, 60), Recorder()
     model = network(0)
@@ -128,6 +130,7 @@ def upside_down(y, outputs):
     return keras.ops.mean(outputs)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("metrics", "name"),
     [
@@ -165,6 +168,7 @@ def test_inputs_alone_are_judged_by_the_outputs():
     assert np.isfinite(slim.predict(x, verbose=0)).all()
 
 
+@pytest.mark.thorough
 def test_epochs_before_the_end_of_a_schedule_are_never_the_best():
     train, validation = examples(0, 64), examples(100, 40)
     recorder, steps = Recorder(), 4  # in an epoch

@@ -50,6 +50,7 @@ def test_prune_tells_labels_that_have_nothing_to_do_with_the_inputs(form, solved
     assert re.match(SAID.format(""), found[0])
 
 
+@pytest.mark.thorough
 def test_the_command_tells_them_in_the_same_words(solved, tmp_path):
     model, x, _, others = solved
     model.save(tmp_path / "mine.keras")

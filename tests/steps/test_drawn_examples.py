@@ -82,6 +82,7 @@ def test_a_layer_without_gradients_is_no_reason_to_fail(model, monkeypatch):
     assert names(kp.prune(model, keep=0.5, verbose=0).report) == ["dense", "removed"]
 
 
+@pytest.mark.thorough
 def test_a_fault_of_drawn_examples_is_a_remark_and_one_of_data_an_error(model, monkeypatch):
     def fails(*args, **kwargs):
         raise kp.PruneError("not finite")
@@ -124,6 +125,7 @@ def said(command) -> tuple[int, str]:
     return result.exit_code, " ".join(result.output.split())
 
 
+@pytest.mark.thorough
 def test_the_command_makes_and_times_a_draw_once(prepared, monkeypatch):
     made, timed = [], []
     begin, step = Drawing.__init__, drawing_module.repeat
@@ -154,6 +156,7 @@ def test_why_no_examples_are_drawn_names_what_the_reader_has(prepared, tmp_path)
     assert "method=" not in str(kp.prune(plain, keep=0.5, verbose=0).report)
 
 
+@pytest.mark.thorough
 def test_a_free_side_is_one_fault_with_one_remedy(prepared, tmp_path):
     inputs = keras.Input((None, None, 3))
     x = layers.BatchNormalization()(layers.Conv2D(8, 3, activation="relu")(inputs))
@@ -165,6 +168,7 @@ def test_a_free_side_is_one_fault_with_one_remedy(prepared, tmp_path):
     assert code == 0 and "examples drawn from the model" in output, output
 
 
+@pytest.mark.thorough
 def test_few_examples_are_told_with_what_the_caller_can_give(tmp_path):
     """A kernel of more unknowns than there are examples: `samples=` is an argument of `kp.reconstruct` alone."""
     few, wide = (

@@ -123,6 +123,7 @@ def test_prune_fine_tunes_with_the_optimizer_of_the_model(monkeypatch):
     assert used[0].beta_1 == 0.8 and float(used[0]._learning_rate(0)) == pytest.approx(3e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("optimizer", [None, "sgd"])
 def test_callbacks_may_set_the_rate_and_see_the_examples_held_out(optimizer):
     rates, seen = [], []
@@ -140,6 +141,7 @@ def test_callbacks_may_set_the_rate_and_see_the_examples_held_out(optimizer):
     assert rates == pytest.approx([first, first / 2, first / 40], rel=1e-3) and seen == [True] * 3
 
 
+@pytest.mark.thorough
 def test_models_that_are_traced_once_each_are_not_said_to_be_traced_too_often(monkeypatch):
     """Keras alone brings TensorFlow to its advice with as many models; judging and fine-tuning them does not."""
     from tensorflow.python.eager.polymorphic_function import polymorphic_function

@@ -75,6 +75,7 @@ def test_models_that_are_not_a_pair_are_refused_before_anything_is_written(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_the_command_prints_both(tmp_path):
     dense = network()
     dense.save(tmp_path / "dense.keras")
@@ -106,6 +107,7 @@ def test_labels_that_are_not_class_numbers_are_judged_as_the_dense_file_was_comp
     assert result.exit_code == 0 and "loss, 6 examples" in result.stdout
 
 
+@pytest.mark.thorough
 def test_others_calibrate_than_those_that_judge(tmp_path):
     dense = network()
     slim = kp.rebuild(dense, kp.plan(dense, keep=0.5))

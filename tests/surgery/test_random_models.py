@@ -103,12 +103,14 @@ def test_slim_random_model_is_saved_and_loaded(seed):
     check_saved(kp.rebuild(model, draw_plan(model, "tied", seed)), random_inputs(model, seed=seed), own)
 
 
+@pytest.mark.thorough
 def test_a_seed_is_a_model():
     first, again, other = random_model(SEED), random_model(SEED), random_model(SEED + 1)
     assert first.to_json() == again.to_json() != other.to_json()
     assert all(map(np.array_equal, first.get_weights(), again.get_weights()))
 
 
+@pytest.mark.thorough
 def test_composite_layers_are_drawn_and_written_out():
     def own(model):
         return [layer for layer in model._flatten_layers() if isinstance(layer, OWN)]

@@ -70,6 +70,7 @@ def test_fitted_examples_have_the_stored_moments_and_noise_does_not(trained):
     assert fitted.shape == (64, 16, 16, 3) and fitted.dtype == "float32"
 
 
+@pytest.mark.thorough
 def test_the_usual_scale_that_fits_is_found(trained):
     drawn = Drawing(trained, 8)
     assert (float(drawn._suited[0].noise.value_range.low), float(drawn._suited[0].noise.value_range.high)) == (0, 1)
@@ -155,6 +156,7 @@ def test_a_model_that_cannot_be_drawn_from_is_refused(model, message):
         kp.synthesise(model(), 4, verbose=0)
 
 
+@pytest.mark.thorough
 def test_an_interrupted_draw_continues_and_another_is_refused(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(draws, "BATCH", 8)
     whole = kp.synthesise(trained, 24, steps=4, verbose=0)
@@ -191,6 +193,7 @@ def test_large_models_get_fewer_steps_in_smaller_parts(trained, monkeypatch):
     assert drawing.estimate.bytes == draws.MOST_BYTES and drawing.estimate.seconds > 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("parts", [2, 3])
 def test_parts_have_the_gradient_of_the_whole_batch(trained, parts):
     start = draws._start(Drawing(trained, 7, steps=2)._inputs, 7, [0])

@@ -98,6 +98,7 @@ def test_channels_that_cost_no_time_are_kept(monkeypatch):
     assert all(len(kept) % 16 == 0 for kept in plan.keep.values())
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_reached_is_refused_with_what_can(monkeypatch):
     model = network()
     table = profiled(monkeypatch, model)

@@ -215,7 +215,7 @@ class OneUse(keras.callbacks.Callback):
         self.used = True
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "callback, error, words",
     [
