@@ -40,7 +40,7 @@ from equal_epochs_grid import BEST, replace
 import kerasprune as kp
 from kerasprune.data.digits import digit_arrays
 from kerasprune.data.signature import signature_of
-from kerasprune.export.parity import exported_function
+from kerasprune.export.parity import interpreted_function
 from kerasprune.export.report import gzip_size
 from kerasprune.papers.deep_compression.figures import factorised, symbol_bits
 
@@ -225,7 +225,7 @@ def files(testbed: Digits, rest: str | None) -> dict[str, float]:
         keras_file, int8 = Path(folder) / "model.keras", Path(folder) / "model.tflite"
         unpacked.save(keras_file)
         written = kp.export.tflite(model, int8, quantize="int8", data=testbed.arrays("train")[0])
-        classes = exported_function(int8, model, signature_of(model))([images])[0].argmax(-1)
+        classes = interpreted_function(int8, model, signature_of(model))([images])[0].argmax(-1)
         size = {".kpz": table.bytes, ".keras.gz": gzip_size([keras_file]), "int8 .tflite.gz": written.gzip_bytes}
     return size | {"test": testbed.accuracy(unpacked, "test"), "int8 test": 100 * float((classes == labels).mean())}
 

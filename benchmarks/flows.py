@@ -145,6 +145,7 @@ if __name__ == "__main__":
     if options.child:
         flow, written = options.child
         import keras  # noqa: F401  imported before calls are watched: its own are many
+
         Path(written).write_text(json.dumps(asdict(watched(FLOWS[flow]))))
     else:
         main(options.only)

@@ -1,4 +1,4 @@
-"""Every example of a docstring does what it shows: public names by default, the others and dear ones in the thorough tier."""
+"""Examples of docstrings do what they show: public names by default, the others and dear ones in the thorough tier."""
 
 from __future__ import annotations
 

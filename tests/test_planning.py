@@ -261,6 +261,23 @@ def test_a_free_input_side_needs_a_resolution_for_targets():
     assert kp.plan(side, macs=0.5) == small
 
 
+@pytest.mark.parametrize("shape", [(4,), (8, 8, 3)])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model: kp.plan(model, macs=0.5, resolution=32),
+        lambda model: kp.synthesise(model, 4, method="noise", resolution=32, verbose=0),
+        lambda model: kp.latency.profile(model, resolution=32, verbose=0),
+    ],
+    ids=["plan", "synthesise", "profile"],
+)
+def test_a_resolution_that_no_input_can_take_is_refused(shape, call):
+    inputs = keras.Input(shape)
+    outputs = keras.layers.Dense(3)(keras.layers.Dense(8)(keras.layers.Flatten()(inputs)))
+    with pytest.raises(kp.PruneError, match="resolution=32, input shapes"):
+        call(keras.Model(inputs, outputs))
+
+
 def test_unknown_layers_are_not_guessed():
     class Odd(layers.Layer):
         def call(self, x):

@@ -11,7 +11,7 @@ from kerasprune.codec.packing import pack, unpack
 from kerasprune.data.signature import signature_of
 from kerasprune.errors import PruneError
 from kerasprune.export.formats import Format
-from kerasprune.export.parity import compare, keras_function
+from kerasprune.export.parity import Function, compare, keras_function
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 
@@ -38,4 +38,8 @@ def _write(model: keras.Model, path: Path, *, data: Any, size: int | None, overw
     )
 
 
-KPZ = Format(".kpz", _write)
+def _open(path: Path, model: keras.Model) -> Function:
+    return keras_function(unpack(path), signature_of(model))
+
+
+KPZ = Format(".kpz", _write, _open)

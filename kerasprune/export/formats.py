@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
+    from kerasprune.export.parity import Function
+
 
 @dataclass(frozen=True)
 class Format:
@@ -18,12 +20,14 @@ class Format:
     Args:
         suffix: End of the file name; empty for a folder.
         write: `(model, path, *, data, size, overwrite) -> ExportReport`.
+        open: `(path, model)` to the written file as a function from flat inputs to flat outputs.
         precision: As `kp.latency.profile` calls it, or `None` if LiteRT does not run it.
         calibrates: Whether it needs images to calibrate with.
     """
 
     suffix: str
     write: Callable[..., Any]
+    open: Callable[[Path, keras.Model], Function]
     precision: str | None = None
     calibrates: bool = False
 
@@ -35,6 +39,20 @@ def _saved_model(model: keras.Model, path: Path, *, data: Any, size: int | None,
     return export.saved_model(model, path, data=data, overwrite=overwrite)
 
 
+def _served(path: Path, model: keras.Model) -> Function:
+    from kerasprune.data.signature import signature_of
+    from kerasprune.export.parity import served_function
+
+    return served_function(path, signature_of(model))
+
+
+def _interpreted(path: Path, model: keras.Model) -> Function:
+    from kerasprune.data.signature import signature_of
+    from kerasprune.export.parity import interpreted_function
+
+    return interpreted_function(path, model, signature_of(model))
+
+
 def _tflite(quantize: str | None, io: str = "float") -> Callable[..., Any]:
     def write(model: keras.Model, path: Path, **options: Any) -> Any:
         from kerasprune import export
@@ -44,12 +62,12 @@ def _tflite(quantize: str | None, io: str = "float") -> Callable[..., Any]:
     return write
 
 
-SAVED_MODEL = Format("", _saved_model)
-TFLITE = Format(".tflite", _tflite(None), "float32")
-TFLITE_DYNAMIC = Format(".tflite", _tflite("dynamic"), "dynamic")
-TFLITE_FLOAT16 = Format(".tflite", _tflite("float16"), "float16")
-TFLITE_INT16X8 = Format(".tflite", _tflite("int16x8"), "int16x8", calibrates=True)
-TFLITE_INT4 = Format(".tflite", _tflite("int4"), "int4")
-TFLITE_INT8 = Format(".tflite", _tflite("int8"), "int8", calibrates=True)
-TFLITE_INT8_IO = Format(".tflite", _tflite("int8", io="int8"), "int8", calibrates=True)
-TFLITE_MIXED = Format(".tflite", _tflite("mixed"), "int8", calibrates=True)
+SAVED_MODEL = Format("", _saved_model, _served)
+TFLITE = Format(".tflite", _tflite(None), _interpreted, "float32")
+TFLITE_DYNAMIC = Format(".tflite", _tflite("dynamic"), _interpreted, "dynamic")
+TFLITE_FLOAT16 = Format(".tflite", _tflite("float16"), _interpreted, "float16")
+TFLITE_INT16X8 = Format(".tflite", _tflite("int16x8"), _interpreted, "int16x8", calibrates=True)
+TFLITE_INT4 = Format(".tflite", _tflite("int4"), _interpreted, "int4")
+TFLITE_INT8 = Format(".tflite", _tflite("int8"), _interpreted, "int8", calibrates=True)
+TFLITE_INT8_IO = Format(".tflite", _tflite("int8", io="int8"), _interpreted, "int8", calibrates=True)
+TFLITE_MIXED = Format(".tflite", _tflite("mixed"), _interpreted, "int8", calibrates=True)

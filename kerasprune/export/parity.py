@@ -90,20 +90,24 @@ def keras_function(model: keras.Model, signature: Signature) -> Function:
     return run
 
 
-def exported_function(path: Path, model: keras.Model, signature: Signature) -> Function:
-    """Returns an exported file as a function from flat inputs to flat outputs.
+def interpreted_function(path: Path, model: keras.Model, signature: Signature) -> Function:
+    """Returns a `.tflite` file with a batch axis of 1 as a function from flat inputs to flat outputs.
 
     Args:
-        path: A `.tflite` file with a batch axis of 1, or the folder of a SavedModel.
+        path: The file.
         model: The model that was exported, for the names of its outputs.
         signature: Its inputs.
     """
-    if path.is_dir():
-        return _served(path, signature)
     return single_runner(open_interpreter(path), signature.names, partial(output_names, model))
 
 
-def _served(folder: Path, signature: Signature) -> Function:
+def served_function(folder: Path, signature: Signature) -> Function:
+    """Returns a SavedModel as a function from flat inputs to flat outputs.
+
+    Args:
+        folder: Its folder.
+        signature: The inputs of the model that was exported.
+    """
     import tensorflow as tf
 
     with quiet():

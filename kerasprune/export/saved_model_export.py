@@ -12,7 +12,7 @@ from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
 from kerasprune.export.half_precision import precision
-from kerasprune.export.parity import compare, exported_function, keras_function, require_close
+from kerasprune.export.parity import compare, keras_function, require_close, served_function
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
@@ -64,7 +64,7 @@ def saved_model(
     samples = samples_of(signature, data)
     with new_saved_model(path, overwrite=overwrite) as temporary:
         _write(model, signature, temporary)
-        parity = compare(keras_function(model, signature), exported_function(temporary, model, signature), samples)
+        parity = compare(keras_function(model, signature), served_function(temporary, signature), samples)
         require_close(parity, precision(model))
         files = [file for file in temporary.rglob("*") if file.is_file()]
         size, packed = sum(file.stat().st_size for file in files), gzip_size(files)

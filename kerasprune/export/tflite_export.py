@@ -19,7 +19,7 @@ from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
 from kerasprune.export.half_precision import precision
 from kerasprune.export.mixed_precision import MixedFiles, layer_names
-from kerasprune.export.parity import compare, exported_function, keras_function, require_close
+from kerasprune.export.parity import compare, interpreted_function, keras_function, require_close
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 from kerasprune.export.tflite_graph import operators
@@ -112,7 +112,7 @@ def tflite(
                 temporary.write_bytes(files.with_float(float_layers))
         else:
             temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
-        parity = compare(keras_function(model, signature), exported_function(temporary, model, signature), samples)
+        parity = compare(keras_function(model, signature), interpreted_function(temporary, model, signature), samples)
         require_close(parity, quantize or "float32", precision(model))
         report = ExportReport(
             path=path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -269,21 +269,41 @@ def _is_free_inside(body: Any) -> bool:
     return any(has_free_axes(nested) for nested in bodies(body) if nested is not body)
 
 
+def resolution_faults(shapes: Iterable[Sequence[int | None]], resolution: int | None) -> list[PruneError]:
+    """Returns the fault of a resolution that no input can take.
+
+    Args:
+        shapes: Those of the inputs, without the batch axis.
+        resolution: The input side, or `None`.
+    """
+    if resolution is None:
+        return []
+    own = [tuple(shape) for shape in shapes]
+    images = [shape for shape in own if len(shape) == 3]
+    suits = all(side in (None, resolution) for shape in images for side in shape[:-1])
+    if suits and (images or any(None in shape for shape in own)):
+        return []
+    key = Key("resolution")
+    wanted = "Build the model with input_shape=(None, None, channels), or leave" if images else "Leave"
+    return [
+        PruneError(
+            "Expected a model with a free input side (None, None, channels), or the resolution it was built for. "
+            "Received: ",
+            key,
+            f"={resolution!r}, input shapes {own}. {wanted} ",
+            key,
+            " out.",
+        )
+    ]
+
+
 def shapes_at(
     model: keras.Model, resolution: int | None, removed: Sequence[str] = ()
 ) -> list[tuple[tuple[int | None, ...], ...]]:
     """Returns the output shapes of every call in the order of the walk, for an input side (`None`: the model's)."""
     body = functional(model)
-    for tensor in body.inputs:
-        fixed = [s for s in tensor.shape[1:-1] if s is not None]
-        if resolution is not None and len(tensor.shape) == 4 and any(side != resolution for side in fixed):
-            raise PruneError(
-                "Expected a model with a free input side (None, None, channels), or the resolution it was built for. "
-                "Received: ",
-                Key("resolution"),
-                f"={resolution}, input shape {tuple(tensor.shape)}. "
-                "Build the model with input_shape=(None, None, channels).",
-            )
+    for fault in resolution_faults([x.shape[1:] for x in body.inputs], resolution):
+        raise fault
     shapes = []
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from kerasprune._keras import structures
-from kerasprune.codec import unpack
-from kerasprune.codec.kpz_format import KPZ
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.batches import Batches, batches
 from kerasprune.data.examples import Examples
-from kerasprune.data.signature import Signature, signature_of
-from kerasprune.export.parity import Function, exported_function, keras_function, same_choice
+from kerasprune.data.signature import signature_of
+from kerasprune.export.parity import Function, keras_function, same_choice
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.comparison import relative_error
 
 
 def metrics_of(
-    path: Path, model: keras.Model, objective: Objective, examples: Examples, most: int
+    run: Function, model: keras.Model, objective: Objective, examples: Examples, most: int
 ) -> tuple[dict[str, float], int]:
     """Returns loss and metrics of an exported file, and the number of examples that they are measured on.
 
     Args:
-        path: The file or folder.
+        run: The file as a function from flat inputs to flat outputs.
         model: The Keras model that was exported.
         objective: The loss and the metrics.
         examples: Labelled examples.
         most: Largest number of examples.
     """
     signature = signature_of(model)
-    run = opened(path, model, signature)
     twin = objective.compile(_outputs_alone(model))
     sizes = [batch.size for batch in batches(examples.batches(), model, most)]
 
@@ -48,12 +44,11 @@ def metrics_of(
     return twin.evaluate(rows(), steps=len(sizes), verbose=0, return_dict=True), sum(sizes)
 
 
-def beside_dense(path: Path, model: keras.Model, dense: keras.Model, examples: Batches) -> dict[str, float | None]:
+def beside_dense(run: Function, dense: keras.Model, examples: Batches) -> dict[str, float | None]:
     """Returns how near the outputs of an exported file are to those of the dense Keras model.
 
     Args:
-        path: The file or folder.
-        model: The Keras model that was exported.
+        run: The file as a function from flat inputs to flat outputs.
         dense: The dense model, with the same inputs.
         examples: Batches of flat inputs.
 
@@ -61,21 +56,13 @@ def beside_dense(path: Path, model: keras.Model, dense: keras.Model, examples: B
         `"dense_agreement"`, the fraction of examples of the same class (`None` if the outputs are not classes), and
         `"dense_error"`, as `relative_error` defines it.
     """
-    signature = signature_of(model)
-    functions = keras_function(dense, signature), opened(path, model, signature)
+    functions = keras_function(dense, signature_of(dense)), run
     wanted, made = ([function(batch) for batch in examples] for function in functions)
     same = np.concatenate([same_choice(*(each[0] for each in pair)) for pair in zip(wanted, made, strict=True)])
     return {
         "dense_agreement": float(same.mean()) if same.size else None,
         "dense_error": relative_error(made, wanted),
     }
-
-
-def opened(path: Path, model: keras.Model, signature: Signature) -> Function:
-    """Returns a function that runs an exported model on batches: as `exported_function`, or a packed one."""
-    if path.suffix == KPZ.suffix:
-        return keras_function(unpack(path), signature)
-    return exported_function(path, model, signature)
 
 
 def _outputs_alone(model: keras.Model) -> keras.Model:

@@ -18,6 +18,7 @@ from kerasprune.data.signature import is_graph, signature_of
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import PruneError, extras, kind_faults, raise_faults
 from kerasprune.export.formats import Format
+from kerasprune.export.parity import Function
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
@@ -171,9 +172,10 @@ def beside(
         place = Path(folder) / f"dense{form.suffix}"
         written = form.write(slim, Path(path), **options, overwrite=overwrite)
         reports, ratios = in_turn([form.write(dense, place, **options, overwrite=False), written])
+        files = [form.open(report.path, model) for model, report in zip(models, reports, strict=True)]
         return SideBySide(
             *reports,
-            **_judged(models, reports, examples, loss, inputs),
+            **_judged(models, files, examples, loss, inputs),
             inputs="random" if data is None else "data",
             gain=_gain(models, reports, ratios, form, side),
         )
@@ -211,7 +213,7 @@ def _inputs(dense: keras.Model, form: Format, examples: Examples | None, size: i
 
 
 def _judged(
-    models: tuple[keras.Model, keras.Model], reports: list[ExportReport], examples: Examples | None, loss: Any,
+    models: tuple[keras.Model, keras.Model], files: list[Function], examples: Examples | None, loss: Any,
     inputs: list[FlatInputs],
 ) -> dict[str, Any]:  # fmt: skip
     """Returns metrics, agreement and error of the files."""
@@ -219,10 +221,10 @@ def _judged(
     metrics, judged = [], 0
     objective = Objective() if examples is None or not examples.labelled else _objective(dense, slim, loss, examples)
     if objective.loss is not None:
-        for model, report in zip(models, reports, strict=True):
-            found, judged = metrics_of(report.path, model, objective, examples, _MOST)
+        for model, run in zip(models, files, strict=True):
+            found, judged = metrics_of(run, model, objective, examples, _MOST)
             metrics.append(found)
-    near = [beside_dense(report.path, model, dense, inputs) for model, report in zip(models, reports, strict=True)]
+    near = [beside_dense(run, dense, inputs) for run in files]
     return {
         "metrics": {name: (metrics[0][name], metrics[1][name]) for name in (metrics[0] if metrics else ())},
         "judged": judged,

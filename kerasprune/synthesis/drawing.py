@@ -18,7 +18,7 @@ from kerasprune.data.signature import Signature, inputs_of
 from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import check_finite_weights
-from kerasprune.graph.trace import shapes_at, trace
+from kerasprune.graph.trace import resolution_faults, shapes_at, trace
 from kerasprune.inlining.plain import plain
 from kerasprune.synthesis.arguments import argument_faults, drawn_inputs
 from kerasprune.synthesis.fitting import InputFit, Start
@@ -82,6 +82,7 @@ class Drawing:
             *whole_number_faults(1, samples=samples, **({} if steps is None else {"steps": steps})),
             *([] if method is None else choice_faults(METHODS, method=method)),
             *seed_faults(seed=seed),
+            *resolution_faults([each.shape[1:] for each in self._body.inputs], resolution),
             *argument_faults(self._inputs, resolution, value_range, frequencies),
         ]
         raise_faults("Invalid arguments for synthesise:", faults)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -97,14 +98,14 @@ def test_without_labels_files_are_compared_with_the_dense_model(form, given, mis
 def test_a_dense_model_that_cannot_be_exported_does_not_end_the_run(files, tmp_path, monkeypatch):
     from kerasprune.export import formats
 
-    written = formats.SAVED_MODEL.write
+    plain = formats.SAVED_MODEL
 
     def write(model, path, **options):
         if path.name.startswith("dense"):
             raise PruneError("An operation has no counterpart.")
-        return written(model, path, **options)
+        return plain.write(model, path, **options)
 
-    monkeypatch.setattr(formats, "SAVED_MODEL", formats.Format("", write))
+    monkeypatch.setattr(formats, "SAVED_MODEL", replace(plain, write=write))
     start = ("prune", files / "mine.keras", "--keep", 0.5, "--export", "saved_model", "--out", tmp_path / "out")
     found = json.loads(invoke(*start, "--json").stdout)
     assert "dense" not in found["exports"][0]

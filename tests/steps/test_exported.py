@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from kerasprune import export
+from kerasprune import registry
 from kerasprune.data.batches import example_batches
 from kerasprune.data.examples import Examples
+from kerasprune.export.parity import Function
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.objective import Objective, classification
 
@@ -23,15 +24,22 @@ def net(seed: int, classes: int = 3) -> keras.Model:
     return keras.Sequential([keras.Input((4,)), layers.Dense(classes, bias_initializer="normal")])
 
 
-@pytest.mark.parametrize("form", ["file.tflite", "folder"])
+def written(form: str, model: keras.Model, path) -> Function:
+    """Returns the file that a model is written to, as a function."""
+    known = registry.formats.member(form)
+    known.write(model, path.with_suffix(known.suffix), data=None, size=None, overwrite=False)
+    return known.open(path.with_suffix(known.suffix), model)
+
+
+@pytest.mark.parametrize("form", ["tflite", "saved_model", "kpz"])
 def test_accuracy_and_loss_of_a_classifier(form, tmp_path):
     model, y = net(0), RANDOM.integers(0, 3, 50)
-    (export.tflite if "." in form else export.saved_model)(model, tmp_path / form)
+    run = written(form, model, tmp_path / "made")
     kernel, bias = model.get_weights()
     logits = X @ kernel + bias
     loss = np.log(np.exp(logits).sum(1)) - logits[np.arange(50), y]
     for number in (50, 40):  # batches of 16: the last is cut
-        found = metrics_of(tmp_path / form, model, classification(model), Examples((X, y), 16), number)
+        found = metrics_of(run, model, classification(model), Examples((X, y), 16), number)
         assert found[1] == number
         assert found[0]["accuracy"] == pytest.approx((logits.argmax(1) == y)[:number].mean())
         assert found[0]["loss"] == pytest.approx(loss[:number].mean(), rel=1e-4)
@@ -45,23 +53,20 @@ def test_several_outputs_by_name_with_weights_of_examples(tmp_path):
     y, weights = {name: RANDOM.normal(size=(50, size)) for name, size in (("a", 1), ("b", 2))}, RANDOM.uniform(size=50)
     data = tf.data.Dataset.from_tensor_slices((X, y, {"a": weights, "b": weights})).batch(50)
     objective = Objective({"a": "mse", "b": "mae"}, {"b": ["mse"]})
-    export.tflite(model, tmp_path / "two.tflite")
+    run = written("tflite", model, tmp_path / "two")
     expected = objective.compile(model).evaluate(data, verbose=0, return_dict=True)
-    found, number = metrics_of(tmp_path / "two.tflite", model, objective, Examples(data), 1000)
+    found, number = metrics_of(run, model, objective, Examples(data), 1000)
     assert number == 50 and found == pytest.approx(expected, rel=1e-4)
 
 
 def test_distance_from_the_dense_model(tmp_path):
     dense, other = net(0), net(1)
-    for name, model in (("dense", dense), ("other", other)):
-        export.tflite(model, tmp_path / f"{name}.tflite")
     batches = example_batches(dense, X, 50)
-    same = beside_dense(tmp_path / "dense.tflite", dense, dense, batches)
+    same = beside_dense(written("tflite", dense, tmp_path / "dense"), dense, batches)
     assert same["dense_agreement"] == 1 and same["dense_error"] < 1e-10
     a, b = (X @ kernel + bias for kernel, bias in (dense.get_weights(), other.get_weights()))
-    found = beside_dense(tmp_path / "other.tflite", other, dense, batches)
+    found = beside_dense(written("tflite", other, tmp_path / "other"), dense, batches)
     assert found["dense_agreement"] == pytest.approx((a.argmax(1) == b.argmax(1)).mean())
     assert found["dense_error"] == pytest.approx(((b - a) ** 2).sum() / ((a - a.mean(0)) ** 2).sum(), rel=1e-4)
     one = net(0, classes=1)
-    export.tflite(one, tmp_path / "one.tflite")
-    assert beside_dense(tmp_path / "one.tflite", one, one, batches)["dense_agreement"] is None
+    assert beside_dense(written("tflite", one, tmp_path / "one"), one, batches)["dense_agreement"] is None

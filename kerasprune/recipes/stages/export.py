@@ -12,6 +12,7 @@ from kerasprune.data.examples import inputs_only
 from kerasprune.data.signature import signature_of
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import PruneError, warn
+from kerasprune.export.parity import Function
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
@@ -45,7 +46,8 @@ def _row(run: Run, name: str, given: dict[str, tuple[Any, int | None]], objectiv
         run.console.print(f"export {report}", highlight=False, soft_wrap=True)
         measured = {key: getattr(report, key) for key in MEASURES}
         with run.console.status(f"judge {side} {name}"):
-            judged = _judged(run, side, report.path, objective) or _compared(run, side, report.path, *given[side])
+            file = formats.member(name).open(report.path, run.model(side))
+            judged = _judged(run, side, file, objective) or _compared(run, side, file, *given[side])
         found[side] = {"file": str(report.path.relative_to(run.folder.path)), **measured, **judged}
     if len(ratios) == len(found) == 2:
         costs = run.folder.json("costs.json")
@@ -69,26 +71,26 @@ def _written(run: Run, side: str, name: str, data: Any, size: int | None) -> Exp
         return None
 
 
-def _judged(run: Run, side: str, path: Path, objective: Objective) -> dict[str, Any]:
+def _judged(run: Run, side: str, file: Function, objective: Objective) -> dict[str, Any]:
     """Returns accuracy, loss and metrics of a file on test examples; empty without labels."""
     if objective.loss is None:
         return {}
     model = run.model(side)
     examples = run.examples(run.recipe.data.test, model, size=run.side(side))
-    found, number = metrics_of(path, model, objective, examples, EXPORT_IMAGES)
+    found, number = metrics_of(file, model, objective, examples, EXPORT_IMAGES)
     others = {key: value for key, value in found.items() if key not in ("loss", "accuracy")}
     judged = {"accuracy": found.get("accuracy"), "loss": found.get("loss"), "metrics": others}
     return {**judged, "judged": number, "judged_on": "test"}
 
 
-def _compared(run: Run, side: str, path: Path, data: Any, size: int | None) -> dict[str, Any]:
+def _compared(run: Run, side: str, file: Function, data: Any, size: int | None) -> dict[str, Any]:
     """Returns how near the outputs of a file are to the dense model's; empty if it takes images of another side."""
     if run.side(side) is not None:
         return {}
     model, random = run.model(side), data is None
     signature = signature_of(model) if size is None else static_signature(model, None, size)
     batches = list(samples_of(signature).batches()) if random else example_batches(model, data, JUDGED)
-    found = beside_dense(path, model, run.model("dense"), batches)
+    found = beside_dense(file, run.model("dense"), batches)
     return {**found, "judged": sum(len(batch[0]) for batch in batches), "judged_on": "random" if random else "inputs"}
 
 
