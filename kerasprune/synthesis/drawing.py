@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from math import ceil, prod
-from timeit import repeat
+from timeit import repeat, timeit
 from typing import Any
 
 import keras
@@ -154,7 +154,10 @@ class Drawing:
 
     @cached_property
     def estimate(self) -> Estimate:
-        """Time and memory of all batches, measured by a step on a few examples."""
+        """Time and memory of all batches, measured by one noise and three steps on a few examples.
+
+        `seconds = examples · steps · a step of one + fits · compiling + noises · a noise`
+        """
         if not self.fitted:
             return Estimate(0.0, 0)
         several = self._held < min(BATCH, self.samples)
@@ -162,9 +165,13 @@ class Drawing:
         start = _start(self._inputs, size, [self._seed, 0])
         fit = self._fit_of(self._inputs, start)
         fit.begin(start, self.steps)
-        fit.step()  # compiles
-        tried = len(STEPS_TRIED) * _FEW * _SHORT if self.steps >= _SHORT else 0
-        seconds = min(repeat(fit.step, number=1, repeat=2)) / size * (self.samples * self.steps + tried)
+        first = timeit(fit.step, number=1)  # compiles
+        step = min(repeat(fit.step, number=1, repeat=2))
+        noise = timeit(lambda: self._distance(self._inputs), number=1)
+        short = len(STEPS_TRIED) if self.steps >= _SHORT else 0
+        fits = short + len({min(BATCH, self.samples), (self.samples - 1) % BATCH + 1})  # one for each size
+        seconds = step / size * (self.samples * self.steps + short * _FEW * _SHORT)
+        seconds += fits * max(first - step, 0.0) + noise * sum(map(len, (CANDIDATES, *TRIED.values())))
         return Estimate(seconds, self._bytes * min(self._held, self.samples))
 
     def batch(self, number: int) -> tuple[list[np.ndarray], list[float]]:

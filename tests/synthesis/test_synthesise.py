@@ -193,6 +193,16 @@ def test_large_models_get_fewer_steps_in_smaller_parts(trained, monkeypatch):
     assert drawing.estimate.bytes == draws.MOST_BYTES and drawing.estimate.seconds > 0
 
 
+def test_compiling_and_noise_are_in_the_estimate(trained, monkeypatch):
+    times = iter([7.0, 3.0])  # the first step, and a noise
+    monkeypatch.setattr(draws, "timeit", lambda *_, **__: next(times))
+    monkeypatch.setattr(draws, "repeat", lambda *_, **__: [1.0, 2.0])  # later steps, of 32 examples
+    steps, short, noises = 410 * 20, 2 * 50 * 60, 5 + 5 + 4 + 3
+    assert Drawing(trained, 410, steps=20).estimate.seconds == steps / 32 + 2 * 6 + noises * 3  # batches of 200 and 10
+    times = iter([7.0, 3.0])
+    assert Drawing(trained, 400, steps=100).estimate.seconds == (40_000 + short) / 32 + 3 * 6 + noises * 3
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("parts", [2, 3])
 def test_parts_have_the_gradient_of_the_whole_batch(trained, parts):
