@@ -121,9 +121,10 @@ class PlanRequest:
             self.plan(end).check(self.whole)  # the budget may be a user's
         if share(least) > self.target:
             remedies = ", or ".join(["Ask for more", *self.looser])
+            shown = self.meter.shown if self.meter else "{:.3g}".format
             raise PruneError(
-                f"Expected a target that can be reached: at least {share(least):.3f} of the {self.counted} "
-                f"are kept. Received: {self.counted}={self.target}. {remedies}."
+                f"Expected a target that can be reached: at least {shown(share(least))} of the {self.counted} "
+                f"are kept. Received: {self.counted}={shown(self.target)}. {remedies}."
             )
         while stepping := self._stepping(at, share, held):
             held |= stepping

@@ -29,6 +29,10 @@ class CostMeter:
         """
         raise NotImplementedError
 
+    def shown(self, share: float) -> str:
+        """Returns a share as messages show it."""
+        return f"{share:.3g}"
+
     def corrected(self, plan: Plan) -> float | None:
         """Returns another target to ask for, as the exact cost of a plan shows; `None` if the plan meets the target."""
         return None

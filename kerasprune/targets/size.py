@@ -78,6 +78,10 @@ class _SizeMeter(CostMeter):
         self._weights = np.linalg.lstsq(np.array(rows), np.array(sizes), rcond=None)[0]
         self._sizes: dict[tuple, int] = {}
 
+    def shown(self, share: float) -> str:
+        """Returns a share with its bytes."""
+        return f"{share:.3g} ({share * self.dense:,.0f} bytes)"
+
     def __call__(self, graph: ChannelGraph, count: Count) -> float:
         return float(_features(graph, count) @ self._weights) / self.dense
 

@@ -101,6 +101,10 @@ class TimeMeter(CostMeter):
         self._table, self.dense = table, table.predict(graph)
         self._operators: dict[int, tuple[ChannelGraph, list[Operator]]] = {}
 
+    def shown(self, share: float) -> str:
+        """Returns a share with its milliseconds."""
+        return f"{share:.3g} ({share * self.dense:.3g} ms)"
+
     def __call__(self, graph: ChannelGraph, count: Count) -> float:
         if id(graph) not in self._operators:
             self._operators[id(graph)] = graph, operators(graph)

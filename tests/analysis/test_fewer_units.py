@@ -56,6 +56,7 @@ def test_doubled_units_are_not_needed(widths):
             assert sorted(indices // 2) == list(range(model.get_layer(name).units // 2))  # one of each pair
 
 
+@pytest.mark.thorough
 def test_units_that_are_dead_are_left_out_and_the_others_stay_as_they_are():
     model = dense(14, 12)
     for layer, live in zip(model.layers[:-1], ([0, 3, 4, 7, 9, 10, 13], [1, 2, 3, 8, 10, 11]), strict=True):

@@ -54,6 +54,7 @@ def test_the_loss_stays_below_the_bound():
             assert own.evaluate(X, y, verbose=0) == pytest.approx(found.losses[i], rel=1e-4)
 
 
+@pytest.mark.thorough
 def test_convolutions_too():
     images = np.random.default_rng(3).normal(size=(16, 6, 6, 2)).astype("float32")
     y = np.random.default_rng(1).normal(size=(16, 2)).astype("float32")

@@ -70,6 +70,7 @@ def test_a_finished_schedule_is_held_and_says_so():
         assert 0 < history.history["λ"][0] < 0.02 and len(history.epoch) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "make",
     [

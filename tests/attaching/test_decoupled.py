@@ -23,6 +23,7 @@ def _same(model: keras.Model, reference: Reference, tolerance: float = 1e-4) -> 
         )
 
 
+@pytest.mark.thorough
 def test_sgd_with_momentum_and_accumulated_gradients():
     """The penalty acts once an update, past the momentum."""
     model = compiled(gradient_accumulation_steps=2)
@@ -50,7 +51,7 @@ def test_adam_and_a_pick_in_the_middle(granularity):
     _same(model, reference, 1e-3)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "make, optimizer", [(GReg1, "Adam"), (GReg1, "AdamW"), (GReg1, "Lion"), (GReg2, "Lion"), (IncReg, "Adam")]
 )
@@ -107,6 +108,7 @@ def test_scales_move_by_rate_times_strength_a_step():
 # ---- the value of the loss ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_loss_is_logged_without_the_penalty_and_the_weights_are_those_with_it():
     """Against a fit with the same penalty as a plain Keras regularizer."""
     logs, weights = [], []

@@ -119,6 +119,7 @@ def _keys(path):
     return keys
 
 
+@pytest.mark.thorough
 def test_another_callback_restores_the_optimizer(tmp_path):
     class Broken(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

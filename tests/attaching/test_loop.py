@@ -36,7 +36,7 @@ def loop_over(model, callbacks, epochs=3):
     return seen
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "make",
     [

@@ -25,6 +25,7 @@ def nonzero(model: keras.Model) -> float:
     return sum(np.count_nonzero(k) for k in kernels) / sum(k.size for k in kernels)
 
 
+@pytest.mark.thorough
 def test_the_next_fit_takes_off_what_a_broken_one_left():
     model = compiled(small())
     with pytest.raises(KeyboardInterrupt):
@@ -46,6 +47,7 @@ def test_detach_takes_it_off_before_a_plain_fit():
     assert nonzero(model) > 0.9
 
 
+@pytest.mark.thorough
 def test_a_callback_of_a_broken_fit_can_be_used_again():
     model, callback = compiled(small()), GradualMagnitude(constant(0.5))
     with pytest.raises(KeyboardInterrupt):
@@ -86,7 +88,7 @@ def test_best_weights_are_as_sparse_as_the_masks_say(first):
     assert "on_train_end" not in vars(history)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", [True, False])
 def test_backup_and_restore_goes_on_with_the_schedule(tmp_path, first):
     def listed(callback):

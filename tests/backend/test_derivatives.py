@@ -56,6 +56,7 @@ def test_of_a_quadratic(quadratic):
     assert not any(array(each).any() for each in linear)
 
 
+@pytest.mark.thorough
 def test_of_a_network_with_batchnorm_and_dropout_which_stays_as_it_is():
     model = smooth()
     model.compile("adam", LOSS)

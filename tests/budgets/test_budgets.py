@@ -216,7 +216,7 @@ def test_stages_of_resnet_cifar(depth, shortcut, side):
         assert set(found[stage]) == own
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize(("depth", "blocks"), [(34, (3, 4, 6, 3)), (50, (3, 4, 6, 3))])
 def test_stages_of_resnet_imagenet(depth, blocks):
     """The stem, then four; the blocks with a stride belong to the stage that they begin."""
@@ -229,6 +229,7 @@ def test_stages_of_resnet_imagenet(depth, blocks):
         assert all(f"stage{stage}_" in name for name in found[stage])
 
 
+@pytest.mark.thorough
 def test_stages_of_vgg():
     """The first convolution, then what is left of each of the five spatial sizes; no dense layer."""
     found = _by_stage(kp.models.vgg_cifar(16))

@@ -49,6 +49,7 @@ def test_parameters_are_counted_without_the_block_too(idle):
     assert plan.removed == ("sum1",) and kp.cost(model, plan).params <= 0.52 * kp.cost(model).params
 
 
+@pytest.mark.thorough
 def test_what_is_dropped_is_said(idle):
     model, data = idle
     report = kp.prune(model, macs=0.5, data=data, budget=BUDGET, criterion="l2").report
@@ -62,7 +63,7 @@ def test_blocks_stay_where_channels_are_counted(idle):
     assert kp.plan(model, "l2", BUDGET, keep=0.5, data=data).removed == ()
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("frozen", ["outer1", "inner1"])
 def test_a_block_with_a_frozen_layer_stays(idle, frozen):
     model, data = idle

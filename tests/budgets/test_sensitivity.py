@@ -117,6 +117,7 @@ def lopsided():
     return model, np.random.default_rng(0).normal(size=(160, 5)).astype("float32")
 
 
+@pytest.mark.thorough
 def test_a_plan_is_nearly_as_good_as_every_plan_of_its_cost(lopsided):
     model, data = lopsided
     budget = {"name": "sensitivity", "samples": 160}

@@ -20,7 +20,7 @@ IMAGES, LABELS = toy_data(24)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_best_filters_stand_still_and_the_others_move(optimizer):
     model = toy_model()
@@ -57,6 +57,7 @@ def _norms(model) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.thorough
 def test_a_filter_at_rest_does_not_disturb_the_others():
     """One step of plain descent: what is not frozen moves as without the callback."""
     one, two = toy_model(), toy_model()

@@ -178,6 +178,7 @@ def test_regularizers_are_as_before(make):
     assert inside[0][4] is before[4] and inside[0][1] is None  # the output layer and the biases
 
 
+@pytest.mark.thorough
 def test_two_callbacks_on_the_same_kernels_leave_nothing_behind():
     model = compiled()
     before = [variable.regularizer for variable in model.weights]
@@ -186,6 +187,7 @@ def test_two_callbacks_on_the_same_kernels_leave_nothing_behind():
     assert all(now is then for now, then in zip([v.regularizer for v in model.weights], before, strict=True))
 
 
+@pytest.mark.thorough
 def test_after_an_interrupted_fit_the_penalty_can_be_taken_off():
     model = compiled()
     before = [variable.regularizer for variable in model.weights]
@@ -247,6 +249,7 @@ def test_fit_stops_after_exactly_the_schedule(settle):
     assert int(model.optimizer.iterations) == callback.length == 36 + settle
 
 
+@pytest.mark.thorough
 def test_fit_goes_on_when_told_not_to_stop():
     model = compiled()
     reference = Reference(model)
@@ -472,6 +475,7 @@ def test_what_was_pushed_goes_or_what_is_smallest_at_the_end():
         GReg1(kp.Plan({"two": [0]}, coupling="padded"), rerank=True)
 
 
+@pytest.mark.thorough
 def test_layers_to_freeze_stay_whole():
     model = compiled()
     before = {layer.name: layer.kernel for layer in model.layers if getattr(layer, "kernel", None) is not None}

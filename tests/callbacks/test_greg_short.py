@@ -51,6 +51,7 @@ def _check(model: keras.Model, callback, reference: Reference, goes: dict) -> No
     assert [list(indices) for indices in callback.plan.keep.values()] == kept
 
 
+@pytest.mark.thorough
 def test_greg1_grows_geometrically():
     model = compiled()
     reference = Reference(model)
@@ -143,6 +144,7 @@ LAW = {"name": "geometric", "steps": EPOCHS * BATCHES}
 GENTLE = LAW | {"settle": EPOCHS * BATCHES // 2, "ratio": 100.0, "strength": 1e-6}  # as far as critical damping
 
 
+@pytest.mark.thorough
 def test_filters_before_a_batchnorm_shrink_in_vain():
     """The scale of a filter is divided out again: though next to nothing is left of it, all of its effect is."""
     with pytest.warns(UserWarning, match="filters before a BatchNorm.*More steps hardly help.*Take granularity"):
@@ -151,7 +153,7 @@ def test_filters_before_a_batchnorm_shrink_in_vain():
     assert left == pytest.approx(1.0, abs=1e-3)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("granularity", ["channel", "scale"])
 def test_what_reads_the_channels_and_scales_shrink_for_good(granularity):
     with warnings.catch_warnings():
@@ -171,6 +173,7 @@ def test_what_reads_the_channels_and_scales_shrink_for_good(granularity):
         assert ops.convert_to_numpy(slim.get_layer("norm").gamma) == pytest.approx([1.0] * 3)
 
 
+@pytest.mark.thorough
 def test_a_linear_schedule_beyond_critical_damping_rings_and_says_so():
     law = LinearGrowth(step=1 / 50, every=1, ceiling=1.0, settle=50, stop=False)
     with pytest.warns(UserWarning, match="ring: learning rate · λ rises to 0.05, beyond critical damping, 0.011"):
@@ -226,6 +229,7 @@ def test_linear_growth_leaves_hundredths_only_before_a_batchnorm(normalised, gra
 # ---- compressed --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_compressed_pushes_what_no_batchnorm_undoes_and_says_so():
     model = _normalised_net()
     images = np.zeros((4, 6, 6, 2), "float32")

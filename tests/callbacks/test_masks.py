@@ -110,7 +110,7 @@ def test_schedules_of_tfmot_are_taken_over():
 # ---- gradual magnitude ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("scope", [None, "global"])
 def test_gradual_magnitude_against_a_loop(scope):
     """Single steps of plain Keras, masks and momentum by hand; by default each kernel loses the same fraction."""
@@ -258,7 +258,7 @@ for make in (lambda: GradualMagnitude(cubic(0.2, end="2ep"), every=3), lambda: I
     assert run_python(code).splitlines()[-2:] == ["GradualMagnitude alike", "IterativeMagnitude alike"]
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "arguments", [{"steps_per_execution": 8}, {"jit_compile": True, "steps_per_execution": 4}], ids=str
 )

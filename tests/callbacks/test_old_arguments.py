@@ -44,6 +44,7 @@ def test_old_arguments_make_the_same_law_and_say_the_new_spelling(make, old, law
     assert not lookup.faults("callback", make.__name__.lower(), {"keep": 0.5, **old}, trust=False)
 
 
+@pytest.mark.thorough
 def test_a_fit_of_the_old_spelling_ends_bit_equal():
     weights = []
     with warnings.catch_warnings():

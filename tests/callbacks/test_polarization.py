@@ -314,6 +314,7 @@ def test_macs_are_met(make, macs):
     assert len(set(callback.thresholds.values())) == 1
 
 
+@pytest.mark.thorough
 def test_the_penalty_ends_when_the_target_is_met():
     model = compiled()
     callback = _polarization(strength=0.1, threshold=0.1, until={"macs": 0.9})
@@ -355,6 +356,7 @@ def test_history_and_report(tmp_path):
         np.testing.assert_array_equal(arrays["one_norm.gamma"], callback.scales["one_norm/gamma"])
 
 
+@pytest.mark.thorough
 def test_an_instance_can_be_used_twice():
     model = compiled()
     callback = _polarization()

@@ -94,6 +94,7 @@ def separable(seed: int = 0) -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(4, name="logits")(keras.layers.GlobalAveragePooling2D()(x)))
 
 
+@pytest.mark.thorough
 def test_masks_of_depthwise_kernels_are_not_forgotten(tmp_path):
     """Version 0.1 masked them unasked: its states hold masks that the default would drop without a word."""
 
@@ -116,7 +117,7 @@ def test_another_scope_is_refused(tmp_path):
         train(compiled(small()), [callback, Resume(tmp_path)], epochs=4)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("tear", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-30] + b"x" * 30])
 def test_a_torn_file_is_passed_over(alone, tmp_path, tear):
     broken_off(tmp_path)
@@ -145,7 +146,7 @@ def test_half_written_files_are_not_states(tmp_path):
     assert last_good(tmp_path)[0].epoch == 2
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", [0, 7])
 def test_another_model_or_other_callbacks_are_refused(tmp_path, seed):
     broken_off(tmp_path)
@@ -173,6 +174,7 @@ def test_another_model_or_other_callbacks_are_refused(tmp_path, seed):
     assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == before
 
 
+@pytest.mark.thorough
 def test_data_of_unknown_order_are_warned_of(tmp_path):
     broken_off(tmp_path)
     with pytest.warns(UserWarning, match="shuffle=False"):
@@ -270,6 +272,7 @@ def test_saves_within_an_epoch(tmp_path, steps_per_execution):
         assert_equal(fit([Resume(tmp_path, every=3)], seed=2), expected)
 
 
+@pytest.mark.thorough
 def test_a_fit_after_one_that_was_broken_off_while_passing_over_trains_on_everything(tmp_path):
     model = compiled(small())
     with pytest.raises(KeyboardInterrupt):
@@ -350,6 +353,7 @@ def assert_refused(model: keras.Model, callbacks: list, match: str) -> None:
     assert not RunningFit.of(model).callbacks and all(v.constraint is None for v in model.weights)
 
 
+@pytest.mark.thorough
 def test_names_that_count_on_and_other_granularities_are_refused(tmp_path):
     train(compiled(unnamed()), [GradualMagnitude(cubic(0.5, end="1ep")), Resume(tmp_path)])
     assert_refused(

@@ -256,6 +256,7 @@ def test_pixels_at_another_scale_go_on_when_told_and_comparisons_stop(tmp_path):
     assert "Give integers" in refused("compare", *halves, "--seeds", 1, "--out", tmp_path / "other")
 
 
+@pytest.mark.thorough
 def test_files_that_are_no_examples(tmp_path):
     model = tabular(tmp_path / "mine.keras", loss="mse")
     start = ("prune", model, "--keep", 0.5, "--out", tmp_path / "out", "--data")
@@ -352,6 +353,7 @@ def test_exports_are_calibrated_without_labels(tmp_path):
     assert result.exit_code == 0 and result.stdout == ""
 
 
+@pytest.mark.thorough
 def test_an_earlier_run_is_overwritten_only_when_told_and_nothing_else(tmp_path):
     model = tabular(tmp_path / "mine.keras")
     start = ("prune", model, "--keep", 0.5, "--out", tmp_path / "out")

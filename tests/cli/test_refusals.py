@@ -87,6 +87,7 @@ def test_a_refused_command_leaves_nothing(place, command):
         assert {path.name for path in place.iterdir()} - {"__pycache__"} == before
 
 
+@pytest.mark.thorough
 def test_a_comparison_and_a_space_that_are_refused_by_their_first_run_leave_nothing(place):
     before = {path.name for path in place.iterdir()}
     options = {"engine": "serial", "verbose": 0}
@@ -104,6 +105,7 @@ def test_a_comparison_and_a_space_that_are_refused_by_their_first_run_leave_noth
     assert {path.name for path in place.iterdir()} == before | {"other.npz"}
 
 
+@pytest.mark.thorough
 def test_an_earlier_run_stays_if_the_one_to_overwrite_it_is_refused(place):
     command = ["prune", "net.keras", "--macs", "0.5", "--out", "out", "-q"]
     assert CliRunner().invoke(cli.app, command).exit_code == 0

@@ -39,6 +39,7 @@ def files(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_warnings_are_the_same_everywhere(files, tmp_path):
     out = tmp_path / "out"
     start = ("prune", files / "mine.keras", "--keep", 0.3, "--round-to", 8, "--out", out)

@@ -31,6 +31,7 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_a_search_writes_plan_candidates_and_model_and_carries_on(files):
     few = ("--macs", 0.5, "--delta", 0.1, "--population", 4, "--generations", 2, "--samples", 40)
     start = ("search", files / "mine.keras", "--data", files / "mine.npz", *few, "--out", files / "out")

@@ -277,6 +277,7 @@ def mutants():
     return module
 
 
+@pytest.mark.thorough
 def test_mutants_are_refused_or_read(mutants):
     assert mutants.run(200, 0, ["packed", "sealed"]) == 0
 

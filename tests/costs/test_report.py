@@ -32,6 +32,7 @@ def profiled(number: int) -> pstats.Stats:
     return pstats.Stats(profile)
 
 
+@pytest.mark.thorough
 def test_a_report_of_dense_concatenation_costs_little_more_than_its_layers():
     """Four times the layers are sixteen times the tensors that are concatenated."""
     profiled(2)  # what is imported and looked up once

@@ -76,6 +76,7 @@ def test_snip_against_finite_differences():
     assert found.sum() == pytest.approx(1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("temperature", [1.0, 200.0])
 def test_grasp_against_finite_differences(temperature):
     model, data = _small(), _data()

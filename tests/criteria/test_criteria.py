@@ -270,6 +270,7 @@ def _two_groups() -> keras.Model:
     return model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("criterion", ["l1", "l2"])
 def test_plans_and_masks_rank_channels_alike(criterion):
     model = _two_groups()

@@ -86,6 +86,7 @@ def test_empirical_fisher(net):
         close(first[id(kernel)], (each[..., :9] ** 2).mean(axis=-1))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("curvature", ["exact", NEWTON, "empirical_fisher"])
 def test_obd_weighs_squares_by_curvature(net, curvature):
     model, p, kernels = net
@@ -137,6 +138,7 @@ def test_obd_is_the_rise_of_a_quadratic(quadratic):
     assert spearmanr(found, rise).statistic == pytest.approx(1)
 
 
+@pytest.mark.thorough
 def test_obs_is_the_rise_of_a_quadratic_that_is_solved_anew(quadratic):
     model, best, loss, x, y, data = quadratic
     exact = {"name": "exact", "damping": 1e-7}

@@ -16,6 +16,7 @@ def data_dir(tmp_path_factory) -> str:
     return str(tmp_path_factory.mktemp("tfds"))
 
 
+@pytest.mark.thorough
 def test_the_files_hold_the_drawn_images_in_order(data_dir):
     source = module.glyphs("tiny", data_dir)
     for split, count in {"train": 360, "validation": 72, "test": 72}.items():

@@ -29,6 +29,7 @@ def test_every_epoch_has_the_images_of_the_plain_data_set_at_its_size():
             np.testing.assert_allclose(images, expected, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_the_validation_twin_changes_with_the_training_set():
     twin = kp.data.rounds("digits", sizes=SIZES, epochs_per_round=1, split="validation", batch=100)
     for side in (*SIZES, SIZES[-1]):

@@ -311,6 +311,7 @@ def test_two_replicas_train_as_one_device(way):
     assert float(run_python(ON_TWO_REPLICAS, way).splitlines()[-1]) < 1e-5
 
 
+@pytest.mark.thorough
 def test_students_learn_and_files_hold_the_slim_model_alone(tmp_path):
     keras.utils.set_random_seed(4)
     model = classifier(width=16)
@@ -335,6 +336,7 @@ def test_students_learn_and_files_hold_the_slim_model_alone(tmp_path):
     assert kp.cost(student).params == slim.count_params()
 
 
+@pytest.mark.thorough
 def test_callbacks_masks_mixed_precision_and_accumulation_go_together():
     keras.utils.set_random_seed(5)
     keras.config.set_dtype_policy("mixed_float16")
@@ -372,7 +374,7 @@ def regression():
     return keras.Sequential([keras.Input((4,)), layers.Dense(8, activation="tanh"), layers.Dense(1, name="amount")])
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize(("make", "kind"), [(u_net, "sigmoid"), (autoencoder, "values"), (regression, "values")])
 def test_models_that_are_no_classifiers_come_nearer_to_their_teacher(make, kind):
     keras.utils.set_random_seed(7)

@@ -292,6 +292,7 @@ def test_free_sides_from_data_or_size(images, tmp_path):
         tflite(model, tmp_path / "both.tflite", size=12, data=images)
 
 
+@pytest.mark.thorough
 def test_mixed_precision(images, tmp_path):
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("mixed_float16")

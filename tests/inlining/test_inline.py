@@ -33,7 +33,7 @@ def written(model, batch):
         return kp.functional(model, inputs=batch if subclassed else None)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "encoder"])
 def test_tutorial_models_are_written_out_and_pruned(name):
     model, batch = built(name)
@@ -60,7 +60,7 @@ def test_a_slim_model_loads_without_the_classes_of_the_user():
     assert kp.verify(plain, kp.rebuild(plain, plan), plan, batch).reload_error < 1e-5
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("length", [12, None])
 def test_a_table_of_positions_cut_to_the_input_is_as_narrow_as_the_trunk(length, tmp_path):
     keras.utils.set_random_seed(0)
@@ -137,6 +137,7 @@ def test_weights_of_a_layer_itself_are_looked_up_and_pruned():
     assert np.isin(tables[0].embeddings, model.layers[2].gamma).all()
 
 
+@pytest.mark.thorough
 def test_looked_up_weights_are_trained_as_before():
     model = chain((16, 16, 3), layers.Conv2D(8, 4, 4), ScaledBlock(8), layers.Flatten(), layers.Dense(3))
     generator = np.random.default_rng(0)

@@ -31,6 +31,7 @@ def paths(tmp_path_factory) -> list:
     return [tflite(network(width), folder / f"{width}.tflite").path for width in (8, 64)]
 
 
+@pytest.mark.thorough
 def test_more_work_takes_longer(paths):
     small, large = (latency(path, runs=30) for path in paths)
     assert 0 < small.low_ms <= small.median_ms <= small.high_ms
@@ -45,6 +46,7 @@ def test_ratios_of_variants(paths):
     assert len(str(compared).splitlines()) == 3
 
 
+@pytest.mark.thorough
 def test_keras_models(paths):
     assert latency(network(8), runs=5).median_ms > 0
     free = network(8, None)

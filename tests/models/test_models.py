@@ -239,7 +239,7 @@ def test_a_model_passes_through():
     assert models.get(model) is model
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("identifier", SMALL)
 def test_two_resolutions_and_a_plain_keras_file(identifier, tmp_path):
     model = with_statistics(models.get(identifier))
@@ -364,6 +364,7 @@ def test_imagenet_sides_follow_the_arithmetic_of_torch(side):
         assert model.get_layer(name).output.shape[1:3] == (side, side)
 
 
+@pytest.mark.thorough
 def test_the_stride_of_a_bottleneck_sits_in_its_3x3_convolution():
     model = models.resnet_imagenet(50, classes=2)
     strides = [model.get_layer(f"stage2_block1_conv{number}").strides for number in (1, 2, 3)]
@@ -438,6 +439,7 @@ def test_initial_weights_train():
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.thorough
 def test_saved_model_with_free_sides_equals_the_model(tmp_path):
     model = with_statistics(models.resnet_cifar(8, seed=0))
     model.export(tmp_path / "saved", verbose=False)

@@ -130,6 +130,7 @@ def test_what_cannot_be_is_said_before_anything_is_trained():
     assert not fit.calls
 
 
+@pytest.mark.thorough
 def test_a_free_image_side_is_that_of_the_data():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((None, None, 3))

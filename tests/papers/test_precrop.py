@@ -48,6 +48,7 @@ def test_what_is_built_costs_what_is_asked_for(resnet, asked):
     assert all(kept == tuple(range(len(kept))) for kept in plan.keep.values())
 
 
+@pytest.mark.thorough
 def test_a_narrow_branch_is_carried_out_exactly(resnet):
     plan = kp.precrop(resnet, params=0.3)
     branch, trunk = len(plan.keep["stage3_block2_conv2"]), len(plan.keep["stage3_block1_shortcut_conv"])

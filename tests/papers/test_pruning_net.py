@@ -51,6 +51,7 @@ def outputs(model, x):
     return keras.ops.convert_to_numpy(model(x, training=False))
 
 
+@pytest.mark.thorough
 def test_the_masked_net_is_the_slim_model_with_the_weights_made_for_it(model, net):
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
     generator = np.random.default_rng(1)
@@ -90,6 +91,7 @@ def test_a_kernel_is_the_two_layer_net_of_the_widths_around_it(net):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_training_draws_widths_and_reaches_every_net(model):
     net = kp.PruningNet(kp.trace(model, freeze=["stem"]), hidden=8, fractions=(0.25, 0.5, 1.0), seed=2)
     assert "stem" not in net.widths.names

@@ -64,6 +64,7 @@ def test_without_labels_the_outputs_are_compared(trained):
         kp.rank(model, allocations, x, measure="accuracy")
 
 
+@pytest.mark.thorough
 def test_eagle_eye_takes_the_best_of_random_recipes(trained):
     model, x, y = trained
     slim, plan, ranking = kp.eagle_eye(model, (x, y), macs=0.4, delta=0.05, n=2)

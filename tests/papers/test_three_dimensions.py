@@ -81,6 +81,7 @@ def test_rounds_build_what_they_tell(model, data):
             np.testing.assert_allclose(point.model(images), again(images), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_costs_without_building_are_those_of_what_is_built(model):
     extent = Extent.of(model, SIDE)
     importance = dict.fromkeys(blocks_of(kp.trace(model)), 0.0)
@@ -94,7 +95,7 @@ def test_costs_without_building_are_those_of_what_is_built(model):
         assert extent.fractions(slim, plan.resolution)[::2] == pytest.approx(target[::2])
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("family", ["residual", "dense", "inverted"])
 def test_blocks_first_and_channels_first_give_the_same_model(family):
     makers = {

@@ -42,7 +42,7 @@ RECORD = Record(title="run", recipe={}, summary={}, points=points(1e-3), maps=ma
 DRAWN = [figures.curves, figures.sheet, figures.residuals, figures.blocks, figures.settings, figures.maps]
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("draw", DRAWN)
 def test_draws_svg_that_repeats_byte_for_byte_and_nothing_without_points(draw):
     svg = draw(RECORD)

@@ -52,6 +52,7 @@ def trained() -> keras.Model:
     return model
 
 
+@pytest.mark.thorough
 def test_random_texts_are_of_words_that_the_model_knows(trained):
     batch = kp.testing.random_inputs(trained, batch=20)
     words = [word for text in batch["review"] for word in text.replace("ça va", "ça_va").split(" ")]
@@ -166,6 +167,7 @@ def test_it_is_verified_and_loads_alone(trained):
     assert verdict.passed and verdict.reload_error < 1e-6
 
 
+@pytest.mark.thorough
 def test_exports(trained, tmp_path):
     report = kp.export.saved_model(trained, tmp_path / "saved", data=examples()[0])
     assert report.agreement == 1 and report.inputs == "data"

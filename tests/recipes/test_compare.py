@@ -185,6 +185,7 @@ def test_a_model_in_memory_is_kept_in_the_folder(files, tmp_path):
         kp.compare(model, ["l1"], [0.5], data, seeds=1, controls=(), engine="serial", verbose=0, out=tmp_path / "old")
 
 
+@pytest.mark.thorough
 def test_wrong_arguments_are_named_at_once(files, tmp_path):
     with pytest.raises(PruneError) as caught:
         run(files, tmp_path / "out", ("l1", "l3"), (0.5, 1.5, 50), seeds=0, start="scratch", controls=("l2",))

@@ -82,6 +82,7 @@ def test_weight_decay_leaves_the_model_as_it_was():
     assert model.get_layer("logits").kernel.regularizer is None
 
 
+@pytest.mark.thorough
 def test_fit_decays_weights_inside_the_training_step(images, tmp_path):
     free, decayed = small(), small()
     decayed.set_weights(free.get_weights())

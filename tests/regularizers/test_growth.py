@@ -52,7 +52,7 @@ def test_the_figures_of_momentum_0_9():
     assert critical_damping(keras.optimizers.SGD(0.01, 0.9), False) == pytest.approx((0.002633, 0.948683), rel=1e-3)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_geometric_growth_up_to_critical_damping_rings_nowhere_and_beyond_it_swings_little(nesterov):
     optimizer = keras.optimizers.SGD(0.02, MOMENTUM, nesterov=nesterov)

@@ -130,7 +130,7 @@ def test_query_heads_beside_a_single_key_head_go_one_by_one():
     assert graph.groups["query"].prunable and graph.groups["query"].size == 4
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("make, states", [(layers.LSTM, 2), (layers.GRU, 1), (layers.SimpleRNN, 1)])
 def test_states_that_are_given_are_as_wide_as_the_units(make, states):
     """A decoder that begins where an encoder has ended: what makes a state loses what the units lose."""

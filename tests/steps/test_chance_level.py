@@ -35,6 +35,7 @@ def told(model, data, **more) -> list[str]:
     return [str(each.message) for each in caught if "knows little" in str(each.message)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["arrays", "batches", "one-hot"])
 def test_prune_tells_labels_that_have_nothing_to_do_with_the_inputs(form, solved):
     model, x, labels, others = solved

@@ -79,6 +79,7 @@ def test_weights_and_reports_are_the_same(files, arguments, options):
     assert [step.name for step in report.steps][-1] == "fine-tuned"
 
 
+@pytest.mark.thorough
 def test_two_targets_are_refused_by_both(files):
     folder, _ = files
     model = keras.models.load_model(folder / "dense.keras")

@@ -16,6 +16,7 @@ from kerasprune.steps.objective import of_model
 from kerasprune.steps.pixel_scale import better_scale, is_sure, warn_of_scale
 
 
+@pytest.mark.thorough
 def test_prune_warns_of_pixels_at_another_scale():
     model, (x, y) = solved_classifier(), pixels()
     right = [np.mean(model.predict_on_batch(each).argmax(1) == y) for each in (x.astype("float32"), x / 255.0)]
@@ -24,6 +25,7 @@ def test_prune_warns_of_pixels_at_another_scale():
         kp.prune(model, keep=0.5, data=(x, y), batch=1800, reconstruct=False, verify=False)
 
 
+@pytest.mark.thorough
 def test_others_are_taken_as_they_are():
     model, (x, y) = solved_classifier(), pixels()
     for data in ((x / 255.0, y), (x, (y + 5) % 10), x, (x[:4], y[:4])):

@@ -49,6 +49,7 @@ def test_both_files_are_measured(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(files)  # the dense file of the comparison is not kept
 
 
+@pytest.mark.thorough
 def test_an_operator_that_only_moves_numbers_is_named(tmp_path):
     dense, slim = network(), network(8, turned=True)
     found = kp.export.beside(slim, dense, tmp_path / "slim.tflite")
