@@ -236,20 +236,25 @@ def activation_ranges(interpreter) -> dict[int, float]:
     return {index: 255 * float(scale) for index, scale in scales.items() if scale}
 
 
+FOLD_SEEDS = (0, 1, 2)
+WITHOUT_DRAWS = ("folded", "folded, approximate", "picked")
+
+
 def fold(networks: list[str]) -> None:
-    """Folds networks, and picks their channels by L1; validation accuracy without a step of training."""
+    """Folds networks, and picks their channels by L1; validation accuracy without a step of training, over draws."""
     import kerasprune as kp
 
-    for network in networks or TARGETS:
+    for network, seed in product(networks or TARGETS, FOLD_SEEDS):
         model, (images, labels) = dense(network), split(network, "validation")
-        drawn = kp.synthesise(model, SAMPLES, resolution=SIZE, steps=50, seed=0, verbose=0)
-        done = {tuple(row.values())[:4] for row in read(FOLD)}
+        drawn, _ = examples("statistics", model, network, seed)
+        done = {tuple(row.values())[:5] for row in read(FOLD)}
         for coupling, macs in product(("tied", "free"), (0.5, 0.3)):
             picked = kp.plan(kp.trace(model, coupling=coupling, resolution=SIZE), "l1", macs=macs)
             for way, make in folded_and_picked(model, picked, drawn).items():
-                if (network, coupling, str(macs), way) not in done:
+                known = ("0",) if way in WITHOUT_DRAWS else (str(seed),)
+                if (network, coupling, str(macs), way, *known) not in done:
                     accuracy = 100 * float((logits(make(), images).argmax(-1) == labels).mean())
-                    row = {"network": network, "coupling": coupling, "macs": macs, "way": way}
+                    row = {"network": network, "coupling": coupling, "macs": macs, "way": way, "seed": seed}
                     append(FOLD, [*row, "accuracy"], [row | {"accuracy": round(accuracy, 2)}])
                     print(row, accuracy, flush=True)
 
@@ -261,10 +266,6 @@ def folded_and_picked(model, picked, drawn) -> dict:
     def folded(repair, **data):
         return kp.rebuild(*kp.fold(model, picked, repair=repair, **data))
 
-    def solved_for_itself():
-        whole, plan = kp.fold(model, picked)
-        return kp.reconstruct(kp.rebuild(whole, plan), whole, plan, drawn)
-
     def solved(plan):
         return kp.reconstruct(kp.rebuild(model, plan), model, plan, drawn)
 
@@ -272,7 +273,6 @@ def folded_and_picked(model, picked, drawn) -> dict:
         "folded": lambda: folded(None),
         "folded, approximate": lambda: folded("approximate"),
         "folded, examples": lambda: folded("examples", data=drawn),
-        "folded, reconstructed": solved_for_itself,
         "picked": lambda: kp.rebuild(model, picked),
         "picked, examples": lambda: kp.recalibrate(kp.rebuild(model, picked), drawn),
         "picked, reconstructed": lambda: solved(picked),
