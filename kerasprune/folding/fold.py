@@ -142,7 +142,8 @@ def _merged_classes(graph: ChannelGraph, plan: Plan, weights: Changed) -> tuple[
         replacement[group.classes], keep[name] = group.classes[first], np.unique(first)
     if whole:
         warn(
-            f"Not merged are the channels of {len(whole)} groups, of which those that the plan keeps are unchanged. "
+            f"Not merged are the channels of {len(whole)} group{'s' * (len(whole) > 1)}, of which those that the plan "
+            "keeps are unchanged. "
             f"{'; '.join(whole[:5])}{'…' if len(whole) > 5 else '.'}"
         )
     return replacement, replace(plan, keep=keep, pushed="")

@@ -281,7 +281,7 @@ def resolution_faults(shapes: Iterable[Sequence[int | None]], resolution: int | 
     own = [tuple(shape) for shape in shapes]
     images = [shape for shape in own if len(shape) == 3]
     suits = all(side in (None, resolution) for shape in images for side in shape[:-1])
-    if suits and (images or any(None in shape for shape in own)):
+    if suits and (images or any(side in (None, resolution) for shape in own for side in shape)):
         return []
     key = Key("resolution")
     wanted = "Build the model with input_shape=(None, None, channels), or leave" if images else "Leave"
