@@ -21,6 +21,7 @@ from kerasprune.errors import (
     made,
     raise_faults,
     seed_faults,
+    short,
     warn,
     whole_number_faults,
 )
@@ -82,6 +83,7 @@ class PruneSettings:
             *choice_faults(defaults.DELIVERED, deliver=self.deliver),
             *([] if self.verbose in (0, 1, 2) else [f"{_VERBOSE} Received: verbose={self.verbose!r}."]),
             *_optimizer_faults(self.optimizer),
+            *_callback_faults(self.callbacks),
             *examples_faults(self.examples, self.data),
         ]
         if self.target is not None and (target := made(faults, targets.get, self.target)):
@@ -125,6 +127,16 @@ class PruneSettings:
                 f"{type(self.model).__name__}.train_step is not used for fine-tuning, which trains as Keras does, on "
                 "the loss. If it matters, leave epochs=0 and train the slim model with the step."
             )
+
+
+def _callback_faults(callbacks: Any) -> list[str]:
+    kind = keras.callbacks.Callback
+    others = [each for each in keras.tree.flatten(callbacks) if not (each is None or isinstance(each, kind))]
+    return [
+        f"Expected Keras callbacks. Received: {short(each)} in callbacks."
+        + (f" Call the class: {each.__name__}(…)." if isinstance(each, type) and issubclass(each, kind) else "")
+        for each in others
+    ]
 
 
 def _optimizer_faults(optimizer: Any) -> list[str]:

@@ -161,6 +161,14 @@ def test_an_optimizer_that_keras_does_not_know_is_named_before_anything_is_done(
             kp.prune(model, data=(x, y), epochs=1, optimizer=optimizer)
 
 
+def test_what_is_no_callback_is_named_before_anything_is_done(start):
+    model, x, y = start
+    given = [keras.callbacks.EarlyStopping, print, [keras.callbacks.TerminateOnNaN()]]
+    with pytest.raises(kp.PruneError, match=r"(?s)Call the class: EarlyStopping.*built-in function print") as error:
+        kp.prune(model, data=(x, y), epochs=1, callbacks=given)
+    assert str(error.value).count("Expected Keras callbacks") == 2
+
+
 @pytest.mark.thorough
 def test_a_training_step_of_the_users_own_is_not_taken_and_that_is_said(start, recwarn):
     class Mine(keras.Model):
