@@ -199,8 +199,9 @@ INT8_FIELDS = ("network", "examples", "seed", "accuracy", "ranges", "widest")
 def int8(networks: list[str]) -> None:
     """Exports ResNet-8 and ResNet-20 to int8, calibrated on 200 drawn and on 200 real examples.
 
-    Once the range of pixels is given; else it is one of the usual ones. Rows: test accuracy; how far the ranges of the activations are from those of the first real examples, in per cent of
-    these, in the median and at most, over all tensors of activations. The other real examples show what chance does.
+    Once the range of pixels is given; else it is one of the usual ones. Rows: test accuracy; how far the ranges of the
+    activations are from those of the first real examples, in per cent of these, in the median and at most, over all
+    tensors of activations. The other real examples show what chance does.
     """
     import tempfile
 
