@@ -261,6 +261,19 @@ def test_a_free_input_side_needs_a_resolution_for_targets():
     assert kp.plan(side, macs=0.5) == small
 
 
+def test_the_resolution_is_that_of_both_sides_wherever_the_channels_are():
+    for shape in ((3, None, None), (3, 8, 8), (None, None, 3)):
+        form = "channels_first" if shape[0] == 3 else "channels_last"
+        inputs = keras.Input(shape)
+        x = keras.layers.Conv2D(8, 3, data_format=form)(inputs)
+        model = keras.Model(
+            inputs, keras.layers.GlobalAveragePooling2D(form)(keras.layers.Conv2D(4, 3, data_format=form)(x))
+        )
+        assert kp.cost(model, resolution=8).macs == 6 * 6 * 8 * 27 + 4 * 4 * 4 * 72
+    with pytest.raises(kp.PruneError, match="resolution=8, input shapes"):
+        kp.cost(keras.Sequential([keras.Input((8, 16, 3)), keras.layers.Conv2D(4, 3)]), resolution=8)
+
+
 @pytest.mark.parametrize("shape", [(4,), (8, 8, 3)])
 @pytest.mark.parametrize(
     "call",

@@ -279,9 +279,9 @@ def resolution_faults(shapes: Iterable[Sequence[int | None]], resolution: int | 
     if resolution is None:
         return []
     own = [tuple(shape) for shape in shapes]
+    fitting = {shape: sum(side in (None, resolution) for side in shape) for shape in own}  # axes, in any order
     images = [shape for shape in own if len(shape) == 3]
-    suits = all(side in (None, resolution) for shape in images for side in shape[:-1])
-    if suits and (images or any(side in (None, resolution) for shape in own for side in shape)):
+    if any(fitting.values()) and all(fitting[shape] >= 2 for shape in images):
         return []
     key = Key("resolution")
     wanted = "Build the model with input_shape=(None, None, channels), or leave" if images else "Leave"
