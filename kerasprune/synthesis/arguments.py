@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune._keras import inner_layers
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, is_number, nearest, short, whole_number_faults
 from kerasprune.graph.trace import at_resolution
@@ -31,9 +32,15 @@ def drawn_inputs(body: keras.Model, resolution: int | None, value_range: Any, fr
             pair = given.get(spec.name)
             own = ValueRange.between(*pair) if _is_pair(pair) else declared_range(body, tensor)
             is_open = own is None and len(shape) == IMAGE
-            noise = Noise(shape, own or (STANDARD if is_open else UNBOUNDED))
+            noise = Noise(shape, own or (STANDARD if is_open else UNBOUNDED), channels_first=_channels_first(body))
         found.append(InputDraw(spec.name, shape, spec.dtype, entries, noise, is_open, shares))
     return found
+
+
+def _channels_first(body: keras.Model) -> bool:
+    """Returns whether the first layer of a model that has to do with sides takes channels first."""
+    formats = (getattr(layer, "data_format", None) for layer in inner_layers(body))
+    return next(filter(None, formats), None) == "channels_first"
 
 
 def _is_pair(value: Any) -> bool:

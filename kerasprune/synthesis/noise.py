@@ -40,6 +40,7 @@ class Noise:
         stretch: Factor of the deviation. Defaults to 1.0.
         step: Exponent of the weights of the levels, in proportion to which a step of a fit changes them. Defaults to
             0.0, all alike.
+        channels_first: Whether the channels of images and sequences come before their sides. Defaults to `False`.
     """
 
     shape: tuple[int, ...]
@@ -48,11 +49,18 @@ class Noise:
     colour: float = 0.1
     stretch: float = 1.0
     step: float = 0.0
+    channels_first: bool = False
 
     @property
     def _sides(self) -> tuple[int, ...]:
         """The sides of an image, or the length of a sequence; empty for other inputs."""
-        return self.shape[:-1] if len(self.shape) in (2, 3) else ()
+        sides = self.shape[1:] if self.channels_first else self.shape[:-1]
+        return sides if len(self.shape) in (2, 3) else ()
+
+    @property
+    def _channels(self) -> tuple[int, ...]:
+        """The number of channels; empty for inputs of one number."""
+        return self.shape[:1] if self.channels_first else self.shape[-1:]
 
     @property
     def _sizes(self) -> tuple[int, ...]:
@@ -69,9 +77,7 @@ class Noise:
             size: Number of examples.
             generator: Source of random numbers.
         """
-        channels = self.shape[-1:] if self.shape else ()
-        if self._coloured:
-            channels = (1 + _RGB,)  # what the channels have in common, and what each has for itself
+        channels = (1 + _RGB,) if self._coloured else self._channels  # one in common, and one for each colour
         weights = self._amplitudes(self.slope) / self._amplitudes(self.step)
         sides = [tuple(ceil(side / each) for side in self._sides) for each in self._sizes]
         shapes = [(size, *each, *channels) if self._sides else (size, *self.shape) for each in sides]
@@ -87,13 +93,15 @@ class Noise:
             if self._coloured:
                 level = sqrt(1 - self.colour) * level[..., :1] + sqrt(self.colour) * level[..., 1:]
             total = total + float(weight) * (level if size == 1 else self._enlarged(level))
+        if self._sides and self.channels_first:
+            total = ops.moveaxis(total, -1, 1)
         r = self.value_range
         x = ops.add(r.middle, ops.multiply(total, np.asarray(self.stretch * r.spread, "float32")))
         return ops.clip(x, r.low, r.high) if np.all(np.isfinite(r.low)) else x
 
     @property
     def _coloured(self) -> bool:
-        return len(self.shape) == _RGB and self.shape[-1] == _RGB
+        return len(self._sides) == 2 and self._channels == (_RGB,)
 
     def _enlarged(self, level: Any) -> Any:
         """Returns a level at the size of the input; a sequence is an image one pixel wide."""

@@ -232,6 +232,23 @@ def test_noise_has_the_deviation_of_its_range_and_smoothness_of_its_slope(shape)
         assert steps[1] < 0.5 * steps[0]
 
 
+def test_channels_first_are_the_same_noise_with_the_axes_moved():
+    for shape in ((16, 12, 3), (20, 5)):
+        last, first = Noise(shape, UNBOUNDED), Noise((shape[-1], *shape[:-1]), UNBOUNDED, channels_first=True)
+        one, two = (
+            keras.ops.convert_to_numpy(each.compose(each.draw(4, np.random.default_rng(0)))) for each in (last, first)
+        )
+        np.testing.assert_array_equal(np.moveaxis(one, -1, 1), two)
+
+
+def test_a_model_whose_channels_come_first_gets_images_smooth_along_both_sides():
+    inputs = keras.Input((3, 16, 16))
+    x = layers.BatchNormalization(axis=1)(layers.Conv2D(4, 3, data_format="channels_first")(inputs))
+    images = kp.synthesise(keras.Model(inputs, x), 50, method="noise", verbose=0)
+    for axis in (2, 3):
+        assert np.abs(np.diff(images, axis=axis)).mean() < 0.5 * images.std()
+
+
 def test_colours_share_what_they_have_in_common():
     noise = Noise((16, 16, 3), UNBOUNDED, colour=0.1)
     x = keras.ops.convert_to_numpy(noise.compose(noise.draw(200, np.random.default_rng(0)))).reshape(-1, 3)
