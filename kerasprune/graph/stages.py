@@ -60,4 +60,6 @@ def _branch_layers(call: TracedCall, wired: Wiring, settled: set[str]) -> set[st
 
 
 def _area(call: TracedCall) -> int:
-    return prod(call.outputs[0].shape[1:-1])
+    made = call.outputs[0]
+    channels = made.axes or (len(made.shape) - 1,)
+    return prod(size for axis, size in enumerate(made.shape) if axis and axis not in channels)

@@ -16,7 +16,8 @@ def conv(filters, name, strides=1, kernel=1):
 
 def network(side):
     """A stem, a block of its size, and one that halves it in its second layer; then a convolution and a classifier."""
-    inputs = keras.Input((side, side, 3))
+    first = keras.config.image_data_format() == "channels_first"
+    inputs = keras.Input((3, side, side) if first else (side, side, 3))
     x = conv(4, "stem")(inputs)
     x = layers.Add()([x, conv(4, "b")(layers.ReLU()(conv(4, "a")(x)))])
     y = layers.ReLU()(conv(8, "before_stride")(x))
@@ -27,8 +28,17 @@ def network(side):
     return keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D()(x)))
 
 
+@pytest.fixture
+def data_format(request):
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format(request.param)
+    yield
+    keras.config.set_image_data_format(before)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"], indirect=True)
 @pytest.mark.parametrize("side", [16, None])
-def test_the_layers_of_a_block_belong_to_the_size_it_leads_to(side):
+def test_the_layers_of_a_block_belong_to_the_size_it_leads_to(side, data_format):
     assert stages(kp.trace(network(side))) == {
         "stem": 0,
         **dict.fromkeys(["a", "b"], 1),
