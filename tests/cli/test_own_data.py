@@ -353,6 +353,23 @@ def test_exports_are_calibrated_without_labels(tmp_path):
     assert result.exit_code == 0 and result.stdout == ""
 
 
+@pytest.mark.parametrize("option", ["--calibrate", "--data"])
+def test_images_of_a_folder_calibrate_at_the_scale_that_is_given_or_said_and_corrupt_ones_are_named(option, tmp_path):
+    model = keras.Sequential([keras.Input((6, 6, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(2)])
+    model.save(tmp_path / "mine.keras")
+    for number in range(20):
+        (tmp_path / "images" / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        keras.utils.save_img(tmp_path / f"images/{number % 2}/{number}.png", RANDOM.uniform(0, 255, (6, 6, 3)))
+    start = ("export", tmp_path / "mine.keras", "--format", "kpz", option, tmp_path / "images")
+    silent = invoke(*start, "--scale", "none", "--out", tmp_path / "silent.kpz")
+    assert silent.exit_code == 0 and "warning" not in silent.stderr
+    told = invoke(*start, "--out", tmp_path / "told.kpz")
+    assert told.exit_code == 0 and "standardised with the constants of ImageNet" in " ".join(told.stderr.split())
+    for image in (tmp_path / "images").glob("1/*.png"):
+        image.write_bytes(b"no image")
+    assert "cannot identify image file" in refused(*start, "--scale", "none", "--out", tmp_path / "refused.kpz")
+
+
 @pytest.mark.thorough
 def test_an_earlier_run_is_overwritten_only_when_told_and_nothing_else(tmp_path):
     model = tabular(tmp_path / "mine.keras")
