@@ -50,8 +50,8 @@ def warn_of_constants(path: str | Path) -> None:
     """Warns that the images of a folder are standardised, since a file is not judged by its labels."""
     warn(
         f"The images in {str(path)!r} are standardised with the constants of ImageNet, since no scale is given: wrong "
-        "for a model that was trained on other pixels, or begins with Rescaling. Give --scale with --data or export, in a "
-        "recipe data.scale; or a .npy file of inputs, which are taken as they are."
+        "for a model that was trained on other pixels, or begins with Rescaling. Give --scale (with --data), in "
+        "a recipe data.scale; or a .npy file of inputs, which are taken as they are."
     )
 
 

@@ -12,7 +12,8 @@ from keras import layers
 from support.digits import pixels, solved_classifier
 from typer.testing import CliRunner
 
-from kerasprune import cli
+import kerasprune.synthesis.synthesise  # noqa: F401 – its module is patched
+from kerasprune import PruneError, cli
 
 RUNNER = CliRunner()
 RANDOM = np.random.default_rng(0)
@@ -368,6 +369,37 @@ def test_images_of_a_folder_calibrate_at_the_scale_that_is_given_or_said_and_cor
     for image in (tmp_path / "images").glob("1/*.png"):
         image.write_bytes(b"no image")
     assert "cannot identify image file" in refused(*start, "--scale", "none", "--out", tmp_path / "refused.kpz")
+
+
+@keras.saving.register_keras_serializable("own_data")
+class Subclassed(keras.Model):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.made = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.made(inputs)
+
+
+def test_a_subclassed_model_is_exported_with_data_and_without(tmp_path):
+    model = Subclassed()
+    model(np.zeros((1, 5), "float32"))
+    model.save(tmp_path / "mine.keras")
+    start = ("export", tmp_path / "mine.keras", "--format", "kpz")
+    for number, data in enumerate(((), ("--data", table(tmp_path / "mine.npz")))):
+        result = invoke(*start, *data, "--out", tmp_path / f"{number}.kpz")
+        assert result.exit_code == 0, (result.output, result.exception)
+
+
+@pytest.mark.parametrize(("quiet", "verbose"), [((), 1), (("-q",), 0)])
+def test_progress_of_drawing_is_not_shown_if_quiet(quiet, verbose, tmp_path, monkeypatch):
+    def drawn(drawing, store, verbose=1):
+        raise PruneError(f"verbose={verbose}")
+
+    monkeypatch.setattr(sys.modules["kerasprune.synthesis.synthesise"], "drawn", drawn)
+    model = tabular(tmp_path / "mine.keras")
+    said = refused("prune", model, "--keep", 0.5, "--examples", 20, *quiet, "--out", tmp_path / "out")
+    assert f"verbose={verbose}" in said
 
 
 @pytest.mark.thorough
