@@ -194,9 +194,10 @@ def option(key: str, note: str = "") -> OptionInfo:
 
 
 def chosen(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Returns the options that were given; texts of numbers are converted to numbers."""
+    """Returns the options that were given; texts of numbers are converted to numbers, `null` to `None`."""
     found = given(**{name: options.get(name) for name in names})
-    return {name: int(value) if str(value).isdecimal() else value for name, value in found.items()}
+    found |= {name: int(value) for name, value in found.items() if str(value).isdecimal()}
+    return {name: None if value == "null" else value for name, value in found.items()}
 
 
 def names_of(text: str | None) -> list[str]:

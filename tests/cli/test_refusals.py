@@ -20,6 +20,7 @@ LATE = ("--data", "data.py:late", "--trust")
 CASES = {
     "prune": [
         *[(*each, "--macs", "0.5", "--out", "out") for each in (EMPTY, FEW, LATE)],
+        ("--keep", "0.5", "--out", "out", "--log-file", "none/log.txt"),  # also if there is no warning yet
         *[(*each, *UNLABELLED) for each in (("--data", "inputs.npy"), ("--examples", "20"))],
     ],
     "precrop": [("--params", "0.0000001", "--out", "out")],
