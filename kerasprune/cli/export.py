@@ -133,13 +133,16 @@ def _places(out: Path, model: Path, formats: Mapping[str, Format], overwrite: bo
 
 def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
     """Returns batches of inputs to calibrate and check with, or `None` if none are named."""
+    if calibrate is None and data is None:
+        return None
     from kerasprune.data.examples import inputs_only
+    from kerasprune.data.unlabelled import unlabelled, warn_of_constants
 
     if calibrate is not None:
-        from kerasprune.data.unlabelled import unlabelled
-
         return unlabelled(calibrate, model.inputs, scale=scale, size=size)
-    return None if data is None else inputs_only(_examples(model, data, scale, size, "validation"))
+    if scale is None and Path(data).is_dir():
+        warn_of_constants(data)
+    return inputs_only(_examples(model, data, scale, size, "validation"))
 
 
 def _examples(model: keras.Model, data: str, scale: str | None, size: int | None, split: str) -> Any:

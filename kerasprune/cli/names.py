@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -99,7 +100,7 @@ def init(
 
     start()
     written = starter.init(path)
-    typer.echo(f"{written} is written. Next: kerasprune validate {written}")
+    typer.echo(f"{written} is written. Next: {shlex.join(['kerasprune', 'validate', str(written)])}")
 
 
 @commands.command()

@@ -194,9 +194,10 @@ def option(key: str, note: str = "") -> OptionInfo:
 
 
 def chosen(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Returns the options that were given; texts of numbers are converted to numbers."""
+    """Returns the options that were given; texts of numbers are converted to numbers, `null` to `None`."""
     found = given(**{name: options.get(name) for name in names})
-    return {name: int(value) if str(value).isdecimal() else value for name, value in found.items()}
+    found |= {name: int(value) for name, value in found.items() if str(value).isdecimal()}
+    return {name: None if value == "null" else value for name, value in found.items()}
 
 
 def names_of(text: str | None) -> list[str]:
@@ -295,10 +296,15 @@ def check_model_path(path: Path) -> None:
 
 
 def load(path: Path) -> keras.Model:
-    """Returns the model of a `.keras` file."""
+    """Returns the model of a `.keras` file; a subclassed one, which names no inputs, is written out."""
+    import keras
+
+    from kerasprune._keras import Functional
+    from kerasprune.inlining.plain import plain
     from kerasprune.recipes.run_folder import load_model
 
-    return load_model(path)
+    model = load_model(path)
+    return model if isinstance(model, keras.Sequential | Functional) else plain(model)
 
 
 def import_code(names: list[str] | None, trust: bool, verbose: bool = False) -> None:

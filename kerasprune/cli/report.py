@@ -17,10 +17,16 @@ from kerasprune.errors import PruneError
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that hold such.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write several runs: .csv, or .html with plots.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
 ) -> None:
     """Redraw report.html from the files of a run folder; of several runs, print mean ± standard deviation."""
+    from kerasprune.export.destination import check_place
     from kerasprune.reports.comparison import runs_below, write_comparison
 
+    if out is not None:
+        if out.suffix not in (".csv", ".html"):
+            raise PruneError(f"Expected --out to end in .csv or .html. Received: --out {out}.")
+        check_place(out, overwrite)
     finished, unfinished = runs_below(runs)
     if len(finished) + len(unfinished) > 1:
         print_comparison(runs)

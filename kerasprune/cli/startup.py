@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from kerasprune.errors import PruneError
 from kerasprune.files.writing import STANDARD_ERROR, standard_error_in
 
 
@@ -53,6 +54,8 @@ class Messages:
     """
 
     def __init__(self, console: Console | None, log: Path | None = None) -> None:
+        if log is not None and not log.parent.is_dir():
+            raise PruneError(f"Expected an existing folder for the log file. Received: --log-file {log}.")
         self.console = console
         self.log = log
         self.lines: list[str] = []

@@ -110,13 +110,13 @@ def part_of(count: int, begin: float, end: float) -> np.ndarray:
 def _split(by_class: Mapping[str, list[Path]], classes: list[str]) -> Indexed:
     paths = [path for label in classes for path in by_class.get(label, [])]
     labels = [number for number, label in enumerate(classes) for _ in by_class.get(label, [])]
-    _refuse_corrupt(paths)
+    refuse_corrupt(paths)
     with tf.device("CPU"):
         names = tf.constant([str(path) for path in paths])
     return Indexed(np.asarray(labels), lambda number: encoded_image(tf.io.read_file(tf.gather(names, number))))
 
 
-def _refuse_corrupt(paths: list[Path]) -> None:
+def refuse_corrupt(paths: list[Path]) -> None:
     """Raises for files that are not images, since an error during training would not name them."""
     in_full = sum(path.stat().st_size for path in paths) <= DECODED_IN_FULL
     with ThreadPoolExecutor() as workers:

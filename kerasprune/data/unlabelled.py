@@ -11,11 +11,11 @@ import tensorflow as tf
 from kerasprune.data.arrays import by_role, read, scaler
 from kerasprune.data.augmentation import resize
 from kerasprune.data.dataset import standardise
-from kerasprune.data.folder import SUFFIXES
+from kerasprune.data.folder import SUFFIXES, refuse_corrupt
 from kerasprune.data.scaling import DataInfo, rescaled
 from kerasprune.data.sources import encoded_image
 from kerasprune.data.splits import fitted
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, warn
 
 
 def unlabelled(
@@ -36,12 +36,23 @@ def unlabelled(
         PruneError: The path has no inputs, or they do not fit the model.
     """
     if path.is_dir():
+        if scale is None:
+            warn_of_constants(path)
         return _images(path, inputs, scale or "standardise", size, batch)
     found, _ = by_role(read(path))
     x = next(iter(found.values())) if len(found) == 1 else found
     ready = scaler(x, scale or "none", str(path))
     data = tf.data.Dataset.from_tensor_slices((x,)).map(lambda each: (ready(_floats(each)),))
     return fitted(data, inputs, batch, str(path)).map(lambda each: each)
+
+
+def warn_of_constants(path: str | Path) -> None:
+    """Warns that the images of a folder are standardised, since a file is not judged by its labels."""
+    warn(
+        f"The images in {str(path)!r} are standardised with the constants of ImageNet, since no scale is given: wrong "
+        "for a model that was trained on other pixels, or begins with Rescaling. Give --scale (with --data), in "
+        "a recipe data.scale; or a .npy file of inputs, which are taken as they are."
+    )
 
 
 def _floats(x: Any) -> Any:
@@ -58,6 +69,7 @@ def _images(path: Path, inputs: Sequence[Any], scale: str, size: int | None, bat
     side = shape[1] or size
     if side is None:
         raise PruneError("Expected an image side, since that of the model is free. Received: size=None. Give --size.")
+    refuse_corrupt([Path(file) for file in files])
     facts = DataInfo(name=str(path), classes=(), examples={}, size=None)
 
     def image(file: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -243,7 +243,7 @@ class GraphBuilder:
         *ids: np.ndarray | None,
         reads: tuple[int, ...] = (),
         makes: tuple[int, ...] = (),
-        positions: int | None = None,
+        positions: int | Literal["output"] | None = "output",
     ) -> None:
         """Declares a kernel, which reads channels along some axes and makes channels along others.
 
@@ -253,10 +253,10 @@ class GraphBuilder:
             *ids: The ids along each axis, `None` for an axis without channels.
             reads: Axes of the input channels. Defaults to none (a depthwise kernel keeps channels separate).
             makes: Axes of the output channels.
-            positions: How often the kernel is applied; 0 if it is looked up. Defaults to the number of output
-                positions.
+            positions: How often the kernel is applied; 0 if it is looked up; `None` if an axis that it is applied along
+                is free. Defaults to the number of output positions.
         """
-        if positions is None:
+        if positions == "output":
             positions = self.positions(self.call.outputs[0])
         if positions:
             positions = None if self.call.repeats is None else positions * self.call.repeats

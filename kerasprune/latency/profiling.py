@@ -16,7 +16,7 @@ from kerasprune.latency.machine import this_machine
 from kerasprune.latency.operators import Operator, by_key, operators
 from kerasprune.latency.single_operators import IN_A_FILE, Pair, times_alone
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
-from kerasprune.latency.table import PRECISIONS, LatencyTable
+from kerasprune.latency.table import PRECISIONS, LatencyTable, check_name
 from kerasprune.latency.whole_networks import times_of, uniform
 from kerasprune.plans import Plan
 
@@ -41,7 +41,7 @@ def profile(
     Time over width is a staircase: kernels work in blocks of channels. Every operator (a layer with the BatchNorm and
     the activation that the converter fuses into it) is converted by itself at some widths and timed; the widths between
     which the time jumps are halved until the step is found. Operators that differ in widths alone share a staircase.
-    Sums over operators are then calibrated on six whole networks with random weights: `t = f(Σ operators)`.
+    Sums over operators are then calibrated on six whole networks whose weights are alike: `t = f(Σ operators)`.
 
     Args:
         model: A functional or Sequential model. Weights do not matter.
@@ -67,6 +67,7 @@ def profile(
         >>> 0 < table.predict(model) < 100
         True
     """
+    check_name(store)
     graph = traced(model, precision, threads, resolution)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
     before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)

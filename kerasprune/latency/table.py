@@ -194,10 +194,9 @@ class LatencyTable:
             PruneError: The file exists, or the name does not end in `.csv`.
         """
         path = Path(path)
-        faults = [] if path.suffix == ".csv" else [f"Expected a name that ends in .csv. Received: path={str(path)!r}."]
+        check_name(path)
         if path.exists() and not overwrite:
-            faults.append(f"Expected a new file. Received: path={str(path)!r}, which exists. Pass overwrite=True.")
-        raise_faults("The table cannot be saved:", faults)
+            raise PruneError(f"Expected a new file. Received: path={str(path)!r}, which exists. Pass overwrite=True.")
         text = io.StringIO()
         text.write("# " + json.dumps({name: getattr(self, name) for name in _HEAD}) + "\n")
         writer = csv.writer(text, lineterminator="\n")
@@ -255,6 +254,12 @@ class LatencyTable:
             if not any(reads == max(r for r, _ in each) and makes == max(m for _, m in each) for reads, makes in each):
                 raise ValueError(f"{key} lacks its largest widths")
         return cls(times, labels, **{**head, "calibration": calibration})
+
+
+def check_name(path: Path | str | None) -> None:
+    """Checks that a path, if any, ends in `.csv`."""
+    if path is not None and Path(path).suffix != ".csv":
+        raise PruneError(f"Expected a table whose name ends in .csv. Received: path={str(path)!r}.")
 
 
 def _number(value: Any, least: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from kerasprune.surgery.rebuild import rebuild
 UNDISTURBED = 10  # percentile of the runs: other work on the machine only adds time
 WARM = 3
 NETWORK = "network"  # the signature of its file
+_ALIKE = 1.25  # sum of the weights into a channel; at 1 the converter would leave out products
 
 
 def uniform(graph: ChannelGraph, share: float) -> Plan:
@@ -35,14 +37,20 @@ def uniform(graph: ChannelGraph, share: float) -> Plan:
 
 
 def file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
-    """Returns the `.tflite` file of a slim model; ranges of activations are those of random numbers.
+    """Returns the `.tflite` file of a slim network; ranges of activations are those of random numbers.
+
+    Its weights are all alike: those of a model may silence channels on random numbers, and LiteRT runs no empty range.
 
     Args:
         graph: The dense model.
         plan: The plan.
         precision: As for `profile`.
     """
-    return parts_to_tflite({NETWORK: _fixed(rebuild(graph, plan), graph.resolution)}, PRECISIONS[precision])
+    slim = rebuild(graph, plan)
+    for weight in filter(lambda each: keras.backend.is_float_dtype(each.dtype), slim.weights):
+        value = 0.0 if weight.name.endswith("mean") else _ALIKE / prod(weight.shape[:-1])
+        weight.assign(keras.ops.full(weight.shape, value, weight.dtype))
+    return parts_to_tflite({NETWORK: _fixed(slim, graph.resolution)}, PRECISIONS[precision])
 
 
 def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads: int, rounds: int = 40) -> list[float]:

@@ -132,7 +132,7 @@ class Experiment:
         drawing = self.drawing
         del vars(self)["drawing"]  # with its model
         signature = drawing.signature
-        arrays = signature.flatten(drawn(drawing, self.folder_of_drawn))
+        arrays = signature.flatten(drawn(drawing, self.folder_of_drawn, self.verbose))
         return by_split({each.name: array for each, array in zip(signature.inputs, arrays, strict=True)}, SYNTHETIC)
 
     @property
@@ -144,6 +144,11 @@ class Experiment:
     def folder_of_drawn(self) -> Path | None:
         """The folder in which drawn examples are saved; `None` if they are drawn again each time."""
         return None
+
+    @property
+    def verbose(self) -> int:
+        """Progress that is shown while examples are drawn, 0 or 1."""
+        return 1
 
     @cached_property
     def drawing(self) -> Drawing:
@@ -187,6 +192,11 @@ class Experiment:
         if self.labelled(model):
             return
         recipe, faults = self.recipe, []
+        criterion = recipe.prune and recipe.prune.plan and recipe.prune.plan.criterion
+        if criterion and "gradients" in lookup.make("criterion", criterion.name, criterion.arguments).needs:
+            differentiates = f": {criterion.name}, which differentiates the loss. Choose another, or give "
+            wanted = ("Expected labels for ", Key("prune.plan.criterion"), differentiates, Key("data.name"))
+            faults.append(PruneError(*wanted, " with labels."))
         if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):
             judged = ", ".join(f"prune.{name}" for name in prune_section.JUDGED)
             faults.append(f"Expected labels for train, and for prune.callback, {judged}.")

@@ -28,7 +28,8 @@ def embedding(graph: GraphBuilder, layer: layers.Embedding, x: Ids) -> Ids:
 )
 def reversible_embedding(graph: GraphBuilder, layer: layers.ReversibleEmbedding, x: Ids, reverse: bool = False) -> Ids:
     """Looks up as an embedding, or computes `out[…, v] = Σ_c x[…, c] · table[v, c]`, with the same table or another."""
-    shape, applied = graph.call.outputs[0], None if reverse else 0
+    shape = graph.call.outputs[0]
+    applied = graph.positions(shape) if reverse else 0
     ids = graph.new(layer, layer.output_dim)
     if reverse:
         graph.tie(graph.on(x, -1), ids)

@@ -15,6 +15,8 @@ from kerasprune.steps.judge import Judge
 from kerasprune.steps.pixel_scale import SAMPLED
 from kerasprune.steps.report import accuracy_of
 
+ROUNDING = 1e-6  # of an accuracy in float32
+
 
 def knows_little(found: str, remedy: str, name: str = "") -> str:
     """Returns the message that a model knows little of data.
@@ -46,13 +48,13 @@ def chance_level(logs: Mapping[str, float], targets: np.ndarray | None, option: 
         >>> import numpy as np
         >>> chance_level({"loss": 1.1, "accuracy": 0.5}, np.array([0, 0, 1, 1]))[0]
         'it is right for 50% of them, and 50% are of one class'
-        >>> chance_level({"loss": 0.1, "accuracy": 0.75}, np.array([0, 0, 1, 1])) is None
-        True
+        >>> [chance_level({"accuracy": a}, np.array(y)) for a, y in [(0.75, [0, 0, 1, 1]), (1.0, [1, 1])]]
+        [None, None]
     """
     if not np.isfinite(logs.get("loss", 0.0)):
         return f"its loss is {logs['loss']}", f"Check the pixels' scale{option} and the labels."
     accuracy, frequent = accuracy_of(logs), None if targets is None else _most_frequent(targets)
-    if accuracy is None or frequent is None or accuracy > frequent:
+    if accuracy is None or frequent is None or accuracy > min(frequent + ROUNDING, 1 - ROUNDING):
         return None
     remedy = f"Check the pixels' scale{option}, the order of the classes, and that it is the right data."
     return f"it is right for {accuracy:.0%} of them, and {frequent:.0%} are of one class", remedy

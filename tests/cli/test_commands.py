@@ -363,6 +363,9 @@ def test_missing_data(model, tmp_path):
 def test_report_of_no_run(tmp_path):
     assert "not a folder" in refused("report", tmp_path / "missing")
     assert "summary.json" in refused("report", tmp_path)
+    (tmp_path / "data.csv").write_text("mine")
+    assert "pass --overwrite" in refused("report", tmp_path, "--out", tmp_path / "data.csv")
+    assert "to end in .csv or .html" in refused("report", tmp_path, "--out", tmp_path / "slim.keras", "--overwrite")
 
 
 def test_own_code_is_not_imported_without_trust():

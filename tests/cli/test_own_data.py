@@ -12,7 +12,8 @@ from keras import layers
 from support.digits import pixels, solved_classifier
 from typer.testing import CliRunner
 
-from kerasprune import cli
+import kerasprune.synthesis.synthesise  # noqa: F401 – its module is patched
+from kerasprune import PruneError, cli
 
 RUNNER = CliRunner()
 RANDOM = np.random.default_rng(0)
@@ -298,6 +299,12 @@ def test_two_outputs_have_their_labels_by_name(tmp_path):
     assert summary(*start, *tuned)["slim"]["metrics"]["kind_accuracy"] <= 1
 
 
+def test_no_validation_is_null_as_the_help_says(tmp_path):
+    model, data = tabular(tmp_path / "mine.keras", loss="mse"), table(tmp_path / "mine.npz")
+    found = summary("prune", model, "--keep", 0.5, "--data", data, "--validation", "null", "--out", tmp_path / "out")
+    assert found["slim"]["loss"] > 0
+
+
 @pytest.mark.thorough
 def test_a_file_with_a_training_part_alone_is_enough(tmp_path):
     model = tabular(tmp_path / "mine.keras", loss="mse")
@@ -351,6 +358,54 @@ def test_exports_are_calibrated_without_labels(tmp_path):
     assert out.stat().st_size > 500
     result = invoke(*start, "--calibrate", tmp_path / "inputs.npy", "--overwrite", "-q")
     assert result.exit_code == 0 and result.stdout == ""
+
+
+@pytest.mark.parametrize("option", ["--calibrate", "--data"])
+def test_images_of_a_folder_calibrate_at_the_scale_that_is_given_or_said_and_corrupt_ones_are_named(option, tmp_path):
+    model = keras.Sequential([keras.Input((6, 6, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(2)])
+    model.save(tmp_path / "mine.keras")
+    for number in range(20):
+        (tmp_path / "images" / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        keras.utils.save_img(tmp_path / f"images/{number % 2}/{number}.png", RANDOM.uniform(0, 255, (6, 6, 3)))
+    start = ("export", tmp_path / "mine.keras", "--format", "kpz", option, tmp_path / "images")
+    silent = invoke(*start, "--scale", "none", "--out", tmp_path / "silent.kpz")
+    assert silent.exit_code == 0 and "warning" not in silent.stderr
+    told = invoke(*start, "--out", tmp_path / "told.kpz")
+    assert told.exit_code == 0 and "standardised with the constants of ImageNet" in " ".join(told.stderr.split())
+    for image in (tmp_path / "images").glob("1/*.png"):
+        image.write_bytes(b"no image")
+    assert "cannot identify image file" in refused(*start, "--scale", "none", "--out", tmp_path / "refused.kpz")
+
+
+@keras.saving.register_keras_serializable("own_data")
+class Subclassed(keras.Model):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.made = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.made(inputs)
+
+
+def test_a_subclassed_model_is_exported_with_data_and_without(tmp_path):
+    model = Subclassed()
+    model(np.zeros((1, 5), "float32"))
+    model.save(tmp_path / "mine.keras")
+    start = ("export", tmp_path / "mine.keras", "--format", "kpz")
+    for number, data in enumerate(((), ("--data", table(tmp_path / "mine.npz")))):
+        result = invoke(*start, *data, "--out", tmp_path / f"{number}.kpz")
+        assert result.exit_code == 0, (result.output, result.exception)
+
+
+@pytest.mark.parametrize(("quiet", "verbose"), [((), 1), (("-q",), 0)])
+def test_progress_of_drawing_is_not_shown_if_quiet(quiet, verbose, tmp_path, monkeypatch):
+    def drawn(drawing, store, verbose=1):
+        raise PruneError(f"verbose={verbose}")
+
+    monkeypatch.setattr(sys.modules["kerasprune.synthesis.synthesise"], "drawn", drawn)
+    model = tabular(tmp_path / "mine.keras")
+    said = refused("prune", model, "--keep", 0.5, "--examples", 20, *quiet, "--out", tmp_path / "out")
+    assert f"verbose={verbose}" in said
 
 
 @pytest.mark.thorough

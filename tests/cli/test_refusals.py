@@ -14,10 +14,15 @@ from kerasprune.recipes.grid import seeds_and_grid
 
 RECIPE = "name: mine\nwhy: a test\nmodel: {start: net.keras}\ndata: {name: empty.npz}\nprune: {plan: {macs: 0.5}}\n"
 EMPTY = ("--data", "empty.npz")
+UNLABELLED = ("--criterion", "taylor_fo", "--macs", "0.5", "--out", "out")
 FEW = ("--data", "few.npz")
 LATE = ("--data", "data.py:late", "--trust")
 CASES = {
-    "prune": [(*each, "--macs", "0.5", "--out", "out") for each in (EMPTY, FEW, LATE)],
+    "prune": [
+        *[(*each, "--macs", "0.5", "--out", "out") for each in (EMPTY, FEW, LATE)],
+        ("--keep", "0.5", "--out", "out", "--log-file", "none/log.txt"),  # also if there is no warning yet
+        *[(*each, *UNLABELLED) for each in (("--data", "inputs.npy"), ("--examples", "20"))],
+    ],
     "precrop": [("--params", "0.0000001", "--out", "out")],
     "search": [(*each, "--macs", "0.5", "--out", "out") for each in (EMPTY, FEW)],
     "compare": [(*EMPTY, "--macs", "0.5,2", "--out", "out"), (*FEW, "--criteria", "none", "--out", "out")],
@@ -30,7 +35,11 @@ CASES = {
     "latency": [("none.tflite",), ("--runs", "0")],
     "pack": [("--out", "out.zip"), ("--bits", "conv=x", "--out", "out.kpz"), ("--bits", "9", "--out", "out.kpz")],
     "unpack": [("--out", "out.keras"), ("--out", "out.h5")],
-    "profile": [("--precision", "int3", "--out", "out.csv"), ("--threads", "0", "--out", "out.csv")],
+    "profile": [
+        ("--out", "out.txt"),
+        ("--precision", "int3", "--out", "out.csv"),
+        ("--threads", "0", "--out", "out.csv"),
+    ],
     "run": [("--out", "out"), ("--grid", "none", "--out", "out")],
     "validate": [("--set", "none=1")],
     "resume": [()],
@@ -52,6 +61,7 @@ def place(tmp_path, monkeypatch):
     keras.Sequential([keras.Input((4,)), dense(8), dense(8), dense(2)]).save("net.keras")
     np.savez("empty.npz", x=np.zeros((0, 4)), y=np.zeros(0, int))
     np.savez("few.npz", x=np.zeros((20, 4)), y=np.zeros(5, int))
+    np.save("inputs.npy", np.random.default_rng(0).normal(size=(40, 4)))
     np.savez("mine.npz", x=np.random.default_rng(0).normal(size=(40, 4)), y=np.arange(40) % 2)
     (tmp_path / "mine.yaml").write_text(RECIPE)
     (tmp_path / "data.py").write_text(LATE_DATA)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import pytest
 from keras import layers
@@ -149,6 +151,14 @@ def test_free_side_without_resolution_is_an_error():
     with pytest.raises(kp.PruneError, match=r"resolution.*Received: resolution=None") as error:
         kp.cost(free_model())
     assert "'first'" in str(error.value)
+
+
+@pytest.mark.parametrize("layer", [layers.LSTM(4), layers.Bidirectional(layers.LSTM(2))], ids=["lstm", "both_ways"])
+def test_a_free_length_without_resolution_is_an_error_even_if_only_the_last_step_is_the_output(layer):
+    model = keras.Sequential([keras.Input((None, 3)), layer])
+    with pytest.raises(kp.PruneError, match=r"resolution.*Received: resolution=None"):
+        kp.cost(model)
+    assert kp.cost(model, resolution=8).macs == 8 * sum(math.prod(w.shape) for w in layer.weights if w.ndim == 2)
 
 
 def test_resolution_of_a_fixed_model_is_an_error():

@@ -244,6 +244,9 @@ def test_a_file_is_not_overwritten_unasked(monkeypatch, tmp_path):
         table.save(path)
     with pytest.raises(PruneError, match="ends in .csv"):
         table.save(tmp_path / "table.json")
+    monkeypatch.setattr(profiling, "Bench", None)  # nothing is measured
+    with pytest.raises(PruneError, match="ends in .csv"):
+        kp.latency.profile(network(), store=tmp_path / "table.txt", verbose=0)
 
 
 @pytest.mark.parametrize("number", [200, pytest.param(2000, marks=pytest.mark.thorough)])
@@ -291,6 +294,18 @@ def test_operators_of_a_file_are_timed_in_turn(monkeypatch):
     alike = by_key(operators(kp.trace(model)))
     part = [(key, each.most) for key, each in alike.items()]
     assert single_operators.times_alone(part, alike, "float32", 1) == dict.fromkeys(part, 1.0)
+
+
+@pytest.mark.thorough
+def test_weights_that_silence_a_network_on_random_numbers_do_not_matter_in_int8():
+    model = network((16, 32))
+    for weight in model.weights:
+        if weight.name in ("bias", "beta"):
+            weight.assign(weight - 100)
+    from kerasprune.latency.whole_networks import times_of
+
+    graph = kp.trace(model)
+    assert min(times_of(graph, profiling.calibrating(graph), "int8", 1, rounds=1)) > 0
 
 
 @pytest.mark.thorough

@@ -67,3 +67,11 @@ def test_several_classes_at_once_are_no_one_hot_labels():
     assert chance_level({"loss": 1.0, "accuracy": 0.1}, several) is None
     assert chance_level({"loss": 1.0, "accuracy": 0.1}, None) is None
     assert "its loss is nan" in chance_level({"loss": float("nan")}, None)
+
+
+@pytest.mark.parametrize(("right", "of_one_class", "said"), [(13, 13, True), (14, 13, False), (30, 30, False)])
+def test_an_accuracy_in_float32_is_that_of_guessing_and_one_class_that_is_always_right_tells_nothing(
+    right, of_one_class, said
+):
+    targets = np.arange(30) * (np.arange(30) >= of_one_class)
+    assert (chance_level({"accuracy": float(np.float32(right / 30))}, targets) is not None) == said

@@ -78,6 +78,11 @@ class Run(Experiment):
         """The folder in which drawn examples are saved."""
         return self.folder.file("drawn")
 
+    @property
+    def verbose(self) -> int:
+        """Progress that is shown while examples are drawn, 0 or 1."""
+        return int(not self.console.quiet)
+
     # ---- the plan and graphs -------------------------------------------------------------------------------------
 
     def plan_of(self) -> Plan | None:
