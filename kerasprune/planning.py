@@ -103,7 +103,7 @@ def plan(
     else:
         meter = target.prepared(graph).meter(graph)
         request = PlanRequest(graph, scores, budget, floor, target.counted, meter.target, macs_of, meter=meter)
-    chosen = _corrected(request, request.met())
+    request, chosen = _corrected(request, request.met())
     if table is not None:
         from kerasprune.targets.widening import filled  # a plan without a table needs none of it
 
@@ -112,19 +112,19 @@ def plan(
     return last_step(request, chosen)
 
 
-def _corrected(request: PlanRequest, chosen: Choice) -> Choice:
-    """Returns a choice whose exact cost meets the target, and warns if none was found in a few trials."""
+def _corrected(request: PlanRequest, chosen: Choice) -> tuple[PlanRequest, Choice]:
+    """Returns the request and choice whose exact cost meets the target, and warns if none was found in a few trials."""
     if not isinstance(request.meter, CostMeter):
-        return chosen
+        return request, chosen
     for _ in range(_TRIALS):
         other = request.meter.corrected(request.plan(chosen))
         if other is None:
-            return chosen
+            return request, chosen
         request = replace(request, target=other)
         chosen = request.met(limit=other)
     if missed := request.meter.missed(request.plan(chosen)):
         warn(missed)
-    return chosen
+    return request, chosen
 
 
 def _table_faults(table: Any) -> list[str]:
@@ -160,6 +160,11 @@ def _nearer(request: PlanRequest) -> str:
         "round_to=1": {"floor": replace(request.floor, round_to=1)},
         "min_keep=1": {"floor": replace(request.floor, min_keep=1)},
         "budget='global'": {"budget": budgets.get("global")},
+    }
+    others = {
+        name: changed
+        for name, changed in others.items()
+        if any(getattr(request, key) != value for key, value in changed.items())
     }
     requests = {name: replace(request, **changed) for name, changed in others.items()}
     choices = {name: (other, other.met()) for name, other in requests.items()}

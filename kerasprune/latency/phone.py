@@ -17,7 +17,7 @@ from kerasprune.latency.operators import Alike, operators
 from kerasprune.latency.profiling import Bench, calibrated, calibrating, traced
 from kerasprune.latency.single_operators import Pair, built, place_of
 from kerasprune.latency.table import PHONE, PRECISIONS, LatencyTable
-from kerasprune.latency.whole_networks import NETWORK, file_of
+from kerasprune.latency.whole_networks import NETWORK, timed_file_of
 from kerasprune.plans import Plan
 
 WAITING, TIMES, SCRIPT = "waiting.txt", "times.txt", "measure.sh"
@@ -131,7 +131,7 @@ class _Phone:
         names = [f"{self._kind}-{graph.fingerprint}-{number}" for number in range(len(plans))]
         for name, plan in zip(names, plans, strict=True):
             if name not in self._known and name not in self._written:
-                self._written[name] = self._write(file_of(graph, plan, precision)), NETWORK
+                self._written[name] = self._write(timed_file_of(graph, plan, precision)), NETWORK
         return [self._known.get(name) for name in names]
 
     def write_script(self) -> Path:

@@ -58,8 +58,9 @@ def times_of_operators(
 ) -> list[OperatorTimes]:
     """Returns the operators of two models, in the order of the dense one; layers are paired by their names.
 
-    Each is converted and timed alone, since LiteRT has no profiler for Python. Operators that the slim model alone has,
-    and those that cannot be built alone, are left out.
+    Each is converted and timed alone, since LiteRT has no profiler for Python. Operators without multiply–adds that the
+    slim model alone has, and those that cannot be built alone, are left out; if a layer that multiplies has another
+    name in the dense model, all are.
 
     Args:
         dense: The dense model.
@@ -68,6 +69,8 @@ def times_of_operators(
         threads: Threads of the interpreter. Defaults to 1.
     """
     macs = [{layer.name: layer.macs for layer in cost(graph).layers if layer.macs} for graph in (dense, slim)]
+    if not macs[1].keys() <= macs[0].keys():
+        return []
     before, after = (dict(_named(operators(graph), macs[0])) for graph in (dense, slim))
     alike = by_key([*before.values(), *after.values()])
     pairs = [(each, after.get(name)) for name, each in before.items()]

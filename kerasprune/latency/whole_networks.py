@@ -37,20 +37,26 @@ def uniform(graph: ChannelGraph, share: float) -> Plan:
 
 
 def file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
-    """Returns the `.tflite` file of a slim network; ranges of activations are those of random numbers.
-
-    Its weights are all alike: those of a model may silence channels on random numbers, and LiteRT runs no empty range.
+    """Returns the `.tflite` file of a slim model; ranges of activations are those of random numbers.
 
     Args:
         graph: The dense model.
         plan: The plan.
         precision: As for `profile`.
     """
+    return _converted(rebuild(graph, plan), graph, precision)
+
+
+def timed_file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
+    """Returns the same file with weights that are all alike.
+
+    Those of a model may silence channels on random numbers, and LiteRT runs no empty range. Arguments as for `file_of`.
+    """
     slim = rebuild(graph, plan)
     for weight in filter(lambda each: keras.backend.is_float_dtype(each.dtype), slim.weights):
         value = 0.0 if weight.name.endswith("mean") else _ALIKE / prod(weight.shape[:-1])
         weight.assign(keras.ops.full(weight.shape, value, weight.dtype))
-    return parts_to_tflite({NETWORK: _fixed(slim, graph.resolution)}, PRECISIONS[precision])
+    return _converted(slim, graph, precision)
 
 
 def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads: int, rounds: int = 40) -> list[float]:
@@ -66,10 +72,14 @@ def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads
     timers = []
     for plan in plans:
         with tempfile.TemporaryDirectory() as folder:
-            (path := Path(folder) / "network.tflite").write_bytes(file_of(graph, plan, precision))
+            (path := Path(folder) / "network.tflite").write_bytes(timed_file_of(graph, plan, precision))
             timers.append(signature_timer(open_interpreter(path, threads=threads), NETWORK))
     times = np.array([[(timed(), timed())[-1] for timed in timers] for _ in range(WARM + rounds)])[WARM:]
     return np.percentile(times, UNDISTURBED, axis=0).tolist()
+
+
+def _converted(slim: keras.Model, graph: ChannelGraph, precision: str) -> bytes:
+    return parts_to_tflite({NETWORK: _fixed(slim, graph.resolution)}, PRECISIONS[precision])
 
 
 def _fixed(model: keras.Model, resolution: int | None) -> keras.Model:

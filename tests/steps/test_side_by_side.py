@@ -49,6 +49,16 @@ def test_both_files_are_measured(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(files)  # the dense file of the comparison is not kept
 
 
+def test_operators_of_layers_with_other_names_are_not_timed_beside_each_other(tmp_path):
+    dense = network()
+    slim = keras.models.clone_model(network(8), clone_function=renamed)
+    assert kp.export.beside(slim, dense, tmp_path / "slim.tflite").gain.alone == ()
+
+
+def renamed(layer):
+    return type(layer).from_config(layer.get_config() | {"name": f"my_{layer.name}"})
+
+
 @pytest.mark.thorough
 def test_an_operator_that_only_moves_numbers_is_named(tmp_path):
     dense, slim = network(), network(8, turned=True)

@@ -135,10 +135,16 @@ def test_faults_of_targets_are_gathered(monkeypatch):
 @pytest.mark.parametrize(
     "precision, bytes", [("float32", 60_000), pytest.param("int8", 18_000, marks=pytest.mark.thorough)]
 )
-def test_the_written_file_has_the_size(precision, bytes):
+def test_the_written_file_has_the_size(precision, bytes, tmp_path):
     model = network(32)
     plan = kp.plan(model, target=kp.targets.Size(bytes, precision))
     assert 0.98 * bytes <= len(file_of(kp.trace(model), plan, precision)) <= bytes
+    calibration = (
+        {} if precision == "float32" else {"data": np.random.default_rng(0).normal(size=(64, *model.input_shape[1:]))}
+    )
+    quantize = None if precision == "float32" else precision
+    report = kp.export.tflite(kp.rebuild(model, plan), tmp_path / "slim.tflite", quantize=quantize, **calibration)
+    assert abs(report.bytes / bytes - 1) < 0.03  # the exported file names its inputs and outputs
 
 
 @pytest.mark.thorough
