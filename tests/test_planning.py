@@ -236,7 +236,7 @@ def test_advice_that_is_followed_already_is_not_given():
     frozen = kp.trace(model, freeze=[model.layers[1].name])
     assert advice(frozen, min_keep=0.5) == "Ask for more, or lower min_keep, or freeze less."
     pinned = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
-    with pytest.raises(kp.PruneError, match=r"report\(\) for the reasons\.$"):
+    with pytest.raises(kp.PruneError, match=r"inspect for the reasons\.$"):
         kp.plan(pinned, keep=0.5)
     with pytest.warns(UserWarning, match=r"with min_keep=1 and round_to=1. Ask for another share\.$"):
         kp.plan(_small(width=2), params=0.75)

@@ -159,7 +159,7 @@ def _layers(graph: ChannelGraph) -> tuple[ScaleVariable, ...]:
 def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:
     received = f"Received: {graph.model.name!r}"
     if not left:
-        remedies = ", or ".join(["Call kp.trace(model).report() for the reasons", *graph.looser])
+        remedies = ", or ".join(["See kp.trace(model).report() or kerasprune inspect for the reasons", *graph.looser])
         return (
             f"Expected a model with channels that can be dropped. {received}, all of whose channels are pinned. "
             f"{remedies}."

@@ -114,7 +114,7 @@ class ChannelGraph:
     def check_prunable(self) -> None:
         """Raises a `PruneError` if all channels are pinned."""
         if not self.prunable:
-            remedies = ", or ".join(["Call graph.report() for the reasons", *self.looser])
+            remedies = ", or ".join(["See graph.report() or kerasprune inspect for the reasons", *self.looser])
             raise PruneError(
                 f"Expected a model with channels that can be pruned. Received: {self.model.name!r}, all of whose "
                 f"channels are pinned. {remedies}."
