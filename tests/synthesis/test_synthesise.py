@@ -105,6 +105,14 @@ def test_the_moments_of_a_normalization_are_those_of_the_noise(shape, axis):
     assert np.allclose(drawn.mean(0), [1, 20, -5], atol=0.2) and np.allclose(drawn.std(0), [1, 2, 3], rtol=0.1)
 
 
+def test_pixels_beyond_what_their_type_holds_are_its_ends():
+    inputs = keras.Input((8, 8, 3), dtype="uint8")
+    model = keras.Model(inputs, layers.Normalization(mean=[40.0] * 3, variance=[1600.0] * 3)(inputs))
+    drawn = kp.synthesise(model, 50, method="noise", verbose=0)
+    assert (drawn == 0).mean() == pytest.approx(0.16, abs=0.05)  # one deviation below the mean
+    assert (drawn > 200).mean() < 0.01
+
+
 def test_pixels_of_whole_numbers_are_fitted_and_rounded():
     inputs = keras.Input((8, 8, 3), dtype="uint8")
     x = layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(inputs))
