@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +144,11 @@ def _stored(layer: keras.layers.Layer) -> Iterator[tuple[str, str, np.ndarray]]:
 
 def _halved(entry: Entry, rest: str | None) -> Entry:
     """Returns an entry without codes in half precision, if that is asked for and it is of floats."""
-    if rest is None or entry.streams or entry.dtype not in ("float32", "float64"):
+    if rest is None or entry.codes is not None or entry.dtype not in ("float32", "float64"):
         return entry
-    array = np.clip(entry.values, *np.array([-1, 1]) * np.finfo(np.float16).max).astype(np.float16)
     if np.abs(entry.values).max(initial=0) > np.finfo(np.float16).max:
         raise PruneError(f"Expected numbers up to 65,504 for rest='float16'. Received: larger ones in {entry.path!r}.")
-    return entry_of(entry.path, array.reshape(entry.shape), kernel=False)
+    return replace(entry, dtype="float16", values=entry.values.astype(np.float16))
 
 
 def _config(model: keras.Model) -> dict[str, Any]:

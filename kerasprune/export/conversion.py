@@ -108,16 +108,16 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
     Inputs and outputs are integers if activations are, so that nothing but the model is computed.
 
     Args:
-        parts: Functional models in float32 with fixed sides, by the name of the signature.
+        parts: Functional models with fixed sides, in any precision, by the name of the signature.
         quantize: A key of `QUANTIZATIONS`.
 
     Raises:
         PruneError: A model does not convert.
     """
-    signatures = {name: signature_of(model) for name, model in parts.items()}
     generator, integers = np.random.default_rng(0), QUANTIZATIONS[quantize].integers
     with tempfile.TemporaryDirectory() as name, quiet(), ExitStack() as loops, explained(", ".join(parts), quantize):
-        folder = Path(name)
+        folder, parts = Path(name), {key: in_float32(model) for key, model in parts.items()}
+        signatures = {key: signature_of(model) for key, model in parts.items()}
         if integers is not None:
             for model in parts.values():
                 loops.enter_context(unrolled(model))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from kerasprune._keras import inner_layers
-from kerasprune.data.signature import Signature
+from kerasprune.data.signature import Signature, is_graph
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.export.conversion import explained, output_names, to_tflite
 from kerasprune.export.converter import FLOAT_FILE, RANGES_FILE
@@ -20,6 +21,8 @@ from kerasprune.export.converter_process import process
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_graph import layers_in, nodes
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
+from kerasprune.graph.built_model import functional
+from kerasprune.graph.walk import walk
 from kerasprune.surgery.comparison import relative_error
 
 PART = 0.5  # of the error of the int8 file that the mixed one may have
@@ -28,6 +31,17 @@ PART = 0.5  # of the error of the int8 file that the mixed one may have
 def layer_names(model: keras.Model) -> list[str]:
     """Returns the names of the layers of a model and of models in it, a layer before those that it is made of."""
     return [layer.name for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
+
+
+def _made_by(model: keras.Model, count: int) -> Iterator[tuple[str, str]]:
+    """Returns pairs of an output's name in the file, and the layer that makes it, if the model has a graph."""
+    names = output_names(model, count)
+    makers = walk(functional(model), [""] * len(model.inputs), _name) if is_graph(model) else names
+    return zip(names, makers, strict=True)
+
+
+def _name(node: Any, *_: Any, **__: Any) -> list[str]:
+    return [node.operation.name] * len(node.outputs)
 
 
 class MixedFiles:
@@ -56,11 +70,12 @@ class MixedFiles:
         known = {name: place for place, name in enumerate(layer_names(model))}
         self.operators: dict[str, list[str]] = {}  # names of their tensors, by that of the layer
         self._names_of: dict[str, str] = {}
-        titles = {detail["name"]: name for name, detail in ends.items()}
+        titles = {ends[name]["name"]: maker for name, maker in _made_by(model, len(ends))}
         found: list[str] = []
         for node in nodes(ranges):
             tensor = titles.get(node.tensor, node.tensor)
-            found = sorted(layers_in(tensor, known), key=known.__getitem__) or found or [tensor]
+            layers = [tensor] if tensor in known else layers_in(tensor, known)
+            found = sorted(layers, key=known.__getitem__) or found or [tensor]
             self.operators.setdefault(found[0], []).append(node.tensor)
             self._names_of |= dict.fromkeys(found, found[0])
 

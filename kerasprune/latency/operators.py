@@ -172,7 +172,9 @@ class Operator:
     def _input(ids: Ids, like: Any, count: Count) -> Any:
         axes = {} if _is_mask(like) else ids.axes
         shape = [count(axes[axis]) if axis in axes else size for axis, size in enumerate(ids.shape)]
-        return keras.Input(tuple(shape[1:]), dtype=like.dtype)
+        return keras.Input(
+            tuple(shape[1:]), dtype="float32" if keras.backend.is_float_dtype(like.dtype) else like.dtype
+        )
 
 
 def _is_mask(tensor: Any) -> bool:

@@ -71,32 +71,36 @@ def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> 
             continue
         line = layer.bias if layer.use_bias else norms.get(id(layer)) and norms[id(layer)].moving_mean
         if line is not None:
-            found[id(layer)] = line, []
+            found[id(layer)] = line, _change(layer), []
 
     def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
         if id(layer) in found:
-            found[id(layer)][1].append(_shift(layer, args[0]))
+            _, change, shifts = found[id(layer)]
+            shifts.append(_shift(layer, args[0], change))
         return call(layer, *args, **kwargs)
 
     batches = example_batches(graph.model, data, samples)
     run(graph.model, batches, visit)
     sizes = [len(batch[0]) for batch in batches]
-    for line, shifts in found.values():
+    for line, _, shifts in found.values():
         shift = np.average(shifts, axis=0, weights=sizes)
         line.assign(values(line) + (shift if line.name == "moving_mean" else -shift))
     return graph.model
 
 
-def _shift(layer: Any, x: Any) -> np.ndarray:
-    """Returns how far rounding the kernel of a layer shifts the mean of each of its output channels."""
+def _change(layer: Any) -> Any:
+    """Returns q(W) − W, rounded as in the file, which is made from weights in float32."""
     variable, axes = kernel_of(layer)
-    kernel = read(variable)
+    kernel = ops.cast(read(variable), "float32")
+    return ops.cast(rounded_kernel(kernel, axes) - kernel, variable.dtype)
+
+
+def _shift(layer: Any, x: Any, change: Any) -> np.ndarray:
+    """Returns how far a change of the kernel of a layer shifts the mean of each of its output channels."""
     plain = shared(layer, activation=keras.activations.linear)
-    y = computed(
-        plain,
-        ops.convert_to_tensor(x),
-        rounded_kernel(kernel, axes) - kernel,
-        ops.zeros(layer.bias.shape) if layer.use_bias else 0.0,
-    )
+    x = ops.cast(x, read(kernel_of(layer)[0]).dtype)  # in mixed precision the layer itself would
+    bias = ops.zeros(layer.bias.shape, layer.bias.dtype) if layer.use_bias else 0.0
+    y = computed(plain, x, change, bias)
     channels = channel_axis(layer) % len(y.shape)
-    return ops.convert_to_numpy(ops.mean(y, axis=[axis for axis in range(len(y.shape)) if axis != channels]))
+    others = [axis for axis in range(len(y.shape)) if axis != channels]
+    return ops.convert_to_numpy(ops.mean(ops.cast(y, "float32"), axis=others))

@@ -196,7 +196,7 @@ def _ends(node: Any, reads: Wiring, function: Any = None) -> Iterator[Any]:
         yield function
         return
     for each in reads.readers_of(node.outputs[0]):
-        function = None if each is None or is_model(each.operation) else function_of(each.operation)
+        function = None if each is None or is_model(each.operation) else function_of(each)
         if function is not None or each is not None and kind_of(each) in _PASSED and len(each.input_tensors) == 1:
             yield from _ends(each, reads, function)
         else:

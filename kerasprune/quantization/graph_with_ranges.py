@@ -55,7 +55,7 @@ class GraphWithRanges:
         behind = [each.operation for each in self._behind.get(id(node), [])]
         if kind is Kind.KERNEL:
             return self._kernel(operation, behind, args[0])
-        function = function_of(operation)
+        function = function_of(node)
         if function is not None:
             return self._activation(function, args[0], self._copied(operation), operation.name)
         if kind in (Kind.SAME, Kind.AVERAGE):
@@ -174,7 +174,7 @@ def _taken_in(node: Any, kind: Kind, reads: Wiring) -> Iterator[Any]:
     if kind is Kind.KERNEL and reader and kind_of(reader) is Kind.NORM and _is_of_channels(node, reader):
         yield reader
         reader = _only_reader(reader, reads)
-    if reader and function_of(reader.operation) in RECTIFIERS:
+    if reader and function_of(reader) in RECTIFIERS:
         yield reader
 
 

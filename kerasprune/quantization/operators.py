@@ -61,11 +61,11 @@ def kind_of(node: Any) -> Kind:
     name = type(operation).__name__
     if not type(operation).__module__.startswith("keras."):
         return Kind.FLOAT
-    function = function_of(operation)
+    function = function_of(node)
     if function is not None:
         return kind_of_function(function)
     if name == "BatchNormalization":
-        return Kind.FLOAT if operation.renorm or node.arguments.kwargs.get("training") else Kind.NORM
+        return Kind.FLOAT if operation.renorm or _has_options(node) else Kind.NORM
     kind = _KINDS.get(name, Kind.FLOAT)
     if kind is Kind.KERNEL and (operation.activity_regularizer or changed_weights(operation)):
         return Kind.FLOAT
@@ -77,8 +77,11 @@ def kind_of_function(function: Any) -> Kind:
     return _FUNCTIONS.get(function, Kind.FLOAT)
 
 
-def function_of(operation: Any) -> Any:
-    """Returns the activation that a layer or operation computes, or `None` if it is something else."""
+def function_of(node: Any) -> Any:
+    """Returns the activation that a call computes, or `None` if it is something else, such as a softmax with a mask."""
+    operation = node.operation
+    if _has_options(node):
+        return None
     if type(operation) is layers.Activation:
         return operation.activation
     if type(operation) is layers.ReLU:
@@ -87,3 +90,9 @@ def function_of(operation: Any) -> Any:
     found = _FUNCTION_OF.get(type(operation).__name__)
     last = getattr(operation, "axis", -1) == -1
     return found if last else None
+
+
+def _has_options(node: Any) -> bool:
+    """Returns whether a call has a mask, or says whether it is of training."""
+    given = node.arguments
+    return len(given.args) > 1 or any(given.kwargs.get(name) is not None for name in ("mask", "training"))

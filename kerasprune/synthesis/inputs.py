@@ -52,12 +52,14 @@ class InputDraw:
         if len(self.entries.known):
             return self.cast(np.asarray(self.entries.known)[generator.integers(0, len(self.entries.known), shape)])
         if self.entries.table is None:
-            return self.cast(np.ones(shape))
+            return self.cast(np.ones(shape, int))
         return self.cast(tokens(shape, self.entries.table, generator, self.frequencies))
 
     def cast(self, x: np.ndarray) -> np.ndarray:
-        """Returns examples in the dtype of the input; integers are rounded."""
-        return (x if "float" in self.dtype or x.dtype.kind != "f" else np.round(x)).astype(self.dtype)
+        """Returns examples in the dtype of the input; to integers they are rounded, within what these hold."""
+        if "float" in self.dtype or x.dtype.kind != "f":
+            return x.astype(self.dtype)
+        return np.clip(np.round(x), np.iinfo(self.dtype).min, np.iinfo(self.dtype).max).astype(self.dtype)
 
 
 def takes_numbers(shape: tuple[int, ...], dtype: str, entries: Entries) -> bool:

@@ -71,8 +71,9 @@ def declared_range(model: keras.Model, tensor: keras.KerasTensor) -> ValueRange 
         if isinstance(layer, layers.Rescaling):
             scale, offset = np.asarray(layer.scale, "float32"), np.asarray(layer.offset, "float32")
             low = np.where(offset < 0, -1.0, 0.0)
-            return ValueRange.between(np.round((low - offset) / scale, 4), np.round((1.0 - offset) / scale, 4))
+            ends = [np.round((end - offset) / scale, 4) for end in (low, np.float32(1.0))]
+            return ValueRange.between(np.minimum(*ends), np.maximum(*ends))  # a negative scale turns them round
         if isinstance(layer, layers.Normalization) and not layer.invert:
-            mean, variance = (np.squeeze(keras.ops.convert_to_numpy(each)) for each in (layer.mean, layer.variance))
+            mean, variance = (keras.ops.convert_to_numpy(each)[0] for each in (layer.mean, layer.variance))
             return ValueRange(-np.inf, np.inf, mean, np.sqrt(variance))
     return None

@@ -22,6 +22,7 @@ from kerasprune import PruneError, cli
 from kerasprune.codec.container import read_file, to_bytes
 from kerasprune.codec.entries import GAPS, arrays_of, dtype_of, entry_of
 from kerasprune.codec.huffman import encode
+from kerasprune.codec.kpz_format import KPZ
 from kerasprune.codec.sharing import share
 
 
@@ -152,6 +153,35 @@ def test_the_rest_in_half_precision(tmp_path):
     model.layers[0].bias.assign([1e6, 0, 0, 0])
     with pytest.raises(PruneError, match="65,504"):
         kp.codec.pack(model, tmp_path / "c.kpz", rest="float16")
+
+
+def test_a_sparse_kernel_without_codes_is_halved_like_a_dense_one(tmp_path):
+    model = keras.Sequential([keras.Input((90,)), layers.Dense(90, use_bias=False)])
+    kernel = drawn(0, 8100, 0.1, None).reshape(90, 90)
+    model.layers[0].kernel.assign(kernel)
+    (whole,), (half,) = (
+        kp.codec.pack(model, tmp_path / f"{rest}.kpz", bits={}, rest=rest).layers for rest in (None, "float16")
+    )
+    assert (whole.form, half.form) == ("sparse4", "sparse4")
+    assert whole.bytes - half.bytes == 2 * np.count_nonzero(kernel)
+    found = kp.codec.unpack(tmp_path / "float16.kpz").layers[0].kernel
+    np.testing.assert_array_equal(found, kernel.astype(np.float16).astype(np.float32))
+
+
+def test_an_export_that_computes_something_else_is_not_written(tmp_path):
+    @keras.saving.register_keras_serializable("test")
+    class Scaled(layers.Layer):
+        scale = 1.0
+
+        def call(self, x):
+            return self.scale * x
+
+    model = keras.Sequential([keras.Input((4,)), Scaled()])
+    KPZ.write(model, tmp_path / "a.kpz", data=None, size=None, overwrite=False)
+    model.layers[0].scale = 2.0  # the config does not say so
+    with pytest.raises(PruneError, match="compute the same"):
+        KPZ.write(model, tmp_path / "b.kpz", data=None, size=None, overwrite=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.kpz"]
 
 
 def test_a_slim_model_of_few_weights_left_is_small(tmp_path):

@@ -113,6 +113,20 @@ def test_one_layer_in_int8_is_what_numpy_computes():
     assert found["hidden"] == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.parametrize("nest", [list, dict, keras.Model])
+def test_layers_that_make_outputs_are_told_apart(nest):
+    """By their numbers, by the keys of a dict, and in a nested model."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    x = layers.Dense(5, "relu", name="hidden")(inputs)
+    ends = [layers.Dense(3, name=name)(x) for name in ("end", "end_1")]
+    model = keras.Model(inputs, {"a": ends[0], "b": ends[1]} if nest is dict else ends)
+    if nest is keras.Model:
+        model = keras.Model(inputs, model(inputs))
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    assert set(kp.analysis.precision_sensitivity(model, x, samples=8)) == {"hidden", "end", "end_1"}
+
+
 @pytest.mark.thorough
 def test_max_bytes_ends_the_list(reports, model, images, tmp_path):
     most = reports["mixed"].bytes - 1

@@ -114,6 +114,22 @@ def test_every_operator_of_a_transformer_can_be_built_alone():
         assert each.built(each.widths(len)).outputs[0].shape[1:] == each.calls[-1].node.outputs[0].shape[1:]
 
 
+@pytest.mark.parametrize(("policy", "quantize"), [("mixed_float16", None), ("mixed_bfloat16", "int8")])
+def test_a_model_in_half_precision_is_measured_as_its_file_computes(tmp_path, policy, quantize):
+    """In float32 or integers: operators alone and the whole network are those of the model in float32."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        half = network((8,), 8)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    found = []
+    for model in (network((8,), 8), half):
+        parts = {str(n): each.built(each.widths(len)) for n, each in enumerate(operators(kp.trace(model)))}
+        (path := tmp_path / "parts.tflite").write_bytes(parts_to_tflite(parts | {"whole": model}, quantize))
+        found.append(kp.export.operators(path))
+    assert found[0] == found[1]
+
+
 def test_a_mask_has_the_time_steps_of_the_model_at_any_width():
     i = keras.Input((6,), dtype="int32")
     x = layers.Dense(8)(layers.Embedding(20, 8, mask_zero=True)(i))

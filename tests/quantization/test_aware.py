@@ -309,6 +309,41 @@ def test_before_the_delay_batches_give_the_statistics():
 
 
 @pytest.mark.jax
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_softmax_keeps_its_mask(constant):
+    inputs, seen = keras.Input((4,)), np.tile([[True, False, True, True]], (8, 1))
+    mask = keras.Input((4,), dtype="bool")
+    scores = layers.Softmax()(inputs, seen if constant else mask)
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    data = x if constant else [x, seen]
+    model = keras.Model(inputs if constant else [inputs, mask], scores)
+    with pytest.warns(UserWarning, match="softmax"):
+        aware = kp.quantization_aware(model)
+    aware(data, training=True)
+    np.testing.assert_allclose(aware(data), model(data), atol=0.02)
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+@pytest.mark.parametrize("options", [{}, {"training": False}])
+def test_statistics_are_those_of_the_plain_model(kernel, options):
+    """Padding is left out of them, and they are held if the call says so."""
+
+    def trained(make):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,), dtype="int32")
+        x = layers.Embedding(20, 4, mask_zero=not options)(inputs)
+        x = layers.Dense(4)(x) if kernel else x
+        x = layers.BatchNormalization(momentum=0.0)(x, **options)
+        model = keras.Model(inputs, x)
+        make(model)(np.array([[1, 2, 3, 0, 0, 0], [4, 5, 0, 0, 0, 0]]), training=True)
+        return model.layers[-1]
+
+    expected = trained(lambda model: model)
+    with pytest.warns(UserWarning, match="batch_normalization"):
+        found = trained(kp.quantization_aware)
+    np.testing.assert_allclose(found.moving_mean, expected.moving_mean, atol=0.002)
+
+
 def test_ranges_are_moving_averages_that_are_held():
     layer, expected = FollowedRange(150), 0.0
     for step in range(200):

@@ -245,3 +245,22 @@ def test_biases_beside_layers_with_kernels_inside():
     new = kp.correct_biases(model, np.random.default_rng(0).normal(size=(8, 4, 3)))
     changed = [not np.array_equal(numbers(a), numbers(b)) for a, b in zip(model.weights, new.weights, strict=True)]
     assert changed == [False] * (len(changed) - 1) + [True]
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16", "float64"])
+def test_biases_of_a_model_of_another_precision_are_those_of_its_twin_in_float32(policy):
+    keras.utils.set_random_seed(0)
+    i = keras.Input((8, 8, 3))
+    x = layers.BatchNormalization(dtype=policy)(layers.Conv2D(8, 3, use_bias=False, dtype=policy)(i))
+    model = keras.Model(i, layers.Conv2D(4, 3, dtype=policy)(layers.ReLU(dtype=policy)(x)))
+    twin = keras.models.clone_model(
+        model, clone_function=lambda each: type(each).from_config(each.get_config() | {"dtype": "float32"})
+    )
+    twin.set_weights([numbers(keras.ops.cast(each, "float32")) for each in model.weights])
+    x = np.random.default_rng(0).normal(1.0, size=(64, 8, 8, 3)).astype("float32")
+    found, expected = kp.correct_biases(model, x), kp.correct_biases(twin, x)
+    for layer, name in ((-3, "moving_mean"), (-1, "bias")):
+        one, other = (
+            numbers(keras.ops.cast(getattr(each.layers[layer], name), "float32")) for each in (found, expected)
+        )
+        assert np.abs(one - other).max() < 0.01 * np.abs(other).max()

@@ -85,6 +85,7 @@ def test_the_usual_scale_that_fits_is_found(trained):
         (layers.Rescaling(1 / 255), 0, 255),
         (layers.Rescaling(1 / 127.5, -1), 0, 255),
         (layers.Rescaling(2.0, -1), 0, 1),
+        (layers.Rescaling(-1 / 255, 1), 0, 255),
     ],
 )
 def test_the_range_of_a_rescaling_is_read(layer, low, high):
@@ -93,12 +94,23 @@ def test_the_range_of_a_rescaling_is_read(layer, low, high):
     assert (float(found.low), float(found.high)) == pytest.approx((low, high), abs=1e-3)
 
 
-def test_the_moments_of_a_normalization_are_those_of_the_noise():
-    model = keras.Sequential(
-        [keras.Input((3,)), layers.Normalization(mean=[1.0, 20.0, -5.0], variance=[1.0, 4.0, 9.0])]
-    )
-    drawn = kp.synthesise(model, 4000, method="noise", verbose=0)
+@pytest.mark.parametrize(("shape", "axis"), [((3,), -1), ((4, 4, 3), -1), ((3, 4, 5), 1)])
+def test_the_moments_of_a_normalization_are_those_of_the_noise(shape, axis):
+    known = {"mean": [1.0, 20.0, -5.0], "variance": [1.0, 4.0, 9.0]}
+    x = inputs = keras.Input(shape)
+    if len(shape) > 1:
+        x = layers.Conv2D(2, 1, data_format="channels_first" if axis == 1 else None)(x)
+    model = keras.Model(inputs, [layers.Normalization(axis, **known)(inputs), x])
+    drawn = np.moveaxis(kp.synthesise(model, 4000, method="noise", verbose=0), axis, -1).reshape(-1, 3)
     assert np.allclose(drawn.mean(0), [1, 20, -5], atol=0.2) and np.allclose(drawn.std(0), [1, 2, 3], rtol=0.1)
+
+
+def test_pixels_beyond_what_their_type_holds_are_its_ends():
+    inputs = keras.Input((8, 8, 3), dtype="uint8")
+    model = keras.Model(inputs, layers.Normalization(mean=[40.0] * 3, variance=[1600.0] * 3)(inputs))
+    drawn = kp.synthesise(model, 50, method="noise", verbose=0)
+    assert (drawn == 0).mean() == pytest.approx(0.16, abs=0.05)  # one deviation below the mean
+    assert (drawn > 200).mean() < 0.01
 
 
 def test_pixels_of_whole_numbers_are_fitted_and_rounded():
