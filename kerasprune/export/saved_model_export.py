@@ -16,6 +16,7 @@ from kerasprune.export.parity import compare, keras_function, require_close, ser
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
+from kerasprune.graph.ranged_model import RangedModel
 
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 
@@ -60,6 +61,8 @@ def saved_model(
             f"A SavedModel is a folder. Received: path={str(path)!r}, which names a file of another format. "
             f"Write to {path.stem!r}."
         )
+    if isinstance(model, RangedModel):
+        model.check_exportable("a SavedModel")
     signature = signature_of(model, first_inputs(data))
     samples = samples_of(signature, data)
     with new_saved_model(path, overwrite=overwrite) as temporary:

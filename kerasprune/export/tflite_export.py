@@ -100,7 +100,7 @@ def tflite(
     _check_arguments(path, quantize, data, io, isinstance(model, RangedModel))
     _check_mixed(model, quantize, float_layers, max_bytes)
     if isinstance(model, RangedModel):
-        model.check_exportable(quantize)
+        model.check_exportable(quantize or "float32")
     signature = static_signature(model, data, size)
     check_finite_weights(model)  # a range that is NaN would crash LiteRT
     samples = samples_of(signature, data)

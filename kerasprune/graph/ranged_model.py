@@ -27,8 +27,8 @@ class RangedModel(keras.Model):
         """Lets the model be traced with the operations that the converter looks for while the block runs."""
         raise NotImplementedError
 
-    def check_exportable(self, quantize: str | None) -> None:
-        """Raises a `PruneError` unless all ranges are known, and are those of the quantization asked for."""
+    def check_exportable(self, form: str) -> None:
+        """Raises a `PruneError` unless all ranges are known, and are those of the form asked for, such as `"int8"`."""
         raise NotImplementedError
 
 

@@ -99,12 +99,12 @@ class QuantizationAware(RangedModel):
         found = [each for each in self._flatten_layers() if isinstance(each, RoundedKernel)]
         return replaced_attributes(*((each, "in_integers", False) for each in found))
 
-    def check_exportable(self, quantize: str | None) -> None:
+    def check_exportable(self, form: str) -> None:
         """Raises a `PruneError` unless the file asked for has integers of 8 bits, and ranges have followed batches."""
-        if quantize != "int8":
+        if form != "int8":
             raise PruneError(
                 "Expected quantize='int8' for a model of kp.quantization_aware, whose ranges are of 8 bits. Received: "
-                f"quantize={quantize!r}. Export model.plain, the float model, in other formats."
+                f"{form}. Export model.plain, the float model, in other formats."
             )
         if not all(int(each.seen) for each in self._flatten_layers() if isinstance(each, FollowedRange)):
             raise PruneError(

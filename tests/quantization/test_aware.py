@@ -447,8 +447,10 @@ def test_exports_that_are_refused(tmp_path):
     with pytest.raises(kp.PruneError, match="not trained yet"):
         kp.export.tflite(aware, tmp_path / "a.tflite", quantize="int8")
     aware(np.ones((2, 4), "float32"), training=True)
-    with pytest.raises(kp.PruneError, match=r"quantize=None. Export model.plain"):
+    with pytest.raises(kp.PruneError, match=r"float32. Export model.plain"):
         kp.export.tflite(aware, tmp_path / "a.tflite")
+    with pytest.raises(kp.PruneError, match=r"a SavedModel. Export model.plain"):
+        kp.export.saved_model(aware, tmp_path / "a")
     with pytest.raises(kp.PruneError, match=r"aware\.plain"):
         aware.get_config()
     for copy in (keras.models.clone_model, kp.equalise):
