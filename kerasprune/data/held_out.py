@@ -86,7 +86,7 @@ def _of_py_dataset(data: keras.utils.PyDataset) -> list[SomeBatches] | None:
 
 
 def _of_dataset(data: Any, count: int) -> list[Any] | None:
-    if count < 2 or not hasattr(data, "enumerate") or not _same_again(data):
+    if count < 2 or not hasattr(data, "enumerate") or not same_again(data):
         return None
     import tensorflow as tf
 
@@ -99,7 +99,13 @@ def _of_dataset(data: Any, count: int) -> list[Any] | None:
     return [part(False), part(True)]
 
 
-def _same_again(data: Any) -> bool:
-    """Returns whether a data set begins with the same batch when it is read again."""
-    first, again = (keras.tree.flatten(next(iter(data))) for _ in range(2))
-    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(first, again, strict=True))
+def same_again(data: Any, most: int = 1) -> bool:
+    """Returns whether a `tf.data.Dataset` begins with the same elements when it is read again.
+
+    Args:
+        data: The data set.
+        most: Number of elements that are compared. Defaults to 1.
+    """
+    pairs = zip(data.take(most), data.take(most), strict=False)
+    both = ([map(np.asarray, keras.tree.flatten(each)) for each in pair] for pair in pairs)
+    return all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for pair in both for a, b in zip(*pair, strict=True))

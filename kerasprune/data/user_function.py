@@ -11,11 +11,13 @@ from typing import Any
 import tensorflow as tf
 
 from kerasprune.data.arrays import arrays
+from kerasprune.data.held_out import same_again
 from kerasprune.data.lookup import own
 from kerasprune.data.splits import SPLIT_NAMES, SplitExamples
 from kerasprune.errors import PruneError, in_own_code
 from kerasprune.files.reading import import_code
 
+COMPARED = 32  # elements that must be the same when they are read again
 PARTS = 10  # of the examples of a function without splits: eight tenths train, one validates, one tests
 
 
@@ -29,7 +31,8 @@ def user_function(address: str) -> SplitExamples:
         address: `module:function` or `FILE.py:function`; the module may be in the current folder.
 
     Raises:
-        PruneError: The function cannot be imported.
+        PruneError: The function cannot be imported. When a split is read: it returns no data set, or without an
+            argument one whose order changes.
     """
     function = _function(address)
     try:
@@ -78,7 +81,19 @@ def _called(function: Callable[..., Any], address: str, *arguments: str) -> tf.d
             f"Expected elements (inputs, targets), or inputs alone, from {address}. Received: {data.element_spec}. "
             "If inputs are the targets, as in an autoencoder, give both."
         )
+    if not arguments:
+        _check_order(data, address)
     return data
+
+
+def _check_order(data: tf.data.Dataset, address: str) -> None:
+    """Raises if targets, or inputs alone, come in another order each time: training examples would be tested on."""
+    if not same_again(data.map(lambda inputs, *beside: beside or (inputs,)), COMPARED):
+        raise PruneError(
+            f"Expected the same order from {address} each time, since its examples are divided by their places. "
+            "Received: another order when read again. Leave .shuffle() out, or give it "
+            "reshuffle_each_iteration=False and a seed; or take the name of the split as an argument."
+        )
 
 
 def _part(data: tf.data.Dataset, split: str) -> tf.data.Dataset:

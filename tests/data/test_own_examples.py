@@ -173,3 +173,26 @@ def test_labels_among_the_inputs_of_a_dict_are_named(form):
         kp.prune(model, 0.5, given, verbose=0)
     more = {"images": data["images"], "number": np.arange(20)}  # other keys are ignored, as fit ignores them
     assert kp.prune(model, 0.5, more, verbose=0).report.steps[-1].error is not None
+
+
+@pytest.mark.parametrize("order", ["shuffled", "shuffled once", "noisy"])
+def test_a_function_whose_order_changes_cannot_be_divided(order, tmp_path, inputs):
+    """Otherwise a split would hold other examples in every reading, those of the test among the training ones."""
+    after = {
+        "shuffled": ".shuffle(40)",
+        "shuffled once": ".shuffle(40, seed=0, reshuffle_each_iteration=False)",
+        "noisy": ".map(lambda x, y: (x + tf.random.uniform([]), y))",
+    }
+    numbered = "tf.data.Dataset.range(40).map(lambda n: ([float(n), 0.0], n))"
+    numbered = numbered.replace("[float(n), 0.0]", "tf.stack([tf.cast(n, tf.float32), 0.0])")
+    (tmp_path / "own.py").write_text(f"import tensorflow as tf\ndef load():\n    return {numbered}{after[order]}\n")
+    own = split_examples(f"{tmp_path}/own.py:load")
+
+    def targets(split: str) -> list[int]:
+        return [int(y) for _, batch in own.batches(split, 8, 0, "none", inputs) for y in batch]
+
+    if order == "shuffled":
+        with pytest.raises(PruneError, match="Expected the same order from .* Received: another order when read again"):
+            targets("train")
+    else:
+        assert sorted(y for split in own.splits for y in targets(split)) == [*range(40)]
