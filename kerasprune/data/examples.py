@@ -124,7 +124,7 @@ def _with_parts(data: Any, inputs: int) -> Any:
         )
     while isinstance(data, tuple) and len(data) > 1 and data[-1] is None:
         data = data[:-1]
-    found = whole(data, inputs) if isinstance(data, tuple) else None
+    found = whole(data, inputs) if isinstance(data, tuple | list) else None
     return data if found is None else found
 
 

@@ -72,3 +72,11 @@ def test_what_comes_in_another_order_or_at_once_is_not_divided():
     shuffled = tf.data.Dataset.range(64).map(lambda n: (n, n)).shuffle(64).batch(4)
     for data in (shuffled, Shuffled(10), Rows(1), (np.ones(1), np.ones(1))):
         assert held_out(Examples(data)) is None
+
+
+def test_a_list_of_inputs_without_labels():
+    x = np.arange(40.0)
+    examples = Examples([x, x + 40], inputs=2)
+    kept, tenth = (part.inputs for part in held_out(examples))
+    assert sorted([*kept[0], *tenth[0]]) == [*x] and sorted([*kept[1], *tenth[1]]) == [*x + 40]
+    assert len(examples.validation_arguments()["validation_data"]) == 1  # to Keras two would be inputs and labels
