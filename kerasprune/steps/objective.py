@@ -11,7 +11,9 @@ import keras
 
 from kerasprune._keras import compile_arguments
 from kerasprune.distillation.label_smoothing import smoothed
+from kerasprune.distillation.soft_targets import kind_of
 from kerasprune.errors import Key, PruneError
+from kerasprune.graph.built_model import functional
 from kerasprune.surgery.compiled import fresh
 
 # Losses by name; the last activation of the model determines whether of logits or of probabilities.
@@ -20,7 +22,6 @@ CROSS_ENTROPIES = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
     "binary_crossentropy": keras.losses.BinaryCrossentropy,
 }
-PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 OPTIONS = ("loss_weights", "weighted_metrics", "run_eagerly", "jit_compile")
 """Further arguments of `compile` that are read from a file; not `steps_per_execution`, since runs act at every step."""
 
@@ -123,9 +124,8 @@ def by_name(
 
 
 def ends_in_probabilities(model: keras.Model) -> bool:
-    """Returns whether the last layer of a model is a softmax or sigmoid, or has one as activation."""
-    last = model.layers[-1]
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) in PROBABILITIES
+    """Returns whether an output of a model is a softmax or sigmoid, also at the end of a model inside."""
+    return any(kind_of(each, ()) != "values" for each in functional(model).outputs)
 
 
 def unknown_objective(loss: Any, error: Exception) -> PruneError:

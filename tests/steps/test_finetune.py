@@ -13,7 +13,7 @@ from kerasprune.data.examples import Examples
 from kerasprune.recipes import learning, optimizers
 from kerasprune.steps.finetune import fit, like
 from kerasprune.steps.judge import Judge
-from kerasprune.steps.objective import Objective
+from kerasprune.steps.objective import Objective, by_name
 
 EPOCHS, STEPS = 2, 5
 
@@ -174,3 +174,17 @@ def test_models_that_are_traced_once_each_are_not_said_to_be_traced_too_often(mo
     finally:
         logger.removeHandler(listener)
         logger.setLevel(level)
+
+
+@pytest.mark.parametrize("last", ["a model inside", "an operation", "a cast", "logits"])
+def test_a_loss_by_name_takes_what_the_model_ends_in(last):
+    inputs = keras.Input((6,))
+    dense, layers = keras.layers.Dense, keras.layers
+    outputs = {
+        "a model inside": lambda: keras.Sequential([keras.Input((6,)), dense(3, "softmax")])(inputs),
+        "an operation": lambda: keras.ops.softmax(dense(3)(inputs)),
+        "a cast": lambda: layers.Activation("linear", dtype="float32")(dense(3, "softmax")(inputs)),
+        "logits": lambda: keras.Sequential([keras.Input((6,)), dense(3)])(inputs),
+    }[last]()
+    made = by_name("sparse_categorical_crossentropy", keras.Model(inputs, outputs)).loss
+    assert made.from_logits == (last == "logits")
