@@ -8,7 +8,7 @@ import keras
 from keras import losses, ops
 
 from kerasprune.criteria.output_kind import as_object
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, short
 
 
 class SmoothedSparseCategoricalCrossentropy(losses.SparseCategoricalCrossentropy):
@@ -50,7 +50,8 @@ def smoothed(loss: Any, label_smoothing: float) -> Any:
     """Returns the same cross-entropy with smoothed labels.
 
     Args:
-        loss: A cross-entropy of classes of Keras, an object or a name; or a nest of these by output.
+        loss: A cross-entropy of classes of Keras, an object or a name; or a nest of these by output, `None` for one
+            without a loss.
         label_smoothing: ε, from 0 to below 1.
 
     Raises:
@@ -60,7 +61,7 @@ def smoothed(loss: Any, label_smoothing: float) -> Any:
         >>> smoothed("categorical_crossentropy", 0.1).label_smoothing
         0.1
     """
-    return keras.tree.map_structure(lambda each: _smoothed(losses.get(each), label_smoothing), loss)
+    return keras.tree.map_structure(lambda each: each and _smoothed(losses.get(each), label_smoothing), loss)
 
 
 def _smoothed(loss: Any, label_smoothing: float) -> losses.Loss:
@@ -70,8 +71,9 @@ def _smoothed(loss: Any, label_smoothing: float) -> losses.Loss:
         return losses.CategoricalCrossentropy(**config | {"label_smoothing": label_smoothing})
     if type(made) is losses.SparseCategoricalCrossentropy and config.pop("ignore_class", None) is None:
         return SmoothedSparseCategoricalCrossentropy(label_smoothing, **config)
+    name = getattr(loss, "__name__", None) or getattr(loss, "name", None) or short(loss)
     raise PruneError(
         "Expected a cross-entropy of classes with label_smoothing: SparseCategoricalCrossentropy without "
-        f"ignore_class, or CategoricalCrossentropy. Received: loss={getattr(loss, '__name__', None) or loss.name}, "
+        f"ignore_class, or CategoricalCrossentropy. Received: loss={name}, "
         f"label_smoothing={label_smoothing}."
     )

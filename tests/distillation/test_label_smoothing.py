@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -57,6 +59,7 @@ def test_its_config_makes_the_same_loss():
         keras.losses.BinaryCrossentropy(),
         keras.losses.SparseCategoricalCrossentropy(ignore_class=0),
         {"a": "categorical_crossentropy", "b": keras.losses.MeanAbsoluteError()},
+        partial(keras.losses.categorical_crossentropy, axis=1),
     ],
 )
 def test_other_losses_are_refused(loss):
@@ -96,3 +99,8 @@ def test_a_recipe_that_cannot_smooth_is_refused_before_it_runs(setting, words):
     assert loader.parse(recipe).train.label_smoothing == 0.1
     with pytest.raises(PruneError, match=words):
         loader.parse(recipe, [setting])
+
+
+def test_an_output_without_a_loss_stays_without_one():
+    found = smoothed({"a": "categorical_crossentropy", "b": None}, 0.1)
+    assert found["b"] is None and found["a"].label_smoothing == 0.1
