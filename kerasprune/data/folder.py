@@ -129,6 +129,6 @@ def _fault(path: Path, in_full: bool) -> str:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if in_full:
                 image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"{path}: {error}"
     return ""

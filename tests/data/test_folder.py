@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kerasprune import data
-from kerasprune.data.folder import folder
+from kerasprune.data.folder import folder, refuse_corrupt
 from kerasprune.errors import PruneError
 from kerasprune.recipes.examples import examples_of
 from kerasprune.recipes.schema import Data
@@ -132,3 +132,10 @@ def test_corrupt_files_are_named_all_of_them(tmp_path):
     with pytest.raises(PruneError) as error:
         folder(tmp_path).images("train")
     assert "cut.png" in str(error.value) and "text.jpg" in str(error.value) and "good.png" not in str(error.value)
+
+
+def test_a_file_beyond_the_most_pixels_is_named(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((64, 64, 3), "uint8")).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(PruneError, match=r"large\.png: Image size"):
+        refuse_corrupt([tmp_path / "large.png"])
