@@ -107,6 +107,7 @@ def compare(
         Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, section 6: the same model, several
         budgets, several seeds with their deviation, random and uniform controls, compression and speed-up.
     """
+    _check_forms(criteria, macs, finetune)
     seeds = range(seeds) if isinstance(seeds, int) else seeds
     teacher = "dense" if (finetune or {}).get("distil") is not None else "none"
     cells = _cells(criteria, macs, seeds, controls, start, teacher, dict(plan or {}))
@@ -124,6 +125,17 @@ def compare(
             population.forget_failures()
             check_dense(*population.run(CONTENDER, candidates[:1], version=version))
         return _write(path, population.run(CONTENDER, candidates, version=version))
+
+
+def _check_forms(criteria: Any, macs: Any, finetune: Mapping[str, Any] | None) -> None:
+    """Raises if one criterion or fraction is given in place of a list, or callbacks, which are not run."""
+    alone = {
+        name: each for name, each in (("criteria", criteria), ("macs", macs)) if isinstance(each, str | int | float)
+    }
+    faults = [f"Expected a list. Received: {name}={each!r}. Give [{each!r}]." for name, each in alone.items()]
+    if (finetune or {}).get("callbacks"):
+        faults.append("Expected finetune without callbacks, which are not run. Leave finetune.callbacks out.")
+    raise_faults("Invalid arguments for compare:", faults)
 
 
 def check_dense(row: Mapping[str, Any]) -> None:
@@ -240,6 +252,6 @@ def trust_of(trust: bool | Sequence[str]) -> dict[str, Any]:
 def version_of(model: str | Path, data: str) -> str:
     """Returns a hash of the files that a run reads, so that another model under the same name is another run."""
     digest = hashlib.sha256()
-    for path in filter(is_file, (model, data)):
-        digest.update(Path(path).read_bytes())
+    for path in filter(is_file, (Path(each).expanduser() for each in (model, data))):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

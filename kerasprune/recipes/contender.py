@@ -119,7 +119,7 @@ def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan | None) -
         judge: A judge of the dense model, which is the teacher if the recipe has `distil`.
         plan: The plan of `slim`; `None` if it is unknown.
     """
-    spec, training = run.recipe.finetune, run.examples("train", slim)
+    spec, training = run.recipe.finetune, run.examples("train", slim, batch=run.recipe.finetune.batch)
     trained = run.aware(slim)
     delivery = Delivery(spec.deliver, judge, trained)
     started = [judge.step("started", slim)] if delivery.callbacks else []

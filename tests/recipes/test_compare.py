@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import PruneError, cli
-from kerasprune.recipes.compare import compare
+from kerasprune.recipes.compare import compare, version_of
 
 FINETUNE = {"epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
 
@@ -262,3 +262,30 @@ def test_images_are_of_the_side_of_the_model_unless_another_is_given(tmp_path):
     other = {"name": "digits", "size": 32}
     with pytest.raises(PruneError, match="side, 8 pixels. Received: data.size=32"):
         compare(tmp_path / "mine.keras", ["l1"], [0.5], other, folder=tmp_path / "other", **given)
+
+
+def test_the_batch_of_finetuning_is_that_of_the_section(files, tmp_path, monkeypatch):
+    seen = []
+
+    def fit(model, training, *_, **__):
+        seen.append(len(next(iter(training.batches()))[0]))
+
+    monkeypatch.setattr("kerasprune.recipes.contender.fit", fit)
+    run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), finetune={**FINETUNE, "batch": 30, "deliver": "last"})
+    assert seen == [30]
+
+
+def test_what_is_no_list_or_is_not_run_is_named_at_once(tmp_path):
+    with pytest.raises(PruneError) as caught:
+        compare("m.keras", "l1", 0.5, "digits", finetune={"callbacks": ["greg1"]}, folder=tmp_path / "out")
+    for part in ("criteria='l1'. Give ['l1']", "macs=0.5. Give [0.5]", "Leave finetune.callbacks out"):
+        assert part in str(caught.value)
+
+
+def test_a_file_at_home_is_part_of_the_version(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "m.keras").write_bytes(b"1")
+    (tmp_path / "mine.npz").write_bytes(b"1")
+    before = version_of(tmp_path / "m.keras", "~/mine.npz")
+    (tmp_path / "mine.npz").write_bytes(b"2")
+    assert version_of(tmp_path / "m.keras", "~/mine.npz") != before
