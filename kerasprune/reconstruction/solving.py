@@ -240,9 +240,9 @@ class Solving:
         seen = 0
         for here, made in zip(ours, theirs, strict=True):
             y = made.y[:, columns] * np.asarray(factor, made.y.dtype)
-            part = [self._judges(seen, made.chosen.shape)]
+            part = [self._judges(seen, len(here[0]), made.chosen.size)]
             part += [view.rows(numbers_of(given_to(view.layer, step, here)), made.chosen), y]
-            seen += len(made.chosen)
+            seen += len(here[0])
             if pair:
                 part.append(made.sum[:, columns])
                 part.append(sum(view.outputs(numbers_of(z), made.chosen) for z in here[len(step.inputs) :]))
@@ -251,10 +251,10 @@ class Solving:
         self._check(kernel, rows)
         return rows
 
-    def _judges(self, seen: int, shape: tuple[int, int]) -> np.ndarray:
+    def _judges(self, seen: int, examples: int, rows: int) -> np.ndarray:
         """Returns which rows of a batch judge: those of every tenth example; of a handful of examples, single rows."""
-        examples, number = shape
-        counted = np.arange(seen * number, (seen + examples) * number)
+        number = rows // examples
+        counted = np.arange(seen * number, seen * number + rows)
         return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
 
     def _number(self, view: Linear, times: int) -> int:

@@ -11,6 +11,7 @@ import kerasprune as kp
 from kerasprune.reconstruction.feature_error import feature_error
 from kerasprune.reconstruction.program import Scratch
 from kerasprune.reconstruction.reconstruct import reconstruct
+from kerasprune.reconstruction.solving import Solving
 
 SIZE = 8
 
@@ -413,3 +414,16 @@ def test_bad_arguments(net):
     broken.get_layer("stem").kernel.assign(np.full((3, 3, 3, 6), np.nan))
     with pytest.raises(kp.PruneError, match="NaN or infinity in the dense model"):
         reconstruct(kp.rebuild(net, plan), broken, plan, _images(4))
+
+
+def test_steps_in_time_of_one_example_judge_together(monkeypatch):
+    """They are alike: those of an example that kernels are solved on say little about others."""
+    every, seen, rows = layers.TimeDistributed, [], Solving._rows
+    monkeypatch.setattr(Solving, "_rows", lambda self, *given: seen.append(rows(self, *given)) or seen[-1])
+    inputs = keras.Input((6, 5))
+    model = keras.Model(inputs, every(layers.Dense(3))(every(layers.Dense(8, activation="relu", name="first"))(inputs)))
+    plan = kp.Plan({"first": range(4)})
+    reconstruct(kp.rebuild(model, plan), model, plan, np.random.default_rng(0).normal(size=(140, 6, 5)))
+    for each in seen:
+        judges = each.judges.reshape(140, 6)
+        assert (judges == judges[:, :1]).all() and judges[:, 0].sum() == 14
