@@ -145,4 +145,10 @@ def _optimizer_faults(optimizer: Any) -> list[str]:
     except (ValueError, TypeError):
         known = "Give a Keras optimizer, or a name such as 'adam' or 'sgd'."
         return [f"Expected an optimizer that Keras knows. Received: optimizer={optimizer!r}. {known}"]
+    if getattr(optimizer, "built", False):
+        kind = type(optimizer).__name__
+        return [
+            f"Expected an unused optimizer. Received: optimizer, of class {kind}, with the state of another fit. "
+            "Make a new one; or leave it out, which makes one with the class and settings of the compiled one."
+        ]
     return []

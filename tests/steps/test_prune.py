@@ -159,6 +159,10 @@ def test_an_optimizer_that_keras_does_not_know_is_named_before_anything_is_done(
     for optimizer in ("sdg", 0.1):
         with pytest.raises(kp.PruneError, match="an optimizer that Keras knows. Received: optimizer="):
             kp.prune(model, data=(x, y), epochs=1, optimizer=optimizer)
+    used = keras.optimizers.Adam()
+    used.build(model.trainable_variables)
+    with pytest.raises(kp.PruneError, match="Expected an unused optimizer. Received: optimizer, of class Adam"):
+        kp.prune(model, data=(x, y), epochs=1, optimizer=used)
 
 
 def test_what_is_no_callback_is_named_before_anything_is_done(start):
