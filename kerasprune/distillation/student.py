@@ -13,7 +13,7 @@ from keras import ops, tree
 from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, structures
 from kerasprune.attaching.custom_train_step import check_keras_step
 from kerasprune.criteria.data_checks import explained
-from kerasprune.criteria.output_kind import output_names, warn_of_logits
+from kerasprune.criteria.output_kind import output_names, picked, warn_of_logits
 from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.signature import alike
 from kerasprune.distillation.block_features import BlockFeatures, block_features
@@ -204,10 +204,10 @@ class Student(keras.Model):
         else:
             targets, ends = teaching.blocks.teacher(x, training=False)
             features = added_loss(self, teaching.features * teaching.blocks.distance(ends, teaching.seen))
-        scales = judged_weights(self, output_names(self))
-        shares = tree.flatten(sample_weight) if sample_weight is not None else []
-        if len(shares) != len(scales):  # one for all outputs
-            shares = [sample_weight] * len(scales)
+        names = output_names(self)
+        scales, shares = judged_weights(self, names), tree.flatten(sample_weight)
+        if len(shares) != len(scales):  # one for all outputs, or for those with labels
+            shares = picked(sample_weight, names, "sample weights").values()
         found = zip(self.kinds.values(), scales, shares, strict=True)
         pairs = zip(tree.flatten(targets), tree.flatten(y_pred), strict=True)
         return features + sum(

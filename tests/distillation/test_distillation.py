@@ -421,3 +421,17 @@ def test_missing_labels_are_asked_for():
     student.compile("sgd", metrics=["accuracy"])
     with pytest.raises(kp.PruneError, match="without metrics"):
         student.fit(examples()[0], verbose=0)
+
+
+def test_weights_of_examples_if_one_output_of_two_has_labels():
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(8, activation="relu", name="hidden")(inputs)
+    model = keras.Model(inputs, {name: layers.Dense(2, name=name)(hidden) for name in ("b", "a")})
+    slim, _ = pair(model)
+    slim.compile("sgd", {"b": "mse"})
+    student, (x, y) = kp.distil(slim, model, weight=0.5), examples()
+    weights, y = np.linspace(0.0, 1.0, len(x)), np.stack([y, y], axis=1).astype("float32")
+    s, t = (numbers(each, x)["b"] for each in (slim, model))
+    expected = 0.5 * sum(np.mean(weights * np.mean((s - target) ** 2, axis=1)) for target in (y, t))
+    found = student.fit(x, {"b": y}, sample_weight=weights, batch_size=len(x), verbose=0).history["loss"]
+    assert found == [pytest.approx(expected, rel=1e-4)]
