@@ -35,13 +35,17 @@ class Averages:
 
     def take(self, norm: layers.BatchNormalization, call: Callable, args: Any, kwargs: Mapping[str, Any]) -> Any:
         """Adds the inputs of a layer to the averages; returns them normalised by the statistics of their batch."""
-        number, usual = keras.ops.shape(args[0])[0], norm.momentum
+        number, usual = keras.ops.shape(_input(args, kwargs))[0], norm.momentum
         norm.momentum = self.examples[norm] / (self.examples[norm] + number)
         self.examples[norm] += number
         try:
             return call(norm, *args, **{**kwargs, "training": True})
         finally:
             norm.momentum = usual
+
+
+def _input(args: Any, kwargs: Mapping[str, Any]) -> Any:
+    return args[0] if args else kwargs["inputs"]
 
 
 def run(model: keras.Model, examples: Batches, visit: Callable[[Any, Callable, Any, Any], Any]) -> None:
@@ -132,7 +136,7 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
 
     def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
         if layer in twins:
-            shape = tuple(args[0].shape)
+            shape = tuple(_input(args, kwargs).shape)
             numbers[layer] += int(np.prod(shape)) // shape[layer.axis]
             averages.take(twins[layer], call, args, kwargs)
         return call(layer, *args, **kwargs)

@@ -47,3 +47,16 @@ def test_frozen_layers_keep_theirs_and_none_is_said():
     assert keras.ops.convert_to_numpy(new.get_layer("free").moving_mean).all()
     with pytest.raises(kp.PruneError, match="which has none"):
         kp.recalibrate(keras.Sequential([keras.Input((5,)), layers.Dense(2)]), np.zeros((8, 5)))
+
+
+def test_a_norm_that_is_called_by_keyword():
+    inputs = keras.Input((8,))
+    norm = layers.BatchNormalization(name="norm")(inputs=layers.Dense(4, name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(norm))
+    x = np.random.default_rng(0).normal(size=(130, 8)).astype("float32")
+    made = keras.ops.convert_to_numpy(model.get_layer("first")(x))
+    new = kp.recalibrate(model, x).get_layer("norm")
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(new.moving_mean), made.mean(axis=0), atol=1e-5)
+    plan = kp.Plan({"first": range(4)})
+    same = kp.reconstruct(kp.rebuild(model, plan), model, plan, x)  # which takes statistics, too
+    np.testing.assert_allclose(*(keras.ops.convert_to_numpy(each(x)) for each in (same, model)), atol=1e-4)
