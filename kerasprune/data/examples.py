@@ -124,6 +124,8 @@ def _with_parts(data: Any, inputs: int) -> Any:
         )
     while isinstance(data, tuple) and len(data) > 1 and data[-1] is None:
         data = data[:-1]
+    if isinstance(data, tuple) and len(data) > 2 and data[1] is None:
+        raise PruneError("Expected labels with sample weights. Received: data=(x, None, sample_weight). Give data=x.")
     found = whole(data, inputs) if isinstance(data, tuple | list) else None
     return data if found is None else found
 

@@ -147,6 +147,11 @@ FAULTS = {
     "NaN": (lambda: (X * np.nan, Y), CHECKED, "Expected numbers for the input 'b'. Received: NaN or infinity"),
     "texts": (lambda: (X.astype(str), Y), CHECKED, "Expected numbers for the input 'b'. Received: dtype="),
     "nothing": (lambda: (X[:0], Y[:0]), CHECKED, "Expected examples in data. Received: none"),
+    "weights alone": (
+        lambda: (X, None, Y),
+        ("judging", "fine-tuning"),
+        "Expected labels with sample weights. Received: ",
+    ),
     "no batches": (lambda: data_set((X, Y)).take(0), CHECKED, "Expected examples in data. Received: none"),
     "too few labels": (lambda: (X, Y[:7]), ("criteria", "fine-tuning"), r"as inputs, 70. Received: labels of .*\(7,"),
 }
