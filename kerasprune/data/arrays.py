@@ -129,7 +129,21 @@ def by_split(found: Mapping[str, np.ndarray], name: str) -> SplitExamples:
     Raises:
         PruneError: As for `arrays`.
     """
-    splits = {split: rows.held() for split, rows in _splits(name, found).items()}
+    return _made(_splits(name, found), name)
+
+
+def inputs_by_split(inputs: Mapping[str, np.ndarray], name: str) -> SplitExamples:
+    """Returns arrays as the examples of a `.npz` file without labels are; all are inputs, also those called `y`.
+
+    Args:
+        inputs: The arrays by the name of the input.
+        name: Their source, for messages.
+    """
+    return _made(_divided(_checked(name, dict(inputs), None)), name)
+
+
+def _made(found: Mapping[str, ArrayRows], name: str) -> SplitExamples:
+    splits = {split: rows.held() for split, rows in found.items()}
     training = tf.nest.map_structure(np.asarray, splits["train"].inputs)  # the same memory
     scaled = cache(lambda scale: scaler(training, scale, name))
 
@@ -164,7 +178,10 @@ def _splits(source: str, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows
             "Expected arrays x and y, or x_train, y_train, x_test, y_test. "
             f"Received: {source} with {', '.join(sorted(found)) or 'nothing'}. Write it with np.savez(path, x=…, y=…)."
         )
-    rows = _checked(source, inputs["x"] if set(inputs) == {"x"} else inputs, targets)
+    return _divided(_checked(source, inputs["x"] if set(inputs) == {"x"} else inputs, targets))
+
+
+def _divided(rows: ArrayRows) -> dict[str, ArrayRows]:
     return {split: rows.part(part_of(rows.count, *PARTS[split])) for split in PARTS}
 
 

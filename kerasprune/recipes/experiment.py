@@ -126,14 +126,16 @@ class Experiment:
         """A user's own examples, read once, or drawn ones; `None` for images by name."""
         if not self.draws:
             return own_examples(self.recipe.data)
-        from kerasprune.data.arrays import by_split
+        from kerasprune.data.arrays import inputs_by_split
         from kerasprune.synthesis.synthesise import drawn
 
         drawing = self.drawing
         del vars(self)["drawing"]  # with its model
         signature = drawing.signature
         arrays = signature.flatten(drawn(drawing, self.folder_of_drawn, self.verbose))
-        return by_split({each.name: array for each, array in zip(signature.inputs, arrays, strict=True)}, SYNTHETIC)
+        return inputs_by_split(
+            {each.name: array for each, array in zip(signature.inputs, arrays, strict=True)}, SYNTHETIC
+        )
 
     @property
     def draws(self) -> bool:

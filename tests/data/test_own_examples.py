@@ -196,3 +196,14 @@ def test_a_function_whose_order_changes_cannot_be_divided(order, tmp_path, input
             targets("train")
     else:
         assert sorted(y for split in own.splits for y in targets(split)) == [*range(40)]
+
+
+@pytest.mark.parametrize("names", [("y",), ("x", "y"), ("x_train", "y_train")])
+def test_inputs_that_are_drawn_may_have_the_names_of_labels(names):
+    x = np.arange(40, dtype="float32")[:, None]
+    own = arrays.inputs_by_split(dict.fromkeys(names, x), "synthetic")
+    given = [keras.KerasTensor((None, 1), name=name) for name in names]
+    seen = [batch for split in own.splits for batch in own.batches(split, 8, 0, "none", given)]
+    assert all(len(batch) == 1 and set(batch[0]) == set(names) for batch in seen)
+    for name in names:
+        assert sorted(int(n) for (batch,) in seen for n in batch[name][:, 0]) == [*range(40)]
