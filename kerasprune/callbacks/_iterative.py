@@ -128,6 +128,11 @@ class IterativeRemoval(PruningCallback):
         super().on_epoch_end(epoch, logs)
 
     @property
+    def advanced(self) -> bool:
+        """Whether the last fit has made a step; the optimizer's own count may have been rewound to 0."""
+        return self._position()[0] > 0
+
+    @property
     def finished(self) -> bool:
         """Whether all rounds are over."""
         return self.session is not None and self._position()[2] >= self.rounds
