@@ -83,8 +83,8 @@ class IterativeRemoval(PruningCallback):
         return other
 
     def rewound(self) -> int:
-        """Returns the optimizer's own count of batches at the rewind point."""
-        return self.session.start * accumulated(self.model.optimizer) + self._phases.rewind
+        """Returns the optimizer's own count of batches at the rewind point; a new optimizer has counted none before."""
+        return max(self.session.start, 0) * accumulated(self.model.optimizer) + self._phases.rewind
 
     def begin(self) -> None:
         """Divides the fit into phases and holds the masks; a continued fit has its phases already."""

@@ -431,6 +431,16 @@ def test_a_fit_that_was_stopped_right_after_a_removal_goes_on():
     assert callback.goes_on and callback.kept < kept < 1
 
 
+def test_an_optimizer_compiled_between_two_fits_is_rewound_to_its_own_beginning():
+    model, callback = compiled(toy_model(0)), LearningRateRewinding(rounds=1, keep_per_round=0.5)
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", True))
+    train(model, [callback, stop], epochs=4)
+    compiled(model, keras.optimizers.Adam(0.01))
+    train(model, [callback], epochs=2)
+    assert callback.kept < 0.51 and int(model.optimizer.iterations) == STEPS
+    assert all(np.isfinite(each).all() for each in model.get_weights())
+
+
 @pytest.mark.thorough
 def test_exactly_the_fraction_stays_in_every_round():
     kept = []
