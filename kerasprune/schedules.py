@@ -335,7 +335,7 @@ def updates(schedule: Schedule, every: int, steps_per_epoch: float | None, total
     Args:
         schedule: From a step to the fraction kept.
         every: Steps between two renewals.
-        steps_per_epoch: Updates of the weights in an epoch, with gradient accumulation perhaps no whole number; `None`
+        steps_per_epoch: Updates of the weights in an epoch, with gradient accumulation perhaps a fraction; `None`
             if unknown.
         total: Updates of the weights in the whole fit, or `None` if unknown; needed for plain functions.
 

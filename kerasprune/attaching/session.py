@@ -69,6 +69,11 @@ class Session:
         synchronise(self.model)
         return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
 
+    def count_on(self, back: int) -> None:
+        """Counts on after the optimizer was set back by some steps, unless the compiled step holds the count."""
+        if not self._attached:
+            self.start -= back
+
     def batches(self) -> int:
         """Returns the number of gradients given to the optimizer since the session began."""
         synchronise(self.model)

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.fit import RunningFit
 from kerasprune.attaching.masks import Selection
 from kerasprune.attaching.optimizer import accumulated
 from kerasprune.attaching.phases import Phases
@@ -118,8 +119,11 @@ class IterativeRemoval(PruningCallback):
         if due > last:
             _ = self.model  # on JAX this brings the variables up to date
             self.held.assign(self.held.lowest(self.held.numbers(self.keep_per_round**due)))
+            before = self.session.now()
             self.rewind()
             self.held.apply()
+            for each in RunningFit.of(self.model).callbacks:
+                each.session.count_on(before - self.session.now())
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Stores the step at which the next epoch begins."""
