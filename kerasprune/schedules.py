@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from kerasprune.errors import (
     PruneError,
     count_faults,
     fraction_faults,
+    given,
     interval_faults,
     kind_faults,
     positive_faults,
@@ -80,7 +82,7 @@ class Ramp:
     begin: Moment
     end: Moment
     power: float = 3.0
-    steps_per_epoch: int | None = None
+    steps_per_epoch: float | None = None
     start: float = 1.0
     every: int | None = None
 
@@ -89,11 +91,11 @@ class Ramp:
         if not faults and self.start < self.keep:
             faults = [f"Expected start ≥ keep. Received: start={self.start}, keep={self.keep}: nothing comes back."]
         faults += kind_faults(Moment, READ, begin=self.begin, end=self.end) + positive_faults(power=self.power)
-        faults += count_faults(steps_per_epoch=self.steps_per_epoch, every=self.every)
+        faults += positive_faults(**given(steps_per_epoch=self.steps_per_epoch)) + count_faults(every=self.every)
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order((self.begin, self.end), self.steps_per_epoch)
 
-    def at(self, steps_per_epoch: int) -> Ramp:
+    def at(self, steps_per_epoch: float) -> Ramp:
         """Returns the schedule with its epochs counted in steps."""
         return replace(self, steps_per_epoch=steps_per_epoch)
 
@@ -114,7 +116,7 @@ class Steps:
 
     points: tuple[Moment, ...]
     fractions: tuple[float, ...]
-    steps_per_epoch: int | None = None
+    steps_per_epoch: float | None = None
 
     def __post_init__(self) -> None:
         _check_lists(points=self.points, fractions=self.fractions)
@@ -126,11 +128,11 @@ class Steps:
         named = {f"fractions[{index}]": value for index, value in enumerate(self.fractions)}
         points = {f"points[{index}]": value for index, value in enumerate(self.points)}
         faults = fraction_faults(**named) + kind_faults(Moment, READ, **points)
-        faults += count_faults(steps_per_epoch=self.steps_per_epoch)
+        faults += positive_faults(**given(steps_per_epoch=self.steps_per_epoch))
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order(self.points, self.steps_per_epoch)
 
-    def at(self, steps_per_epoch: int) -> Steps:
+    def at(self, steps_per_epoch: float) -> Steps:
         """Returns the schedule with its epochs counted in steps."""
         return replace(self, steps_per_epoch=steps_per_epoch)
 
@@ -327,13 +329,14 @@ class Updates:
         return ([1.0] + [keep for due, keep in zip(self.steps, self.keep, strict=True) if due <= step])[-1]
 
 
-def updates(schedule: Schedule, every: int, steps_per_epoch: int | None, total: int | None) -> Updates:
+def updates(schedule: Schedule, every: int, steps_per_epoch: float | None, total: int | None) -> Updates:
     """Returns the table of a schedule.
 
     Args:
         schedule: From a step to the fraction kept.
         every: Steps between two renewals.
-        steps_per_epoch: Updates of the weights in an epoch, or `None` if unknown.
+        steps_per_epoch: Updates of the weights in an epoch, with gradient accumulation perhaps a fraction; `None`
+            if unknown.
         total: Updates of the weights in the whole fit, or `None` if unknown; needed for plain functions.
 
     Raises:
@@ -375,21 +378,21 @@ def _check_lists(**values: Any) -> None:
     raise_faults("Invalid arguments for the schedule:", faults)
 
 
-def _check_order(points: Sequence[Moment], steps_per_epoch: int | None) -> None:
+def _check_order(points: Sequence[Moment], steps_per_epoch: float | None) -> None:
     """Checks that points ascend, as far as that is known without the length of an epoch."""
     for before, after in pairwise(points):
         if steps_per_epoch is None:
             ordered = before.epochs < after.epochs or before.iterations < after.iterations
         else:
-            ordered = before.steps(steps_per_epoch) < after.steps(steps_per_epoch)
+            ordered = _steps(before, steps_per_epoch) < _steps(after, steps_per_epoch)
         if not ordered:
             raise PruneError(f"Expected points in training one after the other. Received: {before}, then {after}.")
 
 
-def _steps(point: Moment, steps_per_epoch: int | None) -> int:
+def _steps(point: Moment, steps_per_epoch: float | None) -> int:
     if point.epochs and steps_per_epoch is None:
         raise PruneError(
             f"Expected a schedule in steps here. Received: a point in epochs ({point}). "
             "Give fit steps_per_epoch=, or the schedule its steps with schedule.at(steps_per_epoch)."
         )
-    return point.steps(steps_per_epoch or 0)
+    return floor(point.steps(steps_per_epoch or 0) + 1e-9)

@@ -140,6 +140,11 @@ class PruningCallback(keras.callbacks.Callback):
         """Whether it has a schedule, or a state that it works towards."""
         return self.length is not None or type(self).finished is not PruningCallback.finished
 
+    @property
+    def advanced(self) -> bool:
+        """Whether the last fit has made a step."""
+        return self.session.done > 0
+
     def resumed(self) -> None:
         """Hook: called after a continued fit has restored its state."""
         if self.held is not None:
@@ -301,7 +306,7 @@ class PruningCallback(keras.callbacks.Callback):
             before.close()
         self._diagnosis = Diagnosis(self)
         self.goes_on = self.continues and before is not None and before.begun and before.model is self.model
-        self.goes_on = self.goes_on and before.done > 0  # one that has not trained begins
+        self.goes_on = self.goes_on and self.advanced  # one that has not trained begins
         self.session = Session(self.model, before.done if self.goes_on else 0)
         self.begin()
         if self.goes_on:

@@ -45,8 +45,8 @@ class AttachedPenalty(Attached, keras.regularizers.Regularizer):
     def __call__(self, weight: Any) -> Any:
         self.reached |= self.watched
         value = ops.convert_to_tensor(self.inner(weight))
-        value = value - ops.stop_gradient(value)
-        return value if self.own is None else self.own(weight) + value
+        value = ops.cast(value - ops.stop_gradient(value), keras.config.floatx())  # that of the losses it is added to
+        return value if self.own is None else ops.cast(self.own(weight), value.dtype) + value
 
 
 class AttachedConstraint(Attached, keras.constraints.Constraint):

@@ -141,8 +141,8 @@ def m_by_n(m: int = 2, n: int = 4) -> Pattern:
 
 
 def rank(scores: Any) -> Any:
-    """Returns the rank of every score in descending order along the last axis; equal ones keep their order."""
-    order = ops.argsort(-scores)
+    """Returns the rank of every score in descending order along the last axis; equal ones keep order, NaN is last."""
+    order = ops.argsort(ops.where(ops.isnan(scores), np.inf, -scores))
     if len(scores.shape) > 1:
         return ops.argsort(order)
     places = ops.arange(order.shape[0], dtype=order.dtype)

@@ -59,7 +59,7 @@ class Session:
         self.variables: dict[str, Any] = {}
         self._in_loss: set[str] = set()
         self._jax: JaxStep | None = None
-        self._ends: list[Callable[[], None]] = []  # of changed gradients
+        self.ends: list[Callable[[], None]] = []  # called once when it detaches, also if the fit was interrupted
         self.notes: dict[str, np.ndarray] = {}
 
     # ---- steps ----------------------------------------------------------------------------------------------
@@ -68,6 +68,11 @@ class Session:
         """Returns the number of steps since the fit began, as an `int`."""
         synchronise(self.model)
         return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
+
+    def count_on(self, back: int) -> None:
+        """Counts on after the optimizer was set back by some steps, unless the compiled step holds the count."""
+        if not self._attached:
+            self.start -= back
 
     def batches(self) -> int:
         """Returns the number of gradients given to the optimizer since the session began."""
@@ -122,7 +127,7 @@ class Session:
 
         To be called beside `constrain`, by which it is known whether a step updates through the optimizer.
         """
-        self._ends.append(change_gradient(self._optimizer, variable, change))
+        self.ends.append(change_gradient(self._optimizer, variable, change))
 
     def before(self, variables: Iterable[Any], act: Callable[[], None]) -> None:
         """Calls `act` in every step, after the update of the weights and before the constraints added next.
@@ -157,14 +162,14 @@ class Session:
 
     def detach(self) -> None:
         """Removes the attached parts, and nothing else; the next `fit` or `evaluate` traces again."""
+        for end in self.ends:
+            end()
+        self.ends.clear()
         if not self._attached:
             return
         for kind, variable, part in self._attached:
             take_off(variable, kind, part)
         self._attached.clear()
-        for end in self._ends:
-            end()
-        self._ends.clear()
         if self._jax is not None:
             self._jax.detach()
             self._jax = None

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.fit import RunningFit
 from kerasprune.attaching.masks import Selection
 from kerasprune.attaching.optimizer import accumulated
 from kerasprune.attaching.phases import Phases
@@ -83,8 +84,8 @@ class IterativeRemoval(PruningCallback):
         return other
 
     def rewound(self) -> int:
-        """Returns the optimizer's own count of batches at the rewind point."""
-        return self.session.start * accumulated(self.model.optimizer) + self._phases.rewind
+        """Returns the optimizer's own count of batches at the rewind point; a new optimizer has counted none before."""
+        return max(self.session.start, 0) * accumulated(self.model.optimizer) + self._phases.rewind
 
     def begin(self) -> None:
         """Divides the fit into phases and holds the masks; a continued fit has its phases already."""
@@ -118,14 +119,22 @@ class IterativeRemoval(PruningCallback):
         if due > last:
             _ = self.model  # on JAX this brings the variables up to date
             self.held.assign(self.held.lowest(self.held.numbers(self.keep_per_round**due)))
+            before = self.session.now()
             self.rewind()
             self.held.apply()
+            for each in RunningFit.of(self.model).callbacks:
+                each.session.count_on(before - self.session.now())
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Stores the step at which the next epoch begins."""
         steps, _, last = self._position()
         self._note(steps, steps, last)
         super().on_epoch_end(epoch, logs)
+
+    @property
+    def advanced(self) -> bool:
+        """Whether the last fit has made a step; the optimizer's own count may have been rewound to 0."""
+        return self._position()[0] > 0
 
     @property
     def finished(self) -> bool:

@@ -93,7 +93,7 @@ class GradualMagnitude(PruningCallback):
         """Attaches the masks, and removes the share of the schedule before the first step."""
         per_epoch, epochs = self.params.get("steps"), self.params.get("epochs") or 1
         accumulation = accumulated(self.model.optimizer)
-        known = None if per_epoch is None else per_epoch // accumulation
+        known = None if per_epoch is None else per_epoch / accumulation
         total = None if per_epoch is None else per_epoch * epochs // accumulation + self.session.now()
         self._updates = updates(self.schedule, self.every, known, total)
         if total is not None and self._updates.steps[-1] > total:
@@ -103,7 +103,7 @@ class GradualMagnitude(PruningCallback):
             )
         self.hold(self.selection.masks(self.model), self._renew)
         if self.restored_epoch and known is not None:
-            self.session.start -= known * self.restored_epoch
+            self.session.start -= int(known * self.restored_epoch)
         self._count()
         self.session.notes["scope"] = np.array(self.scope)
         now = self.session.now()

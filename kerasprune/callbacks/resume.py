@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,16 @@ class Skipping:
         self._train = model.train_function
         model.train_function = self
 
+    def end(self) -> None:
+        """Restores the train function, if it has not been restored yet."""
+        if self._model.train_function is self:
+            self._model.train_function = self._train
+
     def __call__(self, iterator: Any) -> dict[str, Any]:
         """Reads the batches of one execution, or trains on them if enough were read."""
         self._iterator = iterator if self._iterator is None else self._iterator
         if self._left <= 0 or iterator is not self._iterator:
-            self._model.train_function = self._train
+            self.end()
             return self._train(iterator)
         for _ in range(self._model.steps_per_execution):
             next(iterator)
@@ -117,6 +123,7 @@ class Resume(PruningCallback):
             )
         make_folder(self.folder)
         ensure_built(self.model)
+        self.session.ends.append(partial(set_first_epoch, self.model, None))  # for the next fit
         self._now = self._about()  # layers and settings do not change in a fit
         self._begins_at, self._reads = positions.epochs(), None
         found, faults = last_good(self.folder)
@@ -140,7 +147,7 @@ class Resume(PruningCallback):
             )
         if found.step:
             self._ahead = found
-            Skipping(self.model, found.step)
+            self.session.ends.append(Skipping(self.model, found.step).end)
         # Keras begins with this epoch; where fit is over, with none.
         set_first_epoch(self.model, max(found.epoch, self.params["epochs"]) if found.stopped else found.epoch)
 
@@ -173,10 +180,6 @@ class Resume(PruningCallback):
         """Saves the state after the last epoch, before any callback detaches."""
         self._remember()
         self._save(self._next, stopped=bool(self.model.stop_training))
-
-    def end(self) -> None:
-        """Resets the first epoch of Keras, for the next fit."""
-        set_first_epoch(self.model, None)
 
     # ---- logs -------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from kerasprune.criteria.example_gradients import example_gradients
 from kerasprune.criteria.gradients import GradientCriterion
 from kerasprune.criteria.mean_loss import Gradients
 from kerasprune.errors import positive_faults, whole_number_faults
+from kerasprune.graph.trace import trace
 
 _AT_ONCE = 2**22  # gradients of filters in memory at once
 
@@ -54,10 +56,16 @@ class BlockFisher(Checked, GradientCriterion):
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
     ) -> Gradients:
         """Returns `1/[F⁻¹]_qq` for every weight."""
-        return {
-            id(variable): inverted_diagonal(rows, variable.shape[-1], self.damping).reshape(variable.shape)
-            for variable, rows in example_gradients(model, variables, data, loss, self.examples)
-        }
+        makes = {id(kernel.variable): kernel.makes for kernel in trace(model, unknown="freeze").kernels}
+        found = {}
+        for variable, rows in example_gradients(model, variables, data, loss, self.examples):
+            shape, filters = tuple(variable.shape), makes.get(id(variable)) or (len(variable.shape) - 1,)
+            order = [*(axis for axis in range(len(shape)) if axis not in filters), *filters]
+            moved = rows.reshape(-1, *shape).transpose(0, *(axis + 1 for axis in order))
+            number = prod(shape[axis] for axis in filters)
+            line = inverted_diagonal(moved.reshape(len(rows), -1), number, self.damping)
+            found[id(variable)] = line.reshape(moved.shape[1:]).transpose(np.argsort(order))
+        return found
 
 
 def inverted_diagonal(rows: np.ndarray, filters: int, damping: float) -> np.ndarray:
@@ -66,7 +74,7 @@ def inverted_diagonal(rows: np.ndarray, filters: int, damping: float) -> np.ndar
     `[F⁻¹]_qq = (1 − a_qᵀ (nλ I + A Aᵀ)⁻¹ a_q)/λ`, A the n examples' gradients of the filter's weights.
 
     Args:
-        rows: Gradients of single examples, `(examples, size)`, the filters along the last axis of the kernel.
+        rows: Gradients of single examples, `(examples, size)`, the filters along the last axis.
         filters: Number of filters.
         damping: λ as a fraction of the mean diagonal of F.
 

@@ -26,7 +26,7 @@ from kerasprune.reconstruction.as_linear import Linear, as_linear, chosen_positi
 class ThiNet(Checked, Criterion):
     """`score(c) = error(c and all channels removed before it)`, greedily removing the cheapest channel.
 
-        error(R) = Σ_readers min_W ‖X_kept·W + b − X·W_0‖² / ‖X·W_0 − mean‖²
+        error(R) = mean_readers min_W ‖X_kept·W + b − X·W_0‖² / ‖X·W_0 − mean‖²
 
     X is the input of a layer that reads the channels, at sampled positions. The kept weights are solved by least
     squares after each removal, so channels that are combinations of others are removed first. A score is a relative

@@ -530,3 +530,13 @@ def test_names_and_dicts_make_callbacks():
         kp.callbacks.get({"name": "greg1", "keep": 0.5, "penalty_stepp": 1})
     with pytest.raises(kp.PruneError, match="stepp"):
         kp.callbacks.get({"name": "greg1", "keep": 0.5, "schedule": {"stepp": 1}})
+
+
+@pytest.mark.parametrize("dtype, own", [("bfloat16", None), ("float64", "l2")])
+def test_weights_of_another_type_than_the_losses(dtype, own):
+    first = keras.layers.Dense(4, kernel_regularizer=own, dtype=dtype, name="first")
+    model = keras.Sequential([keras.Input((3,)), first, keras.layers.Dense(1, dtype=dtype)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    callback = GReg1(keep=0.5, schedule={"step": 1.0, "every": 1, "ceiling": 4.0, "settle": 8})
+    model.fit(np.zeros((8, 3)), np.zeros((8, 1)), batch_size=1, epochs=2, verbose=0, callbacks=[callback])
+    assert callback.removed_to_kept < 0.05 and first.kernel.dtype == dtype

@@ -85,6 +85,28 @@ def test_blocks_are_rectangles():
         assert np.prod(extent) == len(places) and extent[0] == 1 and extent[1] <= 2 and extent[2] <= 3
 
 
+def test_a_weight_that_is_no_number_goes_first_from_its_run():
+    (unit,) = units_of([(4, 1)])
+    score, scope = np.array([1, np.nan, 3, 2], "float32"), Pattern(keep=2, of=4)
+    assert np.asarray(scope.pruned([unit], [score], scope.numbers([unit], 0.5))[0]).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("batches, ends", [(3, (0, 6)), (1, (0, 2))])
+def test_an_epoch_need_not_be_whole_updates(batches, ends):
+    """With gradients of 2 batches added up, 4 epochs of 3 batches are 6 updates."""
+    model = compiled(toy_model(0), keras.optimizers.SGD(0.05, gradient_accumulation_steps=2))
+    callback = GradualMagnitude(cubic(0.25, end="4ep"), every=100)
+    x, y = (each[: batches * BATCH] for each in DATA)
+    model.fit(x, y, batch_size=BATCH, epochs=4, verbose=0, callbacks=[callback])
+    assert callback._updates.steps == ends and callback.finished
+    assert sum(m.sum() for m in callback.masks.values()) <= 0.26 * sum(m.size for m in callback.masks.values())
+
+
 def test_updates_are_the_schedule():
     table = updates(cubic(0.1, begin="10it", end="110it"), 30, None, None)
     assert table.steps == (10, 40, 70, 100, 110)
@@ -396,6 +418,27 @@ def test_rewinding_gives_fresh_slots(rate, optimizer):
     model.optimizer.iterations.assign(0)
     for variable, value in zip(model.optimizer.variables, fresh, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.path)
+
+
+def test_a_fit_that_was_stopped_right_after_a_removal_goes_on():
+    """There the optimizer's own count has been rewound to 0."""
+    model, callback = compiled(toy_model(0)), IterativeMagnitude(rounds=2, keep_per_round=0.5, strict=False)
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", True))
+    train(model, [callback, stop], epochs=3)
+    assert callback.session.done == 0
+    kept = callback.kept
+    train(model, [callback], epochs=1)
+    assert callback.goes_on and callback.kept < kept < 1
+
+
+def test_an_optimizer_compiled_between_two_fits_is_rewound_to_its_own_beginning():
+    model, callback = compiled(toy_model(0)), LearningRateRewinding(rounds=1, keep_per_round=0.5)
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", True))
+    train(model, [callback, stop], epochs=4)
+    compiled(model, keras.optimizers.Adam(0.01))
+    train(model, [callback], epochs=2)
+    assert callback.kept < 0.51 and int(model.optimizer.iterations) == STEPS
+    assert all(np.isfinite(each).all() for each in model.get_weights())
 
 
 @pytest.mark.thorough

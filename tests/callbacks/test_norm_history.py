@@ -8,7 +8,7 @@ import pytest
 from support.greg_reference import compiled, network, train
 
 import kerasprune as kp
-from kerasprune.callbacks import NormHistory
+from kerasprune.callbacks import IterativeMagnitude, NormHistory
 from kerasprune.reports import record
 from kerasprune.testing.toys import toy_data, toy_model
 
@@ -30,6 +30,13 @@ def test_norms_are_those_at_each_step():
     assert list(history.norms) == ["one", "two"]
     for name, norms in history.norms.items():
         np.testing.assert_allclose(norms, [by_hand[step][name] for step in history.steps], rtol=1e-5)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_steps_go_on_where_a_method_rewinds_the_optimizer(first):
+    model, history, rounds = compiled(), NormHistory(every=4), IterativeMagnitude(rounds=2, keep_per_round=0.5)
+    train(model, [history, rounds] if first else [rounds, history], epochs=6)
+    assert history.steps.tolist() == list(range(0, 25, 4)) and int(model.optimizer.iterations) == 8
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,23 @@ def test_saves_within_an_epoch(tmp_path, steps_per_execution):
         assert_equal(fit([Resume(tmp_path, every=3)], seed=2), expected)
 
 
+def test_a_fit_that_resumed_and_never_ended_leaves_nothing(tmp_path):
+    """Neither an epoch to begin with nor batches to pass over: the next fit trains on everything."""
+    model = compiled(small())
+    with pytest.raises(KeyboardInterrupt):
+        train(model, [Resume(tmp_path, every=3), Break(STEPS + 5)])
+
+    def fail(logs):
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        train(model, [Resume(tmp_path), keras.callbacks.LambdaCallback(on_train_begin=fail)])
+    kp.callbacks.detach(model)
+    before = int(model.optimizer.iterations.numpy())
+    assert train(model, [], epochs=1).epoch == [0]
+    assert int(model.optimizer.iterations.numpy()) == before + STEPS
+
+
 @pytest.mark.thorough
 def test_a_fit_after_one_that_was_broken_off_while_passing_over_trains_on_everything(tmp_path):
     model = compiled(small())

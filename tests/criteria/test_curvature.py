@@ -222,6 +222,25 @@ def test_block_fisher_is_the_recursion_of_the_paper(fisher):
     assert (inverted_diagonal(np.zeros((3, 6)), 2, 0.1) == 1).all()
 
 
+@pytest.mark.parametrize("layer", [layers.Conv2D(4, 2), layers.Conv2DTranspose(4, 2), layers.DepthwiseConv2D(2)])
+def test_block_fisher_has_a_block_for_each_filter_whichever_axis_it_is(layer):
+    inputs = keras.Input((3, 3, 3))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(layers.Activation("tanh")(layer(inputs)))))
+    x, y = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype("float32"), np.zeros((4, 2), "float32")
+    kernel = next(each for each in kp.trace(model, unknown="freeze").kernels if each.owner is layer)
+    (axis,) = kernel.makes
+    assert axis == (3 if type(layer) is layers.Conv2D else 2)
+    slopes = [
+        criteria.gradients.mean_gradients(model, [kernel.variable], [(x[i : i + 1], y[:1])], "mse") for i in range(4)
+    ]
+    rows = np.stack([each[id(kernel.variable)] for each in slopes])
+    damp, rows = 0.1 * (rows**2).mean(), np.moveaxis(rows, axis + 1, 0)
+    blocks = [np.einsum("na,nb->ab", line, line) / 4 for line in rows.reshape(len(rows), 4, -1)]
+    expected = [1 / np.diag(np.linalg.inv(block + damp * np.eye(len(block)))) for block in blocks]
+    found = criteria.get("block_fisher").gradients(model, [kernel.variable], [(x, y)], "mse", 0)[id(kernel.variable)]
+    close(np.moveaxis(found, axis, 0).reshape(len(blocks), -1), np.array(expected))
+
+
 # ---- a trained network: brute force -------------------------------------------------------------------------
 
 
