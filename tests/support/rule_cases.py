@@ -375,10 +375,7 @@ SPACE = {
     layers.UpSampling1D: [layer(layers.UpSampling1D, 2, shapes=LINE)],
     layers.UpSampling2D: [layer(layers.UpSampling2D, 2, interpolation="bilinear")],
     layers.UpSampling3D: [layer(layers.UpSampling3D, 2, shapes=VOLUME)],
-    layers.Resizing: [
-        layer(layers.Resizing, 3, 7),
-        layer(layers.Resizing, 6, 6, pad_to_aspect_ratio=True, fill_value=2.0),
-    ],
+    layers.Resizing: [layer(layers.Resizing, 3, 7)],
     layers.CenterCrop: [layer(layers.CenterCrop, 2, 3)],
     nn.MaxPool: [function(lambda x: ops.max_pool(x, 2))],
     nn.AveragePool: [function(lambda x: ops.average_pool(x, 2, padding="same"))],
