@@ -109,11 +109,14 @@ def plan(
 
         chosen = filled(request, chosen, table)
     _warn_of_what_is_missed(request, chosen)
-    return last_step(request, chosen)
+    made = last_step(request, chosen)
+    if isinstance(request.meter, CostMeter) and (missed := request.meter.missed(made)):
+        warn(missed)
+    return made
 
 
 def _corrected(request: PlanRequest, chosen: Choice) -> tuple[PlanRequest, Choice]:
-    """Returns the request and choice whose exact cost meets the target, and warns if none was found in a few trials."""
+    """Returns the request and choice whose exact cost meets the target, or comes near after a few trials."""
     if not isinstance(request.meter, CostMeter):
         return request, chosen
     for _ in range(_TRIALS):
@@ -122,8 +125,6 @@ def _corrected(request: PlanRequest, chosen: Choice) -> tuple[PlanRequest, Choic
             return request, chosen
         request = replace(request, target=other)
         chosen = request.met(limit=other)
-    if missed := request.meter.missed(request.plan(chosen)):
-        warn(missed)
     return request, chosen
 
 

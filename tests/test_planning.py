@@ -12,8 +12,10 @@ from support.architectures import vit
 
 import kerasprune as kp
 from kerasprune.budgets import kept_number
+from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import costs_of, counter
 from kerasprune.graph.kept_channels import legal
+from kerasprune.targets.base import CostMeter, Target
 from kerasprune.testing.toys import toy_model
 
 MODELS = {
@@ -384,3 +386,33 @@ def test_parameters_alone_are_those_of_the_whole_cost(name):
     assert costs_of(graph, ["params"], count).params == kp.cost(graph, plan).params
     both = costs_of(graph, ["macs", "params"], count)
     assert (both.macs, both.params) == (kp.cost(graph, plan).macs, kp.cost(graph, plan).params)
+
+
+def test_a_measured_target_that_the_last_step_of_a_budget_leaves_is_warned_of():
+    """The budget moves channels after the target is met: what is measured is the plan that is returned."""
+
+    class Meter(CostMeter):
+        def __call__(self, graph, count):
+            return count(graph.kernels[0].ids[-1]) / 8
+
+        def missed(self, plan):
+            return f"{len(plan.keep['conv'])} channels are too many." if len(plan.keep["conv"]) > 4 else None
+
+    class Half(Target):
+        counted = "channels"
+
+        def meter(self, graph):
+            return Meter(0.5)
+
+    class Whole(Budget):
+        def fractions(self, graph, level):
+            return dict.fromkeys(graph.prunable, level)
+
+        def last_step(self, graph, data, seed):
+            return lambda request, chosen: kp.Plan.of(graph, {"conv": range(6)})
+
+    with pytest.warns(match="6 channels are too many"):
+        kp.plan(_small(8), budget=Whole(), target=Half())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(kp.plan(_small(8), target=Half()).keep["conv"]) == 4

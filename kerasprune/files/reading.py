@@ -9,6 +9,7 @@ import re
 import sys
 from contextlib import suppress
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -123,7 +124,7 @@ def read_rows(path: Path | str) -> list[dict[str, str]]:
     if not Path(path).exists():
         return []
     try:
-        return list(csv.DictReader(read_text(path, "a CSV file").splitlines(keepends=True)))
+        return list(csv.DictReader(StringIO(read_text(path, "a CSV file"), newline="")))
     except csv.Error as error:
         raise PruneError(f"Expected a CSV file. Received: {short(str(path))} ({error}).") from error
 

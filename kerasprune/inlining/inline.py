@@ -20,7 +20,7 @@ from kerasprune.graph.built_model import check_model
 from kerasprune.graph.built_model import functional as walked
 from kerasprune.graph.walk import has_free_axes, nodes
 from kerasprune.inlining.writer import Writer, line_of
-from kerasprune.surgery.clone import train_alike
+from kerasprune.surgery.clone import input_like, train_alike
 from kerasprune.surgery.comparison import difference, outputs_of
 from kerasprune.surgery.random_inputs import random_inputs
 
@@ -113,7 +113,7 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
 
     def fresh(x: Any, name: str | None = None) -> keras.KerasTensor:
         if isinstance(x, keras.KerasTensor):
-            return keras.Input(batch_shape=x.shape, dtype=x.dtype, name=name or maker(x).name)
+            return input_like(x, x, name)
         array = np.asarray(x)
         return keras.Input(array.shape[1:], dtype=str(array.dtype), name=name)
 

@@ -27,6 +27,8 @@ def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     before = 1 if channel_axis(layer) == 1 else len(x.shape) - 1
     after = 1 if channel_axis(layer) == 1 else len(shape) - 1
     graph.pin_all(x, f"{layer.name!r} moves a window over that axis", but=(before,))
+    if getattr(layer, "pad_to_aspect_ratio", False):
+        graph.emits([after])  # a border of fill_value is no constant at all positions
     return x.moved(shape, [before if axis == after else None for axis in range(len(shape))])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, tree
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.channels import Ids
+from kerasprune.graph.channels import Ids, Unknown
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, SILENT, find, tensor_rule
 from kerasprune.rules.activations import pin_units
@@ -64,15 +64,20 @@ def bidirectional(
     graph: GraphBuilder, layer: layers.Bidirectional, x: Ids, *states: Any, initial_state: Any = ()
 ) -> list[Ids]:
     """One layer forwards, one backwards; both lose the same units."""
-    outs = []
-    for inner, path in ((layer.forward_layer, "layer"), (layer.backward_layer, "backward_layer")):
-        cells = _cells(inner)
-        if cells is None or len(cells) > 1 or _tensors(states, initial_state):
-            for tensor in (x, *_tensors(states, initial_state)):
-                graph.pin_all(tensor, f"{layer.name!r} wraps a layer without a rule of its own, or is given states")
-            return [Ids(shape) for shape in graph.call.outputs]
+    parts = ((layer.forward_layer, "layer"), (layer.backward_layer, "backward_layer"))
+    cells, given, outs = [_cells(inner) for inner, _ in parts], _tensors(states, initial_state), []
+    for (inner, path), each in zip(parts, cells, strict=True) if None not in cells else ():
         graph.wrapped(inner, layer, path, "config")
-        outs += _run(graph, inner, cells, x)
+        outs += _run(graph, inner, each, x)
+    if given or len(outs) != 2:  # whole, but counted
+        reason = f"{layer.name!r} wraps a layer without a rule of its own, or is given states"
+        for tensor in (x, *given):
+            graph.pin_all(tensor, reason)
+        for out in outs:
+            graph.pin(out, reason)
+        if None in cells:
+            graph.unknown.append(Unknown(graph.call.node.operation.name, type(layer).__name__))
+        return [Ids(shape) for shape in graph.call.outputs]
     merged = np.concatenate(outs) if layer.merge_mode == "concat" else outs[0]
     graph.tie(*outs)  # the layer wants both directions equally wide
     shapes = graph.call.outputs

@@ -175,10 +175,14 @@ def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[A
 
 def _told_apart(output: Any, inputs: list[Any], name: str) -> Any:
     """Returns an output that is not an input itself: Keras cannot call a model whose output is its input."""
-    return keras.layers.Identity(name=f"{name}_identity")(output) if any(output is x for x in inputs) else output
+    if not any(output is x for x in inputs):
+        return output
+    return keras.layers.Identity(name=f"{name}_identity", dtype=output.dtype)(output)
 
 
-def input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor) -> keras.KerasTensor:
-    """Returns a new input with the name of an old one; fixed sizes are those of the tensor fed to it."""
+def input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:
+    """Returns a new input like an old one, with its name by default; fixed sizes are those of the tensor fed to it."""
     shape = [new if old is not None else None for old, new in zip(tensor.shape, fed.shape, strict=True)]
-    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=maker(tensor).name)
+    old = maker(tensor)
+    how = {"dtype": tensor.dtype, "sparse": tensor.sparse, "optional": old.optional, "name": name or old.name}
+    return keras.Input(batch_shape=shape, **how)

@@ -64,7 +64,7 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
 
     def make(layer: Any) -> Any:
         if isinstance(layer, keras.layers.TimeDistributed) and any(id(each) in norms for each in inner_layers(layer)):
-            return keras.layers.TimeDistributed(make(layer.layer), name=layer.name)
+            return keras.layers.TimeDistributed(make(layer.layer), name=layer.name, dtype=layer.dtype_policy)
         return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, changes.get(id(layer), {}))
 
     def value(variable: Any) -> np.ndarray:

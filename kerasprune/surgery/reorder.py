@@ -89,7 +89,8 @@ def _replacements(graph: ChannelGraph, scores: Mapping[str, Any]) -> np.ndarray:
 
 
 def is_whole_everywhere(graph: ChannelGraph, classes: np.ndarray) -> bool:
-    """Returns whether every array of channels has all classes of a group, or none."""
+    """Returns whether every array of channels has all classes of a group equally often, or none."""
     tensors = (tensor for call in graph.calls for tensor in (*call.inputs, *call.outputs))
-    present = (np.isin(classes, graph.classes[ids]) for tensor in tensors for ids in tensor.axes.values())
-    return all(each.all() or not each.any() for each in present)
+    most = graph.classes.max(initial=-1) + 1
+    present = (np.bincount(graph.classes[ids], minlength=most)[classes] for x in tensors for ids in x.axes.values())
+    return all((each == each[0]).all() for each in present)

@@ -161,6 +161,25 @@ def test_a_free_length_without_resolution_is_an_error_even_if_only_the_last_step
     assert kp.cost(model, resolution=8).macs == 8 * sum(math.prod(w.shape) for w in layer.weights if w.ndim == 2)
 
 
+@pytest.mark.parametrize("which", ["states", "stacked", "unknown"])
+def test_both_directions_that_are_kept_whole_are_counted(which):
+    """A layer whose channels all stay costs what it costs: a target in multiply–adds must see it."""
+
+    @keras.saving.register_keras_serializable("test_cost")
+    class Cell(layers.SimpleRNNCell):
+        def call(self, *args, **kwargs):
+            return super().call(*args, **kwargs)
+
+    inputs = keras.Input((5, 3))
+    states = [layers.Dense(4)(inputs[:, 0]) for _ in range(2)] if which == "states" else None
+    kinds = {"states": layers.SimpleRNNCell(4), "stacked": [layers.SimpleRNNCell(4), layers.SimpleRNNCell(4)]}
+    both = layers.Bidirectional(layers.RNN(kinds.get(which, Cell(4)), return_sequences=True), name="both")
+    graph = kp.trace(keras.Model(inputs, layers.Dense(2)(both(inputs, initial_state=states))))
+    (found,) = (each for each in kp.cost(graph).layers if each.name == "both")
+    expected = 5 * sum(math.prod(w.shape) for w in both.weights if w.ndim == 2)
+    assert (found.macs, found.estimated) == ((0, expected) if which == "unknown" else (expected, 0))
+
+
 def test_resolution_of_a_fixed_model_is_an_error():
     with pytest.raises(kp.PruneError, match="Received: resolution=16"):
         counted(layers.Conv2D(4, 3), (8, 8, 3), resolution=16)

@@ -127,3 +127,8 @@ def test_archives_that_were_changed_are_read_or_refused(tmp_path_factory, at, mo
         read_arrays(path)
     except PruneError as error:
         assert "changed.npz" in str(error)
+
+
+def test_rows_are_read_back_as_they_were_written(tmp_path):
+    rows = [{"a": cell, "b": "1"} for cell in ("x\u2028y", "u\x0cv", "l\nm", "q\x85r", "s\r\nt", 'a "b", c')]
+    assert files.read_rows(files.write_rows(tmp_path / "rows.csv", rows)) == rows

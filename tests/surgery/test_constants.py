@@ -82,3 +82,11 @@ def test_an_einsum_whose_bias_runs_along_its_channels_is_silent(bias_axes):
     x = layers.EinsumDense("abc,bd->adc", (8, 4), bias_axes=bias_axes, name="a")(inputs)
     model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(layers.Flatten()(x))))
     assert not fold(cut(model, kp.Plan({"a": [1, 2, 5]}))).lost
+
+
+def test_what_a_border_of_another_value_surrounds_is_called_lost():
+    inputs = keras.Input((6, 8, 3))
+    x = layers.Conv2D(4, 1, bias_initializer="ones", name="a")(inputs)
+    x = layers.Resizing(5, 5, pad_to_aspect_ratio=True, fill_value=2.0)(x)
+    model = keras.Model(inputs, layers.Conv2D(2, 2, name="b")(x))
+    assert fold(cut(model, kp.Plan({"a": [0, 1]}))).lost == ["b"]

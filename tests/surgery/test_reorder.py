@@ -50,6 +50,17 @@ def test_reordered_model_computes_the_same(made, name):
     assert sum(moved) > 0.5 * len(moved)
 
 
+def test_channels_tied_unequally_often_keep_their_order():
+    """`x[:5] · x[3:]` of eight ties three, three and two channels: no one of them can take the place of another."""
+    inputs = keras.Input((4,))
+    x = layers.Dense(8, name="hidden")(inputs)
+    model = randomise(keras.Model(inputs, layers.Dense(2, name="logits")(x[..., :5] * x[..., 3:])))
+    (group,) = kp.trace(model).prunable.values()
+    for scores in ([0.0, 1.0, 2.0], [0.0, 2.0, 1.0]):
+        new = kp.reorder(model, {group.name: scores})
+        assert compare(model, new, random_inputs(model)).error < 1e-5
+
+
 def test_channels_are_sorted_by_score(made):
     model = made("resnet-identity")
     scores = kp.criteria.score(kp.criteria.get("l1"), kp.trace(model))
