@@ -248,7 +248,7 @@ def test_nothing_to_prune_is_said_with_the_remedy():
     inputs = keras.Input((4,))
     pinned = keras.Model(inputs, layers.Dense(2)(inputs), name="pinned")
     for model in (pinned, kp.trace(_small(), freeze=("conv",))):
-        with pytest.raises(kp.PruneError, match=r"all of whose channels are pinned. Call graph.report\(\)"):
+        with pytest.raises(kp.PruneError, match=r"all of whose channels are pinned. See graph.report\(\)"):
             kp.plan(model, keep=0.5)
 
 
