@@ -22,6 +22,7 @@ def symbol_bits(model: keras.Model) -> dict[str, dict[str, float]]:
         model: The model, of which weights are removed and shared.
 
     Example:
+        >>> import keras, numpy as np
         >>> kernel = np.zeros((64, 1), "float32")
         >>> kernel[[3, 11, 19, 27]] = 1, 1, 1, 2
         >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(1, name="d")])
