@@ -16,7 +16,7 @@ from kerasprune.latency.machine import this_machine
 from kerasprune.latency.operators import Operator, by_key, operators
 from kerasprune.latency.single_operators import IN_A_FILE, Pair, times_alone
 from kerasprune.latency.staircase import Staircase, first_widths, next_widths
-from kerasprune.latency.table import PRECISIONS, LatencyTable, check_name
+from kerasprune.latency.table import PRECISIONS, LatencyTable, name_faults
 from kerasprune.latency.whole_networks import times_of, uniform
 from kerasprune.plans import Plan
 
@@ -67,7 +67,7 @@ def profile(
         >>> 0 < table.predict(model) < 100
         True
     """
-    check_name(store)
+    raise_faults("The table cannot be saved:", [] if store is None else name_faults(store))
     graph = traced(model, precision, threads, resolution)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
     before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)

@@ -194,9 +194,10 @@ class LatencyTable:
             PruneError: The file exists, or the name does not end in `.csv`.
         """
         path = Path(path)
-        check_name(path)
+        faults = name_faults(path)
         if path.exists() and not overwrite:
-            raise PruneError(f"Expected a new file. Received: path={str(path)!r}, which exists. Pass overwrite=True.")
+            faults.append(f"Expected a new file. Received: path={str(path)!r}, which exists. Pass overwrite=True.")
+        raise_faults("The table cannot be saved:", faults)
         text = io.StringIO()
         text.write("# " + json.dumps({name: getattr(self, name) for name in _HEAD}) + "\n")
         writer = csv.writer(text, lineterminator="\n")
@@ -256,10 +257,10 @@ class LatencyTable:
         return cls(times, labels, **{**head, "calibration": calibration})
 
 
-def check_name(path: Path | str | None) -> None:
-    """Checks that a path, if any, ends in `.csv`."""
-    if path is not None and Path(path).suffix != ".csv":
-        raise PruneError(f"Expected a table whose name ends in .csv. Received: path={str(path)!r}.")
+def name_faults(path: Path | str) -> list[str]:
+    """Returns a fault if a path does not end in `.csv`."""
+    wrong = Path(path).suffix != ".csv"
+    return [f"Expected a table whose name ends in .csv. Received: path={str(path)!r}."] if wrong else []
 
 
 def _number(value: Any, least: float) -> float:
