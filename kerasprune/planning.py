@@ -162,12 +162,11 @@ def _nearer(request: PlanRequest) -> str:
         "min_keep=1": {"floor": replace(request.floor, min_keep=1)},
         "budget='global'": {"budget": budgets.get("global")},
     }
-    others = {
-        name: changed
+    requests = {
+        name: replace(request, **changed)
         for name, changed in others.items()
         if any(getattr(request, key) != value for key, value in changed.items())
     }
-    requests = {name: replace(request, **changed) for name, changed in others.items()}
     choices = {name: (other, other.met()) for name, other in requests.items()}
     found = [
         f"{name}, with {one.share(choice):.3f}" for name, (one, choice) in choices.items() if not one.misses(choice)
