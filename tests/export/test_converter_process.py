@@ -72,7 +72,7 @@ def test_a_death_is_a_prune_error_and_leaves_the_old_file(process, tmp_path, mon
     monkeypatch.setattr(conversion, "process", process)
     path = tmp_path / "model.tflite"
     path.write_text("mine")
-    with pytest.raises(PruneError, match=r"SIGABRT.*quantize='dynamic'.*\n.*last words on int8") as error:
+    with pytest.raises(PruneError, match=r"(?s)SIGABRT.*quantize='dynamic'.*\n.*last words on int8") as error:
         tflite(network(layers.Flatten()), path, quantize="int8", data=sequences(), overwrite=True)
     assert "TensorFlow's log" not in str(error.value)
     assert path.read_text() == "mine"
