@@ -193,7 +193,7 @@ def optimizer_faults(optimizer: keras.Optimizer) -> list[str]:
     """Returns the reasons for which an optimizer would not train centroids, each with its remedy."""
     inner, name = unwrapped(optimizer), type(unwrapped(optimizer)).__name__
     faults = []
-    if type(inner) not in {getattr(keras.optimizers, each) for each in ELEMENTWISE}:
+    if name not in ELEMENTWISE or not type(inner).__module__.startswith("keras."):  # torch has classes of its own
         faults.append(
             f"Expected one of {', '.join(ELEMENTWISE)}, which treat every weight alike. Received: {name}. Others "
             "scale or rotate whole kernels: clusters count as often as they have members, or come apart."
