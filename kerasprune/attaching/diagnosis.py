@@ -58,7 +58,7 @@ class Diagnosis:
             )
 
     def end(self) -> None:
-        """Reports at the end of the fit the findings after the last epoch.
+        """Reports the findings after the last epoch, at the end of the fit.
 
         Raises:
             PruneError: The callback did not act, and is strict.

@@ -115,7 +115,7 @@ class ConverterProcess:
         raise ConverterDeath(_cause(code), log)
 
     def stop(self) -> None:
-        """Ends the child, if it runs."""
+        """Ends the child process if it is running."""
         child, self._child = self._child, None
         if child is None or self._owner != os.getpid():  # after a fork it is the other process's
             return

@@ -137,7 +137,7 @@ class ChannelGraph:
         return ~self.classes_with(self.dead)[self.classes]
 
     def classes_with(self, ids: np.ndarray) -> np.ndarray:
-        """Returns for every class whether one of these ids, an array of ids or a mask of all, belongs to it."""
+        """Returns one boolean per class: whether any of these ids, an array or a mask of all ids, belongs to it."""
         found = np.zeros(self.classes.max(initial=-1) + 1, bool)
         found[self.classes[ids]] = True
         return found

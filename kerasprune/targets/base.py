@@ -11,10 +11,10 @@ from kerasprune.plans import Plan
 
 
 class CostMeter:
-    """Base class of meters, which count a cost of the slim models of one dense model.
+    """Base class of meters: a meter computes one cost of slim models, as a share of the dense model's.
 
     Args:
-        target: The share of the dense model's cost that is asked for.
+        target: The share that is asked for.
     """
 
     def __init__(self, target: float) -> None:
