@@ -67,7 +67,7 @@ def dropout_stability(
     Args:
         model: The trained model, which is left untouched. Layers are its prunable groups of channels, in order; what
             reads a channel is what is rescaled. BatchNorm keeps its statistics.
-        data: Labelled training examples: batches of `(inputs, labels)`, of some hundred for speed.
+        data: Labelled training examples: batches of `(inputs, labels)`, of a few hundred for speed.
         draws: Number of random choices of units for each i. Defaults to 20.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
         seed: Random seed. Defaults to 0.

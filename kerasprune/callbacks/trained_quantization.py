@@ -162,7 +162,7 @@ class TrainedQuantization(PruningCallback):
             return super().shortfalls()
         return [
             *super().shortfalls(),
-            f"Weights of {', '.join(apart[:3])} are no longer shared: something assigns them past the optimizer. "
+            f"Weights of {', '.join(apart[:3])} are no longer shared: something assigns them without the optimizer. "
             "Update with optimizer.apply, and let other callbacks leave weights alone.",
         ]
 

@@ -138,7 +138,9 @@ def _stored(layer: keras.layers.Layer) -> Iterator[tuple[str, str, np.ndarray]]:
         name = getattr(value, "name", key)
         array = np.asarray(keras.ops.convert_to_numpy(value))
         if str(array.dtype) not in DTYPES:
-            raise PruneError(f"Expected weights of a type of {DTYPES}. Received: {array.dtype} in {layer.name!r}.")
+            raise PruneError(
+                f"Expected weights of one of the types {DTYPES}. Received: {array.dtype} in {layer.name!r}."
+            )
         yield key, f"{layer.name}/{name}", array
 
 

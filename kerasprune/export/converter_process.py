@@ -57,7 +57,7 @@ class ConverterProcess:
         atexit.register(self.stop)
 
     def start(self) -> None:
-        """Starts the child unless it runs already; it imports TensorFlow in the meantime, which takes some seconds."""
+        """Starts the child unless it runs already; it imports TensorFlow in the meantime, which takes a few seconds."""
         with self._lock:
             if self._child is not None and self._owner == os.getpid() and self._child.poll() is None:
                 return

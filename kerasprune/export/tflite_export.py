@@ -63,7 +63,7 @@ def tflite(
             by the extra `[quantize]`; `"int8"` for weights and activations in 8 bits; `"mixed"` for the same with some
             layers in float; `"int16x8"` for weights in 8 and activations in 16, slower and closer to the model.
             Defaults to `None`.
-        data: Inputs as the model sees them in use, in any form that `fit` takes and that can be read again: arrays
+        data: Inputs like those in deployment, in any form that `fit` takes and that can be read again: arrays
             `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are
             ignored. The first 256 calibrate integer activations, which need them, unless the model is one of
             `kp.quantization_aware`, which brings its ranges; all are compared.
@@ -175,7 +175,7 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) 
     """Returns warnings about a written file."""
     found = []
     if report.agreement is not None and report.agreement < LOW_AGREEMENT:
-        remedy = " Pass data= as the model sees them in use: on random inputs its outputs may be nearly tied."
+        remedy = " Pass data= like the inputs in deployment: on random inputs its outputs may be nearly tied."
         if report.inputs == "data":
             remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
         found.append(
@@ -225,7 +225,7 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str, range
     if QUANTIZATIONS[quantize].calibrated and data is None and not ranged:
         raise PruneError(
             f"{quantize} needs inputs to find the range of every activation. Received: quantize={quantize!r}, "
-            "data=None. Pass data=, some hundred inputs as the model sees them in use; quantize='dynamic' needs none."
+            "data=None. Pass data=, a few hundred inputs like those in deployment; quantize='dynamic' needs none."
         )
     if path.suffix != ".tflite":
         raise PruneError(

@@ -125,7 +125,7 @@ def beside(
     """Writes a slim model as `kp.export.tflite` does, and measures its file beside the dense model's.
 
     Both files are timed in turn; their operators are also converted and timed alone, by kind, since LiteRT has no
-    profiler for Python: that takes some seconds, half a minute for large models.
+    profiler for Python: that takes a few seconds, half a minute for large models.
 
     Args:
         slim: The slim model.
