@@ -61,8 +61,8 @@ def dropout_stability(
         ε = max_i min_{units, r} L(θ_i) − L(θ),  at least 0
 
     The factor is searched from 2. If there are few choices of units, all are tried, otherwise random ones and two
-    greedy ones, in which units double or stay as they are while others go: ε is then an upper bound. Two such relu nets
-    are joined by a path whose loss is at most ε above its ends.
+    greedy ones, in which some units double or are unchanged and the others are removed: ε is then an
+    upper bound. Two such relu nets are joined by a path whose loss is at most ε above its ends.
 
     Args:
         model: The trained model, which is left untouched. Layers are its prunable groups of channels, in order; what

@@ -148,7 +148,7 @@ class TrainedQuantization(PruningCallback):
             average.assign(variable)
 
     def resumed(self) -> None:
-        """Gives new codes to kernels that were assigned since the earlier fit, of whose values the old ones are not."""
+        """Gives new codes to kernels that were assigned since the earlier fit, whose old codes no longer fit."""
         for each in self._clusters:
             array = values(each.variable)
             if not np.array_equal(keras.ops.convert_to_numpy(each(each.variable)), array):

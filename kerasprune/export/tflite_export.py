@@ -59,10 +59,10 @@ def tflite(
             from a float32 copy, and compared as it is.
         path: Where to write; ends in `.tflite`.
         quantize: `None` for float32; `"float16"` for weights of half the size; `"dynamic"` for weights in 8 bits
-            and float activations, which needs no data; `"int4"` likewise with kernels in 4 bits, depthwise ones apart,
-            by the extra `[quantize]`; `"int8"` for weights and activations in 8 bits; `"mixed"` for the same with some
-            layers in float; `"int16x8"` for weights in 8 and activations in 16, slower and closer to the model.
-            Defaults to `None`.
+            and float activations, which needs no data; `"int4"` likewise with kernels in 4 bits, depthwise ones in
+            float, with the extra `[quantize]`; `"int8"` for weights and activations in 8 bits; `"mixed"` for the same
+            with some layers in float; `"int16x8"` for weights in 8 and activations in 16, slower and closer to the
+            model. Defaults to `None`.
         data: Inputs like those in deployment, in any form that `fit` takes and that can be read again: arrays
             `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are
             ignored. The first 256 calibrate integer activations, which need them, unless the model is one of
@@ -77,8 +77,8 @@ def tflite(
         float_layers: With `"mixed"`, names of the layers that compute in float. Defaults to `None`: the fewest, in the
             order of `kp.analysis.precision_sensitivity`, with which the outputs have at most half of the error that
             they have in int8, on the samples that calibrate.
-        max_bytes: With `"mixed"` and no `float_layers`: the most bytes of the file, by which they may be fewer.
-            Defaults to `None`.
+        max_bytes: With `"mixed"` and no `float_layers`: the most bytes of the file, which may leave fewer layers in
+            float. Defaults to `None`.
 
     Returns:
         The report: size, compressed size, largest error, agreement, latency, operators. A warning is given if the

@@ -57,7 +57,7 @@ class Target:
         return self
 
     def report(self, graph: ChannelGraph, plan: Plan) -> str:
-        """Returns a line on the cost of a plan beside that of the dense model.
+        """Returns a line on the cost of a plan and that of the dense model.
 
         Args:
             graph: The graph of the dense model.

@@ -172,5 +172,5 @@ def test_all_that_does_not_fit_is_said_at_once():
     data = {"a": SIDE[:9], "b": X[:9, None] * np.nan}
     with pytest.raises(kp.PruneError, match=r"shape \(None, 4\)(.|\n)*'b'. Received: NaN"):
         example_batches(network("dict"), data, 9)
-    with pytest.raises(kp.PruneError, match=r"the same number of examples for every input. Received: .*\(9, 3\), \(70, 4\)"):
+    with pytest.raises(kp.PruneError, match=r"same number of examples for every input.*\(9, 3\), \(70, 4\)"):
         example_batches(network("dict"), {"a": SIDE[:9], "b": X}, 9)
