@@ -190,7 +190,7 @@ def _faults(budget: Budget, data: Any, target: Any, **shares: Any) -> list[str]:
         faults.append("Expected one of keep, macs, params and target. Received: none.")
     if "data" in budget.needs and data is None:
         faults.append(
-            f"Expected data for {type(budget).__name__}, which measures: some hundred examples, without labels. "
+            f"Expected data for {type(budget).__name__}, which measures: a few hundred examples, without labels. "
             "Received: data=None. Give data=images, or take budget='uniform'."
         )
     return faults

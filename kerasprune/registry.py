@@ -119,7 +119,7 @@ class Registry:
             return member(**arguments)
         except TypeError as error:
             received = short(dict(arguments))
-            raise PruneError(f"The {self.kind} {name!r} was not made: {error}. Received: {received}.") from error
+            raise PruneError(f"The {self.kind} {name!r} could not be made: {error}. Received: {received}.") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())

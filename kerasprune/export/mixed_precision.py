@@ -127,7 +127,7 @@ class MixedFiles:
         if max_bytes is not None and whole > max_bytes:
             raise PruneError(
                 f"Expected max_bytes to be at least {whole}, the bytes of the int8 file. "
-                f"Received: max_bytes={max_bytes!r}. Give more, or prune more."
+                f"Received: max_bytes={max_bytes!r}. Raise it, or prune more."
             )
         error, kept = self._error_of_last(), []
         most = PART * error
