@@ -115,7 +115,6 @@ def best_widths(
     judge: RememberedScores,
     evolution: Evolution,
     seed: int,
-    scores: Mapping[str, np.ndarray] | None = None,
 ) -> SearchedPlan:
     """Returns the best widths within a limit of multiply–adds; the first candidate is nearly uniform.
 
@@ -125,7 +124,6 @@ def best_widths(
         judge: The judge; it is closed at the end.
         evolution: The length of the search.
         seed: Seed of all random draws.
-        scores: `{group name: one score per channel}`; the highest are kept. Defaults to `None`: the first are kept.
     """
     try:
         found = evolution.run(
@@ -141,4 +139,4 @@ def best_widths(
     shares = widths.kept([each.genes for each in found.candidates]) / widths.sizes
     keep = [dict(zip(widths.names, row, strict=True)) for row in shares.round(4).tolist()]
     (macs,) = widths.share(np.array([found.best]))
-    return SearchedPlan(widths.plan(found.best, scores), found.score, float(macs), keep, found)
+    return SearchedPlan(widths.plan(found.best), found.score, float(macs), keep, found)
