@@ -92,7 +92,7 @@ def rounds(
     extent = Extent.of(model, resolution)
     if dimension == "depth":
         check_blocks(model, extent)
-    judges = Judges(blocks, channels, data, seed)
+    judges = Judges(blocks, channels, data, seed, getattr(model, "loss", None))
     settings = {"dimension": dimension, "keep": keep, "rounds": rounds, "epochs_per_round": epochs_per_round}
     settings |= {"side": extent.side, "seed": seed, "model": trace(model, unknown="freeze").fingerprint}
     settings |= {"weights": checksum(model)} | judges.described((dimension,))
