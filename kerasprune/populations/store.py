@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError, is_number
-from kerasprune.files import read_json, replacing, write_json
+from kerasprune.files import path_of, read_json, replacing, write_json
 from kerasprune.files.writing import claimed
 from kerasprune.graph.built_model import functional
 from kerasprune.populations.engine import plain
@@ -94,7 +95,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path | None, name: str, settings: Mapping[str, Any]) -> None:
-        self._folder, self.name = None if folder is None else Path(folder), name
+        self._folder, self.name = None if folder is None else path_of(folder), name
         if self._folder is not None:
             check_settings(self._folder / f"{name}.json", settings)
 
@@ -135,3 +136,14 @@ class TrainAndJudge(Protocol):
 
     def __call__(self, model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
         """Trains the model and returns its accuracy."""
+
+
+def returned_accuracy(returned: Any) -> float:
+    """Returns the accuracy that such a function returned; raises a `PruneError` if it is not a finite number."""
+    with suppress(TypeError, ValueError):
+        if np.isfinite(float(returned)):
+            return float(returned)
+    raise PruneError(
+        f"Expected a finite accuracy from fit. Received: {returned!r}. Return the measured accuracy from fit; if that "
+        "is not finite, training may have diverged."
+    )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, formerly
+from kerasprune.errors import formerly
 from kerasprune.files import read_json, write_json
 from kerasprune.files.keras_model import load_model
 from kerasprune.graph.built_model import functional
@@ -29,7 +27,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     steps,
 )
 from kerasprune.plans import Plan
-from kerasprune.populations.store import Store, TrainAndJudge, checksum
+from kerasprune.populations.store import Store, TrainAndJudge, checksum, returned_accuracy
 from kerasprune.surgery.rebuild import rebuild
 
 
@@ -126,18 +124,8 @@ def built_point(
     """
     side = step.resolution or done.resolution or extent.side
     slim = rebuild(model, step, absorb=False)
-    accuracy = _accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
+    accuracy = returned_accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
     return measured_point(slim, extent, side, accuracy, continued(done, step))
-
-
-def _accuracy(returned: Any) -> float:
-    with contextlib.suppress(TypeError, ValueError):
-        if np.isfinite(float(returned)):
-            return float(returned)
-    raise PruneError(
-        f"Expected a finite accuracy from fit. Received: {returned!r}. Return the measured accuracy from fit; if that "
-        "is not finite, training may have diverged."
-    )
 
 
 def finished(store: Store, number: int, train: Callable[[], Point]) -> Point:
