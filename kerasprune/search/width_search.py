@@ -52,7 +52,10 @@ class RememberedScores:
         """Returns the scores of candidates, read from the file if it has them."""
         keys = [hashlib.sha256(f"{self._version} {list(genes)}".encode()).hexdigest() for genes in candidates]
         known = {} if self._store is None else {key: each.result for key, each in self._store.read(keys).items()}
-        self._meter = self._meter or Meter(self._most, len(known), self._verbose)
+        if self._meter is None:
+            self._meter = Meter(self._most, len(known), self._verbose)
+        else:
+            self._meter.skip(len(known))
         with claimed(self._store.path) if self._store else nullcontext():
             return [
                 known[key] if key in known else self._scored(key, genes)

@@ -92,7 +92,7 @@ def test_the_best_is_that_of_all_there_are_by_another_way(model, found):
     assert (len(found.plan.keep["wide"]), len(found.plan.keep["needed"])) == best
 
 
-def test_a_judge_of_ones_own_and_a_store(model, tmp_path):
+def test_a_judge_of_ones_own_and_a_store(model, tmp_path, capsys):
     asked = []
 
     def judge(slim):
@@ -102,7 +102,8 @@ def test_a_judge_of_ones_own_and_a_store(model, tmp_path):
     how = {"macs": 0.5, "delta": 0.1, "judge": judge, "fractions": EIGHTHS, "evolution": FEW}
     first = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite")
     number = len(asked)
-    again = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite")
+    again = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite", verbose=1)
+    assert f"{number} of {FEW.most} candidates were evaluated before" in capsys.readouterr().err
     assert again == first and len(asked) == number == len(first.search.candidates)
     assert first.score == -min(asked)
     with first.save(tmp_path / "search.csv").open() as file:
