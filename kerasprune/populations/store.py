@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -139,11 +138,10 @@ class TrainAndJudge(Protocol):
 
 
 def returned_accuracy(returned: Any) -> float:
-    """Returns the accuracy that such a function returned; raises a `PruneError` if it is not a finite number."""
-    with suppress(TypeError, ValueError):
-        if np.isfinite(float(returned)):
-            return float(returned)
-    raise PruneError(
-        f"Expected a finite accuracy from fit. Received: {returned!r}. Return the measured accuracy from fit; if that "
-        "is not finite, training may have diverged."
-    )
+    """Returns the accuracy that such a function returned, perhaps NaN; raises a `PruneError` if it is no number."""
+    try:
+        return float(returned)
+    except (TypeError, ValueError) as error:
+        raise PruneError(
+            f"Expected a number from fit. Received: {returned!r}. Return the measured accuracy."
+        ) from error

@@ -157,5 +157,5 @@ def test_scores_are_of_the_widths_that_genes_stand_for(tmp_path):
 def test_a_fit_without_an_accuracy_is_said():
     few = Evolution(population=2, generations=1)
     how = {"data": IMAGES, "judge": lambda model: 1.0, "evolution": few, "delta": 0.1, "hidden": 2}
-    with pytest.raises(kp.PruneError, match="accuracy from fit. Received: None"):
+    with pytest.raises(kp.PruneError, match="number from fit. Received: None"):
         kp.meta_pruning(small(), lambda model, **_: None, **how)

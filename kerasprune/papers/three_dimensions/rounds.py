@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import formerly
+from kerasprune.errors import PruneError, formerly
 from kerasprune.files import read_json, write_json
 from kerasprune.files.keras_model import load_model
 from kerasprune.graph.built_model import functional
@@ -125,6 +126,8 @@ def built_point(
     side = step.resolution or done.resolution or extent.side
     slim = rebuild(model, step, absorb=False)
     accuracy = returned_accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
+    if not isfinite(accuracy):
+        raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy}. Training may have diverged.")
     return measured_point(slim, extent, side, accuracy, continued(done, step))
 
 
