@@ -235,6 +235,8 @@ def test_the_ends_of_blocks_are_compared_channel_by_channel():
         expected += np.mean((s - t[..., kept]) ** 2) / np.mean(t[..., kept] ** 2) / 2
     found = loss_of(seeing, x, training=False) - loss_of(plain, x, training=False)
     assert found == pytest.approx(2.0 * expected, rel=1e-4)
+    with pytest.raises(kp.PruneError, match="Expected the plan that slim was rebuilt with"):
+        kp.distil(slim, model, features=2.0, plan=kp.plan(model, keep=0.9))
 
 
 @ON_TENSORFLOW
