@@ -22,7 +22,8 @@ from kerasprune.cli.options import (
     option,
 )
 from kerasprune.cli.startup import Messages, start
-from kerasprune.errors import PruneError
+from kerasprune.data.scaling import SCALES
+from kerasprune.errors import PruneError, choice_faults, raise_faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +99,8 @@ def _checked(
     from kerasprune import registry
     from kerasprune.data.lookup import check_name
 
+    if scale is not None:
+        raise_faults("Invalid arguments for export:", choice_faults(SCALES, scale=scale))
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
     check_needed(context, beside=("loss", "test"))
