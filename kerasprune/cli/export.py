@@ -67,6 +67,8 @@ def export(
     for path in (model, beside):
         if path is not None:
             check_model_path(path)
+    if scale is not None:
+        raise_faults("Invalid arguments for export:", choice_faults(SCALES, scale=scale))
     found = _checked(context, formats, data, calibrate, beside is not None)
     if data is not None and own(data) == "function" and not trust:
         raise PruneError(f"{data!r} would import your own code. Expected the option --trust with --data.")
@@ -99,8 +101,6 @@ def _checked(
     from kerasprune import registry
     from kerasprune.data.lookup import check_name
 
-    if scale is not None:
-        raise_faults("Invalid arguments for export:", choice_faults(SCALES, scale=scale))
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
     check_needed(context, beside=("loss", "test"))
