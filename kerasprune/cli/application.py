@@ -80,7 +80,9 @@ class Commands(TyperGroup):
             Console(stderr=True).print(Text(text), soft_wrap=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
-            Console(stderr=True).print("Interrupted. Finished work is on disk: carry on with --resume.")
+            resumes = any("--resume" in each.opts for each in self.commands[context.invoked_subcommand].whole.params)
+            remedy = " Finished work is on disk: carry on with --resume." if resumes else ""
+            Console(stderr=True).print(f"Interrupted.{remedy}")
             raise typer.Exit(INTERRUPTED) from interrupt
 
 

@@ -270,7 +270,11 @@ def scaler(training: Inputs, scale: str, name: str) -> Scaler:
     first = training.ndim == 4 and training.shape[1] in scaling.CHANNELS and training.shape[3] not in scaling.CHANNELS
     if scale == "imagenet" and training.shape[1 if first else -1] != 3:
         raise PruneError(f"Expected images of three channels for --scale imagenet. Received: {training.shape}.")
-    mean, std = _moments(np.moveaxis(training, 1, -1) if first else training) if scale == "standardise" else scaling.constants(scale, None)
+    mean, std = (
+        _moments(np.moveaxis(training, 1, -1) if first else training)
+        if scale == "standardise"
+        else scaling.constants(scale, None)
+    )
     if scale not in ("standardise", "imagenet"):  # the same for any number of channels
         mean, std = mean[0], std[0]
     elif first:

@@ -201,7 +201,10 @@ def test_arguments_of_python_are_told_as_options():
         "Expected freeze to name layers.": "Expected --freeze to name layers.",
     }
     assert {text: in_options(text, prune) for text in told} == told
-    assert in_options("Widen the limits (delta=), or pass tries=.", search) == "Widen the limits (--delta), or pass tries=."
+    assert (
+        in_options("Widen the limits (delta=), or pass tries=.", search)
+        == "Widen the limits (--delta), or pass tries=."
+    )
     for text in ("Give model.compile(loss='mse').", "--loss=mse", "The loss is low.", "x=1", "Received: name='a'."):
         assert in_options(text, prune) == text
     assert in_options("Received: seed=-1, loss=None.", COMMANDS["run"].whole) == "Received: seed=-1, loss=None."
