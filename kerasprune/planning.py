@@ -145,8 +145,9 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     """Warns if the target is missed, or if the bounds on every group keep clearly more channels than requested."""
     floor, counted, target = request.floor, request.counted, request.target
     if request.misses(chosen):
+        asked = f"of {request.meter.shown(target)}" if request.meter else f"{counted}={target}"
         warn(
-            f"The target {counted}={target} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
+            f"The target {asked} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
             f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
             f"{_nearer(request)}"
         )

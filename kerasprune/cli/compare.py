@@ -30,7 +30,7 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 
 @commands.command()
@@ -91,8 +91,8 @@ def compare(
 
     start(verbose=verbose)
     import_code(imports, trust, verbose)
-    if seeds < 1:
-        raise PruneError(f"Expected --seeds to be 1 or more. Received: --seeds {seeds}.")
+    faults = whole_number_faults(1, **{"--seeds": seeds}) + whole_number_faults(0, **{"--seed": seed})
+    raise_faults("Invalid arguments for compare:", faults)
     same = {"seeds": range(seed, seed + seeds), "folder": out, "resume": resume, "workers": workers}
     folder = compare_criteria(model, **contest, **same, verbose=int(not quiet))
     if quiet:

@@ -22,7 +22,8 @@ from kerasprune.cli.options import (
     option,
 )
 from kerasprune.cli.startup import Messages, start
-from kerasprune.errors import PruneError
+from kerasprune.data.scaling import SCALES
+from kerasprune.errors import PruneError, choice_faults, raise_faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,8 @@ def export(
     for path in (model, beside):
         if path is not None:
             check_model_path(path)
+    if scale is not None:
+        raise_faults("Invalid arguments for export:", choice_faults(SCALES, scale=scale))
     found = _checked(context, formats, data, calibrate, beside is not None)
     if data is not None and own(data) == "function" and not trust:
         raise PruneError(f"{data!r} would import your own code. Expected the option --trust with --data.")

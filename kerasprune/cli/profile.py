@@ -21,6 +21,7 @@ from kerasprune.cli.options import (
     option,
 )
 from kerasprune.cli.startup import start
+from kerasprune.errors import raise_faults
 
 
 @commands.command()
@@ -53,7 +54,12 @@ def profile(
     import_code(imports, trust)
     from kerasprune.latency import profile as measured
     from kerasprune.latency import profile_phone
+    from kerasprune.latency.table import LatencyTable, name_faults
 
+    if phone is not None:
+        raise_faults("Invalid arguments for profile:", name_faults(out))
+        if out.exists():
+            LatencyTable.load(out)  # raises for another file, which is not replaced
     loaded = load(model)
     options = {"precision": precision, "threads": threads, "resolution": size}
     if phone is None:

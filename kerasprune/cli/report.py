@@ -31,6 +31,10 @@ def report(
     if len(finished) + len(unfinished) > 1:
         print_comparison(runs)
         if out is not None:
+            if not finished:
+                raise PruneError(
+                    f"Expected finished runs for --out. Received: {len(unfinished)}, none of them finished."
+                )
             from kerasprune.reports.pareto_page import write_page
 
             typer.echo(str((write_page if out.suffix == ".html" else write_comparison)(finished, out)))

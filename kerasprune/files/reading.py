@@ -28,14 +28,14 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.S)
 
 
 def path_of(value: Any) -> Path:
-    """Returns a path; raises `PruneError` if the value names none, or one that no disk takes."""
+    """Returns a path, `~` expanded; raises `PruneError` if the value names none, or one that no disk takes."""
     try:
-        path = Path(value)
+        path = Path(value).expanduser()
         with denials(path, "a path"), suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             path.lstat()
     except PruneError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise PruneError(f"Expected a path. Received: path={short(value)} ({error}).") from error
     if value == "":
         raise PruneError("Expected a path. Received: path='', an empty text. Give '.' for the folder that you are in.")
@@ -43,10 +43,10 @@ def path_of(value: Any) -> Path:
 
 
 def is_file(path: Path | str) -> bool:
-    """Returns whether a path is a file; `False` for one that cannot be a path."""
+    """Returns whether a path, which may begin with `~`, is a file; `False` for one that cannot be a path."""
     try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
+        return Path(path).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):
         return False
 
 
