@@ -78,9 +78,10 @@ class Diagnosis:
         Args:
             meant: The goal of the callback, e.g. `"take 100 steps"`.
             after: When the fit ended, e.g. `"after 20"`.
-            remedy: How far its plan can be trusted, and the remedy.
+            remedy: How far its result can be trusted, and the remedy.
         """
-        warn(f"{type(self.callback).__name__} was to {meant}; fit ended {after}. The plan stands{remedy}")
+        result = "masks stand" if self.callback.leaves_masks else "plan stands"
+        warn(f"{type(self.callback).__name__} was to {meant}; fit ended {after}. The {result}{remedy}")
 
     def _say(self, faults: list[str], when: str) -> None:
         for fault in faults:

@@ -78,9 +78,13 @@ class GradualMagnitude(PruningCallback):
         self._updates = Updates((), ())
 
     def compressed(self, steps: int) -> Self:
-        """Returns a copy whose cubic or stepwise schedule takes `steps` steps; other schedules are kept."""
+        """Returns a copy whose cubic or stepwise schedule takes `steps` steps; other schedules are kept.
+
+        Masks are renewed at least ten times on the way, if there are as many steps.
+        """
         raise_faults("Invalid arguments for compressed:", whole_number_faults(1, steps=steps))
         other = copy.copy(self)
+        other.every = min(self.every, max(1, steps // 10))
         if isinstance(self.schedule, schedules.Ramp):
             other.schedule = replace(self.schedule, begin=Moment(), end=Moment(iterations=steps))
         elif isinstance(self.schedule, schedules.Steps):
@@ -96,6 +100,7 @@ class GradualMagnitude(PruningCallback):
         known = None if per_epoch is None else per_epoch / accumulation
         total = None if per_epoch is None else per_epoch * epochs // accumulation + self.session.now()
         self._updates = updates(self.schedule, self.every, known, total)
+        self._meant = self._updates.steps[-1] if total is None else min(self._updates.steps[-1], total)
         if total is not None and self._updates.steps[-1] > total:
             warn(
                 f"The schedule ends after {self._updates.steps[-1]} steps, fit after {total}: then "
@@ -110,6 +115,13 @@ class GradualMagnitude(PruningCallback):
         self.held.renew(self._updates.at(now))
         over = np.int32(sum(due <= now for due in self._updates.steps) - 1)
         self._renewals = self.session.variable("place", over)
+
+    def end(self) -> None:
+        """Warns if the fit has ended before the step that was known as it began: nothing tells it `initial_epoch`."""
+        now, last = self.session.now(), self._updates.steps[-1]
+        if now < self._meant and self._updates.at(now) > self._updates.keep[-1]:
+            remedy = f", with {self._updates.at(now):.3g} kept. Train longer, or end the schedule earlier."
+            self._diagnosis.cut_short(f"keep {self._updates.keep[-1]:.3g} after {last} steps", f"after {now}", remedy)
 
     def restore(self, state: State) -> None:
         """Restores a state; one without a scope is of the time when the default was global."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import Key, PruneError, choice_faults, extras, nearest, raise_faults, warn, whole_number_faults
@@ -183,6 +184,11 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) 
             f"{report.samples} {report.inputs} samples only. Received: quantize={quantize!r}. Measure its accuracy "
             f"first.{remedy}"
         )
+    if quantize == "dynamic" and not any(each["dtype"] is np.int8 for each in _tensors(report.path)):
+        found.append(
+            f"No weight in {report.path.name} has 8 bits: TFLite leaves kernels of fewer than 1,024 numbers in float. "
+            "Received: quantize='dynamic'. quantize='float16' and 'int8' reach every kernel."
+        )
     float_bytes = 4 * model.count_params()
     if QUANTIZATIONS[quantize].calibrated and report.bytes > float_bytes + GRAPH_BYTES and recurrent_layers(model):
         found.append(
@@ -253,6 +259,12 @@ def _check_mixed(
     if isinstance(float_layers, str):
         faults = [f"Expected a list of names. Received: float_layers={float_layers!r}. Write [{float_layers!r}]."]
     raise_faults("Layers that cannot stay in float:", faults)
+
+
+def _tensors(path: Path) -> list[dict[str, Any]]:
+    """Returns the tensors of the main graph of a file and of what it calls, as LiteRT describes them."""
+    interpreter = open_interpreter(path)
+    return [each for n in range(interpreter.num_subgraphs()) for each in interpreter.get_tensor_details(n)]
 
 
 def _latency(path: Path) -> float:

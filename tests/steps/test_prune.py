@@ -112,6 +112,14 @@ def test_models_are_compared_on_the_same_examples_though_the_data_shuffle(start)
     assert found.report.steps[1].error < 1e-6
 
 
+@pytest.mark.parametrize("batches, held", [(False, "25 of 256 examples"), (True, "1 of 8 batches")])
+def test_the_size_of_what_is_set_aside_is_said(start, batches, held):
+    model, x, y = start
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(32) if batches else (x, y)
+    report = kp.prune(model, data=data, epochs=1, reconstruct=False, distil=False, verify=False, verbose=0).report
+    assert f"measured on a tenth of the data ({held}), which no step has seen" in str(report)
+
+
 def test_labels_that_do_not_fit_are_named_before_anything_is_done(start):
     model, x, y = start
     for data in ((x, y + 1), tf.data.Dataset.from_tensor_slices((x, y + 1)).batch(64), Halves(x, y + 1)):
