@@ -164,7 +164,7 @@ def _classes(answers: Any) -> np.ndarray:
     if len(found) != 1 or found[0].dtype.kind == "f" and (found[0] % 1).any():
         raise PruneError(
             "Expected the labels of classes, of one output. Received: "
-            f"{f'labels of {len(found)} outputs' if len(found) != 1 else 'numbers that are no classes'}. Take another "
+            f"{f'labels of {len(found)} outputs' if len(found) != 1 else 'numbers that are not classes'}. Take another "
             "criterion of blocks, e.g. blocks='random', or data with such labels."
         )
     return found[0]
