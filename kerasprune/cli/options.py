@@ -14,7 +14,7 @@ import typer
 from typer.models import OptionInfo
 
 from kerasprune.cli.startup import start
-from kerasprune.cli.words import OPTIONS, ROUNDING, SELECTION, TARGETS
+from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
 from kerasprune.data.lookup import check_name
 from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, given, raise_faults

@@ -12,7 +12,6 @@ from kerasprune.cli.options import (
     MEASURED,
     OF_DATA,
     OF_TRAINING,
-    ROUNDING,
     SELECTION,
     TARGETS,
     TRAINING,
@@ -37,7 +36,7 @@ from kerasprune.cli.options import (
 from kerasprune.cli.outcome import checked, named, print_json, print_outcome, run_of, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.cli.target import target_of
-from kerasprune.cli.words import word_of
+from kerasprune.cli.words import ROUNDING, word_of
 from kerasprune.data.lookup import SYNTHETIC
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.steps.examples_argument import examples_faults
