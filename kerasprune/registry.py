@@ -125,7 +125,7 @@ class Registry:
                     f"The {self.kind} {name!r} needs {', '.join(lacking)}. Received: {received}. Give "
                     f"{{'name': {name!r}, {lacking[0]!r}: …}}, in a recipe {{name: {name}, {lacking[0]}: …}}."
                 ) from error
-            raise PruneError(f"The {self.kind} {name!r} was not made: {error}. Received: {received}.") from error
+            raise PruneError(f"The {self.kind} {name!r} could not be made: {error}. Received: {received}.") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())

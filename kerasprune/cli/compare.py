@@ -40,10 +40,10 @@ def compare(
     model: ModelPath,
     out: Out,
     criteria: Annotated[
-        str, typer.Option(metavar="NAME,NAME", help="Names, with commas; see 'kerasprune ls criteria'.")
+        str, typer.Option(metavar="NAME,NAME", help="Names, separated by commas; see 'kerasprune ls criteria'.")
     ] = "l1,l2",
     macs: Annotated[
-        str, typer.Option(metavar="NUMBER,NUMBER", help="Fractions of the multiply–adds to keep, with commas.")
+        str, typer.Option(metavar="NUMBER,NUMBER", help="Fractions of the multiply–adds to keep, separated by commas.")
     ] = "0.7,0.5,0.3",
     seeds: Annotated[int, typer.Option(help="Runs of each, for mean ± deviation.")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,

@@ -40,7 +40,8 @@ def export(
     context: typer.Context,
     model: ModelPath,
     out: Annotated[
-        Path, typer.Option("--out", help="File or folder to write, not there yet; a folder for several formats.")
+        Path,
+        typer.Option("--out", help="File or folder to write, which must not exist yet; a folder for several formats."),
     ],
     formats: Annotated[
         list[str], typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, …; repeatable.")

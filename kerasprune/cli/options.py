@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .yaml file.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a .keras file.")]
-Out = Annotated[Path, typer.Option("--out", help="Where to write; must be empty or not there yet.")]
+Out = Annotated[Path, typer.Option("--out", help="Where to write; must be empty or not exist yet.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.KEY=VALUE", help="Change one key; may be repeated.")
 ]
@@ -187,7 +187,7 @@ def numbers_of(option: str, text: str | None) -> list[float]:
         return [float(part) for part in text.split(",")] if text else []
     except ValueError as error:
         raise PruneError(
-            f"Expected {option} as numbers with commas, such as 0.7,0.5. Received: {option} {text}."
+            f"Expected {option} as numbers separated by commas, such as 0.7,0.5. Received: {option} {text}."
         ) from error
 
 

@@ -28,7 +28,9 @@ from kerasprune.errors import raise_faults
 def profile(
     context: typer.Context,
     model: ModelPath,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="The table; of an earlier call: continued.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.csv", help="The table; one of an earlier call is continued.")
+    ],
     precision: Annotated[str, typer.Option(help="float32, float16, dynamic, int4, int8 or int16x8.")] = "float32",
     threads: Annotated[int, typer.Option(help="Threads of the interpreter.")] = 1,
     phone: Annotated[

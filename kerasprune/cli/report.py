@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError
 
 @commands.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that hold such.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that contain them.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write several runs: .csv, or .html with plots.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
 ) -> None:

@@ -25,7 +25,7 @@ def run(
     imports: Import = None,
     trust: Trust = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Try every stage on generated images.")] = False,
-    seeds: Annotated[int, typer.Option("--seeds", help="Run it for so many seeds, for mean ± deviation.")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", help="Number of seeds to run it for, for mean ± deviation.")] = 1,
     grid: Annotated[
         list[str] | None,
         typer.Option("--grid", metavar="KEY.KEY=VALUE,VALUE", help="Run it for each; repeatable."),

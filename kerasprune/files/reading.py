@@ -91,7 +91,7 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PruneError(
-            f"Expected {what} in UTF-8. Received: {short(str(path))}, in which byte {error.start} is none. "
+            f"Expected {what} in UTF-8. Received: {short(str(path))}, whose byte {error.start} is not UTF-8. "
             "Save it as UTF-8."
         ) from error
 
@@ -140,7 +140,7 @@ def _check_depth(text: str) -> None:
         elif match[0] in "]}":
             depth -= 1
         if depth > MOST_DEPTH:
-            raise ValueError(f"more than {MOST_DEPTH} lists and objects lie in one another")
+            raise ValueError(f"more than {MOST_DEPTH} lists and objects are nested")
         if containers > MOST_CONTAINERS:
             raise ValueError(f"there are more than {MOST_CONTAINERS:,} lists and objects")
 

@@ -99,7 +99,7 @@ class PruningNet(keras.Model):
             "Invalid arguments for PruningNet:", whole_number_faults(1, hidden=hidden) + seed_faults(seed=seed)
         )
         graph = _own_graph(model)
-        widths = Widths(graph, tuple(fractions))
+        widths = Widths(graph, fractions)
         _check(widths)
         super().__init__(name=f"{graph.model.name}_pruning_net")
         self.body = graph.model
