@@ -123,10 +123,15 @@ class Plan:
             PruneError: It is for another model or coupling, or names channels that do not exist or are pinned.
         """
         if self.fingerprint and self.fingerprint != graph.fingerprint:
+            strange = [name for name in self.keep if name not in graph.groups]
+            names = f", with a group {short(strange[0])} that this one lacks" if strange else ""
+            numbered = (
+                " Keras numbers layers without a name on: give names, or call keras.utils.clear_session() before."
+            )
             raise PruneError(
                 f"Expected a plan of the model {graph.model.name!r} (fingerprint {graph.fingerprint}). "
-                f"Received: a plan of another model (fingerprint {self.fingerprint[:32]}). "
-                "Make a new plan with kp.plan()."
+                f"Received: a plan of another model (fingerprint {self.fingerprint[:32]}){names}. "
+                f"Make a new plan with kp.plan().{numbered if strange else ''}"
             )
         faults = []
         if self.keep and self.coupling != graph.coupling:

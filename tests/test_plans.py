@@ -240,6 +240,14 @@ def test_a_plan_of_another_model_is_refused():
             use(TOY, plan)
 
 
+def test_a_plan_of_the_same_network_made_again_names_the_layers_that_keras_numbered_on():
+    first, again = ([keras.layers.Dense(4), keras.layers.Dense(2)] for _ in range(2))
+    first, again = (keras.Sequential([keras.Input((3,)), *layers]) for layers in (first, again))
+    group = first.layers[0].name
+    with pytest.raises(kp.PruneError, match=rf"with a group '{group}' .* give names, or call .*clear_session"):
+        kp.rebuild(again, kp.plan(first, keep=0.5))
+
+
 def test_all_faults_against_a_model_are_listed_with_the_nearest_name():
     plan = kp.Plan({"iner_conv": [0], "wide_conv": [19], "logits": [0]}, removed=["block"])
     with pytest.raises(kp.PruneError) as caught:

@@ -126,7 +126,7 @@ class PruningCallback(keras.callbacks.Callback):
         if self.held is None or not self.session.attached("constraint") or self.held.holds():
             return []
         return [
-            "Weights that the masks remove are not zero after an epoch: something assigns them past the optimizer. "
+            "Weights that the masks remove are not zero after an epoch: something assigns them without the optimizer. "
             "Update with optimizer.apply, and let other callbacks leave weights alone."
         ]
 
@@ -294,7 +294,6 @@ class PruningCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Begins the method, unless it has already begun."""
         self.ensure_begun()
-        RunningFit.of(self.model).settled(self)
 
     def ensure_begun(self) -> None:
         """Begins the method once per fit; if that fails, restores the model, undoing other callbacks, too."""
@@ -335,6 +334,7 @@ class PruningCallback(keras.callbacks.Callback):
                 f"weights of epoch {back} that another callback has restored. Use kp.callbacks.Resume(folder) in place "
                 "of BackupAndRestore."
             )
+        RunningFit.of(self.model).settled(self)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Adds the gauges to the logs, and checks that the method acts; an override calls it last."""

@@ -54,11 +54,11 @@ class Diagnosis:
             warn(
                 f"Weights that {type(callback).__name__} has set to zero are not zero at the end of the fit: the "
                 "moving average of the optimizer (use_ema), or another callback, has replaced them. The plan removes "
-                "them all the same. Train for an epoch without, or call kp.mask before you judge the model."
+                "them all the same. Train for an epoch without it, or call kp.mask before you judge the model."
             )
 
     def end(self) -> None:
-        """Reports at the end of the fit the findings after the last epoch.
+        """Reports the findings after the last epoch, at the end of the fit.
 
         Raises:
             PruneError: The callback did not act, and is strict.
@@ -78,9 +78,10 @@ class Diagnosis:
         Args:
             meant: The goal of the callback, e.g. `"take 100 steps"`.
             after: When the fit ended, e.g. `"after 20"`.
-            remedy: How far its plan can be trusted, and the remedy.
+            remedy: How far its result can be trusted, and the remedy.
         """
-        warn(f"{type(self.callback).__name__} was to {meant}; fit ended {after}. The plan stands{remedy}")
+        result = "masks stand" if self.callback.leaves_masks else "plan stands"
+        warn(f"{type(self.callback).__name__} was to {meant}; fit ended {after}. The {result}{remedy}")
 
     def _say(self, faults: list[str], when: str) -> None:
         for fault in faults:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
@@ -106,8 +107,14 @@ class RunningFit:
         if Phase.ACTIVE not in self.phases.values():
             self._snapshot = Snapshot(self._model)
         self.phases[callback] = Phase.ACTIVE
-        try:
+        with self.refusing():
             act()
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Restores the model as it was before any callback began, if the block raises before the first epoch."""
+        try:
+            yield
         except BaseException:
             snapshot = self._snapshot
             self.abandon()
@@ -116,7 +123,7 @@ class RunningFit:
             raise
 
     def settled(self, callback: Any) -> None:
-        """Drops the snapshot of the model once the last callback of the list has begun."""
+        """Drops the snapshot of the model once the first epoch has begun for the last callback of the list."""
         if self.callbacks[-1:] == [callback]:
             self._snapshot = None
 

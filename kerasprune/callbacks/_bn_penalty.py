@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -221,7 +222,8 @@ class BatchNormPenalty(PruningCallback):
         """Returns the plan for the present scales: after `fit` the same as `plan`, unless weights were restored."""
         scales = self._known()
         kept, self._thresholds = self.chosen(scales)
-        return Plan.of(scales.graph, legal(scales.graph, kept, scales.score(scales.graph)))
+        plan = Plan.of(scales.graph, legal(scales.graph, kept, scales.score(scales.graph)))
+        return replace(plan, pushed="scale")
 
     @property
     def thresholds(self) -> dict[str, float]:

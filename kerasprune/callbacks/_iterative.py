@@ -88,25 +88,29 @@ class IterativeRemoval(PruningCallback):
         return max(self.session.start, 0) * accumulated(self.model.optimizer) + self._phases.rewind
 
     def begin(self) -> None:
-        """Divides the fit into phases and holds the masks; a continued fit has its phases already."""
-        if not self.goes_on:
-            self._phases = self._cut()
-        self.hold(self.selection.masks(self.model))
-        self._note(0, 0, 0)
-        if not self.goes_on:
-            self._check_rounds()
-            if self._phases.rewind == 0:
-                self.remember()
-
-    def _cut(self) -> Phases:
+        """Holds the masks, and remembers the weights if the rewind point is the beginning."""
         steps = self.params.get("steps")
         if steps is None:
             raise PruneError(
                 "Expected data of known length, so that the fit can be cut into phases. Received: no number of steps. "
                 "Give fit steps_per_epoch=."
             )
-        rewind, together = self.rewind_to.steps(steps), self.model.steps_per_execution
-        return Phases.of(rewind, self.rounds, steps, self.params.get("epochs"), together)
+        self.hold(self.selection.masks(self.model))
+        self._note(0, 0, 0)
+        if not self.goes_on:
+            self._check_rounds()
+            if self.rewind_to.steps(steps) == 0:
+                self.remember()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Divides the fit into phases, of which a continued fit has its own: only here Keras tells `initial_epoch`."""
+        if not self.goes_on and not self.restored_epoch:
+            steps, together = self.params["steps"], self.model.steps_per_execution
+            first = epoch - self._position()[1] // steps
+            with RunningFit.of(self.model).refusing():
+                epochs = self.params["epochs"] - first
+                self._phases = Phases.of(self.rewind_to.steps(steps), self.rounds, steps, epochs, together)
+        super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Remembers, removes and rewinds at the end of a phase."""
@@ -131,6 +135,12 @@ class IterativeRemoval(PruningCallback):
         self._note(steps, steps, last)
         super().on_epoch_end(epoch, logs)
 
+    def end(self) -> None:
+        """Warns if removals are missing."""
+        if not self.finished:
+            remedy = ", with what was removed so far. Train longer, or take fewer rounds."
+            self._diagnosis.cut_short(f"make rounds={self.rounds} removals", f"after {self._position()[2]}", remedy)
+
     @property
     def advanced(self) -> bool:
         """Whether the last fit has made a step; the optimizer's own count may have been rewound to 0."""
@@ -149,7 +159,7 @@ class IterativeRemoval(PruningCallback):
         """Returns a fault if fewer entries were removed than the rounds so far should have."""
         wanted = int(self.held.numbers(self.keep_per_round ** self._position()[2]).sum())
         kept = sum(len(unit.kept_indices()) for unit in self.held.units)
-        behind = [f"{kept} entries are kept after a round that leaves {wanted}."] if kept > wanted else []
+        behind = [f"{kept} entries are kept after a round that should leave {wanted}."] if kept > wanted else []
         return [*super().shortfalls(), *behind]
 
     def _note(self, steps: int, epoch_began: int, round: int) -> None:

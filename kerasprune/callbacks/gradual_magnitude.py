@@ -24,7 +24,7 @@ EVERY = 100
 
 
 class GradualMagnitude(PruningCallback):
-    """Permanently removes the weights of lowest score, gradually, by a schedule.
+    """Gradually sets the weights of lowest score to zero, for good, on a schedule.
 
     After each of the steps `begin, begin + every, …, end` the fraction `schedule(step)` is kept. Masks are chosen and
     applied inside the compiled step, after the weight update.
@@ -32,7 +32,7 @@ class GradualMagnitude(PruningCallback):
     Args:
         schedule: The fraction kept as a function of the step: one of `kp.schedules`, any function of a step, a dict
             such as `{"name": "cubic", "keep": 0.1}`, or a pruning schedule of tensorflow-model-optimization. Defaults
-            to `None`, which only patterns allow: their own fraction, from the first step on.
+            to `None`, for patterns only: the fraction of the pattern, from the first step on.
         criterion: `"l1"`, `"l2"` or another criterion with a score for single weights. Defaults to `"l1"`.
         every: Steps between two mask updates. Defaults to `None`: the `frequency` of `PolynomialDecay`, otherwise 100.
         granularity: `"weight"`, `"filter"`, `{"name": "block", "rows": 1, "columns": 4}`. Defaults to `"weight"`.
@@ -78,9 +78,13 @@ class GradualMagnitude(PruningCallback):
         self._updates = Updates((), ())
 
     def compressed(self, steps: int) -> Self:
-        """Returns a copy whose cubic or stepwise schedule takes `steps` steps; other schedules are kept."""
+        """Returns a copy whose cubic or stepwise schedule takes `steps` steps; other schedules are kept.
+
+        Masks are renewed at least ten times on the way, if there are as many steps.
+        """
         raise_faults("Invalid arguments for compressed:", whole_number_faults(1, steps=steps))
         other = copy.copy(self)
+        other.every = min(self.every, max(1, steps // 10))
         if isinstance(self.schedule, schedules.Ramp):
             other.schedule = replace(self.schedule, begin=Moment(), end=Moment(iterations=steps))
         elif isinstance(self.schedule, schedules.Steps):
@@ -96,6 +100,7 @@ class GradualMagnitude(PruningCallback):
         known = None if per_epoch is None else per_epoch / accumulation
         total = None if per_epoch is None else per_epoch * epochs // accumulation + self.session.now()
         self._updates = updates(self.schedule, self.every, known, total)
+        self._meant = self._updates.steps[-1] if total is None else min(self._updates.steps[-1], total)
         if total is not None and self._updates.steps[-1] > total:
             warn(
                 f"The schedule ends after {self._updates.steps[-1]} steps, fit after {total}: then "
@@ -110,6 +115,13 @@ class GradualMagnitude(PruningCallback):
         self.held.renew(self._updates.at(now))
         over = np.int32(sum(due <= now for due in self._updates.steps) - 1)
         self._renewals = self.session.variable("place", over)
+
+    def end(self) -> None:
+        """Warns if the fit has ended before the step that was known as it began: nothing tells it `initial_epoch`."""
+        now, last = self.session.now(), self._updates.steps[-1]
+        if now < self._meant and self._updates.at(now) > self._updates.keep[-1]:
+            remedy = f", with {self._updates.at(now):.3g} kept. Train longer, or end the schedule earlier."
+            self._diagnosis.cut_short(f"keep {self._updates.keep[-1]:.3g} after {last} steps", f"after {now}", remedy)
 
     def restore(self, state: State) -> None:
         """Restores a state; one without a scope is of the time when the default was global."""

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.text import Text
 
+from kerasprune.cli.words import in_options
 from kerasprune.errors import PruneError
 from kerasprune.files.writing import STANDARD_ERROR, standard_error_in
 
@@ -68,7 +70,8 @@ class Messages:
             yield
 
     def _show(self, message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        line = f"warning: {message}"
+        context = click.get_current_context(silent=True)
+        line = f"warning: {in_options(str(message), context.command) if context else message}"
         if line in self.lines:
             return
         self.lines.append(line)

@@ -108,6 +108,10 @@ class Examples:
         except TypeError:  # a set of unknown length
             return sum(1 for _ in batches)
 
+    def count(self) -> tuple[int, str]:
+        """Returns the number of examples in arrays, of batches in a data set, and the word for them."""
+        return (len(keras.tree.flatten(self.data)[0]), "examples") if self.arrays else (self.steps(), "batches")
+
     @cached_property
     def _first(self) -> Any:
         """The first batch, read once, since a data set may shuffle."""

@@ -105,7 +105,7 @@ class Store:
 
         Args:
             part: The name of its folder.
-            make: Makes it.
+            make: Function that makes it.
             save: `save(folder, part)` writes its files.
             load: `load(folder)` reads them.
 

@@ -168,8 +168,9 @@ class Solving:
         """
         if self.scarce:
             warn(
-                f"Fewer positions than unknowns in {', '.join(map(repr, self.scarce))}: they stay near their present "
-                f"weights. Received: {self._count} examples. {remedy}"
+                f"Fewer positions than unknowns, or than {_JUDGES}, in {', '.join(map(repr, self.scarce))}: they stay "
+                f"near their present weights; from fewer than {_JUDGES} only biases are solved. Received: "
+                f"{self._count} examples. {remedy}"
             )
 
     def _kernels(self, calls: Sequence[Step], apart: bool) -> list[Kernel]:
@@ -223,7 +224,7 @@ class Solving:
         view.assign(matrices, None if view.bias is None else constant)
         for norm in norms:
             norm.moving_mean.assign(values(norm.moving_mean) - constant.ravel())
-        if len(x) < x.shape[2]:
+        if len(x) < x.shape[2] or (judges is not None and not len(judges.x)):
             self.scarce.append(view.layer.name)
 
     def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> Rows:

@@ -226,8 +226,11 @@ class _Pruning:
         settings, given = self.settings, self.given
         if settings.epochs and settings.deliver == "best" and settings.validation is None:
             parts = held_out(given, settings.seed)
-            remark = "measured on a tenth of the data, which no step has seen; give validation= for other data"
-            if parts is None:
+            if parts is not None:
+                (number, unit), (tenth, _) = (each.count() for each in (given, parts[1]))
+                part = f"a tenth of the data ({tenth:,} of {number:,} {unit})"
+                remark = f"measured on {part}, which no step has seen; give validation= for other data"
+            else:
                 remark = "measured on the training data, no part of which can be held out; give validation="
                 warn(f"The best epoch is {remark}.")
             self.given, self.judged = parts or (given, given)

@@ -167,7 +167,7 @@ def along(graph: ChannelGraph, pushed: str) -> list[tuple[Slice, Sequence[int]]]
 
 
 def warn_of_norms(applied: AppliedPlan, plan: Plan) -> None:
-    """Warns if a plan made by a growing penalty removes channels whose weights are not small."""
+    """Warns if a plan made by a penalty removes channels whose weights are not small."""
     if not plan.pushed:
         return
     norm = relative_norm_cut(applied, plan.pushed)
@@ -176,6 +176,7 @@ def warn_of_norms(applied: AppliedPlan, plan: Plan) -> None:
         warn(
             f"The channels that this plan removes should have shrunk to zero and have not: their norm is {norm:.2g} of "
             f"that of the kept ones (small: up to {SMALL}). Removing them will cost accuracy. Train longer, with a "
-            "larger ceiling or learning rate, with decoupled=True under Adam, AdamW or Lion, or "
-            f"granularity={others} if a BatchNorm follows; and do not let EarlyStopping restore earlier weights."
+            "larger ceiling, strength or learning rate, with decoupled=True under Adam, AdamW or Lion, or a growing "
+            f"penalty with granularity={others} if a BatchNorm follows; and do not let EarlyStopping restore earlier "
+            "weights."
         )

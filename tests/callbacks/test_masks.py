@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 
 import keras
 import numpy as np
@@ -474,6 +475,57 @@ def test_phases_that_do_not_fit(arguments, epochs, message):
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert all(v.constraint is None for v in model.weights)
+
+
+def test_rounds_divide_the_epochs_that_are_left():
+    """Three epochs are behind; of four, in two phases, the first ends with the removal, as without an initial epoch."""
+    models, kept = [compiled(small()), compiled(small())], []
+    for model, first in zip(models, (0, 3), strict=True):
+        callback = IterativeMagnitude(rounds=1, keep_per_round=0.5)
+        past = model.fit(*DATA, BATCH, first + 4, 0, [callback], initial_epoch=first, shuffle=False)
+        kept += past.history["kept"]
+    assert kept[:4] == kept[4:] and kept[0] == 1 > kept[1]
+    for a, b in zip(*(each.get_weights() for each in models), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model, scales = compiled(small()), kp.callbacks.Polarization()
+    before = model.get_weights()
+    with pytest.raises(kp.PruneError, match="Received: 3 epochs of 8 steps"):
+        model.fit(*DATA, BATCH, 5, 0, [scales, IterativeMagnitude(rounds=4)], initial_epoch=2)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "make, first, stop, message",
+    [
+        (lambda: IterativeMagnitude(rounds=3), 0, 2, "make rounds=3 removals; fit ended after 2. The masks stand"),
+        (
+            lambda: GradualMagnitude(cubic(0.3, end="4ep"), every=4),
+            2,
+            4,
+            "to keep 0.3 after 32 steps; fit ended after 16",
+        ),
+        (lambda: GradualMagnitude(cubic(0.3, end="4ep"), every=4), 0, 3, "fit ended after 24"),
+        (lambda: GradualMagnitude(cubic(0.3, end="2ep"), every=4), 0, 3, None),
+    ],
+)
+def test_a_fit_that_ends_before_the_schedule_says_so(make, first, stop, message):
+    model = compiled(small())
+    end = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", epoch + 1 == stop)
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(*DATA, BATCH, 4, 0, [make(), end], initial_epoch=first)
+    found = [str(each.message) for each in caught if "fit ended" in str(each.message)]
+    assert len(found) == (message is not None)
+    assert message is None or message in found[0]
+
+
+def test_a_shortened_schedule_still_renews_its_masks_on_the_way():
+    callback = GradualMagnitude(cubic(0.3, end="10ep")).compressed(4 * STEPS)
+    kept = train(compiled(small()), [callback], epochs=4).history["kept"]
+    assert 1 > kept[0] > kept[1] > kept[2] > 0.3 and kept[3] == pytest.approx(0.3, abs=0.01)
 
 
 def test_phases_end_where_executions_end():

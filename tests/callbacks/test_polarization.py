@@ -339,6 +339,19 @@ def test_a_target_that_is_not_met_is_warned_of():
         train(compiled(), [_polarization(until={"macs": 0.2})], epochs=1)
 
 
+@pytest.mark.parametrize("make", [lambda: _polarization(macs=0.5), lambda: NetworkSlimming(keep=0.5)])
+def test_scales_that_are_cut_though_they_have_not_shrunk_are_said_at_the_rebuild(make):
+    model, callback = compiled(), make()
+    train(model, [callback], epochs=1)
+    with pytest.warns(UserWarning, match=r"have not: their norm is 0\.\d+ .* strength"):
+        kp.rebuild(model, callback.plan)
+    for gamma, kept in zip(gammas(model), callback.plan.keep.values(), strict=True):
+        gamma.assign(gamma * np.where(np.isin(np.arange(gamma.shape[0]), kept), 1.0, 0.1))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "The channels that this plan removes")
+        kp.rebuild(model, callback.plan)
+
+
 def test_history_and_report(tmp_path):
     callback = _polarization(strength=0.1, threshold=0.1)
     train(compiled(), [callback], epochs=6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import sys
+import warnings
 from importlib.util import find_spec
 
 import keras
@@ -440,3 +441,14 @@ def test_padded_tokens(tmp_path):
     tokens[-1] = 0
     with pytest.raises(PruneError, match=r"LiteRT stops: .*padding"):
         tflite(model, tmp_path / "b.tflite", quantize="int8", data=tokens)
+
+
+@pytest.mark.parametrize("units", [100, 200])
+def test_a_dynamic_file_with_all_weights_in_float_is_said(units, tmp_path):
+    """TFLite quantizes kernels of at least 1,024 numbers: not 10 × 100, but 10 × 200."""
+    model = keras.Sequential([keras.Input((10,)), layers.Dense(units)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        report = tflite(model, tmp_path / "model.tflite", quantize="dynamic")
+    told = [str(each.message) for each in caught if "No weight in model.tflite has 8 bits" in str(each.message)]
+    assert bool(told) == (report.bytes > 4 * model.count_params()) == (units == 100)

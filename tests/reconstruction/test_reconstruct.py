@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -321,7 +323,21 @@ def test_a_shared_layer_is_named_and_few_examples_too():
     with pytest.warns(UserWarning) as caught:
         reconstruct(kp.rebuild(model, kp.Plan({})), model, kp.Plan({}), data)
     told = " ".join(str(each.message) for each in caught)
-    assert "'shared' is called again on its own output" in told and "Fewer positions than unknowns in 'out'" in told
+    assert "'shared' is called again on its own output" in told and "unknowns, or than 10, in 'out'" in told
+
+
+@pytest.mark.parametrize("number", [9, 40])
+def test_from_fewer_examples_than_are_held_out_of_only_biases_move_and_that_is_said(number):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layers.Dense(2, name="out")(layers.Dense(4, "relu", name="first")(inputs)))
+    plan = kp.Plan({"first": [0, 1]})
+    slim = kp.rebuild(model, plan)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        solved = reconstruct(slim, model, plan, np.random.default_rng(0).normal(size=(number, 3)))
+    moved = not np.array_equal(*(each.get_layer("out").kernel.numpy() for each in (slim, solved)))
+    assert moved == (number == 40)
+    assert ["only biases are solved" in str(each.message) for each in caught] == ([] if moved else [True])
 
 
 @pytest.mark.parametrize("steps", [3, None])

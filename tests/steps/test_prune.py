@@ -72,7 +72,7 @@ def test_a_reconstruction_that_harms_is_not_taken(start, monkeypatch):
         return worse, []
 
     monkeypatch.setattr(importlib.import_module("kerasprune.steps.prune"), "reconstructed", harmed)
-    with pytest.warns(UserWarning, match="led away from the outputs"):
+    with pytest.warns(UserWarning, match="away from those of the dense model"):
         found = kp.prune(model, data=x)
     assert [step.name for step in found.report.steps] == ["dense", "removed"]
     folded = kp.rebuild(model, found.plan).get_weights()
@@ -110,6 +110,14 @@ def test_models_are_compared_on_the_same_examples_though_the_data_shuffle(start)
     shuffled = tf.data.Dataset.from_tensor_slices((x,)).batch(8).shuffle(32, seed=1)
     found = kp.prune(model, keep=1.0, data=shuffled, reconstruct=False, verify=False)
     assert found.report.steps[1].error < 1e-6
+
+
+@pytest.mark.parametrize("batches, held", [(False, "25 of 256 examples"), (True, "1 of 8 batches")])
+def test_the_size_of_what_is_set_aside_is_said(start, batches, held):
+    model, x, y = start
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(32) if batches else (x, y)
+    report = kp.prune(model, data=data, epochs=1, reconstruct=False, distil=False, verify=False, verbose=0).report
+    assert f"measured on a tenth of the data ({held}), which no step has seen" in str(report)
 
 
 def test_labels_that_do_not_fit_are_named_before_anything_is_done(start):
@@ -150,7 +158,7 @@ def test_the_columns_of_a_table_by_name():
 def test_lists_of_numbers_are_refused(start):
     model, x, y = start
     for data in ((x.tolist(), y), (x, y.tolist()), {"a": x.tolist()}):
-        with pytest.raises(kp.PruneError, match=r"Expected arrays. Received: lists of Python's own numbers.*asarray"):
+        with pytest.raises(kp.PruneError, match=r"Expected arrays. Received: lists of Python numbers.*asarray"):
             kp.prune(model, data=data, epochs=1)
 
 

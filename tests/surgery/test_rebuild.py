@@ -507,5 +507,5 @@ def test_weights_that_did_not_shrink_are_warned_of_with_other_granularities(push
     inputs = keras.Input((4,))
     hidden = layers.BatchNormalization()(layers.Dense(4, name="hidden")(inputs))
     model = keras.Model(inputs, layers.Dense(2)(hidden))
-    with pytest.warns(UserWarning, match=f"Lion, or granularity={advised} if a BatchNorm"):
+    with pytest.warns(UserWarning, match=f"with granularity={advised} if a BatchNorm"):
         kp.rebuild(model, kp.Plan({"hidden": [0, 1]}, pushed=pushed))
