@@ -68,15 +68,18 @@ class Commands(TyperGroup):
 
     def invoke(self, context: Any) -> Any:
         """Runs a command; warnings are lines without a place in the program."""
+
+        def words(text: str) -> str:
+            return in_options(text, self.commands[context.invoked_subcommand].whole)
+
         try:
-            with Messages(Console(stderr=True)).shown():
+            with Messages(Console(stderr=True), words=words).shown():
                 return super().invoke(context)
         except Exception as error:
             message = _message(error)
             if message is None:
                 raise
-            command = self.commands[context.invoked_subcommand].whole
-            text = in_options(message.spelled(word_of(command)), command)
+            text = words(message.spelled(word_of(self.commands[context.invoked_subcommand].whole)))
             Console(stderr=True).print(Text(text), soft_wrap=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:

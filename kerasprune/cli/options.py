@@ -290,5 +290,5 @@ def finetuning(epochs: int, options: Mapping[str, Any], *, distil: bool = False)
     optimizer, rate, deliver = (options[name] for name in TRAINING)
     if rate is None and optimizer != "compiled":
         rate = RATE if optimizer == "sgd" else OTHER_RATE
-    section = {"name": optimizer, "learning_rate": rate and {"name": "cosine", "start": rate}}
+    section = {"name": optimizer, "learning_rate": None if rate is None else {"name": "cosine", "start": rate}}
     return {"epochs": epochs, "optimizer": section, "deliver": deliver, **({"distil": {}} if distil else {})}
