@@ -181,10 +181,16 @@ def _faults(
 ) -> list[str]:
     """Returns a fault for every value that does not fit, with a hint."""
     return [
-        f"Expected {name} to be {expected}. Received: {name}={short(value)}.{hint(value)}"
+        f"Expected {name} to be {expected}. Received: {name}={short(value)}{_of_numpy(value)}.{hint(value)}"
         for name, value in values.items()
         if not fits(value)
     ]
+
+
+def _of_numpy(value: Any) -> str:
+    """Returns the type of a NumPy scalar, which is written as Python's, and its remedy; else an empty string."""
+    of_numpy = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0
+    return f" as {type(value).__name__} of NumPy, not a number of Python; give its .item()" if of_numpy else ""
 
 
 def whole_number_faults(least: int, **values: Any) -> list[str]:

@@ -103,11 +103,7 @@ def plan(
     else:
         meter = target.prepared(graph).meter(graph)
         request = PlanRequest(graph, scores, budget, floor, target.counted, meter.target, macs_of, meter=meter)
-    request, chosen = _corrected(request, request.met())
-    if table is not None:
-        from kerasprune.targets.widening import filled  # a plan without a table needs none of it
-
-        chosen = filled(request, chosen, table)
+    request, chosen = _corrected(request, table)
     _warn_of_what_is_missed(request, chosen)
     made = last_step(request, chosen)
     if isinstance(request.meter, CostMeter) and (missed := request.meter.missed(made)):
@@ -115,8 +111,9 @@ def plan(
     return made
 
 
-def _corrected(request: PlanRequest, chosen: Choice) -> tuple[PlanRequest, Choice]:
+def _corrected(request: PlanRequest, table: LatencyTable | None) -> tuple[PlanRequest, Choice]:
     """Returns the request and choice whose exact cost meets the target, or comes near after a few trials."""
+    chosen = _met(request, table)
     if not isinstance(request.meter, CostMeter):
         return request, chosen
     for _ in range(_TRIALS):
@@ -124,8 +121,16 @@ def _corrected(request: PlanRequest, chosen: Choice) -> tuple[PlanRequest, Choic
         if other is None:
             return request, chosen
         request = replace(request, target=other)
-        chosen = request.met(limit=other)
+        chosen = _met(request, table, limit=other)
     return request, chosen
+
+
+def _met(request: PlanRequest, table: LatencyTable | None, limit: float = float("inf")) -> Choice:
+    if table is None:
+        return request.met(limit)
+    from kerasprune.targets.widening import filled  # a plan without a table needs none of it
+
+    return filled(request, table, limit)
 
 
 def _table_faults(table: Any) -> list[str]:
@@ -140,8 +145,9 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     """Warns if the target is missed, or if the bounds on every group keep clearly more channels than requested."""
     floor, counted, target = request.floor, request.counted, request.target
     if request.misses(chosen):
+        asked = f"of {request.meter.shown(target)}" if request.meter else f"{counted}={target}"
         warn(
-            f"The target {counted}={target} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
+            f"The target {asked} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
             f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
             f"{_nearer(request)}"
         )
@@ -185,7 +191,7 @@ def _faults(budget: Budget, data: Any, target: Any, **shares: Any) -> list[str]:
         faults.append("Expected one of keep, macs, params and target. Received: none.")
     if "data" in budget.needs and data is None:
         faults.append(
-            f"Expected data for {type(budget).__name__}, which measures: some hundred examples, without labels. "
+            f"Expected data for {type(budget).__name__}, which measures: a few hundred examples, without labels. "
             "Received: data=None. Give data=images, or take budget='uniform'."
         )
     return faults

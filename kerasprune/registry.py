@@ -7,6 +7,7 @@ and help is printed, without Keras. Each folder of `kerasprune/papers` lists its
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -119,10 +120,22 @@ class Registry:
             return member(**arguments)
         except TypeError as error:
             received = short(dict(arguments))
-            raise PruneError(f"The {self.kind} {name!r} was not made: {error}. Received: {received}.") from error
+            if lacking := _lacking(member, arguments):
+                raise PruneError(
+                    f"The {self.kind} {name!r} needs {', '.join(lacking)}. Received: {received}. Give "
+                    f"{{'name': {name!r}, {lacking[0]!r}: …}}, in a recipe {{name: {name}, {lacking[0]}: …}}."
+                ) from error
+            raise PruneError(f"The {self.kind} {name!r} could not be made: {error}. Received: {received}.") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
+
+
+def _lacking(member: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the arguments that a member needs and does not get."""
+    known = inspect.signature(member).parameters.values()
+    named = [each for each in known if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    return [each.name for each in named if each.default is each.empty and each.name not in given]
 
 
 def imported(address: str) -> Any:

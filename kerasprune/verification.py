@@ -133,7 +133,7 @@ def verify(
         plan: The plan.
         data: A batch in the structure of the model's inputs, without labels. Defaults to random numbers.
         strict: Whether to raise an error if a check fails. Defaults to `False`: the verdict reports it.
-        reload: Whether to load the slim model in another process, which takes some seconds. Defaults to `True`.
+        reload: Whether to load the slim model in another process, which takes a few seconds. Defaults to `True`.
 
     Returns:
         The verdict.
@@ -243,7 +243,8 @@ def _difference(expected: keras.Model, model: keras.Model, inputs: Any) -> float
 def _too_large(what: str, error: float, tolerance: float) -> list[str]:
     if error <= tolerance:
         return []
-    return [f"{what} differs by {error:.1e} where {tolerance:.0e} is rounding. Was it trained on, or is a rule wrong?"]
+    limit = f"rounding explains at most {tolerance:.0e}"
+    return [f"{what} differs by {error:.1e}; {limit}. Was it trained further, or is a rule wrong?"]
 
 
 def _costs(graph: ChannelGraph, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
@@ -279,7 +280,7 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
             said = done.stderr.strip().splitlines() or ["no message."]
             raise PruneError(
                 f"Expected a slim model that loads in another process. Received: {said[-1]} "
-                "Classes of one's own must be registered and imported there: verify with reload=False."
+                "Custom classes must be registered and imported there: verify with reload=False."
             )
         outputs = np.load(made)
         here = outputs_of(slim, inputs, keras.Model.__call__)  # as Keras alone calls it there

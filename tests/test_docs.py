@@ -262,10 +262,12 @@ def test_commands_and_their_options_exist():
 
 def test_the_speed_that_the_readme_names_is_that_of_its_rows():
     with (ROOT / "benchmarks" / "results" / "latency.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["width"], row["precision"]) == ("0.5", "float32")]
-    gains = {row["network"]: float(row["ratio"]) for row in rows}
-    assert "at half the width a ResNet-50 gets nearly all" in text_of("README.md") and gains["ResNet-50"] > 0.9
-    assert "a ResNet-20 half (float32" in text_of("README.md") and 0.45 < gains["ResNet-20"] < 0.6
+        rows = {(row["network"], row["width"]): row for row in csv.DictReader(file) if row["precision"] == "float32"}
+    fewer = {name: int(rows[name, "1.0"]["macs"]) / int(rows[name, "table"]["macs"]) for name, _ in rows}
+    times = {name: f"{float(rows[name, 'table']['ratio']) * fewer[name]:.1f} times" for name in fewer}
+    assert all(1.9 < each < 2.1 for each in fewer.values())
+    text = text_of("README.md").replace("\n", " ")
+    assert f"a ResNet-50 is {times['ResNet-50']} as fast, a ResNet-20 {times['ResNet-20']} (float32" in text
 
 
 def test_every_command_is_documented():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.errors import PruneError, formerly, short, warn
+from kerasprune.errors import PruneError, formerly, short, warn, whole_number_faults
 
 
 def _model(optimizer="adam") -> keras.Model:
@@ -131,3 +131,14 @@ def test_both_spellings_at_once_are_an_error():
         write("a", "p", 1, 2, seed=3)
     with pytest.raises(TypeError):
         write("a", "p", 1, 2, 3)
+
+
+def test_a_number_of_numpy_that_is_refused_is_called_one():
+    (fault,) = whole_number_faults(0, seed=np.int64(1))
+    assert "Received: seed=1 as int64 of NumPy" in fault and ".item()" in fault
+    assert not whole_number_faults(0, seed=1)
+
+
+def test_a_member_says_which_arguments_it_needs():
+    with pytest.raises(PruneError, match=r"'per_stage' needs keep\. .* in a recipe \{name: per_stage, keep: …\}"):
+        kp.budgets.get("per_stage")

@@ -61,13 +61,13 @@ def dropout_stability(
         ε = max_i min_{units, r} L(θ_i) − L(θ),  at least 0
 
     The factor is searched from 2. If there are few choices of units, all are tried, otherwise random ones and two
-    greedy ones, in which units double or stay as they are while others go: ε is then an upper bound. Two such relu nets
-    are joined by a path whose loss is at most ε above its ends.
+    greedy ones, in which some units double or are unchanged and the others are removed: ε is then an
+    upper bound. Two such relu nets are joined by a path whose loss is at most ε above its ends.
 
     Args:
         model: The trained model, which is left untouched. Layers are its prunable groups of channels, in order; what
             reads a channel is what is rescaled. BatchNorm keeps its statistics.
-        data: Labelled training examples: batches of `(inputs, labels)`, of some hundred for speed.
+        data: Labelled training examples: batches of `(inputs, labels)`, of a few hundred for speed.
         draws: Number of random choices of units for each i. Defaults to 20.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
         seed: Random seed. Defaults to 0.

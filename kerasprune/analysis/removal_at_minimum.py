@@ -83,7 +83,7 @@ def removal_curve(
     """Measures how the loss of a network grows with the weights removed, for several criteria.
 
     Every fraction is removed at once from the network as it is given: the highest-scoring weights of all kernels
-    together stay. Those that stay are changed if the criterion does so (`OBS`, by its update), and not trained. Second
+    together are kept. These are changed if the criterion does so (`OBS`, by its update), and not trained. Second
     derivatives tell what they promise at a minimum: see `to_minimum`.
 
     Args:

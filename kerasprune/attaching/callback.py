@@ -126,7 +126,7 @@ class PruningCallback(keras.callbacks.Callback):
         if self.held is None or not self.session.attached("constraint") or self.held.holds():
             return []
         return [
-            "Weights that the masks remove are not zero after an epoch: something assigns them past the optimizer. "
+            "Weights that the masks remove are not zero after an epoch: something assigns them without the optimizer. "
             "Update with optimizer.apply, and let other callbacks leave weights alone."
         ]
 

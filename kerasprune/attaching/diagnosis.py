@@ -54,11 +54,11 @@ class Diagnosis:
             warn(
                 f"Weights that {type(callback).__name__} has set to zero are not zero at the end of the fit: the "
                 "moving average of the optimizer (use_ema), or another callback, has replaced them. The plan removes "
-                "them all the same. Train for an epoch without, or call kp.mask before you judge the model."
+                "them all the same. Train for an epoch without it, or call kp.mask before you judge the model."
             )
 
     def end(self) -> None:
-        """Reports at the end of the fit the findings after the last epoch.
+        """Reports the findings after the last epoch, at the end of the fit.
 
         Raises:
             PruneError: The callback did not act, and is strict.

@@ -125,7 +125,7 @@ class _OfKernels(Granularity):
             if path in parts:
                 raise PruneError(
                     f"Expected kernels with names of their own. Received: two with the path {path!r}. "
-                    "Rename one of the layers."
+                    "Train kp.functional(model), which tells them apart."
                 )
             if part is not None:
                 parts[path] = (kernel, part)

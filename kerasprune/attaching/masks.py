@@ -97,8 +97,8 @@ class Masks:
             return
         warn(
             "At the end of the fit another callback restored weights that are not pruned as far, as "
-            "EarlyStopping(restore_best_weights=True) does. The masks were applied to them, untrained. Let it watch "
-            "from the end of the schedule on, start_from_epoch=…."
+            "EarlyStopping(restore_best_weights=True) does. The masks were applied to them, untrained. Let it start "
+            "at the end of the schedule, start_from_epoch=…."
         )
         self.apply()
 

@@ -135,7 +135,7 @@ def optimizer_doubts(optimizer: keras.Optimizer) -> list[str]:
     inner, found = unwrapped(optimizer), []
     if inner.weight_decay:
         found.append(
-            f"The optimizer decays weights by itself (weight_decay={inner.weight_decay}), past the momentum; the "
+            f"The optimizer decays weights by itself (weight_decay={inner.weight_decay}), outside the momentum; the "
             "method wants weight decay as an L2 term in the loss. Use kernel_regularizer instead."
         )
     limits = {name: getattr(inner, name) for name in ("clipnorm", "global_clipnorm", "clipvalue")}

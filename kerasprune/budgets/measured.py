@@ -80,7 +80,7 @@ def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
     left, best = min(ended, key=lambda pair: error(pair[0].plan(pair[1])))
     if left is request and _widths(best) == _widths(start):
         warn(
-            f"No widths were found that measure better than those that {type(request.budget).__name__} starts from: "
+            f"No widths measured better than those that {type(request.budget).__name__} starts from: "
             "the plan has these. Give more data, and the budget more samples; or take the budget 'uniform', which is "
             "the same at no cost."
         )
@@ -88,7 +88,7 @@ def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
         warn(
             f"{left.share(best):.3f} of the {left.counted} are kept instead of {left.counted}={left.target}: "
             f"without {', '.join(map(repr, left.removed))} all channels are kept, and this measures better than "
-            "narrower groups beside it. For narrower groups, set blocks=False."
+            "narrower groups with all blocks. For narrower groups, set blocks=False."
         )
     return left.plan(best)
 

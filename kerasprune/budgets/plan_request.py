@@ -122,9 +122,10 @@ class PlanRequest:
         if share(least) > self.target:
             remedies = ", or ".join(["Ask for more", *self.looser])
             shown = self.meter.shown if self.meter else "{:.3g}".format
+            received = f"{'' if self.meter else f'{self.counted}='}{shown(self.target)}"
             raise PruneError(
                 f"Expected a target that can be reached: at least {shown(share(least))} of the {self.counted} "
-                f"are kept. Received: {self.counted}={shown(self.target)}. {remedies}."
+                f"are kept. Received: {received}. {remedies}."
             )
         while stepping := self._stepping(at, share, held):
             held |= stepping

@@ -99,7 +99,7 @@ def halves(batches: Batches) -> tuple[Batches, Batches]:
     if count < 4:
         raise PruneError(
             "Expected at least four examples, half of them to reconstruct from and half to measure on. "
-            f"Received: {count}. Give some hundred."
+            f"Received: {count}. Give a few hundred."
         )
     found: tuple[Batches, Batches] = [], []
     seen = 0

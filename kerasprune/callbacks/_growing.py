@@ -137,8 +137,8 @@ class GrowingPenalty(PruningCallback):
         self._given, self._units = self.units()
         if not self._units:
             raise PruneError(
-                "Expected something to remove. Received: a plan that keeps everything. Keep less; of a model in which "
-                "only channels along residual connections could be removed, give a plan of coupling='tied'."
+                "Expected something to remove. Received: a plan that keeps everything. Keep less; if only channels "
+                "along residual connections can be removed, give a plan of coupling='tied'."
             )
         damping = Damping.of(self.session, self.decoupled, self.length)
         self._law = self.growth.within(damping)
@@ -332,7 +332,9 @@ def _changed(papers: Growth, arguments: Mapping[str, Any]) -> Growth:
     try:
         return replace(papers, **arguments)
     except TypeError as error:
-        raise PruneError(f"The growth {papers.name!r} was not made: {error}. Received: {dict(arguments)!r}.") from error
+        raise PruneError(
+            f"The growth {papers.name!r} could not be made: {error}. Received: {dict(arguments)!r}."
+        ) from error
 
 
 def keep_faults(keep: Any) -> list[str]:

@@ -159,7 +159,7 @@ class IterativeRemoval(PruningCallback):
         """Returns a fault if fewer entries were removed than the rounds so far should have."""
         wanted = int(self.held.numbers(self.keep_per_round ** self._position()[2]).sum())
         kept = sum(len(unit.kept_indices()) for unit in self.held.units)
-        behind = [f"{kept} entries are kept after a round that leaves {wanted}."] if kept > wanted else []
+        behind = [f"{kept} entries are kept after a round that should leave {wanted}."] if kept > wanted else []
         return [*super().shortfalls(), *behind]
 
     def _note(self, steps: int, epoch_began: int, round: int) -> None:

@@ -122,8 +122,8 @@ class FreezeKept(PruningCallback):
             return super().shortfalls()
         return [
             *super().shortfalls(),
-            f"Frozen filters of {', '.join(moved[:3])} have moved: something assigns them past the optimizer. Update "
-            "with optimizer.apply, and let other callbacks leave weights alone.",
+            f"Frozen filters of {', '.join(moved[:3])} have moved: something assigns them without the optimizer. "
+            "Update with optimizer.apply, and let other callbacks leave weights alone.",
         ]
 
     def gauges(self) -> dict[str, float]:

@@ -24,7 +24,7 @@ EVERY = 100
 
 
 class GradualMagnitude(PruningCallback):
-    """Permanently removes the weights of lowest score, gradually, by a schedule.
+    """Gradually sets the weights of lowest score to zero, for good, on a schedule.
 
     After each of the steps `begin, begin + every, …, end` the fraction `schedule(step)` is kept. Masks are chosen and
     applied inside the compiled step, after the weight update.
@@ -32,7 +32,7 @@ class GradualMagnitude(PruningCallback):
     Args:
         schedule: The fraction kept as a function of the step: one of `kp.schedules`, any function of a step, a dict
             such as `{"name": "cubic", "keep": 0.1}`, or a pruning schedule of tensorflow-model-optimization. Defaults
-            to `None`, which only patterns allow: their own fraction, from the first step on.
+            to `None`, for patterns only: the fraction of the pattern, from the first step on.
         criterion: `"l1"`, `"l2"` or another criterion with a score for single weights. Defaults to `"l1"`.
         every: Steps between two mask updates. Defaults to `None`: the `frequency` of `PolynomialDecay`, otherwise 100.
         granularity: `"weight"`, `"filter"`, `{"name": "block", "rows": 1, "columns": 4}`. Defaults to `"weight"`.

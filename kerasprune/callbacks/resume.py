@@ -172,7 +172,7 @@ class Resume(PruningCallback):
             self._saved_at, self._ahead = self._ahead.step, None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Stores the next epoch, and the sets of kp.data that this fit reads: others of this process have not moved."""
+        """Records the next epoch, and which sets of `kp.data` this fit reads: those that have advanced."""
         self._next = epoch + 1
         self._reads = [name for name, at in positions.epochs().items() if at != self._begins_at.get(name)]
 

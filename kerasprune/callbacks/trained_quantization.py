@@ -148,7 +148,7 @@ class TrainedQuantization(PruningCallback):
             average.assign(variable)
 
     def resumed(self) -> None:
-        """Gives new codes to kernels that were assigned since the earlier fit, of whose values the old ones are not."""
+        """Gives new codes to kernels that were assigned since the earlier fit, whose old codes no longer fit."""
         for each in self._clusters:
             array = values(each.variable)
             if not np.array_equal(keras.ops.convert_to_numpy(each(each.variable)), array):
@@ -162,7 +162,7 @@ class TrainedQuantization(PruningCallback):
             return super().shortfalls()
         return [
             *super().shortfalls(),
-            f"Weights of {', '.join(apart[:3])} are no longer shared: something assigns them past the optimizer. "
+            f"Weights of {', '.join(apart[:3])} are no longer shared: something assigns them without the optimizer. "
             "Update with optimizer.apply, and let other callbacks leave weights alone.",
         ]
 
@@ -193,7 +193,7 @@ def optimizer_faults(optimizer: keras.Optimizer) -> list[str]:
     """Returns the reasons for which an optimizer would not train centroids, each with its remedy."""
     inner, name = unwrapped(optimizer), type(unwrapped(optimizer)).__name__
     faults = []
-    if type(inner) not in {getattr(keras.optimizers, each) for each in ELEMENTWISE}:
+    if name not in ELEMENTWISE or not type(inner).__module__.startswith("keras."):  # torch has classes of its own
         faults.append(
             f"Expected one of {', '.join(ELEMENTWISE)}, which treat every weight alike. Received: {name}. Others "
             "scale or rotate whole kernels: clusters count as often as they have members, or come apart."

@@ -6,6 +6,7 @@ import inspect
 from copy import copy
 from functools import cached_property
 from operator import attrgetter
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,8 +18,9 @@ from typer.models import CommandInfo
 
 import kerasprune
 from kerasprune.cli.help import HelpfulCommand
-from kerasprune.cli.options import expanded, word_of
+from kerasprune.cli.options import expanded
 from kerasprune.cli.startup import Messages
+from kerasprune.cli.words import in_options, word_of
 from kerasprune.errors import PruneError, in_own_code
 from kerasprune.files.system_errors import denied
 
@@ -49,8 +51,10 @@ class Command(TyperCommand):
 
     def make_context(self, name: str | None, typed: list[str], *arguments: Any, **more: Any) -> Any:
         """Reads the words typed after the name."""
+        home = f"={Path.home()}/"  # shells expand ~ only at the beginning of a word
+        typed = [text.replace("=~/", home, 1) if text.startswith("--") else text for text in typed]
         for option, text in zip(["", *typed], typed, strict=False):
-            if not text or text.startswith("--") and text.endswith("="):
+            if not text or text.startswith("--") and text.partition("=")[1:] == ("=", ""):
                 raise PruneError(f"Expected no empty text. Received: {text or f'{option} nothing'}.")
         return self.whole.make_context(name, typed, *arguments, **more)
 
@@ -64,18 +68,24 @@ class Commands(TyperGroup):
 
     def invoke(self, context: Any) -> Any:
         """Runs a command; warnings are lines without a place in the program."""
+
+        def words(text: str) -> str:
+            return in_options(text, self.commands[context.invoked_subcommand].whole)
+
         try:
-            with Messages(Console(stderr=True)).shown():
+            with Messages(Console(stderr=True), words=words).shown():
                 return super().invoke(context)
         except Exception as error:
             message = _message(error)
             if message is None:
                 raise
-            text = message.spelled(word_of(self.commands[context.invoked_subcommand].whole))
+            text = words(message.spelled(word_of(self.commands[context.invoked_subcommand].whole)))
             Console(stderr=True).print(Text(text), soft_wrap=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
-            Console(stderr=True).print("Interrupted. Finished work is on disk: carry on with --resume.")
+            resumes = any("--resume" in each.opts for each in self.commands[context.invoked_subcommand].whole.params)
+            remedy = " Finished work is on disk: carry on with --resume." if resumes else ""
+            Console(stderr=True).print(f"Interrupted.{remedy}")
             raise typer.Exit(INTERRUPTED) from interrupt
 
 

@@ -30,7 +30,7 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 
 @commands.command()
@@ -40,10 +40,10 @@ def compare(
     model: ModelPath,
     out: Out,
     criteria: Annotated[
-        str, typer.Option(metavar="NAME,NAME", help="Names, with commas; see 'kerasprune ls criteria'.")
+        str, typer.Option(metavar="NAME,NAME", help="Names, separated by commas; see 'kerasprune ls criteria'.")
     ] = "l1,l2",
     macs: Annotated[
-        str, typer.Option(metavar="NUMBER,NUMBER", help="Fractions of the multiply–adds to keep, with commas.")
+        str, typer.Option(metavar="NUMBER,NUMBER", help="Fractions of the multiply–adds to keep, separated by commas.")
     ] = "0.7,0.5,0.3",
     seeds: Annotated[int, typer.Option(help="Runs of each, for mean ± deviation.")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
@@ -91,8 +91,8 @@ def compare(
 
     start(verbose=verbose)
     import_code(imports, trust, verbose)
-    if seeds < 1:
-        raise PruneError(f"Expected --seeds to be 1 or more. Received: --seeds {seeds}.")
+    faults = whole_number_faults(1, **{"--seeds": seeds}) + whole_number_faults(0, **{"--seed": seed})
+    raise_faults("Invalid arguments for compare:", faults)
     same = {"seeds": range(seed, seed + seeds), "folder": out, "resume": resume, "workers": workers}
     folder = compare_criteria(model, **contest, **same, verbose=int(not quiet))
     if quiet:

@@ -22,7 +22,8 @@ from kerasprune.cli.options import (
     option,
 )
 from kerasprune.cli.startup import Messages, start
-from kerasprune.errors import PruneError
+from kerasprune.data.scaling import SCALES
+from kerasprune.errors import PruneError, choice_faults, raise_faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,8 @@ def export(
     context: typer.Context,
     model: ModelPath,
     out: Annotated[
-        Path, typer.Option("--out", help="File or folder to write, not there yet; a folder for several formats.")
+        Path,
+        typer.Option("--out", help="File or folder to write, which must not exist yet; a folder for several formats."),
     ],
     formats: Annotated[
         list[str], typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, …; repeatable.")
@@ -66,6 +68,8 @@ def export(
     for path in (model, beside):
         if path is not None:
             check_model_path(path)
+    if scale is not None:
+        raise_faults("Invalid arguments for export:", choice_faults(SCALES, scale=scale))
     found = _checked(context, formats, data, calibrate, beside is not None)
     if data is not None and own(data) == "function" and not trust:
         raise PruneError(f"{data!r} would import your own code. Expected the option --trust with --data.")

@@ -14,6 +14,7 @@ import typer
 from typer.models import OptionInfo
 
 from kerasprune.cli.startup import start
+from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
 from kerasprune.data.lookup import check_name
 from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, given, raise_faults
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .yaml file.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a .keras file.")]
-Out = Annotated[Path, typer.Option("--out", help="Where to write; must be empty or not there yet.")]
+Out = Annotated[Path, typer.Option("--out", help="Where to write; must be empty or not exist yet.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.KEY=VALUE", help="Change one key; may be repeated.")
 ]
@@ -46,10 +47,7 @@ LogFile = Annotated[Path | None, typer.Option(help="A file that warnings are app
 
 SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
 
-TARGETS = ("keep", "macs", "params")
 MEASURED = ("time", "table", "bytes", "precision")
-SELECTION = ("criterion", "budget", "coupling", "freeze", "unknown")
-ROUNDING = ("round_to", "min_keep")
 DATA = ("data", "scale", "size", "batch", "validation")
 TRAINING = ("optimizer", "learning_rate", "deliver")
 """Groups of options, by parameter, that `taking` adds to a command."""
@@ -61,28 +59,6 @@ OF_TARGETS = {
 }
 """Options of a time or a size: type, what they take, and their help."""
 
-# The names of keys of a recipe, and of arguments, on the command line.
-OPTIONS = {
-    "model.start": "MODEL",
-    "model.size": "--size",
-    "prune.plan.target": "--time",
-    "data": "--data",
-    "data.name": "--data",
-    "data.size": "--size",
-    "resolution": "--size",
-    "overwrite": "--overwrite",
-    **{f"data.{name}": f"--{name}" for name in ("scale", "batch", "validation", "test")},
-    **{f"prune.plan.{name}": f"--{name.replace('_', '-')}" for name in (*TARGETS, *SELECTION, *ROUNDING)},
-    **{f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},
-    **{f"prune.space.{name}": f"--{name}" for name in ("params", "macs", "delta", "n", "criterion")},
-    "finetune": "--finetune-epochs",
-    "finetune.epochs": "--finetune-epochs",
-    "finetune.optimizer": "--optimizer",
-    "finetune.optimizer.learning_rate.start": "--learning-rate",
-    "finetune.distil": "--distil",
-    "finetune.deliver": "--deliver",
-    **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate", "examples")},
-}
 METAVARS = {
     "--data": "DATA",
     "--scale": "SCALE",
@@ -211,7 +187,7 @@ def numbers_of(option: str, text: str | None) -> list[float]:
         return [float(part) for part in text.split(",")] if text else []
     except ValueError as error:
         raise PruneError(
-            f"Expected {option} as numbers with commas, such as 0.7,0.5. Received: {option} {text}."
+            f"Expected {option} as numbers separated by commas, such as 0.7,0.5. Received: {option} {text}."
         ) from error
 
 
@@ -221,22 +197,6 @@ def data_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
         return options["data"]
     check_name(options["data"])
     return {"name": options["data"], **chosen(options, "scale", "batch", "validation", "size")}
-
-
-def word_of(command: Any) -> Callable[[str], str | None]:
-    """Returns a function from a key of a recipe to the option of a command, or to `None` if it has none.
-
-    Args:
-        command: The command, with its parameters.
-    """
-    own = {name for parameter in command.params for name in (*parameter.opts, parameter.metavar)}
-
-    def word(path: str) -> str | None:
-        key, _, last = path.rpartition(".")
-        found = OPTIONS.get(key if last.isdecimal() else path)  # of one of several values
-        return found if found in own else None
-
-    return word
 
 
 OF_TRAINING = ("optimizer", "learning_rate", "distil", "deliver")
@@ -330,5 +290,5 @@ def finetuning(epochs: int, options: Mapping[str, Any], *, distil: bool = False)
     optimizer, rate, deliver = (options[name] for name in TRAINING)
     if rate is None and optimizer != "compiled":
         rate = RATE if optimizer == "sgd" else OTHER_RATE
-    section = {"name": optimizer, "learning_rate": rate and {"name": "cosine", "start": rate}}
+    section = {"name": optimizer, "learning_rate": None if rate is None else {"name": "cosine", "start": rate}}
     return {"epochs": epochs, "optimizer": section, "deliver": deliver, **({"distil": {}} if distil else {})}

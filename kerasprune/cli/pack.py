@@ -24,7 +24,7 @@ PACKED = ".kpz"
 @commands.command()
 def pack(
     model: ModelPath,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.kpz", help="File to write, not there yet.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.kpz", help="File to write; must not exist yet.")],
     bits: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=BITS|BITS", help="Bits of a code by layer; repeatable. Defaults to conv=8, dense=5."),

@@ -21,13 +21,16 @@ from kerasprune.cli.options import (
     option,
 )
 from kerasprune.cli.startup import start
+from kerasprune.errors import raise_faults
 
 
 @commands.command()
 def profile(
     context: typer.Context,
     model: ModelPath,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="The table; of an earlier call: continued.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.csv", help="The table; one of an earlier call is continued.")
+    ],
     precision: Annotated[str, typer.Option(help="float32, float16, dynamic, int4, int8 or int16x8.")] = "float32",
     threads: Annotated[int, typer.Option(help="Threads of the interpreter.")] = 1,
     phone: Annotated[
@@ -51,7 +54,12 @@ def profile(
     import_code(imports, trust)
     from kerasprune.latency import profile as measured
     from kerasprune.latency import profile_phone
+    from kerasprune.latency.table import LatencyTable, name_faults
 
+    if phone is not None:
+        raise_faults("Invalid arguments for profile:", name_faults(out))
+        if out.exists():
+            LatencyTable.load(out)  # raises for another file, which is not replaced
     loaded = load(model)
     options = {"precision": precision, "threads": threads, "resolution": size}
     if phone is None:

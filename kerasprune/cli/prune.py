@@ -12,7 +12,6 @@ from kerasprune.cli.options import (
     MEASURED,
     OF_DATA,
     OF_TRAINING,
-    ROUNDING,
     SELECTION,
     TARGETS,
     TRAINING,
@@ -33,11 +32,11 @@ from kerasprune.cli.options import (
     import_code,
     option,
     taking,
-    word_of,
 )
 from kerasprune.cli.outcome import checked, named, print_json, print_outcome, run_of, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.cli.target import target_of
+from kerasprune.cli.words import ROUNDING, word_of
 from kerasprune.data.lookup import SYNTHETIC
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.steps.examples_argument import examples_faults
@@ -97,7 +96,7 @@ def prune(
     import_code(imports, trust, verbose)
     room = out if overwrite and not resume else None
     if isinstance(drawn, int):
-        recipe |= _drawing(options, samples=drawn)
+        recipe |= _drawing(options, samples=drawn) | ({} if reconstruct else {"reconstruct": None})
     valid = checked(recipe, model, trust, room=room)
     start(verbose=verbose)
     shown, begun, reason = {"quiet": quiet, "as_json": as_json}, None, None

@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError
 
 @commands.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that hold such.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that contain them.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write several runs: .csv, or .html with plots.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
 ) -> None:
@@ -31,6 +31,10 @@ def report(
     if len(finished) + len(unfinished) > 1:
         print_comparison(runs)
         if out is not None:
+            if not finished:
+                raise PruneError(
+                    f"Expected finished runs for --out. Received: {len(unfinished)}, none of them finished."
+                )
             from kerasprune.reports.pareto_page import write_page
 
             typer.echo(str((write_page if out.suffix == ".html" else write_comparison)(finished, out)))

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.options import RecipeName, Settings, Strict, Trust, Verbose
+from kerasprune.cli.options import Import, RecipeName, Settings, Strict, Trust, Verbose, import_code
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_comparison, print_summary
 from kerasprune.errors import PruneError
@@ -22,9 +22,10 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="Defaults to runs/RECIPE-HASH.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     strict: Strict = False,
+    imports: Import = None,
     trust: Trust = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Try every stage on generated images.")] = False,
-    seeds: Annotated[int, typer.Option("--seeds", help="Run it for so many seeds, for mean ± deviation.")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", help="Number of seeds to run it for, for mean ± deviation.")] = 1,
     grid: Annotated[
         list[str] | None,
         typer.Option("--grid", metavar="KEY.KEY=VALUE,VALUE", help="Run it for each; repeatable."),
@@ -37,12 +38,14 @@ def run(
 
     library.find(recipe)
     start(verbose=verbose)
+    import_code(imports, trust)
     if seeds != 1 or grid:
         if strict:
             raise PruneError("Expected one run with --strict. Received: --seeds or --grid. Leave one of them out.")
         from kerasprune.recipes.grid import grid_of, output_of, seeds_and_grid
 
-        options = {"settings": settings or [], "folder": out, "resume": resume, "trust": trust, "smoke": smoke}
+        options = {"settings": settings or [], "folder": out, "resume": resume, "smoke": smoke}
+        options["trust"] = (imports or True) if trust else False
         folder = seeds_and_grid(recipe, seeds=seeds, grid=grid_of(grid or []), workers=workers, **options)
         if verbose:
             for printed in filter(Path.is_file, map(output_of, sorted(folder.iterdir()))):
@@ -61,11 +64,13 @@ def run(
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the run.")],
     strict: Strict = False,
+    imports: Import = None,
     trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
     """Resume an interrupted run; its recipe and settings are in its folder."""
     start(verbose=verbose)
+    import_code(imports, trust)
     from kerasprune.recipes.runner import resume as resume_run
 
     print_summary(resume_run(folder, trust=trust, strict=strict, console=Console()))

@@ -52,12 +52,12 @@ def search(
     out: Out,
     macs: Annotated[float | None, option("prune.plan.macs", "Defaults to 0.5 without a time or size.")] = None,
     judge: Annotated[
-        str, typer.Option(help="How candidates are mended before they are judged: reconstruction, recalibration.")
+        str, typer.Option(help="How candidates are repaired before they are judged: reconstruction, recalibration.")
     ] = "reconstruction",
     delta: Annotated[float, typer.Option(help="By how much the target may be missed.")] = DELTA,
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
     generations: Annotated[int, typer.Option(help="How many generations are judged.")] = 10,
-    samples: Annotated[int, typer.Option(help="Examples that candidates are mended and judged with.")] = SAMPLES,
+    samples: Annotated[int, typer.Option(help="Examples that candidates are repaired and judged with.")] = SAMPLES,
     resume: Annotated[bool, typer.Option("--resume", help="Carry on; nothing is judged twice.")] = False,
     imports: Import = None,
     trust: Trust = False,

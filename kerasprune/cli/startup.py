@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,17 @@ class Messages:
     Args:
         console: Where warnings are shown; `None` shows none.
         log: The log file. Defaults to `None`.
+        words: Changes the words of a warning. Defaults to those of the messages around these, or to no change.
     """
 
-    def __init__(self, console: Console | None, log: Path | None = None) -> None:
+    def __init__(
+        self, console: Console | None, log: Path | None = None, words: Callable[[str], str] | None = None
+    ) -> None:
         if log is not None and not log.parent.is_dir():
             raise PruneError(f"Expected an existing folder for the log file. Received: --log-file {log}.")
         self.console = console
         self.log = log
+        self.words = words or getattr(getattr(warnings.showwarning, "__self__", None), "words", str)
         self.lines: list[str] = []
 
     @contextlib.contextmanager
@@ -68,7 +72,7 @@ class Messages:
             yield
 
     def _show(self, message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        line = f"warning: {message}"
+        line = f"warning: {self.words(str(message))}"
         if line in self.lines:
             return
         self.lines.append(line)

@@ -16,7 +16,7 @@ from kerasprune.errors import PruneError
 @commands.command()
 def unpack(
     file: Annotated[Path, typer.Argument(metavar="FILE.kpz", help="Path of a packed model.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.keras", help="File to write, not there yet.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.keras", help="File to write; must not exist yet.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
     imports: Import = None,
     trust: Trust = False,

@@ -89,7 +89,7 @@ def _parsed(content: bytes, source: str) -> tuple[dict[str, Any], list[Entry]]:
     inflating = zlib.decompressobj()
     text = inflating.decompress(body.take(small), whole + 1)
     if len(text) != whole or not inflating.eof:
-        raise ValueError("its head has another length than it declares")
+        raise ValueError("its header does not have the length that it declares")
     head = parse_json(text.decode(), source, WHAT)
     records = [_record(record) for record in head["entries"]]
     _check_size(sum(prod(shape) * dtype_of(dtype).itemsize for _, dtype, shape, *_ in records), len(content))

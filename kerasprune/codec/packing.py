@@ -37,9 +37,9 @@ def pack(
     """Writes a model to a `.kpz` file: kernels shared by clusters, then Huffman-coded. The model is left untouched.
 
     Kernels (arrays of floats with two axes or more, not of one number a channel) of the layers that `bits` names are
-    shared (`kp.codec.share`), which changes weights; all else is lossless: codes of a kernel and the gaps between its
-    weights other than zero, in gaps of 4 or 8 bits, take the form that is shortest. A kernel with at most 256 distinct
-    values is coded as it is, masks and slim models alike; the others, biases and statistics are stored as they are.
+    shared (`kp.codec.share`), which changes weights. All else is lossless: the codes of a kernel, and the gaps of
+    4 or 8 bits between its nonzero weights, are stored in the shortest form; a kernel with at most 256 distinct values
+    is coded without sharing; other arrays, such as biases and statistics, are stored as they are.
 
     The file holds config and weights, not the optimizer, the compiled loss or the state of random seeds.
 
@@ -138,7 +138,9 @@ def _stored(layer: keras.layers.Layer) -> Iterator[tuple[str, str, np.ndarray]]:
         name = getattr(value, "name", key)
         array = np.asarray(keras.ops.convert_to_numpy(value))
         if str(array.dtype) not in DTYPES:
-            raise PruneError(f"Expected weights of a type of {DTYPES}. Received: {array.dtype} in {layer.name!r}.")
+            raise PruneError(
+                f"Expected weights of one of the types {DTYPES}. Received: {array.dtype} in {layer.name!r}."
+            )
         yield key, f"{layer.name}/{name}", array
 
 

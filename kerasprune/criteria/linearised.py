@@ -66,9 +66,9 @@ class _Power:
 class Linearised:
     """A copy of a model that sums the flow along all paths.
 
-    Kernels are set by `assign`; biases, means and β are zero; γ/sqrt(σ² + ε) of a BatchNorm, |γ| of other
-    normalisations; activations, softmax and dropout are the identity. An LSTM or GRU adds up its gates and looks back
-    one step: `y = a + a Σ|U|` with `a = x Σ|W|`. An embedding sums all words.
+    Kernels are set by `assign`; biases, means and β are zero; a BatchNorm scales by γ/sqrt(σ² + ε), other
+    normalisations by |γ|; activations, softmax and dropout are the identity. An LSTM or GRU adds up its gates and
+    looks back one step: `y = a + a Σ|U|` with `a = x Σ|W|`. An embedding sums all words.
 
     Sums over paths exceed the range of floating point, so every layer's output is divided by a power of two, tensors
     that meet are brought to the same one, and only shares of the whole are meaningful.

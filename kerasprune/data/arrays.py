@@ -169,10 +169,10 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _splits(source: str, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]:
-    parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
-    if parts:
-        return _given(source, found, sorted(parts))
     inputs, targets = by_role(found)
+    parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
+    if parts and (not inputs or any(f"x_{part}" in found for part in parts)):  # else y_val is of an output `val`
+        return _given(source, found, sorted(parts))
     if not inputs:
         raise PruneError(
             "Expected arrays x and y, or x_train, y_train, x_test, y_test. "
@@ -248,6 +248,8 @@ def _checked(source: str, inputs: Inputs, targets: Targets | None) -> ArrayRows:
 def scaler(training: Inputs, scale: str, name: str) -> Scaler:
     """Returns a function that scales pixels; inputs other than one uint8 array are not changed.
 
+    Channels are the last axis; or the first of an example, if that has one or three entries and the last has more.
+
     Args:
         training: Inputs of the training examples, whose mean and standard deviation by channel `"standardise"` uses.
         scale: One of `SCALES`.
@@ -265,11 +267,18 @@ def scaler(training: Inputs, scale: str, name: str) -> Scaler:
             f"{', '.join(sorted({str(each.dtype) for each in tf.nest.flatten(training)}))}. Leave --scale out: other "
             "numbers are not scaled."
         )
-    if scale == "imagenet" and training.shape[-1] != 3:
+    first = training.ndim == 4 and training.shape[1] in scaling.CHANNELS and training.shape[3] not in scaling.CHANNELS
+    if scale == "imagenet" and training.shape[1 if first else -1] != 3:
         raise PruneError(f"Expected images of three channels for --scale imagenet. Received: {training.shape}.")
-    mean, std = _moments(training) if scale == "standardise" else scaling.constants(scale, None)
+    mean, std = (
+        _moments(np.moveaxis(training, 1, -1) if first else training)
+        if scale == "standardise"
+        else scaling.constants(scale, None)
+    )
     if scale not in ("standardise", "imagenet"):  # the same for any number of channels
         mean, std = mean[0], std[0]
+    elif first:
+        mean, std = (np.reshape(each, (-1, 1, 1)) for each in (mean, std))
     return partial(scaling.normalised, mean=np.float32(mean), std=np.float32(std))
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasprune.errors import PruneError, nearest, short
+from kerasprune.errors import Key, PruneError, nearest, short
 from kerasprune.files import is_file, is_folder
 from kerasprune.files.reading import existing
 
@@ -154,5 +154,7 @@ def check_name(name: str) -> None:
 def _unknown(name: str) -> PruneError:
     return PruneError(
         f"Expected the name of a data set ({', '.join(names())}, 'tfds:<name>', 'generated:<classes>') "
-        f"or the path of an existing folder. Received: name={short(name)}.{nearest(name, NAMED)}"
+        "or the path of an existing folder. Received: ",
+        Key("data.name", "name"),
+        f"={short(name)}.{nearest(name, NAMED)}",
     )

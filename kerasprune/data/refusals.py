@@ -46,7 +46,7 @@ def check_ends(data: Any, name: str = "") -> None:
     """
     if _never_ends(data):
         raise PruneError(
-            f"Expected data that end. Received: {name or type(data).__name__}, which repeats forever. "
+            f"Expected data of finite length. Received: {name or type(data).__name__}, which repeats forever. "
             "Leave .repeat() out, or give data.take(number of batches)."
         )
 
@@ -74,7 +74,7 @@ def check_arrays(leaves: Iterable[Any]) -> None:
     numbers = [x for x in leaves if isinstance(x, int | float | str | bytes) and not isinstance(x, np.generic)]
     if numbers:
         raise PruneError(
-            f"Expected arrays. Received: lists of Python's own numbers or texts, such as {numbers[0]!r}. "
+            f"Expected arrays. Received: lists of Python numbers or texts, such as {numbers[0]!r}. "
             "Make arrays of them: numpy.asarray(…)."
         )
 
@@ -139,7 +139,7 @@ def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: s
     number = tuple(inputs[0][:1])
     if not number or any(tuple(shape[:1]) != number for shape in inputs):
         shapes = ", ".join(str(tuple(shape)) for shape in inputs)
-        return [f"Expected as many examples for every input. Received: inputs of shape {shapes}."]
+        return [f"Expected the same number of examples for every input. Received: inputs of shape {shapes}."]
     return [
         f"Expected as many {what} as inputs, {', '.join(map(str, number))}. Received: {what} of shape {tuple(shape)}."
         for shape in labels

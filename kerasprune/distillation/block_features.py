@@ -59,7 +59,7 @@ def block_features(slim: Functional, teacher: Functional, plan: Plan) -> BlockFe
         plan: The plan of the slim model.
 
     Raises:
-        PruneError: The plan does not fit the teacher, or there are no blocks.
+        PruneError: The plan does not fit the teacher or the slim model, or there are no blocks.
     """
     applied = cut(trace(teacher, coupling=plan.coupling, unknown="freeze"), plan)
     blocks = set(trace(teacher, unknown="freeze").blocks)
@@ -72,6 +72,12 @@ def block_features(slim: Functional, teacher: Functional, plan: Plan) -> BlockFe
         axis, ids = lines[0]
         kept.append((axis, applied.take(ids)))
         ends.append(name)
+        planned, there = len(kept[-1][1]), made[0][name].shape[axis]
+        if planned != there:
+            raise PruneError(
+                f"Expected the plan that slim was rebuilt with. Received: one that keeps {planned} channels at the end "
+                f"of {name!r}; slim has {there} there. Give that plan, or leave features out."
+            )
     if not kept:
         raise PruneError(
             f"Expected a model with blocks, such as residual ones. Received: {teacher.name!r}, which has "

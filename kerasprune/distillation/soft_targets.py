@@ -125,7 +125,9 @@ def _kind_by_activation(tensor: keras.KerasTensor) -> str:
     if is_model(operation) and len(operation.outputs) == 1:
         return _kind_by_activation(functional(operation).outputs[0])
     activation = getattr(operation, "activation", None)
-    if isinstance(operation, layers.Identity) or isinstance(operation, layers.Activation) and _is(activation, "linear"):
+    linear = isinstance(operation, layers.Activation) and _is(activation, "linear")
+    moved = isinstance(operation, layers.Identity | layers.Flatten | layers.Reshape)
+    if linear or moved and node.input_tensors[0].shape[-1] == tensor.shape[-1]:
         return _kind_by_activation(node.input_tensors[0])
     last = getattr(operation, "axis", -1) in (-1, len(tensor.shape) - 1)
     if _is(activation, "softmax") or type(operation).__name__ == "Softmax" and last:

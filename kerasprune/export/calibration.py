@@ -84,6 +84,6 @@ def complaints(arrays: dict[str, np.ndarray]) -> list[str]:
     if same:
         found.append(
             f"Every calibration sample of these inputs is the same: {', '.join(same)}. Ranges of activations that come "
-            "from one input do not hold for others. Pass data= as the model sees them in use."
+            "from one input do not hold for others. Pass data= like the inputs in deployment."
         )
     return found

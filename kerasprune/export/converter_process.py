@@ -57,7 +57,7 @@ class ConverterProcess:
         atexit.register(self.stop)
 
     def start(self) -> None:
-        """Starts the child unless it runs already; it imports TensorFlow in the meantime, which takes some seconds."""
+        """Starts the child unless it runs already; it imports TensorFlow in the meantime, which takes a few seconds."""
         with self._lock:
             if self._child is not None and self._owner == os.getpid() and self._child.poll() is None:
                 return
@@ -115,7 +115,7 @@ class ConverterProcess:
         raise ConverterDeath(_cause(code), log)
 
     def stop(self) -> None:
-        """Ends the child, if it runs."""
+        """Ends the child process if it is running."""
         child, self._child = self._child, None
         if child is None or self._owner != os.getpid():  # after a fork it is the other process's
             return

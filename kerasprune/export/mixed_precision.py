@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,24 @@ def layer_names(model: keras.Model) -> list[str]:
     return [layer.name for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
 
 
-def _made_by(model: keras.Model, count: int) -> Iterator[tuple[str, str]]:
-    """Returns pairs of an output's name in the file, and the layer that makes it, if the model has a graph."""
+def _made_by(model: keras.Model, count: int) -> Iterator[tuple[str, list[str]]]:
+    """Returns pairs of an output's name in the file, and the layers that end in it, the last one first.
+
+    They begin with the last that has a kernel or several inputs; there are none if the model has no graph.
+    """
     names = output_names(model, count)
-    makers = walk(functional(model), [""] * len(model.inputs), _name) if is_graph(model) else names
-    return zip(names, makers, strict=True)
+    if not is_graph(model):
+        return zip(names, [[]] * count, strict=True)
+    chains: dict[Any, list[str]] = {"": []}
 
+    def visit(node: Any, *before: Any, **_: Any) -> list[str]:
+        name, single = node.operation.name, len(node.input_tensors) == 1 and before
+        begins = not single or any(len(weight.shape) > 1 for weight in getattr(node.operation, "weights", ()))
+        chains[name] = [name, *([] if begins else chains[before[0]])]
+        return [name] * len(node.outputs)
 
-def _name(node: Any, *_: Any, **__: Any) -> list[str]:
-    return [node.operation.name] * len(node.outputs)
+    makers = walk(functional(model), [""] * len(model.inputs), visit)
+    return zip(names, [chains[name] for name in makers], strict=True)
 
 
 class MixedFiles:
@@ -70,12 +80,14 @@ class MixedFiles:
         known = {name: place for place, name in enumerate(layer_names(model))}
         self.operators: dict[str, list[str]] = {}  # names of their tensors, by that of the layer
         self._names_of: dict[str, str] = {}
-        titles = {ends[name]["name"]: maker for name, maker in _made_by(model, len(ends))}
+        made_by = {ends[name]["name"]: layers for name, layers in _made_by(model, len(ends))}
+        titles = {node.tensor: layers_in(node.tensor, known) for node in nodes(ranges) if node.tensor not in made_by}
+        elsewhere = {layer for layers in titles.values() for layer in layers}
+        for tensor, layers in made_by.items():  # the file names outputs by themselves
+            titles[tensor] = [*takewhile(lambda layer: layer not in elsewhere, layers)] or layers[:1]
         found: list[str] = []
         for node in nodes(ranges):
-            tensor = titles.get(node.tensor, node.tensor)
-            layers = [tensor] if tensor in known else layers_in(tensor, known)
-            found = sorted(layers, key=known.__getitem__) or found or [tensor]
+            found = sorted(titles[node.tensor], key=known.__getitem__) or found or [node.tensor]
             self.operators.setdefault(found[0], []).append(node.tensor)
             self._names_of |= dict.fromkeys(found, found[0])
 
@@ -115,7 +127,7 @@ class MixedFiles:
         if max_bytes is not None and whole > max_bytes:
             raise PruneError(
                 f"Expected max_bytes to be at least {whole}, the bytes of the int8 file. "
-                f"Received: max_bytes={max_bytes!r}. Give more, or prune more."
+                f"Received: max_bytes={max_bytes!r}. Raise it, or prune more."
             )
         error, kept = self._error_of_last(), []
         most = PART * error

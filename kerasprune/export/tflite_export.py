@@ -60,11 +60,11 @@ def tflite(
             from a float32 copy, and compared as it is.
         path: Where to write; ends in `.tflite`.
         quantize: `None` for float32; `"float16"` for weights of half the size; `"dynamic"` for weights in 8 bits
-            and float activations, which needs no data; `"int4"` likewise with kernels in 4 bits, depthwise ones apart,
-            by the extra `[quantize]`; `"int8"` for weights and activations in 8 bits; `"mixed"` for the same with some
-            layers in float; `"int16x8"` for weights in 8 and activations in 16, slower and closer to the model.
-            Defaults to `None`.
-        data: Inputs as the model sees them in use, in any form that `fit` takes and that can be read again: arrays
+            and float activations, which needs no data; `"int4"` likewise with kernels in 4 bits, depthwise ones in
+            float, with the extra `[quantize]`; `"int8"` for weights and activations in 8 bits; `"mixed"` for the same
+            with some layers in float; `"int16x8"` for weights in 8 and activations in 16, slower and closer to the
+            model. Defaults to `None`.
+        data: Inputs like those in deployment, in any form that `fit` takes and that can be read again: arrays
             `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are
             ignored. The first 256 calibrate integer activations, which need them, unless the model is one of
             `kp.quantization_aware`, which brings its ranges; all are compared.
@@ -78,8 +78,8 @@ def tflite(
         float_layers: With `"mixed"`, names of the layers that compute in float. Defaults to `None`: the fewest, in the
             order of `kp.analysis.precision_sensitivity`, with which the outputs have at most half of the error that
             they have in int8, on the samples that calibrate.
-        max_bytes: With `"mixed"` and no `float_layers`: the most bytes of the file, by which they may be fewer.
-            Defaults to `None`.
+        max_bytes: With `"mixed"` and no `float_layers`: the most bytes of the file, which may leave fewer layers in
+            float. Defaults to `None`.
 
     Returns:
         The report: size, compressed size, largest error, agreement, latency, operators. A warning is given if the
@@ -176,7 +176,7 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) 
     """Returns warnings about a written file."""
     found = []
     if report.agreement is not None and report.agreement < LOW_AGREEMENT:
-        remedy = " Pass data= as the model sees them in use: on random inputs its outputs may be nearly tied."
+        remedy = " Pass data= like the inputs in deployment: on random inputs its outputs may be nearly tied."
         if report.inputs == "data":
             remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
         found.append(
@@ -231,7 +231,7 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str, range
     if QUANTIZATIONS[quantize].calibrated and data is None and not ranged:
         raise PruneError(
             f"{quantize} needs inputs to find the range of every activation. Received: quantize={quantize!r}, "
-            "data=None. Pass data=, some hundred inputs as the model sees them in use; quantize='dynamic' needs none."
+            "data=None. Pass data=, a few hundred inputs like those in deployment; quantize='dynamic' needs none."
         )
     if path.suffix != ".tflite":
         raise PruneError(

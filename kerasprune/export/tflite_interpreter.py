@@ -71,8 +71,8 @@ def _refusals() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise PruneError(
-            f"Expected inputs that the file can compute with. Received: some at which LiteRT stops: {error} "
-            "Pass data as the model sees them in use, without examples that are all padding."
+            f"Expected inputs that the file can run on. Received: some at which LiteRT stops: {error} "
+            "Pass data like the inputs in deployment, without examples that are all padding."
         ) from error
 
 

@@ -28,14 +28,14 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.S)
 
 
 def path_of(value: Any) -> Path:
-    """Returns a path; raises `PruneError` if the value names none, or one that no disk takes."""
+    """Returns a path, `~` expanded; raises `PruneError` if the value names none, or one that no disk takes."""
     try:
-        path = Path(value)
+        path = Path(value).expanduser()
         with denials(path, "a path"), suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             path.lstat()
     except PruneError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise PruneError(f"Expected a path. Received: path={short(value)} ({error}).") from error
     if value == "":
         raise PruneError("Expected a path. Received: path='', an empty text. Give '.' for the folder that you are in.")
@@ -43,10 +43,10 @@ def path_of(value: Any) -> Path:
 
 
 def is_file(path: Path | str) -> bool:
-    """Returns whether a path is a file; `False` for one that cannot be a path."""
+    """Returns whether a path, which may begin with `~`, is a file; `False` for one that cannot be a path."""
     try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
+        return Path(path).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):
         return False
 
 
@@ -91,7 +91,7 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PruneError(
-            f"Expected {what} in UTF-8. Received: {short(str(path))}, in which byte {error.start} is none. "
+            f"Expected {what} in UTF-8. Received: {short(str(path))}, whose byte {error.start} is not UTF-8. "
             "Save it as UTF-8."
         ) from error
 
@@ -140,7 +140,7 @@ def _check_depth(text: str) -> None:
         elif match[0] in "]}":
             depth -= 1
         if depth > MOST_DEPTH:
-            raise ValueError(f"more than {MOST_DEPTH} lists and objects lie in one another")
+            raise ValueError(f"more than {MOST_DEPTH} lists and objects are nested")
         if containers > MOST_CONTAINERS:
             raise ValueError(f"there are more than {MOST_CONTAINERS:,} lists and objects")
 

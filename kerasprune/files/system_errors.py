@@ -14,7 +14,7 @@ Denial = OSError | MemoryError
 WRITABLE, USABLE = "a place to write to", "a path that can be used"
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free some room, or give a path on another disk."),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Ask for leave, or give another path."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Ask for permission, or give another path."),
     errno.ENAMETOOLONG: "Give a shorter name.",
 }
 

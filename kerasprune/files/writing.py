@@ -99,9 +99,10 @@ def standard_error_in(file: IO[Any]) -> Iterator[None]:
 
 def write_text(path: Path | str, text: str) -> Path:
     """Writes text (UTF-8) in one step and returns the path."""
+    path = path_of(path)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return Path(path)
+    return path
 
 
 def write_json(path: Path | str, data: Any) -> Path:
@@ -112,11 +113,12 @@ def write_json(path: Path | str, data: Any) -> Path:
 def write_rows(path: Path | str, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = ()) -> Path:
     """Writes a CSV file in one step and returns its path: the columns of all rows, `first` before the others."""
     columns = list(dict.fromkeys([*first, *(column for row in rows for column in row)]))
+    path = path_of(path)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
-    return Path(path)
+    return path
 
 
 class NoLockError(PruneError):

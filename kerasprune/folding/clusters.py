@@ -34,7 +34,7 @@ def obstacle(graph: ChannelGraph, name: str) -> str:
     for entry, axis, _ in made:
         if (id(entry), axis) in reading:
             return f"{entry.owner.name!r} makes and reads them along one axis"
-    return "" if is_whole_everywhere(graph, classes) else "some tensor holds a part of them"
+    return "" if is_whole_everywhere(graph, classes) else "a tensor holds only some of them"
 
 
 def vectors(graph: ChannelGraph, name: str, array: Array) -> np.ndarray:

@@ -115,7 +115,7 @@ class GraphBuilder:
         return self._depths[bisect_right(self._couplings.starts, int(ids[0])) - 1], int(ids[0])
 
     def pin(self, ids: np.ndarray, reason: str) -> None:
-        """Keeps all these channels; `reason` is what reports and errors give."""
+        """Marks all these channels as always kept, for a reason that reports and errors give."""
         self._couplings.pin(ids, reason)
 
     def pin_all(self, tensor: Ids, reason: str, but: Collection[int] = ()) -> None:
@@ -179,7 +179,7 @@ class GraphBuilder:
                 self.pin(ids, reason)
 
     def on(self, tensor: Ids, axis: int) -> np.ndarray:
-        """Returns the ids along an axis; if it carries none, new ones that are always kept."""
+        """Returns the ids along an axis, or new ones, always kept, if the axis has none."""
         axis %= len(tensor.shape)
         if axis in tensor.axes:
             return tensor.axes[axis]

@@ -133,11 +133,11 @@ class ChannelGraph:
 
     @cached_property
     def there(self) -> np.ndarray:
-        """For every id whether its channel exists: it is not removed with a dropped block."""
+        """One boolean per id: whether its channel exists, rather than being removed with a dropped block."""
         return ~self.classes_with(self.dead)[self.classes]
 
     def classes_with(self, ids: np.ndarray) -> np.ndarray:
-        """Returns for every class whether one of these ids, an array of ids or a mask of all, belongs to it."""
+        """Returns one boolean per class: whether any of these ids, an array or a mask of all ids, belongs to it."""
         found = np.zeros(self.classes.max(initial=-1) + 1, bool)
         found[self.classes[ids]] = True
         return found
@@ -189,7 +189,7 @@ class ChannelGraph:
         return self.groups[name]
 
     def alive(self, keep: Mapping[str, Any]) -> np.ndarray:
-        """Returns for every id whether its channel is kept.
+        """Returns one boolean per id: whether its channel is kept.
 
         Args:
             keep: `{group name: indices kept}`; groups that are not listed are kept whole.
@@ -250,7 +250,7 @@ class ChannelGraph:
 
     @cached_property
     def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """For every class the number of its group, and its index inside; −1 if it is removed with a block."""
+        """The number of the group of every class, and its index in it; −1 if it is removed with a block."""
         owner, place = np.full((2, self.classes.max(initial=-1) + 1), -1)
         for number, group in enumerate(self.groups.values()):
             owner[group.classes], place[group.classes] = number, np.arange(group.size)

@@ -11,7 +11,7 @@ from keras import KerasTensor, tree
 
 from kerasprune._keras import argument_names, changed_weights, inner_layers, maker, output_specs
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import Key, PruneError, choice_faults, nearest, raise_faults
+from kerasprune.errors import Key, PruneError, choice_faults, count_faults, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
@@ -278,6 +278,8 @@ def resolution_faults(shapes: Iterable[Sequence[int | None]], resolution: int | 
     """
     if resolution is None:
         return []
+    if wrong := count_faults(resolution=resolution):
+        return [PruneError(*wrong)]
     own = [tuple(shape) for shape in shapes]
     fitting = {shape: sum(side in (None, resolution) for side in shape) for shape in own}  # axes, in any order
     images = [shape for shape in own if len(shape) == 3]

@@ -50,11 +50,11 @@ def profile_phone(
     threads: int = 1,
     resolution: int | None = None,
 ) -> LatencyTable | None:
-    """Measures how long a phone takes for the operators of a model at all widths.
+    """Returns the latency table of a model on a phone: the time of every operator at all widths.
 
-    As `profile` does, with the phone in between: the first call writes `.tflite` files of operators and of six whole
+    Like `profile`, in several calls: the first one writes `.tflite` files of operators and of six whole
     networks to a folder, and a script, `measure.sh`, that times them with `adb` and LiteRT's `benchmark_model`. The
-    next call reads the times, and writes what narrows the jumps down: each further round makes the table more exact.
+    next call reads the times, and writes further operators: every round makes the table more exact.
 
     Args:
         model: A functional or Sequential model. Weights do not matter.

@@ -133,7 +133,7 @@ class LatencyTable:
             stairs = self._stairs[key]
             if any(asked > most for asked, most in zip(widths, stairs.most, strict=True)):
                 raise PruneError(
-                    f"Expected widths of at most {stairs.most} channels read and made, which were measured of "
+                    f"Expected at most {stairs.most} channels read and made, the largest widths measured of "
                     f"{self.labels.get(key, key)}. Received: {widths}. Measure the wider model with kp.latency.profile."
                 )
             known[key, widths] = stairs.time(widths)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError
+from kerasprune.files import path_of
 from kerasprune.populations.engine import Outcome
 
 _APPLICATION, _FORMAT = 0x6B70706F, 1  # "kppo": no other program's file is written to
@@ -70,7 +71,7 @@ class CandidateStore:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = path_of(path)
         if self.path.is_dir():
             raise PruneError(f"Expected the path of a file for the store. Received: {str(path)!r}, which is a folder.")
         if self.path.exists():

@@ -20,13 +20,19 @@ class Meter:
 
     def __init__(self, total: int, earlier: int = 0, verbose: int = 1) -> None:
         self.total = total
-        self.earlier = earlier
-        self.done = self.failed = 0
+        self.earlier = self.done = self.failed = 0
         self._verbose = verbose
         self._began = time.monotonic()
-        self._bar = _bar(total, earlier) if verbose and total > earlier and sys.stderr.isatty() else None
-        if verbose and earlier:
-            self._say(f"{earlier} of {total} candidates were evaluated before")
+        self._bar = _bar(total) if verbose and total > earlier and sys.stderr.isatty() else None
+        self.skip(earlier)
+
+    def skip(self, number: int) -> None:
+        """Counts candidates that were evaluated before."""
+        self.earlier += number
+        if self._bar is not None:
+            self._bar.tasks[0].completed += number  # by update() it would count as speed
+        if number:
+            self._say(f"{self.earlier} of {self.total} candidates were evaluated before")
 
     def advance(self, failed: bool, error: str | None) -> None:
         """Counts a finished candidate."""
@@ -61,7 +67,7 @@ class Meter:
             print(line, file=sys.stderr, flush=True)
 
 
-def _bar(total: int, earlier: int) -> Any:
+def _bar(total: int) -> Any:
     """Returns a bar of rich, or `None` if that is not installed."""
     try:
         from rich.console import Console
@@ -73,6 +79,6 @@ def _bar(total: int, earlier: int) -> Any:
     # One candidate may take an hour: the speed is that of all so far, not of the last half minute.
     times = (TimeElapsedColumn(), TextColumn("left"), Remaining())
     bar = Progress(*columns, *times, console=Console(stderr=True), speed_estimate_period=1e9)
-    bar.add_task("candidates", total=total, completed=earlier, failed="")
+    bar.add_task("candidates", total=total, failed="")
     bar.start()
     return bar

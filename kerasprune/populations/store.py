@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError, is_number
-from kerasprune.files import read_json, replacing, write_json
+from kerasprune.files import path_of, read_json, replacing, write_json
 from kerasprune.files.writing import claimed
 from kerasprune.graph.built_model import functional
 from kerasprune.populations.engine import plain
@@ -94,7 +94,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path | None, name: str, settings: Mapping[str, Any]) -> None:
-        self._folder, self.name = None if folder is None else Path(folder), name
+        self._folder, self.name = None if folder is None else path_of(folder), name
         if self._folder is not None:
             check_settings(self._folder / f"{name}.json", settings)
 
@@ -105,7 +105,7 @@ class Store:
 
         Args:
             part: The name of its folder.
-            make: Makes it.
+            make: Function that makes it.
             save: `save(folder, part)` writes its files.
             load: `load(folder)` reads them.
 
@@ -135,3 +135,13 @@ class TrainAndJudge(Protocol):
 
     def __call__(self, model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
         """Trains the model and returns its accuracy."""
+
+
+def returned_accuracy(returned: Any) -> float:
+    """Returns the accuracy that such a function returned, perhaps NaN; raises a `PruneError` if it is no number."""
+    try:
+        return float(returned)
+    except (TypeError, ValueError) as error:
+        raise PruneError(
+            f"Expected a number from fit. Received: {returned!r}. Return the measured accuracy."
+        ) from error

@@ -39,7 +39,7 @@ def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200)
     tanh have the fixed ones of TFLite.
 
     In the first `delay` training steps BatchNorm uses statistics of the batch, as always; afterwards the moving ones,
-    which are held. Ranges follow the activations for twice as many steps and 100, and are then held. They are
+    which are held. Ranges follow the activations for `2 · delay + 100` steps, and are then held. They are
     variables of the returned model; `kp.export.tflite(aware, path, quantize="int8")` writes them into the file, for
     which no examples are needed. `aware.save` writes `slim` alone, which stays a plain float model.
 

@@ -25,15 +25,15 @@ from kerasprune.surgery.clone import clone
 
 
 def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:
-    """Returns a model whose int8 file has the means that the outputs of layers have now.
+    """Returns a model whose int8 file preserves the mean outputs that layers have now.
 
-    Rounding a kernel W to q(W) shifts the mean of every output channel, which no later layer takes back. With x the
+    Rounding a kernel W to q(W) shifts the mean of every output channel, which no later layer undoes. With x the
     inputs of the layer for the examples, averaged over these and over positions,
 
         b ← b − E[conv(x, q(W) − W)]
 
     or, of a layer without bias, the mean of the BatchNorm behind it is raised by that much. In float numbers the
-    returned model is off by the same: export it to int8, and keep `model` for all else.
+    returned model is off by that much: export it to int8, and use `model` for all else.
 
     Args:
         model: A functional or Sequential model, trained, and equalised by `kp.equalise` if at all; left untouched.

@@ -27,7 +27,7 @@ _SWEEPS, _CLOSE = 100, 1.01  # at most so many; fewer if no scale is changed by 
 
 
 def equalise(model: keras.Model) -> keras.Model:
-    """Returns a model that computes the same, with ranges of weights that suit one step for a whole kernel better.
+    """Returns a model that computes the same, with weights that lose less by one rounding step for a whole kernel.
 
     Through a function with f(s·x) = s·f(x) for s > 0, a channel that one layer makes and others read may have any
     scale. With W₁ the kernel that makes channel i, BatchNorm folded in, and W₂ those that read it:

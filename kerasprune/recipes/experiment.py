@@ -20,7 +20,7 @@ from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import resolution_faults, trace
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
@@ -54,7 +54,10 @@ class Experiment:
         """Returns the initial model: built for the image size, reconfigured, or loaded."""
         recipe = self.recipe
         if isinstance(recipe.model, schema.Start):
-            return plain(load_model(recipe.model.path))
+            model = plain(load_model(recipe.model.path))
+            for fault in resolution_faults([x.shape[1:] for x in functional(model).inputs], recipe.model.size):
+                raise fault
+            return model
         name, arguments = recipe.model.name, recipe.model.arguments
         taken = lookup.taken("model", name)
         if "input_shape" in taken:

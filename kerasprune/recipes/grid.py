@@ -21,6 +21,8 @@ from kerasprune.files.writing import standard_error_in
 from kerasprune.files.yaml_text import read_value
 from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
+from kerasprune.recipes.compare import trust_of
+from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import taken
 from kerasprune.recipes.run_warnings import FILE, warned
 from kerasprune.reports.comparison import runs_below, write_comparison
@@ -61,7 +63,7 @@ def seeds_and_grid(
     resume: bool = False,
     workers: int = 1,
     engine: str = "local",
-    trust: bool = False,
+    trust: bool | Sequence[str] = False,
     smoke: bool = False,
     verbose: int = 1,
 ) -> Path:
@@ -79,7 +81,8 @@ def seeds_and_grid(
         resume: Continue in a folder that already holds runs, possibly with more seeds or values. Defaults to `False`.
         workers: Number of simultaneous runs. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
-        trust: Whether user code (`package.module:Name`) may be imported. Defaults to `False`.
+        trust: Whether user code (`package.module:Name`) may be imported; or the files and packages with classes of the
+            model, which every run imports first. Defaults to `False`.
         smoke: Try all stages on two batches of generated images. Defaults to `False`.
         verbose: 0: silent; 1: a line for each finished run, with the time left. Defaults to 1.
 
@@ -90,7 +93,8 @@ def seeds_and_grid(
     Raises:
         PruneError: A recipe is invalid, the folder holds other files, or every run failed.
     """
-    cells = _cells(recipe, seeds, grid or {}, settings, trust)
+    trusted = {name: value for name, value in trust_of(trust).items() if value != []}
+    cells = _cells(recipe, seeds, grid or {}, settings, trusted["trust"])
     if folder is None:
         name = yaml.safe_load(next(iter(cells.values())))["name"]
         folder = Path("runs") / f"{name}-grid-{hashlib.sha256(''.join(cells.values()).encode()).hexdigest()[:8]}"
@@ -102,7 +106,7 @@ def seeds_and_grid(
         population.forget_failures()
         rows = population.run(
             "kerasprune.recipes.grid:run_cell",
-            [{"recipe": cells[run.name], "folder": str(run), "trust": trust, "smoke": smoke} for run in runs],
+            [{"recipe": cells[run.name], "folder": str(run), "smoke": smoke, **trusted} for run in runs],
         )
         if all(row["state"] == "failed" for row in rows):
             for each in () if any(run.exists() for run in runs) else new:  # all were rejected before they began
@@ -114,7 +118,7 @@ def seeds_and_grid(
     return path
 
 
-def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, Any]:
+def run_cell(recipe: str, folder: str, trust: bool, smoke: bool, imports: Sequence[str] = ()) -> dict[str, Any]:
     """Runs or resumes one run of a grid.
 
     Args:
@@ -122,6 +126,7 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
         folder: The run folder.
         trust: Whether user code (`package.module:Name`) may be imported.
         smoke: Whether it is a smoke run.
+        imports: Code with classes of the model, imported first. Defaults to none.
 
     Returns:
         Accuracy, parameters and multiply–adds of the final model, and the number of warnings, which are in
@@ -132,6 +137,8 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
     with warnings.catch_warnings(record=True), _written(output_of(path)) as console:
         from kerasprune.recipes.runner import run  # the messages of TensorFlow's start are written too
 
+        for name in imports:
+            import_classes(name, trust=trust)
         run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke, console=console)
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     found = summary["slim"] or summary["dense"]

@@ -173,8 +173,8 @@ def _spelled(location: Keys, data: Any, absent: bool) -> Keys:
 def located(recipe: Recipe) -> Recipe:
     """Returns the recipe with absolute paths in place of those relative to the current folder.
 
-    These are the checkpoint, the data (also the file of a function), `data_dir` and `calibrate`. Paths below the
-    package's recipes, and names that are not paths, are unchanged.
+    These are the checkpoint, the data (also the file of a function), `data_dir`, `calibrate` and the table of a target.
+    Paths below the package's recipes, and names that are not paths, are unchanged.
     """
     changes: dict[str, Any] = {}
     if isinstance(recipe.model, Start):
@@ -186,6 +186,11 @@ def located(recipe: Recipe) -> Recipe:
         changes["data"] = recipe.data.model_copy(update={"name": name, "data_dir": data_dir})
     if recipe.calibrate is not None:
         changes["calibrate"] = _absolute(recipe.calibrate)
+    target = recipe.prune and recipe.prune.plan and recipe.prune.plan.target
+    if target and isinstance(target.arguments.get("table"), str):
+        named = target.model_copy(update={"table": _absolute(target.arguments["table"])})
+        plan = recipe.prune.plan.model_copy(update={"target": named})
+        changes["prune"] = recipe.prune.model_copy(update={"plan": plan})
     return recipe.model_copy(update=changes)
 
 

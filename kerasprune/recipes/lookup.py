@@ -76,7 +76,7 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     if ANYTHING in known:
         return found
     return found + [
-        f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known)}"
+        f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known) or 'none'}"
         for key in arguments
         if key not in (*known, *old)
     ]

@@ -76,7 +76,13 @@ class PlanStep(Traced):
             received = joined(" and ", (PruneError(Key(name), f"={value}") for name, value in values.items()))
             raise PruneError("Expected one of ", *known, ". Received: ", *received)
         if self.round_to == "table" and (self.target is None or self.target.name != "time"):
-            raise PruneError("Expected a target of time with ", Key("round_to"), ": table, by whose table to round")
+            rounding = (
+                Key("target", "a target of time"),
+                " with ",
+                Key("round_to"),
+                ": table, by whose table to round",
+            )
+            raise PruneError("Expected ", *rounding, ". Received: another target, or none.")
         return self
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 from kerasprune.data.lookup import check_kind, own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, joined
-from kerasprune.files import is_file
+from kerasprune.files import is_file, is_folder
 from kerasprune.recipes.learning import Finetune, Fit, Regularised
 from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (
@@ -55,7 +55,7 @@ class Start(Node):
     @property
     def path(self) -> Path:
         """The file: relative paths are looked up in the current folder first, then beside the package's recipes."""
-        here = Path(self.start)
+        here = Path(self.start).expanduser()
         return FOLDER / here if is_file(FOLDER / here) and not is_file(here) else here
 
     @field_validator("start")
@@ -288,7 +288,7 @@ class Recipe(Node):
                 faults.append(PruneError("Expected ", Key("data"), ", or ", CALIBRATE, f", to calibrate {name} with"))
         if self.calibrate is not None and not self.export:
             faults.append(PruneError("Expected an ", Key("export"), " with ", CALIBRATE, ", which nothing else uses"))
-        if self.calibrate is not None and not Path(self.calibrate).exists():
+        if self.calibrate is not None and not (is_file(self.calibrate) or is_folder(self.calibrate)):
             received = f" to be a file or a folder. Received: {self.calibrate!r}, which is neither"
             faults.append(PruneError("Expected ", CALIBRATE, received))
         if faults:

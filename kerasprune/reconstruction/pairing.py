@@ -53,7 +53,7 @@ class Pairing:
     of: dict[Value, Pair] = field(repr=False)
 
     def has_kernel(self, step: Step) -> bool:
-        """Returns whether a call of the slim model is one of a layer with a kernel."""
+        """Returns whether a call in the slim model belongs to a layer with a kernel."""
         owners = {id(kernel.owner) for kernel in self.applied.graph.kernels}
         dense = self.dense_of.get(step)
         return dense is not None and any(id(each) in owners for each in inner_layers(dense.operation))

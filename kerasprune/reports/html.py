@@ -57,8 +57,8 @@ FIGURES: tuple[Figure, ...] = (
     (
         "Training",
         figures.curves,
-        "Loss and accuracy over all stages; dotted lines mark where a stage begins. Validation never has the teacher's "
-        "part of the loss.",
+        "Loss and accuracy over all stages; dotted lines mark where a stage begins. Validation losses leave out the "
+        "teacher's part.",
     ),
     (
         "Norms under the penalty",

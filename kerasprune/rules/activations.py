@@ -80,7 +80,7 @@ def rescaling(graph: GraphBuilder, layer: layers.Rescaling, x: Ids) -> Ids:
 
 @tensor_rule(*DROPOUTS, constant=POINTWISE, reads=("noise_shape",))
 def dropout(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> Ids:
-    """`out[c] = x[c] · m`; a noise shape with the number of channels pins them."""
+    """`out[c] = x[c] · m`; the channels are pinned if `noise_shape` states their number."""
     for axis, size in enumerate(layer.noise_shape or ()):
         if axis in x.axes and size not in (None, 1):
             graph.pin(x.axes[axis], f"{layer.name!r} has them in its noise_shape")

@@ -131,7 +131,7 @@ def unstack(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
 
 @tensor_rule(knp.Take, reads=("axis",))
 def take(graph: GraphBuilder, operation: Any, x: Any, indices: Any) -> Ids:
-    """Picks entries by index along one axis, whose channels are kept; the other axes keep theirs."""
+    """Picks entries by index along one axis, whose channels are always kept; other axes are unchanged."""
     shape = graph.call.outputs[0]
     if isinstance(indices, Ids):
         graph.pin_all(indices, f"{operation.name!r} looks them up")

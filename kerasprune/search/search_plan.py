@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def search_plan(
         criterion: Scores the channels. Defaults to `"l1"`.
         judge: `"reconstruction"`: the negative error of the logits after least squares on half of the samples, measured
             on the other half; `"recalibration"`: the same after recomputing the BatchNorm statistics; or a function of
-            the rebuilt model, higher = better. Defaults to `"reconstruction"`.
+            the rebuilt model, which is not compiled, higher = better. Defaults to `"reconstruction"`.
         delta: Half the width of the window around `macs`, or below the target. Defaults to 0.005.
         fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
         evolution: The length of the search. Defaults to 10 generations of 20.
@@ -118,26 +119,26 @@ def search_plan(
     raise_faults("Invalid arguments for search_plan:", faults)
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     batches = example_batches(graph.model, data, samples)
-    widths = Widths(graph_at(graph, None, resolution or image_side(graph.model, batches)), tuple(fractions))
+    widths = Widths(graph_at(graph, None, resolution or image_side(graph.model, batches)), fractions)
+    loss = loss if loss is not None else getattr(graph.model, "loss", None)
+    widths = replace(widths, scores=criteria.score(criteria.get(criterion), graph, data, loss, seed))
     limit = (
         widths.limit_of(targets.get(target), delta)
         if target is not None
         else widths.limit(0.5 if macs is None else macs, delta)
     )
-    loss = loss if loss is not None else getattr(graph.model, "loss", None)
-    scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
     score = _plan_score(judge, graph, batches, samples, seed)
     question = {
         "judge": "own" if callable(judge) else judge,
         "weights": digest(values(each) for each in graph.model.weights),
-        "scores": digest(scores[name] for name in widths.names),
+        "scores": digest(widths.scores[name] for name in widths.names),
         "counts": [each.tolist() for each in widths.counts],
         "seed": seed,
     }
     if not callable(judge):
         question["examples"] = digest(array for batch in batches for array in batch)
-    stored = RememberedScores(lambda genes: score(widths.plan(genes, scores)), path, question, evolution.most, verbose)
-    return best_widths(widths, limit, stored, evolution, seed, scores)
+    stored = RememberedScores(lambda genes: score(widths.plan(genes)), path, question, evolution.most, verbose)
+    return best_widths(widths, limit, stored, evolution, seed)
 
 
 def _plan_score(

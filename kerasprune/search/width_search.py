@@ -52,7 +52,10 @@ class RememberedScores:
         """Returns the scores of candidates, read from the file if it has them."""
         keys = [hashlib.sha256(f"{self._version} {list(genes)}".encode()).hexdigest() for genes in candidates]
         known = {} if self._store is None else {key: each.result for key, each in self._store.read(keys).items()}
-        self._meter = self._meter or Meter(self._most, len(known), self._verbose)
+        if self._meter is None:
+            self._meter = Meter(self._most, len(known), self._verbose)
+        else:
+            self._meter.skip(len(known))
         with claimed(self._store.path) if self._store else nullcontext():
             return [
                 known[key] if key in known else self._scored(key, genes)
@@ -115,7 +118,6 @@ def best_widths(
     judge: RememberedScores,
     evolution: Evolution,
     seed: int,
-    scores: Mapping[str, np.ndarray] | None = None,
 ) -> SearchedPlan:
     """Returns the best widths within a limit of multiply–adds; the first candidate is nearly uniform.
 
@@ -125,7 +127,6 @@ def best_widths(
         judge: The judge; it is closed at the end.
         evolution: The length of the search.
         seed: Seed of all random draws.
-        scores: `{group name: one score per channel}`; the highest are kept. Defaults to `None`: the first are kept.
     """
     try:
         found = evolution.run(
@@ -141,4 +142,4 @@ def best_widths(
     shares = widths.kept([each.genes for each in found.candidates]) / widths.sizes
     keep = [dict(zip(widths.names, row, strict=True)) for row in shares.round(4).tolist()]
     (macs,) = widths.share(np.array([found.best]))
-    return SearchedPlan(widths.plan(found.best, scores), found.score, float(macs), keep, found)
+    return SearchedPlan(widths.plan(found.best), found.score, float(macs), keep, found)

@@ -35,6 +35,7 @@ class Widths:
     Args:
         graph: The graph of the model.
         fractions: The fractions of a group's channels to choose from.
+        scores: `{group name: one score per channel}`; the highest are kept. Defaults to `None`: the first in `order`.
 
     Raises:
         PruneError: A fraction is not in (0, 1], none is given, or no channel of the model can be removed.
@@ -42,11 +43,15 @@ class Widths:
 
     graph: ChannelGraph
     fractions: Sequence[float] = FRACTIONS
+    scores: Mapping[str, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
-        faults = [fault for each in self.fractions for fault in fraction_faults(fraction=each)]
-        if not len(self.fractions):
-            faults.append("Expected fractions of the channels to choose from. Received: none.")
+        asked = self.fractions
+        given = tuple(asked) if np.iterable(asked) else ()
+        object.__setattr__(self, "fractions", given)
+        faults = [fault for each in given for fault in fraction_faults(fraction=each)]
+        if not given:
+            faults.append(f"Expected several fractions, e.g. (0.5, 1.0). Received: fractions={short(asked)}.")
         raise_faults("Invalid arguments for Widths:", faults)
         self.graph.check_prunable()
 
@@ -110,21 +115,15 @@ class Widths:
             )
         return genes
 
-    def plan(self, genes: Sequence[int], scores: Mapping[str, np.ndarray] | None = None) -> Plan:
-        """Returns the plan of a candidate.
+    def plan(self, genes: Sequence[int]) -> Plan:
+        """Returns the plan of a candidate."""
+        return Plan.of(self.graph, self._chosen(self.kept(genes).tolist()))
 
-        Args:
-            genes: Its genes.
-            scores: `{group name: one score per channel}`; the highest are kept. Defaults to `None`: the first in
-                `order`.
-        """
-        return Plan.of(self.graph, self._chosen(self.kept(genes).tolist(), scores))
-
-    def _chosen(self, kept: Sequence[int], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    def _chosen(self, kept: Sequence[int]) -> dict[str, np.ndarray]:
         """Returns the channels kept of each group, for their numbers."""
         numbers = dict(zip(self.names, kept, strict=True))
-        if scores is not None:
-            return highest(self.graph, scores, numbers)
+        if self.scores is not None:
+            return highest(self.graph, self.scores, numbers)
         return legal(self.graph, {name: np.sort(self.order[name][:number]) for name, number in numbers.items()})
 
     # ---- costs ----------------------------------------------------------------------------------------------

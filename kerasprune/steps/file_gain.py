@@ -98,7 +98,7 @@ class FileGain:
         total = sum(each.slim_ms for each in self.alone)
         started = sum(min(each.one_ms, each.slim_ms) for each in self.alone)
         if total:
-            one = f"{share(started / total)} of its operators' time is there with one channel each"
+            one = f"{share(started / total)} of its operators' time remains with one channel each"
             lines.append(f"{one}: no width saves it.")
         return lines
 

@@ -117,7 +117,8 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
 
 
 NO_GAIN = (
-    "Reconstruction has led away from the outputs of the dense model: the kernels are not changed. Give more examples."
+    "Reconstruction would move the outputs away from those of the dense model: the kernels are not changed. "
+    "Give more examples."
 )
 
 

@@ -125,7 +125,7 @@ def beside(
     """Writes a slim model as `kp.export.tflite` does, and measures its file beside the dense model's.
 
     Both files are timed in turn; their operators are also converted and timed alone, by kind, since LiteRT has no
-    profiler for Python: that takes some seconds, half a minute for large models.
+    profiler for Python: that takes a few seconds, half a minute for large models.
 
     Args:
         slim: The slim model.
@@ -135,9 +135,9 @@ def beside(
             `"tflite-int8-io"` (integers in and out), `"tflite-mixed"`, `"tflite-int16x8"` or `"kpz"`, as
             `kp.codec.pack` with `bits={}`. Defaults to `"tflite"`.
         data: Examples in any form that `fit` takes and that can be read again: the first 1,000 judge both files, by
-            their labels and beside the dense Keras model. Defaults to `None`: `calibrate`, else random inputs.
-        calibrate: Inputs that calibrate the files and check them against their Keras models; others than those that
-            judge make an honest figure. Defaults to the inputs of `data`.
+            their labels and against the dense Keras model. Defaults to `None`: `calibrate`, else random inputs.
+        calibrate: Inputs that calibrate the files and check them against their Keras models; for an honest figure not
+            those that judge. Defaults to the inputs of `data`.
         loss: The loss, or its name. Defaults to the compiled one of the dense or the slim model, else to
             classification if the labels are class indices.
         size: Side in pixels, if that of the models is free. Defaults to that of `data`.

@@ -89,6 +89,7 @@ class Noise:
     def compose(self, levels: Sequence[Any]) -> Any:
         """Returns the examples of levels, a tensor."""
         total = 0.0
+        levels = map(ops.convert_to_tensor, levels)
         for level, size, weight in zip(levels, self._sizes, self._amplitudes(self.step), strict=True):
             if self._coloured:
                 level = sqrt(1 - self.colour) * level[..., :1] + sqrt(self.colour) * level[..., 1:]

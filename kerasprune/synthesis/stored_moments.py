@@ -69,7 +69,7 @@ class StoredMoments:
     @property
     def nothing(self) -> Moments:
         """Moments of zero, to which those of examples are added."""
-        return [(np.zeros_like(each.mean), np.zeros_like(each.mean)) for each in self.layers.values()]
+        return [(ops.zeros(each.mean.shape), ops.zeros(each.mean.shape)) for each in self.layers.values()]
 
     def of(self, inputs: Sequence[Any]) -> Moments:
         """Returns the moments of a batch.
@@ -93,7 +93,7 @@ class StoredMoments:
         total = 0.0
         for (mean, square), stored in zip(moments, self.layers.values(), strict=True):
             deviation = ops.sqrt(ops.maximum(square - mean**2, 1e-12))
-            total += ops.sum(stored.weight * (mean**2 + (deviation - 1.0) ** 2))
+            total += ops.sum(ops.multiply(stored.weight, mean**2 + (deviation - 1.0) ** 2))
         return total
 
 
@@ -103,7 +103,7 @@ def _moments(x: Any, axis: int, stored: Stored) -> tuple[Any, Any]:
     shape = [1] * rank
     shape[axis] = -1
     rest = [each for each in range(rank) if each != axis]
-    d = (ops.cast(x, "float32") - stored.mean.reshape(shape)) / stored.deviation.reshape(shape)
+    d = ops.divide(ops.subtract(ops.cast(x, "float32"), stored.mean.reshape(shape)), stored.deviation.reshape(shape))
     return ops.mean(d, axis=rest), ops.mean(d**2, axis=rest)
 
 

@@ -11,10 +11,10 @@ from kerasprune.plans import Plan
 
 
 class CostMeter:
-    """Base class of meters, which count a cost of the slim models of one dense model.
+    """Base class of meters: a meter computes one cost of slim models, as a share of the dense model's.
 
     Args:
-        target: The share of the dense model's cost that is asked for.
+        target: The share that is asked for.
     """
 
     def __init__(self, target: float) -> None:
@@ -57,7 +57,7 @@ class Target:
         return self
 
     def report(self, graph: ChannelGraph, plan: Plan) -> str:
-        """Returns a line on the cost of a plan beside that of the dense model.
+        """Returns a line on the cost of a plan and that of the dense model.
 
         Args:
             graph: The graph of the dense model.

@@ -21,20 +21,20 @@ _TRIALS = 6  # of meeting a target with widened groups
 _NEAR = 0.005  # relative distance from the target at which they end
 
 
-def filled(request: PlanRequest, chosen: Choice, table: LatencyTable) -> Choice:
+def filled(request: PlanRequest, table: LatencyTable, limit: float = float("inf")) -> Choice:
     """Returns a choice that meets a target, with groups as wide as costs no time.
 
     Args:
         request: The model, the budget and the target.
-        chosen: The choice that meets the target without it.
         table: The latency table of the device.
+        limit: Largest share, if a choice so small is found. Defaults to none.
     """
     meter = TimeMeter(table, request.whole)
 
     def time(choice: Choice) -> float:
         return meter(request.graph, counter(request.graph.alive(choice)))
 
-    tried = [widened(request.graph, chosen, request.scores, time)]
+    tried = [widened(request.graph, request.met(limit), request.scores, time)]
     if request.counted == "keep":
         return tried[0]
     asked = request.target
@@ -45,7 +45,8 @@ def filled(request: PlanRequest, chosen: Choice, table: LatencyTable) -> Choice:
         request = replace(request, target=request.target / over)
         with contextlib.suppress(PruneError):  # below the least
             tried.append(widened(request.graph, request.met(), request.scores, time))
-    return min(tried, key=lambda choice: abs(request.share(choice) - asked))
+    small = [choice for choice in tried if request.share(choice) <= limit]
+    return min(small or tried, key=lambda choice: abs(request.share(choice) - asked))
 
 
 def widened(graph: ChannelGraph, choice: Choice, scores: Scores, time: Callable[[Choice], float]) -> Choice:

@@ -18,6 +18,7 @@ from kerasprune.testing.toys import require, toy_model
 
 _TINY = 1e-9
 _EXAMPLES = 16
+_FLOOR = Floor(min_keep=5, round_to=4)
 
 
 def check_budget(
@@ -27,7 +28,8 @@ def check_budget(
 
     The target is met to within one channel of the group with the most expensive channels. A higher target keeps at
     least as much of every group (not checked for budgets that measure). Within a group the highest scores are kept;
-    pinned groups are kept whole; no group becomes empty, however small the target.
+    pinned groups are kept whole; no group becomes empty, however small the target, and `min_keep` and `round_to` are
+    respected.
 
     Args:
         budget: A name, a dict with a name and arguments, a class or an instance.
@@ -62,6 +64,14 @@ def check_budget(
         _check_order(graph, plan, scores)
     for name, kept in budget.choose(graph, scores, _TINY, Floor()).items():
         require(len(kept) >= 1, f"Expected at least one channel of {name!r} kept at level {_TINY}. Received: none.")
+    for name, kept in budget.choose(graph, scores, _TINY, _FLOOR).items():
+        size = graph.groups[name].size
+        fewest = _FLOOR.apply(1, size)
+        require(
+            len(kept) >= fewest and (len(kept) % _FLOOR.round_to == 0 or len(kept) == size),
+            f"Expected {fewest} channels of {name!r} or more, in multiples of {_FLOOR.round_to}, at level {_TINY} with "
+            f"{_FLOOR}. Received: {len(kept)}. Apply floor.apply to every number.",
+        )
     for lower, higher, target in [] if measures else zip(found, found[1:], targets[1:], strict=False):
         _check_monotone(graph, lower, higher, target)
 

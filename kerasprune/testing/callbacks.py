@@ -133,7 +133,7 @@ class WithoutPenalties(keras.Model):
 
 
 def _past_the_optimizer(seed: int) -> keras.Model:
-    """Returns the network with a train step without penalties that updates weights past the optimizer."""
+    """Returns the network with a train step without penalties that updates weights without the optimizer."""
     toy = toy_model(seed)
     model = WithoutPenalties(toy.inputs, toy.outputs)
     model.compile(_Bare(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))

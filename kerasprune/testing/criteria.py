@@ -100,7 +100,10 @@ def _check_single(criterion: Criterion, model: keras.Model, given: tuple[Any, An
     if all(getattr(type(criterion), name) is getattr(Criterion, name) for name in methods):
         return
     shapes = {variable.path: tuple(variable.shape) for variable in model.variables}
-    for path, worth in criterion.saliency_of(model, *given).items():
+    found, kernels = criterion.saliency_of(model, *given), criteria.get("l1").saliency_of(model)
+    lacking = [path for path in kernels if path not in found]
+    require(not lacking, f"Expected numbers for the weights of every kernel. Received: none for {lacking[:3]}.")
+    for path, worth in found.items():
         worth = np.asarray(worth)
         require(
             worth.shape == shapes.get(path) and bool(np.isfinite(worth).all()),

@@ -156,5 +156,5 @@ def test_what_is_lacking_is_said(lopsided):
         kp.plan(model, budget="sensitivity", macs=0.5, data=data[:3])
     with pytest.raises(kp.PruneError, match=r"samples=1.*\n.*step=2.*\n.*reach=0"):
         Sensitivity(samples=1, step=2, reach=0)
-    with pytest.warns(UserWarning, match="No widths were found"), warnings.catch_warnings():
+    with pytest.warns(UserWarning, match="No widths measured better"), warnings.catch_warnings():
         kp.plan(model, budget={"name": "sensitivity", "samples": 20, "measurements": 1}, macs=0.5, data=data)

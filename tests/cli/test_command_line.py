@@ -11,7 +11,10 @@ import pytest
 from keras import layers
 from typer.testing import CliRunner
 
+import kerasprune as kp
 from kerasprune import cli
+from kerasprune.files.reading import import_code
+from kerasprune.recipes.grid import seeds_and_grid
 
 RUNNER = CliRunner()
 
@@ -125,3 +128,69 @@ def test_what_is_switched_off_needs_nothing(files, tmp_path):
     space = ("--macs", 0.5, "--delta", 0.1, "--n", 2, "--finetune-epochs", 0)
     ran(["space", files[0], *space, "--out", tmp_path / "space", "-q"])
     assert (tmp_path / "space").exists()
+
+
+def test_drawn_examples_need_not_reconstruct(files, tmp_path):
+    ran(["prune", files[0], "--keep", 0.5, "--no-reconstruct", "--examples", 8, "--out", tmp_path / "out", "-q"])
+    recipe = (tmp_path / "out" / "recipe.yaml").read_text()
+    assert "name: synthetic" in recipe and "reconstruct:" not in recipe
+
+
+def test_a_size_that_the_model_does_not_take_is_refused(files, tmp_path):
+    arguments = ["prune", str(files[0]), "--keep", "0.5", "--size", "8", "--out", str(tmp_path / "out")]
+    result = RUNNER.invoke(cli.app, arguments)
+    assert result.exit_code == 2 and "leave --size out" in " ".join(result.stderr.lower().split())
+
+
+def test_paths_of_options_and_recipes_may_begin_at_home(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    recipe = "name: t\nwhy: w\nmodel: {start: ~/my models/mine.keras}\nprune: {plan: {keep: 0.5}}\n"
+    (tmp_path / "mine.yaml").write_text(recipe)
+    ran(["run", "mine.yaml", "--out=~/out", "--set=train="])
+    assert (tmp_path / "out" / "slim.keras").is_file() and not (tmp_path / "~").exists()
+    plan = kp.Plan.load("~/out/plan.json")
+    assert plan.save("~/again.json") == tmp_path / "again.json" and kp.Plan.load(tmp_path / "again.json") == plan
+
+
+def test_an_unfinished_run_replaces_no_table(tmp_path):
+    (tmp_path / "table.csv").write_text("mine")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.yaml").write_text("name: tiny")
+    arguments = ["report", str(tmp_path), "--out", str(tmp_path / "table.csv"), "--overwrite"]
+    result = RUNNER.invoke(cli.app, arguments)
+    assert result.exit_code == 2 and "none of them finished" in result.stderr
+    assert (tmp_path / "table.csv").read_text() == "mine"
+
+
+OWN = """
+import keras
+
+
+@keras.saving.register_keras_serializable("home")
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+"""
+
+
+def test_a_recipe_of_a_model_with_own_layers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "twice_of_ours.py").write_text(OWN)
+    module = import_code("twice_of_ours.py")
+    inputs = keras.Input((4,))
+    x = layers.Dense(6, name="hidden")(layers.Dense(4)(inputs))
+    keras.Model(inputs, layers.Dense(2)(module.Twice()(layers.Dense(3)(x)))).save("mine.keras")
+    plan = "prune: {plan: {keep: 0.5, unknown: freeze}}"
+    (tmp_path / "mine.yaml").write_text(f"name: t\nwhy: w\nmodel: {{start: mine.keras}}\n{plan}\n")
+    custom = keras.saving.get_custom_objects()
+    del custom["home>Twice"]
+    refused = RUNNER.invoke(cli.app, ["run", "mine.yaml", "--out", "out"])
+    assert refused.exit_code == 2 and "--import FILE.py --trust" in " ".join(refused.stderr.split())
+    custom["home>Twice"] = module.Twice  # a file that has not changed is not run again in one process
+    for command in (["run", "mine.yaml", "--out", "out"], ["resume", "out"]):
+        ran([*command, "--import", "twice_of_ours.py", "--trust"])
+    done = seeds_and_grid("mine.yaml", seeds=1, folder="grid", trust=["twice_of_ours.py"], engine="serial", verbose=0)
+    assert (done / "comparison.csv").is_file()
+    del custom["home>Twice"], custom["Twice"]

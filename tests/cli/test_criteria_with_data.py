@@ -80,5 +80,5 @@ def test_a_width_is_chosen_by_data_too(files):
     with np.load(files[1]) as found:
         data = [(found["x"], found["y"])]
     extent = Extent.of(model)
-    plan = Judges(channels="gradient_magnitude", data=data).width_plan(model, extent, 0.5, LOSS)
+    plan = Judges(channels="gradient_magnitude", data=data, loss=LOSS).width_plan(model, extent, 0.5)
     assert plan.keep == kp.plan(model, "gradient_magnitude", keep=0.5, data=data, loss=LOSS).keep

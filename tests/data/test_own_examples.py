@@ -207,3 +207,21 @@ def test_inputs_that_are_drawn_may_have_the_names_of_labels(names):
     assert all(len(batch) == 1 and set(batch[0]) == set(names) for batch in seen)
     for name in names:
         assert sorted(int(n) for (batch,) in seen for n in batch[name][:, 0]) == [*range(40)]
+
+
+def test_labels_of_an_output_that_is_called_as_a_split_are_labels(tmp_path):
+    x, y = np.zeros((20, 2), "float32"), np.arange(20)
+    np.savez(tmp_path / "a.npz", x=x, y_kind=y, y_val=y)
+    made = arrays.arrays(tmp_path / "a.npz").make("validation", 4, 0, "none")
+    assert sorted(made.element_spec[1]) == ["kind", "val"]
+
+
+@pytest.mark.parametrize("scale", ["standardise", "imagenet", "-1..1"])
+def test_channels_in_front_are_scaled_as_channels_at_the_end(scale, tmp_path):
+    x = np.random.default_rng(0).integers(0, 255, (40, 8, 9, 3)).astype("uint8") // np.array([1, 2, 4], "uint8")
+    found = []
+    for name, each in (("last", x), ("first", np.moveaxis(x, -1, 1))):
+        np.savez(tmp_path / f"{name}.npz", x=each, y=np.arange(40))
+        batch = next(iter(arrays.arrays(tmp_path / f"{name}.npz").make("test", 40, 0, scale)))[0].numpy()
+        found.append(batch if name == "last" else np.moveaxis(batch, 1, -1))
+    np.testing.assert_allclose(*found, rtol=1e-6)

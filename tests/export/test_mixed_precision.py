@@ -127,6 +127,19 @@ def test_layers_that_make_outputs_are_told_apart(nest):
     assert set(kp.analysis.precision_sensitivity(model, x, samples=8)) == {"hidden", "end", "end_1"}
 
 
+def test_layers_are_known_by_name_if_the_last_of_them_makes_an_output(tmp_path):
+    """The file names the operator of all three by itself, as an output."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((8, 8, 3))
+    for layer in (layers.Conv2D(4, 3, name="conv"), layers.BatchNormalization(name="bn"), layers.ReLU(name="relu")):
+        x = layer(x)
+    model = keras.Model(inputs, [x, layers.Dense(2, "softmax", name="end")(layers.Flatten(name="flat")(x))])
+    images = np.random.default_rng(0).normal(size=(32, 8, 8, 3)).astype("float32")
+    report = tflite(model, tmp_path / "a.tflite", quantize="mixed", data=images, float_layers=["conv"])
+    assert report.float_layers == ("conv",)
+    assert set(kp.analysis.precision_sensitivity(model, images, samples=8)) <= {"conv", "flat", "end"}
+
+
 @pytest.mark.thorough
 def test_max_bytes_ends_the_list(reports, model, images, tmp_path):
     most = reports["mixed"].bytes - 1

@@ -56,7 +56,15 @@ def test_aliases_used_well_are_read():
 
 def test_numbers_are_those_of_yaml_1_2():
     said = {"1e-4": 1e-4, "5": 5, "-3": -3, "+2": 2, "0.5": 0.5, ".5": 0.5, "5.": 5.0, "1_000": 1000, "0x1F": 31}
-    said |= {"0o17": 15, "0b11": 3, ".inf": math.inf, "1:30": "1:30", "2024-01-01": "2024-01-01", "1.2.3": "1.2.3"}
+    said |= {
+        "0o17": 15,
+        "0b11": 3,
+        ".inf": math.inf,
+        "1:30": "1:30",
+        "2024-01-01": "2024-01-01",
+        "1.2.3": "1.2.3",
+        "010": 10.0,
+    }
     for word, value in said.items():
         assert read_value(word) == value and type(read_value(word)) is type(value), word
     assert read_value("a: b: c") == "a: b: c"  # no YAML: the text itself

@@ -216,7 +216,7 @@ def test_repair_restores_the_variance_before_a_batchnorm():
     [
         (vit, "mlp0b", "takes statistics over them"),
         (vit, "attention0/key_dim", "makes and reads them along one axis"),
-        (halves, "whole", "some tensor holds a part of them"),
+        (halves, "whole", "a tensor holds only some of them"),
     ],
 )
 def test_groups_that_cannot_be_merged_are_named_and_stay_picked(make, group, reason):

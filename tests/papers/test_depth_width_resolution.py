@@ -59,3 +59,50 @@ def test_a_side_that_is_fixed_stays(shape, sides):
             continue
         with pytest.raises(kp.PruneError, match="a free input side"):
             check_side(model, side)
+
+
+def test_channels_that_come_first_are_no_side():
+    def pooled(side: int | None, form: str) -> keras.Model:
+        inputs = keras.Input((3, side, side) if form == "channels_first" else (side, side, 3))
+        x = layers.Conv2D(4, 3, data_format=form, name="conv")(inputs)
+        return keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D(data_format=form)(x)))
+
+    found = []
+    for form in ("channels_last", "channels_first"):
+        assert Extent.of(pooled(8, form)).side == 8
+        with pytest.raises(kp.PruneError, match="a free input side"):
+            check_side(pooled(8, form), 6)
+        with pytest.raises(kp.PruneError, match="leaves it free"):
+            Extent.of(pooled(None, form))
+        check_side(pooled(None, form), 6)
+        found.append(Costs.of(pooled(None, form), Extent.of(pooled(None, form), 8), {}, (1.0, 0.5, 0.5)))
+    last, first = found
+    np.testing.assert_array_equal(first.macs, last.macs)
+    np.testing.assert_array_equal(first.resolutions, [1, 7 / 8, 6 / 8, 5 / 8, 4 / 8])
+
+
+def test_a_network_shrinks_to_the_smallest_images_that_it_takes_without_any_scores():
+    inputs = x = keras.Input((None, None, 3))
+    for _ in range(3):
+        x = layers.MaxPooling2D()(layers.Conv2D(4, 3, padding="same")(x))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))  # nothing has a BatchNorm
+    built = kp.one_dimension(model, lambda slim, **_: 0.5, "resolution", macs=0.25, resolution=16)
+    assert (built.side, built.w) == (8, 1.0)
+    assert Costs.of(model, Extent.of(model, 16), {}, (1.0, 1.0, 0.01)).resolutions[-1] == 8 / 16
+
+
+def test_a_criterion_with_a_loss_has_it_in_every_round_and_after_a_kill(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(8, "relu"), layers.Dense(8, "relu"), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    data = [(np.ones((8, 4), "float32"), np.ones((8, 2), "float32"))]
+    how = {"keep": 0.5, "rounds": 2, "channels": "taylor_fo", "data": data, "folder": tmp_path}
+
+    def killed(slim: keras.Model, **_) -> float:
+        if slim.layers[-2].units < 6:
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        kp.rounds(model, killed, "width", **how)
+    points = kp.rounds(model, lambda slim, **_: 0.5, "width", **how)
+    assert [point.w for point in points] == [0.75, 0.5]

@@ -195,3 +195,37 @@ def test_bad_input():
         score_blocks(RIDGE, graph, [np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int)])
     with pytest.raises(kp.PruneError, match="Did you mean 'discrimination'"):
         score_blocks("discrimnation", graph)
+
+
+def test_channels_that_come_first_are_features_too():
+    def model(form: str) -> keras.Model:
+        axis = 1 if form == "channels_first" else -1
+        how = {"padding": "same", "data_format": form}
+        x = inputs = keras.Input((3, 8, 8) if axis == 1 else (8, 8, 3))
+        x = layers.Conv2D(4, 3, activation="relu", **how)(x)
+        for number in range(2):
+            y = layers.BatchNormalization(axis=axis)(layers.Conv2D(4, 3, **how)(x))
+            x = layers.ReLU()(layers.Add(name=f"add{number}")([x, y]))
+        return keras.Model(inputs, layers.Dense(4)(layers.GlobalAveragePooling2D(data_format=form)(x)))
+
+    last, first, data = randomise(model("channels_last"), 0), model("channels_first"), samples()
+    first.set_weights(last.get_weights())
+    moved = [(x.transpose(0, 3, 1, 2), y) for x, y in data]
+    expected = score_blocks(RIDGE, kp.trace(last), data)
+    assert len(set(expected.values())) == 2
+    assert score_blocks(RIDGE, kp.trace(first), moved) == pytest.approx(expected, abs=1e-9)
+
+
+def test_labels_that_are_no_classes_are_said():
+    inputs = keras.Input((4,))
+    x = layers.Add()([inputs, layers.Dense(4)(inputs)])
+    images, numbers = np.ones((20, 4), "float32"), np.linspace(0, 1, 20)
+    with pytest.raises(kp.PruneError, match="instead of classes.*'random'"):
+        score_blocks("discrimination", kp.trace(keras.Model(inputs, layers.Dense(1)(x))), [(images, numbers)])
+    two = keras.Model(inputs, {name: layers.Dense(2, name=name)(x) for name in "ab"})
+    with pytest.raises(kp.PruneError, match="labels of 2 outputs"):
+        score_blocks("discrimination", kp.trace(two), [(images, {"a": numbers > 0.5, "b": numbers > 0.2})])
+    with pytest.raises(kp.PruneError, match=r"labels of shape \(20, 3, 1\)"):
+        score_blocks("discrimination", kp.trace(keras.Model(inputs, x)), [(images, np.ones((20, 3, 1)))])
+    with pytest.raises(kp.PruneError, match="come from a generator that was read before"):
+        score_blocks("discrimination", kp.trace(keras.Model(inputs, x)), iter(()))

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import PruneError, cli
-from kerasprune.papers.pruning_spaces.explore import Draw, explore
+from kerasprune.papers.pruning_spaces.explore import Draw, _results, explore
 
 FINETUNE = {"epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
 
@@ -148,3 +148,10 @@ def test_the_command_draws_plans(files):
         result = CliRunner().invoke(cli.app, [*given, *wrong])
         assert result.exit_code == 2
         assert words in result.output
+
+
+def test_a_candidate_that_diverged_comes_after_all_that_did_not():
+    rows = [{"space": "all", "number": number, "keep": [0.5]} for number in range(4)]
+    results = [{"removed": 2.0}, {"removed": float("nan")}, {"error": "killed"}, {"removed": 1.0}]
+    found = _results(lambda *_: results, {"measure": "loss", "validation": 0.5}, 0, rows, ("removed",), None, None)
+    assert [row["number"] for row in found] == [3, 0, 1, 2]

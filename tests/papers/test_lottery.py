@@ -123,11 +123,29 @@ def test_shuffled_masks_depend_on_the_seed():
         ({"controls": ["random_prun"]}, "Did you mean 'random_prune'"),
         ({"epochs": 0}, "epochs=0"),
         ({"rewind_epochs": -1}, "rewind_epochs=-1"),
+        ({"controls_at": [0.25]}, "controls_at to be among keep.*0.25"),
+        ({"fit": lambda model, **_: None}, "number from fit. Received: None"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(kp.PruneError, match=message):
-        kp.lottery(network(), Fit(), **{"keep": [0.5], "epochs": 1, **arguments})
+        kp.lottery(network(), **{"fit": Fit(), "keep": [0.5], "epochs": 1, **arguments})
+
+
+def test_a_subclassed_model_is_refused_with_a_remedy():
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(kp.PruneError, match=r"kp.functional\(model\)"):
+        kp.lottery(Subclassed(), Fit(), keep=[0.5], epochs=1)
+
+
+def test_controls_are_trained_at_the_fractions_as_they_are_written():
+    tickets = kp.lottery(
+        network(), lambda model, **_: np.nan, keep=[0.8, 0.8**2], epochs=1, controls=["one_shot"], controls_at=[0.64]
+    )
+    assert [ticket.kind for ticket in tickets] == ["dense", "ticket", "ticket", "one_shot"]
 
 
 def without_a_first_epoch(model, *, resolution, epochs, seed):

@@ -143,3 +143,19 @@ def test_a_free_image_side_is_that_of_the_data():
     assert abs(found.search.macs - share) < 1e-9 and abs(found.search.macs - far) > 1e-4
     wide = kp.meta_pruning(model, lambda model, **_: 0.5, **how, data=data, resolution=64)
     assert wide.net.widths.graph.resolution == 64
+
+
+def test_scores_are_of_the_widths_that_genes_stand_for(tmp_path):
+    how = {"macs": 0.4, "data": IMAGES, "delta": 0.2, "evolution": FEW, "path": tmp_path / "scores.sqlite"}
+    for fractions in ((0.5, 0.75, 1.0), (0.25, 0.75, 1.0)):
+        net = kp.PruningNet(small(), hidden=2, fractions=fractions)
+        found = kp.search_widths(net, lambda model: float(model.count_params()), **how)
+        sizes = [net.slim(each.genes).count_params() for each in found.search.candidates]
+        assert [each.score for each in found.search.candidates] == sizes
+
+
+def test_a_fit_without_an_accuracy_is_said():
+    few = Evolution(population=2, generations=1)
+    how = {"data": IMAGES, "judge": lambda model: 1.0, "evolution": few, "delta": 0.1, "hidden": 2}
+    with pytest.raises(kp.PruneError, match="number from fit. Received: None"):
+        kp.meta_pruning(small(), lambda model, **_: None, **how)

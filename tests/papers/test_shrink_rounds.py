@@ -187,3 +187,14 @@ def test_what_values_cannot_do_is_said():
         callback = ShrinkRounds(dimension, 2, epochs_per_round=1, channels="l1", monitor="loss")
         with pytest.raises(kp.PruneError, match=message):
             model.fit(digits(SIDE, "train"), epochs=2, verbose=0, callbacks=[callback])
+
+
+def test_a_fit_that_ends_before_the_last_round_is_said_and_a_criterion_has_the_loss():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(8, "relu"), layers.Dense(8, "relu"), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
+    how = {"epochs_per_round": 1, "monitor": "loss", "channels": "taylor_fo", "data": [(x, y)]}
+    callback = ShrinkRounds("width", 3, keep=0.25, **how)
+    with pytest.warns(UserWarning, match="was to take 3 rounds of 1 epochs; fit ended after 2"):
+        model.fit(x, y, epochs=3, initial_epoch=1, verbose=0, callbacks=[callback])
+    assert [point.w for point in callback.points] == [0.75, 0.5] and not callback.finished

@@ -355,7 +355,7 @@ def test_bad_input(model, data):
         rounds(model, fit, "depth", keep=0.5, resolution=SIDE)
     with pytest.raises(kp.PruneError, match="finite accuracy"):
         rounds(model, lambda *_, **__: float("nan"), "width", keep=0.5, resolution=SIDE)
-    with pytest.raises(kp.PruneError, match="finite accuracy from fit. Received: None"):
+    with pytest.raises(kp.PruneError, match="number from fit. Received: None"):
         rounds(model, lambda *_, **__: None, "width", keep=0.5, resolution=SIDE)
     assert not fit.calls
 

@@ -263,3 +263,8 @@ def test_the_rest_is_estimated_from_what_was_done(monkeypatch):
     assert str(meter) == "4 of 10 candidates, about 3 min left"  # 30 s each, 6 left
     meter.done, meter.failed = 2, 1
     assert str(meter) == "5 of 10 candidates, 1 failed, about 2 min 30 s left"
+
+
+def test_a_path_that_is_none_is_said():
+    with pytest.raises(kp.PruneError, match="Expected a path. Received: path=None"):
+        kp.Population(None)

@@ -94,6 +94,7 @@ def run(path, images):
 # ---- the file -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.whole
 def test_the_file_computes_what_the_model_computes(exported, images):
     _, aware, path, report = exported
     expected, found = numbers(aware(images[:200], training=False)), run(path, images[:200])

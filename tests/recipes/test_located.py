@@ -38,6 +38,9 @@ def test_paths_become_absolute_and_names_stay(folder):
     assert (found.data.name, found.data.data_dir) == (f"{folder}/own.py:pairs", f"{folder}/sets")
     assert found.calibrate == f"{folder}/images"
     assert located(found) == found
+    (folder / "phone.csv").write_text("")
+    timed = loader.parse(TEXT.replace("keep: 0.5", "target: {name: time, fraction: 0.5, table: phone.csv}"), trust=True)
+    assert located(timed).prune.plan.target.arguments == {"fraction": 0.5, "table": f"{folder}/phone.csv"}
     for name in ("digits", "module:function", "tfds:cifar10", "generated:10"):  # a folder of the same name is no data
         assert located(loader.parse(TEXT, [f"data.name={name}"], trust=True)).data.name == name
     shipped = loader.load("glyphs-3d")

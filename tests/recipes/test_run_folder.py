@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
+from kerasprune.attaching.masks import apply_masks
 from kerasprune.files.temporary_files import temporary_name
 from kerasprune.files.writing import claimed
 from kerasprune.papers.pruning_spaces.explore import Draw, explore
 from kerasprune.recipes.compare import compare
 from kerasprune.recipes.run_folder import RunFolder, claim, finite, load_model, make_room, occupied
+from kerasprune.recipes.stages.evaluate import counted
 
 
 def test_rows_of_a_stage_begun_anew_replace_its_old_ones(tmp_path):
@@ -281,3 +283,11 @@ def test_of_two_runs_at_once_one_runs_as_alone_and_one_is_refused_at_once(tmp_pa
     assert {path.name for path in (tmp_path / "both").iterdir()} == {
         path.name for path in (tmp_path / "alone").iterdir()
     }
+
+
+def test_seeds_of_dropout_are_no_parameters():
+    layers = [keras.layers.Dense(3, bias_initializer="ones"), keras.layers.Dropout(0.5, seed=3), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    masks = {layers[0].kernel.path: np.arange(12).reshape(4, 3) >= 5}
+    apply_masks(model, masks)
+    assert counted(model, masks) == {"nonzero": 7 + 3 + 6, "sparsity": 5 / 12}

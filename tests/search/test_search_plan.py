@@ -62,6 +62,21 @@ def test_widths_cost_what_their_plans_do(coupling):
     assert widths.share(genes).tolist() == [kp.cost(graph, widths.plan(each)).macs / dense for each in genes]
 
 
+def test_a_split_model_is_counted_with_the_channels_that_are_kept():
+    inputs = keras.Input((8, 8, 3))
+    dear, cheap = keras.ops.split(layers.Conv2D(16, 3, padding="same", name="stem")(inputs), 2, axis=-1)
+    dear, cheap = layers.Conv2D(32, 3, padding="same")(dear), layers.Conv2D(4, 1)(cheap)
+    pooled = layers.GlobalAveragePooling2D()(layers.Concatenate()([dear, cheap]))
+    model = keras.Model(inputs, layers.Dense(3)(pooled))
+    kernel, bias = model.get_layer("stem").get_weights()
+    kernel[..., :8] *= 10  # those of the dear half are kept, the first of each half are not
+    model.get_layer("stem").set_weights([kernel, bias])
+    data = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
+    found = kp.search_plan(model, data, macs=0.2, delta=0.03, evolution=FEW, samples=16)
+    kept = kp.cost(model, found.plan).macs / kp.cost(model).macs
+    assert found.macs == kept and abs(kept - 0.2) <= 0.03
+
+
 def test_the_best_is_that_of_all_there_are_by_another_way(model, found):
     scores = kp.criteria.score(kp.criteria.get("l1"), kp.trace(model))
     errors = {}
@@ -77,7 +92,7 @@ def test_the_best_is_that_of_all_there_are_by_another_way(model, found):
     assert (len(found.plan.keep["wide"]), len(found.plan.keep["needed"])) == best
 
 
-def test_a_judge_of_ones_own_and_a_store(model, tmp_path):
+def test_a_judge_of_ones_own_and_a_store(model, tmp_path, capsys):
     asked = []
 
     def judge(slim):
@@ -87,7 +102,8 @@ def test_a_judge_of_ones_own_and_a_store(model, tmp_path):
     how = {"macs": 0.5, "delta": 0.1, "judge": judge, "fractions": EIGHTHS, "evolution": FEW}
     first = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite")
     number = len(asked)
-    again = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite")
+    again = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite", verbose=1)
+    assert f"{number} of {FEW.most} candidates were evaluated before" in capsys.readouterr().err
     assert again == first and len(asked) == number == len(first.search.candidates)
     assert first.score == -min(asked)
     with first.save(tmp_path / "search.csv").open() as file:
@@ -118,6 +134,7 @@ def test_what_does_not_fit_is_said(model):
         ({"judge": "recalibrate"}, "recalibration"),
         ({"macs": 0.01}, "macs that the widths can reach: 0.0"),
         ({"fractions": ()}, "fractions"),
+        ({"fractions": 0.5}, "fractions=0.5"),
         ({"delta": 2}, "delta=2"),
         ({"evolution": 3}, "evolution=3"),
         ({"data": np.zeros((8, 5))}, "shape"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import keras
 import numpy as np
 import pytest
@@ -163,7 +165,9 @@ def test_the_first_metric_decides_in_its_direction_else_the_loss(metrics, name):
 
 def test_inputs_alone_are_judged_by_the_outputs():
     x, _ = examples(0, 60)
-    slim, _, report = kp.prune(network(0), 0.5, x, 3, optimizer=keras.optimizers.SGD(1e6), verify=False)
+    model, generator = network(0), np.random.default_rng(0)
+    model.set_weights([0.4 * generator.normal(size=weight.shape) for weight in model.get_weights()])
+    slim, _, report = kp.prune(model, 0.5, x, 3, optimizer=keras.optimizers.SGD(1e6), verify=False)
     assert report.delivered == "reconstructed" and report.remarks[1].startswith("fine-tuned is worse than reconstr")
     assert np.isfinite(slim.predict(x, verbose=0)).all()
 
@@ -198,6 +202,9 @@ class Killed(keras.callbacks.Callback):
 
 
 @pytest.mark.whole
+@pytest.mark.skipif(
+    find_spec("tensorflow") is None, reason="the order of the data is a function of the epoch by tf.data"
+)
 def test_killed_after_the_best_epoch_the_same_is_delivered(tmp_path):
     train, validation = examples(0, 60), examples(100, 40)
     model = network(0)

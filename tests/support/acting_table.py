@@ -168,7 +168,7 @@ class WithoutLosses(keras.Model):
 
 
 class AssignSub(keras.Model):
-    """A train step of one's own, which updates the weights past the optimizer."""
+    """A train step of one's own, which updates the weights without the optimizer."""
 
     def train_step(self, data):
         x, y = data

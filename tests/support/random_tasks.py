@@ -51,7 +51,7 @@ class Task:
     def of(self, model: keras.Model, data: tuple[Any, ...]) -> float:
         """Returns the figure of a model on some examples; NaN if its outputs are."""
         outputs, dense = (
-            [np.asarray(each, "float64") for each in keras.tree.flatten(one(data[0], training=False))]
+            [each.astype("float64") for each in keras.tree.flatten(one.predict_on_batch(data[0]))]
             for one in (model, self.model)
         )
         if any(np.isnan(each).any() for each in outputs):

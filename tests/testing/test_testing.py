@@ -9,6 +9,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.budgets import Budget, kept_number
+from kerasprune.budgets.base import Floor
 from kerasprune.criteria import Criterion
 from kerasprune.graph.rule import table
 from kerasprune.surgery.comparison import differences
@@ -75,6 +76,13 @@ class Incomplete(Norms):
         return dict(list(super().score(graph, data, loss, seed).items())[1:])
 
 
+class WithoutWeights(Norms):
+    """Scores single weights, but none of any kernel."""
+
+    def saliency_of(self, model, data=None, loss=None, seed=0):
+        return {}
+
+
 def test_a_good_criterion_passes():
     check_criterion(Norms())
 
@@ -90,6 +98,7 @@ def test_a_good_criterion_passes():
         (Destructive, "not to change the model"),
         (ByName, "under other layer names"),
         (ByPlace, "permuted scores for permuted channels"),
+        (WithoutWeights, "weights of every kernel"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
@@ -141,6 +150,13 @@ class Coarse(Even):
         return dict.fromkeys(graph.prunable, 1.0 if level > 0.9 else 0.05)
 
 
+class Floorless(Even):
+    """Knows neither min_keep nor round_to."""
+
+    def choose(self, graph, scores, level, floor):
+        return super().choose(graph, scores, level, Floor())
+
+
 class Erratic(Even):
     """Gives a group less where more may stay."""
 
@@ -168,6 +184,7 @@ def test_a_good_budget_passes():
         (Emptying, "at least one channel"),
         (Coarse, "within one channel"),
         (Erratic, "kept at macs="),
+        (Floorless, "in multiples of 4"),
         (Greedy, "must be kept whole"),
     ],
 )
@@ -259,6 +276,10 @@ class Forgetful(layers.Layer):
 def test_a_config_that_forgets_an_argument_is_caught(taught):
     taught(Forgetful, lambda graph, layer, x: x)
     check_rule(Forgetful(), (4, 4, 6), plans=1)
+    taught(Forgetful, lambda graph, layer, x: graph.pin(x, "never") or x)
+    with pytest.raises(AssertionError, match="dropped around the layer"):
+        check_rule(Forgetful(), (4, 4, 6), plans=1)
+    taught(Forgetful, lambda graph, layer, x: x)
     with pytest.raises(AssertionError, match="to equal the model itself"):
         check_rule(Forgetful(0.3), (4, 4, 6), plans=1)
     inputs = keras.Input((4,))

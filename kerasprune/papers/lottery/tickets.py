@@ -15,6 +15,7 @@ from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.trainings import Fit, SchedulePlace, Trainings, fit_faults
 from kerasprune.errors import choice_faults, formerly, is_number, raise_faults, whole_number_faults
 from kerasprune.papers.lottery.ablations import shuffled
+from kerasprune.populations.store import returned_accuracy
 from kerasprune.registry import scopes
 from kerasprune.surgery.reinitialise import reinitialise
 from kerasprune.training_point import Moment
@@ -99,7 +100,7 @@ def lottery(
     Reference:
         Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, Algorithm 2.
     """
-    _check(fit, keep, epochs, rewind_epochs, controls)
+    _check(fit, keep, epochs, rewind_epochs, controls, controls_at)
     search = _TicketSearch(model, fit, rewind_epochs + epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
     begun = search.early(rewind_epochs) if rewind_epochs else SchedulePlace(0, 0, model.get_weights())
     dense = ticket = search.trained("dense", 1.0, begun, search.everything())
@@ -108,7 +109,7 @@ def lottery(
         masks = search.smallest(ticket, fraction)
         ticket = search.trained("ticket", fraction, begun, masks)
         tickets.append(ticket)
-        if controls_at is not None and fraction not in controls_at:
+        if not np.isclose(keep if controls_at is None else controls_at, fraction, atol=0).any():
             continue
         if "random_reinit" in controls:
             fresh = SchedulePlace(0, 0, reinitialise(model, seed=search.seed()).get_weights())
@@ -160,17 +161,27 @@ class _TicketSearch:
 
     def trained(self, kind: str, fraction: float, start: SchedulePlace, masks: Mapping[str, np.ndarray]) -> Ticket:
         """Trains from weights at an epoch of the schedule, and masks, to its end."""
-        accuracy = float(self._trainings.run(start, self._length, self.seed(), masks))
+        accuracy = returned_accuracy(self._trainings.run(start, self._length, self.seed(), masks))
         size = sum(mask.size for mask in masks.values())
         kept = sum(int(mask.sum()) for mask in masks.values()) / size
         return Ticket(kind, fraction, kept, accuracy, masks, self.model.get_weights())
 
 
-def _check(fit: Fit, keep: Sequence[float], epochs: int, rewind_epochs: int, controls: Sequence[str]) -> None:
+def _check(
+    fit: Fit,
+    keep: Sequence[float],
+    epochs: int,
+    rewind_epochs: int,
+    controls: Sequence[str],
+    controls_at: Sequence[float] | None,
+) -> None:
     faults = fit_faults(fit)
     faults += whole_number_faults(1, epochs=epochs) + whole_number_faults(0, rewind_epochs=rewind_epochs)
     fractions = [1.0, *keep]
     if not all(is_number(k) and k > 0 for k in keep) or any(b >= a for a, b in pairwise(fractions)) or not len(keep):
         faults.append(f"Expected descending fractions kept in (0, 1). Received: keep={list(keep)!r}.")
+    else:
+        absent = [each for each in controls_at or () if not np.isclose(keep, each, atol=0).any()]
+        faults += [f"Expected controls_at to be among keep={list(keep)!r}. Received: {each!r}." for each in absent]
     faults += [fault for name in controls for fault in choice_faults(CONTROLS, controls=name)]
     raise_faults("Invalid arguments for lottery:", faults)

@@ -17,7 +17,7 @@ from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.inlining.plain import plain
 from kerasprune.papers.meta_pruning.pruning_net import PruningNet, traced_alike
 from kerasprune.plans import Plan
-from kerasprune.populations.store import Store, TrainAndJudge, digest
+from kerasprune.populations.store import Store, TrainAndJudge, digest, returned_accuracy
 from kerasprune.reconstruction.recalibrate import recalibrate, trainable_norms
 from kerasprune.search.evolution import Evolution, Genes
 from kerasprune.search.search_plan import packed
@@ -152,7 +152,7 @@ def meta_pruning(
     slim = reinitialise(rebuild(net.widths.graph, search.plan), seed=seed)
     if dense.compiled:
         compile_like(slim, dense)
-    accuracy = float(fit(slim, resolution=None, epochs=epochs, seed=seed))
+    accuracy = returned_accuracy(fit(slim, resolution=None, epochs=epochs, seed=seed))
     return MetaPruned(slim, search.plan, accuracy, net, search)
 
 
@@ -211,6 +211,7 @@ def search_widths(
     question = {
         "net": digest(values(each) for each in net.trainable_variables),
         "examples": digest(array for batch in batches for array in batch),
+        "counts": [each.tolist() for each in widths.counts],
         "seed": seed,
     }
     stored = RememberedScores(score, path, question, evolution.most, verbose)

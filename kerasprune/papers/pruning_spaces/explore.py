@@ -246,7 +246,8 @@ def _results(
         """Returns rows with the result of a function for each, the best first."""
         own = [{key: row[key] for key in ("space", "number", "keep")} | {"seed": seed, **more} for row in rows]
         found = [{**row, **each} for row, each in zip(rows, run(function, own), strict=True)]
-        return sorted(found, key=lambda row: sign * row.get(judged, sign * np.inf))
+        worth = [sign * row.get(judged, np.nan) for row in found]  # one that failed, or diverged, is the last
+        return [found[number] for number in np.argsort(worth, kind="stable")]
 
     if ways:
         rows = added("ranked", rows, ways[0], by=list(ways))

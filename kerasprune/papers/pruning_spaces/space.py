@@ -61,7 +61,8 @@ class Space:
 
         mCB = (MACs / params)_slim / (MACs / params)_dense
 
-    A fifth takes the place of `macs`, `params` and `mcb`: the share of the dense model's time or bytes, by a `target`.
+    A fifth takes the place of `macs`, `params` and `mcb`: the share of the dense model's time or bytes that a
+    `target` sets.
 
     Args:
         model: The model, or its graph.

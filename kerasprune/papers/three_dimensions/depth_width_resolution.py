@@ -20,7 +20,7 @@ from kerasprune.errors import PruneError, choice_faults, fraction_faults, raise_
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import resolution_faults, trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.plans import Plan
 from kerasprune.populations.store import described
@@ -62,14 +62,14 @@ class Extent:
             PruneError: The model's side is free and none is given.
         """
         graph = trace(model, unknown="freeze")
-        own = functional(model).inputs[0].shape[1]
-        if side is None and own is None:
+        shape = functional(model).inputs[0].shape[1:]
+        if side is None and None in shape:
             raise PruneError(
                 "Expected the side of the inputs: the model leaves it free. Received: resolution=None. "
                 "Pass resolution=, e.g. resolution=32."
             )
         widths = {name: group.size for name, group in graph.prunable.items()}
-        return cls(_count_blocks(graph), len(blocks_of(graph)), widths, side or own)
+        return cls(_count_blocks(graph), len(blocks_of(graph)), widths, side or max(shape, key=shape.count))
 
     def blocks_at(self, depth: float) -> int:
         """Returns the number of blocks at a depth, the nearest that is possible."""
@@ -139,29 +139,33 @@ class Judges:
         channels: Criterion of channels. Defaults to `"bn_scale"`.
         data: Batches of `(inputs, labels)` for criteria that use data. Defaults to `None`.
         seed: Seed of all random draws. Defaults to 0.
+        loss: Loss for criteria that use gradients. Defaults to the compiled one.
     """
 
     blocks: str | dict | BlockCriterion = "discrimination"
     channels: str | dict | Criterion = "bn_scale"
     data: Any = None
     seed: int = 0
+    loss: Any = None
 
     def importance(self, model: keras.Model) -> dict[str, float]:
         """Returns the score of every droppable block."""
         return score_blocks(self.blocks, trace(model, unknown="freeze"), self.data, seed=self.seed)
 
-    def width_plan(self, model: keras.Model, extent: Extent, width: float, loss: Any = None) -> Plan:
+    def width_plan(self, model: keras.Model, extent: Extent, width: float) -> Plan:
         """Returns the plan that keeps one fraction of every group's channels, those of highest score in the group.
 
         Args:
             model: The model; it may have lost channels already.
             extent: The extent of the dense model.
             width: Fraction of the dense model's channels that is kept.
-            loss: Loss for criteria that use gradients. Defaults to the compiled one.
         """
         graph = trace(model, unknown="freeze")
-        scores = criteria.score(criteria.get(self.channels), graph, self.data, loss, self.seed)
-        chosen = {name: top(scores[name], number) for name, number in extent.channels_at(graph, width).items()}
+        numbers = extent.channels_at(graph, width)
+        if all(number == graph.groups[name].size for name, number in numbers.items()):
+            return Plan.of(graph, {name: np.arange(number) for name, number in numbers.items()})
+        scores = criteria.score(criteria.get(self.channels), graph, self.data, self.loss, self.seed)
+        chosen = {name: top(scores[name], number) for name, number in numbers.items()}
         return Plan.of(graph, filled(graph, chosen, scores))
 
     def next_plan(self, model: keras.Model, extent: Extent, dimension: str, fraction: float) -> Plan:
@@ -192,7 +196,7 @@ def check_blocks(model: keras.Model, extent: Extent) -> None:
 def check_side(model: keras.Model, side: int) -> None:
     """Raises a `PruneError` if a model does not take inputs of a side."""
     shape = functional(model).inputs[0].shape
-    if any(size not in (None, side) for size in shape[1:-1] or shape[1:]):
+    if resolution_faults([shape[1:]], side):
         raise PruneError(
             "Expected a model with a free input side, e.g. input_shape=(None, None, 3), whose resolution can change. "
             f"Received: {model.name!r} with inputs of shape {tuple(shape)}. Build it with free "
@@ -237,13 +241,13 @@ class Costs:
         least = max(extent.blocks - extent.droppable, ceil(lower[0] * extent.blocks - 1e-9))
         depths = np.arange(extent.blocks, least - 1, -1)
         sides = np.arange(extent.side, max(1, ceil(lower[2] * extent.side - 1e-9)) - 1, -1)
-        if None not in functional(model).inputs[0].shape[1:-1]:
+        if None not in functional(model).inputs[0].shape[1:]:
             sides = sides[:1]  # the model's side is fixed
         asked = _widths(extent, lower[1])
         built = [extent.built_at(w=w)[1] for w in asked]
         # A kernel's multiply–adds are its size, a function of depth and width, times its positions, one of the side.
-        at_sides = [_by_layer(cost(trace(model, unknown="freeze", resolution=int(side)))) for side in sides]
-        dense, total = at_sides[0], sum(at_sides[0].values())
+        at_sides = _at_sides(model, sides)
+        sides, dense, total = sides[: len(at_sides)], at_sides[0], sum(at_sides[0].values())
         positions = {name: [one[name] / macs for one in at_sides] for name, macs in dense.items()}
         macs = np.zeros((len(depths), len(asked), len(sides)))
         for i, number in enumerate(depths):
@@ -278,6 +282,19 @@ class Costs:
             )
         asked = (self.depths, self.asked, self.resolutions)[axis][best]
         return tuple(float(asked) if a == axis else 1.0 for a in range(3))
+
+
+def _at_sides(model: keras.Model, sides: np.ndarray) -> list[dict[str, int]]:
+    """Returns the multiply–adds by layer at descending sides, down to the last that leaves an image to every layer."""
+    found: list[dict[str, int]] = []
+    for side in sides.tolist():
+        try:
+            found.append(_by_layer(cost(trace(model, unknown="freeze", resolution=side))))
+        except ValueError:
+            if not found:
+                raise
+            break
+    return found
 
 
 def _by_layer(counted: Cost) -> dict[str, int]:

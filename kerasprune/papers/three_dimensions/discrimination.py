@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune.data.batches import every_batch, example_batches
+from kerasprune.data.refusals import check_found
 from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
@@ -81,8 +83,7 @@ class Discrimination(BlockCriterion):
         """
         if data is None:
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Pass data=.")
-        program, ends = _ends(graph)
-        places = list(dict.fromkeys(place for pair in ends.values() for place in pair))
+        program, ends, places = _ends(graph)
         quota = _Quota(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
         fitted = _read(graph.model, program, places, data, quota)
         if self.evaluation is not None:
@@ -129,15 +130,20 @@ class _Quota:
         return classes is not None and len(labels) >= classes * self.per_class
 
 
-def _ends(graph: ChannelGraph) -> tuple[Program, dict[str, tuple[Value, Value]]]:
-    """Returns the calls of the model, and for every block its input and its output, after the activation if any."""
+def _ends(graph: ChannelGraph) -> tuple[Program, dict[str, tuple[Value, Value]], dict[Value, int]]:
+    """Returns the calls, for every block its input and output, after the activation if any, and their channel axes."""
     program = Program(graph.model)
     value_of: dict[int, Value] = {}
     for step in program.steps:
         value_of |= zip(map(id, step.node.input_tensors), step.inputs, strict=True)
         value_of |= zip(map(id, step.node.outputs), step.outputs, strict=True)
-    pairs = {name: (value_of[id(each.source)], value_of[id(each.target)]) for name, each in blocks_of(graph).items()}
-    return program, {name: (before, _activated(after, program)) for name, (before, after) in pairs.items()}
+    axes = {id(call.node.outputs[0]): list(call.outputs[0].axes) for call in graph.calls}
+    ends, places = {}, {}
+    for name, block in blocks_of(graph).items():
+        ends[name] = value_of[id(block.source)], _activated(value_of[id(block.target)], program)
+        found = axes[id(block.target)]  # along which the input of a block has channels, too
+        places |= dict.fromkeys(ends[name], found[0] if len(found) == 1 else len(block.target.shape) - 1)
+    return program, ends, places
 
 
 def _activated(target: Value, program: Program) -> Value:
@@ -147,25 +153,45 @@ def _activated(target: Value, program: Program) -> Value:
     return after[0].outputs[0] if alone else target
 
 
-def _pooled(tensor: Any) -> np.ndarray:
-    pooled = keras.ops.mean(tensor, axis=tuple(range(1, len(tensor.shape) - 1))) if len(tensor.shape) > 2 else tensor
-    return keras.ops.convert_to_numpy(pooled)
+def _pooled(tensor: Any, channels: int) -> np.ndarray:
+    positions = tuple(axis for axis in range(1, len(tensor.shape)) if axis != channels)
+    return keras.ops.convert_to_numpy(keras.ops.mean(tensor, axis=positions) if positions else tensor)
 
 
-def _read(model: keras.Model, program: Program, places: list[Value], data: Any, quota: _Quota) -> list[np.ndarray]:
-    """Returns the labels of the samples, then their features at every place."""
+def _classes(answers: Any) -> np.ndarray:
+    """Returns the class of every sample, of labels or one-hot ones."""
+    given = [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(answers)]
+    found = [each.argmax(axis=-1) if each.ndim > 1 and each.shape[-1] > 1 else each.ravel() for each in given]
+    if len(found) != 1:
+        received = f"labels of {len(found)} outputs"
+    elif found[0].shape != given[0].shape[:1]:
+        received = f"labels of shape {given[0].shape}"
+    elif found[0].dtype.kind == "f" and (found[0] % 1).any():
+        received = "numbers instead of classes"
+    else:
+        return found[0]
+    raise PruneError(
+        f"Expected one class for each sample. Received: {received}. Give such labels, or take another criterion of "
+        "blocks, e.g. 'random'."
+    )
+
+
+def _read(
+    model: keras.Model, program: Program, places: Mapping[Value, int], data: Any, quota: _Quota
+) -> list[np.ndarray]:
+    """Returns the labels of the samples, then their features at every place, given with its channel axis."""
     parts, found = [], np.zeros(0)
     for inputs, answers, _ in every_batch(data, model):
-        answers = keras.ops.convert_to_numpy(answers)
-        labels = answers.argmax(axis=-1) if answers.ndim > 1 and answers.shape[-1] > 1 else answers.ravel()
+        labels = _classes(answers)
         taken = quota.taken(labels, found)
         if len(taken):
             run = ProgramRun(program, example_batches(model, [(inputs, answers)], len(labels)))
-            pooled = [[_pooled(tensor) for tensor in tensors] for tensors in run.batches(*places)]
+            pooled = [list(map(_pooled, tensors, places.values())) for tensors in run.batches(*places)]
             parts.append([np.concatenate(each)[taken] for each in zip(*pooled, strict=True)])
             found = np.concatenate([found, labels[taken]])
         if quota.met(found):
             break
+    check_found(len(found))
     if len(np.unique(found)) < 2:
         raise PruneError(
             f"Expected samples of several classes. Received: {len(found)} samples, of one class at most. "

@@ -76,7 +76,7 @@ def one_dimension(
     extent = Extent.of(model, resolution)
     if dimension == "resolution":
         check_side(model, extent.side - 1)
-    judges = Judges(blocks, channels, data, seed)
+    judges = Judges(blocks, channels, data, seed, getattr(model, "loss", None))
     importance = dict.fromkeys(blocks_of(trace(model, unknown="freeze")), 0.0)
     if dimension == "depth":
         check_blocks(model, extent)

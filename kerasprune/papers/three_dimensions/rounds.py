@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, formerly
@@ -29,7 +28,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     steps,
 )
 from kerasprune.plans import Plan
-from kerasprune.populations.store import Store, TrainAndJudge, checksum
+from kerasprune.populations.store import Store, TrainAndJudge, checksum, returned_accuracy
 from kerasprune.surgery.rebuild import rebuild
 
 
@@ -92,7 +91,7 @@ def rounds(
     extent = Extent.of(model, resolution)
     if dimension == "depth":
         check_blocks(model, extent)
-    judges = Judges(blocks, channels, data, seed)
+    judges = Judges(blocks, channels, data, seed, getattr(model, "loss", None))
     settings = {"dimension": dimension, "keep": keep, "rounds": rounds, "epochs_per_round": epochs_per_round}
     settings |= {"side": extent.side, "seed": seed, "model": trace(model, unknown="freeze").fingerprint}
     settings |= {"weights": checksum(model)} | judges.described((dimension,))
@@ -126,18 +125,10 @@ def built_point(
     """
     side = step.resolution or done.resolution or extent.side
     slim = rebuild(model, step, absorb=False)
-    accuracy = _accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
+    accuracy = returned_accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
+    if not isfinite(accuracy):
+        raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy}. Training may have diverged.")
     return measured_point(slim, extent, side, accuracy, continued(done, step))
-
-
-def _accuracy(returned: Any) -> float:
-    with contextlib.suppress(TypeError, ValueError):
-        if np.isfinite(float(returned)):
-            return float(returned)
-    raise PruneError(
-        f"Expected a finite accuracy from fit. Received: {returned!r}. Return the measured accuracy from fit; if that "
-        "is not finite, training may have diverged."
-    )
 
 
 def finished(store: Store, number: int, train: Callable[[], Point]) -> Point:

@@ -146,6 +146,13 @@ class ShrinkRounds(PruningCallback):
         if not self.goes_on:
             self._shrink(rebuild(self.model, NOTHING, absorb=False))
 
+    def end(self) -> None:
+        """Warns if rounds are left."""
+        if not self.finished:
+            meant = f"take {self.rounds} rounds of {self.epochs_per_round} epochs"
+            remedy = ", but its last step is not trained to the end. Another fit with this callback continues."
+            self._diagnosis.cut_short(meant, f"after {len(self.points)}", remedy)
+
     def resumed(self) -> None:
         """Masks the channels and blocks that the plan removes."""
         if self._plan_masks is not None:
@@ -208,7 +215,7 @@ class ShrinkRounds(PruningCallback):
         """Takes the next step, with scores of the network as it would be built now."""
         notes, plan = self.session.notes, self.plan
         fraction = self._fraction(len(notes["points"]) + 1)
-        judges = Judges(self.blocks, self.channels, self.data, self.seed)
+        judges = Judges(self.blocks, self.channels, self.data, self.seed, self.model.loss)
         plan = continued(plan, judges.next_plan(slim, self._extent, self.dimension, fraction))
         notes["plans"] = np.array([_written(plan), *notes["plans"][1:]])
         if self._plan_masks is not None:

@@ -148,7 +148,7 @@ def three_dimensions(
     raise_faults("Invalid arguments for three_dimensions:", _faults(macs, low, epochs, constraint, surface))
     extent = check_extent(model, resolution, low)
     check_points(extent, low, rounds, surface)
-    judges = Judges(blocks, channels, data, seed)
+    judges = Judges(blocks, channels, data, seed, getattr(model, "loss", None))
     judges.width_plan(model, extent, low**0.5)
     importance = judges.importance(model)
     lower = _alone(macs)
@@ -248,7 +248,7 @@ def plan_at(
     d, w, r = target
     depth = depth_plan(model, extent, d, importance)
     shallow = rebuild(model, depth, absorb=False) if depth.removed else model
-    width = judges.width_plan(shallow, extent, w, getattr(model, "loss", None))
+    width = judges.width_plan(shallow, extent, w)
     side = extent.side_at(r)
     check_side(model, side)
     return Plan(width.keep, depth.removed, side, fingerprint=depth.fingerprint)

@@ -27,7 +27,7 @@ MEASURES = ("bytes", "gzip_bytes", "max_error", "agreement", "latency_ms")
 
 
 def export(run: Run) -> None:
-    """Writes the formats of the recipe to `exports/`, of the dense model, too; their measures to `exports.json`."""
+    """Exports the final and the dense model in every format of the recipe, and writes the measures of the files."""
     run.folder.file("exports").mkdir(exist_ok=True)
     given = {side: _samples(run, run.model(side), side) for side in dict.fromkeys(("dense", run.final()))}
     objective = Objective() if run.recipe.data is None else run.objective(run.model("dense"))
