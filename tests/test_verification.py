@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -149,3 +151,22 @@ def test_a_model_that_does_not_take_random_inputs_needs_others():
     with pytest.raises(kp.PruneError, match="Give data to compare on"):
         kp.verify(model, slim, plan)
     assert kp.verify(model, slim, plan, np.full((2, 6), 103), reload=False).passed
+
+
+def test_what_was_not_compared_is_not_said_to_be_equal():
+    """A stateful layer goes on from the call before."""
+    inputs = keras.Input(batch_shape=(2, 5, 3))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GRU(6, stateful=True)(inputs)))
+    plan = kp.plan(model, keep=0.5)
+    text = str(kp.verify(model, kp.rebuild(model, plan), plan, np.ones((2, 5, 3)), reload=False))
+    assert text.startswith("verified: the predicted cost\noutputs: not compared") and "nan" not in text
+
+
+def test_masks_pass_a_normalisation_of_the_masked_model_without_a_warning():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.LayerNormalization()(layers.Dense(8)(layers.Embedding(9, 4, mask_zero=True)(tokens)))
+    model = keras.Model(tokens, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*does not support masking")
+        plan = kp.plan(model, keep=0.5)
+        assert kp.verify(model, kp.rebuild(model, plan), plan, np.array([[1, 2, 3, 0, 0, 0]]), reload=False).passed

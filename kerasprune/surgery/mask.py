@@ -106,6 +106,7 @@ class NormOverKept(keras.layers.Layer):
 
     def __init__(self, norm: keras.layers.Layer, axis: int, kept: np.ndarray, there: np.ndarray) -> None:
         super().__init__(name=norm.name, dtype=norm.dtype_policy)
+        self.supports_masking = norm.supports_masking
         self._axis = axis
         self._indices = np.flatnonzero(kept[there])
         self._spread = np.eye(int(there.sum()), dtype="float32")[self._indices]
