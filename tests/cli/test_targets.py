@@ -77,7 +77,7 @@ def test_a_measured_table_is_planned_by(model, tmp_path):
         (("--macs", "0.5", "--table", "a.csv"), "Expected --time with --table"),
         (("--macs", "0.5", "--precision", "int8"), "Expected --time with --precision"),
         (("--bytes", "2kB", "--precision", "int3"), "Did you mean 'int8'"),
-        (("--macs", "0.5", "--round-to", "table"), "Expected a target of time with --round-to"),
+        (("--macs", "0.5", "--round-to", "table"), "Expected --time with --round-to"),
         (("--time", "0.5", "--table", "none.csv"), "none.csv"),
     ],
 )
