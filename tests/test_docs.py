@@ -249,7 +249,9 @@ def test_commands_and_their_options_exist():
             for spelt in re.findall(r"(?:^|(?<!import)\s|/)kerasprune ((?:[a-z][\w-]*)(?:\s[^|&;]*)?)", line):
                 name, *rest = shlex.split(spelt, comments=True)
                 assert name in COMMANDS, f"{page}: kerasprune {name}"
-                known = {option for parameter in COMMANDS[name].whole.params for option in parameter.opts}
+                known = {
+                    option for each in COMMANDS[name].whole.params for option in [*each.opts, *each.secondary_opts]
+                }
                 unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in known]
                 assert not unknown, f"{page}: kerasprune {name} has no {unknown}"
                 if name in RECIPE_COMMANDS and rest and not rest[0].startswith("-"):

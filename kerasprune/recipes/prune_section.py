@@ -80,7 +80,7 @@ class PlanStep(Traced):
                 Key("target", "a target of time"),
                 " with ",
                 Key("round_to"),
-                ": table, by whose table to round",
+                ": table, which rounds by the table of that target",
             )
             raise PruneError("Expected ", *rounding, ". Received: another target, or none.")
         return self

@@ -58,7 +58,7 @@ def summarised(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def contest_table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], Rows]:
     """Returns header and rows of text from the rows of `summarised`."""
     measure = rows[0]["measure"] if rows else "accuracy"
-    header = ("method", "asked", "multiply–adds", "parameters", "speed-up", "runs")
+    header = ("method", "asked", "multiply–adds", "parameters", "theoretical speed-up", "runs")
     scores = (f"{measure} after removal, validation", f"{measure}, validation", f"{measure}, test")
     body = [
         (

@@ -220,8 +220,12 @@ def test_labels_that_are_no_classes_are_said():
     inputs = keras.Input((4,))
     x = layers.Add()([inputs, layers.Dense(4)(inputs)])
     images, numbers = np.ones((20, 4), "float32"), np.linspace(0, 1, 20)
-    with pytest.raises(kp.PruneError, match="no classes.*'random'"):
+    with pytest.raises(kp.PruneError, match="instead of classes.*'random'"):
         score_blocks("discrimination", kp.trace(keras.Model(inputs, layers.Dense(1)(x))), [(images, numbers)])
     two = keras.Model(inputs, {name: layers.Dense(2, name=name)(x) for name in "ab"})
     with pytest.raises(kp.PruneError, match="labels of 2 outputs"):
         score_blocks("discrimination", kp.trace(two), [(images, {"a": numbers > 0.5, "b": numbers > 0.2})])
+    with pytest.raises(kp.PruneError, match=r"labels of shape \(20, 3, 1\)"):
+        score_blocks("discrimination", kp.trace(keras.Model(inputs, x)), [(images, np.ones((20, 3, 1)))])
+    with pytest.raises(kp.PruneError, match="come from a generator that was read before"):
+        score_blocks("discrimination", kp.trace(keras.Model(inputs, x)), iter(()))

@@ -132,6 +132,15 @@ def test_bad_arguments(arguments, message):
         kp.lottery(network(), **{"fit": Fit(), "keep": [0.5], "epochs": 1, **arguments})
 
 
+def test_a_subclassed_model_is_refused_with_a_remedy():
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(kp.PruneError, match=r"kp.functional\(model\)"):
+        kp.lottery(Subclassed(), Fit(), keep=[0.5], epochs=1)
+
+
 def test_controls_are_trained_at_the_fractions_as_they_are_written():
     tickets = kp.lottery(
         network(), lambda model, **_: np.nan, keep=[0.8, 0.8**2], epochs=1, controls=["one_shot"], controls_at=[0.64]

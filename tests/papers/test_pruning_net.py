@@ -154,3 +154,15 @@ def test_a_free_image_side_is_asked_for_before_anything_is_trained():
     with pytest.raises(kp.PruneError, match=r"Expected a resolution.*kp\.trace\(model, resolution=32\)"):
         kp.PruningNet(model)
     assert kp.PruningNet(kp.trace(model, resolution=32)).widths.graph.resolution == 32
+
+
+class OwnStep(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def test_a_step_of_ones_own_and_a_whole_file_are_refused(model, tmp_path):
+    with pytest.raises(kp.PruneError, match="whose train_step would not be called"):
+        kp.PruningNet(OwnStep(model.inputs, model.outputs))
+    with pytest.raises(kp.PruneError, match="save_weights"):
+        kp.PruningNet(model, hidden=1).save(tmp_path / "net.keras")

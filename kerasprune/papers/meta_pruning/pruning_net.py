@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import raise_faults, seed_faults, whole_number_faults
+from kerasprune.attaching.custom_train_step import check_keras_step
+from kerasprune.errors import PruneError, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
@@ -71,7 +72,7 @@ class PruningNet(keras.Model):
 
     Raises:
         PruneError: An argument is out of range, no channel can be removed, a layer computes statistics over prunable
-            channels, or the input side is free and no resolution is given.
+            channels, the input side is free and no resolution is given, or the model has a `train_step` of its own.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -136,6 +137,13 @@ class PruningNet(keras.Model):
             generator.kernel.variable.assign(generator(self._fractions(kept)))
         return rebuild(self.widths.graph, self.widths.plan(genes), absorb=False)
 
+    def get_config(self) -> dict[str, Any]:
+        """Always raises: a file would have to hold the model that it was made from."""
+        raise PruneError(
+            "Expected weights to save. Received: a PruningNet, which is made from a model. Call save_weights(path), "
+            "ModelCheckpoint(…, save_weights_only=True), or save net.slim(genes), an ordinary model."
+        )
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns the outputs at random widths in training, or else at those that were set."""
         kept = self._drawn() if training else ops.convert_to_tensor(self._kept)
@@ -176,7 +184,9 @@ class PruningNet(keras.Model):
 
 def _own_graph(model: keras.Model | ChannelGraph) -> ChannelGraph:
     """Returns the graph of a copy of a model."""
-    body = functional(plain(model.model if isinstance(model, ChannelGraph) else model))
+    given = model.model if isinstance(model, ChannelGraph) else model
+    check_keras_step(given, "Give keras.Model(model.inputs, model.outputs), if Keras's step is to train the net.")
+    body = functional(plain(given))
     copy = clone(body, value=values)[0]
     return traced_alike(copy, model)
 

@@ -68,4 +68,4 @@ def choose(run: Run, model: keras.Model, spec: prune_section.MetaPruning) -> Pla
 
 def rehearse(run: Experiment, model: keras.Model, spec: prune_section.MetaPruning) -> None:
     """Raises errors that would come after training: layers that no PruningNet can have, widths out of reach."""
-    PruningNet(run.traced(model, spec), hidden=1).widths.limit(spec.macs, spec.delta)
+    PruningNet(run.traced(keras.Model(model.inputs, model.outputs), spec), hidden=1).widths.limit(spec.macs, spec.delta)

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune.data.batches import every_batch, example_batches
+from kerasprune.data.refusals import check_found
 from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
@@ -161,13 +162,18 @@ def _classes(answers: Any) -> np.ndarray:
     """Returns the class of every sample, of labels or one-hot ones."""
     given = [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(answers)]
     found = [each.argmax(axis=-1) if each.ndim > 1 and each.shape[-1] > 1 else each.ravel() for each in given]
-    if len(found) != 1 or found[0].dtype.kind == "f" and (found[0] % 1).any():
-        raise PruneError(
-            "Expected the labels of classes, of one output. Received: "
-            f"{f'labels of {len(found)} outputs' if len(found) != 1 else 'numbers that are no classes'}. Take another "
-            "criterion of blocks, e.g. blocks='random', or data with such labels."
-        )
-    return found[0]
+    if len(found) != 1:
+        received = f"labels of {len(found)} outputs"
+    elif found[0].shape != given[0].shape[:1]:
+        received = f"labels of shape {given[0].shape}"
+    elif found[0].dtype.kind == "f" and (found[0] % 1).any():
+        received = "numbers instead of classes"
+    else:
+        return found[0]
+    raise PruneError(
+        f"Expected one class for each sample. Received: {received}. Give such labels, or take another criterion of "
+        "blocks, e.g. 'random'."
+    )
 
 
 def _read(
@@ -185,6 +191,7 @@ def _read(
             found = np.concatenate([found, labels[taken]])
         if quota.met(found):
             break
+    check_found(len(found))
     if len(np.unique(found)) < 2:
         raise PruneError(
             f"Expected samples of several classes. Received: {len(found)} samples, of one class at most. "

@@ -150,7 +150,7 @@ class ShrinkRounds(PruningCallback):
         """Warns if rounds are left."""
         if not self.finished:
             meant = f"take {self.rounds} rounds of {self.epochs_per_round} epochs"
-            remedy = ", but its last step is not trained to the end. Another fit with this callback goes on."
+            remedy = ", but its last step is not trained to the end. Another fit with this callback continues."
             self._diagnosis.cut_short(meant, f"after {len(self.points)}", remedy)
 
     def resumed(self) -> None:
