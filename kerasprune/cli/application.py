@@ -6,7 +6,7 @@ import inspect
 from copy import copy
 from functools import cached_property
 from operator import attrgetter
-from pathlib import Path
+from os.path import expanduser
 from typing import Annotated, Any
 
 import typer
@@ -51,7 +51,7 @@ class Command(TyperCommand):
 
     def make_context(self, name: str | None, typed: list[str], *arguments: Any, **more: Any) -> Any:
         """Reads the words typed after the name."""
-        home = f"={Path.home()}/"  # shells expand ~ only at the beginning of a word
+        home = f"={expanduser('~/')}"  # shells expand ~ only at the beginning of a word
         typed = [text.replace("=~/", home, 1) if text.startswith("--") else text for text in typed]
         for option, text in zip(["", *typed], typed, strict=False):
             if not text or text.startswith("--") and text.partition("=")[1:] == ("=", ""):

@@ -63,7 +63,8 @@ def in_options(text: str, command: Any) -> str:
         text: The message.
         command: The command, with its parameters.
     """
-    known, keyed = {name for parameter in command.params for name in parameter.opts}, word_of(command)
+    known = {name: getattr(each, "is_flag", False) for each in command.params for name in each.opts}
+    keyed = word_of(command)
 
     def spelled(found: re.Match[str]) -> str:
         name = found["name"] or found["wanted"] or found["long"]
@@ -72,6 +73,8 @@ def in_options(text: str, command: Any) -> str:
         if not option or option not in known:
             return found[0]
         value = found["value"]
+        if known[option] and value not in (None, "", "True"):  # a flag takes none
+            return found[0]
         if value == "None":
             return f"no {option}"
         return f"{option} {value.strip(chr(39))}" if value and value != "True" else option

@@ -186,6 +186,8 @@ def rehearse(one: Run) -> None:
     if recipe.prune and recipe.prune.section:
         section = recipe.prune.section
         prune_sections.member(section).rehearse(one, model, getattr(recipe.prune, section))
+    for each in (each for fit in (recipe.train, recipe.finetune) if fit for each in fit.callbacks):
+        one.callback(each, None, model)  # their arguments
     if recipe.finetune:
         one.aware(model)  # as the slim one, which has the same layers
     if any(name.startswith("tflite") for name in recipe.export):

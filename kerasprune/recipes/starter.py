@@ -9,6 +9,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of, write_text
+from kerasprune.files.yaml_text import read_value
 from kerasprune.recipes.lookup import ANYTHING, FAMILIES, taken
 
 STARTER = Path(__file__).with_name("starter.yaml")
@@ -40,7 +41,9 @@ def init(path: str | Path = "recipe.yaml") -> Path:
     if path.exists():
         raise PruneError(f"Expected a path that does not exist yet. Received: {short(str(path))}. Choose another.")
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in path.stem).strip("-")
-    text = Template(STARTER.read_text(encoding="utf-8")).safe_substitute(name=name or "mine", file=path.name)
+    name = name or "mine"
+    name = name if read_value(name) == name else json.dumps(name)  # 2024 and no are texts here
+    text = Template(STARTER.read_text(encoding="utf-8")).safe_substitute(name=name, file=path.name)
     written = write_text(path, text)
     schema = path.with_name("kerasprune.schema.json")
     if not schema.exists():

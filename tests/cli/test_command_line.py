@@ -194,3 +194,16 @@ def test_a_recipe_of_a_model_with_own_layers(tmp_path, monkeypatch):
     done = seeds_and_grid("mine.yaml", seeds=1, folder="grid", trust=["twice_of_ours.py"], engine="serial", verbose=0)
     assert (done / "comparison.csv").is_file()
     del custom["home>Twice"], custom["Twice"]
+
+
+def test_a_scale_or_a_size_that_is_none_is_refused(files, tmp_path):
+    model, data = files
+    command = ["export", model, "--format", "tflite-int8", "--calibrate", data, "--scale", "0...1", "--out", "a.tflite"]
+    result = RUNNER.invoke(cli.app, [str(argument) for argument in command])
+    assert result.exit_code == 2 and "Expected --scale to be one of" in result.stderr
+    inputs = keras.Input((None, None, 3))
+    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
+    keras.Model(inputs, layers.Dense(2)(pooled)).save(tmp_path / "free.keras")
+    for size in (0, -3):
+        result = RUNNER.invoke(cli.app, ["inspect", str(tmp_path / "free.keras"), "--size", str(size)])
+        assert result.exit_code == 2 and f"Received: --size {size}." in result.stderr

@@ -205,6 +205,13 @@ def test_arguments_of_python_are_told_as_options():
         in_options("Widen the limits (delta=), or pass tries=.", search)
         == "Widen the limits (--delta), or pass tries=."
     )
-    for text in ("Give model.compile(loss='mse').", "--loss=mse", "The loss is low.", "x=1", "Received: name='a'."):
+    for text in (
+        "Give model.compile(loss='mse').",
+        "--loss=mse",
+        "The loss is low.",
+        "x=1",
+        "Received: name='a'.",
+        "verbose=1",
+    ):
         assert in_options(text, prune) == text
     assert in_options("Received: seed=-1, loss=None.", COMMANDS["run"].whole) == "Received: seed=-1, loss=None."

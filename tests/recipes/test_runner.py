@@ -316,3 +316,14 @@ train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}
     new, old = (kp.cost(Experiment(each).dense_model()) for each in recipes)
     assert new.params / old.params == pytest.approx(0.8, rel=0.03)
     assert new.macs / old.macs == pytest.approx(1.0, rel=0.03)
+
+
+def test_callbacks_of_finetuning_are_made_before_anything_is_trained(tmp_path):
+    kp.models.lenet_300_100(classes=2, input_shape=(2, 2, 1)).save(tmp_path / "mine.keras")
+    np.savez(tmp_path / "mine.npz", x=np.zeros((20, 2, 2, 1), "float32"), y=np.arange(20) % 2)
+    start = f"name: t\nwhy: w\nmodel: {{start: {tmp_path}/mine.keras}}\ndata: {{name: {tmp_path}/mine.npz}}\n"
+    tuned = "epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}, callbacks: [{name: soft_filter_pruning, keep: 5}]"
+    recipe = loading.parse(f"{start}prune: {{plan: {{macs: 0.5}}}}\nfinetune: {{{tuned}}}\n")
+    with pytest.raises(PruneError, match="SoftFilterPruning"):
+        running.run(recipe, tmp_path / "out", console=Console(quiet=True))
+    assert not (tmp_path / "out").exists()

@@ -27,6 +27,8 @@ def test_the_recipe_to_begin_with_is_valid_and_says_its_name(tmp_path):
     with pytest.raises(PruneError, match=r"\.yaml file"):
         init(tmp_path / "mine.txt")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["kerasprune.schema.json", "my first.yaml"]
+    for name in ("2024", "no", "1e3"):
+        assert loader.load(init(tmp_path / f"{name}.yaml")).name == name
 
 
 def allowed(schema, part):
