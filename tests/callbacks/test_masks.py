@@ -432,6 +432,7 @@ def test_a_fit_that_was_stopped_right_after_a_removal_goes_on():
     assert callback.goes_on and callback.kept < kept < 1
 
 
+@pytest.mark.thorough
 def test_an_optimizer_compiled_between_two_fits_is_rewound_to_its_own_beginning():
     model, callback = compiled(toy_model(0)), LearningRateRewinding(rounds=1, keep_per_round=0.5)
     stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", True))

@@ -299,6 +299,7 @@ def test_two_outputs_have_their_labels_by_name(tmp_path):
     assert summary(*start, *tuned)["slim"]["metrics"]["kind_accuracy"] <= 1
 
 
+@pytest.mark.thorough
 def test_no_validation_is_null_as_the_help_says(tmp_path):
     model, data = tabular(tmp_path / "mine.keras", loss="mse"), table(tmp_path / "mine.npz")
     found = summary("prune", model, "--keep", 0.5, "--data", data, "--validation", "null", "--out", tmp_path / "out")

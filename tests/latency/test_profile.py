@@ -114,7 +114,10 @@ def test_every_operator_of_a_transformer_can_be_built_alone():
         assert each.built(each.widths(len)).outputs[0].shape[1:] == each.calls[-1].node.outputs[0].shape[1:]
 
 
-@pytest.mark.parametrize(("policy", "quantize"), [("mixed_float16", None), ("mixed_bfloat16", "int8")])
+@pytest.mark.parametrize(
+    ("policy", "quantize"),
+    [pytest.param("mixed_float16", None, marks=pytest.mark.thorough), ("mixed_bfloat16", "int8")],
+)
 def test_a_model_in_half_precision_is_measured_as_its_file_computes(tmp_path, policy, quantize):
     """In float32 or integers: operators alone and the whole network are those of the model in float32."""
     keras.config.set_dtype_policy(policy)

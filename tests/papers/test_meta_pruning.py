@@ -145,6 +145,7 @@ def test_a_free_image_side_is_that_of_the_data():
     assert wide.net.widths.graph.resolution == 64
 
 
+@pytest.mark.thorough
 def test_scores_are_of_the_widths_that_genes_stand_for(tmp_path):
     how = {"macs": 0.4, "data": IMAGES, "delta": 0.2, "evolution": FEW, "path": tmp_path / "scores.sqlite"}
     for fractions in ((0.5, 0.75, 1.0), (0.25, 0.75, 1.0)):

@@ -264,6 +264,7 @@ def test_images_are_of_the_side_of_the_model_unless_another_is_given(tmp_path):
         compare(tmp_path / "mine.keras", ["l1"], [0.5], other, folder=tmp_path / "other", **given)
 
 
+@pytest.mark.thorough
 def test_the_batch_of_finetuning_is_that_of_the_section(files, tmp_path, monkeypatch):
     seen = []
 

@@ -72,7 +72,7 @@ def test_a_split_model_is_counted_with_the_channels_that_are_kept():
     kernel[..., :8] *= 10  # those of the dear half are kept, the first of each half are not
     model.get_layer("stem").set_weights([kernel, bias])
     data = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
-    found = kp.search_plan(model, data, macs=0.2, delta=0.03, evolution=FEW, samples=16)
+    found = kp.search_plan(model, data, macs=0.2, delta=0.03, evolution=FEW, judge=lambda slim: 0.0)
     kept = kp.cost(model, found.plan).macs / kp.cost(model).macs
     assert found.macs == kept and abs(kept - 0.2) <= 0.03
 

@@ -112,7 +112,9 @@ def test_models_are_compared_on_the_same_examples_though_the_data_shuffle(start)
     assert found.report.steps[1].error < 1e-6
 
 
-@pytest.mark.parametrize("batches, held", [(False, "25 of 256 examples"), (True, "1 of 8 batches")])
+@pytest.mark.parametrize(
+    "batches, held", [(False, "25 of 256 examples"), pytest.param(True, "1 of 8 batches", marks=pytest.mark.thorough)]
+)
 def test_the_size_of_what_is_set_aside_is_said(start, batches, held):
     model, x, y = start
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(32) if batches else (x, y)

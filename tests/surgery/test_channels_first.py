@@ -39,7 +39,7 @@ def test_outputs_are_those_of_predict():
     np.testing.assert_allclose(outputs_of(model, X)[0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("epochs", [pytest.param(0, marks=pytest.mark.thorough), 1])
+@pytest.mark.parametrize("epochs", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_such_a_model_is_pruned_and_verified(epochs):
     model = square()
     y = model.predict(X, verbose=0).argmax(1)
