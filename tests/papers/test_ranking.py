@@ -78,6 +78,7 @@ def test_eagle_eye_takes_the_best_of_random_recipes(trained):
         kp.eagle_eye(model, (x, y))
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_ranked_is_refused(trained):
     model, x, _ = trained
     with pytest.raises(kp.PruneError, match=r"(?s)by='guessed'.*measure='best'.*allocations=None"):

@@ -31,6 +31,7 @@ def names(report) -> list[str]:
     return [step.name for step in report.steps]
 
 
+@pytest.mark.thorough
 def test_without_data_kernels_are_solved_on_drawn_examples(model, monkeypatch):
     monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 40)
     slim, plan, report = kp.prune(model, keep=0.5, examples=100, verbose=0)
