@@ -98,6 +98,7 @@ def test_a_weight_that_is_no_number_goes_first_from_its_run():
 
 
 @pytest.mark.parametrize("batches, ends", [(3, (0, 6)), (1, (0, 2))])
+@pytest.mark.thorough
 def test_an_epoch_need_not_be_whole_updates(batches, ends):
     """With gradients of 2 batches added up, 4 epochs of 3 batches are 6 updates."""
     model = compiled(toy_model(0), keras.optimizers.SGD(0.05, gradient_accumulation_steps=2))
@@ -421,6 +422,7 @@ def test_rewinding_gives_fresh_slots(rate, optimizer):
         np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.path)
 
 
+@pytest.mark.thorough
 def test_a_fit_that_was_stopped_right_after_a_removal_goes_on():
     """There the optimizer's own count has been rewound to 0."""
     model, callback = compiled(toy_model(0)), IterativeMagnitude(rounds=2, keep_per_round=0.5, strict=False)

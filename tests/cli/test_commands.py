@@ -47,6 +47,7 @@ def test_help_names_every_command():
     assert all(f" {command} " in result.stdout for command in commands)
 
 
+@pytest.mark.whole
 def test_prune_writes_a_folder_and_its_report_can_be_redrawn(model, tmp_path):
     out = tmp_path / "out"
     result = invoke("prune", model, "--macs", 0.5, "--out", out)

@@ -89,6 +89,7 @@ def test_named_layers_stay_float_and_no_others(model, images, tmp_path):
     assert tflite(model, tmp_path / "b.tflite", quantize="mixed", data=images, float_layers=[]).float_layers == ()
 
 
+@pytest.mark.whole
 def test_one_layer_in_int8_is_what_numpy_computes():
     """A dense layer alone: its input, its kernel by output channel, and its output are rounded."""
     generator = np.random.default_rng(0)

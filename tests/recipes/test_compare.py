@@ -203,7 +203,7 @@ def test_wrong_arguments_are_named_at_once(files, tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"x": np.ones((40, 6), "float32")}, "labels to judge by"),
+        pytest.param({"x": np.ones((40, 6), "float32")}, "labels to judge by", marks=pytest.mark.thorough),
         ({"x": np.ones((40, 6), "float32"), "y": np.arange(40) % 2 + 1}, "Subtract 1"),
         ({"x": np.ones((40, 4), "float32"), "y": np.arange(40) % 2}, r"\(None, 4\)"),
     ],

@@ -62,6 +62,7 @@ def test_widths_cost_what_their_plans_do(coupling):
     assert widths.share(genes).tolist() == [kp.cost(graph, widths.plan(each)).macs / dense for each in genes]
 
 
+@pytest.mark.thorough
 def test_a_split_model_is_counted_with_the_channels_that_are_kept():
     inputs = keras.Input((8, 8, 3))
     dear, cheap = keras.ops.split(layers.Conv2D(16, 3, padding="same", name="stem")(inputs), 2, axis=-1)

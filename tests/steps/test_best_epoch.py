@@ -90,7 +90,10 @@ def test_of_equals_the_reconstructed_is_delivered_not_the_one_that_is_merely_cut
     assert report.delivered == "reconstructed" and report.steps[1].error > report.steps[2].error
 
 
-@pytest.mark.parametrize(("seed", "kind", "body"), [(1, "integers", "dense"), (2, "two_outputs", "dense")])
+@pytest.mark.parametrize(
+    ("seed", "kind", "body"),
+    [(1, "integers", "dense"), pytest.param(2, "two_outputs", "dense", marks=pytest.mark.thorough)],
+)
 def test_the_best_of_all_steps_and_epochs_is_delivered(seed, kind, body):
     check_delivery(random_task(seed, kind, body))
 

@@ -104,6 +104,7 @@ def test_recipes_say_compiled():
     assert rates(optimizers.optimizer(said, EPOCHS, STEPS, old))[0] == pytest.approx(0.5)
 
 
+@pytest.mark.thorough
 def test_prune_fine_tunes_with_the_optimizer_of_the_model(monkeypatch):
     used = []
     whole = keras.Model.fit
