@@ -138,10 +138,14 @@ _MOST_FAULTS = 40
 def short(value: Any) -> str:
     """Returns `repr(value)`, shortened if it is long or deep; NumPy scalars are written as Python numbers."""
     try:
-        value = value.item() if type(value).__module__ == "numpy" and value.ndim == 0 else value
-        return _SHORT.repr(value)
+        return _SHORT.repr(value.item() if _is_of_numpy(value) else value)
     except Exception:  # an object of the caller's, or a number too long to be written
         return f"<{type(value).__name__}>"
+
+
+def _is_of_numpy(value: Any) -> bool:
+    """Returns whether a value is a NumPy scalar or an array of one number."""
+    return type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0
 
 
 def first_of(names: Collection[str]) -> str:
@@ -189,8 +193,8 @@ def _faults(
 
 def _of_numpy(value: Any) -> str:
     """Returns the type of a NumPy scalar, which is written as Python's, and its remedy; else an empty string."""
-    of_numpy = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0
-    return f" as {type(value).__name__} of NumPy, not a number of Python; give its .item()" if of_numpy else ""
+    wrong = _is_of_numpy(value)
+    return f" as {type(value).__name__} of NumPy, not a number of Python; give its .item()" if wrong else ""
 
 
 def whole_number_faults(least: int, **values: Any) -> list[str]:

@@ -69,8 +69,11 @@ class Commands(TyperGroup):
     def invoke(self, context: Any) -> Any:
         """Runs a command; warnings are lines without a place in the program."""
 
+        def command() -> Any:  # known once its name has been read
+            return self.commands[context.invoked_subcommand].whole
+
         def words(text: str) -> str:
-            return in_options(text, self.commands[context.invoked_subcommand].whole)
+            return in_options(text, command())
 
         try:
             with Messages(Console(stderr=True), words=words).shown():
@@ -79,11 +82,11 @@ class Commands(TyperGroup):
             message = _message(error)
             if message is None:
                 raise
-            text = words(message.spelled(word_of(self.commands[context.invoked_subcommand].whole)))
+            text = words(message.spelled(word_of(command())))
             Console(stderr=True).print(Text(text), soft_wrap=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
-            resumes = any("--resume" in each.opts for each in self.commands[context.invoked_subcommand].whole.params)
+            resumes = any("--resume" in each.opts for each in command().params)
             remedy = " Finished work is on disk: carry on with --resume." if resumes else ""
             Console(stderr=True).print(f"Interrupted.{remedy}")
             raise typer.Exit(INTERRUPTED) from interrupt

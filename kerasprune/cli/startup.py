@@ -61,7 +61,8 @@ class Messages:
             raise PruneError(f"Expected an existing folder for the log file. Received: --log-file {log}.")
         self.console = console
         self.log = log
-        self.words = words or getattr(getattr(warnings.showwarning, "__self__", None), "words", str)
+        around = getattr(warnings.showwarning, "__self__", None)
+        self.words = words or (around.words if isinstance(around, Messages) else str)
         self.lines: list[str] = []
 
     @contextlib.contextmanager

@@ -40,9 +40,8 @@ def counted(model: keras.Model, masks: Mapping[str, np.ndarray] | None) -> dict[
     """Returns the number of nonzero parameters, and the sparsity of the masked kernels; empty without masks."""
     if masks is None:
         return {}
-    nonzero = sum(
-        int(np.count_nonzero(keras.ops.convert_to_numpy(v))) for v in model.weights
-    )  # not the states of dropout
+    weights = map(keras.ops.convert_to_numpy, model.weights)  # without the states of dropout
+    nonzero = sum(int(np.count_nonzero(weight)) for weight in weights)
     values = [keras.ops.convert_to_numpy(variable) for variable, _ in masked_variables(model.variables, masks)]
     zeros = sum(int(value.size - np.count_nonzero(value)) for value in values)
     return {"nonzero": nonzero, "sparsity": zeros / sum(value.size for value in values)}
