@@ -269,12 +269,15 @@ def _is_free_inside(body: Any) -> bool:
     return any(has_free_axes(nested) for nested in bodies(body) if nested is not body)
 
 
-def resolution_faults(shapes: Iterable[Sequence[int | None]], resolution: int | None) -> list[PruneError]:
+def resolution_faults(
+    shapes: Iterable[Sequence[int | None]], resolution: int | None, name: str = "resolution"
+) -> list[PruneError]:
     """Returns the fault of a resolution that no input can take.
 
     Args:
         shapes: Those of the inputs, without the batch axis.
         resolution: The input side, or `None`.
+        name: The argument, or the key of a recipe, that gives it. Defaults to `"resolution"`.
     """
     if resolution is None:
         return []
@@ -285,7 +288,7 @@ def resolution_faults(shapes: Iterable[Sequence[int | None]], resolution: int | 
     images = [shape for shape in own if len(shape) == 3]
     if any(fitting.values()) and all(fitting[shape] >= 2 for shape in images):
         return []
-    key = Key("resolution")
+    key = Key(name)
     wanted = "Build the model with input_shape=(None, None, channels), or leave" if images else "Leave"
     return [
         PruneError(

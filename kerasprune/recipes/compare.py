@@ -118,7 +118,7 @@ def compare(
     with taken(path, [STORE], resume=resume):
         with withdrawn(path / MODEL, path / STORE):
             file = file_of(model, path / MODEL)
-            base["model"] = {"start": str(file), "size": data.get("size")}
+            base["model"] = {"start": str(file)}
             candidates = [_candidate(cell, base, trust) for cell in cells]
             version = version_of(file, data["name"])
             population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)

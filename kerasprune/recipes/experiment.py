@@ -55,7 +55,8 @@ class Experiment:
         recipe = self.recipe
         if isinstance(recipe.model, schema.Start):
             model = plain(load_model(recipe.model.path))
-            for fault in resolution_faults([x.shape[1:] for x in functional(model).inputs], recipe.model.size):
+            shapes = [x.shape[1:] for x in functional(model).inputs]
+            for fault in resolution_faults(shapes, recipe.model.size, "model.size"):
                 raise fault
             return model
         name, arguments = recipe.model.name, recipe.model.arguments

@@ -118,7 +118,7 @@ def test_what_cannot_be_reached_is_refused_with_what_can(monkeypatch):
         kp.plan(model, target=kp.targets.Time(table, fraction=0.001))
     with pytest.raises(PruneError, match=r"of the time are kept. Received: .* \(1e-05 ms\)"):
         kp.plan(model, target=kp.targets.Time(table, ms=1e-5))
-    with pytest.raises(PruneError, match=r"size=.* \(10 bytes\)"):
+    with pytest.raises(PruneError, match=r"of the size are kept. Received: .* \(10 bytes\)"):
         kp.plan(model, target=kp.targets.Size(10))
     with pytest.raises(PruneError, match="below the time of the dense model"):
         kp.plan(model, target=kp.targets.Time(table, ms=1e6))

@@ -24,7 +24,7 @@ def symbol_bits(model: keras.Model) -> dict[str, dict[str, float]]:
     Example:
         >>> import keras, numpy as np
         >>> kernel = np.zeros((64, 1), "float32")
-        >>> kernel[[3, 11, 19, 27]] = 1, 1, 1, 2
+        >>> kernel[[3, 11, 19, 27], 0] = 1, 1, 1, 2
         >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(1, name="d")])
         >>> model.layers[0].set_weights([kernel, np.zeros(1)])
         >>> round(symbol_bits(model)["d/kernel"]["code, entropy"], 3)
