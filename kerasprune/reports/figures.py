@@ -234,7 +234,7 @@ def _marks(stages: Sequence[str], width: float) -> list[Mark]:
 
     Args:
         stages: The stage of each row.
-        width: Of the axes, in inches.
+        width: Width of the axes, in inches.
     """
     ends: list[float] = []  # of the last label of each level
     marks: list[Mark] = []
