@@ -1,4 +1,4 @@
-"""Tracing and pruning, ours and Torch-Pruning's: the same architectures, half of the channels, one thread each, one run.
+"""Tracing and pruning, ours and Torch-Pruning's: same architectures, half of the channels, one thread each, one run.
 
     python benchmarks/peers/beside_torch_pruning.py     # writes ../results/torch_pruning.csv and .md; rows are kept
 
