@@ -357,7 +357,7 @@ class Scale(_OfGroups):
         return super().candidates(graph, {name: number for name, number in kept.items() if not faults[name]})
 
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
-        """Returns the scales of the channels, each with the shift beside it."""
+        """Returns the scales of the channels, each with its shift."""
         found = []
         for scale, axis, channel in graph.scaled_by(name):
             shifts = (each for each in graph.slices if each.owner is scale.owner and each.role == "bias")

@@ -125,7 +125,7 @@ class Session:
     def change_gradient(self, variable: Any, change: Change) -> None:
         """Replaces the gradient of a variable by `change(gradient)` in every step, before the optimizer uses it.
 
-        To be called beside `constrain`, by which it is known whether a step updates through the optimizer.
+        To be called along with `constrain`, by which it is known whether a step updates through the optimizer.
         """
         self.ends.append(change_gradient(self._optimizer, variable, change))
 

@@ -12,7 +12,7 @@ from kerasprune.errors import PruneError
 LIMIT = 12
 """Bits of the longest code, so that a table of 4,096 entries decodes every one."""
 BLOCK = 1024
-"""Symbols of a block. Blocks are decoded beside one another, since it is known at which bit each begins."""
+"""Symbols of a block. Blocks are decoded side by side, since it is known at which bit each begins."""
 _CHUNK = 1 << 20
 _LENGTH = 9  # the place of the length in an entry of a table; the symbol lies below
 

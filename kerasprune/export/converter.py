@@ -26,7 +26,7 @@ class Quantization:
     """How the numbers of a `.tflite` file are stored and computed.
 
     Args:
-        integers: The type that inputs and outputs may have beside float, if activations are integers.
+        integers: The type that inputs and outputs may have other than float, if activations are integers.
         operators: The set of operators that the file may use, as TensorFlow calls it.
     """
 

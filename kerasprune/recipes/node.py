@@ -112,7 +112,7 @@ class Node(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _gather(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Adds the nearest known key to an unknown one, beside all other faults of the node."""
+        """Adds the nearest known key to an unknown one, in addition to all other faults of the node."""
         try:
             return validate(data)
         except ValidationError as error:
@@ -134,14 +134,14 @@ class Node(BaseModel):
 
 
 class Named(BaseModel):
-    """A registered thing by name; the keys beside `name` are its arguments."""
+    """A registered thing by name; the keys next to `name` are its arguments."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments beside the name."""
+        """The arguments next to the name."""
         return dict(self.model_extra or {})
 
 

@@ -85,7 +85,7 @@ def _with_members(part: Any) -> Any:
 
 
 def _named(family: str) -> dict[str, Any]:
-    """Returns the schema of a member of a family: its name, the name beside its arguments, or a user's own."""
+    """Returns the schema of a member of a family: its name, the name next to its arguments, or a user's own."""
     members = {name: taken(family, name) for name in FAMILIES[family].names()}
     described = [
         {
