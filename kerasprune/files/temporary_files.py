@@ -18,7 +18,7 @@ _STEM = 100  # characters of the name that are kept, so that the whole is a lega
 
 
 def temporary_name(path: Path) -> Path:
-    """Returns the path beside `path` that this process writes to first; it ends in the same suffix."""
+    """Returns the path next to `path` that this process writes to first; it ends in the same suffix."""
     return path.with_name(f".{path.stem[:_STEM]}.kerasprune-{_HOST}-{os.getpid()}{path.suffix}")
 
 

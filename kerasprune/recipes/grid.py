@@ -146,7 +146,7 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool, imports: Sequen
 
 
 def output_of(folder: Path) -> Path:
-    """Returns the file, beside its folder, for the output of a run and of TensorFlow in its process."""
+    """Returns the file, next to its folder, for the output of a run and of TensorFlow in its process."""
     return folder.with_name(f"{folder.name}.txt")
 
 

@@ -261,7 +261,7 @@ def comment(name: str) -> str:
 
 
 def _description(name: str) -> str:
-    """Returns the text beside the file of an entry, `.about.txt`, or else its docstring, which `-OO` leaves out."""
+    """Returns the text next to the file of an entry, `.about.txt`, or else its docstring, which `-OO` leaves out."""
     entry = entries.member(name)
     text = Path(inspect.getfile(inspect.unwrap(entry))).with_suffix(".about.txt")
     if text.is_file():
