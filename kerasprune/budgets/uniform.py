@@ -11,7 +11,7 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class Uniform(Budget):
-    """`fraction(g) = level` for every prunable group.
+    """Keeps the same fraction of every prunable group: `fraction(g) = level`.
 
     Example:
         >>> import keras, kerasprune as kp

@@ -25,7 +25,9 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Sum(Aggregation):
-    """`Σ_m score_m(c)`: the default of all criteria of weights.
+    """Sum over the layers of a channel.
+
+    `Σ_m score_m(c)`: the default of all criteria of weights.
 
     Example:
         >>> import numpy as np
@@ -40,7 +42,9 @@ class Sum(Aggregation):
 
 @dataclass(frozen=True)
 class Mean(Aggregation):
-    """`Σ_m score_m(c) / number of members`: channels of many layers are not favoured.
+    """Mean over the layers of a channel.
+
+    `Σ_m score_m(c) / number of members`: channels of many layers are not favoured.
 
     Example:
         >>> import numpy as np

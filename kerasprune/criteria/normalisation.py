@@ -64,7 +64,9 @@ class ByMax(Normalisation):
 
 @dataclass(frozen=True)
 class BySum(Normalisation):
-    """`s / Σ |s|`: wide groups have small scores.
+    """Divides scores by their sum in the group.
+
+    `s / Σ |s|`: wide groups have small scores.
 
     Example:
         >>> import numpy as np
@@ -79,7 +81,9 @@ class BySum(Normalisation):
 
 @dataclass(frozen=True)
 class ByNorm(Normalisation):
-    """`s / ‖s‖₂`, as in Molchanov et al., ICLR 2017, section 2.2.
+    """Divides scores by their L2 norm in the group.
+
+    `s / ‖s‖₂`, as in Molchanov et al., ICLR 2017, section 2.2.
 
     Example:
         >>> import numpy as np
@@ -144,7 +148,9 @@ class ByQuantile(Checked, Normalisation):
 
 @dataclass(frozen=True)
 class ByLarger(Normalisation):
-    """`s / Σ_{t ≥ s} t` over the scores t of the group that are larger or equal: LAMP of whole channels.
+    """Divides every score by the sum of all that are not smaller in its group.
+
+    `s / Σ_{t ≥ s} t` over the scores t of the group that are larger or equal: LAMP of whole channels.
 
     Example:
         >>> import numpy as np
