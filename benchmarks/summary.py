@@ -176,7 +176,7 @@ def equal_time() -> str:
         difference = "" if plan["plan"] == "uniform" else _with_error(paired)
         shares = [f"{float(plan[key]):.3f}" for key in ("measured", "macs")]
         lines.append([names[cell[0]], cell[1], *shares, mean_std(list(tested.values())), difference])
-    heads = ["Network", "Plan", "time", "MACs", "test accuracy", "compared with uniform"]
+    heads = ["Network", "Plan", "time", "MACs", "test accuracy", "beside uniform"]
     return f"{table(heads, lines)}\n{_stamps({names[row['network']]: row for row in plans})}" if lines else ""
 
 

@@ -11,7 +11,7 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class Uniform(Budget):
-    """Keeps the same fraction of every prunable group: `fraction(g) = level`.
+    """`fraction(g) = level` for every prunable group.
 
     Example:
         >>> import keras, kerasprune as kp

@@ -1,4 +1,4 @@
-"""Times models in turn."""
+"""Times models beside each other."""
 
 from __future__ import annotations
 

@@ -25,9 +25,7 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Sum(Aggregation):
-    """Sum over the layers of a channel.
-
-    `Σ_m score_m(c)`: the default of all criteria of weights.
+    """`Σ_m score_m(c)`: the default of all criteria of weights.
 
     Example:
         >>> import numpy as np
@@ -42,9 +40,7 @@ class Sum(Aggregation):
 
 @dataclass(frozen=True)
 class Mean(Aggregation):
-    """Mean over the layers of a channel.
-
-    `Σ_m score_m(c) / number of members`: channels of many layers are not favoured.
+    """`Σ_m score_m(c) / number of members`: channels of many layers are not favoured.
 
     Example:
         >>> import numpy as np

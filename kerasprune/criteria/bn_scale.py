@@ -13,9 +13,7 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class BatchNormScale(Criterion):
-    """Size of the BatchNorm scales of a channel.
-
-    `score(c) = Σ |γ|` over the BatchNorm layers that scale channel c.
+    """`score(c) = Σ |γ|` over the BatchNorm layers that scale channel c.
 
     Example:
         >>> import keras, kerasprune as kp

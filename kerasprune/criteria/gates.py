@@ -59,9 +59,7 @@ def behind_kernels(graph: ChannelGraph) -> Entries:
 
 @dataclass(frozen=True)
 class TaylorFOGate(GateCriterion):
-    """Squared gradient of the loss with respect to a gate on a channel's output: the gate form of the Taylor criterion.
-
-    `score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, with z = 1 a gate on the output of channel c.
+    """`score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, with z = 1 a gate on the output of channel c: the gate form.
 
     The sum is over the scale and shift of BatchNorm if there is one, otherwise over kernels and biases. For single
     weights it equals the weight form.
@@ -84,9 +82,7 @@ class TaylorFOGate(GateCriterion):
 
 @dataclass(frozen=True)
 class Skeletonization(GateCriterion):
-    """Rise of the loss, to first order, if a gate on a channel's output closes.
-
-    `score(c) = −∂L/∂z = −Σ w·∂L/∂w`, with z = 1 a gate on the output of channel c.
+    """`score(c) = −∂L/∂z = −Σ w·∂L/∂w`, with z = 1 a gate on the output of channel c.
 
     The score is signed: a channel whose removal lowers the loss has a negative score and is removed first. The sum is
     over the scale and shift of BatchNorm if there is one, otherwise over kernels and biases; a single weight scores

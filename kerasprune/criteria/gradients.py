@@ -133,9 +133,7 @@ def _check_reached(
 
 @dataclass(frozen=True)
 class GradientMagnitude(GradientCriterion):
-    """Sum of |weight · gradient| of a channel's kernels.
-
-    `score(c) = Σ |w·∂L/∂w|` over the kernel slices that make channel c.
+    """`score(c) = Σ |w·∂L/∂w|` over the kernel slices that make channel c.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -156,9 +154,7 @@ class GradientMagnitude(GradientCriterion):
 
 @dataclass(frozen=True)
 class TaylorFO(GradientCriterion):
-    """Sum of (weight · gradient)² of a channel's kernels: the weight form of the Taylor criterion.
-
-    `score(c) = Σ (w·∂L/∂w)²` over the kernel slices that make channel c.
+    """`score(c) = Σ (w·∂L/∂w)²` over the kernel slices that make channel c: the weight form.
 
     Each term is the square of the first-order change of the loss when a weight is removed. The gradient is that of the
     mean loss over all data; the official code averages the squares over single batches instead.

@@ -16,9 +16,7 @@ from kerasprune.errors import positive_faults
 
 @dataclass(frozen=True)
 class GraSP(Checked, GradientCriterion):
-    """Effect of removing a weight on the norm of the gradient: GraSP.
-
-    `s = θ ⊙ (H g)`, g the gradient and H the Hessian of the mean loss with respect to the kernels. Higher = keep.
+    """`s = θ ⊙ (H g)`, g the gradient and H the Hessian of the mean loss with respect to the kernels. Higher = keep.
 
     To first order, removing the weight changes `gᵀg` by `−2 θ (H g)`. The paper's own score is `S(−θ) = −θ ⊙ (H g)`: if
     it is positive, removal *increases* the gradient norm, so the weights of highest S are removed (the paper prints
@@ -64,9 +62,7 @@ class GraSP(Checked, GradientCriterion):
 
 @dataclass(frozen=True)
 class AbsGraSP(GraSP):
-    """Size of the effect of removing a weight on the norm of the gradient.
-
-    `s = |θ ⊙ (H g)|`: weights with the least effect are removed first; see `GraSP`.
+    """`s = |θ ⊙ (H g)|`: weights with the least effect on the gradient norm are removed first; see `GraSP`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

@@ -17,9 +17,7 @@ from kerasprune.registry import aggregations, criteria, members, normalisations
 
 @dataclass(frozen=True)
 class Grouped(Checked, Criterion):
-    """Any saliency of weights, over all layers that share a channel.
-
-    `score(c) = normalised(reduced(aggregation over members m of Σ_{w of c in m} saliency(w)))`.
+    """`score(c) = normalised(reduced(aggregation over members m of Σ_{w of c in m} saliency(w)))`.
 
     With the defaults it equals the inner criterion, summed over the kernels that make a channel.
 
@@ -105,9 +103,7 @@ class GroupL1(Grouped):
 
 @dataclass(frozen=True)
 class GroupL2(GroupL1):
-    """L2 norm over all layers that share a channel.
-
-    `score(c) = sqrt(mean of Σ w² over the layers that make, read or scale c)`, divided by the mean of its group.
+    """`score(c) = sqrt(mean of Σ w² over the layers that make, read or scale c)`, divided by the mean of its group.
 
     Torch-Pruning takes no root: the order within a group is the same, but groups compare differently.
 

@@ -16,9 +16,7 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class HRank(MapCriterion):
-    """Mean rank of a channel's feature maps.
-
-    `score(c) = mean over images of rank(feature map of c)`, the map being the output of the activation after c.
+    """`score(c) = mean over images of rank(feature map of c)`, the map being the output of the activation after c.
 
     The rank is that of `numpy.linalg.matrix_rank` in float32: the number of singular values above
     `σ_max · max(H, W) · ε`. A map with three axes is unfolded to `(D·H) × W`; one with fewer than two has rank 0 or 1,
@@ -93,9 +91,7 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HRankEdge(HRank):
-    """Middle ranks are kept: the lowest and the highest are removed first, as a control of HRank.
-
-    `score(c) = −|place(c) − (n + 1)/2|`, place 1 … n by mean rank.
+    """`score(c) = −|place(c) − (n + 1)/2|`, place 1 … n by mean rank: lowest and highest ranks are removed first.
 
     A control, with the arguments of `HRank`: if it does worse than `hrank`, high ranks matter. Channels of equal rank
     share their mean place.
@@ -143,9 +139,7 @@ class HRankRandom(HRank):
 
 @dataclass(frozen=True)
 class HRankReverse(HRank):
-    """The highest ranks are removed first, as a control of HRank.
-
-    `score(c) = −mean rank`.
+    """`score(c) = −mean rank`: the highest ranks are removed first.
 
     A control, with the arguments of `HRank`: if it does worse than `hrank_random`, high ranks matter.
 

@@ -12,9 +12,7 @@ from kerasprune.criteria.base import Criterion
 
 @dataclass(frozen=True)
 class L1(Criterion):
-    """L1 norm of a channel's kernels.
-
-    `score(c) = Σ |w|` over the kernel slices that make channel c.
+    """`score(c) = Σ |w|` over the kernel slices that make channel c.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -33,9 +31,7 @@ class L1(Criterion):
 
 @dataclass(frozen=True)
 class L2(Criterion):
-    """L2 norm of a channel's kernels.
-
-    `score(c) = sqrt(Σ w²)` over the kernel slices that make channel c.
+    """`score(c) = sqrt(Σ w²)` over the kernel slices that make channel c.
 
     Example:
         >>> import keras, kerasprune as kp

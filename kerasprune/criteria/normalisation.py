@@ -64,9 +64,7 @@ class ByMax(Normalisation):
 
 @dataclass(frozen=True)
 class BySum(Normalisation):
-    """Divides scores by their sum in the group.
-
-    `s / Σ |s|`: wide groups have small scores.
+    """`s / Σ |s|`: wide groups have small scores.
 
     Example:
         >>> import numpy as np
@@ -81,9 +79,7 @@ class BySum(Normalisation):
 
 @dataclass(frozen=True)
 class ByNorm(Normalisation):
-    """Divides scores by their L2 norm in the group.
-
-    `s / ‖s‖₂`, as in Molchanov et al., ICLR 2017, section 2.2.
+    """`s / ‖s‖₂`, as in Molchanov et al., ICLR 2017, section 2.2.
 
     Example:
         >>> import numpy as np
@@ -148,9 +144,7 @@ class ByQuantile(Checked, Normalisation):
 
 @dataclass(frozen=True)
 class ByLarger(Normalisation):
-    """Divides every score by the sum of all that are not smaller in its group.
-
-    `s / Σ_{t ≥ s} t` over the scores t of the group that are larger or equal: LAMP of whole channels.
+    """`s / Σ_{t ≥ s} t` over the scores t of the group that are larger or equal: LAMP of whole channels.
 
     Example:
         >>> import numpy as np

@@ -16,9 +16,7 @@ from kerasprune.criteria.mean_loss import Gradients
 
 @dataclass(frozen=True)
 class OBD(Checked, GradientCriterion):
-    """Rise of the loss if a channel is removed, from second derivatives: Optimal Brain Damage.
-
-    `score(c) = Σ ½ h_kk w_k²` over the kernel slices that make channel c.
+    """`score(c) = Σ ½ h_kk w_k²` over the kernel slices that make channel c.
 
     At a minimum this is the second-order increase of the loss when the weights are removed, neglecting interactions.
 

@@ -20,9 +20,7 @@ from kerasprune.graph.trace import trace
 
 @dataclass(frozen=True)
 class OBS(Checked, Criterion):
-    """Rise of the loss if a channel is removed and all other weights adapt: Optimal Brain Surgeon.
-
-    `score(c) = ½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, Q the weights of the kernel slices that make channel c.
+    """`score(c) = ½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, Q the weights of the kernel slices that make channel c.
 
     At a minimum this is the second-order increase of the loss when these weights are removed and all others are
     re-optimised (see `obs_update`). A single weight scores `½ w_q²/[H⁻¹]_qq`.

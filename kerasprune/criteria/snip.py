@@ -17,9 +17,7 @@ from kerasprune.graph.graph import values
 
 @dataclass(frozen=True)
 class SNIP(GradientMagnitude):
-    """Share of a weight in the sensitivity of the loss, at initialisation: SNIP.
-
-    `s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`.
+    """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the share of a weight in the sensitivity of the loss.
 
     It is the derivative of the loss with respect to a factor c_j = 1 that multiplies the weight. The score of a channel
     is the sum over the kernel slices that make it.

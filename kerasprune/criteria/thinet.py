@@ -24,9 +24,7 @@ from kerasprune.reconstruction.as_linear import Linear, as_linear, chosen_positi
 
 @dataclass(frozen=True)
 class ThiNet(Checked, Criterion):
-    """Error of the next layer's output if channels are removed greedily: ThiNet.
-
-    `score(c) = error(c and all channels removed before it)`, greedily removing the cheapest channel.
+    """`score(c) = error(c and all channels removed before it)`, greedily removing the cheapest channel.
 
         error(R) = mean_readers min_W ‖X_kept·W + b − X·W_0‖² / ‖X·W_0 − mean‖²
 

@@ -76,9 +76,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class LinearGrowth(Growth):
-    """Grows by a step every so many iterations, up to a ceiling.
-
-    `λ(t) = min(step · (⌊t / every⌋ + 1), ceiling)`: as in the papers.
+    """`λ(t) = min(step · (⌊t / every⌋ + 1), ceiling)`: as in the papers.
 
     Args:
         step: δλ, added at every update. Defaults to 1e-4.
@@ -303,9 +301,7 @@ class GeometricGrowth(Growth):
 
 @dataclass(eq=False)
 class GrowingL2(keras.regularizers.Regularizer):
-    """An L2 penalty whose strength can change at every step.
-
-    `½ Σ_j λ_j w_j²`, with a λ for every weight.
+    """`½ Σ_j λ_j w_j²`, an L2 penalty whose λ can change at every step.
 
     Its gradient is `λ_j w_j`: a separate weight decay for every weight.
 

@@ -74,9 +74,7 @@ class Together(keras.regularizers.Regularizer):
 
 
 class Polarization(ScalePenalty):
-    """Polarization: pushes some BatchNorm scales to zero and the others away from it.
-
-    `λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, with γ̄ the mean of all scales γ of the network.
+    """`λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, with γ̄ the mean of all scales γ of the network.
 
     The gradient with respect to `γ_i` is `λ (t·sign γ_i − sign(γ_i − γ̄) + mean_k sign(γ_k − γ̄))`, whose last term comes
     from γ̄. On the box [0, a]ⁿ the function is concave, so its minimum is at a corner: every scale is at 0 or at a. The
@@ -114,9 +112,7 @@ class Polarization(ScalePenalty):
 
 
 class NetworkSlimming(ScalePenalty):
-    """L1 penalty on BatchNorm scales: network slimming.
-
-    `λ ‖γ‖₁`, over all scales γ of the network.
+    """`λ ‖γ‖₁`, over all scales γ of the network.
 
     Args:
         strength: λ. Defaults to 1e-4.

@@ -1,4 +1,4 @@
-"""Figures 5 and 6 for a packed model: the entropy of its symbols, and kernels factorised by SVD."""
+"""What Figures 5 and 6 show beside a packed model: the entropy of its symbols, and kernels factorised by SVD."""
 
 from __future__ import annotations
 
