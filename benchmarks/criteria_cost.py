@@ -1,10 +1,10 @@
-"""What each criterion costs: its seconds on some batches, beside those of training steps on as many.
+"""What each criterion costs: its seconds on some batches, compared with those of training steps on as many.
 
     python benchmarks/criteria_cost.py run                          # ResNet-50, 224², batches of 32
     python benchmarks/criteria_cost.py run --side 64 --batch 8      # the same network on smaller images
     python benchmarks/criteria_cost.py table                        # writes results/criteria_cost.md
 
-Every registered criterion, and Gauss–Newton beside the default curvature of OBD. Finished rows are kept: a run that was
+Every registered criterion, and OBD also with Gauss–Newton curvature. Finished rows are kept: a run that was
 killed goes on where it was. Seconds are those of the clock for one call of `score`, tracing and compiling included, as
 a user waits for them; a training step is the median of three after the first.
 """

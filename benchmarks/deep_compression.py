@@ -15,7 +15,7 @@ Of LeNet's settings the smallest file is chosen whose validation accuracy, mean 
 below that of the dense networks. Rows: results/deep_compression.csv.
 
 `parts` takes LeNet-300-100 apart, at 8 % of the weights and 6 bits: other files of the same networks (the `.keras` file
-without optimizer and the int8 `.tflite` file, both in gzip), bits of codes and gaps beside their entropy (Fig. 5),
+without optimizer and the int8 `.tflite` file, both in gzip), bits of codes and gaps next to their entropy (Fig. 5),
 hidden layers factorised by SVD and trained as long as the pruned ones (Fig. 6), and the starts of k-means at 2 to 8
 bits, before and after training. Rows: results/deep_compression_parts.csv.
 """
@@ -263,7 +263,7 @@ def _of_network(network: str) -> str:
         shown = [_shown(cells.get((keep, bits), []), dense) for bits in all_bits]
         lines.append("| " + " | ".join([f"{100 * keep:g} %", *shown]) + " |")
     said = f"Dense: {rows.mean_std([float(row['test']) for row in dense])} % on test, {len(dense)} seeds. "
-    text = "\n".join(lines) + f"\n\n{said}In a cell: compression, points on test beside it ± standard error.\n"
+    text = "\n".join(lines) + f"\n\n{said}In a cell: compression, points on test compared with it ± standard error.\n"
     return text + (_chosen(cells) if network == "lenet_300_100" else "")
 
 

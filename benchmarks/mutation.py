@@ -293,7 +293,7 @@ def _key(row: dict) -> tuple:
 
 LEFT = [
     "`inline.py` was being written anew when this ran. `padding.py`: a subclass of `ZeroPadding` with an argument of",
-    "its own. `callback.py`: a callback that begins twice in one fit, and `Resume` beside `BackupAndRestore`; not all",
+    "its own. `callback.py`: a callback that begins twice in one fit, and `Resume` with `BackupAndRestore`; not all",
     "tests of these two were run.",
 ]
 

@@ -114,7 +114,7 @@ def untrained() -> str:
 
 
 def without_data() -> str:
-    """Validation accuracy right after reconstruction: drawn examples beside real ones."""
+    """Validation accuracy right after reconstruction: drawn examples compared with real ones."""
     networks = {"resnet20": "ResNet-20, glyphs", "resnet8": "ResNet-8, digits", "mobilenet": "MobileNetV2, glyphs"}
     kinds = {"noise": "smooth noise", "statistics": "drawn from the statistics", "real": "600 real images"}
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
@@ -145,7 +145,7 @@ def taught_without_data() -> str:
 
 
 def latency_table() -> str:
-    """Predictions of latency tables beside measurements."""
+    """Predictions of latency tables next to measurements."""
     names = {"resnet20": "ResNet-20", "mobilenet": "MobileNetV2", "resnet50": "ResNet-50 at 128²"}
     found: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in read(RESULTS / "latency_table.csv"):
@@ -176,7 +176,7 @@ def equal_time() -> str:
         difference = "" if plan["plan"] == "uniform" else _with_error(paired)
         shares = [f"{float(plan[key]):.3f}" for key in ("measured", "macs")]
         lines.append([names[cell[0]], cell[1], *shares, mean_std(list(tested.values())), difference])
-    heads = ["Network", "Plan", "time", "MACs", "test accuracy", "beside uniform"]
+    heads = ["Network", "Plan", "time", "MACs", "test accuracy", "compared with uniform"]
     return f"{table(heads, lines)}\n{_stamps({names[row['network']]: row for row in plans})}" if lines else ""
 
 
@@ -243,7 +243,7 @@ def polarization() -> str:
 
 
 def zeros() -> str:
-    """Test accuracy at equal numbers of parameters, beside zeros anywhere."""
+    """Test accuracy at equal numbers of parameters, compared with zeros anywhere."""
     bed = TESTBEDS["resnet20"]
     theirs = [f"{float(row['test']):.1f} (1)" for row in read(RESULTS / "equal_parameters_tfmot.csv")]
     heads = ["Equal parameters", *(row["params"] for row in read(RESULTS / "equal_parameters_tfmot.csv"))]
@@ -263,7 +263,7 @@ def architectures() -> str:
 
 
 def speed() -> str:
-    """Processor time of pruning beside Torch-Pruning."""
+    """Processor time of pruning compared with Torch-Pruning."""
     rows = read(RESULTS / "torch_pruning.csv")
     cells = [[row["architecture"], row["trace_ratio"], row["all_ratio"]] for row in rows]
     return table(["Processor time ÷ Torch-Pruning's", "coupling", "coupling, plan, rebuild"], cells)

@@ -5,11 +5,11 @@
     python benchmarks/synexp_granularity.py table
     python benchmarks/synexp_granularity.py run --smoke       # every kind of run in short, into a file of its own
 
-Figure 1 (ResNet-20) and 6 (VGG-16, here of a quarter of the width): SynFlow's masks beside random masks of SynExp's
+Figure 1 (ResNet-20) and 6 (VGG-16, here of a quarter of the width): SynFlow's masks and random masks of SynExp's
 densities, of single weights, of filters (outputs) and of channels (inputs) drawn layer by layer, and PreCrop with the
-same budget of parameters. Figure 7: SNIP's and GraSP's masks beside random channels and PreCrop of their densities.
-Figure 3: random weights of SynExp's densities within 5 % of the parameters and several budgets of multiply–adds, beside
-SynFlow, SNIP and GraSP. Figure 5: PreCrop by parameters and by multiply–adds beside SynFlow. Detached weights are left
+same budget of parameters. Figure 7: SNIP's and GraSP's masks, random channels and PreCrop of their densities.
+Figure 3: random weights of SynExp's densities within 5 % of the parameters and several budgets of multiply–adds, and
+SynFlow, SNIP and GraSP. Figure 5: PreCrop by parameters and by multiply–adds, and SynFlow. Detached weights are left
 out of what is counted.
 
 All networks begin untrained and learn glyphs of 16×16 by one schedule, that of `glyph_schedule.py`: SGD 0.05 with

@@ -75,7 +75,7 @@ def table() -> None:
 
     rows = read(ROWS)
     lines = [
-        "# SynExp's densities beside SynFlow's",
+        "# SynExp's densities compared with SynFlow's",
         "",
         __doc__.partition("\n\n")[2].partition("\n\n")[2].rstrip(),
         "",

@@ -336,7 +336,7 @@ def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
             dict of fields; `old=("new", change)`: one converted by `change(value)`; `old=None`: one without effect.
 
     Raises:
-        PruneError: On a call with an old spelling beside the new one.
+        PruneError: On a call with an old spelling together with the new one.
 
     Example:
         >>> import warnings

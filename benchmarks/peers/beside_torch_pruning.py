@@ -1,4 +1,4 @@
-"""Tracing and pruning beside Torch-Pruning: the same architectures, half of the channels, one thread each, in one run.
+"""Tracing and pruning, ours and Torch-Pruning's: same architectures, half of the channels, one thread each, one run.
 
     python benchmarks/peers/beside_torch_pruning.py     # writes ../results/torch_pruning.csv and .md; rows are kept
 
@@ -151,7 +151,7 @@ def main() -> None:
 def page() -> None:
     """Writes the page from the rows."""
     lines = [
-        "# Beside Torch-Pruning 1.6.1",
+        "# Compared with Torch-Pruning 1.6.1",
         "",
         f"Processor seconds, median of {ROUNDS}, one thread, half of the channels; 2 {platform.machine()} cores, "
         f"Python {platform.python_version()}, {date.today().isoformat()}. Both sides of a row ran one after the other; "

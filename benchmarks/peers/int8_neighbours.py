@@ -4,7 +4,7 @@
     python benchmarks/peers/int8_neighbours.py table
 
 The slim network, its start, the two epochs at a rate of 0.001, their images and order are those of
-`../quantization_aware.py`, whose rows these stand beside. Neither neighbour takes Keras 3, so the slim network is
+`../quantization_aware.py`, with whose rows these are compared. Neither neighbour takes Keras 3, so the slim network is
 copied into Keras 2, in a process of its own for each: layers, weights, and outputs to 1e-4. There
 tensorflow-model-optimization trains it with its `quantize_model`, and MCT quantizes the trained one after training, on
 the 256 images that calibrate ours, with the defaults of either. ResNet-20 pads channels, which MCT refuses. Rows: test
@@ -183,11 +183,11 @@ def twin_of(keras, home: Path, weights: str, calibration: dict[str, np.ndarray])
 
 
 def table() -> str:
-    """Returns means over the seeds, and what each way gains beside ours after training."""
+    """Returns means over the seeds, and what each way gains minus ours after training."""
     import rows
 
     found = rows.read(ROWS)
-    lines = ["| network | MACs | way | int8 accuracy | beside ours after training | kB | time |", "|---" * 7 + "|"]
+    lines = ["| network | MACs | way | int8 accuracy | minus ours after training | kB | time |", "|---" * 7 + "|"]
     for network, macs in dict.fromkeys((row["network"], row["macs"]) for row in found):
         cell = [row for row in found if (row["network"], row["macs"]) == (network, macs)]
         base = {row["seed"]: float(row["accuracy"]) for row in cell if row["way"] == OURS[0]}

@@ -71,15 +71,16 @@ def line(
         W(α) = (1 − α)·a + α·b  over all weights
         instability = max_α error(α) − (error(0) + error(1)) / 2
 
-    Two trainings from the same weights with another order of the data are *stable* if the instability is at most 2 %.
+    Two trainings from the same weights, each with its own order of the data, are *stable* if the instability is at
+    most 2 %.
 
     Args:
         a: A trained model; both are left untouched.
-        b: Another; layers are matched by position.
+        b: The other trained model; layers are matched by position.
         data: Labelled examples to measure on: batches of `(inputs, labels)`, or one such tuple of whole arrays.
-        points: Number of α, both ends included. Defaults to 30.
-        recalibrate: Training examples, needed if there is a BatchNorm: its statistics are retaken from them at every
-            point between the ends. Never give the data that are measured on. Defaults to `None`.
+        points: Number of values of α, both ends included. Defaults to 30.
+        recalibrate: Training examples, needed if there is a BatchNorm: its statistics are recomputed from them at
+            every point between the ends. Do not pass `data` itself. Defaults to `None`.
         loss: The loss as `compile` takes it. Defaults to the compiled one of `a`.
 
     Returns:

@@ -42,8 +42,8 @@ def conservation(model: keras.Model, data: Any, *, loss: Any = None, precision: 
         S_l = Σ_{θ in layer l} θ ∂L/∂θ,    d/dt Σ ½θ² = −S_l  under gradient flow
 
     In a chain of layers with relu and without biases all S_l are equal: the half squares of all layers then change
-    alike, and their differences are conserved through training. Sums before a BatchNorm are 0. Call it during training
-    to follow them.
+    equally, and their differences are conserved through training. For layers before a BatchNorm S_l is 0. Call it
+    during training to follow the sums.
 
     Args:
         model: The network, which is left untouched.

@@ -63,12 +63,12 @@ def plane(
 
     Args:
         a: A trained model; all are left untouched.
-        b: Another; layers are matched by position.
-        c: A third, such as the bend of a curve.
+        b: The second trained model; layers are matched by position.
+        c: The third, such as the bend of a curve.
         data: Labelled examples, as for `line`.
-        points: Number of x and of y. Defaults to 11.
+        points: Number of values of x and of y. Defaults to 11.
         margin: How far the plane extends beyond the models, as a fraction of their extent. Defaults to 0.2.
-        recalibrate: Training examples, needed if there is a BatchNorm, as for `line`; here they serve every point.
+        recalibrate: Training examples, needed if there is a BatchNorm, as for `line`; here at every point.
         loss: The loss as `compile` takes it. Defaults to the compiled one of `a`.
 
     Returns:

@@ -74,17 +74,17 @@ def curve(
         polychain:  φ(t) = a + 2t·(θ − a) if t ≤ ½, else θ + (2t − 1)·(b − θ)
         θ = argmin E[L(φ(t))],  t uniform in [0, 1]
 
-    θ begins in the middle of a and b. Every batch draws a t and takes a step of Adam; BatchNorm uses the statistics
-    of the batch, dropout is off.
+    θ starts halfway between a and b. For every batch a t is drawn and Adam takes one step; BatchNorm uses the
+    statistics of the batch, and dropout is off.
 
     Args:
         a: A trained model; both are left untouched. Weights that are not trainable keep the mean of both in θ.
-        b: Another; layers are matched by position.
+        b: The other trained model; layers are matched by position.
         data: Labelled training examples: batches of `(inputs, labels)`, or one such tuple of whole arrays.
         kind: `"bezier"` or `"polychain"`. Defaults to `"bezier"`.
         epochs: Passes over the data. Defaults to 10.
-        learning_rate: Of Adam. Defaults to 0.01.
-        points: Number of t that are measured, both ends included. Defaults to 30.
+        learning_rate: The learning rate of Adam. Defaults to 0.01.
+        points: Number of values of t that are measured, both ends included. Defaults to 30.
         recalibrate: Training examples, needed if there is a BatchNorm, as for `line`. Defaults to `None`.
         loss: The loss as `compile` takes it. Defaults to the compiled one of `a`.
         seed: Random seed of t and of the order of batches. Defaults to 0.
@@ -132,7 +132,7 @@ class _Bend:
         model: The model, for its loss.
         weights: Where θ begins.
         loss: The loss as `compile` takes it, or `None`.
-        learning_rate: Of Adam.
+        learning_rate: The learning rate of Adam.
     """
 
     def __init__(self, model: keras.Model, weights: Weights, loss: Any, learning_rate: float) -> None:

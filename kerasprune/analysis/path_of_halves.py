@@ -21,13 +21,13 @@ Positions = list[np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class StablePath(Line):
-    """Loss and error on a path of straight pieces between two models, and the path; returned by `stable_path`.
+    """A path of straight pieces between two models, with loss and error along it; returned by `stable_path`.
 
     Args:
-        alphas: `(points,)`, evenly spaced from 0 to 1; all pieces are as long.
+        alphas: `(points,)`, evenly spaced from 0 to 1; every straight piece takes an equal share.
         losses: `(points,)`: mean losses.
         errors: `(points,)`: fractions of wrong classes; the losses if the outputs are not scores of classes.
-        knots: The weights between which the path is straight.
+        knots: The weights at the ends of the straight pieces.
         stability: The dropout stability of both models.
     """
 
@@ -60,7 +60,7 @@ def stable_path(
 
     Args:
         a: A trained model: a chain of dense layers and convolutions without sums and without BatchNorm (fold it first).
-        b: Another; layers are matched by position.
+        b: The other trained model; layers are matched by position.
         data: Labelled training examples, as for `dropout_stability`.
         points: Number of points measured, both ends included. Defaults to 30.
         draws: As for `dropout_stability`. Defaults to 20.

@@ -82,9 +82,9 @@ def removal_curve(
 ) -> RemovalCurve:
     """Measures how the loss of a network grows with the weights removed, for several criteria.
 
-    Every fraction is removed at once from the network as it is given: the highest-scoring weights of all kernels
-    together are kept. These are changed if the criterion does so (`OBS`, by its update), and not trained. Second
-    derivatives tell what they promise at a minimum: see `to_minimum`.
+    Every fraction is removed in one step from the given network: the highest-scoring weights of all kernels together
+    are kept. They are not trained; `OBS` alone changes them, by its update. Second-order criteria assume that the
+    network is at a minimum of the loss: see `to_minimum`.
 
     Args:
         model: The trained network, which is left untouched.

@@ -35,7 +35,7 @@ class CommonThreshold(Budget):
 
 @dataclass(frozen=True)
 class GlobalBudget(CommonThreshold):
-    """Keeps the highest `score / mean score of the group` over all groups together.
+    """Keeps the highest scores over all groups together, each divided by the mean score of its group.
 
     Scores of different groups are sums over different numbers of weights; division by the group's mean makes them
     comparable.

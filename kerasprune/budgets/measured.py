@@ -62,7 +62,7 @@ def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
 
     A block is dropped if the model without it, widened to the same cost, has a lower error; one by one, the best first.
     Then the budget moves channels between the remaining groups. If all their channels are kept without those blocks,
-    narrower groups beside all blocks are measured too, and the better plan is returned.
+    narrower groups with all blocks are measured too, and the better plan is returned.
 
     Args:
         request: The model, the budget and the target.
@@ -96,7 +96,7 @@ def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
 def _without_blocks(request: PlanRequest, start: Choice, error: PlanError, limit: float) -> tuple[PlanRequest, Choice]:
     """Returns the request without the blocks whose removal lowers the error, and its choice.
 
-    Blocks that do not help alone are not tried again beside others.
+    Blocks that do not help alone are not tried again with others.
     """
     least, names = error(request.plan(start)), list(request.whole.blocks)
     while names:

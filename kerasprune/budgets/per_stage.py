@@ -15,7 +15,9 @@ from kerasprune.graph.stages import stages
 
 @dataclass(frozen=True)
 class PerStage(Budget):
-    """Keeps a given fraction in each stage: `fraction(g) = keep[stage of g] ^ t`, `t = 1` unless a target is given.
+    """Keeps a given fraction in each stage of the network.
+
+    `fraction(g) = keep[stage of g] ^ t`, with `t = 1` unless a target is given.
 
     The first stage is the stem (the first convolution); each further one is a run of layers at one spatial size. The
     classifier is excluded. A target is met by scaling all stages together: the level is the smallest of the fractions.

@@ -28,7 +28,9 @@ def _reach_faults(reach: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class Sensitivity(Checked, MeasuredBudget):
-    """Improves uniform widths step by step: widths w that lower the measured error E at the same cost C.
+    """Improves uniform widths step by step, by the measured error at constant cost.
+
+    It looks for widths w that lower the measured error E at the same cost C.
 
     `v_g = (∂E/∂w_g) ÷ (∂C/∂w_g)` is the decrease of the error per unit of cost in group g. In the best plan all v_g
     are equal, so

@@ -11,7 +11,9 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class Uniform(Budget):
-    """`fraction(g) = level` for every prunable group.
+    """Keeps the same fraction of every group.
+
+    `fraction(g) = level` for every prunable group.
 
     Example:
         >>> import keras, kerasprune as kp

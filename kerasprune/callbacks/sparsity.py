@@ -19,7 +19,7 @@ class Sparsity(PruningCallback):
 
     The log is called `sparsity`. The gauges of the other callbacks of the fit (`kept`, `λ`) are added too. List it
     before the callbacks that should receive these logs, such as `keras.callbacks.CSVLogger` or
-    `keras.callbacks.TensorBoard(folder, histogram_freq=1)`, which plots them as scalars beside histograms of the
+    `keras.callbacks.TensorBoard(folder, histogram_freq=1)`, which plots them as scalars next to histograms of the
     weights.
 
     Args:

@@ -47,7 +47,7 @@ def export(
         list[str], typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, …; repeatable.")
     ],
     beside: Annotated[
-        Path | None, typer.Option("--beside", help="The dense model: its file is measured beside this one's.")
+        Path | None, typer.Option("--beside", help="The dense model: its file is measured in turn with this one's.")
     ] = None,
     data: Annotated[str | None, option("data.name")] = None,
     scale: Annotated[str | None, option("data.scale")] = None,

@@ -1,4 +1,4 @@
-"""Times models beside each other."""
+"""Times models in turn."""
 
 from __future__ import annotations
 

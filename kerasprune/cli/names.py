@@ -95,7 +95,7 @@ def show(recipe: RecipeName) -> None:
 def init(
     path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Must not be there yet.")] = Path("recipe.yaml"),
 ) -> None:
-    """Write a recipe with comments, to begin with, and the JSON schema for editors beside it."""
+    """Write a recipe with comments, to begin with, and the JSON schema for editors next to it."""
     from kerasprune.recipes import starter
 
     start()

@@ -71,7 +71,7 @@ METAVARS = {
 }
 
 KINDS = {int: "N", float: "NUMBER", str: "NAME", Path: "PATH"}
-"""What stands beside an option in its help, by its type."""
+"""The word after an option in its help, by its type."""
 
 RATES = f"Defaults to {RATE} for sgd, to a tenth of the compiled one for compiled, to {OTHER_RATE} for others."
 

@@ -156,8 +156,4 @@ def _print(found: SearchedPlan, met: str | None, out: Path, judge: str) -> None:
     if met is not None:
         typer.echo(met)
     typer.echo(f"plan: {out / PLAN}\nslim model: {out / SLIM}")
-<<<<<<< HEAD
-    typer.echo(f"next: fit keras.models.load_model({str(out / SLIM)!r}), with kp.distil, and a uniform one too")
-=======
     typer.echo(f"next: fit keras.models.load_model({str(out / SLIM)!r}), best with kp.distil, beside a uniform one")
->>>>>>> parent of db09bcd1 (Criteria, penalties and normalisations are introduced in words, with the equation below; compared with, in place of beside)

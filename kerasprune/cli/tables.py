@@ -34,7 +34,7 @@ def print_costs(folder: Path) -> None:
 
 
 def print_summary(folder: Path) -> None:
-    """Prints the measures of a run beside the expected figures."""
+    """Prints the measures of a run next to the expected figures."""
     from kerasprune import reports
     from kerasprune.reports import tables
 
@@ -48,7 +48,7 @@ def print_summary(folder: Path) -> None:
 
 
 def print_comparison(folders: Sequence[Path]) -> None:
-    """Prints several runs beside each other, and names those that are not finished."""
+    """Prints several runs next to each other, and names those that are not finished."""
     from kerasprune import reports
     from kerasprune.reports.comparison import comparison_table, runs_below
 

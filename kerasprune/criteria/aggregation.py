@@ -71,7 +71,7 @@ class Max(Aggregation):
 
 @dataclass(frozen=True)
 class First(Aggregation):
-    """`score_m(c)` of the first member in the order of the graph: usually the layer that the group is named after.
+    """The score of the first layer in the order of the graph, usually the one the group is named after.
 
     Example:
         >>> import numpy as np

@@ -15,7 +15,9 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class APoZ(MapCriterion):
-    """`score(c) = −(share of zeros among all values of c after its activation)`, over images and positions.
+    """Share of zeros after the activation, negated: channels that are mostly zero are removed first.
+
+    `score(c) = −(share of zeros among all values of c after its activation)`, over images and positions.
 
     If the activation is never zero (sigmoid, GELU), or there is none, all scores of a group are 0; a warning names such
     groups. Labels are not used.

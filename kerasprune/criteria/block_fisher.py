@@ -23,7 +23,9 @@ _AT_ONCE = 2**22  # gradients of filters in memory at once
 
 @dataclass(frozen=True)
 class BlockFisher(Checked, GradientCriterion):
-    """`score(c) = Σ ½ w_q²/[F⁻¹]_qq` over the kernel slices that make channel c, with a block-diagonal F.
+    """Second-order increase of the loss, by a Fisher matrix with one block for each filter.
+
+    `score(c) = Σ ½ w_q²/[F⁻¹]_qq` over the kernel slices that make channel c, with a block-diagonal F.
 
     `F = mean over examples of g gᵀ + λ I` within the weights of one filter, and 0 between filters. The paper instead
     divides a layer into blocks of consecutive weights, which makes the score depend on the order of the channels, and

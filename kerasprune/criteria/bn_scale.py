@@ -13,7 +13,9 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class BatchNormScale(Criterion):
-    """`score(c) = Σ |γ|` over the BatchNorm layers that scale channel c.
+    """Absolute BatchNorm scale of a channel.
+
+    `score(c) = Σ |γ|` over the BatchNorm layers that scale channel c.
 
     Example:
         >>> import keras, kerasprune as kp

@@ -18,7 +18,9 @@ _ROWS = 512  # filters whose distances are in memory at a time
 
 @dataclass(frozen=True)
 class FPGM(Checked, Criterion):
-    """`score(c) = Σ_d ‖W_c − W_d‖₂` over the other filters d of the layer, aggregated over the layers that make c.
+    """Sum of the distances from a filter to all others of its layer.
+
+    `score(c) = Σ_d ‖W_c − W_d‖₂` over the other filters d of the layer, aggregated over the layers that make c.
 
     The filter closest to all others is closest to the geometric median, and is removed first. Unlike norms, the score
     does not rely on filters close to zero. A filter is the slice of a kernel that makes one channel; a depthwise kernel

@@ -59,7 +59,9 @@ def behind_kernels(graph: ChannelGraph) -> Entries:
 
 @dataclass(frozen=True)
 class TaylorFOGate(GateCriterion):
-    """`score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, with z = 1 a gate on the output of channel c: the gate form.
+    """First-order change of the loss when a whole channel is removed, squared.
+
+    `score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, with z = 1 a gate on the output of channel c: the gate form.
 
     The sum is over the scale and shift of BatchNorm if there is one, otherwise over kernels and biases. For single
     weights it equals the weight form.
@@ -82,7 +84,9 @@ class TaylorFOGate(GateCriterion):
 
 @dataclass(frozen=True)
 class Skeletonization(GateCriterion):
-    """`score(c) = −∂L/∂z = −Σ w·∂L/∂w`, with z = 1 a gate on the output of channel c.
+    """First-order increase of the loss when a whole channel is removed, with its sign.
+
+    `score(c) = −∂L/∂z = −Σ w·∂L/∂w`, with z = 1 a gate on the output of channel c.
 
     The score is signed: a channel whose removal lowers the loss has a negative score and is removed first. The sum is
     over the scale and shift of BatchNorm if there is one, otherwise over kernels and biases; a single weight scores

@@ -133,7 +133,9 @@ def _check_reached(
 
 @dataclass(frozen=True)
 class GradientMagnitude(GradientCriterion):
-    """`score(c) = Σ |w·∂L/∂w|` over the kernel slices that make channel c.
+    """Sum of absolute weight × gradient over a channel's kernels.
+
+    `score(c) = Σ |w·∂L/∂w|` over the kernel slices that make channel c.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -154,7 +156,9 @@ class GradientMagnitude(GradientCriterion):
 
 @dataclass(frozen=True)
 class TaylorFO(GradientCriterion):
-    """`score(c) = Σ (w·∂L/∂w)²` over the kernel slices that make channel c: the weight form.
+    """Sum of squared weight × gradient over a channel's kernels.
+
+    `score(c) = Σ (w·∂L/∂w)²` over the kernel slices that make channel c: the weight form.
 
     Each term is the square of the first-order change of the loss when a weight is removed. The gradient is that of the
     mean loss over all data; the official code averages the squares over single batches instead.

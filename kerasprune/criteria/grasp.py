@@ -16,7 +16,9 @@ from kerasprune.errors import positive_faults
 
 @dataclass(frozen=True)
 class GraSP(Checked, GradientCriterion):
-    """`s = θ ⊙ (H g)`, g the gradient and H the Hessian of the mean loss with respect to the kernels. Higher = keep.
+    """First-order decrease of the gradient norm when a weight is removed, with its sign.
+
+    `s = θ ⊙ (H g)`, with g the gradient and H the Hessian of the mean loss with respect to the kernels.
 
     To first order, removing the weight changes `gᵀg` by `−2 θ (H g)`. The paper's own score is `S(−θ) = −θ ⊙ (H g)`: if
     it is positive, removal *increases* the gradient norm, so the weights of highest S are removed (the paper prints
@@ -62,7 +64,9 @@ class GraSP(Checked, GradientCriterion):
 
 @dataclass(frozen=True)
 class AbsGraSP(GraSP):
-    """`s = |θ ⊙ (H g)|`: weights with the least effect on the gradient norm are removed first; see `GraSP`.
+    """First-order change of the gradient norm when a weight is removed, in either direction.
+
+    `s = |θ ⊙ (H g)|`: weights with the least effect on the gradient norm are removed first; see `GraSP`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

@@ -17,7 +17,9 @@ from kerasprune.registry import aggregations, criteria, members, normalisations
 
 @dataclass(frozen=True)
 class Grouped(Checked, Criterion):
-    """`score(c) = normalised(reduced(aggregation over members m of Σ_{w of c in m} saliency(w)))`.
+    """A criterion put together from parts: score of a weight, layers, aggregation and normalisation.
+
+    `score(c) = normalised(reduced(aggregation over members m of Σ_{w of c in m} saliency(w)))`.
 
     With the defaults it equals the inner criterion, summed over the kernels that make a channel.
 
@@ -103,7 +105,9 @@ class GroupL1(Grouped):
 
 @dataclass(frozen=True)
 class GroupL2(GroupL1):
-    """`score(c) = sqrt(mean of Σ w² over the layers that make, read or scale c)`, divided by the mean of its group.
+    """The L2 norm over all layers that make, read or scale a channel, divided by the mean of its group.
+
+    `score(c) = sqrt(mean of Σ w² over the layers that make, read or scale c)`, before the division.
 
     Torch-Pruning takes no root: the order within a group is the same, but groups compare differently.
 

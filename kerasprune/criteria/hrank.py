@@ -16,7 +16,9 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class HRank(MapCriterion):
-    """`score(c) = mean over images of rank(feature map of c)`, the map being the output of the activation after c.
+    """Mean rank of a channel's feature maps over images.
+
+    `score(c) = mean over images of rank(feature map of c)`; the map is the output of the activation after c.
 
     The rank is that of `numpy.linalg.matrix_rank` in float32: the number of singular values above
     `σ_max · max(H, W) · ε`. A map with three axes is unfolded to `(D·H) × W`; one with fewer than two has rank 0 or 1,
@@ -91,7 +93,9 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HRankEdge(HRank):
-    """`score(c) = −|place(c) − (n + 1)/2|`, place 1 … n by mean rank: lowest and highest ranks are removed first.
+    """Distance of a rank from the middle, negated: lowest and highest ranks are removed first.
+
+    `score(c) = −|place(c) − (n + 1)/2|`, with places 1 … n in order of mean rank.
 
     A control, with the arguments of `HRank`: if it does worse than `hrank`, high ranks matter. Channels of equal rank
     share their mean place.
@@ -139,7 +143,9 @@ class HRankRandom(HRank):
 
 @dataclass(frozen=True)
 class HRankReverse(HRank):
-    """`score(c) = −mean rank`: the highest ranks are removed first.
+    """HRank reversed: channels with the highest ranks are removed first.
+
+    `score(c) = −mean over images of rank(feature map of c)`.
 
     A control, with the arguments of `HRank`: if it does worse than `hrank_random`, high ranks matter.
 

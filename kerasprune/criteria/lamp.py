@@ -16,7 +16,9 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class LAMP(Criterion):
-    """`score(w) = w² / Σ_{|v| ≥ |w|} v²` over the weights v of the same kernel.
+    """A squared weight divided by the sum of all squares at least as large in its kernel.
+
+    `score(w) = w² / Σ_{|v| ≥ |w|} v²` over the weights v of the same kernel.
 
     A channel scores `‖W_c‖² / Σ_{‖W_d‖ ≥ ‖W_c‖} ‖W_d‖²` over the channels d of its group, where ‖W_c‖² sums over
     all kernel slices that make c. The largest weight of a kernel, and the largest channel of a group, scores 1, so a

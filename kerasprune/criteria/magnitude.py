@@ -12,7 +12,9 @@ from kerasprune.criteria.base import Criterion
 
 @dataclass(frozen=True)
 class L1(Criterion):
-    """`score(c) = Σ |w|` over the kernel slices that make channel c.
+    """Sum of absolute weights of a channel's kernels.
+
+    `score(c) = Σ |w|` over the kernel slices that make channel c.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -31,7 +33,9 @@ class L1(Criterion):
 
 @dataclass(frozen=True)
 class L2(Criterion):
-    """`score(c) = sqrt(Σ w²)` over the kernel slices that make channel c.
+    """Euclidean norm of the weights of a channel's kernels.
+
+    `score(c) = sqrt(Σ w²)` over the kernel slices that make channel c.
 
     Example:
         >>> import keras, kerasprune as kp

@@ -34,7 +34,9 @@ class AsTheyAre(Normalisation):
 
 @dataclass(frozen=True)
 class ByMean(Normalisation):
-    """`s / mean |s|`, as in the budget `global`.
+    """Scores divided by their mean absolute value.
+
+    `s / mean |s|`, as in the budget `global`.
 
     Example:
         >>> import numpy as np
@@ -49,7 +51,9 @@ class ByMean(Normalisation):
 
 @dataclass(frozen=True)
 class ByMax(Normalisation):
-    """`s / max |s|`.
+    """Scores divided by the largest absolute value.
+
+    `s / max |s|`.
 
     Example:
         >>> import numpy as np
@@ -64,7 +68,9 @@ class ByMax(Normalisation):
 
 @dataclass(frozen=True)
 class BySum(Normalisation):
-    """`s / Σ |s|`: wide groups have small scores.
+    """Scores divided by the sum of their absolute values.
+
+    `s / Σ |s|`: wide groups have small scores.
 
     Example:
         >>> import numpy as np
@@ -79,7 +85,9 @@ class BySum(Normalisation):
 
 @dataclass(frozen=True)
 class ByNorm(Normalisation):
-    """`s / ‖s‖₂`, as in Molchanov et al., ICLR 2017, section 2.2.
+    """Scores divided by their Euclidean norm.
+
+    `s / ‖s‖₂`, as in Molchanov et al., ICLR 2017, section 2.2.
 
     Example:
         >>> import numpy as np
@@ -124,7 +132,9 @@ class ByRange(Normalisation):
 
 @dataclass(frozen=True)
 class ByQuantile(Checked, Normalisation):
-    """`s / |q-quantile of s|`; Torch-Pruning's sentinel takes the element of that place instead.
+    """Scores divided by a quantile of them, the median by default.
+
+    `s / |q-quantile of s|`; Torch-Pruning's sentinel takes the element of that place instead.
 
     Args:
         quantile: q in (0, 1). Defaults to 0.5, the median.
@@ -144,7 +154,9 @@ class ByQuantile(Checked, Normalisation):
 
 @dataclass(frozen=True)
 class ByLarger(Normalisation):
-    """`s / Σ_{t ≥ s} t` over the scores t of the group that are larger or equal: LAMP of whole channels.
+    """Scores divided by the sum of those at least as large: LAMP for whole channels.
+
+    `s / Σ_{t ≥ s} t` over the scores t of the group.
 
     Example:
         >>> import numpy as np

@@ -16,7 +16,9 @@ from kerasprune.criteria.mean_loss import Gradients
 
 @dataclass(frozen=True)
 class OBD(Checked, GradientCriterion):
-    """`score(c) = Σ ½ h_kk w_k²` over the kernel slices that make channel c.
+    """Second-order increase of the loss when a channel is removed, by the diagonal of the Hessian.
+
+    `score(c) = Σ ½ h_kk w_k²` over the kernel slices that make channel c.
 
     At a minimum this is the second-order increase of the loss when the weights are removed, neglecting interactions.
 

@@ -20,10 +20,12 @@ from kerasprune.graph.trace import trace
 
 @dataclass(frozen=True)
 class OBS(Checked, Criterion):
-    """`score(c) = ½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, Q the weights of the kernel slices that make channel c.
+    """Second-order increase of the loss when a channel is removed and all other weights adapt.
 
-    At a minimum this is the second-order increase of the loss when these weights are removed and all others are
-    re-optimised (see `obs_update`). A single weight scores `½ w_q²/[H⁻¹]_qq`.
+    `score(c) = ½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, with Q the weights of the kernel slices that make channel c.
+
+    The increase is exact to second order at a minimum of the loss; `obs_update` adapts the other weights. A single
+    weight scores `½ w_q²/[H⁻¹]_qq`.
 
     Args:
         inverse: Source of H⁻¹: `"woodbury"` (one kernel at a time, low rank) or `"exact"` (all kernels, small

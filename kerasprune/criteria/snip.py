@@ -17,7 +17,9 @@ from kerasprune.graph.graph import values
 
 @dataclass(frozen=True)
 class SNIP(GradientMagnitude):
-    """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the share of a weight in the sensitivity of the loss.
+    """A weight's share of the sensitivity of the loss.
+
+    `s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`.
 
     It is the derivative of the loss with respect to a factor c_j = 1 that multiplies the weight. The score of a channel
     is the sum over the kernel slices that make it.

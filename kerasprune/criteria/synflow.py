@@ -90,7 +90,9 @@ class Flow:
 
 @dataclass(frozen=True)
 class SynFlow(Checked, Criterion):
-    """`S(θ) = θ ∂R/∂θ / R`, `R = 1ᵀ (Π_l |θ_l|) 1`: the share of a weight in the flow through the network.
+    """A weight's share of the flow through the network; needs no data.
+
+    `S(θ) = θ ∂R/∂θ / R`, with `R = 1ᵀ (Π_l |θ_l|) 1`.
 
     R is the output for an input of ones, with absolute weights, BatchNorm in inference mode and no activations. Scores
     are conserved: those into and out of a unit have equal sums, and those of any cut through the network add up to 1. A

@@ -24,7 +24,9 @@ from kerasprune.reconstruction.as_linear import Linear, as_linear, chosen_positi
 
 @dataclass(frozen=True)
 class ThiNet(Checked, Criterion):
-    """`score(c) = error(c and all channels removed before it)`, greedily removing the cheapest channel.
+    """Error of the next layers once a channel and all cheaper ones are removed.
+
+    `score(c) = error(c and all channels removed before it)`; at each step the cheapest channel is removed.
 
         error(R) = mean_readers min_W ‖X_kept·W + b − X·W_0‖² / ‖X·W_0 − mean‖²
 
@@ -38,8 +40,8 @@ class ThiNet(Checked, Criterion):
     Args:
         samples: Maximum number of examples. Defaults to 1280.
         positions: Number of positions sampled per example in every layer. Defaults to 10, as in the paper.
-        ridge: ρ as a fraction of the mean diagonal of XᵀX, for columns that are zero or linearly dependent. With fewer
-            rows than columns, the order depends on rounding if it is smaller. Defaults to 1e-4.
+        ridge: ρ as a fraction of the mean diagonal of XᵀX, for columns that are zero or linearly dependent. If X has
+            fewer rows than columns, smaller values leave the order to rounding. Defaults to 1e-4.
 
     Example:
         >>> import numpy as np, kerasprune as kp

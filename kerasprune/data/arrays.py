@@ -214,7 +214,7 @@ def _given(source: str, found: Mapping[str, np.ndarray], parts: Sequence[str]) -
     unread = sorted(set(found) - set(wanted))
     if lacking or unread:
         received = (
-            f"without {', '.join(lacking)}" if lacking else f"with {', '.join(unread)} beside {', '.join(wanted)}"
+            f"without {', '.join(lacking)}" if lacking else f"with {', '.join(unread)} next to {', '.join(wanted)}"
         )
         raise PruneError(
             "Expected either x and y, divided here, or x_train and y_train, and a pair for each other split. "

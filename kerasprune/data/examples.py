@@ -166,5 +166,5 @@ def inputs_only(batches: Any) -> Any:
 
 
 def labelled(batches: Any) -> bool:
-    """Returns whether batches hold targets beside inputs."""
+    """Returns whether batches hold targets besides inputs."""
     return isinstance(batches.element_spec, tuple) and len(batches.element_spec) > 1

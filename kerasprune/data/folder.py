@@ -73,7 +73,7 @@ def _by_split(root: Path) -> Files:
 
 
 def _left_out(folders: list[Path], named: Mapping[str, Path]) -> list[str]:
-    """Returns a fault for every folder with images, beside those of the splits, that would not be read."""
+    """Returns a fault for every folder with images, other than those of the splits, that would not be read."""
     faults = []
     for path in folders:
         taken = named.get(SPLITS.get(path.name))
@@ -81,7 +81,7 @@ def _left_out(folders: list[Path], named: Mapping[str, Path]) -> list[str]:
             faults.append(f"Expected one folder of a split. Received: {path.name!r} and {taken.name!r}. Join them.")
         elif _images(path) and taken is None:
             faults.append(
-                f"Expected every class in a split. Received: {path.name!r} with images, beside the split "
+                f"Expected every class in a split. Received: {path.name!r} with images, next to the split "
                 f"{min(each.name for each in named.values())!r}. Move it into the splits, or out of the folder; a "
                 "class with the name of a split needs another name."
             )

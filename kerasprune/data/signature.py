@@ -140,7 +140,7 @@ class Signature:
         return sorted(keys - {*keys_of(self.structure), *(spec.name for spec in self.inputs)})
 
     def check_no_labels(self, nest: Any) -> None:
-        """Raises if a dict of inputs without labels beside it has a key for labels.
+        """Raises if a dict of inputs without labels has a key for labels.
 
         Raises:
             PruneError: There is such a key.

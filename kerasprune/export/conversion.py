@@ -138,7 +138,7 @@ def explained(name: str, quantize: str | None) -> Iterator[None]:
     """Raises a `PruneError` for any error of the converter while the block runs.
 
     Args:
-        name: Of the model.
+        name: Name of the model.
         quantize: A key of `QUANTIZATIONS`.
     """
     try:

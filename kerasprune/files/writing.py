@@ -1,4 +1,4 @@
-"""Writes files whole or not at all: beside their place first, then moved in one step."""
+"""Writes files whole or not at all: next to their place first, then moved in one step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STANDARD_ERROR = 2  # its descriptor
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its place if the block ends without an error.
+    """Yields a temporary path next to `path`, which takes its place if the block ends without an error.
 
     Args:
         path: The file or folder to write. A file there is replaced; a folder must not be there.
@@ -142,11 +142,11 @@ def _inode(file: Path) -> int | None:
 def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
     """Claims a store for this process by a lock on a file.
 
-    Host and process of the owner are written beside it, for the message to other processes.
+    Host and process of the owner are written next to it, for the message to other processes.
 
     Args:
         path: The store, a file or a folder, which may be missing.
-        lock: The file that is locked, `.….lock`. Defaults to one beside the store.
+        lock: The file that is locked, `.….lock`. Defaults to one next to the store.
 
     Raises:
         PruneError: Another process holds the lock; or, a `NoLockError`, the disk takes none.

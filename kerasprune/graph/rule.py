@@ -84,7 +84,7 @@ def named(file: str, module: Any) -> tuple[type, ...]:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: a function on `Ids`, and how the constants of removed channels pass."""
+    """A rule: a function on `Ids`, and how the constants of removed channels pass through the layer."""
 
     function: Callable[..., Any]
     constant: str = EVALUATED

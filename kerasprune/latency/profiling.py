@@ -45,7 +45,7 @@ def profile(
 
     Args:
         model: A functional or Sequential model. Weights do not matter.
-        precision: Of the file: `"float32"`, `"int8"` (activations in integers, too), `"int16x8"`, `"float16"`,
+        precision: Precision of the file: `"float32"`, `"int8"` (activations in integers too), `"int16x8"`, `"float16"`,
             `"dynamic"` or `"int4"`. Defaults to `"float32"`.
         threads: Threads of the interpreter. Defaults to 1.
         resolution: Input side, in pixels, if the model's is free. Defaults to the model's own.

@@ -1,4 +1,4 @@
-"""The time of a slim model's operators beside the dense model's, and why it falls less than the multiply–adds."""
+"""The time of a slim model's operators next to the dense model's, and why it falls less than the multiply–adds."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def lost(rows: Iterable[OperatorTimes], milliseconds: tuple[float, float], kept:
 
     - `"without"`: operators without multiply–adds;
     - `"start"`: what an operator takes with one channel, which no plan saves;
-    - `"uneven"`: a number of channels that 16 does not divide, beside the next one that it does;
+    - `"uneven"`: a number of channels that 16 does not divide, compared with the next one that it does;
     - `"narrow"`: fewer channels take longer per multiply–add: memory, other kernels;
     - `"cheap"`: multiply–adds were removed where they take less time than elsewhere;
     - `"rest"`: between operators, and what cannot be timed alone.

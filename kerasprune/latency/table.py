@@ -56,7 +56,7 @@ class LatencyTable:
     Args:
         times: Milliseconds of each operator, by the channels read and made.
         labels: A description of each operator.
-        precision: Of the file: `"float32"`, `"int8"`, …
+        precision: Precision of the file: `"float32"`, `"int8"`, …
         threads: Threads of the interpreter.
         machine: The device.
         runtime: The runtime and its version.

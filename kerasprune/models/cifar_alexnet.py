@@ -20,8 +20,8 @@ def alexnet_cifar(
 ) -> keras.Model:
     """Builds an AlexNet as SNIP does: `relu(bn(conv(x)))` five times, two hidden dense layers, biases everywhere.
 
-    Channels and kernels are AlexNet's. Each convolution halves the side, so that one pixel is left of 32×32; the hidden
-    dense layers have BatchNorm and ReLU, and no dropout.
+    Channels and kernels are AlexNet's. Each convolution halves the side, so that a 32×32 image ends as one pixel; the
+    hidden dense layers have BatchNorm and ReLU, and no dropout.
 
     Args:
         units: Units of each hidden dense layer: 1024 is AlexNet-s, 2048 AlexNet-b. Defaults to 1024.

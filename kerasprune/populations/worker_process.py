@@ -102,7 +102,7 @@ def environment(threads: int, workers: int) -> dict[str, str]:
     """Returns environment variables that keep each process from taking all cores, or all memory of a GPU.
 
     Args:
-        threads: Of each process.
+        threads: Number of threads of each process.
         workers: Processes at a time.
     """
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")

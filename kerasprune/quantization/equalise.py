@@ -27,15 +27,16 @@ _SWEEPS, _CLOSE = 100, 1.01  # at most so many; fewer if no scale is changed by 
 
 
 def equalise(model: keras.Model) -> keras.Model:
-    """Returns a model that computes the same, with weights that lose less by one rounding step for a whole kernel.
+    """Returns a model that computes the same function, with weights that lose less accuracy in int8.
 
     Through a function with f(s·x) = s·f(x) for s > 0, a channel that one layer makes and others read may have any
     scale. With W₁ the kernel that makes channel i, BatchNorm folded in, and W₂ those that read it:
 
         r₁ = max |W₁|,  r₂ = max |W₂|,  s = √(r₁ / r₂),    W₁ ← W₁ / s,  b₁ ← b₁ / s,  W₂ ← W₂ · s
 
-    over all pairs until nothing changes. Of a BatchNorm γ and β are divided. Use it before an export to int8: it also
-    evens out the ranges of the activations. LiteRT has a step for each output channel of a kernel, so it gains less.
+    over all pairs until nothing changes. If a BatchNorm follows, its γ and β are divided instead. Use it before an
+    export to int8: it also evens out the ranges of the activations. The gain is largest if one rounding step serves a
+    whole kernel, and smaller with LiteRT, which has a step for each output channel.
 
     A pair has one convolution or dense layer that makes the channels, and only convolutions, depthwise ones among them,
     and dense layers that read them, through relu, leaky relu, pooling, padding, reshaping and dropout. All else is left
@@ -43,7 +44,7 @@ def equalise(model: keras.Model) -> keras.Model:
     that read, and relu6, which clips at 6 whatever the scale; a warning names the layers before that.
 
     Args:
-        model: A functional or Sequential model, best trained; it is left untouched.
+        model: A functional or Sequential model, preferably trained; it is left untouched.
 
     Returns:
         A new model, not compiled. Outputs differ by rounding alone.

@@ -106,7 +106,7 @@ class GraphWithRanges:
         if len({each.fixed if isinstance(each, FixedRange) else None for each in map(self._range, fed)}) > 1:
             raise PruneError(
                 f"Expected tensors that can have one scale in {operation.name!r} of {type(operation).__name__}. "
-                "Received: outputs of sigmoid, softmax or tanh, whose scale is fixed in TFLite, beside others. Apply "
+                "Received: outputs of sigmoid, softmax or tanh, whose scale is fixed in TFLite, with others. Apply "
                 "that activation after the concatenation, or quantize after training."
             )
         y = operation(*args, **kwargs)

@@ -130,7 +130,7 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool, imports: Sequen
 
     Returns:
         Accuracy, parameters and multiply–adds of the final model, and the number of warnings, which are in
-        `warnings.txt` of the folder; its output is in a file beside the folder.
+        `warnings.txt` of the folder; its output is in a file next to the folder.
     """
     path = Path(folder)
     begun = path.is_dir() and any(path.iterdir())

@@ -64,7 +64,7 @@ def summary(family: Registry, name: str) -> str:
     Example:
         >>> from kerasprune.registry import criteria
         >>> summary(criteria, "l1")
-        'score(c) = Σ |w| over the kernel slices that make channel c.'
+        "Sum of absolute weights of a channel's kernels."
     """
     address = family.built_in[name]
     module, _, member = address.partition(":")

@@ -45,7 +45,7 @@ LASTING = ("dense.keras", "plan.json", "masks.npz", "ranges.npz", "slim.keras", 
 STEPS = "steps.json"
 """Holds a list; the other JSON files hold mappings."""
 LOCK = ".run.lock"
-"""The file that is locked during a run; SQLite puts its journal beside it."""
+"""The file that is locked during a run; SQLite puts its journal next to it."""
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 

@@ -54,7 +54,7 @@ class Start(Node):
 
     @property
     def path(self) -> Path:
-        """The file: relative paths are looked up in the current folder first, then beside the package's recipes."""
+        """The file: relative paths are looked up in the current folder first, then next to the package's recipes."""
         here = Path(self.start).expanduser()
         return FOLDER / here if is_file(FOLDER / here) and not is_file(here) else here
 

@@ -17,7 +17,7 @@ STARTER = Path(__file__).with_name("starter.yaml")
 
 
 def init(path: str | Path = "recipe.yaml") -> Path:
-    """Writes a commented starter recipe, and the JSON schema for editors beside it.
+    """Writes a commented starter recipe, and the JSON schema for editors next to it.
 
     Args:
         path: The `.yaml` file to write. Defaults to `"recipe.yaml"`.

@@ -1,4 +1,4 @@
-"""A slim model beside the dense one: the calls that correspond, and the channels kept of their outputs."""
+"""A slim model paired with the dense one: the calls that correspond, and the channels kept of their outputs."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Pairing:
 
 
 def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, dense: Program | None = None) -> Pairing:
-    """Puts a slim model beside the dense one.
+    """Pairs a slim model with the dense one.
 
     Args:
         slim: What `kp.rebuild(model, plan)` has made.

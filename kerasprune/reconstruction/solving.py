@@ -114,7 +114,7 @@ class Solving:
     """The slim model, being solved in place.
 
     Args:
-        pairing: The slim model beside the dense one.
+        pairing: The slim model paired with the dense one.
         examples: What both are run on.
         targets: Outputs of the dense model for them.
         positions: How many output positions each layer is solved on at most.

@@ -1,4 +1,4 @@
-"""Several runs beside each other: those that differ in nothing but the seed are one row, mean ± standard deviation."""
+"""Several runs compared: those that differ in nothing but the seed are one row, mean ± standard deviation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods beside each other at several budgets: mean and deviation over the seeds, as a table and as a plot."""
+"""Methods compared at several budgets: mean and deviation over the seeds, as a table and as a plot."""
 
 from __future__ import annotations
 

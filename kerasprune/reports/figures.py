@@ -33,7 +33,7 @@ CURVES = 8  # groups drawn one by one; all others only enter the mean
 
 
 def widths(record: Record) -> str | None:
-    """Draws how many channels of each group are kept, beside how many there were."""
+    """Draws how many channels of each group are kept, and how many there were."""
     if not record.widths:
         return None
     names = list(record.widths)
@@ -234,7 +234,7 @@ def _marks(stages: Sequence[str], width: float) -> list[Mark]:
 
     Args:
         stages: The stage of each row.
-        width: Of the axes, in inches.
+        width: Width of the axes, in inches.
     """
     ends: list[float] = []  # of the last label of each level
     marks: list[Mark] = []

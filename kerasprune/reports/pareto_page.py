@@ -54,7 +54,7 @@ def comparison_page(records: Sequence[Record]) -> str:
             caption = f"Test accuracy over {label}, ± standard deviation. The line joins runs that no other beats."
             figures.append((f"Accuracy over {label}", _drawn(shown, cost, label), caption))
     table = ("Runs", *comparison_table(records))
-    return rendered("Runs beside each other", "Runs that differ in the seed only are one row.", [table], figures)
+    return rendered("Runs compared", "Runs that differ in the seed only are one row.", [table], figures)
 
 
 def _drawn(rows: Sequence[Mapping[str, Any]], cost: str, label: str) -> str:

@@ -204,7 +204,7 @@ def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
 
 
 def gains(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(format, (t₀ ÷ t) ÷ (m₀ ÷ m), unexpected operators)` of files beside the dense model's.
+    """Returns the rows `(format, (t₀ ÷ t) ÷ (m₀ ÷ m), unexpected operators)` of files compared with the dense model's.
 
     Args:
         summary: The content of `summary.json`.

@@ -96,7 +96,7 @@ def search_plan(
         The best plan, and all candidates.
 
     Raises:
-        PruneError: An argument is out of range, the data do not fit, or no widths have so many multiply–adds.
+        PruneError: An argument is out of range, the data do not fit, or no widths meet the target.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

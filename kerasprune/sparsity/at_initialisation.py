@@ -88,12 +88,13 @@ def prune_at_init(
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         schedule: `schedule(keep, progress)`, the fraction kept after a share of the rounds: `kp.sparsity.exponential`,
             `kp.sparsity.linear`, or your own function. Defaults to `exponential`.
-        scope: As for `GradualMagnitude`, of whole kernels: `"global"` or `"layer"`. Defaults to `"global"`.
+        scope: Whether weights are ranked over all kernels, `"global"`, or within each, `"layer"`. Defaults to
+            `"global"`.
         freeze: Names of layers, or wildcards, that are kept whole and not counted. Defaults to none.
         seed: Random seed. Defaults to 0.
 
     Returns:
-        `{variable path: boolean array of the kernel's shape, true for kept weights}`.
+        `{variable path: boolean array of the kernel's shape, True for kept weights}`.
 
     Raises:
         PruneError: An argument is out of range, the criterion cannot score single weights or needs data,

@@ -10,7 +10,7 @@ CHOICES = ("auto", "none")
 
 
 def examples_faults(examples: Any, data: Any) -> list[PruneError]:
-    """Returns a fault if `examples` is neither a choice nor an integer above 0, or given beside data.
+    """Returns a fault if `examples` is neither a choice nor an integer above 0, or given with data.
 
     Args:
         examples: `"auto"`, `"none"` or the number of examples to draw.

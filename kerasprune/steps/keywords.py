@@ -11,7 +11,7 @@ from kerasprune.errors import Function, nearest, raise_faults
 _KEPT = "Give the fraction that is kept: keep=0.3 for a sparsity of 0.7."
 REMEDIES = {
     "x": "Give data=x or data=(x, y).",
-    "y": "Give labels beside the inputs: data=(x, y).",
+    "y": "Give labels with the inputs: data=(x, y).",
     "batch_size": "Give batch=; batches, such as a tf.data.Dataset, keep their size.",
     "sample_weight": "Give data=(x, y, sample_weight).",
     "class_weight": "Give a weight for each example: data=(x, y, np.array([class_weight[label] for label in y])).",

@@ -1,4 +1,4 @@
-"""`beside`: the files of a slim and of its dense model, measured beside each other."""
+"""`beside`: the files of a slim and of its dense model, measured in turn."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def beside(
     size: int | None = None,
     overwrite: bool = False,
 ) -> SideBySide:
-    """Writes a slim model as `kp.export.tflite` does, and measures its file beside the dense model's.
+    """Writes a slim model as `kp.export.tflite` does, and measures its file and the dense model's in turn.
 
     Both files are timed in turn; their operators are also converted and timed alone, by kind, since LiteRT has no
     profiler for Python: that takes a few seconds, half a minute for large models.

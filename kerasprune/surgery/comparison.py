@@ -35,7 +35,7 @@ def differences(expected: keras.Model, model: keras.Model, inputs: Any) -> list[
 
     Args:
         expected: A model, which may be subclassed.
-        model: Another with as many outputs.
+        model: Another model with as many outputs.
         inputs: A batch in the structure that both take, such as `random_inputs(model)`.
 
     Raises:

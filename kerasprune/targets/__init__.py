@@ -1,4 +1,4 @@
-"""Targets of plans beside channels, parameters and multiply–adds: milliseconds, and the bytes of a file."""
+"""Targets of plans other than channels, parameters and multiply–adds: milliseconds, and the bytes of a file."""
 
 from kerasprune.registry import lazy
 

@@ -30,7 +30,7 @@ class Size(Target):
 
     Args:
         bytes: Largest size.
-        precision: Of the file, as for `kp.latency.profile`. Defaults to `"float32"`.
+        precision: Precision of the file, as for `kp.latency.profile`. Defaults to `"float32"`.
 
     Raises:
         PruneError: An argument is out of range.

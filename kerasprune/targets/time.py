@@ -25,7 +25,8 @@ class Time(Target):
             this machine is measured, which takes about a minute.
         fraction: Fraction of the dense model's time. One of `fraction` and `ms` is given.
         ms: Milliseconds.
-        precision: Of the file, as for `kp.latency.profile`. Defaults to the table's, without one to `"float32"`.
+        precision: Precision of the file, as for `kp.latency.profile`. Defaults to that of the table, or to `"float32"`
+            without a table.
 
     Raises:
         PruneError: An argument is out of range.

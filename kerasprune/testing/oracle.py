@@ -46,7 +46,7 @@ def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement
 
     Raises:
         PruneError: The first model outputs infinity or NaN.
-        AssertionError: The second model does, or its outputs have other shapes.
+        AssertionError: The second model does, or its outputs differ in shape.
     """
     found = []
     for a, b in zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True):

@@ -105,7 +105,7 @@ def test_images_that_would_be_left_out_are_named(tmp_path):
         folder(tmp_path)
     text = str(error.value)
     assert "Received: 'val' and 'validation'. Join them." in text and "'notes'" not in text
-    assert "Received: 'dog' with images, beside the split 'train'. Move it into the splits" in text
+    assert "Received: 'dog' with images, next to the split 'train'. Move it into the splits" in text
     assert "a folder for each class in 'train', which is the name of a split" in text and len(error.value.faults) == 3
 
 

@@ -107,7 +107,7 @@ train: {{epochs: 1, optimizer: {{name: sgd, learning_rate: 0.1}}}}
 
 @pytest.mark.parametrize(
     ("names", "unread"),
-    [("x y x_train y_train", "x, y beside"), ("x_train y_train x_val y_val x_valid y_valid", "x_val,")],
+    [("x y x_train y_train", "x, y next to"), ("x_train y_train x_val y_val x_valid y_valid", "x_val,")],
 )
 def test_arrays_that_would_be_left_out_are_named(names, unread, tmp_path):
     np.savez(tmp_path / "a.npz", **{name: np.zeros((20, 2)) for name in names.split()})

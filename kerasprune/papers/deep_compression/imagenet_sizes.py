@@ -1,4 +1,4 @@
-"""The megabytes of Deep Compression's abstract beside those of drawn weights at published densities."""
+"""The megabytes of Deep Compression's abstract compared with those of drawn weights at published densities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of EIE's abstract beside its arithmetic on AlexNet's dense layers."""
+"""The figures of EIE's abstract compared with its arithmetic on AlexNet's dense layers."""
 
 from __future__ import annotations
 

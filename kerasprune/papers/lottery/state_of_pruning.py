@@ -110,11 +110,7 @@ def verdicts(rows: Rows) -> list[Row]:
 
 
 def _statements(of_global: str) -> list[tuple[str, tuple[str, str], str]]:
-<<<<<<< HEAD
-    """Returns pairs of methods, and how they compare: Figure 6, then ResNet-56 of Figure 7."""
-=======
-    """Returns pairs of methods, and how the first does beside the second: Figure 6, then ResNet-56 of Figure 7."""
->>>>>>> parent of db09bcd1 (Criteria, penalties and normalisations are introduced in words, with the equation below; compared with, in place of beside)
+    """Returns pairs of methods, and how the first compares with the second: Figure 6, then ResNet-56 of Figure 7."""
     pairs = {
         ("global magnitude", "layer magnitude"): of_global,
         ("global gradient", "layer gradient"): of_global,

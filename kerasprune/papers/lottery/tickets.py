@@ -1,4 +1,4 @@
-"""`lottery`: finds and trains lottery tickets over several fits, beside controls that explain their accuracy."""
+"""`lottery`: finds and trains lottery tickets over several fits, with controls that explain their accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Monte Carlo test of SynExp: the mean over random weights and masks beside the closed form."""
+"""A Monte Carlo test of SynExp: the mean over random weights and masks compared with the closed form."""
 
 from __future__ import annotations
 

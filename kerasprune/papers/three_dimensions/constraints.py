@@ -169,7 +169,7 @@ class Volume(Smooth):
 class Buildable(Constraint):
     """The networks that can be built, with whole blocks, channels and pixels, and their costs.
 
-    The optimum is the best of those that cost at most T.
+    The optimum is the best network whose cost is at most the target.
 
     Args:
         d: Depths, shape `(n,)`.

@@ -24,7 +24,9 @@ _ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, 
 
 @dataclass(frozen=True)
 class Discrimination(BlockCriterion):
-    """`score(block) = accuracy(output) − accuracy(input)` of linear classifiers on the features before and after it.
+    """Accuracy that a block adds, by linear classifiers on the features before and after it.
+
+    `score(block) = accuracy(output) − accuracy(input)`.
 
     Both tensors are averaged over their positions. A linear classifier is fitted to these features on some of the data
     and tested on `evaluation`, as in the paper, or else on a held-out part of the data. The output of a residual block

@@ -20,7 +20,7 @@ _ROW = np.dtype([("d", float), ("w", float), ("r", float), ("accuracy", float)])
 def table5(network: str) -> np.ndarray:
     """Returns published accuracies of one network on CIFAR-10, by depth, width and resolution.
 
-    The file `published.csv` beside this module holds the three blocks of 25 cells in the order of the paper. The
+    The file `published.csv` next to this module holds the three blocks of 25 cells in the order of the paper. The
     blocks labelled `d = 1.0` must belong to another depth: their row `w = 1` equals the row d = 0.55 (ResNet) of the
     neighbouring block, and to within 0.20 points the row d = 0.60 (DenseNet), so these depths are given here. Cells
     that are printed more than once differ by up to 0.66 (ResNet) and 1.28 points (DenseNet); all rows are kept.

@@ -294,7 +294,7 @@ def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> N
     """Checks that the points of Algorithm 1, as they can be built, leave blocks and determine a surface.
 
     Args:
-        extent: Of the dense model.
+        extent: The extent of the dense model.
         low: The T that the points go down to.
         rounds: Points along each dimension.
         surface: The accuracy model to be fitted to them.

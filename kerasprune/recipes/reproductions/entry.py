@@ -31,7 +31,7 @@ class NotRun(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """One published figure beside ours.
+    """One published figure compared with ours.
 
     Args:
         what: The figure, e.g. `"ResNet-56 r=0.5, speed-up"`.
@@ -88,7 +88,7 @@ class AtMost(Row):
 
 
 class PairedRow(Row):
-    """Differences between pairs of trainings, beside a published difference: do their signs agree?
+    """Differences between pairs of trainings, and a published difference: do their signs agree?
 
     Args:
         what: The difference.
@@ -122,7 +122,7 @@ class PairedRow(Row):
 
 
 class Claim(PairedRow):
-    """Differences between pairs of trainings, beside a statement without a figure.
+    """Differences between pairs of trainings, and a statement without a figure.
 
     `"higher"` and `"lower"` are judged by the sign, as by `PairedRow`. `"no lower"` agrees if a loss of `MARGIN` is two
     standard errors away, and differs if a loss is.
@@ -158,7 +158,7 @@ class Claim(PairedRow):
 
 @dataclass(frozen=True)
 class Note(Row):
-    """A published figure beside ours, as text; it is not judged.
+    """A published figure and ours, as text; it is not judged.
 
     Args:
         what: The figure.

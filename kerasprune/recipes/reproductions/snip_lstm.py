@@ -1,4 +1,4 @@
-"""SNIP: LSTM-s at 95 % sparsity beside the dense one, on digits read row by row."""
+"""SNIP: LSTM-s at 95 % sparsity compared with the dense one, on digits read row by row."""
 
 from __future__ import annotations
 
