@@ -94,7 +94,6 @@ def plan(
     graph = prunable_graph(model, resolution)
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
-    loss = loss if loss is not None else getattr(graph.model, "loss", None)
     last_step = budget.last_step(graph, data, seed)
     scores = criteria.score(criterion, graph, data, loss, seed)
     if target is None:

@@ -130,7 +130,6 @@ def sensitivity(
         "Invalid arguments for sensitivity:", faults + seed_faults(seed=seed) + whole_number_faults(2, samples=samples)
     )
     graph = model if isinstance(model, ChannelGraph) else trace(model)
-    loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criterion, graph, data, loss, seed)
     names = list(graph.prunable) if groups is None else [graph.group(name).name for name in groups]
     parts = halves(example_batches(graph.model, data, 2 * samples))

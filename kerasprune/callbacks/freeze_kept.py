@@ -94,7 +94,7 @@ class FreezeKept(PruningCallback):
     def _best(self, graph: ChannelGraph) -> np.ndarray:
         """Returns whether each class of channels is among the best of its group."""
         best = np.zeros(graph.classes.max(initial=-1) + 1, bool)
-        for name, scores in criteria.score(self.criterion, graph, self.data, self.model.loss, self.seed).items():
+        for name, scores in criteria.score(self.criterion, graph, self.data, seed=self.seed).items():
             number = int(self.fraction * len(scores) + 1e-9)
             best[graph.groups[name].classes[np.argsort(-scores, kind="stable")[:number]]] = True
         return best

@@ -156,4 +156,4 @@ def _print(found: SearchedPlan, met: str | None, out: Path, judge: str) -> None:
     if met is not None:
         typer.echo(met)
     typer.echo(f"plan: {out / PLAN}\nslim model: {out / SLIM}")
-    typer.echo(f"next: fit keras.models.load_model({str(out / SLIM)!r}), best with kp.distil, and a uniform one too")
+    typer.echo(f"next: fit keras.models.load_model({str(out / SLIM)!r}), best with kp.distil, next to a uniform one")

@@ -299,7 +299,7 @@ def macs_of_kernel(kernel: Slice, size: Any) -> Any:
             "Expected a resolution: the input side of the model is free, so the multiply–adds of "
             f"{kernel.owner.name!r} are not known. Received: resolution=None. Give ",
             Key("resolution"),
-            ", e.g. 32.",
+            "=32, or another side.",
         )
     return size * sum(kernel.positions)
 

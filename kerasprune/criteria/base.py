@@ -271,12 +271,13 @@ def refuse(groups: Collection[str], expected: str, received: str, instead: str =
 
 
 def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-    """Returns the scores of a criterion, and checks them.
+    """Returns the scores of a criterion, and checks them; the loss defaults to the one that the model is compiled with.
 
     Raises:
         PruneError: A group does not have one score per channel, or a score is not finite.
     """
     criterion.check(data)
+    loss = getattr(graph.model, "loss", None) if loss is None else loss
     scores = criterion.score(graph, data=data, loss=loss, seed=seed)
     shapes = {name: np.shape(scores.get(name)) for name in graph.prunable}
     raise_faults(

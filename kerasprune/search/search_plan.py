@@ -120,7 +120,6 @@ def search_plan(
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     batches = example_batches(graph.model, data, samples)
     widths = Widths(graph_at(graph, None, resolution or image_side(graph.model, batches)), fractions)
-    loss = loss if loss is not None else getattr(graph.model, "loss", None)
     widths = replace(widths, scores=criteria.score(criteria.get(criterion), graph, data, loss, seed))
     limit = (
         widths.limit_of(targets.get(target), delta)
