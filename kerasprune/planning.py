@@ -181,13 +181,16 @@ def _nearer(request: PlanRequest) -> str:
     return ", or ".join(["Ask for another share", *request.looser]) + "."
 
 
+def request_faults(budget: Budget, **asked: Any) -> list[str]:
+    """Returns a fault if several of `keep`, `macs`, `params` and `target` are given, or none that the budget needs."""
+    named = list(given(**asked))
+    if len(named) > 1 or not named and budget.level is None:
+        return [f"Expected one of keep, macs, params and target. Received: {', '.join(named) or 'none'}."]
+    return []
+
+
 def _faults(budget: Budget, data: Any, target: Any, **shares: Any) -> list[str]:
-    asked = given(**shares, target=target)
-    faults = fraction_faults(**given(**shares))
-    if len(asked) > 1:
-        faults.append(f"Expected one of keep, macs, params and target. Received: {', '.join(asked)}.")
-    if not asked and budget.level is None:
-        faults.append("Expected one of keep, macs, params and target. Received: none.")
+    faults = [*fraction_faults(**given(**shares)), *request_faults(budget, **shares, target=target)]
     if "data" in budget.needs and data is None:
         faults.append(
             f"Expected data for {type(budget).__name__}, which measures: a few hundred examples, without labels. "

@@ -81,6 +81,10 @@ def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False
     library.find(recipe)
     start()  # arguments are checked by the signatures of classes and functions
     checked = loader.load(recipe, settings or [], trust=trust)
+    if checked.prune and checked.prune.plan:
+        from kerasprune.recipes.runner import check_plan  # after the start, since it imports TensorFlow
+
+        check_plan(checked)
     stages = [name for name in stage_names(checked) if not only_hands_on(checked, name)]
     typer.echo(f"{checked.name} is valid: {', '.join(stages)} ({checked.status}).")
 

@@ -21,6 +21,8 @@ def check_given(data: Any) -> None:
     # No iterator is made, since a data set may shuffle for each.
     if named or not (isinstance(data, Iterable) or hasattr(type(data), "__getitem__")):
         remedy = " Read files with kp.data.load, numpy.load or keras.utils." if named else ""
+        if callable(data):
+            remedy = " Give the arrays it returns; for a generator, tf.data.Dataset.from_generator makes a data set."
         raise PruneError(
             f"Expected data: arrays, or batches of them, as fit takes them. Received: data={short(data)}.{remedy}"
         )

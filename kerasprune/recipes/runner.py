@@ -13,6 +13,7 @@ from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.graph.built_model import functional
+from kerasprune.planning import request_faults
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.loader import located
@@ -139,13 +140,21 @@ def default_folder(recipe: schema.Recipe) -> Path:
     return Path("runs") / f"{label}-{loader.fingerprint(recipe)}"
 
 
-def _check_given(recipe: schema.Recipe) -> None:
-    """Checks that a criterion or budget that needs data has some, since it is first used after training."""
-    criterion, budget = recipe.prune.plan.criterion, recipe.prune.plan.budget
+def check_plan(recipe: schema.Recipe) -> None:
+    """Checks without a model that the plan of a recipe can be made: how much is kept, and from which data.
+
+    Raises:
+        PruneError: A criterion or budget lacks an argument or the data that it needs, or nothing says how much is kept.
+    """
+    spec = recipe.prune.plan
+    criterion, budget = spec.criterion, spec.budget
+    asked = {name: getattr(spec, name) for name in ("keep", "macs", "params", "target")}
+    made = budgets.get(lookup.make("budget", budget.name, budget.arguments))
+    raise_faults("Invalid arguments for plan:", request_faults(made, **asked))
     needs = ", ".join(sorted(lookup.make("criterion", criterion.name, criterion.arguments).needs))
     for key, named, why, more in (
         ("criterion", criterion, needs and f"needs {needs}", ""),
-        ("budget", budget, _looks_at_data(recipe) and "measures", "; labels are not used"),
+        ("budget", budget, "data" in made.needs and "measures", "; labels are not used"),
     ):
         if why and recipe.data is None:
             beside = (Key(f"prune.plan.{key}"), f": {named.name}, which {why}. Received: no data. Give ")
@@ -168,7 +177,7 @@ def rehearse(one: Run) -> None:
     graph = one.traced(model, spec) if spec else model
     cost(graph, resolution=one.free_side(model))  # as the evaluation will
     if spec:
-        _check_given(recipe)
+        check_plan(recipe)
         cheap = {"criterion": schema.Named(name="l1")}
         if _looks_at_data(recipe):
             cheap["budget"] = schema.Named(name="uniform")  # where it starts

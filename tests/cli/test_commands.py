@@ -212,6 +212,9 @@ def test_validate_and_show():
     assert (
         "valid: train, prune, rebuild, evaluate," in invoke("validate", "digits-greg1", "--set", "finetune=null").stdout
     )
+    none = refused("validate", "digits-greg1", "--set", "prune.plan.keep=null", "--set", "prune.plan.macs=null")
+    assert "Expected one of keep, macs, params and target. Received: none." in none
+    assert "'per_stage' needs keep" in refused("validate", "digits-greg1", "--set", "prune.plan.budget=per_stage")
     text = (recipes.FOLDER / "digits-greg1.yaml").read_text().rstrip()
     assert invoke("show", "digits-greg1").stdout.rstrip() == text
 

@@ -137,6 +137,7 @@ CHECKED = ("criteria", "reconstruction", "judging", "calibration")
 FAULTS = {
     "a path": (lambda: "mine.npz", tuple(READERS), "Received: data='mine.npz'. Read files with"),
     "a number": (lambda: 7, tuple(READERS), "Expected data: arrays, or batches of them.* Received: data=7"),
+    "a function": (lambda: network, tuple(READERS), "Received: data=<function .*Give the arrays it returns; for a gen"),
     "used up": (lambda: iter([(X, Y)]), AGAIN, "read several times. Received: .*, which is used up by the first"),
     "endless": (lambda: data_set((X, Y)).repeat(), ("criteria", *AGAIN), r"repeats forever. Leave .repeat\(\) out"),
     "numbers": (lambda: (X.tolist(), Y), tuple(READERS), "lists of Python numbers or texts, such as"),
