@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -103,6 +104,7 @@ def test_a_dense_network_is_trained_once_for_each_folder(tmp_path):
 
 
 @pytest.mark.thorough
+@pytest.mark.skipif(find_spec("jax") is None, reason="needs JAX, pip install '.[jax]'")
 def test_it_runs_on_jax_without_tensorflow_and_the_command_line():
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, env=environment)
