@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import accumulate
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from kerasprune.defaults import COUPLINGS, READY
-from kerasprune.errors import Key, PruneError, joined
+from kerasprune.errors import Key, PruneError, given, joined
 from kerasprune.recipes.learning import Fit, Optimizer, Regularised, Training
 from kerasprune.recipes.node import (
     BlockCriterion,
@@ -66,13 +66,16 @@ class PlanStep(Traced):
     min_keep: PositiveInt = 1
     round_to: PositiveInt | Literal["table"] = 1
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """How much is kept: those of `keep`, `macs`, `params` and `target` that are given."""
+        return given(keep=self.keep, macs=self.macs, params=self.params, target=self.target)
+
     @model_validator(mode="after")
     def _one_target(self) -> PlanStep:
-        names = ("keep", "macs", "params", "target")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if len(given) > 1:
+        if len(self.asked) > 1:
             known = (Key("keep"), ", ", Key("macs"), ", ", Key("params"), " and ", Key("target"))
-            values = {name: value.name if name == "target" else value for name, value in given.items()}
+            values = {name: value.name if name == "target" else value for name, value in self.asked.items()}
             received = joined(" and ", (PruneError(Key(name), f"={value}") for name, value in values.items()))
             raise PruneError("Expected one of ", *known, ". Received: ", *received)
         if self.round_to == "table" and (self.target is None or self.target.name != "time"):
@@ -292,12 +295,12 @@ class Prune(Regularised):
 
     @model_validator(mode="after")
     def _complete(self) -> Prune:
-        given = [name for name in ("plan", "callback", *ALONE) if getattr(self, name) is not None]
-        alone = [name for name in given if name in ALONE]
-        if not given:
+        sections = [name for name in ("plan", "callback", *ALONE) if getattr(self, name) is not None]
+        alone = [name for name in sections if name in ALONE]
+        if not sections:
             raise ValueError("Expected a plan, a callback, or both; or one of " + ", ".join(ALONE))
-        if alone and len(given) > 1:
-            beside = ", ".join(name for name in given if name != alone[0])
+        if alone and len(sections) > 1:
+            beside = ", ".join(name for name in sections if name != alone[0])
             raise ValueError(f"Expected no other key with {alone[0]}, which decides alone. Received: {beside}")
         if self.callback is not None and self.optimizer is None:
             raise ValueError("Expected an optimizer for the callback")

@@ -30,6 +30,8 @@ from kerasprune.steps.progress import step_line
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kerasprune.budgets.base import Budget
+
 # Removed at the end of a run.
 INTERMEDIATE = ("pruned.keras", "rebuilt.keras", "reconstructed.keras")
 
@@ -146,15 +148,12 @@ def check_plan(recipe: schema.Recipe) -> None:
     Raises:
         PruneError: A criterion or budget lacks an argument or the data that it needs, or nothing says how much is kept.
     """
-    spec = recipe.prune.plan
-    criterion, budget = spec.criterion, spec.budget
-    asked = {name: getattr(spec, name) for name in ("keep", "macs", "params", "target")}
-    made = budgets.get(lookup.make("budget", budget.name, budget.arguments))
-    raise_faults("Invalid arguments for plan:", request_faults(made, **asked))
+    criterion, budget = recipe.prune.plan.criterion, _budget(recipe)
+    raise_faults("Invalid arguments for plan:", request_faults(budget, **recipe.prune.plan.asked))
     needs = ", ".join(sorted(lookup.make("criterion", criterion.name, criterion.arguments).needs))
     for key, named, why, more in (
         ("criterion", criterion, needs and f"needs {needs}", ""),
-        ("budget", budget, "data" in made.needs and "measures", "; labels are not used"),
+        ("budget", recipe.prune.plan.budget, "data" in budget.needs and "measures", "; labels are not used"),
     ):
         if why and recipe.data is None:
             beside = (Key(f"prune.plan.{key}"), f": {named.name}, which {why}. Received: no data. Give ")
@@ -163,10 +162,10 @@ def check_plan(recipe: schema.Recipe) -> None:
             )
 
 
-def _looks_at_data(recipe: schema.Recipe) -> bool:
-    """Returns whether the budget of a recipe needs data."""
+def _budget(recipe: schema.Recipe) -> Budget:
+    """Returns the budget of a recipe's plan."""
     named = recipe.prune.plan.budget
-    return "data" in budgets.get(lookup.make("budget", named.name, named.arguments)).needs
+    return budgets.get(lookup.make("budget", named.name, named.arguments))
 
 
 def rehearse(one: Run) -> None:
@@ -179,7 +178,7 @@ def rehearse(one: Run) -> None:
     if spec:
         check_plan(recipe)
         cheap = {"criterion": schema.Named(name="l1")}
-        if _looks_at_data(recipe):
+        if "data" in _budget(recipe).needs:
             cheap["budget"] = schema.Named(name="uniform")  # where it starts
         plan = one.plan(graph, spec.model_copy(update=cheap))
     if recipe.prune and recipe.prune.callback:
