@@ -102,7 +102,7 @@ def our_plan(graph, run: Run):
 
     data = protocol.looked_at(run.picks, run.seed)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    options = {"resolution": protocol.SIZE, "seed": run.seed, "loss": loss}
+    options = {"resolution": protocol.SIZE, "seed": run.seed, "loss": loss, "round_to": 1}
     if run.budget != MEASURED:
         return kp.plan(graph, run.picks, run.budget, macs=run.target, data=data, **options)
     uniform = kp.plan(graph, run.picks, macs=run.target, data=data, **options)

@@ -28,11 +28,11 @@ TIMES, ACCURACIES = HERE / "results" / "equal_time_plans.csv", HERE / "results" 
 OF_TIMES = ("network", "plan", "asked", "macs", "predicted", "measured", *rows.STAMP)
 OF_ACCURACIES = ("network", "plan", "seed", "validation", "test", *rows.STAMP)
 WAYS = {
-    "uniform": {"counted": "macs"},
+    "uniform": {"counted": "macs", "round_to": 1},
     "multiples of 8": {"counted": "macs", "round_to": 8},
     "multiples of 16": {"counted": "macs", "round_to": 16},
     "uniform, by time": {"counted": "time", "round_to": "table"},
-    "sensitivity": {"counted": "macs", "budget": "sensitivity"},
+    "sensitivity": {"counted": "macs", "budget": "sensitivity", "round_to": 1},
     "sensitivity, by time": {"counted": "time", "budget": "sensitivity", "round_to": "table"},
 }
 HALF, NEAR, CORRECTIONS = 0.5, 0.02, 5

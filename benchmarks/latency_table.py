@@ -33,7 +33,7 @@ def plans(model) -> dict[str, object]:
     found = {}
     for number, share in enumerate(np.linspace(0.2, 1.0, PLANS)):
         target = {"macs": float(share)} if share < 1 else {"keep": 1.0}
-        found[f"even_{number}"] = kp.plan(model, "random", "global", seed=number, **target)
+        found[f"even_{number}"] = kp.plan(model, "random", "global", seed=number, round_to=1, **target)
     graph = kp.trace(model)
     generator = np.random.default_rng(0)
     while len(found) < PLANS + RANDOM:

@@ -106,7 +106,7 @@ def searched(method: str, macs: float, seed: int, scale: Scale):
 
     model = architecture()
     if method == "uniform":
-        return kp.plan(model, macs=macs, resolution=SIDE), ""
+        return kp.plan(model, macs=macs, round_to=1, resolution=SIDE), ""
     if method == "searched-without-training":
         plain = images("train", side=CHECKPOINT_SIDE).map(lambda x, y: x)
         how = {"evolution": scale.evolution, "delta": scale.delta, "samples": 256, "seed": seed}

@@ -146,7 +146,7 @@ def plan_of(model, macs: float):
     """Returns the plan by the size of the scales."""
     import kerasprune as kp
 
-    return kp.plan(kp.trace(model, coupling="free", resolution=SIZE), "bn_scale", "threshold", macs=macs)
+    return kp.plan(kp.trace(model, coupling="free", resolution=SIZE), "bn_scale", "threshold", macs=macs, round_to=1)
 
 
 def scales_of_removed(model, plan) -> float:

@@ -72,7 +72,7 @@ def one_run(model, coupling: str, target: str, keep: float, images, validation) 
     from kerasprune.reconstruction.feature_error import feature_error
 
     graph = kp.trace(model, coupling=coupling, resolution=SIZE)
-    plan = kp.plan(graph, "l1", **{target: keep})
+    plan = kp.plan(graph, "l1", **{target: keep}, round_to=1)
     slim = kp.rebuild(model, plan)
     wall, cpu = time.perf_counter(), time.process_time()
     new = kp.reconstruct(slim, model, plan, images)
@@ -106,7 +106,7 @@ def large() -> None:
             continue
         model, images = make(), _scenes(side, samples + 32)
         _with_statistics(model, images[32:160])
-        plan = kp.plan(kp.trace(model, resolution=None if model.input_shape[1] else side), "l1", macs=0.5)
+        plan = kp.plan(kp.trace(model, resolution=None if model.input_shape[1] else side), "l1", macs=0.5, round_to=1)
         slim = kp.rebuild(model, plan)
         wall, cpu = time.perf_counter(), time.process_time()
         new = kp.reconstruct(slim, model, plan, images[32:])

@@ -112,7 +112,7 @@ def growth(model: keras.Model) -> dict[str, float]:
             "trace": lambda: kp.trace(model),
             "report": lambda: kp.trace(model).report(),
             "plan": lambda: kp.plan(kp.trace(model), keep=0.5),
-            "macs": lambda: kp.plan(kp.trace(model), macs=0.5),
+            "macs": lambda: kp.plan(kp.trace(model), macs=0.5, round_to=1),
             "rebuild": lambda: kp.rebuild(model, plan),
             "clone": lambda: keras.models.clone_model(model),
         }

@@ -141,7 +141,7 @@ def one_run(graph, method: str, macs: float, draw: int, images, fresh, validatio
         plan = plan_of_widths(graph, [widths.get(name, group.size) for name, group in graph.prunable.items()])
     else:
         budget = {"name": "sensitivity", "blocks": False} if method == "widths only" else method
-        plan = kp.plan(graph, "l1", budget, macs=macs, data=images)
+        plan = kp.plan(graph, "l1", budget, macs=macs, data=images, round_to=1)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -165,7 +165,7 @@ def best_of_random(graph, macs: float, seed: int, images):
     import kerasprune as kp
     from kerasprune.budgets.trials import Trials
 
-    start = kp.plan(graph, "l1", macs=macs)
+    start = kp.plan(graph, "l1", macs=macs, round_to=1)
     middle = np.array([len(start.keep[name]) for name in graph.prunable])
     sizes = np.array([group.size for group in graph.prunable.values()])
     limit = max(macs * kp.cost(graph).macs, kp.cost(graph, start).macs)

@@ -42,7 +42,7 @@ def main() -> None:
         began = time.perf_counter()
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            plan = kp.plan(graph, target=kp.targets.Size(asked, precision))
+            plan = kp.plan(graph, target=kp.targets.Size(asked, precision), round_to=1)
         seconds = round(time.perf_counter() - began, 1)
         written = len(file_of(graph, plan, precision))
         said = any("The file has" in str(each.message) for each in told)

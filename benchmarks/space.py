@@ -87,7 +87,7 @@ def uniform(graph, macs: float):
     """Returns the allocation that keeps the same of all groups, as nearly as whole channels meet the cost."""
     import kerasprune as kp
 
-    keep = kp.plan(graph, "l2", macs=macs).keep
+    keep = kp.plan(graph, "l2", macs=macs, round_to=1).keep
     return kp.spaces.Allocations(graph, [[len(keep[name]) / group.size for name, group in graph.prunable.items()]])
 
 

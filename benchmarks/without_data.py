@@ -116,7 +116,7 @@ def cells(model, network: str, kind: str, seed: int, validation) -> None:
     judged = found[: len(found) // 10]  # held back, as kp.prune does
     graph = kp.trace(model, coupling="tied", resolution=None if model.input_shape[1] else SIZE)
     for macs in left:
-        plan = kp.plan(graph, "l1", macs=macs)
+        plan = kp.plan(graph, "l1", macs=macs, round_to=1)
         slim = kp.reconstruct(kp.rebuild(model, plan), model, plan, found[len(judged) :])
         right = logits(slim, validation[0]).argmax(-1) == validation[1]
         same = logits(slim, judged).argmax(-1) == logits(model, judged).argmax(-1)
@@ -169,7 +169,7 @@ def _teach(model, macs: float, images, norms: str, seed: int) -> dict:
 
     import kerasprune as kp
 
-    plan = kp.plan(kp.trace(model, coupling="tied", resolution=SIZE), "l1", macs=macs)
+    plan = kp.plan(kp.trace(model, coupling="tied", resolution=SIZE), "l1", macs=macs, round_to=1)
     slim = kp.reconstruct(kp.rebuild(model, plan), model, plan, images[:600], slack=0.1)
     before = _accuracy(slim, "test")
     if norms == "stored":
@@ -259,7 +259,7 @@ def fold(networks: list[str]) -> None:
         drawn, _ = examples("statistics", model, network, seed)
         done = {tuple(row.values())[:5] for row in read(FOLD)}
         for coupling, macs in product(("tied", "free"), (0.5, 0.3)):
-            picked = kp.plan(kp.trace(model, coupling=coupling, resolution=SIZE), "l1", macs=macs)
+            picked = kp.plan(kp.trace(model, coupling=coupling, resolution=SIZE), "l1", macs=macs, round_to=1)
             for way, make in folded_and_picked(model, picked, drawn).items():
                 known = ("0",) if way in WITHOUT_DRAWS else (str(seed),)
                 if (network, coupling, str(macs), way, *known) not in done:

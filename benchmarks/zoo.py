@@ -73,8 +73,8 @@ def one(name: str) -> dict:
     model = randomised(getattr(keras.applications, name))
     kp.trace(model)
     trace_s, graph = timed(lambda: kp.trace(model))
-    plan_s, plan = timed(lambda: kp.plan(graph, "l1", "global", macs=0.5, min_keep=0.1))
-    uniform = kp.plan(graph, "l1", "uniform", macs=0.5)
+    plan_s, plan = timed(lambda: kp.plan(graph, "l1", "global", macs=0.5, min_keep=0.1, round_to=1))
+    uniform = kp.plan(graph, "l1", "uniform", macs=0.5, round_to=1)
     seconds = [
         (timed(lambda: kp.rebuild(model, plan))[0], timed(lambda: keras.models.clone_model(model))[0]) for _ in range(3)
     ]

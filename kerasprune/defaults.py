@@ -38,3 +38,6 @@ READY = ("removed", "recalibrated", "reconstructed")
 
 COUPLINGS = ("tied", "free", "padded")
 """The residual width modes: added tensors share their channels, keep their width, or a branch may end narrower."""
+
+AUTO = "auto"
+"""As `round_to`: multiples that kernels of processors and cards are fast with, where a cost is asked."""

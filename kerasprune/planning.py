@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 
 from kerasprune import budgets, criteria, targets
-from kerasprune.budgets.base import Budget, Floor
+from kerasprune.budgets.base import FINER, STEPS, Budget, Floor
 from kerasprune.budgets.plan_request import Choice, PlanRequest
 from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import formerly, fraction_faults, given, is_number, kind_faults, raise_faults, seed_faults, warn
+from kerasprune.defaults import AUTO
+from kerasprune.errors import (
+    PruneError,
+    formerly,
+    fraction_faults,
+    given,
+    is_number,
+    kind_faults,
+    raise_faults,
+    seed_faults,
+    warn,
+)
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.targets.base import CostMeter
@@ -24,6 +35,7 @@ if TYPE_CHECKING:
     from kerasprune.targets.base import Target
 
 _TRIALS = 6  # of meeting a target that is not known exactly beforehand
+_NEAR = 0.007  # relative distance from a target that multiples of "auto" may have
 _MISSED = 0.05  # of the channels asked for: tolerance of the bounds without a warning
 
 
@@ -40,7 +52,7 @@ def plan(
     data: Any = None,
     loss: Any = None,
     min_keep: float = 1,
-    round_to: int | LatencyTable = 1,
+    round_to: int | Literal["auto"] | LatencyTable = AUTO,
     resolution: int | None = None,
     seed: int = 0,
     macs_of: Mapping[str, int] = MappingProxyType({}),
@@ -63,7 +75,10 @@ def plan(
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         min_keep: Fewest channels kept in a group; values below 1 are a fraction of the group. Defaults to 1.
         round_to: The number of channels kept is a multiple of this; or the latency table of a device, by which every
-            group is widened as far as that costs no time. Defaults to 1.
+            group is widened as far as that costs no time. Defaults to `"auto"`: with `macs`, `params` or a size as
+            target, multiples of 16 in groups of 256 channels or more, of 8 from 32 and of 4 from 16, in finer steps
+            (with a warning) where these miss the target by more than 0.7 %; a target of time is rounded by its table;
+            otherwise 1.
         resolution: Input side, in pixels, for counting if the model's is free. Defaults to the model's own.
         seed: Random seed. Defaults to 0.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of
@@ -86,7 +101,7 @@ def plan(
     """
     criterion, budget = criteria.get(criterion), budgets.get(budget)
     target = None if target is None else targets.get(target)
-    table = None if is_number(round_to) else round_to
+    table = None if is_number(round_to) or isinstance(round_to, str) else round_to
     floor = Floor(min_keep, 1 if table else round_to)
     shares = {"keep": keep, "macs": macs, "params": params}
     faults = [*_faults(budget, data, target, **shares), *_table_faults(table), *seed_faults(seed=seed)]
@@ -96,18 +111,58 @@ def plan(
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
     last_step = budget.last_step(graph, data, seed)
     scores = criteria.score(criterion, graph, data, loss, seed)
-    if target is None:
-        counted = next((name for name in ("macs", "params") if shares[name] is not None), "keep")
-        request = PlanRequest(graph, scores, budget, floor, counted, shares[counted], macs_of)
-    else:
-        meter = target.prepared(graph).meter(graph)
-        request = PlanRequest(graph, scores, budget, floor, target.counted, meter.target, macs_of, meter=meter)
-    request, chosen = _corrected(request, table)
+    counted = next((name for name in ("macs", "params") if shares[name] is not None), "keep")
+    meter = None
+    if target is not None:
+        target = target.prepared(graph)
+        meter, counted = target.meter(graph), target.counted
+        table = target.table if round_to == AUTO else table
+    floor = floor.without_cost if table or counted == "keep" else floor
+    asked = meter.target if meter else shares[counted]
+    request = PlanRequest(graph, scores, budget, floor, counted, asked, macs_of, meter=meter)
+    request, chosen = _in_steps(request) if floor.round_to == AUTO else _corrected(request, table)
     _warn_of_what_is_missed(request, chosen)
     made = last_step(request, chosen)
     if isinstance(request.meter, CostMeter) and (missed := request.meter.missed(made)):
         warn(missed)
     return made
+
+
+def _in_steps(request: PlanRequest) -> tuple[PlanRequest, Choice]:
+    """Returns the request and choice of the coarsest multiples that meet the target, else of those that come nearest.
+
+    Raises:
+        PruneError: The target is below the smallest possible share even in steps of one channel.
+    """
+    tried: dict[float, tuple[PlanRequest, Choice]] = {}
+    for finer in FINER:
+        stepped = replace(request, floor=replace(request.floor, finer=finer))
+        try:
+            met = _corrected(stepped, None)
+        except PruneError:  # below the least share in these steps
+            if finer == FINER[-1] and not tried:
+                raise
+            continue
+        tried.setdefault(_distance(*met, request.target), met)
+        if min(tried) <= _NEAR:
+            break
+    found, chosen = tried[min(tried)]
+    if found.floor.finer > 1:
+        steps = sorted({found.floor.multiple(size) for size, _ in STEPS})
+        warn(
+            f"Widths that suit most kernels (round_to='auto') miss the target {_asked(request)} by more than "
+            f"{_NEAR:.1%}. The groups keep multiples of {', '.join(map(str, steps))} channels instead, which may be "
+            "slower. Ask for another share, or set the multiple with round_to=."
+        )
+    return found, chosen
+
+
+def _distance(request: PlanRequest, chosen: Choice, asked: float) -> float:
+    """Returns the relative distance of a choice from the target that was asked for."""
+    share = request.share(chosen)
+    if isinstance(request.meter, CostMeter):
+        return request.meter.distance(request.plan(chosen), share)
+    return abs(share - asked) / asked
 
 
 def _corrected(request: PlanRequest, table: LatencyTable | None) -> tuple[PlanRequest, Choice]:
@@ -142,11 +197,10 @@ def _table_faults(table: Any) -> list[str]:
 
 def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     """Warns if the target is missed, or if the bounds on every group keep clearly more channels than requested."""
-    floor, counted, target = request.floor, request.counted, request.target
+    floor, counted = request.floor, request.counted
     if request.misses(chosen):
-        asked = f"of {request.meter.shown(target)}" if request.meter else f"{counted}={target}"
         warn(
-            f"The target {asked} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
+            f"The target {_asked(request)} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
             f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
             f"{_nearer(request)}"
         )
@@ -158,6 +212,10 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
                 f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels are kept instead of "
                 f"{asked:,}. Lower {' and '.join(floor.raised)}, or ask for less."
             )
+
+
+def _asked(request: PlanRequest) -> str:
+    return f"of {request.meter.shown(request.target)}" if request.meter else f"{request.counted}={request.target}"
 
 
 def _nearer(request: PlanRequest) -> str:

@@ -155,7 +155,7 @@ def test_an_illegal_choice_of_a_budget_of_ones_own_is_refused():
 
 def test_a_uniform_budget_stays_uniform_to_one_channel():
     graph = kp.trace(MODELS["resnet_cifar"](), coupling="free")
-    plan = kp.plan(graph, macs=0.4)
+    plan = kp.plan(graph, macs=0.4, round_to=1)
     kept = {name: len(indices) for name, indices in plan.keep.items()}
     for size in (16, 32, 64):
         own = {number for name, number in kept.items() if graph.groups[name].size == size}
@@ -240,7 +240,7 @@ def test_advice_that_is_followed_already_is_not_given():
     pinned = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
     with pytest.raises(kp.PruneError, match=r"inspect for the reasons\.$"):
         kp.plan(pinned, keep=0.5)
-    with pytest.warns(UserWarning, match=r"with min_keep=1 and round_to=1. Ask for another share\.$"):
+    with pytest.warns(UserWarning, match=r"with min_keep=1 and round_to=auto. Ask for another share\.$"):
         kp.plan(_small(width=2), params=0.75)
 
 

@@ -203,7 +203,7 @@ def uniform(graph, found: dict, target: float):
         def score(self, graph, data=None, loss=None, seed=0):
             return found
 
-    return kp.plan(graph, Given(), "uniform", macs=target, resolution=SIZE)
+    return kp.plan(graph, Given(), "uniform", macs=target, round_to=1, resolution=SIZE)
 
 
 def without(graph, twin, gone: list):

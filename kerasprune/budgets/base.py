@@ -7,19 +7,25 @@ is met. Most budgets define a fraction per group (`fractions`) and inherit the c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from kerasprune.criteria.base import Checked, Scores, argument, top
+from kerasprune.defaults import AUTO
 from kerasprune.errors import PruneError, is_number
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 
 if TYPE_CHECKING:
     from kerasprune.plans import Plan
+
+STEPS = ((256, 16), (32, 8), (16, 4))
+"""Of `round_to="auto"`: the fewest channels of a group, and the multiples in which they are kept; of fewer, ones."""
+FINER = (1, 2, 4, 16)
+"""What these multiples are divided by, in turn, where they miss a target."""
 
 LastStep = Callable[[Any, Mapping[str, np.ndarray]], "Plan"]
 """From a request, and a choice of channels that meets its target, to the plan."""
@@ -32,9 +38,9 @@ def _least_faults(min_keep: Any) -> list[str]:
 
 
 def _multiple_faults(round_to: Any) -> list[str]:
-    if is_number(round_to) and round_to >= 1 and round_to == int(round_to):
+    if round_to == AUTO or is_number(round_to) and round_to >= 1 and round_to == int(round_to):
         return []
-    return [f"Expected round_to to be a positive integer. Received: round_to={round_to!r}."]
+    return [f"Expected round_to to be a positive integer or {AUTO!r}. Received: round_to={round_to!r}."]
 
 
 @dataclass(frozen=True)
@@ -43,25 +49,47 @@ class Floor(Checked):
 
     Args:
         min_keep: Fewest channels kept; values below 1 are a fraction of the group. Defaults to 1.
-        round_to: The number of channels kept is a multiple of this, if the group is large enough. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this, if the group is large enough; `"auto"`: of 16 in
+            groups of 256 channels or more, of 8 from 32, of 4 from 16. Defaults to 1.
+        finer: The multiples of `"auto"` are divided by this. Defaults to 1.
+        barred: `{group name: widths}` that this group must not have, if it can be wider. Defaults to none.
 
     Example:
         >>> Floor(min_keep=0.25, round_to=8).apply(3, size=64)  # a quarter is 16
         16
+        >>> Floor(round_to="auto").apply(130, size=256), Floor(round_to="auto").apply(9, size=20)
+        (144, 12)
     """
 
     min_keep: float = argument(1, _least_faults)
-    round_to: int = argument(1, _multiple_faults)
+    round_to: int | str = argument(1, _multiple_faults)
+    finer: int = 1
+    barred: Mapping[str, range] = field(default_factory=dict)
 
     @property
     def raised(self) -> list[str]:
         """The names of the bounds that are higher than necessary."""
-        return [name for name in ("min_keep", "round_to") if getattr(self, name) != 1]
+        return [name for name in ("min_keep", "round_to") if getattr(self, name) not in (1, AUTO)]
 
-    def apply(self, kept: int, size: int) -> int:
-        """Returns the number of channels kept of `size`, if `kept` were requested."""
+    @property
+    def without_cost(self) -> Floor:
+        """The bounds where no cost is asked: `"auto"` is 1."""
+        return replace(self, round_to=1) if self.round_to == AUTO else self
+
+    def multiple(self, size: int) -> int:
+        """Returns the number of which the channels kept of `size` are a multiple."""
+        if self.round_to != AUTO:
+            return self.round_to
+        return max(next((step for least, step in STEPS if size >= least), 1) // self.finer, 1)
+
+    def apply(self, kept: int, size: int, group: str = "") -> int:
+        """Returns the number of channels kept of `size` in a group, if `kept` were requested."""
         fewest = ceil(self.min_keep * size) if self.min_keep < 1 else int(self.min_keep)
-        rounded = ceil(max(kept, fewest, 1) / self.round_to) * self.round_to
+        multiple, kept = self.multiple(size), max(kept, fewest, 1)
+        rounded = ceil(kept / multiple) * multiple
+        barred = self.barred.get(group, range(0))
+        if rounded in barred:
+            rounded = ceil(barred.stop / multiple) * multiple
         return min(rounded, size)
 
 
@@ -97,7 +125,7 @@ class Budget:
         """Returns the sorted indices kept of each group: the highest scores, ties to the lower index."""
         fractions = self.fractions(graph, level)
         return {
-            name: top(scores[name], floor.apply(kept_number(group.size, fractions.get(name, 1.0)), group.size))
+            name: top(scores[name], floor.apply(kept_number(group.size, fractions.get(name, 1.0)), group.size, name))
             for name, group in graph.prunable.items()
         }
 

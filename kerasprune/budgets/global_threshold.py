@@ -28,7 +28,7 @@ class CommonThreshold(Budget):
         kept[top(everything, kept_number(everything.size, level))] = True
         bounds = np.cumsum([0, *(len(relative[name]) for name in names)])
         return {
-            name: top(relative[name], floor.apply(int(kept[a:b].sum()), b - a))
+            name: top(relative[name], floor.apply(int(kept[a:b].sum()), b - a, name))
             for name, a, b in zip(names, bounds, bounds[1:], strict=False)
         }
 

@@ -124,7 +124,7 @@ def _moved(request: PlanRequest, start: Choice, error: PlanError, limit: float) 
     choice = partial(highest, request.graph, request.scores)
     space = WidthSpace(
         {
-            name: np.unique([request.floor.apply(kept, group.size) for kept in range(1, group.size + 1)])
+            name: np.unique([request.floor.apply(kept, group.size, name) for kept in range(1, group.size + 1)])
             for name, group in request.graph.prunable.items()
         },
         lambda widths: request.share(choice(widths)),

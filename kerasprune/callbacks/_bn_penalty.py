@@ -310,5 +310,5 @@ def above(scales: NetworkScales, floor: Floor, thresholds: dict[str, float]) -> 
     kept = {}
     for name, high in over.items():
         rank = scores[name] + high * (1 + scores[name].max(initial=0.0))  # those above come first
-        kept[name] = top(rank, floor.apply(int(high.sum()), high.size))
+        kept[name] = top(rank, floor.without_cost.apply(int(high.sum()), high.size, name))
     return kept

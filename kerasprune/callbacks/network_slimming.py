@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from kerasprune import regularizers
 from kerasprune.attaching.bn_scales import NetworkScales
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, to_target
+from kerasprune.defaults import AUTO
 from kerasprune.errors import fraction_faults, given, made
 
 
@@ -29,7 +31,8 @@ class NetworkSlimming(BatchNormPenalty):
         freeze: Layers whose channels are all kept, as for `kp.trace`. Defaults to none.
         resolution: Input side at which multiply–adds are counted if the model's is free. Defaults to the model's own.
         min_keep: Fewest channels kept in a group, as for `kp.plan`. Defaults to 1.
-        round_to: The number of channels kept is a multiple of this. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this. Defaults to `"auto"`: as for `kp.plan`, with
+            `macs`; otherwise 1.
         decoupled: Whether the penalty bypasses momentum and moments: `γ ← γ − η·∂R/∂γ` after the update, without
             crossing zero. For optimizers that divide gradients by their magnitude (Adam, AdamW, Lion). Defaults to
             `False`.
@@ -60,7 +63,7 @@ class NetworkSlimming(BatchNormPenalty):
         freeze: Sequence[str] = (),
         resolution: int | None = None,
         min_keep: float = 1,
-        round_to: int = 1,
+        round_to: int | Literal["auto"] = AUTO,
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from kerasprune import regularizers, thresholds
 from kerasprune.attaching.bn_scales import NetworkScales
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, to_target
+from kerasprune.defaults import AUTO
 from kerasprune.errors import formerly, fraction_faults, given, made, positive_faults, short
 
 
@@ -37,7 +38,8 @@ class Polarization(BatchNormPenalty):
         freeze: Layers whose channels are all kept, as for `kp.trace`. Defaults to none.
         resolution: Input side at which multiply–adds are counted if the model's is free. Defaults to the model's own.
         min_keep: Fewest channels kept in a group, as for `kp.plan`. Defaults to 1.
-        round_to: The number of channels kept is a multiple of this. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this. Defaults to `"auto"`: as for `kp.plan`, with
+            `macs`; otherwise 1.
         decoupled: Whether the penalty bypasses momentum and moments: `γ ← γ − η·∂R/∂γ` after the update, without
             crossing zero. For optimizers that divide gradients by their magnitude (Adam, AdamW, Lion). Defaults to
             `False`.
@@ -73,7 +75,7 @@ class Polarization(BatchNormPenalty):
         freeze: Sequence[str] = (),
         resolution: int | None = None,
         min_keep: float = 1,
-        round_to: int = 1,
+        round_to: int | Literal["auto"] = AUTO,
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:

@@ -67,7 +67,7 @@ METAVARS = {
     "--freeze": "LAYER",
     "--export": "FORMAT",
     "--calibrate": "PATH",
-    "--round-to": "N|table",
+    "--round-to": "N|auto|table",
 }
 
 KINDS = {int: "N", float: "NUMBER", str: "NAME", Path: "PATH"}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from kerasprune.defaults import COUPLINGS, READY
+from kerasprune.defaults import AUTO, COUPLINGS, READY
 from kerasprune.errors import Key, PruneError, given, joined
 from kerasprune.recipes.learning import Fit, Optimizer, Regularised, Training
 from kerasprune.recipes.node import (
@@ -53,8 +53,9 @@ class PlanStep(Traced):
         target: Time on a device or size of the exported file, e.g. `{name: time, fraction: 0.5, table: phone.csv}`;
             without `table` this machine is measured. Defaults to `None`.
         min_keep: Channels of every group that are kept at least. Defaults to 1.
-        round_to: Channels are kept in multiples of this number, as some devices prefer; or `table`, which widens every
-            group as far as that costs no time by the table of the target. Defaults to 1.
+        round_to: Channels are kept in multiples of this number; or `table`, which widens every group as far as that
+            costs no time by the table of the target; or `auto`: where multiply–adds, parameters or a size are asked,
+            multiples that kernels like, of 4, 8 or 16 as the group is wide. Defaults to `auto`.
     """
 
     criterion: Criterion = Named(name="l1")
@@ -64,7 +65,7 @@ class PlanStep(Traced):
     macs: Fraction | None = None
     params: Fraction | None = None
     min_keep: PositiveInt = 1
-    round_to: PositiveInt | Literal["table"] = 1
+    round_to: PositiveInt | Literal["auto", "table"] = AUTO
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 
@@ -73,7 +73,7 @@ def prune(
     freeze: Sequence[str] = (),
     unknown: str = "raise",
     min_keep: float = 1,
-    round_to: int | LatencyTable = 1,
+    round_to: int | Literal["auto"] | LatencyTable = defaults.AUTO,
     resolution: int | None = None,
     reconstruct: bool = True,
     distil: bool = True,
@@ -111,7 +111,7 @@ def prune(
             touch it. Layers without a rule are inlined if possible, otherwise kept whole with a warning. Defaults to
             `"raise"`.
         min_keep: Fewest channels kept in a group; values below 1 are a fraction of the group. Defaults to 1.
-        round_to: A number or a latency table, see `kp.plan`. Defaults to 1.
+        round_to: A number, `"auto"` or a latency table, see `kp.plan`. Defaults to `"auto"`.
         resolution: Input side in pixels for counting, if the model's is free. Defaults to that of the data.
         reconstruct: Whether the kernels are solved by least squares; the result is used if its outputs are closer to
             the dense model's. Defaults to `True`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -58,7 +58,7 @@ class PruneSettings:
     freeze: Sequence[str]
     unknown: str
     min_keep: float
-    round_to: int | LatencyTable
+    round_to: int | Literal["auto"] | LatencyTable
     resolution: int | None
     reconstruct: bool
     distil: bool

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
+
+if TYPE_CHECKING:
+    from kerasprune.latency.table import LatencyTable
 
 
 class CostMeter:
@@ -37,6 +40,15 @@ class CostMeter:
         """Returns another target to ask for, as the exact cost of a plan shows; `None` if the plan meets the target."""
         return None
 
+    def distance(self, plan: Plan, share: float) -> float:
+        """Returns the relative distance of a plan from the target.
+
+        Args:
+            plan: The plan.
+            share: Its share, as the meter counts it.
+        """
+        return abs(share - self.target) / self.target
+
     def missed(self, plan: Plan) -> str | None:
         """Returns a sentence on how a plan misses the target; `None` if it meets it."""
         return None
@@ -47,6 +59,8 @@ class Target:
 
     counted: ClassVar[str]
     """The cost, as messages name it."""
+    table: LatencyTable | None = None
+    """The latency table by which `round_to="auto"` widens groups as far as that costs no time, if there is one."""
 
     def prepared(self, graph: ChannelGraph) -> Target:
         """Returns the target after the measurements that it needs; by default it needs none.

@@ -92,6 +92,11 @@ class _SizeMeter(CostMeter):
         counted = self(self._graph, counter(self._graph.alive(plan.keep)))
         return counted * _AIMED * asked / size
 
+    def distance(self, plan: Plan, share: float) -> float:
+        """Returns 0 if the file is small enough and nearly full; above the bytes asked for it is further than below."""
+        size, asked = self._size(plan), self._asked.bytes
+        return 0.0 if self.missed(plan) is None else abs(size - asked) / asked + (size > asked)
+
     def missed(self, plan: Plan) -> str | None:
         size, asked = self._size(plan), self._asked.bytes
         if _NEAR * asked <= size <= asked:

@@ -52,7 +52,7 @@ def check_budget(
     dense, channel = cost(graph).macs, _dearest_channel(graph)
     found = []
     for target in targets:
-        plan = planning.plan(graph, "random", budget, macs=target, data=data, seed=seed)
+        plan = planning.plan(graph, "random", budget, macs=target, data=data, round_to=1, seed=seed)
         distance = abs(cost(graph, plan).macs - target * dense)
         require(
             distance <= channel,
