@@ -113,8 +113,8 @@ def next_target(asked: float, tried: dict) -> float:
     return min(asked * HALF / tried[asked][0], 0.95)
 
 
-def train(network: str, name: str, seed: int) -> None:
-    """Trains the slim network of a plan, and appends its accuracy."""
+def trained(network: str, plan, seed: int) -> dict[str, float]:
+    """Trains the slim network of a plan, and returns its accuracies in per cent."""
     import keras
 
     import kerasprune as kp
@@ -122,11 +122,18 @@ def train(network: str, name: str, seed: int) -> None:
     run = replace(BEST, testbed=network, seed=seed)
     keras.utils.set_random_seed(seed)
     model = equal_epochs.dense_model(run, smoke=False)
-    slim = equal_epochs.started(model, kp.Plan.load(PLANS / f"{network}-{name}.json"), run, smoke=False)
+    slim = equal_epochs.started(model, plan, run, smoke=False)
     data = equal_epochs.images("train", run)
     rate = keras.optimizers.schedules.CosineDecay(protocol.FINETUNE_RATE, run.epochs * len(data))
     protocol.fit(kp.distil(slim, model), data, rate, run.epochs, [])
-    scores = {split: protocol.accuracy(slim, equal_epochs.images(split, run)) for split in ("validation", "test")}
+    return {split: protocol.accuracy(slim, equal_epochs.images(split, run)) for split in ("validation", "test")}
+
+
+def train(network: str, name: str, seed: int) -> None:
+    """Trains the slim network of a plan that was written, and appends its accuracy."""
+    import kerasprune as kp
+
+    scores = trained(network, kp.Plan.load(PLANS / f"{network}-{name}.json"), seed)
     row = {"network": network, "plan": name, "seed": seed, **scores, **rows.stamp("tensorflow")}
     rows.append(ACCURACIES, OF_ACCURACIES, [row])
     print(row, flush=True)
