@@ -295,6 +295,31 @@ def latency() -> str:
     return f"{table(['Network', 'Width', *kinds], lines)}\n" + _wrapped(f"{spread}; {_stamp(rows[0])}.")
 
 
+def round_to() -> str:
+    """Time and accuracy of multiples that kernels like beside those of single channels."""
+    names = {"resnet20": "ResNet-20", "mobilenet": "MobileNetV2 of half the width", "resnet50": "ResNet-50 at 224²"}
+    timed = [row for row in read(RESULTS / "round_to.csv") if row["round_to"] == "auto"]
+    one = {(row["network"], row["precision"]): row for row in read(RESULTS / "round_to.csv") if row["round_to"] == "1"}
+    tested = read(RESULTS / "round_to_accuracy.csv")
+    lines = []
+    for network in dict.fromkeys(row["network"] for row in timed):
+        cells = {row["precision"]: row for row in timed if row["network"] == network}
+        times = [
+            f"{one[network, kind]['milliseconds']} → {row['milliseconds']}, {_with_range(row)}"
+            for kind, row in cells.items()
+        ]
+        found = [
+            [float(row["test"]) for row in tested if (row["network"], row["round_to"]) == (network, way)]
+            for way in ("1", "auto")
+        ]
+        paired = [after - before for before, after in zip(*found, strict=False)]
+        accuracy = f"{' → '.join(map(mean_std, found))}, {_with_error(paired)}" if paired else "–"
+        lines.append([names[network], *times, accuracy])
+    heads = ["Network", "ms, float32: 1 → auto, ratio", "ms, int8", "test accuracy, %, difference"]
+    spread = "Ratio: median [lowest, highest] of 5 rounds; accuracy: three seeds, difference ± standard error"
+    return f"{table(heads, lines)}\n" + _wrapped(f"{spread}; {_stamp(timed[0])}.") if timed else ""
+
+
 def dropout_stability() -> str:
     """ε by how networks were trained."""
     return _first_table("dropout_stability")

@@ -27,6 +27,7 @@ from kerasprune.errors import (
     warn,
 )
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.strided_pointwise import WIDTHS_AT_RISK, groups_at_risk
 from kerasprune.plans import Plan
 from kerasprune.targets.base import CostMeter
 
@@ -117,7 +118,10 @@ def plan(
         target = target.prepared(graph)
         meter, counted = target.meter(graph), target.counted
         table = target.table if round_to == AUTO else table
-    floor = floor.without_cost if table or counted == "keep" else floor
+    if floor.round_to == AUTO:
+        counts = table is None and counted != "keep"
+        barred = dict.fromkeys(groups_at_risk(graph), WIDTHS_AT_RISK)
+        floor = replace(floor, barred=barred) if counts else floor.without_cost
     asked = meter.target if meter else shares[counted]
     request = PlanRequest(graph, scores, budget, floor, counted, asked, macs_of, meter=meter)
     request, chosen = _in_steps(request) if floor.round_to == AUTO else _corrected(request, table)

@@ -162,6 +162,70 @@ def test_a_uniform_budget_stays_uniform_to_one_channel():
         assert max(own) - min(own) <= 1
 
 
+def _widths(graph: kp.graph.graph.ChannelGraph, plan: kp.Plan) -> dict[str, tuple[int, int]]:
+    return {name: (graph.groups[name].size, len(kept)) for name, kept in plan.keep.items()}
+
+
+@pytest.mark.matrix("resnet_cifar")
+@pytest.mark.parametrize("name", MODELS)
+def test_multiples_that_kernels_like_meet_targets_within_a_hundredth(name):
+    graph = kp.trace(MODELS[name]())
+    dense, coarse = kp.cost(graph).macs, 0
+    for target in (0.09, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            plan = kp.plan(graph, macs=target)
+        assert abs(kp.cost(graph, plan).macs / dense / target - 1) <= 0.007
+        steps = [
+            (kept, 16 if size >= 256 else 8 if size >= 32 else 4 if size >= 16 else 1)
+            for size, kept in _widths(graph, plan).values()
+            if kept < size
+        ]
+        held = all(kept % step == 0 for kept, step in steps)
+        assert held or said  # finer steps are said
+        coarse += held
+    assert coarse >= 5
+
+
+def test_nothing_is_rounded_where_no_cost_is_asked():
+    graph = kp.trace(MODELS["resnet_cifar"]())
+    stages = {"name": "per_stage", "keep": [0.9, 0.7, 0.3]}
+    for asked in ({"keep": 0.37}, {"budget": stages}):
+        assert kp.plan(graph, **asked) == kp.plan(graph, **asked, round_to=1)
+    assert kp.plan(graph, macs=0.37) != kp.plan(graph, macs=0.37, round_to=1)
+
+
+def test_a_target_between_two_multiples_is_met_in_finer_steps_and_said():
+    model = _small(32)
+    dense = kp.cost(model).macs
+    with pytest.warns(UserWarning, match="round_to='auto'"):
+        plan = kp.plan(model, macs=14 / 32)
+    assert kp.cost(model, plan).macs == pytest.approx(14 / 32 * dense, rel=0.007)
+    assert len(plan.keep["conv"]) == 14
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(kp.plan(model, macs=16 / 32).keep["conv"]) == 16
+
+
+def test_a_share_below_the_least_multiple_is_met_in_single_channels():
+    model = _small(32)
+    with pytest.warns(UserWarning, match="round_to='auto'"):
+        assert len(kp.plan(model, macs=3 / 32).keep["conv"]) == 3
+
+
+@pytest.mark.parametrize(("side", "barred"), [(56, True), (32, False)])
+def test_widths_with_which_training_may_crash_are_avoided(side, barred):
+    inputs = keras.Input((side, side, 3))
+    x = layers.Conv2D(18, 3, padding="same", name="wide")(inputs)
+    y = layers.Conv2D(24, 3, 2, padding="same")(x)
+    y = layers.Add()([y, layers.Conv2D(24, 1, 2, padding="same")(x)])
+    graph = kp.trace(keras.Model(inputs, layers.Dense(4)(layers.GlobalAveragePooling2D()(y))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = {len(kp.plan(graph, macs=share / 20).keep["wide"]) for share in range(1, 20)}
+    assert bool(found & set(range(5, 10))) != barred
+
+
 def test_more_stays_for_a_higher_target():
     graph = kp.trace(toy_model())
     plans = [kp.plan(graph, budget="global", macs=target) for target in (0.2, 0.4, 0.6, 0.8, 1.0)]

@@ -112,7 +112,7 @@ class BatchNormPenalty(PruningCallback):
         scales = find_scales(model, self.coupling, self.freeze, self.resolution)
         self.chosen(scales)
         if self.until is not None:
-            to_target(scales, self.floor, **self.until)
+            to_target(scales, self.floor.without_cost, **self.until)
         return scales
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

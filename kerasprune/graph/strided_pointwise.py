@@ -5,21 +5,25 @@ oneDNN's gradient of their kernels writes past its buffer for some numbers of in
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import keras
 import numpy as np
 
 from kerasprune._keras import inner_layers
+from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 
 CONVOLUTIONS = keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D
 WIDTHS_AT_RISK = range(5, 10)
 """Numbers of input channels with which training on oneDNN may end in a crash."""
+SIDE_AT_RISK = 56
+"""The smallest input side, in pixels, at which a crash was seen."""
 
 
 def groups_at_risk(graph: ChannelGraph) -> frozenset[str]:
-    """Returns the names of the groups that are inputs of a strided 1×1 convolution, alone or beside others.
+    """Returns the names of the groups that are large inputs of a strided 1×1 convolution, alone or beside others.
 
     Args:
         graph: The graph.
@@ -33,9 +37,15 @@ def groups_at_risk(graph: ChannelGraph) -> frozenset[str]:
         frozenset({'first'})
     """
     names, owner = np.array(list(graph.groups)), graph.places[0]
-    read = [kernel.ids[-2] for kernel in graph.kernels if is_strided_pointwise(kernel.owner)]
+    read = [kernel.ids[-2] for kernel in graph.kernels if is_strided_pointwise(kernel.owner) and _is_large(kernel)]
     numbers = np.unique(np.concatenate([owner[graph.classes[ids]] for ids in read])) if read else np.zeros(0, int)
     return frozenset(names[numbers[numbers >= 0]].tolist())
+
+
+def _is_large(kernel: Slice) -> bool:
+    """Returns whether the input of a strided convolution has, or may have, the size at risk."""
+    read = [None if made is None else made * prod(kernel.owner.strides) for made in kernel.positions]
+    return any(number is None or number >= SIDE_AT_RISK**2 for number in read)
 
 
 def layers_at_risk(model: keras.Model) -> list[str]:

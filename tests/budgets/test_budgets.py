@@ -94,10 +94,25 @@ def test_top_is_the_head_of_a_stable_sort(scores, number):
         (Floor(round_to=8), 25, 30, 30),
         (Floor(round_to=8), 3, 5, 5),
         (Floor(min_keep=9, round_to=8), 1, 64, 16),
+        (Floor(round_to="auto"), 129, 256, 144),
+        (Floor(round_to="auto"), 129, 255, 136),
+        (Floor(round_to="auto"), 9, 32, 16),
+        (Floor(round_to="auto"), 9, 31, 12),
+        (Floor(round_to="auto"), 9, 15, 9),
+        (Floor(round_to="auto", finer=2), 129, 256, 136),
+        (Floor(round_to="auto", finer=16), 129, 256, 129),
+        (Floor(round_to="auto").without_cost, 129, 256, 129),
     ],
 )
 def test_floor(floor, kept, size, stay):
     assert floor.apply(kept, size) == stay
+
+
+@pytest.mark.parametrize(("round_to", "size", "stay"), [(1, 64, 10), ("auto", 64, 16), ("auto", 16, 12), (1, 8, 8)])
+def test_barred_widths_are_passed_over(round_to, size, stay):
+    floor = Floor(round_to=round_to, barred={"one": range(5, 10)})
+    assert floor.apply(7, size, "one") == stay
+    assert floor.apply(7, size, "another") == Floor(round_to=round_to).apply(7, size)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +126,7 @@ def test_floor(floor, kept, size, stay):
         ({"round_to": 0}, "round_to=0"),
         ({"round_to": 2.5}, "round_to=2.5"),
         ({"round_to": None}, "round_to=None"),
+        ({"round_to": "automatic"}, "round_to='automatic'"),
     ],
 )
 def test_illegal_floors(arguments, message):

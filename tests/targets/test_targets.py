@@ -99,6 +99,14 @@ def test_channels_that_cost_no_time_are_kept(monkeypatch):
     assert all(len(kept) % 16 == 0 for kept in plan.keep.values())
 
 
+def test_a_time_is_rounded_by_its_table(monkeypatch):
+    model = network(64)
+    table = profiled(monkeypatch, model, lambda widths: math.ceil((widths[0] or 1) / 16) * math.ceil(widths[1] / 16))
+    target = kp.targets.Time(table, fraction=0.5)
+    plan = kp.plan(model, target=target)
+    assert plan == kp.plan(model, target=target, round_to=table) != kp.plan(model, target=target, round_to=1)
+
+
 @pytest.mark.thorough
 def test_a_size_is_met_with_channels_that_cost_no_time(monkeypatch, recwarn):
     model = network(64)
