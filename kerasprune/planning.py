@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 
 from kerasprune import budgets, criteria, targets
-from kerasprune.budgets.base import FINER, STEPS, Budget, Floor
+from kerasprune.budgets.base import STEPS, Budget, Floor
 from kerasprune.budgets.plan_request import Choice, PlanRequest
 from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
@@ -139,19 +140,17 @@ def _in_steps(request: PlanRequest) -> tuple[PlanRequest, Choice]:
         PruneError: The target is below the smallest possible share even in steps of one channel.
     """
     tried: dict[float, tuple[PlanRequest, Choice]] = {}
-    for finer in FINER:
-        stepped = replace(request, floor=replace(request.floor, finer=finer))
-        try:
-            met = _corrected(stepped, None)
-        except PruneError:  # below the least share in these steps
-            if finer == FINER[-1] and not tried:
-                raise
-            continue
-        tried.setdefault(_distance(*met, request.target), met)
-        if min(tried) <= _NEAR:
+    floors = request.floor.coarse_to_fine
+    for floor in floors:
+        with suppress(PruneError):  # the target is below the least share in these steps
+            met = _corrected(replace(request, floor=floor), None)
+            tried.setdefault(_distance(*met, request.target), met)
+        if tried and min(tried) <= _NEAR:
             break
+    if not tried:
+        return _corrected(replace(request, floor=floors[-1]), None)
     found, chosen = tried[min(tried)]
-    if found.floor.finer > 1:
+    if found.floor != floors[0]:
         steps = sorted({found.floor.multiple(size) for size, _ in STEPS})
         warn(
             f"Widths that suit most kernels (round_to='auto') miss the target {_asked(request)} by more than "

@@ -189,7 +189,7 @@ def test_multiples_that_kernels_like_meet_targets_within_a_hundredth(name):
 
 def test_nothing_is_rounded_where_no_cost_is_asked():
     graph = kp.trace(MODELS["resnet_cifar"]())
-    stages = {"name": "per_stage", "keep": [0.9, 0.7, 0.3]}
+    stages = {"name": "per_stage", "keep": [1, 0.9, 0.7, 0.3]}
     for asked in ({"keep": 0.37}, {"budget": stages}):
         assert kp.plan(graph, **asked) == kp.plan(graph, **asked, round_to=1)
     assert kp.plan(graph, macs=0.37) != kp.plan(graph, macs=0.37, round_to=1)

@@ -73,8 +73,13 @@ class Floor(Checked):
 
     @property
     def without_cost(self) -> Floor:
-        """The bounds where no cost is asked: `"auto"` is 1."""
-        return replace(self, round_to=1) if self.round_to == AUTO else self
+        """The bounds where no cost is asked: `"auto"` is 1, and every width is allowed."""
+        return replace(self, round_to=1, barred={}) if self.round_to == AUTO else self
+
+    @property
+    def coarse_to_fine(self) -> list[Floor]:
+        """The bounds of `"auto"` that are tried in turn, until one of them meets a target."""
+        return [*(replace(self, finer=finer) for finer in FINER), self.without_cost]
 
     def multiple(self, size: int) -> int:
         """Returns the number of which the channels kept of `size` are a multiple."""
