@@ -59,8 +59,14 @@ def divisible(
     for name in graph.multiples.keys() & chosen.keys():
         others = np.setdiff1d(np.arange(graph.groups[name].size), chosen[name])
         best = others[np.argsort(-np.asarray(scores[name])[others], kind="stable")] if scores else others
-        chosen[name] = np.union1d(chosen[name], best[: others.size % graph.multiples[name]])
+        more = divisible_number(graph, name, len(chosen[name])) - len(chosen[name])
+        chosen[name] = np.union1d(chosen[name], best[:more])
     return chosen
+
+
+def divisible_number(graph: ChannelGraph, name: str, kept: int) -> int:
+    """Returns the least number of channels, from `kept` on, that devices can share, of a group by name."""
+    return kept + (graph.groups[name].size - kept) % graph.multiples.get(name, 1)
 
 
 def faults_of_shards(graph: ChannelGraph, alive: np.ndarray) -> list[str]:
@@ -74,8 +80,8 @@ def faults_of_shards(graph: ChannelGraph, alive: np.ndarray) -> list[str]:
             faults.setdefault(
                 name,
                 f"{width} channels of group {name!r} would be left in {axis.owner.name!r}, whose weights "
-                f"{axis.devices} devices share along the axis {axis.mesh_axis!r} of their mesh. Keep a multiple of "
-                f"{axis.devices}, as kp.plan() does, and with round_to={axis.devices} for another machine.",
+                f"{axis.devices} devices share along the axis {axis.mesh_axis!r} of their mesh. Make the plan with "
+                f"kp.plan() under the same distribution, or elsewhere with round_to={axis.devices}.",
             )
     return list(faults.values())
 
