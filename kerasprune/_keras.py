@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -225,7 +225,7 @@ def layout_of(variable: Any) -> Any:
 def lay_out_alike(old: Iterable[Any], new: Iterable[Any]) -> None:
     """Gives variables the layouts of old ones."""
     for before, after in zip(old, new, strict=True):
-        if layout_of(before) is not None and layout_of(before) is not layout_of(after):
+        if layout_of(before) not in (None, layout_of(after)):
             after._layout = layout_of(before)
             after.assign(after.value)
 
@@ -238,19 +238,16 @@ def _laid_out(tensor: Any, layout: Any) -> Any:
         return tensor
 
 
-@contextmanager
-def undivided_remainders(replicas: int) -> Iterator[None]:
-    """Gives batches that are no multiple of the replicas whole to every device in this block; JAX refuses them."""
+def undivided_remainders(replicas: int) -> AbstractContextManager[None]:
+    """Gives batches that are no multiple of the replicas whole to every device in a block; JAX refuses them."""
     divide = backend.distribution_lib.distribute_data_input
 
     def placed(batch: Any, layout: Any, batch_dim_name: str) -> Any:
         if batch is not None and len(batch) % replicas:
-            mesh = keras.distribution.distribution().device_mesh
-            layout = keras.distribution.TensorLayout([None] * len(batch.shape), mesh)
+            layout = distribution_lib.TensorLayout([None] * batch.ndim, distribution_lib.distribution().device_mesh)
         return divide(batch, layout, batch_dim_name)
 
-    with replaced_attributes((backend.distribution_lib, "distribute_data_input", placed)):
-        yield
+    return replaced_attributes((backend.distribution_lib, "distribute_data_input", placed))
 
 
 # ---- state of a step on JAX ---------------------------------------------------------------------------------

@@ -31,7 +31,11 @@ def with_remainders() -> AbstractContextManager[None]:
     """Returns a context in which batches of any size can be fitted, evaluated and predicted.
 
     What the replicas cannot share, such as the last batch of an epoch, is computed whole by each: as on one device,
-    neither lost, nor padded, which metrics without weights would count and a BatchNorm average.
+    neither lost, nor padded, which metrics without weights would count and a BatchNorm average. Several processes read
+    examples of their own, as Keras divides them.
     """
-    number = replicas()
-    return undivided_remainders(number) if number > 1 else nullcontext()
+    if replicas() == 1:
+        return nullcontext()
+    import jax
+
+    return undivided_remainders(replicas()) if jax.process_count() == 1 else nullcontext()
