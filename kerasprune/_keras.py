@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +18,7 @@ from keras.src import ops as own_ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.efficientnet import DEFAULT_BLOCKS_ARGS, EfficientNet
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+from keras.src.distribution import distribution_lib
 from keras.src.layers.preprocessing.feature_space import TFDConcat, TFDIdentity
 from keras.src.models.functional import Functional
 from keras.src.ops import core, nn
@@ -188,7 +189,7 @@ def called(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             return backend.numpy.subtract(x1, backend.numpy.negative(x2))
         return add(x1, x2)
 
-    with replaced_attributes((backend.numpy, "add", added)):
+    with replaced_attributes((backend.numpy, "add", added), (distribution_lib, "distribute_tensor", _laid_out)):
         return operation(*args, **kwargs)
 
 
@@ -209,6 +210,44 @@ def attention_parts(layer: Any) -> SimpleNamespace:
     """Returns the sizes and projections of a multi-head or grouped-query attention layer by name."""
     names = ("num_heads", "key_dim", "value_dim", "use_gate", "gate_dense", "query_dense", "key_dense", "value_dense")
     return SimpleNamespace(**{name: getattr(layer, f"_{name}", None) for name in (*names, "output_dense")})
+
+
+# ---- several devices ----------------------------------------------------------------------------------------
+
+_DISTRIBUTE_TENSOR = distribution_lib.distribute_tensor
+
+
+def layout_of(variable: Any) -> Any:
+    """Returns the layout of a variable on the devices of `keras.distribution`; `None` without one."""
+    return getattr(variable, "_layout", None)
+
+
+def lay_out_alike(old: Iterable[Any], new: Iterable[Any]) -> None:
+    """Gives variables the layouts of old ones."""
+    for before, after in zip(old, new, strict=True):
+        if layout_of(before) not in (None, layout_of(after)):
+            after._layout = layout_of(before)
+            after.assign(after.value)
+
+
+def _laid_out(tensor: Any, layout: Any) -> Any:
+    """Returns outputs of a layer in their layout, or whole if it does not divide them, as compiled steps do."""
+    try:
+        return _DISTRIBUTE_TENSOR(tensor, layout)
+    except ValueError:
+        return tensor
+
+
+def undivided_remainders(replicas: int) -> AbstractContextManager[None]:
+    """Gives batches that are no multiple of the replicas whole to every device in a block; JAX refuses them."""
+    divide = backend.distribution_lib.distribute_data_input
+
+    def placed(batch: Any, layout: Any, batch_dim_name: str) -> Any:
+        if batch is not None and len(batch) % replicas:
+            layout = distribution_lib.TensorLayout([None] * batch.ndim, distribution_lib.distribution().device_mesh)
+        return divide(batch, layout, batch_dim_name)
+
+    return replaced_attributes((backend.distribution_lib, "distribute_data_input", placed))
 
 
 # ---- state of a step on JAX ---------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ EVERY_BACKEND = {
     "rules/test_lambda.py",
     "rules/test_rules.py",
     "steps/test_best_epoch.py",
+    "steps/test_several_devices.py",
     "synthesis/test_synthesise.py",
     "test_verification.py",
 }

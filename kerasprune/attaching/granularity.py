@@ -18,6 +18,7 @@ from kerasprune.budgets.base import kept_number
 from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import divisible_number
 from kerasprune.graph.trace import trace
 
 Keep = float | Mapping[str, float]
@@ -280,7 +281,8 @@ class _OfGroups(Granularity):
             PruneError: A name is not that of a group, or the group must be kept whole.
         """
         fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(graph.prunable, keep)
-        numbers = {name: kept_number(graph.group(name).size, fraction) for name, fraction in fractions.items()}
+        asked = {name: kept_number(graph.group(name).size, fraction) for name, fraction in fractions.items()}
+        numbers = {name: divisible_number(graph, name, number) for name, number in asked.items()}
         faults = [
             f"group {name!r} must be kept whole: {graph.groups[name].reason}."
             for name, number in numbers.items()

@@ -23,6 +23,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import divisible
 from kerasprune.plans import Plan
 from kerasprune.registry import granularities, scopes
 
@@ -133,7 +134,7 @@ class Masks:
         """
         if self.graph is None or any(unit.name not in self.graph.groups for unit in self.units):
             raise PruneError("Expected whole channels, granularity='filter'. Received: single weights. Use .masks.")
-        return Plan.of(self.graph, {unit.name: unit.kept_indices().tolist() for unit in self.units})
+        return Plan.of(self.graph, divisible(self.graph, {unit.name: unit.kept_indices() for unit in self.units}))
 
     def frozen(self) -> list[str]:
         """Returns the paths of the kernels that are kept whole because they are not trained."""

@@ -14,6 +14,7 @@ from keras import ops, tree
 
 from kerasprune._keras import called
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
+from kerasprune.backend.devices import with_remainders
 from kerasprune.criteria.base import Checked, argument, as_array
 from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
@@ -152,7 +153,8 @@ class _Roots:
 
     def of(self, batch: Batch) -> np.ndarray:
         """Returns the roots for the examples of a batch, `(examples, outputs, outputs)`."""
-        outputs = self._model.predict_on_batch(batch.inputs)
+        with with_remainders():
+            outputs = self._model.predict_on_batch(batch.inputs)
         flat = np.concatenate([np.reshape(y, (batch.size, -1)) for y in tree.flatten(outputs)], axis=1)
         size = flat.shape[1]
         if size > self._most:

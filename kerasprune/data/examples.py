@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.backend.devices import shared
 from kerasprune.data.arrays_or_batches import is_array, whole
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found, weight_faults
@@ -21,7 +22,7 @@ class Examples:
 
     Args:
         data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
-        batch: Examples per batch, of arrays. Defaults to 128.
+        batch: Examples per batch, of arrays; rounded up to a multiple of the devices that share it. Defaults to 128.
         inputs: Number of inputs of the model: as many arrays are inputs alone. Defaults to 1.
 
     Raises:
@@ -47,7 +48,7 @@ class Examples:
         if self.arrays:
             check_found(len(keras.tree.flatten(data)))
         self.data = _fitting(_with_parts(data, inputs)) if self.arrays else data
-        self.batch = batch
+        self.batch = shared(batch)
 
     @property
     def reorders(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import product
-from math import prod
+from math import gcd, lcm, prod
 from typing import Any
 
 import keras
@@ -23,6 +23,7 @@ import numpy as np
 from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.channels import Block, Group, Padded, Product, Setting, Slice, Take, TracedCall, Unknown
 from kerasprune.graph.groups import distinct
+from kerasprune.graph.sharded_axes import ShardedAxis, sharded_axes
 from kerasprune.graph.walk import uncollected
 
 
@@ -224,6 +225,24 @@ class ChannelGraph:
             if classes.size and not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
                 found.setdefault(classes.tobytes(), (name, classes))
         return list(found.values())
+
+    @cached_property
+    def sharded_axes(self) -> list[ShardedAxis]:
+        """The channel axes of variables that several devices share."""
+        return sharded_axes(self.slices)
+
+    @cached_property
+    def multiples(self) -> dict[str, int]:
+        """What the number of removed channels is a multiple of, for the prunable groups of which devices hold parts."""
+        names, owner, found = list(self.groups), self.places[0], defaultdict(lambda: 1)
+        for axis in self.sharded_axes:
+            classes, times = np.unique(self.classes[axis.ids], return_counts=True)
+            for number in distinct(owner[classes]).tolist():
+                name = names[number]
+                if number >= 0 and self.groups[name].prunable:
+                    alike = gcd(axis.devices, *times[owner[classes] == number].tolist())
+                    found[name] = lcm(found[name], axis.devices // alike)
+        return {name: multiple for name, multiple in found.items() if multiple > 1}
 
     def made_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that make a group's channels: `(slice, axis, channel)` of each.

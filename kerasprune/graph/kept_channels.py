@@ -1,4 +1,4 @@
-"""Legal choices of channels: no tensor is left empty."""
+"""Legal choices of channels: no tensor is left empty, and devices that share an axis have parts of equal width."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kerasprune.graph.residual_trunks import prefixed
 def legal(
     graph: ChannelGraph, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns the legal choice nearest to `keep`: `filled`, then `prefixed`.
+    """Returns the legal choice nearest to `keep`: `filled`, then `divisible`, then `prefixed`.
 
     Args:
         graph: The graph.
         keep: `{group name: indices kept}`.
         scores: As for `filled`.
     """
-    return prefixed(graph, filled(graph, keep, scores))
+    return prefixed(graph, divisible(graph, filled(graph, keep, scores), scores))
 
 
 def filled(
@@ -43,6 +43,47 @@ def filled(
         best = here[np.argmax(scores[name][here])] if scores else here[0]
         chosen[name] = np.union1d(chosen[name], [best])
     return chosen
+
+
+def divisible(
+    graph: ChannelGraph, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Returns a choice that removes of every group a multiple of the devices that share its channels.
+
+    Args:
+        graph: The graph.
+        keep: `{group name: indices kept}`.
+        scores: `{group name: one score per channel}`; the best of the others are kept too. Defaults to the first.
+    """
+    chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
+    for name in graph.multiples.keys() & chosen.keys():
+        others = np.setdiff1d(np.arange(graph.groups[name].size), chosen[name])
+        best = others[np.argsort(-np.asarray(scores[name])[others], kind="stable")] if scores else others
+        more = divisible_number(graph, name, len(chosen[name])) - len(chosen[name])
+        chosen[name] = np.union1d(chosen[name], best[:more])
+    return chosen
+
+
+def divisible_number(graph: ChannelGraph, name: str, kept: int) -> int:
+    """Returns the least number of channels, from `kept` on, that devices can share, of a group by name."""
+    return kept + (graph.groups[name].size - kept) % graph.multiples.get(name, 1)
+
+
+def faults_of_shards(graph: ChannelGraph, alive: np.ndarray) -> list[str]:
+    """Returns a fault for every group by which an axis has a width that its devices cannot share."""
+    faults: dict[str, str] = {}
+    for axis in graph.sharded_axes:
+        width = int(alive[axis.ids].sum())
+        if width % axis.devices:
+            classes = graph.classes[axis.ids]
+            name = next(name for name, group in graph.groups.items() if np.isin(group.classes, classes).any())
+            faults.setdefault(
+                name,
+                f"{width} channels of group {name!r} would be left in {axis.owner.name!r}, whose weights "
+                f"{axis.devices} devices share along the axis {axis.mesh_axis!r} of their mesh. Make the plan with "
+                f"kp.plan() under the same distribution, or elsewhere with round_to={axis.devices}.",
+            )
+    return list(faults.values())
 
 
 def faults_of_slices(graph: ChannelGraph, alive: np.ndarray) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import learning_rate_variable, structures, without_schedule
+from kerasprune.backend.devices import with_remainders
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.data_checks import explained
 from kerasprune.data.examples import Examples
@@ -46,7 +47,7 @@ def fit(
     twin = twin or keras.Model(*structures(functional(model)), name=model.name)
     objective.compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
-    with explained(twin, training), traced_for_each_model():
+    with explained(twin, training), traced_for_each_model(), with_remainders():
         twin.fit(
             **training.fit_arguments(),
             **beside,

@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph, values
-from kerasprune.graph.kept_channels import faults_of_slices
+from kerasprune.graph.kept_channels import faults_of_shards, faults_of_slices
 from kerasprune.graph.residual_trunks import faults_of_sums
 from kerasprune.graph.trace import trace, without
 from kerasprune.plans import Plan, plan_faults
@@ -93,7 +93,7 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
         alive, faults = _carried_over(whole, graph, alive)
     raise_faults(
         f"The plan does not fit the model {graph.model.name!r}:",
-        [*faults, *faults_of_sums(graph, alive), *faults_of_slices(graph, alive)],
+        [*faults, *faults_of_sums(graph, alive), *faults_of_slices(graph, alive), *faults_of_shards(graph, alive)],
     )
     return AppliedPlan(graph, plan, alive)
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import inner_layers, maker, structures
+from kerasprune._keras import inner_layers, lay_out_alike, maker, structures
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Take
@@ -145,6 +145,7 @@ def starting_from(
     targets = [variable for variable in new.weights if bias is None or variable is not new.bias]
     values = {id(variable): value(variable) for variable in weights if variable.name not in initialised}
     _check_alike(old, [values[id(v)].shape if id(v) in values else None for v in weights], targets)
+    lay_out_alike(weights, targets)
     for variable, target in zip(weights, targets, strict=True):
         if id(variable) in values:
             target.assign(values[id(variable)])

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import copied_operation, declared_output_shape, inner_layers
+from kerasprune._keras import copied_operation, declared_output_shape, inner_layers, lay_out_alike
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.constructor_arguments import arguments
@@ -71,6 +71,7 @@ def copied(model: keras.Model) -> keras.Model:
     functional(model)  # raises if it is another one
     copy = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))
     copy.set_weights(model.get_weights())
+    lay_out_alike(model.weights, copy.weights)
     return copy
 
 

@@ -1,0 +1,41 @@
+"""Several devices: what a batch must be a multiple of, and what becomes of the rest."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import keras
+
+from kerasprune._keras import undivided_remainders
+
+
+def replicas() -> int:
+    """Returns how many devices share a batch in `fit`, `evaluate` and `predict`.
+
+    Under `keras.distribution`, on JAX, which refuses a batch that is no multiple of them. 1 otherwise: a strategy of
+    TensorFlow divides any batch.
+    """
+    distribution = keras.distribution.distribution()
+    if keras.backend.backend() != "jax" or distribution is None:
+        return 1
+    mesh = distribution.device_mesh
+    return int(mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)])
+
+
+def shared(batch: int) -> int:
+    """Returns the smallest multiple of the replicas that is not below a number of examples."""
+    return -(-batch // replicas()) * replicas()
+
+
+def with_remainders() -> AbstractContextManager[None]:
+    """Returns a context in which batches of any size can be fitted, evaluated and predicted.
+
+    What the replicas cannot share, such as the last batch of an epoch, is computed whole by each: as on one device,
+    neither lost, nor padded, which metrics without weights would count and a BatchNorm average. Several processes read
+    examples of their own, as Keras divides them.
+    """
+    if replicas() == 1:
+        return nullcontext()
+    import jax
+
+    return undivided_remainders(replicas()) if jax.process_count() == 1 else nullcontext()
