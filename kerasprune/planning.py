@@ -137,7 +137,7 @@ def _in_steps(request: PlanRequest) -> tuple[PlanRequest, Choice]:
     """Returns the request and choice of the coarsest multiples that meet the target, else of those that come nearest.
 
     Raises:
-        PruneError: The target is below the smallest possible share even in steps of one channel.
+        PruneError: The target is below the smallest possible share of all widths.
     """
     tried: dict[float, tuple[PlanRequest, Choice]] = {}
     floors = request.floor.coarse_to_fine
@@ -148,7 +148,7 @@ def _in_steps(request: PlanRequest) -> tuple[PlanRequest, Choice]:
         if tried and min(tried) <= _NEAR:
             break
     if not tried:
-        return _corrected(replace(request, floor=floors[-1]), None)
+        tried[0] = _corrected(replace(request, floor=request.floor.without_cost), None)
     found, chosen = tried[min(tried)]
     if found.floor != floors[0]:
         steps = sorted({found.floor.multiple(size) for size, _ in STEPS})

@@ -79,7 +79,7 @@ class Floor(Checked):
     @property
     def coarse_to_fine(self) -> list[Floor]:
         """The bounds of `"auto"` that are tried in turn, until one of them meets a target."""
-        return [*(replace(self, finer=finer) for finer in FINER), self.without_cost]
+        return [replace(self, finer=finer) for finer in FINER]
 
     def multiple(self, size: int) -> int:
         """Returns the number of which the channels kept of `size` are a multiple."""
