@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import keras
 
 from kerasprune._keras import first_metric, structures
+from kerasprune.backend.precision import full_precision
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.data_checks import check_inputs, check_targets, explained
 from kerasprune.criteria.objective import losses_by_output
@@ -52,7 +53,7 @@ class Judge:
         return relative_error(self._outputs(model), self._wanted)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
-        """Returns loss and metrics; empty without labels or a loss.
+        """Returns loss and metrics, in full precision; empty without labels or a loss.
 
         Raises:
             PruneError: The labels do not fit the loss.
@@ -62,7 +63,7 @@ class Judge:
         if model not in self._twins:
             self._twins[model] = self.objective.compile(keras.Model(*structures(functional(model))))
         twin = self._twins[model]
-        with explained(twin, self.examples), traced_for_each_model():
+        with explained(twin, self.examples), traced_for_each_model(), full_precision():
             found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
         first, higher = first_metric(twin) or ("loss", False)
         self.measure = Measure("loss") if higher is None else Measure(first, higher)
