@@ -43,9 +43,7 @@ def full_precision() -> Iterator[None]:
     """Computes products of float32 in float32 within the block."""
     older = _older(torch.get_float32_matmul_precision), _older(lambda: torch.backends.cudnn.allow_tf32)
     newer = [(part, part.fp32_precision) for part in _parts()]
-    _set_older(
-        *(value if before is not None else None for value, before in zip(("highest", False), older, strict=True))
-    )
+    _set_older(*(None if before is None else full for before, full in zip(older, ("highest", False), strict=True)))
     for part, _ in newer:
         part.fp32_precision = "ieee"
     try:

@@ -185,10 +185,10 @@ def check_same(model: keras.Model, new: keras.Model) -> None:
 
 
 def _compare(model: keras.Model, new: keras.Model, pairs: list) -> None:
+    precision = coarsest_type(new)
+    tolerance = _TOLERANCE * (1 if precision == "float32" else 1000)
     for index, (one, other) in enumerate(pairs):
         found = difference(one, other)
-        precision = coarsest_type(new)
-        tolerance = _TOLERANCE * (1 if precision == "float32" else 1000)
         if not found.error <= tolerance:
             raise PruneError(
                 f"Expected the model written out to compute the same. Received: output {index} of {model.name!r} has "

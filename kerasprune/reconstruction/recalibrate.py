@@ -51,7 +51,7 @@ def _input(args: Any, kwargs: Mapping[str, Any]) -> Any:
 
 @full_precision()
 def run(model: keras.Model, examples: Batches, visit: Callable[[Any, Callable, Any, Any], Any]) -> None:
-    """Runs a model as in inference, in full precision; every call of a layer is made by `visit(layer, call, args, kwargs)`."""
+    """Runs a model as in inference, in full precision; layers are called by `visit(layer, call, args, kwargs)`."""
     with calls_of_layers(visit):
         for batch in examples:
             called(model, tree.pack_sequence_as(structures(model)[0], batch), training=False)
