@@ -48,6 +48,7 @@ EVERY_BACKEND = {
     "attaching/test_in_step.py",
     "attaching/test_jax_distribution.py",
     "attaching/test_jax_step.py",
+    "backend/test_precision.py",
     "callbacks/test_filters.py",
     "callbacks/test_greg.py",
     "callbacks/test_greg_fit.py",
