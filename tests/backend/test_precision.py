@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
+from kerasprune import verification
 from kerasprune.backend.precision import device, full_precision
 from kerasprune.budgets.trials import Trials
 from kerasprune.data.examples import Examples
@@ -44,33 +46,37 @@ def precision():
 FULL = {"jax": "highest", "tensorflow": False, "torch": ("highest", False)}[BACKEND]
 
 
-@pytest.fixture(params=["default", "asked for"])
-def before(request):
-    """The precision outside: that of the backend, or one that somebody has set."""
-    if request.param == "default":
-        yield precision()
-        return
+def put(value):
+    """Tells the backend what `precision` returned."""
     if BACKEND == "jax":
         import jax
 
-        with jax.default_matmul_precision("bfloat16"):
-            yield "bfloat16"
+        jax.config.update("jax_default_matmul_precision", value)
     elif BACKEND == "tensorflow":
         import tensorflow as tf
 
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-        yield False
-        tf.config.experimental.enable_tensor_float_32_execution(True)
+        tf.config.experimental.enable_tensor_float_32_execution(value)
     else:
         import torch
 
-        torch.set_float32_matmul_precision("high")
-        yield "high", True
-        torch.set_float32_matmul_precision("highest")
+        torch.set_float32_matmul_precision(value[0])
+        torch.backends.cudnn.allow_tf32 = value[1]
 
 
-def test_what_held_before_holds_after_also_after_an_error(before):
-    assert precision() == before
+@pytest.fixture
+def kept():
+    """Puts the precision back after a test."""
+    found = precision()
+    yield found
+    put(found)
+
+
+OTHER = {"jax": "bfloat16", "tensorflow": True, "torch": ("medium", True)}[BACKEND]
+
+
+@pytest.mark.parametrize("before", [FULL, OTHER])
+def test_what_held_before_holds_after_also_after_an_error(before, kept):
+    put(before)
     with full_precision():
         assert precision() == FULL
         with full_precision():
@@ -128,13 +134,9 @@ def own():
     return model
 
 
-def child_of_verify(model, plan):
-    kp.verify(model, kp.rebuild(model, plan), plan)
-
-
 DECIDING = {
     "verify": lambda model, plan: kp.verify(model, kp.rebuild(model, plan), plan, reload=False),
-    "border_error": lambda model, plan: kp.surgery.border_error(model, plan, X),
+    "border_error": lambda model, plan: kp.border_error(model, plan, X),
     "functional": lambda model, plan: kp.functional(own()),
     "reconstruct": lambda model, plan: kp.reconstruct(kp.rebuild(model, plan), model, plan, X),
     "recalibrate": lambda model, plan: kp.recalibrate(model, X),
@@ -142,7 +144,7 @@ DECIDING = {
     "synthesise": lambda model, plan: kp.synthesise(model, 4, steps=2, value_range=(-2, 2), verbose=0),
     "trials": lambda model, plan: Trials(kp.trace(model), X).error(plan),
     "criterion of maps": lambda model, plan: kp.plan(model, "apoz", keep=0.5, data=X),
-    "criterion of gradients": lambda model, plan: kp.plan(model, "taylor", keep=0.5, data=(X, Y), loss=LOSS),
+    "criterion of gradients": lambda model, plan: kp.plan(model, "taylor_fo", keep=0.5, data=(X, Y), loss=LOSS),
     "criterion of curvature": lambda model, plan: kp.plan(
         model, {"name": "obd", "curvature": "gauss_newton"}, keep=0.5, data=(X[:4], Y[:4]), loss=LOSS
     ),
@@ -166,23 +168,37 @@ def seen(monkeypatch):
 
 
 @pytest.mark.parametrize("name", DECIDING)
-def test_what_decides_computes_in_full_precision(name, seen):
-    model, outside = network(), precision()
+def test_what_decides_computes_in_full_precision(name, seen, kept):
+    put(OTHER)
+    model = network()
     plan = kp.Plan({"first": range(6), "second": range(1, 8, 2)})
     seen.clear()
     DECIDING[name](model, plan)
-    assert seen == {FULL} and precision() == outside
+    assert seen == {FULL} and precision() == OTHER
     assert model.predict_function is None and model.test_function is None  # nothing is left for the user's own calls
 
 
-def test_training_and_predictions_keep_their_precision(seen):
-    model, outside = network(), precision()
+def test_the_process_that_loads_a_slim_model_asks_for_full_precision_itself(kept, monkeypatch, tmp_path):
+    put(OTHER)
+    model, inputs, outputs = (str(tmp_path / name) for name in ("slim.keras", "inputs.npz", "outputs.npz"))
+    network().save(model)
+    np.savez(inputs, **{"0": X})
+    monkeypatch.setattr(sys, "argv", ["-c", model, inputs, outputs])
+    monkeypatch.setitem(sys.modules, "kerasprune", kp)  # which the process cannot import
+    exec(verification._ALONE, {})
+    assert precision() == FULL
+
+
+@pytest.mark.whole
+def test_training_and_predictions_keep_their_precision(seen, kept):
+    put(OTHER)
+    model = network()
     seen.clear()
-    slim = kp.prune(model, 0.5, (X, Y), 1, loss=LOSS, callbacks=[keras.callbacks.LambdaCallback()], verbose=0).slim
-    assert seen == {FULL, outside}
+    slim = kp.prune(model, 0.5, (X, Y), 1, loss=LOSS, verbose=0).slim
+    assert seen == {FULL, OTHER}
     seen.clear()
     slim.predict(X, verbose=0)
-    assert seen == {outside}
+    assert seen == {OTHER}
 
 
 # ---- a JAX that rounds -----------------------------------------------------------------------------------------------
@@ -201,8 +217,8 @@ def rounded(request):
 @pytest.fixture(scope="module")
 def residual():
     inputs = keras.Input((8, 8, 3))
-    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", name="stem")(inputs)))
-    y = layers.Conv2D(8, 3, padding="same", name="branch")(x)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, name="stem")(inputs)))
+    y = layers.Conv2D(8, 1, name="branch")(x)  # no border: constants are folded exactly
     x = layers.GlobalAveragePooling2D()(layers.ReLU()(layers.Add()([x, y])))
     return randomise(keras.Model(inputs, layers.Dense(3, name="logits")(x)))
 
@@ -224,19 +240,31 @@ def test_it_rounds_but_in_full_precision(rounded):
 
 
 @on_jax
-def test_a_model_is_pruned_and_verified(rounded, residual):
-    slim, plan, report = kp.prune(residual, macs=0.5, data=IMAGES, verbose=0)
+@pytest.mark.whole
+def test_a_model_is_pruned(rounded, residual):
+    report = kp.prune(residual, macs=0.5, data=IMAGES, verbose=0).report
     assert report.verified is not None and [step.name for step in report.steps][:2] == ["dense", "removed"]
-    kept = kp.Plan({"stem": range(0, 8, 2)})
-    inputs = residual.predict(IMAGES, verbose=0)
-    verdict = kp.verify(residual, kp.rebuild(residual, kept), kept)  # another process loads it, and does not round
+
+
+@on_jax
+@pytest.mark.thorough
+def test_a_model_is_pruned_and_trained(rounded, residual):
+    labels = GENERATOR.integers(0, 3, len(IMAGES))
+    report = kp.prune(residual, macs=0.5, data=(IMAGES, labels), epochs=1, loss=LOSS, verbose=0).report
+    assert report.verified is not None and report.steps[-1].name == "fine-tuned"
+
+
+@on_jax
+@pytest.mark.whole
+def test_a_slim_model_is_verified_and_predictions_round_as_before(rounded, residual):
+    def exact():
+        return keras_function(residual, signature_of(residual))([IMAGES])[0]
+
+    plan, before = kp.Plan({"stem": range(0, 8, 2)}), residual.predict(IMAGES, verbose=0)
+    verdict = kp.verify(residual, kp.rebuild(residual, plan), plan)  # another process loads it, and does not round
     assert verdict.passed, verdict
-    again = residual.predict(IMAGES, verbose=0)
-    assert np.array_equal(inputs, again) and np.abs(again - kp_outputs(residual)).max() > 1e-4
-
-
-def kp_outputs(model):
-    return keras_function(model, signature_of(model))([IMAGES])[0]
+    after = residual.predict(IMAGES, verbose=0)
+    assert np.array_equal(before, after) and np.abs(after - exact()).max() > 1e-4
 
 
 @on_jax

@@ -29,7 +29,7 @@ def short_products(bits: int) -> Iterator[None]:
 
         return bound
 
-    with pytest.MonkeyPatch.context() as patch:
+    with jax.default_matmul_precision("default"), pytest.MonkeyPatch.context() as patch:
         for primitive in (lax.dot_general_p, lax.conv_general_dilated_p):
             patch.setattr(primitive, "bind", cutting(primitive))
         jax.clear_caches()  # of programs with whole products
