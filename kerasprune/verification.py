@@ -25,11 +25,12 @@ from kerasprune.plans import Plan, plan_faults
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
 from kerasprune.surgery.comparison import difference, differences, outputs_of
+from kerasprune.surgery.compute_dtype import coarsest_type, rounding
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
 
-_TOLERANCE, _HALF = 1e-4, 3e-2  # the latter of models that compute in 16 bits
+_TOLERANCES = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 3e-2}
 _SIDE = 16  # at which costs are compared where the input side is free
 _SECONDS = 600
 _GIVE_DATA = "Give data to compare on."
@@ -39,6 +40,16 @@ import sys
 sys.modules["kerasprune"] = None  # importing it raises
 import keras, numpy as np
 model = keras.models.load_model(sys.argv[1], compile=False)
+if keras.backend.backend() == "jax":
+    import jax
+    jax.config.update("jax_default_matmul_precision", "highest")
+elif keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+elif keras.backend.backend() == "torch":
+    import torch
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
 arrays = np.load(sys.argv[2])
 inputs = keras.tree.pack_sequence_as(model.input, [arrays[str(i)] for i in range(len(arrays.files))])
 outputs = keras.tree.flatten(model(inputs, training=False))
@@ -125,7 +136,8 @@ def verify(
     """Checks that a slim model computes and costs what its plan says.
 
     The outputs are compared with those of `kp.mask(model, plan)` on one batch, the cost with the predicted one, and the
-    model is saved and reloaded in a process that cannot import kerasprune. Call it before training the slim model.
+    model is saved and reloaded in a process that cannot import kerasprune. Products are computed in full precision on
+    every device. Call it before training the slim model.
 
     Args:
         model: The dense model, with the same weights as when the slim model was built, or its graph.
@@ -159,8 +171,8 @@ def verify(
     model = graph.model
     _check_order(model, slim, plan)
     inputs = random_inputs(model, side=_SIDE) if data is None else data
-    whole = all(layer.compute_dtype in ("float32", "float64") for layer in model.layers)
-    tolerance = _TOLERANCE if whole else _HALF
+    precision = coarsest_type(model)
+    tolerance = _TOLERANCES[precision]
     params, macs, wrong = _costs(graph, slim, plan)
     draws = _differs_from_itself(model, inputs, tolerance, at_random=data is None)
     reload_error = _loaded_alone(slim, inputs) if reload else None
@@ -169,16 +181,16 @@ def verify(
     if not draws:
         all_kept = Plan({}, coupling=plan.coupling)
         copy_error = max(_difference(model, make(graph, all_kept), inputs) for make in (rebuild, mask))
-        faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
+        what = "A copy of the dense model, from which nothing is removed"
+        faults += _too_large(what, copy_error, tolerance, precision)
         folded = fold(cut(graph, plan))
         error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
         inexact = {_FOLDED: folded.padded, _DROPPED: folded.lost} if approximate else {}
         reason = " and ".join(each for each, layers in inexact.items() if layers)
-        faults += _too_large("The slim model", error, tolerance) if not approximate else []
+        faults += _too_large("The slim model", error, tolerance, precision) if not approximate else []
     if reload_error is not None and not draws:
-        faults += _too_large(
-            "The slim model, saved and loaded without kerasprune,", reload_error, 1e-5 + tolerance / 10
-        )
+        what = "The slim model, saved and loaded without kerasprune,"
+        faults += _too_large(what, reload_error, 1e-5 + tolerance / 10, precision)
     verdict = Verdict(error, copy_error, reload_error, params, macs, approximate, (*faults, *wrong), reason)
     raise_faults("The slim model is not what its plan says:", list(verdict.faults) if strict else [])
     return verdict
@@ -240,10 +252,10 @@ def _difference(expected: keras.Model, model: keras.Model, inputs: Any) -> float
     return max(each.error for each in differences(expected, model, inputs))
 
 
-def _too_large(what: str, error: float, tolerance: float) -> list[str]:
+def _too_large(what: str, error: float, tolerance: float, precision: str) -> list[str]:
     if error <= tolerance:
         return []
-    limit = f"rounding explains at most {tolerance:.0e}"
+    limit = f"{rounding(precision)} explains at most {tolerance:.0e}"
     return [f"{what} differs by {error:.1e}; {limit}. Was it trained further, or is a rule wrong?"]
 
 

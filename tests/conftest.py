@@ -15,6 +15,10 @@ os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('
 # TensorFlow convolves images with channels first on a CPU with oneDNN only, which it leaves off on some.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+# What tests compare with is computed in full precision on a GPU too, as what the library compares is.
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+
 # Several processes share the cores: threads of one would wait for those of another, in products as small as these.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -48,6 +52,7 @@ EVERY_BACKEND = {
     "attaching/test_in_step.py",
     "attaching/test_jax_distribution.py",
     "attaching/test_jax_step.py",
+    "backend/test_precision.py",
     "callbacks/test_filters.py",
     "callbacks/test_greg.py",
     "callbacks/test_greg_fit.py",

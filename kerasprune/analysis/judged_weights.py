@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune._keras import called
+from kerasprune.backend.precision import full_precision
 from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
@@ -65,6 +66,7 @@ class WeightsJudge:
         self._batches = list(batches_for_loss(data, model, loss))
         self._examples = None if recalibrate is None else example_batches(model, recalibrate, SAMPLES)
 
+    @full_precision()
     def at(self, weights: Weights, *, own_statistics: bool = False) -> tuple[float, float]:
         """Returns loss and error at some weights; `own_statistics`: those of BatchNorm are not recomputed."""
         given = [ops.convert_to_tensor(each) for each in weights]

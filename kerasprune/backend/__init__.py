@@ -1,1 +1,3 @@
-"""Derivatives of functions of variables on TensorFlow, JAX and torch."""
+"""Derivatives of functions of variables, and full precision, on TensorFlow, JAX and torch."""
+
+BACKENDS = ("jax", "tensorflow", "torch")

@@ -1,7 +1,7 @@
 """Gradients and Hessian-vector products of a function of a model, outside of `fit`, on every backend of Keras.
 
 The function runs in a stateless scope: its assignments, such as statistics of BatchNorm and seeds, are dropped, so a
-model is unchanged.
+model is unchanged. It is computed in full precision.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import keras
 from keras import ops, tree
 
+from kerasprune.backend import BACKENDS
+from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
-
-BACKENDS = ("jax", "tensorflow", "torch")
 
 Gradient = Callable[..., tuple[Any, list[Any]]]
 """`(*arguments) → (value, gradients)`: tensors of the backend, one gradient for each variable."""
@@ -54,6 +54,7 @@ def gradient(
     variables, rest = list(variables), _others(variables, state)
     differentiated = _engine().gradient(_pure(function, variables, rest))
 
+    @full_precision()
     def evaluated(*arguments: Any) -> tuple[Any, list[Any]]:
         return differentiated(_values(variables), _values(rest), *_tensors(arguments))
 
@@ -91,6 +92,7 @@ def hessian_vector_product(
     variables, rest = list(variables), _others(variables, state)
     product = _engine().hessian_vector_product(_pure(function, variables, rest))
 
+    @full_precision()
     def evaluated(vectors: Sequence[Any], *arguments: Any) -> list[Any]:
         typed = [ops.convert_to_tensor(v, dtype=variable.dtype) for v, variable in zip(vectors, variables, strict=True)]
         return product(_values(variables), _values(rest), typed, *_tensors(arguments))

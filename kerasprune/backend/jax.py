@@ -1,8 +1,9 @@
-"""Derivatives on JAX: transformations of pure functions."""
+"""Derivatives and full precision on JAX: transformations of pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -21,3 +22,8 @@ def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[A
         return jax.jvp(lambda point: gradients(point, rest, *arguments), (values,), (vectors,))[1]
 
     return jax.jit(product)
+
+
+def full_precision() -> AbstractContextManager[None]:
+    """Computes products of float32 in float32 within the block; functions are compiled for each precision anew."""
+    return jax.default_matmul_precision("highest")

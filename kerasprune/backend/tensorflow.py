@@ -1,8 +1,9 @@
-"""Derivatives on TensorFlow: tapes inside compiled functions."""
+"""Derivatives and full precision on TensorFlow: tapes inside compiled functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -52,3 +53,14 @@ def fake_quantized(x: Any, low: Any, high: Any) -> Any:
         high: Upper end of the range, a scalar.
     """
     return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Computes products of float32 in float32 within the block, in what is not compiled before."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)

@@ -1,8 +1,9 @@
-"""Derivatives on torch: autograd on detached copies of the variables."""
+"""Derivatives and full precision on torch: autograd on detached copies of the variables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,3 +36,41 @@ def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[A
             return list(torch.autograd.grad(along, leaves, materialize_grads=True))
 
     return product
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Computes products of float32 in float32 within the block."""
+    older = _older(torch.get_float32_matmul_precision), _older(lambda: torch.backends.cudnn.allow_tf32)
+    newer = [(part, part.fp32_precision) for part in _parts()]
+    _set_older(*(None if before is None else full for before, full in zip(older, ("highest", False), strict=True)))
+    for part, _ in newer:
+        part.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        _set_older(*older)
+        for part, precision in newer:
+            part.fp32_precision = precision
+
+
+def _parts() -> list[Any]:
+    """Returns what multiplies, each with a precision of its own; nothing before torch 2.9, which has the flags only."""
+    kinds = torch.backends.cuda, torch.backends.mkldnn, torch.backends.cudnn
+    parts = [getattr(kind, name, None) for kind in kinds for name in ("matmul", "conv", "rnn")]
+    return [part for part in parts if hasattr(part, "fp32_precision")]
+
+
+def _older(read: Callable[[], Any]) -> Any:
+    """Returns a flag that sets several precisions at once; `None` where they differ, which torch refuses to read."""
+    try:
+        return read()
+    except RuntimeError:
+        return None
+
+
+def _set_older(matmul: str | None, convolutions: bool | None) -> None:
+    if matmul is not None:
+        torch.set_float32_matmul_precision(matmul)
+    if convolutions is not None:
+        torch.backends.cudnn.allow_tf32 = convolutions

@@ -14,7 +14,7 @@ from keras import ops, tree
 
 from kerasprune._keras import called
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
-from kerasprune.backend.devices import with_remainders
+from kerasprune.backend.precision import full_precision
 from kerasprune.criteria.base import Checked, argument, as_array
 from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
@@ -151,10 +151,10 @@ class _Roots:
         self._model, self._loss, self._most = model, loss, most
         self._products: dict[Any, Any] = {}
 
+    @full_precision()
     def of(self, batch: Batch) -> np.ndarray:
         """Returns the roots for the examples of a batch, `(examples, outputs, outputs)`."""
-        with with_remainders():
-            outputs = self._model.predict_on_batch(batch.inputs)
+        outputs = tree.map_structure(ops.convert_to_numpy, called(self._model, batch.inputs, training=False))
         flat = np.concatenate([np.reshape(y, (batch.size, -1)) for y in tree.flatten(outputs)], axis=1)
         size = flat.shape[1]
         if size > self._most:

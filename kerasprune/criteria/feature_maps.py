@@ -16,6 +16,7 @@ from keras import layers, ops, tree
 
 from kerasprune._keras import argument_names, called, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.backend.precision import full_precision
 from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
 from kerasprune.criteria.members_of_channels import aggregated
 from kerasprune.data.batches import example_batches
@@ -129,8 +130,9 @@ Look = Callable[[int, tuple, list[Any]], None]
 """`look(number, arguments, outputs)`, called after every call, numbered as in `graph.calls`."""
 
 
+@full_precision()
 def run_through(graph: ChannelGraph, batches: Iterable[list[np.ndarray]], look: Look) -> int:
-    """Runs batches through a model in inference mode, and returns the number of examples; the model is left untouched.
+    """Runs batches through a model in inference mode, in full precision; returns the number of examples.
 
     A model of half precision is run as a copy in float32, since rounding noise has full rank. Batches are split so
     that all outputs fit into memory together.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,17 +9,12 @@ import keras
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError
 from kerasprune.graph.ranged_model import RangedModel
-
-HALF_TYPES = ("bfloat16", "float16")  # the coarsest first
+from kerasprune.surgery.compute_dtype import HALF_TYPES, coarsest_type
 
 
 def precision(model: keras.Model) -> str:
     """Returns the coarsest type a layer computes in: `"float32"`, `"float16"` or `"bfloat16"`."""
-    if isinstance(model, RangedModel):
-        return "float32"
-    config = model.get_config() if is_graph(model) else {"dtype": model.compute_dtype}
-    found = set(_half_types(config))
-    return next((name for name in HALF_TYPES if name in found), "float32")
+    return "float32" if isinstance(model, RangedModel) else coarsest_type(model)
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -47,16 +41,6 @@ def in_float32(model: keras.Model) -> keras.Model:
     )
     twin.set_weights(bare.get_weights())
     return twin
-
-
-def _half_types(config: Any) -> Iterator[str | None]:
-    """Yields the half types that the dtypes of a nested configuration compute in; `None` for others."""
-    if isinstance(config, dict):
-        yield _half_type(config)
-        config = list(config.values())
-    if isinstance(config, (list, tuple)):
-        for value in config:
-            yield from _half_types(value)
 
 
 def _widened(config: Any) -> Any:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import called
+from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
 from kerasprune.data.signature import Signature
@@ -19,6 +20,7 @@ from kerasprune.export.conversion import output_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
+from kerasprune.surgery.compute_dtype import rounding
 
 Function = Callable[[FlatInputs], Sequence[np.ndarray]]
 
@@ -81,8 +83,9 @@ def compare(reference: Function, exported: Function, samples: Samples) -> Parity
 
 
 def keras_function(model: keras.Model, signature: Signature) -> Function:
-    """Returns a Keras model in inference as a function from flat inputs to flat outputs."""
+    """Returns a Keras model in inference and in full precision, as a function from flat inputs to flat outputs."""
 
+    @full_precision()
     def run(batch: FlatInputs) -> list[np.ndarray]:
         outputs = keras.tree.flatten(called(model, signature.pack(batch), training=False))
         return [keras.ops.convert_to_numpy(output) for output in outputs]
@@ -102,7 +105,7 @@ def interpreted_function(path: Path, model: keras.Model, signature: Signature) -
 
 
 def served_function(folder: Path, signature: Signature) -> Function:
-    """Returns a SavedModel as a function from flat inputs to flat outputs.
+    """Returns a SavedModel, run by TensorFlow in full precision, as a function from flat inputs to flat outputs.
 
     Args:
         folder: Its folder.
@@ -110,9 +113,12 @@ def served_function(folder: Path, signature: Signature) -> Function:
     """
     import tensorflow as tf
 
+    from kerasprune.backend import tensorflow
+
     with quiet():
         loaded = tf.saved_model.load(str(folder))
 
+    @tensorflow.full_precision()
     def run(batch: FlatInputs) -> list[np.ndarray]:
         outputs = loaded.serve(signature.pack([tf.convert_to_tensor(array) for array in batch]))
         return [output.numpy() for output in keras.tree.flatten(outputs)]
@@ -136,7 +142,8 @@ def require_close(parity: Parity, *types: str) -> None:
         return
     raise PruneError(
         "Expected the exported model to compute the same as the Keras model. "
-        f"Received: max_error={parity.max_error:.3g} with the largest output {parity.scale:.3g}, "
+        f"Received: max_error={parity.max_error:.3g} with the largest output {parity.scale:.3g}; "
+        f"{rounding(*types)} explains at most {tolerance * parity.scale:.3g}, "
         "so nothing was written. Check that the outputs are finite, and that no layer draws random numbers "
         "or depends on Python state in inference."
     )

@@ -22,6 +22,7 @@ from kerasprune.graph.walk import has_free_axes, nodes
 from kerasprune.inlining.writer import Writer, line_of
 from kerasprune.surgery.clone import input_like, train_alike
 from kerasprune.surgery.comparison import difference, outputs_of
+from kerasprune.surgery.compute_dtype import coarsest_type, rounding
 from kerasprune.surgery.random_inputs import random_inputs
 
 
@@ -184,12 +185,14 @@ def check_same(model: keras.Model, new: keras.Model) -> None:
 
 
 def _compare(model: keras.Model, new: keras.Model, pairs: list) -> None:
+    precision = coarsest_type(new)
+    tolerance = _TOLERANCE * (1 if precision == "float32" else 1000)
     for index, (one, other) in enumerate(pairs):
         found = difference(one, other)
-        dtype = str(new.outputs[index].dtype)
-        if not found.error <= _TOLERANCE * (1000 if dtype in ("float16", "bfloat16") else 1):
+        if not found.error <= tolerance:
             raise PruneError(
                 f"Expected the model written out to compute the same. Received: output {index} of {model.name!r} has "
-                f"{found.size:.6g} as its largest value, and differs by {found.error:.1e} of that. "
+                f"{found.size:.6g} as its largest value, and differs by {found.error:.1e} of that; "
+                f"{rounding(precision)} explains at most {tolerance:.0e}. "
                 "Its call() depends on more than its layers and arguments."
             )

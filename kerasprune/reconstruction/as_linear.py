@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import changed_weights
+from kerasprune.backend.precision import full_precision
 from kerasprune.graph.graph import values
 from kerasprune.rules.conv import TRANSPOSED
 from kerasprune.rules.einsum import letters_of
@@ -237,6 +238,7 @@ def _tables(layer: Any, sides: tuple[int, ...]) -> list[np.ndarray]:
 
 
 @cache
+@full_precision()
 def _seen(
     transposed: bool, padding: str, side: int, size: int, stride: int, dilation: int, between: int | None
 ) -> np.ndarray:

@@ -19,6 +19,7 @@ import numpy as np
 from keras import tree
 
 from kerasprune._keras import argument_names, called, mask_of, put_mask
+from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import Batches
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.walk import walk
@@ -222,8 +223,9 @@ class _Batch(dict):
         return tensor
 
 
+@full_precision()
 def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:
-    """Returns the outputs of a call for tensors, in inference mode."""
+    """Returns the outputs of a call for tensors, in inference mode and in full precision."""
     args, kwargs = tree.map_structure(lambda x: tensors[x] if isinstance(x, Value) else x, (step.args, step.kwargs))
     if isinstance(step.operation, keras.layers.Layer) and "training" in argument_names(step.operation):
         kwargs = {**kwargs, "training": False}

@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers, tree
 
 from kerasprune._keras import called, calls_of_layers, inner_layers, structures
+from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
@@ -48,8 +49,9 @@ def _input(args: Any, kwargs: Mapping[str, Any]) -> Any:
     return args[0] if args else kwargs["inputs"]
 
 
+@full_precision()
 def run(model: keras.Model, examples: Batches, visit: Callable[[Any, Callable, Any, Any], Any]) -> None:
-    """Runs a model as in inference; every call of a layer is made by `visit(layer, call, args, kwargs)`."""
+    """Runs a model as in inference, in full precision; layers are called by `visit(layer, call, args, kwargs)`."""
     with calls_of_layers(visit):
         for batch in examples:
             called(model, tree.pack_sequence_as(structures(model)[0], batch), training=False)

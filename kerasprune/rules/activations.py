@@ -14,8 +14,8 @@ from kerasprune._keras import CustomScaleLayer, LayerScale, nn
 from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
-from kerasprune.graph.function_probe import fault_of
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, POINTWISE, channel_axis, tensor_rule
+from kerasprune.rules.function_probe import fault_of
 
 DROPOUTS = (
     layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D, layers.AlphaDropout,

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from kerasprune.backend.precision import full_precision
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
-from kerasprune.graph.function_probe import same
 from kerasprune.graph.rule import tensor_rule
+from kerasprune.rules.function_probe import same
 
 _FREE = 3  # side of an axis whose size is not fixed
 _SMALL = 5  # side of an axis that carries no channels, in the first try
@@ -88,6 +89,7 @@ class _Trial:
                 found[index] = found.get(index, fits) & fits
         return {index: min(fits) for index, fits in found.items() if fits}
 
+    @full_precision()
     def _run(self, cuts: _Cuts) -> list[np.ndarray]:
         arrays = [x if i not in cuts else x.take(cuts[i][1], cuts[i][0]) for i, x in enumerate(self._arrays)]
         feed = iter(arrays)

@@ -10,6 +10,7 @@ import keras
 
 from kerasprune._keras import first_metric, structures
 from kerasprune.backend.devices import with_remainders
+from kerasprune.backend.precision import full_precision
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.data_checks import check_inputs, check_targets, explained
 from kerasprune.criteria.objective import losses_by_output
@@ -53,7 +54,7 @@ class Judge:
         return relative_error(self._outputs(model), self._wanted)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
-        """Returns loss and metrics; empty without labels or a loss.
+        """Returns loss and metrics, in full precision; empty without labels or a loss.
 
         Raises:
             PruneError: The labels do not fit the loss.
@@ -63,7 +64,7 @@ class Judge:
         if model not in self._twins:
             self._twins[model] = self.objective.compile(keras.Model(*structures(functional(model))))
         twin = self._twins[model]
-        with explained(twin, self.examples), traced_for_each_model(), with_remainders():
+        with explained(twin, self.examples), traced_for_each_model(), with_remainders(), full_precision():
             found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
         first, higher = first_metric(twin) or ("loss", False)
         self.measure = Measure("loss") if higher is None else Measure(first, higher)

@@ -12,6 +12,7 @@ import numpy as np
 from keras import tree
 
 from kerasprune._keras import called
+from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
 
 
@@ -65,8 +66,12 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     return Difference(error, size, float(a.std(axis=0).max(initial=0.0)) / unit)
 
 
+@full_precision()
 def outputs_of(model: keras.Model, inputs: Any, call: Callable[..., Any] = called) -> list[np.ndarray]:
-    """Returns the outputs of a model in inference, one array each; `call` calls it."""
+    """Returns the outputs of a model in inference and in full precision, one array each; `call` calls it.
+
+    Its layers are called one by one: a program that the model has for `predict` may be of another precision.
+    """
     outputs = tree.flatten(call(model, inputs, training=False))
     return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
 

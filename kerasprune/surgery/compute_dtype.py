@@ -1,4 +1,4 @@
-"""A model that computes in another precision, for numerics that its own is too coarse for."""
+"""The precision that a model computes in, and a copy in another, for numerics that its own is too coarse for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import inner_layers
+from kerasprune.backend.precision import device
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.walk import is_model, uncollected
@@ -16,6 +17,7 @@ from kerasprune.surgery.copy_layer import make_layer
 
 PRECISIONS = ("float32", "float64")
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
+HALF_TYPES = ("bfloat16", "float16")  # the coarsest first
 
 
 @uncollected()
@@ -52,6 +54,18 @@ def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[
     copy, made = clone(model, lambda layer: _made(layer, precision), value=lambda v: values(v).copy())
     pairs = [(layer, made[id(layer)]) for layer in layers if id(layer) in made and not is_model(layer)]
     return copy, {id(o): n for old, new in pairs for o, n in zip(old.variables, new.variables, strict=True)}
+
+
+def coarsest_type(model: keras.Model) -> str:
+    """Returns the coarsest type that a layer computes in: `"float32"`, `"float16"` or `"bfloat16"`."""
+    computing = (x for x in inner_layers(model) if not (is_model(x) or isinstance(x, keras.layers.InputLayer)))
+    found = {layer.compute_dtype for layer in computing}
+    return next((name for name in HALF_TYPES if name in found), "float32")
+
+
+def rounding(*types: str) -> str:
+    """Returns what a refusal for rounding names: `"rounding in float32 on gpu:0"`."""
+    return f"rounding in {' and '.join(dict.fromkeys(types))} on {device()}"
 
 
 def _computes_in(layer: Any, precision: str) -> bool:

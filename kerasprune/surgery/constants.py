@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune.backend.precision import full_precision
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.graph import values
@@ -81,6 +82,7 @@ class Emitted:
     bordered: bool = False
 
 
+@full_precision()
 def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitted]]]:
     """Walks the model with constants in place of tensors; returns every call with those that went in."""
     graph = applied.graph

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasprune._keras import called, calls_of_layers, inner_layers
+from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import values
@@ -71,8 +72,9 @@ class StoredMoments:
         """Moments of zero, to which those of examples are added."""
         return [(ops.zeros(each.mean.shape), ops.zeros(each.mean.shape)) for each in self.layers.values()]
 
+    @full_precision()
     def of(self, inputs: Sequence[Any]) -> Moments:
-        """Returns the moments of a batch.
+        """Returns the moments of a batch, in full precision.
 
         Args:
             inputs: Tensors in flat order, in the type of the computation.

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from kerasprune.attaching.saved_state import states
+from kerasprune.backend.precision import full_precision
 from kerasprune.callbacks import PruningCallback, Resume
 from kerasprune.errors import PruneError
 from kerasprune.testing.toys import require, toy_data, toy_model
@@ -21,6 +22,7 @@ EPOCHS, STEPS, BATCH = 2, 8, 8
 Make = Callable[[], keras.callbacks.Callback]
 
 
+@full_precision()
 def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> None:
     """Checks a callback in `fit`, on a small residual network (`toy_model`), 2 epochs of 8 steps.
 
@@ -56,6 +58,7 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
         _check_says_so(make, seed)
 
 
+@full_precision()
 def check_fits(make: Make, folder: Path, *, seed: int = 0) -> list[np.ndarray]:
     """Runs the part of `check_callback` with single steps: two successive fits, and a killed one.
 

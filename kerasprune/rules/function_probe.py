@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.backend.precision import full_precision
+
 _POINTWISE = tuple(
     keras.activations.get(name)
     for name in (
@@ -88,6 +90,7 @@ def _tried(function: Callable[[Any], Any], shape: Sequence[int], axis: int) -> s
     return "" if same(at(*single), whole[np.ix_(*single)]) else "mixes positions"
 
 
+@full_precision()
 def _value(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(function(ops.convert_to_tensor(x))), "float64")
 

@@ -1,0 +1,40 @@
+"""Full precision: where models are compared, or solved for, products keep every bit of their type on every device."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+from kerasprune.backend import BACKENDS
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Computes products and convolutions of float32 in float32 within the block, or the function that it decorates.
+
+    A GPU rounds their inputs to 10 bits of mantissa (TF32), a TPU to 7 (bfloat16), unless told otherwise: two equal
+    models differ by 1e-4 to 5e-3 then. Training and predictions keep the precision that they have outside.
+
+    What is compiled must be called in such blocks only, and always: TensorFlow compiles the precision into a program,
+    and does not compile it again where another holds.
+
+    Example:
+        >>> import keras
+        >>> with full_precision():
+        ...     float(keras.ops.matmul([[1.0001]], [[1.0]])[0, 0]) > 1
+        True
+    """
+    name = keras.backend.backend()
+    if name not in BACKENDS:  # those compute on a CPU
+        yield
+        return
+    with importlib.import_module(f"kerasprune.backend.{name}").full_precision():
+        yield
+
+
+def device() -> str:
+    """Returns the device on which Keras computes, as its backend calls it, such as `"gpu:0"`."""
+    return str(keras.ops.zeros(()).device).rpartition("device:")[2].lower()
