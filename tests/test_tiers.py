@@ -57,7 +57,9 @@ def test_what_mirrors_a_file(name, mirror):
 
 
 def test_files_that_mirror_no_change_are_left_out_and_changed_ones_come_first():
-    changed = Changed(["kerasprune/graph/groups.py", "kerasprune/plans.py", "tests/graph/test_b.py", "tests/x.py"], ROOT)
+    changed = Changed(
+        ["kerasprune/graph/groups.py", "kerasprune/plans.py", "tests/graph/test_b.py", "tests/x.py"], ROOT
+    )
     names = ["graph/test_a.py", "graph/test_b.py", "graph/test_c.py", "test_plans.py", "test_docs.py", "data/test_d.py"]
     taken = [name for name in names if not changed.pytest_ignore_collect(ROOT / "tests" / name)]
     assert taken == ["graph/test_a.py", "graph/test_b.py", "graph/test_c.py", "test_plans.py"]
