@@ -3,7 +3,7 @@
 import gc
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -73,20 +73,46 @@ EVERY_BACKEND = {
 LEFT_OUT_ON_JAX = re.compile(r"^test_(the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)")
 
 
+class Module(pytest.Module):
+    """A module of tests: skipped if it imports what an extra brings and this environment lacks.
+
+    Any other fault of an import is an error, and so is a lack in the batteries of every backend, which need no extra.
+    """
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        from kerasprune.errors import EXTRAS
+
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            cause = error.__cause__
+            lacks = isinstance(cause, ModuleNotFoundError) and cause.name in {*EXTRAS, "pandas"}
+            if not lacks or _place(self.path) in EVERY_BACKEND:
+                raise
+            pytest.skip(f"{cause.name} is not installed", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    """Returns the module of tests of a file."""
+    return Module.from_parent(parent, path=module_path)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds where processor seconds are written, and how long cases may begin."""
-    parser.addoption("--processor-seconds", metavar="FILE", help="write the processor seconds of every case")
+    """Adds how long cases may begin, and which files have changed."""
+    parser.addoption("--changed", metavar="FILE", help="only what mirrors the rooms of the files named in it")
     parser.addoption("--within", type=float, metavar="SECONDS", help="leave out what does not begin by then")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measures what cases cost, and stops in time if asked to."""
+    """Measures what cases cost; stops in time, and leaves out what did not change, if asked to."""
     from support.processor_time import ProcessorTime
-    from support.tiers import Within
+    from support.tiers import Changed, Within
 
-    config.pluginmanager.register(ProcessorTime(config.getoption("--processor-seconds")))
+    config.pluginmanager.register(ProcessorTime())
     if (seconds := config.getoption("--within")) is not None:
-        config.pluginmanager.register(Within.of_commit(seconds, config.rootpath))
+        config.pluginmanager.register(Within(seconds))
+    if (file := config.getoption("--changed")) is not None:
+        config.pluginmanager.register(Changed(Path(file).read_text().splitlines(), config.rootpath))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -94,15 +120,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     from support.tiers import mark_thorough
 
     mark_thorough(items)
-    here = Path(__file__).parent
     for item in items:
-        path = item.path.relative_to(here)
-        if path.parts[0] in QUICK and not {"slow", "thorough"} & {mark.name for mark in item.iter_markers()}:
+        path = _place(item.path)
+        if path.partition("/")[0] in QUICK and not {"slow", "thorough"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.quick)
-        if path.as_posix() in EVERY_BACKEND:
+        if path in EVERY_BACKEND:
             item.add_marker(pytest.mark.torch)
             if not LEFT_OUT_ON_JAX.search(item.name):
                 item.add_marker(pytest.mark.jax)
+
+
+def _place(path: Path) -> str:
+    """Returns a file's path below the folder of tests."""
+    return path.relative_to(Path(__file__).parent).as_posix()
 
 
 # A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built.

@@ -13,7 +13,6 @@ Marks in the pages, as HTML comments on the line before a block:
 from __future__ import annotations
 
 import contextlib
-import csv
 import functools
 import importlib.util
 import inspect
@@ -260,16 +259,6 @@ def test_commands_and_their_options_exist():
                     assert own or recipe in kp.recipes.names(), f"{page}: there is no recipe {recipe}"
                 if name == "reproduce" and rest and not rest[0].startswith("-") and not rest[0].isupper():
                     assert rest[0] in [*reproduce.entries.names(), "all"], f"{page}: there is no entry {rest[0]}"
-
-
-def test_the_speed_that_the_readme_names_is_that_of_its_rows():
-    with (ROOT / "benchmarks" / "results" / "latency.csv").open(newline="") as file:
-        rows = {(row["network"], row["width"]): row for row in csv.DictReader(file) if row["precision"] == "float32"}
-    fewer = {name: int(rows[name, "1.0"]["macs"]) / int(rows[name, "table"]["macs"]) for name, _ in rows}
-    times = {name: f"{float(rows[name, 'table']['ratio']) * fewer[name]:.1f} times" for name in fewer}
-    assert all(1.9 < each < 2.1 for each in fewer.values())
-    text = text_of("README.md").replace("\n", " ")
-    assert f"a ResNet-50 is {times['ResNet-50']} as fast, a ResNet-20 {times['ResNet-20']} (float32" in text
 
 
 def test_every_command_is_documented():

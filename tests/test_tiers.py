@@ -6,7 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.tiers import Within, mark_thorough
+from support.tiers import Changed, Within, mark_thorough, mirror_of
+
+ROOT = Path("/root")
 
 
 class Item:
@@ -38,14 +40,35 @@ def test_a_matrix_leaves_some_cases_in_the_default_tier(mark, default):
     assert {name for item in items for name in item.added} <= {"thorough"}
 
 
-def test_what_changed_last_comes_first_and_the_rest_in_turns():
-    items = [SimpleNamespace(path=Path(name)) for name in "abcdef"]
-    for turn in range(8):
-        ordered = list(items)
-        Within(10, changed=[Path("c")], turn=turn).pytest_collection_modifyitems(ordered)
-        found = "".join(str(item.path) for item in ordered)
-        begin = turn % 5
-        assert found == "c" + ("abdef" * 2)[begin : begin + 5]
+@pytest.mark.parametrize(
+    ("name", "mirror"),
+    [
+        ("kerasprune/graph/groups.py", "graph"),
+        ("kerasprune/papers/eie/cycles.py", "papers"),
+        ("kerasprune/plans.py", "test_plans.py"),
+        ("docs/methods/magnitude.md", "test_docs.py"),
+        ("README.md", "test_docs.py"),
+        ("CHANGELOG.md", None),
+        ("benchmarks/latency.py", None),
+    ],
+)
+def test_what_mirrors_a_file(name, mirror):
+    assert mirror_of(name) == mirror
+
+
+def test_files_that_mirror_no_change_are_left_out_and_changed_ones_come_first():
+    changed = Changed(
+        ["kerasprune/graph/groups.py", "kerasprune/plans.py", "tests/graph/test_b.py", "tests/x.py"], ROOT
+    )
+    names = ["graph/test_a.py", "graph/test_b.py", "graph/test_c.py", "test_plans.py", "test_docs.py", "data/test_d.py"]
+    taken = [name for name in names if not changed.pytest_ignore_collect(ROOT / "tests" / name)]
+    assert taken == ["graph/test_a.py", "graph/test_b.py", "graph/test_c.py", "test_plans.py"]
+    assert not changed.pytest_ignore_collect(ROOT / "tests" / "data")
+    for changed.turn in range(6):
+        items = [SimpleNamespace(path=ROOT / "tests" / name) for name in taken]
+        changed.pytest_collection_modifyitems(items)
+        begin, (first, *rest) = changed.turn % 3, [item.path.stem[-1] for item in items]
+        assert (first, rest) == ("b", [*"acs", *"acs"][begin : begin + 3])
 
 
 def test_nothing_begins_when_time_is_up():

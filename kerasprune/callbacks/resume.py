@@ -69,7 +69,8 @@ class Resume(PruningCallback):
 
     After an interruption, rerun the same script. The result is bit-identical to an uninterrupted run if the order of
     the data is a function of seed and epoch, as for `kp.data`, or the same in every epoch; otherwise a warning is
-    given. A finished fit is not repeated, which is also a warning. States of other callbacks (such as the patience of
+    given. On a GPU it needs operations in a fixed order (`XLA_FLAGS=--xla_gpu_deterministic_ops=true` on JAX). A
+    finished fit is not repeated, which is also a warning. States of other callbacks (such as the patience of
     `EarlyStopping`) are not saved.
 
     Args:

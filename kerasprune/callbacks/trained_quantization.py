@@ -74,6 +74,9 @@ class TrainedQuantization(PruningCallback):
     The sum over a cluster is larger than the gradient of a weight, in proportion to its members: with SGD use a
     smaller learning rate. Weight decay of the optimizer acts once on every centroid; an L2 term in the loss is summed.
 
+    With `Resume` the weights are those of an uninterrupted fit to the last bit on a CPU. A GPU adds the members of a
+    cluster in no fixed order, unless `XLA_FLAGS=--xla_gpu_deterministic_ops=true` is set (JAX).
+
     Args:
         bits: Bits of a code, 1 … 8, for all layers, or by keys, as for `kp.codec.pack`. Defaults to
             `{"conv": 8, "dense": 5}`.

@@ -10,6 +10,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune import PruneError
+from kerasprune.codec.entries import dtype_of
 from kerasprune.codec.sharing import bits_of, is_shared, lloyd
 
 
@@ -59,7 +60,7 @@ def test_a_round_of_brute_force_changes_nothing():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_sharing_again_changes_nothing(dtype):
-    values = keras.ops.convert_to_numpy(keras.random.normal((30, 30), seed=1)).astype(kp.codec.entries.dtype_of(dtype))
+    values = keras.ops.convert_to_numpy(keras.random.normal((30, 30), seed=1)).astype(dtype_of(dtype))
     shared = kp.codec.share(values, 8)
     assert shared.dtype == values.dtype and np.unique(shared.astype(float)).size <= 8
     assert kp.codec.share(shared, 8).tobytes() == shared.tobytes()

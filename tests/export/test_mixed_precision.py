@@ -147,7 +147,7 @@ def test_max_bytes_ends_the_list(reports, model, images, tmp_path):
     report = tflite(model, tmp_path / "a.tflite", quantize="mixed", data=images, max_bytes=most)
     assert report.bytes <= most
     assert len(report.float_layers) == 1
-    with pytest.raises(PruneError, match=r"at least \d+, the bytes of the int8 file. Received: max_bytes=100"):
+    with pytest.raises(PruneError, match="max_bytes=100"):
         tflite(model, tmp_path / "b.tflite", quantize="mixed", data=images, max_bytes=100)
 
 

