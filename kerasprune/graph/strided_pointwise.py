@@ -1,0 +1,54 @@
+"""1×1 convolutions with a stride above 1, such as the shortcuts of residual networks.
+
+oneDNN's gradient of their kernels writes past its buffer for some numbers of input channels, which ends the process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune._keras import inner_layers
+from kerasprune.graph.graph import ChannelGraph
+
+CONVOLUTIONS = keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D
+WIDTHS_AT_RISK = range(5, 10)
+"""Numbers of input channels with which training on oneDNN may end in a crash."""
+
+
+def groups_at_risk(graph: ChannelGraph) -> frozenset[str]:
+    """Returns the names of the groups that are inputs of a strided 1×1 convolution, alone or beside others.
+
+    Args:
+        graph: The graph.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((56, 56, 3))
+        >>> x = keras.layers.Conv2D(16, 3, name="first")(inputs)
+        >>> x = keras.layers.Conv2D(24, 1, strides=2, name="second")(x)
+        >>> groups_at_risk(kp.trace(keras.Model(inputs, keras.layers.Conv2D(2, 3)(x))))
+        frozenset({'first'})
+    """
+    names, owner = np.array(list(graph.groups)), graph.places[0]
+    read = [kernel.ids[-2] for kernel in graph.kernels if is_strided_pointwise(kernel.owner)]
+    numbers = np.unique(np.concatenate([owner[graph.classes[ids]] for ids in read])) if read else np.zeros(0, int)
+    return frozenset(names[numbers[numbers >= 0]].tolist())
+
+
+def layers_at_risk(model: keras.Model) -> list[str]:
+    """Returns the names of the strided 1×1 convolutions of a model, also inside others, at a width at risk."""
+    found = [layer for layer in inner_layers(model) if is_strided_pointwise(layer)]
+    return [layer.name for layer in found if layer.built and layer.kernel.shape[-2] in WIDTHS_AT_RISK]
+
+
+def is_strided_pointwise(layer: Any) -> bool:
+    """Returns whether a layer is a dense convolution of one position with a stride above 1."""
+    return (
+        isinstance(layer, CONVOLUTIONS)
+        and layer.groups == 1
+        and set(layer.kernel_size) == {1}
+        and max(layer.strides) > 1
+    )
