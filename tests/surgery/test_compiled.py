@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune._keras import replaced_attributes
 from kerasprune.backend import onednn
 from kerasprune.surgery.compiled import compile_like
-from support.processes import run_python
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_a_model_that_xla_does_not_compile_keeps_its_options_and_is_named(how):
 
 @pytest.mark.thorough
 def test_fine_tuning_that_ended_python_ends_well():
-    """Nine channels before the 1×1 convolution of a shortcut, side 56: a segmentation fault on processors with AVX-512."""
+    """Nine channels before the 1×1 convolution of a shortcut, side 56: a segmentation fault with AVX-512."""
     code = """
 import keras, numpy as np, kerasprune as kp
 from keras import layers as L
