@@ -23,7 +23,7 @@ from keras.src.layers.preprocessing.feature_space import TFDConcat, TFDIdentity
 from keras.src.models.functional import Functional
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as numpy_operations
-from keras.src.trainers import compile_utils
+from keras.src.trainers import compile_utils, trainer
 
 __all__ = [
     "DEFAULT_BLOCKS_ARGS", "CustomScaleLayer", "EfficientNet", "Functional", "LayerScale", "StochasticDepth",
@@ -323,6 +323,11 @@ class _Without:
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns the arguments a model was compiled with, the objects themselves."""
     return dict(model._compile_config.config)
+
+
+def can_be_jitted(model: keras.Model) -> bool:
+    """Returns whether all layers of a model support XLA, and its training is not spread over devices."""
+    return trainer.model_supports_jit(model) and getattr(model, "_distribute_strategy", None) is None
 
 
 def first_metric(model: keras.Model) -> tuple[str, bool | None] | None:

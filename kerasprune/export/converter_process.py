@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
+from kerasprune.backend.process_death import cause_of_death
 from kerasprune.export.converter_child import RESULT
 
 CHILD = "kerasprune.export.converter_child"
@@ -112,7 +112,7 @@ class ConverterProcess:
         self._log.seek(before)
         log = self._log.read().decode(errors="replace")
         self.stop()
-        raise ConverterDeath(_cause(code), log)
+        raise ConverterDeath(cause_of_death(code), log)
 
     def stop(self) -> None:
         """Ends the child process if it is running."""
@@ -125,18 +125,6 @@ class ConverterProcess:
                 stream.close()
         child.wait()
         self._log.close()
-
-
-def _cause(code: int) -> str:
-    """Returns a return code in words; negative ones are signals."""
-    if code >= 0:
-        return f"it ended with code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    words = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGKILL": "killed, perhaps for lack of memory"}
-    return f"{words[name]} ({name})" if name in words else name
 
 
 process = ConverterProcess()

@@ -1,6 +1,7 @@
 """1×1 convolutions with a stride above 1, such as the shortcuts of residual networks.
 
-oneDNN's gradient of their kernels writes past its buffer for some numbers of input channels, which ends the process.
+oneDNN's gradient of their kernels writes past its buffer if the input has fewer channels than a vector register of the
+processor has numbers, the stride divides its side, and the output has some hundred positions (fewer on more threads).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 
 CONVOLUTIONS = keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D
-WIDTHS_AT_RISK = range(5, 10)
-"""Numbers of input channels with which training on oneDNN may end in a crash."""
+WIDTHS_AT_RISK = range(1, 16)
+"""Numbers of input channels with which training on oneDNN may crash, or spoil other numbers (TensorFlow 2.21)."""
 SIDE_AT_RISK = 56
 """The smallest input side, in pixels, at which a crash was seen."""
 

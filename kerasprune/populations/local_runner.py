@@ -18,6 +18,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+from kerasprune.backend.process_death import cause_of_death, remedy_of_death
 from kerasprune.errors import PruneError
 from kerasprune.populations.engine import Candidate, Job, Outcome, Settings
 from kerasprune.populations.worker_process import TAIL, Crew, Worker, begin, environment, found, place_of, recorded
@@ -141,18 +142,14 @@ class _LocalWorker(Worker):
         """Returns the outcome of the job of a process that has ended."""
         self.process.join(_PATIENCE)
         code = self.process.exitcode
-        how = f"ended with exit code {code}" if code is None or code >= 0 else f"was killed by {_signal(-code)}"
+        cause = "it has not ended" if code is None else cause_of_death(code)
         if not self.ready:
             raise PruneError(
-                f"Expected a process that imports the function. Received: one that {how} before. Its output "
-                "follows; run the function by itself, or with engine='serial'.\n" + self.written()
+                f"Expected a process that imports the function. Received: one that died before: {cause}. Its "
+                "output follows; run the function by itself, or with engine='serial'.\n" + self.written()
             )
-        return self.failed(f"The process {how}.", self.written())
-
-
-def _signal(number: int) -> str:
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return f"{name}, as the system does if memory runs out" if name == "SIGKILL" else name
+        remedy = "" if code is None else remedy_of_death(code)
+        return self.failed(f"Its process died: {cause}. {remedy}".rstrip(), self.written())
 
 
 @contextmanager

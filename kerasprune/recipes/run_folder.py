@@ -233,6 +233,11 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
         )
 
 
+def broken_off(path: Path) -> bool:
+    """Returns whether the last process of a run was killed or crashed: what it wrote next to its lock is left."""
+    return is_file(path / f"{LOCK}-owner")
+
+
 @contextmanager
 def occupied(path: Path) -> Iterator[None]:
     """Locks the folder of a run against other processes; removes it if it was made here and is empty.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasprune.attaching.callback import facts
+from kerasprune.backend.process_death import REMEDY
 from kerasprune.costs.cost import cost
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
@@ -17,7 +18,7 @@ from kerasprune.planning import request_faults
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.loader import located
-from kerasprune.recipes.run_folder import MARK, RunFolder, begun, taken
+from kerasprune.recipes.run_folder import MARK, RunFolder, begun, broken_off, taken
 from kerasprune.recipes.run_warnings import Warnings
 from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
@@ -98,11 +99,14 @@ def carry_out(
         The folder.
     """
     path = one.folder.path
+    died = broken_off(path)
     with taken(path, [MARK], resume=resume), Warnings(path, MARK).collected() as heard:
         _same_recipe(one, recipe, trust)
         if resume:
             one.folder.check_files()
             _report_nothing_left(one)
+        if died:
+            one.console.print(f"the last process of this run was killed or crashed. {REMEDY}", soft_wrap=True)
         one.folder.tidy()
         with one.console.status("rehearse: model, groups, budget, data"):
             rehearse(one)

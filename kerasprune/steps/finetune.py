@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,7 +18,7 @@ from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_W
 from kerasprune.errors import warn
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
-from kerasprune.surgery.compiled import carry_exclusions, unwrapped
+from kerasprune.surgery.compiled import carry_exclusions, safe_options, unwrapped
 
 
 def fit(
@@ -45,7 +46,7 @@ def fit(
         callbacks: Callbacks of `fit`. Defaults to none.
     """
     twin = twin or keras.Model(*structures(functional(model)), name=model.name)
-    objective.compile(twin, optimizer)
+    replace(objective, options=safe_options(twin, objective.options)).compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
     with explained(twin, training), traced_for_each_model(), with_remainders():
         twin.fit(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from kerasprune._keras import compile_arguments, excluded_from_decay
-from kerasprune.errors import PruneError, warn
+from kerasprune._keras import can_be_jitted, compile_arguments, excluded_from_decay
+from kerasprune.backend import onednn
+from kerasprune.errors import PruneError, first_of, warn
+from kerasprune.graph.strided_pointwise import layers_at_risk
 
 
 def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
@@ -32,7 +35,31 @@ def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
         )
     for name in ("optimizer", "metrics", "weighted_metrics"):
         arguments[name] = fresh(arguments[name])
-    slim.compile(**{**arguments, **others})
+    slim.compile(**safe_options(slim, {**arguments, **others}))
+
+
+def safe_options(model: keras.Model, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns arguments of `compile` with `jit_compile=True`, if oneDNN's gradients could end the process.
+
+    XLA computes the gradients itself. On a CPU Keras compiles with `jit_compile=False` unless asked, and does not
+    record whether it was; so `False` is not kept. Of a model that XLA does not compile nothing is changed, and a
+    warning names the layers.
+
+    Args:
+        model: The built model that is compiled.
+        options: The arguments.
+    """
+    names = layers_at_risk(model) if onednn.trains_convolutions() else []
+    if not names or options.get("jit_compile") is True:
+        return dict(options)
+    if can_be_jitted(model) and not options.get("run_eagerly"):
+        return {**options, "jit_compile": True}
+    warn(
+        f"Training {model.name!r} may end Python: oneDNN's gradient of a 1×1 convolution with a stride is wrong with "
+        f"fewer than 16 input channels, here of {first_of(names)}, and the model cannot be compiled by XLA, which "
+        "avoids it. Keep 16 channels before these layers (round_to=16), or set TF_ENABLE_ONEDNN_OPTS=0."
+    )
+    return dict(options)
 
 
 def fresh(thing: Any) -> Any:

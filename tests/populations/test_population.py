@@ -108,12 +108,9 @@ def test_processes_that_fail_crash_or_hang_take_no_other_with_them(tmp_path):
         rows = population.run(candidates.unlucky, some, retries=1)
     assert [row.get("result") for row in rows] == [None, None, None, 2.0, 0.0, None, 4.0]
     errors = {row["x"]: row["error"] for row in rows if row["error"]}
-    assert errors == {
-        1: "ValueError: no such width",
-        2: "The process was killed by SIGKILL, as the system does if memory runs out.",
-        3: "Given up after timeout=1 seconds.",
-        6: "The process ended with exit code 3.",
-    }
+    assert list(errors) == [1, 2, 3, 6]
+    for x, named in {1: "ValueError", 2: "SIGKILL", 3: "timeout=1", 6: "code 3"}.items():
+        assert named in errors[x]
     assert calls(tmp_path) == {1: 2, 2: 2, 3: 2, 4: 2, 0: 1, 6: 2, 8: 1}
     for one in population.failures():
         assert f"candidate {one.arguments['x']} says hello" in one.log
