@@ -20,9 +20,8 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ["KERAS_BACKEND"] = "jax"
 
@@ -43,15 +42,8 @@ WHOLE = "all"  # in place of a multiple
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How large the networks of a run are.
-
-    Args:
-        side: Side of the images of ResNet-50.
-        batch: The larger batch.
-        examples: Examples that ResNet-20 is pruned with.
-    """
+class Sizes(NamedTuple):
+    """How large the images and batches of ResNet-50 are, and how many examples ResNet-20 is pruned with."""
 
     side: int = 224
     batch: int = 128

@@ -25,5 +25,5 @@ def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[A
 
 
 def full_precision() -> AbstractContextManager[None]:
-    """Computes products of float32 in float32 within the block; functions are compiled for each precision anew."""
+    """Computes products of float32 in float32 within the block; a function is compiled again if it changes."""
     return jax.default_matmul_precision("highest")

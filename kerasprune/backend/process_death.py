@@ -34,7 +34,7 @@ def cause_of_death(code: int) -> str:
 
 
 def remedy_of_death(code: int) -> str:
-    """Returns what to do if a process that trains has ended so; nothing if it has left on its own account."""
+    """Returns the remedy for a process that has ended so while it trained; nothing if it has left by itself."""
     if code >= 0:
         return ""
     return _MEMORY if _name(-code) == "SIGKILL" else REMEDY

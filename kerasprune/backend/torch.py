@@ -55,14 +55,14 @@ def full_precision() -> Iterator[None]:
 
 
 def _parts() -> list[Any]:
-    """Returns what multiplies, each with a precision of its own; nothing before torch 2.9, which has the flags only."""
+    """Returns the parts of torch with a precision of their own; none before torch 2.9, which has only the flags."""
     kinds = torch.backends.cuda, torch.backends.mkldnn, torch.backends.cudnn
     parts = [getattr(kind, name, None) for kind in kinds for name in ("matmul", "conv", "rnn")]
     return [part for part in parts if hasattr(part, "fp32_precision")]
 
 
 def _older(read: Callable[[], Any]) -> Any:
-    """Returns a flag that sets several precisions at once; `None` where they differ, which torch refuses to read."""
+    """Returns a flag that sets several precisions at once; `None` if they differ, for torch refuses to read it then."""
     try:
         return read()
     except RuntimeError:

@@ -64,7 +64,7 @@ def coarsest_type(model: keras.Model) -> str:
 
 
 def rounding(*types: str) -> str:
-    """Returns what a refusal for rounding names: `"rounding in float32 on gpu:0"`."""
+    """Returns the part of a message that names precision and device, such as `"rounding in float32 on gpu:0"`."""
     return f"rounding in {' and '.join(dict.fromkeys(types))} on {device()}"
 
 

@@ -130,7 +130,7 @@ def zeroed(model, *names):
     copy.set_weights(model.get_weights())
     for name in names:
         for variable in copy.get_layer(name).trainable_variables:
-            variable.assign(keras.ops.zeros_like(variable))
+            variable.assign(np.zeros(variable.shape))
     return copy
 
 

@@ -163,7 +163,11 @@ def test_where_there_is_nothing_to_resume(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "_finish", lambda one, name: None)
     out = io.StringIO()
     runner.run(loader.parse(TEXT), tmp_path / "new", resume=True, console=Console(file=out, width=400))
+    assert "round_to=" not in out.getvalue()
     assert f"nothing to resume in {tmp_path / 'new'}: the run begins" in out.getvalue()
+    (tmp_path / "new" / ".run.lock-owner").write_text("a process that was killed")
+    runner.run(loader.parse(TEXT), tmp_path / "new", resume=True, console=Console(file=out, width=400))
+    assert "round_to=" in out.getvalue()
 
 
 def test_strict_fails_where_an_expected_figure_is_missed(tmp_path, monkeypatch):

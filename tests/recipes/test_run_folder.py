@@ -17,7 +17,7 @@ from kerasprune.files.temporary_files import temporary_name
 from kerasprune.files.writing import claimed
 from kerasprune.papers.pruning_spaces.explore import Draw, explore
 from kerasprune.recipes.compare import compare
-from kerasprune.recipes.run_folder import RunFolder, claim, finite, load_model, make_room, occupied
+from kerasprune.recipes.run_folder import RunFolder, broken_off, claim, finite, load_model, make_room, occupied
 from kerasprune.recipes.stages.evaluate import counted
 
 
@@ -33,6 +33,21 @@ def test_rows_of_a_stage_begun_anew_replace_its_old_ones(tmp_path):
         ("prune", "2", "0.25"),
     ]
     assert list(rows[0])[:4] == ["stage", "epoch", "loss", "accuracy"]
+
+
+def test_only_a_death_leaves_a_mark(tmp_path):
+    with pytest.raises(KeyError), occupied(tmp_path):
+        raise KeyError
+    assert not broken_off(tmp_path)
+    code = (
+        "import os, sys, pathlib; from kerasprune.recipes.run_folder import occupied\n"
+        "with occupied(pathlib.Path(sys.argv[1])): os.abort()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=False)
+    assert broken_off(tmp_path)
+    with occupied(tmp_path):
+        pass
+    assert not broken_off(tmp_path)
 
 
 def test_finished_stages_are_remembered(tmp_path):

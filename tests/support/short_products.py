@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 from jax import lax
 
@@ -15,13 +16,15 @@ TF32, BFLOAT16 = 10, 7  # bits of mantissa: GPUs by default, and TPUs
 
 @contextmanager
 def short_products(bits: int) -> Iterator[None]:
-    """Cuts the mantissa of what products and convolutions of float32 read, within the block."""
+    """Cuts the mantissa of what products and convolutions of float32 and float16 read, within the block."""
 
     def cutting(primitive: Any) -> Any:
         bind = primitive.bind
 
         def cut(x: Any, full: bool) -> Any:
-            return x if full or x.dtype != "float32" else lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits)
+            if full or x.dtype not in ("float32", "float16"):
+                return x
+            return lax.reduce_precision(x, exponent_bits=jnp.finfo(x.dtype).nexp, mantissa_bits=bits)
 
         def bound(left: Any, right: Any, *, precision: Any, **parameters: Any) -> Any:
             full = precision == (lax.Precision.HIGHEST, lax.Precision.HIGHEST)
