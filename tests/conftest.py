@@ -72,6 +72,11 @@ EVERY_BACKEND = {
 # Long, and the same on every backend.
 LEFT_OUT_ON_JAX = re.compile(r"^test_(the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)")
 
+# XLA compiles these for ten seconds and more.
+THOROUGH_ON_JAX = re.compile(
+    r"^test_(fitted_examples_have|large_models_get_fewer_steps|rule_is_exact\[(Bidirectional|ConvLSTM|GRU))"
+)
+
 
 class Module(pytest.Module):
     """A module of tests: skipped if it imports what an extra brings and this environment lacks.
@@ -128,6 +133,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.torch)
             if not LEFT_OUT_ON_JAX.search(item.name):
                 item.add_marker(pytest.mark.jax)
+            if os.environ.get("KERAS_BACKEND") == "jax" and THOROUGH_ON_JAX.search(item.name):
+                item.add_marker(pytest.mark.thorough)
 
 
 def _place(path: Path) -> str:

@@ -204,7 +204,7 @@ class Killed(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.whole
+@pytest.mark.thorough
 @pytest.mark.skipif(
     find_spec("tensorflow") is None, reason="the order of the data is a function of the epoch by tf.data"
 )

@@ -96,7 +96,7 @@ def test_a_fault_of_drawn_examples_is_a_remark_and_one_of_data_an_error(model, m
         kp.prune(model, keep=0.5, data=np.zeros((40, 8, 8, 3)), verbose=0)
 
 
-@pytest.mark.whole
+@pytest.mark.thorough
 def test_the_command_draws_examples_and_resumes(model, tmp_path, monkeypatch):
     monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 1)
     model.save(tmp_path / "model.keras")

@@ -26,7 +26,7 @@ def network(width=16, turned=False, classes=3):
     return keras.Model(inputs, layers.Dense(classes)(layers.GlobalAveragePooling2D()(x)))
 
 
-@pytest.mark.whole
+@pytest.mark.thorough
 def test_both_files_are_measured(tmp_path):
     dense = network()
     slim = kp.rebuild(dense, kp.plan(dense, keep=0.5))

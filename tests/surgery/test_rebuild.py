@@ -123,7 +123,7 @@ def share_that_can_be_dropped(graph):
     return 1 - stays / total
 
 
-@pytest.mark.whole
+@pytest.mark.thorough
 def test_files_load_without_kerasprune(folder):
     """An ordinary Keras installation loads the files, in safe mode, and computes the same."""
     if not list(folder.glob("*.keras")):
