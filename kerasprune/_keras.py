@@ -97,16 +97,6 @@ def stored_embeddings(layer: keras.layers.Embedding) -> Any:
     return layer._embeddings
 
 
-def changed_weights(operation: Any) -> str:
-    """Returns how the weights of a layer, inner ones included, were changed after building, or an empty string."""
-    for layer in inner_layers(operation):
-        if getattr(layer, "quantization_mode", None):
-            return f"quantized to {layer.quantization_mode}"
-        if getattr(layer, "lora_enabled", False):
-            return "with LoRA"
-    return ""
-
-
 def argument_names(operation: Any) -> list[str]:
     """Returns the names of the arguments of an operation's calls."""
     return list(inspect.signature(operation.call).parameters)

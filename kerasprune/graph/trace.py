@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, tree
 
-from kerasprune._keras import argument_names, changed_weights, inner_layers, maker, output_specs
+from kerasprune._keras import argument_names, inner_layers, maker, output_specs
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import Key, PruneError, choice_faults, count_faults, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
@@ -19,7 +19,16 @@ from kerasprune.graph.coupling import Call, GraphBuilder
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
-from kerasprune.graph.walk import Dropped, all_nodes, bodies, has_free_axes, is_model, uncollected, walk
+from kerasprune.graph.walk import (
+    Dropped,
+    all_nodes,
+    bodies,
+    changed_weights,
+    has_free_axes,
+    is_model,
+    uncollected,
+    walk,
+)
 
 _NEUTRAL = frozenset({"training", "mask"})
 """Arguments that Keras passes to any layer."""

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import tree
 
-from kerasprune._keras import Functional, nodes_by_depth
+from kerasprune._keras import Functional, inner_layers, nodes_by_depth
 from kerasprune.graph.built_model import functional
 
 Visit = Callable[..., Any]
@@ -170,3 +170,13 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def changed_weights(operation: Any) -> str:
+    """Returns how the weights of a layer, inner ones included, were changed after building, or an empty string."""
+    for layer in inner_layers(operation):
+        if getattr(layer, "quantization_mode", None):
+            return f"quantized to {layer.quantization_mode}"
+        if getattr(layer, "lora_enabled", False):
+            return "with LoRA"
+    return ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import activations, layers
 
-from kerasprune._keras import changed_weights
+from kerasprune.graph.walk import changed_weights
 
 
 class Kind(Enum):

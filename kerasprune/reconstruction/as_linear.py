@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import changed_weights
 from kerasprune.backend.precision import full_precision
 from kerasprune.graph.graph import values
+from kerasprune.graph.walk import changed_weights
 from kerasprune.rules.conv import TRANSPOSED
 from kerasprune.rules.einsum import letters_of
 
