@@ -12,8 +12,8 @@ from kerasprune.graph.strided_pointwise import groups_at_risk, layers_at_risk
 pytestmark = pytest.mark.jax
 
 
-def network(convolution: layers.Layer, width: int = 8) -> keras.Model:
-    inputs = keras.Input((16, 16, 3))
+def network(convolution: layers.Layer, width: int = 8, side: int = 48) -> keras.Model:
+    inputs = keras.Input((side, side, 3))
     wide, narrow = (layers.Conv2D(n, 3, padding="same", name=name)(inputs) for n, name in ((4, "a"), (width - 4, "b")))
     x = convolution(layers.Concatenate()([wide, narrow]))
     return keras.Model(inputs, layers.Dense(2)(layers.Dense(3, name="after")(layers.Flatten()(x))))
@@ -43,6 +43,15 @@ def test_others_are_not(other):
     model = network(other)
     assert not groups_at_risk(kp.trace(model))
     assert not layers_at_risk(model)
+
+
+@pytest.mark.parametrize(("side", "found"), [(None, {"a", "b"}), (46, {"a", "b"}), (44, set())])
+def test_inputs_are_large_or_may_be(side, found):
+    inputs = keras.Input((side, side, 3))
+    both = [layers.Conv2D(4, 3, padding="same", name=name)(inputs) for name in "ab"]
+    x = layers.Conv2D(6, 1, strides=2)(layers.Concatenate()(both))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    assert groups_at_risk(kp.trace(model)) == found
 
 
 def test_sixteen_channels_are_a_whole_register():
