@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,11 +12,11 @@ import keras
 from kerasprune import budgets, criteria, targets
 from kerasprune.budgets.base import STEPS, Budget, Floor
 from kerasprune.budgets.plan_request import Choice, PlanRequest
+from kerasprune.budgets.rounding import rounded
 from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.defaults import AUTO
 from kerasprune.errors import (
-    PruneError,
     formerly,
     fraction_faults,
     given,
@@ -134,21 +133,14 @@ def plan(
 
 
 def _in_steps(request: PlanRequest) -> tuple[PlanRequest, Choice]:
-    """Returns the request and choice of the coarsest multiples that meet the target, else of those that come nearest.
-
-    Raises:
-        PruneError: The target is below the smallest possible share of all widths.
-    """
-    tried: dict[float, tuple[PlanRequest, Choice]] = {}
+    """Returns the request and choice of the coarsest multiples that meet the target, or come nearest to it."""
     floors = request.floor.coarse_to_fine
+    tried: dict[float, tuple[PlanRequest, Choice]] = {}
     for floor in floors:
-        with suppress(PruneError):  # the target is below the least share in these steps
-            met = _corrected(replace(request, floor=floor), None)
-            tried.setdefault(_distance(*met, request.target), met)
-        if tried and min(tried) <= _NEAR:
+        met = _corrected(replace(request, floor=floor), None)
+        tried.setdefault(_distance(*met, request.target), met)
+        if min(tried) <= _NEAR:
             break
-    if not tried:
-        tried[0] = _corrected(replace(request, floor=request.floor.without_cost), None)
     found, chosen = tried[min(tried)]
     if found.floor != floors[0]:
         steps = sorted({found.floor.multiple(size) for size, _ in STEPS})
@@ -184,7 +176,7 @@ def _corrected(request: PlanRequest, table: LatencyTable | None) -> tuple[PlanRe
 
 def _met(request: PlanRequest, table: LatencyTable | None, limit: float = float("inf")) -> Choice:
     if table is None:
-        return request.met(limit)
+        return rounded(request, limit) if request.floor.round_to == AUTO else request.met(limit)
     from kerasprune.targets.widening import filled  # a plan without a table needs none of it
 
     return filled(request, table, limit)
@@ -224,7 +216,7 @@ def _asked(request: PlanRequest) -> str:
 def _nearer(request: PlanRequest) -> str:
     """Returns a sentence on the changes that would meet a missed target."""
     others = {
-        "round_to=1": {"floor": replace(request.floor, round_to=1)},
+        "round_to=1": {"floor": replace(request.floor, round_to=1, barred={})},
         "min_keep=1": {"floor": replace(request.floor, min_keep=1)},
         "budget='global'": {"budget": budgets.get("global")},
     }

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 STEPS = ((256, 16), (32, 8), (16, 4))
 """Of `round_to="auto"`: the fewest channels of a group, and the multiples in which they are kept; of fewer, ones."""
-FINER = (1, 2, 4, 16)
-"""What these multiples are divided by, in turn, where they miss a target."""
+FINER = (1, 2, 4)
+"""What these multiples are divided by, in turn, where they miss a target; single channels come last."""
 
 LastStep = Callable[[Any, Mapping[str, np.ndarray]], "Plan"]
 """From a request, and a choice of channels that meets its target, to the plan."""
@@ -52,7 +52,8 @@ class Floor(Checked):
         round_to: The number of channels kept is a multiple of this, if the group is large enough; `"auto"`: of 16 in
             groups of 256 channels or more, of 8 from 32, of 4 from 16. Defaults to 1.
         finer: The multiples of `"auto"` are divided by this. Defaults to 1.
-        barred: `{group name: widths}` that this group must not have, if it can be wider. Defaults to none.
+        barred: `{group name: widths}` that this group does not have, if it can be wider and need not become more than
+            twice as wide. Defaults to none.
 
     Example:
         >>> Floor(min_keep=0.25, round_to=8).apply(3, size=64)  # a quarter is 16
@@ -79,7 +80,7 @@ class Floor(Checked):
     @property
     def coarse_to_fine(self) -> list[Floor]:
         """The bounds of `"auto"` that are tried in turn, until one of them meets a target."""
-        return [replace(self, finer=finer) for finer in FINER]
+        return [*(replace(self, finer=finer) for finer in FINER), replace(self, round_to=1)]
 
     def multiple(self, size: int) -> int:
         """Returns the number of which the channels kept of `size` are a multiple."""
@@ -87,13 +88,17 @@ class Floor(Checked):
             return self.round_to
         return max(next((step for least, step in STEPS if size >= least), 1) // self.finer, 1)
 
+    def widths(self, size: int, group: str = "") -> np.ndarray:
+        """Returns the numbers of channels that may be kept of `size` in a group, in ascending order."""
+        return np.unique([self.apply(kept, size, group) for kept in range(1, size + 1)])
+
     def apply(self, kept: int, size: int, group: str = "") -> int:
         """Returns the number of channels kept of `size` in a group, if `kept` were requested."""
         fewest = ceil(self.min_keep * size) if self.min_keep < 1 else int(self.min_keep)
         multiple, kept = self.multiple(size), max(kept, fewest, 1)
         rounded = ceil(kept / multiple) * multiple
         barred = self.barred.get(group, range(0))
-        if rounded in barred:
+        if rounded in barred and 2 * rounded >= barred.stop:
             rounded = ceil(barred.stop / multiple) * multiple
         return min(rounded, size)
 

@@ -123,10 +123,7 @@ def _moved(request: PlanRequest, start: Choice, error: PlanError, limit: float) 
     """Returns the choice that the budget finds by moving channels between groups."""
     choice = partial(highest, request.graph, request.scores)
     space = WidthSpace(
-        {
-            name: np.unique([request.floor.apply(kept, group.size, name) for kept in range(1, group.size + 1)])
-            for name, group in request.graph.prunable.items()
-        },
+        {name: request.floor.widths(group.size, name) for name, group in request.graph.prunable.items()},
         lambda widths: request.share(choice(widths)),
         limit,
         lambda widths: error(request.plan(choice(widths))),
