@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kerasprune.targets.base import Target
 
 _TRIALS = 6  # of meeting a target that is not known exactly beforehand
-_NEAR = 0.007  # relative distance from a target that multiples of "auto" may have
+_NEAR = 0.01  # relative distance from a target that multiples of "auto" may have
 _MISSED = 0.05  # of the channels asked for: tolerance of the bounds without a warning
 
 
@@ -78,7 +78,7 @@ def plan(
         round_to: The number of channels kept is a multiple of this; or the latency table of a device, by which every
             group is widened as far as that costs no time. Defaults to `"auto"`: with `macs`, `params` or a size as
             target, multiples of 16 in groups of 256 channels or more, of 8 from 32 and of 4 from 16, in finer steps
-            (with a warning) where these miss the target by more than 0.7 %; a target of time is rounded by its table;
+            (with a warning) where these miss the target by more than 1 %; a target of time is rounded by its table;
             otherwise 1.
         resolution: Input side, in pixels, for counting if the model's is free. Defaults to the model's own.
         seed: Random seed. Defaults to 0.
@@ -146,7 +146,7 @@ def _in_steps(request: PlanRequest) -> tuple[PlanRequest, Choice]:
         steps = sorted({found.floor.multiple(size) for size, _ in STEPS})
         warn(
             f"Widths that suit most kernels (round_to='auto') miss the target {_asked(request)} by more than "
-            f"{_NEAR:.1%}. The groups keep multiples of {', '.join(map(str, steps))} channels instead, which may be "
+            f"{_NEAR:.0%}. The groups keep multiples of {', '.join(map(str, steps))} channels instead, which may be "
             "slower. Ask for another share, or set the multiple with round_to=."
         )
     return found, chosen

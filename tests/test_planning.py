@@ -188,6 +188,21 @@ def test_multiples_that_kernels_like_meet_targets_within_a_hundredth(name):
     assert coarse >= 5
 
 
+@pytest.mark.parametrize("coupling", ["tied", "free", "padded"])
+@pytest.mark.parametrize("budget", ["uniform", "global"])
+def test_no_group_is_further_than_two_steps_from_what_its_budget_gives(coupling, budget):
+    graph = kp.trace(MODELS["resnet_cifar"](), coupling=coupling)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # finer steps would be said
+        plan = kp.plan(graph, budget=budget, macs=0.5)
+    own = kp.plan(graph, budget=budget, macs=0.5, round_to=1)
+    plan.check(graph)
+    for name, (size, kept) in _widths(graph, plan).items():
+        step = 8 if size >= 32 else 4
+        assert abs(kept - len(own.keep[name])) < 2 * step and (kept % step == 0 or kept == size)
+    assert kp.verify(graph, kp.rebuild(graph, plan), plan, reload=False).passed
+
+
 def test_nothing_is_rounded_where_no_cost_is_asked():
     graph = kp.trace(MODELS["resnet_cifar"]())
     stages = {"name": "per_stage", "keep": [1, 0.9, 0.7, 0.3]}
