@@ -199,7 +199,8 @@ def test_no_group_is_further_than_two_steps_from_what_its_budget_gives(coupling,
     plan.check(graph)
     for name, (size, kept) in _widths(graph, plan).items():
         step = 8 if size >= 32 else 4
-        assert abs(kept - len(own.keep[name])) < 2 * step and (kept % step == 0 or kept == size)
+        assert abs(kept - len(own.keep[name])) < 2 * step
+        assert kept % step == 0 or kept == size or coupling == "padded"  # where a trunk keeps what any branch adds
     assert kp.verify(graph, kp.rebuild(graph, plan), plan, reload=False).passed
 
 

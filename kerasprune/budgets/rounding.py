@@ -42,9 +42,8 @@ def rounded(request: PlanRequest, limit: float = float("inf")) -> Choice:
 
         def share(places: Places, widths: Mapping[str, list[int]] = widths) -> float:
             numbers = {name: widths[name][place] for name, place in places.items()}
-            kept = {
-                n: own[n] if len(own[n]) == width else top(request.scores[n], width) for n, width in numbers.items()
-            }
+            kept = {name: top(request.scores[name], number) for name, number in numbers.items()}
+            kept |= {name: own[name] for name, number in numbers.items() if len(own[name]) == number}
             choice = legal(request.graph, kept, request.scores)
             found = request.share(choice)
             seen.setdefault(found, choice)
@@ -62,7 +61,7 @@ def rounded(request: PlanRequest, limit: float = float("inf")) -> Choice:
 def _nearer(
     target: float, now: float, places: Places, widths: Mapping[str, list[int]], share: Share
 ) -> tuple[Places, float] | None:
-    """Returns places of which one or two are moved, nearest to the target, and their share; `None` if none is nearer."""
+    """Returns places of which one or two are moved, nearest to the target, with their share; `None` if none is."""
     moves = {move: share(places | dict([move])) - now for move in _moves(places, widths)}
 
     def distance(together: tuple[tuple[str, int], ...]) -> float:
