@@ -204,6 +204,19 @@ def test_no_group_is_further_than_two_steps_from_what_its_budget_gives(coupling,
     assert kp.verify(graph, kp.rebuild(graph, plan), plan, reload=False).passed
 
 
+def test_what_a_budget_keeps_whole_stays_whole():
+    class First(Budget):
+        def fractions(self, graph, level):
+            return {"stem_conv": level}
+
+    graph = kp.trace(MODELS["resnet_cifar"]())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for target in (0.5, 0.6, 0.8):
+            plan = kp.plan(graph, budget=First(), macs=target)
+            assert {name for name, (size, kept) in _widths(graph, plan).items() if kept < size} == {"stem_conv"}
+
+
 def test_nothing_is_rounded_where_no_cost_is_asked():
     graph = kp.trace(MODELS["resnet_cifar"]())
     stages = {"name": "per_stage", "keep": [1, 0.9, 0.7, 0.3]}

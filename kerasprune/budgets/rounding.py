@@ -85,8 +85,14 @@ def _moves(places: Places, widths: Mapping[str, list[int]]) -> Iterator[tuple[st
 
 
 def _next_widths(request: PlanRequest, name: str, kept: int, steps: int) -> list[int]:
-    """Returns the widths of the floor up to some steps on both sides of a number of channels, in ascending order."""
-    widths = request.floor.widths(request.graph.groups[name].size, name)
+    """Returns the widths of the floor up to some steps on both sides of a number of channels, in ascending order.
+
+    What a budget keeps whole stays whole, and where every width is allowed, its own stays.
+    """
+    size, floor = request.graph.groups[name].size, request.floor
+    if kept == size:
+        return [kept]
+    widths, steps = floor.widths(size, name), steps if floor.multiple(size) > 1 else 1
     above = int(np.searchsorted(widths, kept))
     below = above - steps + (widths[above] == kept)
     return widths[max(below, 0) : above + steps].tolist()
