@@ -15,6 +15,8 @@ from kerasprune.graph.kept_channels import legal
 Places = dict[str, int]
 """Which of its widths each group has."""
 Share = Callable[[Places], float]
+Together = tuple[tuple[str, int], ...]
+"""Groups and the places to which they move at once."""
 _PAIRS = 40  # of groups that change together, tried by exact costs
 _NEAR = 0.001  # relative distance from the target at which the search ends
 _MET = 0.007  # at which no group is moved by a second step
@@ -36,11 +38,12 @@ def rounded(request: PlanRequest, limit: float = float("inf")) -> Choice:
         PruneError: The target is below the smallest possible share of all widths.
     """
     own, target = replace(request, floor=request.floor.without_cost).met(limit), request.target
+    allowed = {name: request.floor.widths(request.graph.groups[name].size, name) for name in own}
     seen: dict[float, Choice] = {}
     for steps in _STEPS:
-        widths = {name: _next_widths(request, name, len(kept), steps) for name, kept in own.items()}
+        widths = {name: _next_widths(allowed[name], len(kept), steps) for name, kept in own.items()}
 
-        def share(places: Places, widths: Mapping[str, list[int]] = widths) -> float:
+        def share(places: Places, widths: Mapping[str, np.ndarray] = widths) -> float:
             numbers = {name: widths[name][place] for name, place in places.items()}
             kept = {name: top(request.scores[name], number) for name, number in numbers.items()}
             kept |= {name: own[name] for name, number in numbers.items() if len(own[name]) == number}
@@ -49,7 +52,7 @@ def rounded(request: PlanRequest, limit: float = float("inf")) -> Choice:
             seen.setdefault(found, choice)
             return found
 
-        places = {name: int(np.argmin(np.abs(np.array(widths[name]) - len(kept)))) for name, kept in own.items()}
+        places = {name: int(np.argmin(np.abs(widths[name] - len(kept)))) for name, kept in own.items()}
         now = share(places)
         while abs(now - target) > _NEAR * target and (nearer := _nearer(target, now, places, widths, share)):
             places, now = nearer
@@ -59,24 +62,23 @@ def rounded(request: PlanRequest, limit: float = float("inf")) -> Choice:
 
 
 def _nearer(
-    target: float, now: float, places: Places, widths: Mapping[str, list[int]], share: Share
+    target: float, now: float, places: Places, widths: Mapping[str, np.ndarray], share: Share
 ) -> tuple[Places, float] | None:
     """Returns places of which one or two are moved, nearest to the target, with their share; `None` if none is."""
-    moves = {move: share(places | dict([move])) - now for move in _moves(places, widths)}
+    found = {(move,): share(places | dict([move])) for move in _moves(places, widths)}
 
-    def distance(together: tuple[tuple[str, int], ...]) -> float:
-        return abs(target - now - sum(moves[move] for move in together))
+    def distance(together: Together) -> float:
+        return abs(target - found[together])
 
-    tried = [(move,) for move in moves]
-    if min(map(distance, tried), default=np.inf) >= abs(target - now):
-        pairs = [(one, other) for one, other in combinations(moves, 2) if one[0] != other[0]]
-        tried = sorted(pairs, key=distance)[:_PAIRS]
-    found = [(share(places | dict(together)), places | dict(together)) for together in tried]
-    best, moved = min(found, key=lambda each: abs(target - each[0]), default=(now, places))
-    return (moved, best) if abs(target - best) < abs(target - now) else None
+    if min(map(distance, found), default=np.inf) >= abs(target - now):
+        pairs = [one + other for one, other in combinations(found, 2) if one[0][0] != other[0][0]]
+        likely = sorted(pairs, key=lambda pair: abs(target + now - sum(found[(move,)] for move in pair)))
+        found = {pair: share(places | dict(pair)) for pair in likely[:_PAIRS]}
+    best = min(found, key=distance, default=None)
+    return (places | dict(best), found[best]) if best and distance(best) < abs(target - now) else None
 
 
-def _moves(places: Places, widths: Mapping[str, list[int]]) -> Iterator[tuple[str, int]]:
+def _moves(places: Places, widths: Mapping[str, np.ndarray]) -> Iterator[tuple[str, int]]:
     """Yields the places one further, group by group."""
     for name, place in places.items():
         for other in (place - 1, place + 1):
@@ -84,15 +86,19 @@ def _moves(places: Places, widths: Mapping[str, list[int]]) -> Iterator[tuple[st
                 yield name, other
 
 
-def _next_widths(request: PlanRequest, name: str, kept: int, steps: int) -> list[int]:
-    """Returns the widths of the floor up to some steps on both sides of a number of channels, in ascending order.
+def _next_widths(allowed: np.ndarray, kept: int, steps: int) -> np.ndarray:
+    """Returns the widths that are up to some steps away, on both sides, from a number of channels.
 
     What a budget keeps whole stays whole, and where every width is allowed, its own stays.
+
+    Args:
+        allowed: All widths of the group, in ascending order; the last is its size.
+        kept: The number.
+        steps: The steps.
     """
-    size, floor = request.graph.groups[name].size, request.floor
-    if kept == size:
-        return [kept]
-    widths, steps = floor.widths(size, name), steps if floor.multiple(size) > 1 else 1
-    above = int(np.searchsorted(widths, kept))
-    below = above - steps + (widths[above] == kept)
-    return widths[max(below, 0) : above + steps].tolist()
+    if kept == allowed[-1]:
+        return allowed[-1:]
+    above = int(np.searchsorted(allowed, kept))
+    if len(allowed) == allowed[-1] - allowed[0] + 1:
+        steps = 1
+    return allowed[max(above - steps + (allowed[above] == kept), 0) : above + steps]
