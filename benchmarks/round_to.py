@@ -31,12 +31,15 @@ WAYS = (1, "auto")
 HALF = 0.5
 
 
-def graph_of(network: str):
-    """Returns the graph of a network, counted at the side at which it is timed."""
+def graph_of(network: str, fresh: bool):
+    """Returns the graph of a network, counted at the side at which it is timed.
+
+    One that is only timed may have fresh weights: neither the widths of the uniform budget nor the time depend on them.
+    """
     import kerasprune as kp
 
     if network in TESTBEDS:
-        model, size = equal_epochs.dense_model(replace(BEST, testbed=network), smoke=False), protocol.SIZE
+        model, size = equal_epochs.dense_model(replace(BEST, testbed=network), smoke=fresh), protocol.SIZE
     else:
         model, size = kp.models.get(latency.NETWORKS["ResNet-50"]), None
     return kp.trace(model, resolution=size if None in model.input_shape[1:] else None)
@@ -60,7 +63,7 @@ def time_all(given: argparse.Namespace) -> None:
     found = []
     for network in (*TESTBEDS, "resnet50"):
         keras.utils.set_random_seed(0)
-        graph = graph_of(network)
+        graph = graph_of(network, fresh=True)
         plans = plans_of(graph)
         side = protocol.SIZE if network in TESTBEDS else 224
         data = np.random.default_rng(0).normal(size=(latency.CALIBRATED, side, side, 3)).astype("float32")
@@ -87,7 +90,7 @@ def train_all(given: argparse.Namespace) -> None:
     done = {(row["network"], row["round_to"], int(row["seed"])) for row in rows.read(ACCURACIES)}
     for seed in given.seeds:
         for network in given.networks:
-            for way, (plan, share) in plans_of(graph_of(network)).items():
+            for way, (plan, share) in plans_of(graph_of(network, fresh=False)).items():
                 if (network, str(way), seed) not in done:
                     row = {"network": network, "round_to": way, "seed": seed, "macs": f"{share:.4f}"}
                     row |= equal_time.trained(network, plan, seed) | rows.stamp("tensorflow")
