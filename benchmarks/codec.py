@@ -19,9 +19,9 @@ import numpy as np
 import rows
 
 import kerasprune as kp
-from kerasprune.codec.container import read_file, to_bytes
-from kerasprune.codec.entries import arrays_of, entry_of
-from kerasprune.codec.sharing import is_shared, share
+from kerasprune.export.codec.container import read_file, to_bytes
+from kerasprune.export.codec.entries import arrays_of, entry_of
+from kerasprune.export.codec.sharing import is_shared, share
 
 RESULTS = Path(__file__).parent / "results" / "codec.csv"
 DENSITY = float((sys.argv[1:] or ["0.3"])[0])

@@ -38,10 +38,10 @@ import rows
 from equal_epochs_grid import BEST, replace
 
 import kerasprune as kp
-from kerasprune.data.digits import digit_arrays
 from kerasprune.data.signature import signature_of
 from kerasprune.export.parity import interpreted_function
 from kerasprune.export.report import gzip_size
+from kerasprune.models.sets.digits import digit_arrays
 from kerasprune.papers.deep_compression.figures import factorised, symbol_bits
 
 ROWS = Path(__file__).resolve().parent / "results" / "deep_compression.csv"

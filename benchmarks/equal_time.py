@@ -57,7 +57,7 @@ def plan_all(network: str) -> None:
     import keras
 
     import kerasprune as kp
-    from kerasprune.latency.whole_networks import times_of
+    from kerasprune.export.latency.whole_networks import times_of
 
     keras.utils.set_random_seed(0)
     run = replace(BEST, testbed=network)

@@ -18,7 +18,7 @@ MOMENTUM = 0.9
 
 def schedules() -> dict[str, tuple]:
     """Returns `{name: (law, learning rate)}`; a number of steps is that of `compressed`."""
-    from kerasprune.regularizers.growth import LinearGrowth
+    from kerasprune.training.regularizers.growth import LinearGrowth
 
     def linear(steps: int, ceiling: float, settle: int) -> LinearGrowth:
         return LinearGrowth(ceiling / (steps - settle), 1, ceiling, settle)
@@ -36,7 +36,7 @@ def products(law, rate: float):
     """Returns η·λ of every step."""
     import numpy as np
 
-    from kerasprune.regularizers.growth import GeometricGrowth
+    from kerasprune.training.regularizers.growth import GeometricGrowth
 
     if isinstance(law, int):
         law = GeometricGrowth(law)

@@ -50,7 +50,7 @@ def run(network: str, precision: str) -> None:
     import keras
 
     import kerasprune as kp
-    from kerasprune.latency.whole_networks import times_of
+    from kerasprune.export.latency.whole_networks import times_of
 
     keras.utils.set_random_seed(0)
     model = kp.models.get(NETWORKS[network])

@@ -47,7 +47,7 @@ class Scale:
     @property
     def evolution(self):
         """The search."""
-        from kerasprune.search import Evolution
+        from kerasprune.recipes.search import Evolution
 
         half = self.population // 2
         return Evolution(self.population, self.population // 4, half, half, self.generations)

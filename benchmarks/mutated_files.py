@@ -35,9 +35,9 @@ import keras
 import numpy as np
 
 import kerasprune as kp
-from kerasprune.attaching.saved_state import SavedState
 from kerasprune.files.keras_model import load_model
 from kerasprune.recipes import loader
+from kerasprune.training.saved_state import SavedState
 
 SECONDS, BYTES = 5.0, 1 << 30
 SUFFIXES = {"recipe": "yaml", "plan": "json", "state": "npz", "model": "keras", "packed": "kpz", "sealed": "kpz"}

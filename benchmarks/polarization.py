@@ -48,7 +48,7 @@ def trained(method: str, strength: float, seed: int) -> None:
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.thresholds import gap
+    from kerasprune.training.thresholds import gap
 
     path = model_path(method, strength, seed)
     if path.exists():

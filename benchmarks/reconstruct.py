@@ -69,7 +69,7 @@ def _images(draw: int):
 def one_run(model, coupling: str, target: str, keep: float, images, validation) -> dict:
     """Removes, reconstructs and returns accuracies, errors of the last features and the time it took."""
     import kerasprune as kp
-    from kerasprune.reconstruction.feature_error import feature_error
+    from kerasprune.repair.reconstruction.feature_error import feature_error
 
     graph = kp.trace(model, coupling=coupling, resolution=SIZE)
     plan = kp.plan(graph, "l1", **{target: keep}, round_to=1)
@@ -98,7 +98,7 @@ def accuracy(model, data) -> float:
 def large() -> None:
     """Other architectures at half of the multiply–adds: errors on images that were not used, and seconds."""
     import kerasprune as kp
-    from kerasprune.reconstruction.feature_error import feature_error, logit_error
+    from kerasprune.repair.reconstruction.feature_error import feature_error, logit_error
 
     found = {row["model"] for row in read(LARGE)}
     for name, (make, side, samples) in _architectures().items():

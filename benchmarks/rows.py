@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kerasprune.latency.machine import processor
+from kerasprune.export.latency.machine import processor
 
 STAMP = ("runtime", "machine", "commit", "date")
 

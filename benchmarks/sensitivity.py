@@ -63,7 +63,7 @@ def run(draws=DRAWS) -> None:
     """Runs every cell that has no row yet."""
     import numpy as np
 
-    from kerasprune.budgets.trials import Trials
+    from kerasprune.planning.budgets.trials import Trials
 
     graph, validation = start()
     validation = validation.cache()
@@ -121,7 +121,7 @@ def plan_of_widths(graph, widths, removed=()):
     """Returns the plan of the channels of the largest L1 norms, as many of each group as are given."""
     import kerasprune as kp
     from kerasprune import criteria
-    from kerasprune.budgets.base import top
+    from kerasprune.planning.budgets.base import top
 
     scores = criteria.score(criteria.get("l1"), graph)
     keep = {name: top(scores[name], int(width)) for name, width in zip(graph.prunable, widths, strict=True) if width}
@@ -131,7 +131,7 @@ def plan_of_widths(graph, widths, removed=()):
 def one_run(graph, method: str, macs: float, draw: int, images, fresh, validation) -> dict:
     """Decides, reconstructs and returns errors, accuracy, and the time that the decision took."""
     import kerasprune as kp
-    from kerasprune.budgets.trials import Trials
+    from kerasprune.planning.budgets.trials import Trials
 
     wall, cpu = time.perf_counter(), time.process_time()
     if method == "random":
@@ -163,7 +163,7 @@ def best_of_random(graph, macs: float, seed: int, images):
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.budgets.trials import Trials
+    from kerasprune.planning.budgets.trials import Trials
 
     start = kp.plan(graph, "l1", macs=macs, round_to=1)
     middle = np.array([len(start.keep[name]) for name in graph.prunable])

@@ -29,7 +29,7 @@ def main() -> None:
     import keras
 
     import kerasprune as kp
-    from kerasprune.latency.whole_networks import file_of
+    from kerasprune.export.latency.whole_networks import file_of
 
     generator, found = np.random.default_rng(0), []
     for number in range(TARGETS):

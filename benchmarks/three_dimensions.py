@@ -176,7 +176,7 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
     import kerasprune as kp
     from kerasprune.analysis.feature_maps import mean_feature_maps
     from kerasprune.papers.three_dimensions import figures as figures
-    from kerasprune.reports.record import Record
+    from kerasprune.recipes.reports.record import Record
 
     names = {"3-D": "chosen-macs", "depth": "depth-only", "width": "width-only", "resolution": "resolution-only"}
     models = {
@@ -204,7 +204,7 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
 def table() -> None:
     """Writes the tables and the plots."""
     from kerasprune.papers.three_dimensions import figures as figures
-    from kerasprune.reports.record import Record
+    from kerasprune.recipes.reports.record import Record
 
     found, points = read(ROWS), read(POINTS)
     dense = next(row for row in found if row["policy"] == "dense")
@@ -244,7 +244,7 @@ def policies(rows: list[dict]) -> str:
     """Draws accuracy against the fraction of multiply–adds removed, by policy (the paper's Fig. 1)."""
     import numpy as np
 
-    from kerasprune.reports.figures import svg
+    from kerasprune.recipes.reports.figures import svg
 
     def draw(figure) -> None:
         axes = figure.subplots()

@@ -170,7 +170,7 @@ def lazy(
         formerly: `{old name: name}`: found too, with a `FutureWarning`. Defaults to none.
 
     Example:
-        >>> find, names, _ = lazy("kerasprune.latency")
+        >>> find, names, _ = lazy("kerasprune.export.latency")
         >>> find("Latency").__name__, names()[-2:]
         ('Latency', ['profile', 'profile_phone'])
     """
@@ -285,13 +285,13 @@ normalisations = Registry(
 budgets = Registry(
     "budget",
     {
-        "global": "kerasprune.budgets.global_threshold:GlobalBudget",
-        "per_stage": "kerasprune.budgets.per_stage:PerStage",
-        "sensitivity": "kerasprune.budgets.sensitivity:Sensitivity",
-        "threshold": "kerasprune.budgets.global_threshold:ThresholdBudget",
-        "uniform": "kerasprune.budgets.uniform:Uniform",
+        "global": "kerasprune.planning.budgets.global_threshold:GlobalBudget",
+        "per_stage": "kerasprune.planning.budgets.per_stage:PerStage",
+        "sensitivity": "kerasprune.planning.budgets.sensitivity:Sensitivity",
+        "threshold": "kerasprune.planning.budgets.global_threshold:ThresholdBudget",
+        "uniform": "kerasprune.planning.budgets.uniform:Uniform",
     },
-    base="kerasprune.budgets.base:Budget",
+    base="kerasprune.planning.budgets.base:Budget",
 )
 
 callbacks = Registry(
@@ -319,24 +319,24 @@ callbacks = Registry(
 granularities = Registry(
     "granularity",
     {
-        "block": "kerasprune.attaching.granularity:WeightBlock",
-        "channel": "kerasprune.attaching.granularity:Channel",
-        "filter": "kerasprune.attaching.granularity:Filter",
-        "scale": "kerasprune.attaching.granularity:Scale",
-        "weight": "kerasprune.attaching.granularity:Weight",
+        "block": "kerasprune.training.granularity:WeightBlock",
+        "channel": "kerasprune.training.granularity:Channel",
+        "filter": "kerasprune.training.granularity:Filter",
+        "scale": "kerasprune.training.granularity:Scale",
+        "weight": "kerasprune.training.granularity:Weight",
     },
-    base="kerasprune.attaching.granularity:Granularity",
+    base="kerasprune.training.granularity:Granularity",
 )
 
 scopes = Registry(
     "scope",
     {
-        "global": "kerasprune.attaching.scope:Global",
-        "layer": "kerasprune.attaching.scope:Layer",
-        "m_by_n": "kerasprune.attaching.scope:m_by_n",
-        "pattern": "kerasprune.attaching.scope:Pattern",
+        "global": "kerasprune.training.scope:Global",
+        "layer": "kerasprune.training.scope:Layer",
+        "m_by_n": "kerasprune.training.scope:m_by_n",
+        "pattern": "kerasprune.training.scope:Pattern",
     },
-    base="kerasprune.attaching.scope:Scope",
+    base="kerasprune.training.scope:Scope",
 )
 
 models = Registry(
@@ -363,34 +363,34 @@ models = Registry(
 schedules = Registry(
     "schedule",
     {
-        "constant": "kerasprune.schedules:constant",
-        "cubic": "kerasprune.schedules:cubic",
-        "linear": "kerasprune.schedules:linear",
-        "steps": "kerasprune.schedules:steps",
+        "constant": "kerasprune.training.schedules:constant",
+        "cubic": "kerasprune.training.schedules:cubic",
+        "linear": "kerasprune.training.schedules:linear",
+        "steps": "kerasprune.training.schedules:steps",
     },
 )
 
 targets = Registry(
     "target",
-    {"size": "kerasprune.targets.size:Size", "time": "kerasprune.targets.time:Time"},
-    base="kerasprune.targets.base:Target",
+    {"size": "kerasprune.planning.targets.size:Size", "time": "kerasprune.planning.targets.time:Time"},
+    base="kerasprune.planning.targets.base:Target",
 )
 
 thresholds = Registry(
     "threshold",
     {
-        "fixed": "kerasprune.thresholds:Fixed",
-        "otsu": "kerasprune.thresholds:Otsu",
-        "valley": "kerasprune.thresholds:Valley",
+        "fixed": "kerasprune.training.thresholds:Fixed",
+        "otsu": "kerasprune.training.thresholds:Otsu",
+        "valley": "kerasprune.training.thresholds:Valley",
     },
-    base="kerasprune.thresholds:Threshold",
+    base="kerasprune.training.thresholds:Threshold",
 )
 
 # Each is a `kerasprune.export.formats.Format`.
 formats = Registry(
     "format of export",
     {
-        "kpz": "kerasprune.codec.kpz_format:KPZ",
+        "kpz": "kerasprune.export.codec.kpz_format:KPZ",
         "saved_model": "kerasprune.export.formats:SAVED_MODEL",
         "tflite": "kerasprune.export.formats:TFLITE",
         "tflite-dynamic": "kerasprune.export.formats:TFLITE_DYNAMIC",
@@ -406,9 +406,9 @@ formats = Registry(
 augmentations = Registry(
     "augmentation",
     {
-        "crop": "kerasprune.data.augmentation:crop",
-        "crop_flip": "kerasprune.data.augmentation:crop_flip",
-        "inception": "kerasprune.data.augmentation:inception",
+        "crop": "kerasprune.models.sets.augmentation:crop",
+        "crop_flip": "kerasprune.models.sets.augmentation:crop_flip",
+        "inception": "kerasprune.models.sets.augmentation:inception",
     },
 )
 

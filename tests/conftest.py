@@ -30,42 +30,40 @@ if os.environ.get("CI"):
 # Folders and files without fits of more than a few steps: the inner loop, `pytest -m quick`.
 QUICK = {
     "analysis",
-    "budgets",
-    "costs",
     "criteria",
     "graph",
-    "reports",
-    "search",
+    "planning",
+    "recipes/reports",
+    "recipes/search",
+    "surgery/costs",
     "test_files.py",
     "test_floors.py",
     "test_layout.py",
     "test_names.py",
-    "test_planning.py",
-    "test_plans.py",
-    "test_schedules.py",
-    "test_thresholds.py",
+    "training/test_schedules.py",
+    "training/test_thresholds.py",
 }
 
 
 # The batteries of rules, callbacks and verification, which run on JAX and torch as they do on TensorFlow.
 EVERY_BACKEND = {
-    "attaching/test_in_step.py",
-    "attaching/test_jax_distribution.py",
-    "attaching/test_jax_step.py",
+    "training/test_in_step.py",
+    "training/test_jax_distribution.py",
+    "training/test_jax_step.py",
     "backend/test_precision.py",
     "callbacks/test_filters.py",
     "callbacks/test_greg.py",
     "callbacks/test_greg_fit.py",
     "callbacks/test_registered.py",
     "defects/test_defects.py",
-    "distillation/test_distillation.py",
+    "training/distillation/test_distillation.py",
     "rules/test_at_the_inputs.py",
     "rules/test_lambda.py",
     "rules/test_rules.py",
     "steps/test_best_epoch.py",
     "steps/test_several_devices.py",
-    "synthesis/test_synthesise.py",
-    "test_verification.py",
+    "repair/synthesis/test_synthesise.py",
+    "surgery/test_verification.py",
 }
 
 

@@ -11,7 +11,7 @@ from keras import ops
 from kerasprune.errors import PruneError
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
-from kerasprune.reconstruction.program import Program, ProgramRun
+from kerasprune.repair.reconstruction.program import Program, ProgramRun
 
 _CONVOLUTION_RANK = 4  # of a kernel: height, width, two axes of channels
 

@@ -14,14 +14,14 @@ import numpy as np
 from kerasprune.analysis.between_models import between
 from kerasprune.analysis.figure_files import drawn
 from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_statistics, weights_of
-from kerasprune.attaching.masks import apply_masks, masked_variables
-from kerasprune.attaching.trainings import Fit, SchedulePlace, Trainings, fit_faults
 from kerasprune.errors import extras, made, raise_faults, seed_faults, whole_number_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
-from kerasprune.populations.store import Store, digest
-from kerasprune.reports.numbers import moments
+from kerasprune.recipes.populations.store import Store, digest
+from kerasprune.steps.numbers import moments
 from kerasprune.surgery.seeds import seed_layers
-from kerasprune.training_point import Moment
+from kerasprune.training.masks import apply_masks, masked_variables
+from kerasprune.training.training_point import Moment
+from kerasprune.training.trainings import Fit, SchedulePlace, Trainings, fit_faults
 
 _FIGURES = ("instability", "barrier", "error_a", "error_b")
 _ROW = "row.json"

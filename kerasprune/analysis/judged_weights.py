@@ -17,7 +17,7 @@ from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import values
-from kerasprune.reconstruction.recalibrate import take_statistics, trainable_norms
+from kerasprune.repair.reconstruction.recalibrate import take_statistics, trainable_norms
 
 Weights = list[np.ndarray]
 """The values of `model.weights`, in order."""

@@ -17,7 +17,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults
 from kerasprune.files import path_of, write_rows
-from kerasprune.sparsity.ranking import highest
+from kerasprune.training.sparsity.ranking import highest
 
 
 @dataclass(frozen=True, eq=False)

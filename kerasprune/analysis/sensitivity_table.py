@@ -11,8 +11,6 @@ import keras
 
 from kerasprune import criteria
 from kerasprune.analysis.figure_files import drawn
-from kerasprune.budgets.base import kept_number, top
-from kerasprune.budgets.trials import halves
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
@@ -20,11 +18,13 @@ from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults
 from kerasprune.files import path_of
 from kerasprune.files.writing import write_rows
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.kept_channels import legal
+from kerasprune.graph.kept_channels import kept_number, legal
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
-from kerasprune.reconstruction.reconstruct import reconstruct
-from kerasprune.search.search_plan import packed
+from kerasprune.planning.budgets.base import top
+from kerasprune.planning.budgets.trials import halves
+from kerasprune.recipes.search.search_plan import packed
+from kerasprune.repair.reconstruction.reconstruct import reconstruct
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.rebuild import rebuild
 

@@ -1,8 +1,4 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
-from kerasprune.attaching.callback import PruningCallback as PruningCallback
-from kerasprune.attaching.fit import detach as detach
-from kerasprune.attaching.loop import Loop as Loop
-from kerasprune.attaching.loop import custom_loop as custom_loop
 from kerasprune.callbacks.freeze_kept import FreezeKept as FreezeKept
 from kerasprune.callbacks.gradual_magnitude import GradualMagnitude as GradualMagnitude
 from kerasprune.callbacks.greg1 import GReg1 as GReg1
@@ -20,6 +16,10 @@ from kerasprune.callbacks.sparsity import Sparsity as Sparsity
 from kerasprune.callbacks.trained_quantization import TrainedQuantization as TrainedQuantization
 from kerasprune.papers.three_dimensions.shrink_rounds import ShrinkRounds as ShrinkRounds
 from kerasprune.registry import callbacks as _callbacks
+from kerasprune.training.callback import PruningCallback as PruningCallback
+from kerasprune.training.fit import detach as detach
+from kerasprune.training.loop import Loop as Loop
+from kerasprune.training.loop import custom_loop as custom_loop
 add = _callbacks.add
 get = _callbacks.get
 member = _callbacks.member

@@ -13,21 +13,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune import planning
-from kerasprune.attaching.bn_scales import NetworkScales, find_scales
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.constraints import Box, Push
-from kerasprune.attaching.shrinkage import gentlest_rate
-from kerasprune.budgets.base import Floor, top
-from kerasprune.budgets.global_threshold import ThresholdBudget
-from kerasprune.costs.cost import cost
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, choice_faults, is_number, raise_faults
 from kerasprune.files import replacing
 from kerasprune.graph.kept_channels import legal
-from kerasprune.plans import Plan
-from kerasprune.regularizers import ScalePenalty, Together
-from kerasprune.thresholds import gap
+from kerasprune.graph.plans import Plan
+from kerasprune.planning import plan as planning
+from kerasprune.planning.budgets.base import Floor, top
+from kerasprune.planning.budgets.global_threshold import ThresholdBudget
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.training.bn_scales import NetworkScales, find_scales
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.constraints import Box, Push
+from kerasprune.training.regularizers import ScalePenalty, Together
+from kerasprune.training.shrinkage import gentlest_rate
+from kerasprune.training.thresholds import gap
 
 _FALLS = 0.02  # least decrease, relative to the L1 norm of the scales at the beginning
 

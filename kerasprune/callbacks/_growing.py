@@ -12,21 +12,21 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.bn_scales import normalised
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.candidates import Part, Unit
-from kerasprune.attaching.constraints import Decay
-from kerasprune.attaching.damping import Damping
-from kerasprune.attaching.granularity import Channel, Filter, Scale
-from kerasprune.attaching.masks import Masks
-from kerasprune.attaching.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import as_patterns, trace
-from kerasprune.plans import Plan
 from kerasprune.registry import granularities
-from kerasprune.regularizers import GrowingL2
-from kerasprune.regularizers.growth import GeometricGrowth, Growth, growths
+from kerasprune.training.bn_scales import normalised
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.constraints import Decay
+from kerasprune.training.damping import Damping
+from kerasprune.training.granularity import Channel, Filter, Scale
+from kerasprune.training.masks import Masks
+from kerasprune.training.regularizers import GrowingL2
+from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, growths
+from kerasprune.training.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 
 
 class GrowingPenalty(PruningCallback):

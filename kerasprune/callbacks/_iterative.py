@@ -9,13 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.fit import RunningFit
-from kerasprune.attaching.masks import Selection
-from kerasprune.attaching.optimizer import accumulated
-from kerasprune.attaching.phases import Phases
 from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults, whole_number_faults
-from kerasprune.schedules import Moment
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.fit import RunningFit
+from kerasprune.training.masks import Selection
+from kerasprune.training.optimizer import accumulated
+from kerasprune.training.phases import Phases
+from kerasprune.training.schedules import Moment
 
 
 class IterativeRemoval(PruningCallback):

@@ -9,14 +9,14 @@ import numpy as np
 from keras import ops
 
 from kerasprune import criteria
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.constraints import Freeze
-from kerasprune.attaching.optimizer import ensure_built, memory
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.constraints import Freeze
+from kerasprune.training.optimizer import ensure_built, memory
 
 
 class FreezeKept(PruningCallback):

@@ -10,15 +10,15 @@ from typing import Any, Self
 import numpy as np
 from keras import ops
 
-from kerasprune import schedules
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.in_step import cond
-from kerasprune.attaching.masks import Selection
-from kerasprune.attaching.optimizer import accumulated
-from kerasprune.attaching.scope import Global, Pattern, Scope
-from kerasprune.attaching.session import State
 from kerasprune.errors import PruneError, count_faults, raise_faults, warn, whole_number_faults
-from kerasprune.schedules import Moment, Updates, updates
+from kerasprune.training import schedules
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.in_step import cond
+from kerasprune.training.masks import Selection
+from kerasprune.training.optimizer import accumulated
+from kerasprune.training.schedules import Moment, Updates, updates
+from kerasprune.training.scope import Global, Pattern, Scope
+from kerasprune.training.session import State
 
 EVERY = 100
 
@@ -47,7 +47,7 @@ class GradualMagnitude(PruningCallback):
         PruneError: An argument is out of range; in `fit`: there is nothing to prune, or the number of steps is unknown.
 
     Example:
-        >>> from kerasprune.schedules import cubic
+        >>> from kerasprune.training.schedules import cubic
         >>> callback = GradualMagnitude(cubic(keep=0.1, end="10ep"), every=100)
 
     Reference:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.candidates import Unit
 from kerasprune.callbacks._growing import OLD, OLD_GROWTH, GrowingPenalty, keep_faults
 from kerasprune.errors import formerly
+from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan, plan_faults
-from kerasprune.regularizers.growth import LinearGrowth
+from kerasprune.training.candidates import Unit
+from kerasprune.training.regularizers.growth import LinearGrowth
 
 
 class GReg1(GrowingPenalty):

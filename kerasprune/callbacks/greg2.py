@@ -7,11 +7,11 @@ from typing import Any
 
 from keras import ops
 
-from kerasprune.attaching.candidates import Unit
-from kerasprune.attaching.in_step import cond
 from kerasprune.callbacks._growing import OLD, OLD_GROWTH, GrowingPenalty, keep_faults
 from kerasprune.errors import formerly, is_number, made, non_negative_faults, raise_faults
-from kerasprune.regularizers.growth import TwoSlopeGrowth
+from kerasprune.training.candidates import Unit
+from kerasprune.training.in_step import cond
+from kerasprune.training.regularizers.growth import TwoSlopeGrowth
 
 OLD_OF_GREG2 = OLD | {name: f"schedule.{name}" for name in ("pick_step", "push_step", "pick_at")}
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.candidates import Part, Unit
-from kerasprune.attaching.masks import Masks, dtype_faults, masked_variables
 from kerasprune.errors import raise_faults
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.masks import Masks, dtype_faults, masked_variables
 
 
 class HoldMask(PruningCallback):

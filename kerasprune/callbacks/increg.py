@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.candidates import Unit
-from kerasprune.attaching.in_step import cond
-from kerasprune.attaching.scope import rank
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.errors import formerly, kind_faults, raise_faults
-from kerasprune.plans import Plan
-from kerasprune.regularizers.growth import Growth, LinearGrowth
+from kerasprune.graph.plans import Plan
+from kerasprune.training.candidates import Unit
+from kerasprune.training.in_step import cond
+from kerasprune.training.regularizers.growth import Growth, LinearGrowth
+from kerasprune.training.scope import rank
 
 
 class IncReg(GrowingPenalty):

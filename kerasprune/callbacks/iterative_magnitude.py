@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasprune.attaching.rewinding import rewind_optimizer
 from kerasprune.callbacks._iterative import IterativeRemoval
+from kerasprune.training.rewinding import rewind_optimizer
 
 
 class IterativeMagnitude(IterativeRemoval):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kerasprune.attaching.rewinding import rewind_optimizer
 from kerasprune.callbacks._iterative import IterativeRemoval
+from kerasprune.training.rewinding import rewind_optimizer
 
 
 class LearningRateRewinding(IterativeRemoval):

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from kerasprune import regularizers
-from kerasprune.attaching.bn_scales import NetworkScales
-from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, to_target
 from kerasprune.defaults import AUTO
 from kerasprune.errors import fraction_faults, given, made
+from kerasprune.planning.budgets.base import Floor
+from kerasprune.training import regularizers
+from kerasprune.training.bn_scales import NetworkScales
 
 
 class NetworkSlimming(BatchNormPenalty):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasprune.attaching.callback import PruningCallback
 from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.files import replacing
 from kerasprune.graph.trace import trace
+from kerasprune.training.callback import PruningCallback
 
 
 class NormHistory(PruningCallback):

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kerasprune import regularizers, thresholds
-from kerasprune.attaching.bn_scales import NetworkScales
-from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, to_target
 from kerasprune.defaults import AUTO
 from kerasprune.errors import formerly, fraction_faults, given, made, positive_faults, short
+from kerasprune.planning.budgets.base import Floor
+from kerasprune.training import regularizers, thresholds
+from kerasprune.training.bn_scales import NetworkScales
 
 
 class Polarization(BatchNormPenalty):

@@ -12,14 +12,14 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import set_first_epoch
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.fit import RunningFit
-from kerasprune.attaching.jax_step import own_variables
-from kerasprune.attaching.optimizer import ensure_built, unwrapped
-from kerasprune.attaching.saved_state import SavedState, last_good
 from kerasprune.data.epoch_counters import positions
 from kerasprune.errors import PruneError, count_faults, formerly, raise_faults, warn
 from kerasprune.files import make_folder, path_of
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.fit import RunningFit
+from kerasprune.training.jax_step import own_variables
+from kerasprune.training.optimizer import ensure_built, unwrapped
+from kerasprune.training.saved_state import SavedState, last_good
 
 
 class Skipping:

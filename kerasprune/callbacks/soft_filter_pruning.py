@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.candidates import Part, Unit
-from kerasprune.attaching.granularity import Filter
-from kerasprune.attaching.masks import Masks
-from kerasprune.attaching.scope import Layer
 from kerasprune.criteria.magnitude import L2
 from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults
 from kerasprune.graph.trace import trace
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.granularity import Filter
+from kerasprune.training.masks import Masks
+from kerasprune.training.scope import Layer
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.fit import RunningFit
 from kerasprune.errors import PruneError, formerly
 from kerasprune.files import read_rows, write_rows
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.fit import RunningFit
 
 
 class Sparsity(PruningCallback):

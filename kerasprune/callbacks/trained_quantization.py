@@ -11,13 +11,13 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import inner_layers, own_weights
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.optimizer import ensure_built, memory, unwrapped
-from kerasprune.codec.packing import with_kernels
-from kerasprune.codec.sharing import BITS, bits_of, is_shared, share, widened
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.export.codec.packing import with_kernels
+from kerasprune.export.codec.sharing import BITS, bits_of, is_shared, share, widened
 from kerasprune.graph.built_model import check_built
 from kerasprune.graph.graph import values
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.optimizer import ensure_built, memory, unwrapped
 
 ELEMENTWISE = ("Adam", "AdamW", "Lion", "RMSprop", "SGD")
 """Optimizers of Keras that treat two weights with the same gradients alike, whatever else is in their kernel."""

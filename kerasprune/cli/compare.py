@@ -87,7 +87,7 @@ def compare(
     from kerasprune.files import read_rows
     from kerasprune.recipes.compare import PLOT, TABLE
     from kerasprune.recipes.compare import compare as compare_criteria
-    from kerasprune.reports.contest import contest_table
+    from kerasprune.recipes.reports.contest import contest_table
 
     start(verbose=verbose)
     import_code(imports, trust, verbose)

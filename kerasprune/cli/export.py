@@ -62,7 +62,7 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
-    from kerasprune.data.lookup import own
+    from kerasprune.models.sets.lookup import own
     from kerasprune.steps import side_by_side
 
     for path in (model, beside):
@@ -100,7 +100,7 @@ def _checked(
 ) -> dict[str, Format]:
     """Returns the formats by name if they have what they need."""
     from kerasprune import registry
-    from kerasprune.data.lookup import check_name
+    from kerasprune.models.sets.lookup import check_name
 
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
@@ -140,7 +140,7 @@ def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale:
     if calibrate is None and data is None:
         return None
     from kerasprune.data.examples import inputs_only
-    from kerasprune.data.unlabelled import unlabelled, warn_of_constants
+    from kerasprune.models.sets.unlabelled import unlabelled, warn_of_constants
 
     if calibrate is not None:
         return unlabelled(calibrate, model.inputs, scale=scale, size=size)

@@ -17,8 +17,8 @@ from kerasprune.cli.tables import print_table
 from kerasprune.errors import choice_faults, raise_faults
 
 if TYPE_CHECKING:
-    from kerasprune.costs.cost import Cost
     from kerasprune.graph.graph import ChannelGraph
+    from kerasprune.surgery.costs.cost import Cost
 
 ORDERS = ("model", "macs", "params")
 
@@ -43,10 +43,10 @@ def inspect(
     check_model_path(model)
     raise_faults("Invalid arguments for inspect:", choice_faults(ORDERS, sort=sort))
     start(verbose=verbose)
-    from kerasprune.costs.cost import cost
     from kerasprune.graph.trace import trace
     from kerasprune.graph.walk import has_free_axes
-    from kerasprune.inlining.plain import plain
+    from kerasprune.surgery.costs.cost import cost
+    from kerasprune.surgery.inlining.plain import plain
 
     import_code(imports, trust)
     loaded = plain(load(model))

@@ -17,7 +17,7 @@ from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 if TYPE_CHECKING:
-    from kerasprune.latency import LatencyComparison
+    from kerasprune.export.latency import LatencyComparison
 
 TFLITE = ".tflite"
 
@@ -44,7 +44,7 @@ def latency(
         _check(path)
     start(verbose=verbose)
     import_code(imports, trust)
-    from kerasprune.latency import compare_latency
+    from kerasprune.export.latency import compare_latency
 
     opened = [path if path.suffix == TFLITE else load(path) for path in models]
     timed = compare_latency(opened, resolution=size, threads=threads, runs=runs, warmup=warmup)

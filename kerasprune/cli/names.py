@@ -12,8 +12,8 @@ import typer
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import RecipeName, Settings, Trust
 from kerasprune.cli.startup import start
-from kerasprune.data import lookup as data
 from kerasprune.errors import PruneError, nearest
+from kerasprune.models.sets import lookup as data
 from kerasprune.recipes import library
 from kerasprune.registry import budgets, callbacks, criteria, models
 

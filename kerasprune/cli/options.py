@@ -15,9 +15,9 @@ from typer.models import OptionInfo
 
 from kerasprune.cli.startup import start
 from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
-from kerasprune.data.lookup import check_name
 from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, given, raise_faults
+from kerasprune.models.sets.lookup import check_name
 
 if TYPE_CHECKING:
     import keras
@@ -260,8 +260,8 @@ def load(path: Path) -> keras.Model:
     import keras
 
     from kerasprune._keras import Functional
-    from kerasprune.inlining.plain import plain
     from kerasprune.recipes.run_folder import load_model
+    from kerasprune.surgery.inlining.plain import plain
 
     model = load_model(path)
     return model if isinstance(model, keras.Sequential | Functional) else plain(model)

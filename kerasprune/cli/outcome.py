@@ -13,7 +13,7 @@ from rich.console import Console
 
 from kerasprune.cli.startup import Messages
 from kerasprune.cli.tables import print_costs
-from kerasprune.data.lookup import SYNTHETIC
+from kerasprune.models.sets.lookup import SYNTHETIC
 
 if TYPE_CHECKING:
     from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without

@@ -16,7 +16,7 @@ from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, given
 
 if TYPE_CHECKING:
-    from kerasprune.codec import SizeTable
+    from kerasprune.export.codec import SizeTable
 
 PACKED = ".kpz"
 
@@ -43,7 +43,7 @@ def pack(
         raise PruneError(f"Expected --out to end in {PACKED}. Received: --out {out}.")
     table = _bits(bits)
     start_keras(verbose=verbose)
-    from kerasprune import codec
+    from kerasprune.export import codec
 
     import_code(imports, trust)
     written = codec.pack(load(model), out, start=start, rest=rest, overwrite=overwrite, **given(bits=table))
@@ -63,13 +63,13 @@ def _bits(texts: list[str] | None) -> dict[str, int] | None:
 
 def print_sizes(path: Path, as_json: bool) -> None:
     """Prints the bytes of a packed model, which is not built."""
-    from kerasprune.codec.size_table import sizes
+    from kerasprune.export.codec.size_table import sizes
 
     _print(sizes(path), as_json)
 
 
 def _print(table: SizeTable, as_json: bool) -> None:
-    from kerasprune.codec.size_table import HEADER
+    from kerasprune.export.codec.size_table import HEADER
 
     if as_json:
         total = {"bytes": table.bytes, "dense_bytes": table.dense_bytes, "compression": table.compression}

@@ -52,9 +52,9 @@ def profile(
     check_needed(context, phone=("machine",))
     start(verbose=verbose)
     import_code(imports, trust)
-    from kerasprune.latency import profile as measured
-    from kerasprune.latency import profile_phone
-    from kerasprune.latency.table import LatencyTable, name_faults
+    from kerasprune.export.latency import profile as measured
+    from kerasprune.export.latency import profile_phone
+    from kerasprune.export.latency.table import LatencyTable, name_faults
 
     if phone is not None:
         raise_faults("Invalid arguments for profile:", name_faults(out))

@@ -37,8 +37,8 @@ from kerasprune.cli.outcome import checked, named, print_json, print_outcome, ru
 from kerasprune.cli.startup import start
 from kerasprune.cli.target import target_of
 from kerasprune.cli.words import ROUNDING, word_of
-from kerasprune.data.lookup import SYNTHETIC
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.models.sets.lookup import SYNTHETIC
 from kerasprune.steps.examples_argument import examples_faults
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ def report(
 ) -> None:
     """Redraw report.html from the files of a run folder; of several runs, print mean ± standard deviation."""
     from kerasprune.export.destination import check_place
-    from kerasprune.reports.comparison import runs_below, write_comparison
+    from kerasprune.recipes.reports.comparison import runs_below, write_comparison
 
     if out is not None:
         if out.suffix not in (".csv", ".html"):
@@ -35,13 +35,13 @@ def report(
                 raise PruneError(
                     f"Expected finished runs for --out. Received: {len(unfinished)}, none of them finished."
                 )
-            from kerasprune.reports.pareto_page import write_page
+            from kerasprune.recipes.reports.pareto_page import write_page
 
             typer.echo(str((write_page if out.suffix == ".html" else write_comparison)(finished, out)))
         return
     if out is not None:
         raise PruneError(f"Expected several runs for --out. Received: one, {str(runs[0])!r}.")
     start()
-    from kerasprune import reports
+    from kerasprune.recipes import reports
 
     typer.echo(str(reports.write((finished or unfinished)[0])))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from kerasprune.graph.graph import ChannelGraph
     from kerasprune.recipes.schema import Recipe
-    from kerasprune.search.width_search import SearchedPlan
+    from kerasprune.recipes.search.width_search import SearchedPlan
 
 JUDGES = ("reconstruction", "recalibration")
 SHOWN = 5
@@ -108,11 +108,11 @@ def _searched(
 ) -> tuple[SearchedPlan, str | None]:
     """Searches and writes what was found; returns it, and by how much its target is met."""
     from kerasprune.graph.trace import trace
-    from kerasprune.inlining.plain import at_unknown, plain
     from kerasprune.recipes import lookup
     from kerasprune.recipes.examples import examples_of
-    from kerasprune.search import Evolution
-    from kerasprune.search.search_plan import search_plan
+    from kerasprune.recipes.search import Evolution
+    from kerasprune.recipes.search.search_plan import search_plan
+    from kerasprune.surgery.inlining.plain import at_unknown, plain
 
     dense, spec, size = plain(model), recipe.prune.plan, recipe.model.size
     graph = trace(dense, coupling=spec.coupling, freeze=spec.freeze, unknown=at_unknown(dense, spec.unknown))
@@ -130,8 +130,8 @@ def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, 
     """Writes the plan, the candidates and the slim model, reconstructed or recalibrated as the candidates were."""
     from kerasprune.data.examples import inputs_only
     from kerasprune.files import replacing
-    from kerasprune.reconstruction.recalibrate import recalibrate
-    from kerasprune.reconstruction.reconstruct import reconstruct
+    from kerasprune.repair.reconstruction.recalibrate import recalibrate
+    from kerasprune.repair.reconstruction.reconstruct import reconstruct
     from kerasprune.surgery.rebuild import rebuild
 
     found.plan.save(out / PLAN)

@@ -25,8 +25,8 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
 
 def print_costs(folder: Path) -> None:
     """Prints the costs of the dense and the slim model of a run, and the measures of the exported files."""
-    from kerasprune import reports
-    from kerasprune.reports import tables
+    from kerasprune.recipes import reports
+    from kerasprune.recipes.reports import tables
 
     summary = reports.read(folder).summary
     print_table("", ("", "dense", "slim", "change"), tables.before_after(summary))
@@ -35,8 +35,8 @@ def print_costs(folder: Path) -> None:
 
 def print_summary(folder: Path) -> None:
     """Prints the measures of a run next to the expected figures."""
-    from kerasprune import reports
-    from kerasprune.reports import tables
+    from kerasprune.recipes import reports
+    from kerasprune.recipes.reports import tables
 
     print_costs(folder)
     record = reports.read(folder)
@@ -49,8 +49,8 @@ def print_summary(folder: Path) -> None:
 
 def print_comparison(folders: Sequence[Path]) -> None:
     """Prints several runs next to each other, and names those that are not finished."""
-    from kerasprune import reports
-    from kerasprune.reports.comparison import comparison_table, runs_below
+    from kerasprune.recipes import reports
+    from kerasprune.recipes.reports.comparison import comparison_table, runs_below
 
     finished, unfinished = runs_below(folders)
     if finished:

@@ -28,7 +28,7 @@ def unpack(
     if out.suffix != ".keras":
         raise PruneError(f"Expected --out to end in .keras. Received: --out {out}.")
     start(verbose=verbose)
-    from kerasprune.codec import unpack as unpacked
+    from kerasprune.export.codec import unpack as unpacked
     from kerasprune.export.destination import new_file
 
     import_code(imports, trust)

@@ -24,8 +24,8 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import walk
-from kerasprune.reconstruction.program import Program
 from kerasprune.registry import aggregations
+from kerasprune.repair.reconstruction.program import Program
 from kerasprune.surgery.compute_dtype import in_precision
 
 Statistic = Callable[[np.ndarray], np.ndarray]

@@ -19,7 +19,7 @@ from kerasprune.data.batches import example_batches
 from kerasprune.errors import first_of, positive_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.reconstruction.as_linear import Linear, as_linear, chosen_positions
+from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, chosen_positions
 
 
 @dataclass(frozen=True)

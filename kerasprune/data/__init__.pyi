@@ -1,8 +1,8 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
-from kerasprune.data.dataset import info as info
-from kerasprune.data.dataset import load as load
-from kerasprune.data.lookup import names as names
-from kerasprune.data.resized import rounds as rounds
 from kerasprune.data.scaling import DataInfo as DataInfo
 from kerasprune.export.calibration import representative as representative
+from kerasprune.models.sets.dataset import info as info
+from kerasprune.models.sets.dataset import load as load
+from kerasprune.models.sets.lookup import names as names
+from kerasprune.models.sets.resized import rounds as rounds
 from kerasprune.registry import augmentations as augmentations

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 import numpy as np
 
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.residual_trunks import prefixed
+
+
+def kept_number(size: int, keep: float) -> int:
+    """Returns the number of channels kept of `size`: `size − min(⌈(1 − keep)·size⌉, size − 1)`.
+
+    Example:
+        >>> kept_number(10, 0.3)  # (1 − 0.3)·10 is 7.000000000000001 in binary
+        3
+    """
+    return size - min(ceil(round((1 - keep) * size, 9)), size - 1)
 
 
 def legal(

@@ -11,7 +11,7 @@ import keras
 class RangedModel(keras.Model):
     """A functional float32 model whose graph has fake quantization, with a range for every tensor of its int8 file.
 
-    `kerasprune.quantization` makes them. `plain` is the model without fake quantization, whose weights it shares.
+    `kerasprune.export.quantization` makes them. `plain` is the model without fake quantization; it shares its weights.
 
     Args:
         plain: The plain model.

@@ -26,8 +26,8 @@ import numpy as np
 from kerasprune._keras import inner_layers
 from kerasprune.errors import PruneError
 from kerasprune.graph import constructor_arguments
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 
 EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
 BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"

@@ -13,9 +13,9 @@ from kerasprune._keras import argument_names, inner_layers, maker, output_specs
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import Key, PruneError, choice_faults, count_faults, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
+from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
-from kerasprune.graph.coupling import Call, GraphBuilder
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from kerasprune.data.examples import Examples
-from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import PruneError, warn
+from kerasprune.models.sets.lookup import own
 from kerasprune.recipes import schema
 from kerasprune.recipes.examples import examples
 from kerasprune.recipes.experiment import Experiment

@@ -20,11 +20,11 @@ from kerasprune.errors import (
     whole_number_faults,
 )
 from kerasprune.files import is_file, path_of, replacing, write_rows, write_text
-from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
+from kerasprune.recipes.populations.population import Population
+from kerasprune.recipes.reports.contest import draw, summarised
 from kerasprune.recipes.run_folder import taken, withdrawn
 from kerasprune.registry import criteria as known_criteria
-from kerasprune.reports.contest import draw, summarised
 
 if TYPE_CHECKING:
     import keras

@@ -8,10 +8,9 @@ from typing import Any
 
 import keras
 
-from kerasprune.costs.cost import cost, shares_of
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
-from kerasprune.plans import Plan
+from kerasprune.graph.plans import Plan
 from kerasprune.recipes import loader
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.experiment import Experiment
@@ -22,6 +21,7 @@ from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.finetune import fit
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.ready import made_ready
+from kerasprune.surgery.costs.cost import cost, shares_of
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reinitialise import reinitialise
 

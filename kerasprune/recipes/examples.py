@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kerasprune.data.lookup import own
 from kerasprune.errors import Key, PruneError
+from kerasprune.models.sets.lookup import own
 from kerasprune.recipes.schema import Data, Recipe
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def own_examples(spec: Data | None) -> SplitExamples | None:
     """Reads and returns a user's own examples; `None` for no data, or images by name."""
     if spec is None or own(spec.name) is None:
         return None
-    from kerasprune.data.user_function import split_examples
+    from kerasprune.models.sets.user_function import split_examples
 
     return split_examples(spec.name)
 

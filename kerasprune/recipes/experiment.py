@@ -10,31 +10,32 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 import kerasprune
-from kerasprune import budgets, criteria
+from kerasprune import criteria
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
-from kerasprune.data.lookup import SYNTHETIC, own
 from kerasprune.data.signature import leaves_side_free
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import resolution_faults, trace
 from kerasprune.graph.walk import has_free_axes
-from kerasprune.inlining.plain import at_unknown, plain
-from kerasprune.planning import plan as make_plan
-from kerasprune.plans import Plan
+from kerasprune.models.sets.lookup import SYNTHETIC, own
+from kerasprune.planning import budgets
+from kerasprune.planning.plan import plan as make_plan
+from kerasprune.planning.targets.base import Target
 from kerasprune.recipes import lookup, prune_section, schema
 from kerasprune.recipes.examples import SMOKE_SAMPLES, examples, own_examples
 from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
-from kerasprune.targets.base import Target
+from kerasprune.surgery.inlining.plain import at_unknown, plain
 
 if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
-    from kerasprune.synthesis.drawing import Drawing
+    from kerasprune.repair.synthesis.drawing import Drawing
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Experiment:
         if not self.draws:
             return own_examples(self.recipe.data)
         from kerasprune.data.arrays import inputs_by_split
-        from kerasprune.synthesis.synthesise import drawn
+        from kerasprune.repair.synthesis.synthesise import drawn
 
         drawing = self.drawing
         del vars(self)["drawing"]  # with its model
@@ -159,7 +160,7 @@ class Experiment:
     @cached_property
     def drawing(self) -> Drawing:
         """The draw of examples for the initial model, which is checked and not begun."""
-        from kerasprune.synthesis.drawing import Drawing  # of few recipes
+        from kerasprune.repair.synthesis.drawing import Drawing  # of few recipes
 
         spec, model = self.recipe.data, self.dense_model()
         side = (spec.size or getattr(self.recipe.model, "size", None)) if has_free_axes(model) else None
@@ -278,7 +279,7 @@ class Experiment:
         spec = self.recipe.finetune.quantization_aware
         if spec is None:
             return slim
-        from kerasprune.quantization.aware import quantization_aware  # of few recipes
+        from kerasprune.export.quantization.aware import quantization_aware  # of few recipes
 
         return quantization_aware(slim, delay=spec.delay)
 
@@ -289,7 +290,7 @@ class Experiment:
             return None
         weight = teacher_weight(self.labelled(slim)) if spec.weight is None else spec.weight
         plan = plan if spec.features else None
-        from kerasprune.distillation.student import distil
+        from kerasprune.training.distillation.student import distil
 
         return distil(slim, dense, temperature=spec.temperature, weight=weight, features=spec.features, plan=plan)
 

@@ -18,14 +18,14 @@ from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_nu
 from kerasprune.files import path_of
 from kerasprune.files.temporary_files import remove
 from kerasprune.files.writing import standard_error_in
-from kerasprune.files.yaml_text import read_value
-from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
 from kerasprune.recipes.compare import trust_of
 from kerasprune.recipes.lookup import import_classes
+from kerasprune.recipes.populations.population import Population
+from kerasprune.recipes.reports.comparison import runs_below, write_comparison
 from kerasprune.recipes.run_folder import taken
 from kerasprune.recipes.run_warnings import FILE, warned
-from kerasprune.reports.comparison import runs_below, write_comparison
+from kerasprune.recipes.yaml_text import read_value
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from kerasprune.data.lookup import NAMED, here
+from kerasprune.models.sets.lookup import NAMED, here
 from kerasprune.recipes import library
 from kerasprune.registry import Registry
 

@@ -12,13 +12,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kerasprune.data.lookup import NAMED, PREFIXED, SYNTHETIC
 from kerasprune.errors import Given, Key, PruneError, of_percent, raise_faults, short
 from kerasprune.files import is_file, is_folder, read_text
-from kerasprune.files.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
+from kerasprune.models.sets.lookup import NAMED, PREFIXED, SYNTHETIC
 from kerasprune.recipes import library
 from kerasprune.recipes.node import worded
 from kerasprune.recipes.schema import Recipe, Start
+from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
 
 
 def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = False) -> Recipe:

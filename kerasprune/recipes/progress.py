@@ -13,14 +13,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kerasprune.attaching.callback import facts
 from kerasprune.callbacks.norm_history import NormHistory
 from kerasprune.criteria.base import channel_sums, numbers
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.schema import Recipe
-from kerasprune.reports.numbers import duration
+from kerasprune.steps.numbers import duration
 from kerasprune.steps.progress import epoch_line
 from kerasprune.surgery.rebuild import along
+from kerasprune.training.callback import facts
 
 FITS = ("train", "prune", "finetune")
 

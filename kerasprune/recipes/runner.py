@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasprune.attaching.callback import facts
 from kerasprune.backend.process_death import REMEDY
-from kerasprune.costs.cost import cost
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.graph.built_model import functional
-from kerasprune.planning import request_faults
+from kerasprune.planning.plan import request_faults
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.loader import located
+from kerasprune.recipes.reports.tables import judged
 from kerasprune.recipes.run_folder import MARK, RunFolder, begun, broken_off, taken
 from kerasprune.recipes.run_warnings import Warnings
 from kerasprune.recipes.schema import only_hands_on, stage_names
@@ -25,13 +24,14 @@ from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import STAGES, budgets, imported, prune_sections
-from kerasprune.reports.tables import judged
 from kerasprune.steps.progress import step_line
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerasprune.budgets.base import Budget
+    from kerasprune.planning.budgets.base import Budget
 
 # Removed at the end of a run.
 INTERMEDIATE = ("pruned.keras", "rebuilt.keras", "reconstructed.keras")

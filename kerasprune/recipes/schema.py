@@ -19,10 +19,10 @@ from pydantic import (
     model_validator,
 )
 
-from kerasprune.data.lookup import check_kind, own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, joined
 from kerasprune.files import is_file, is_folder
+from kerasprune.models.sets.lookup import check_kind, own
 from kerasprune.recipes.learning import Finetune, Fit, Regularised
 from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (

@@ -9,8 +9,8 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of, write_text
-from kerasprune.files.yaml_text import read_value
 from kerasprune.recipes.lookup import ANYTHING, FAMILIES, taken
+from kerasprune.recipes.yaml_text import read_value
 
 STARTER = Path(__file__).with_name("starter.yaml")
 """The starter recipe, with `$name` and `$file` to be filled in."""

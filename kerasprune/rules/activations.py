@@ -12,8 +12,8 @@ from keras import layers, ops
 
 from kerasprune._keras import CustomScaleLayer, LayerScale, nn
 from kerasprune.errors import PruneError
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, POINTWISE, channel_axis, tensor_rule
 from kerasprune.rules.function_probe import fault_of
 

@@ -10,8 +10,8 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import attention_parts
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import SILENT, tensor_rule
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import layers
 
-from kerasprune.graph.coupling import GraphBuilder
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.rule import BIAS, channel_axis, rule
 from kerasprune.rules.activations import biased_and_activated
 

@@ -6,7 +6,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import stored_kernel
-from kerasprune.graph.coupling import GraphBuilder
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.rule import BIAS, rule
 from kerasprune.rules.activations import biased_and_activated
 

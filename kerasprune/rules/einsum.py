@@ -8,8 +8,8 @@ import numpy as np
 from keras import layers
 
 from kerasprune.errors import PruneError
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import SILENT, tensor_rule
 from kerasprune.rules.activations import applied, speaks_at_zero
 from kerasprune.rules.reshape import following

@@ -5,8 +5,8 @@ from __future__ import annotations
 from keras import layers
 
 from kerasprune._keras import stored_embeddings
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import SILENT, tensor_rule
 
 

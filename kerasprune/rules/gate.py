@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 

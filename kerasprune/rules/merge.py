@@ -10,8 +10,8 @@ from keras import layers
 
 from kerasprune._keras import TFDConcat
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids, taken
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 _SUMS = (layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from keras import layers
 
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import NORMALISED, POINTWISE, SILENT, tensor_rule
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import PADDED, channel_axis, tensor_rule
 
 

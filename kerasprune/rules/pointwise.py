@@ -8,8 +8,8 @@ from keras import layers
 
 from kerasprune._keras import StochasticDepth, TFDIdentity, core, nn
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import POINTWISE, named, tensor_rule
 
 _CLASSES = [each for module in (layers, knp, nn, core) for each in named("pointwise", module)]

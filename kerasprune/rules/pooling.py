@@ -9,8 +9,8 @@ from keras import layers
 
 from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import CARRIED, channel_axis, named, tensor_rule
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from keras import layers, tree
 
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import UNKNOWN, named, tensor_rule
 
 _CLASSES = [each for each in named("preprocessing", layers) if each is not layers.Masking]

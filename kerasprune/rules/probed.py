@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune.backend.precision import full_precision
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import tensor_rule
 from kerasprune.rules.function_probe import same
 

@@ -11,8 +11,8 @@ import numpy as np
 from keras import layers, tree
 
 from kerasprune.errors import PruneError
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids, Unknown
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, SILENT, find, tensor_rule
 from kerasprune.rules.activations import pin_units
 

@@ -11,8 +11,8 @@ from keras import layers
 
 from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import CARRIED, UNKNOWN, rule, tensor_rule
 
 

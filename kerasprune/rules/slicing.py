@@ -9,8 +9,8 @@ import numpy as np
 
 from kerasprune._keras import core
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids, Take
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import tensor_rule
 
 

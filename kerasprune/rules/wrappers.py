@@ -8,8 +8,8 @@ import keras
 from keras import layers, tree
 
 from kerasprune.errors import PruneError
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, UNKNOWN, Rule, find, tensor_rule
 
 

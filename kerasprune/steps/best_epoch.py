@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.fit import RunningFit
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import StepReport
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.fit import RunningFit
 
 
 class BestEpoch(PruningCallback):

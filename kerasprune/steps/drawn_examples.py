@@ -9,8 +9,8 @@ import keras
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
 from kerasprune.errors import Key, PruneError, joined
-from kerasprune.synthesis.drawing import Drawing
-from kerasprune.synthesis.synthesise import drawn
+from kerasprune.repair.synthesis.drawing import Drawing
+from kerasprune.repair.synthesis.synthesise import drawn
 
 AT_ONCE = 300  # seconds that "auto" may take
 REMARK = "errors are measured on examples drawn from the model, which no step has seen; they are not accuracies"

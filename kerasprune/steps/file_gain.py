@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from kerasprune.export.latency.slim_beside_dense import OperatorTimes, lost
+from kerasprune.export.latency.timing import compare_latency
 from kerasprune.export.report import ExportReport
 from kerasprune.export.tflite_graph import Unexpected, nodes, unexpected
-from kerasprune.inlining.plain import plain
-from kerasprune.latency.slim_beside_dense import OperatorTimes, lost
-from kerasprune.latency.timing import compare_latency
-from kerasprune.reports.numbers import figure, milliseconds, share
+from kerasprune.steps.numbers import figure, milliseconds, share
+from kerasprune.surgery.inlining.plain import plain
 
 Both = tuple[float, float]
 """Of the dense and of the slim model."""

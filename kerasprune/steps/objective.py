@@ -10,11 +10,11 @@ from typing import Any
 import keras
 
 from kerasprune._keras import compile_arguments
-from kerasprune.distillation.label_smoothing import smoothed
-from kerasprune.distillation.soft_targets import kind_of
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.surgery.compiled import fresh
+from kerasprune.training.distillation.label_smoothing import smoothed
+from kerasprune.training.distillation.soft_targets import kind_of
 
 # Losses by name; the last activation of the model determines whether of logits or of probabilities.
 CROSS_ENTROPIES = {

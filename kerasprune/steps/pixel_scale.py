@@ -11,9 +11,9 @@ import numpy as np
 from kerasprune.data.arrays_or_batches import as_numpy, is_array
 from kerasprune.data.examples import Examples
 from kerasprune.errors import PruneError, warn
+from kerasprune.repair.synthesis.stored_moments import StoredMoments
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import accuracy_of
-from kerasprune.synthesis.stored_moments import StoredMoments
 
 SAMPLED = 10  # batches that are evaluated
 GAIN = 0.1  # least gain in accuracy for another scale to be reported

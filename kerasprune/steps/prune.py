@@ -8,22 +8,20 @@ from typing import Any, Literal, NamedTuple
 import keras
 
 from kerasprune import defaults
-from kerasprune.budgets.base import Budget
-from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import image_side
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
 from kerasprune.data.signature import leaves_side_free
-from kerasprune.distillation.student import distil as taught
 from kerasprune.errors import PruneError, warn
+from kerasprune.export.latency.table import LatencyTable
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
-from kerasprune.inlining.plain import at_unknown, plain
-from kerasprune.latency.table import LatencyTable
-from kerasprune.planning import plan as make_plan
-from kerasprune.plans import Plan
-from kerasprune.reconstruction.reconstruct import reconstructed
+from kerasprune.planning.budgets.base import Budget
+from kerasprune.planning.plan import plan as make_plan
+from kerasprune.planning.targets.base import Target
+from kerasprune.repair.reconstruction.reconstruct import reconstructed
 from kerasprune.steps import finetune
 from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.chance_level import warn_of_chance
@@ -37,8 +35,10 @@ from kerasprune.steps.ready import remove
 from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.costs.cost import cost, shares_of
+from kerasprune.surgery.inlining.plain import at_unknown, plain
 from kerasprune.surgery.seeds import seed_layers
-from kerasprune.targets.base import Target
+from kerasprune.training.distillation.student import distil as taught
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
 

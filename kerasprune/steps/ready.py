@@ -7,16 +7,16 @@ from typing import Any
 
 import keras
 
-from kerasprune.costs.cost import UNCOUNTED, cost, not_counted
 from kerasprune.data.examples import Examples
 from kerasprune.errors import warn
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.walk import has_free_axes
-from kerasprune.plans import Plan
 from kerasprune.steps.judge import Judge, nearer
+from kerasprune.surgery.costs.cost import UNCOUNTED, cost, not_counted
 from kerasprune.surgery.random_inputs import structured
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.verification import RandomInputsRefused, Verdict, verify
+from kerasprune.surgery.verification import RandomInputsRefused, Verdict, verify
 
 _COMPARED = 4
 
@@ -38,8 +38,8 @@ def made_ready(
     """
     if way == "removed":
         return slim
-    from kerasprune.reconstruction.recalibrate import recalibrate
-    from kerasprune.reconstruction.reconstruct import reconstruct
+    from kerasprune.repair.reconstruction.recalibrate import recalibrate
+    from kerasprune.repair.reconstruction.reconstruct import reconstruct
 
     if way == "recalibrated":
         return recalibrate(slim, data, samples=samples)

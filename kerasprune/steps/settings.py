@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import keras
 
-from kerasprune import defaults, targets
-from kerasprune.attaching.custom_train_step import has_own_step
+from kerasprune import defaults
 from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.examples import Examples
 from kerasprune.errors import (
@@ -25,11 +24,13 @@ from kerasprune.errors import (
     warn,
     whole_number_faults,
 )
+from kerasprune.export.latency.table import LatencyTable
 from kerasprune.graph.built_model import LOAD
-from kerasprune.latency.table import LatencyTable
+from kerasprune.planning import targets
+from kerasprune.planning.targets.base import Target
 from kerasprune.steps.examples_argument import examples_faults
 from kerasprune.steps.objective import Objective
-from kerasprune.targets.base import Target
+from kerasprune.surgery.custom_train_step import has_own_step
 
 KEPT = 0.5  # default fraction of the multiply–adds
 _LABELS = "Expected labels with the inputs, data=(x, y). Received: an array for epochs."

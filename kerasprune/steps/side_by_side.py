@@ -11,25 +11,25 @@ from typing import Any
 
 import keras
 
-from kerasprune.costs.cost import cost
 from kerasprune.data.batches import FlatInputs, example_batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import is_graph, signature_of
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import PruneError, extras, kind_faults, raise_faults
 from kerasprune.export.formats import Format
+from kerasprune.export.latency.slim_beside_dense import times_of_operators
 from kerasprune.export.parity import Function
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.graph.trace import trace
-from kerasprune.inlining.plain import plain
-from kerasprune.latency.slim_beside_dense import times_of_operators
 from kerasprune.registry import formats
-from kerasprune.reports.numbers import count, figure, milliseconds, percent, points, scientific
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import Both, FileGain, file_gain, in_turn
+from kerasprune.steps.numbers import count, figure, milliseconds, percent, points, scientific
 from kerasprune.steps.objective import Objective, classification, of_model
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.inlining.plain import plain
 
 _MOST = 1000  # examples that judge a file
 _KINDS = 4  # shown, the others together

@@ -12,9 +12,9 @@ from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.kept_channels import faults_of_shards, faults_of_slices
+from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.residual_trunks import faults_of_sums
 from kerasprune.graph.trace import trace, without
-from kerasprune.plans import Plan, plan_faults
 
 _AT_ONCE = 2**18  # numbers
 

@@ -13,8 +13,8 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.channels import Padded
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import dropped
-from kerasprune.plans import Plan
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.comparison import difference, outputs_of

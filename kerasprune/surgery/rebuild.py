@@ -14,9 +14,9 @@ from kerasprune.errors import choice_faults, formerly, raise_faults, warn
 from kerasprune.graph.channels import Count, Padded, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import free_name
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import dropped, layer_names
 from kerasprune.graph.walk import uncollected
-from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import Folded, fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone, taken_arguments

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerasprune import budgets, criteria, planning
-from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import cost
+from kerasprune import criteria
 from kerasprune.criteria.base import Scores
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
+from kerasprune.planning import budgets
+from kerasprune.planning import plan as planning
+from kerasprune.planning.budgets.base import Budget, Floor
+from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.testing.toys import require, toy_model
 

@@ -12,11 +12,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.attaching.saved_state import states
 from kerasprune.backend.precision import full_precision
 from kerasprune.callbacks import PruningCallback, Resume
 from kerasprune.errors import PruneError
 from kerasprune.testing.toys import require, toy_data, toy_model
+from kerasprune.training.saved_state import states
 
 EPOCHS, STEPS, BATCH = 2, 8, 8
 Make = Callable[[], keras.callbacks.Callback]

@@ -10,14 +10,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import Cost, cost
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import layer_names
 from kerasprune.graph.walk import has_free_axes
-from kerasprune.plans import Plan
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.comparison import check_finite, difference, outputs_of
+from kerasprune.surgery.costs.cost import Cost, cost
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild

@@ -12,8 +12,8 @@ from kerasprune._keras import called
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.walk import walk
-from kerasprune.plans import Plan
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.random_inputs import random_inputs
 

@@ -11,15 +11,15 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
-from kerasprune import verification
 from kerasprune.backend.precision import device, full_precision
-from kerasprune.budgets.trials import Trials
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import signature_of
 from kerasprune.export.parity import keras_function
-from kerasprune.reconstruction.feature_error import feature_error
+from kerasprune.planning.budgets.trials import Trials
+from kerasprune.repair.reconstruction.feature_error import feature_error
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.objective import Objective
+from kerasprune.surgery import verification
 from kerasprune.testing import randomise
 
 BACKEND = keras.backend.backend()

@@ -8,9 +8,9 @@ import pytest
 from support.greg_reference import DECAY, MOMENTUM, RATE, Reference, compiled, greg1, greg2, train
 
 import kerasprune as kp
-from kerasprune.attaching.granularity import Channel
 from kerasprune.callbacks import GReg1, GReg2
 from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.training.granularity import Channel
 
 FIRST = {"step": 0.1, "every": 10, "ceiling": 1.0}  # 10 updates, the last at step 90
 SECOND = {"pick_step": 0.01, "push_step": 0.05, "pick_at": 0.05, "every": 5, "ceiling": 1.0}  # picks at step 30

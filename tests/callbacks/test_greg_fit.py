@@ -11,9 +11,9 @@ from support.greg_reference import DECAY, Reference, compiled, greg1, greg2, net
 from support.processes import run_python
 
 import kerasprune as kp
-from kerasprune.attaching.constraints import Attached
 from kerasprune.callbacks import GReg1, GReg2
-from kerasprune.regularizers.growth import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
+from kerasprune.training.constraints import Attached
+from kerasprune.training.regularizers.growth import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
 
 FIRST = {"step": 0.1, "every": 4, "ceiling": 1.0}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0}  # picks at step 16

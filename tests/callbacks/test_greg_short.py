@@ -13,8 +13,8 @@ from support.greg_reference import DECAY, MOMENTUM, RATE, AdamReference, Referen
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, IncReg
-from kerasprune.regularizers.growth import LinearGrowth
 from kerasprune.testing.toys import toy_model
+from kerasprune.training.regularizers.growth import LinearGrowth
 
 STEPS, KEEP = 60, 0.4
 FULL = 0.25  # η·λ at full strength

@@ -14,15 +14,15 @@ from support.convnet import BATCH, DATA, STEPS, assert_zero, compiled, masked, s
 from support.processes import run_python
 
 import kerasprune as kp
-from kerasprune.attaching.candidates import Part, Unit
-from kerasprune.attaching.granularity import WeightBlock
-from kerasprune.attaching.optimizer import slots
-from kerasprune.attaching.phases import Phases
-from kerasprune.attaching.rewinding import rewind_optimizer
-from kerasprune.attaching.scope import Global, Layer, Pattern
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, LearningRateRewinding, Sparsity
-from kerasprune.schedules import cubic, updates
 from kerasprune.testing.toys import toy_model
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.granularity import WeightBlock
+from kerasprune.training.optimizer import slots
+from kerasprune.training.phases import Phases
+from kerasprune.training.rewinding import rewind_optimizer
+from kerasprune.training.schedules import cubic, updates
+from kerasprune.training.scope import Global, Layer, Pattern
 
 pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends")
 
@@ -259,7 +259,7 @@ cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from kerasprune.callbacks import GradualMagnitude, IterativeMagnitude
-from kerasprune.schedules import cubic
+from kerasprune.training.schedules import cubic
 from support.convnet import DATA, compiled, train
 
 def network():

@@ -9,7 +9,7 @@ from support.greg_reference import compiled, network, train
 
 import kerasprune as kp
 from kerasprune.callbacks import IterativeMagnitude, NormHistory
-from kerasprune.reports import record
+from kerasprune.recipes.reports import record
 from kerasprune.testing.toys import toy_data, toy_model
 
 

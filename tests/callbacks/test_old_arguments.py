@@ -11,7 +11,7 @@ from support.greg_reference import compiled, train
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, IncReg
 from kerasprune.recipes import lookup
-from kerasprune.schedules import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
+from kerasprune.training.schedules import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
 
 FIRST = {"penalty_step": 0.1, "every": 4, "ceiling": 0.5, "settle": 4}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0, "settle": 8}

@@ -12,9 +12,9 @@ from support.processes import run_python
 from support.scale_reference import BATCHES, compiled, gammas, network, polarization_gradient, reference, samples, train
 
 import kerasprune as kp
-from kerasprune.attaching.bn_scales import find_scales
 from kerasprune.callbacks import NetworkSlimming, Polarization
 from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.training.bn_scales import find_scales
 
 STRENGTH, T = 0.05, 1.2
 

@@ -13,12 +13,12 @@ from support.convnet import DATA, STEPS, compiled, small, train
 from support.interruption import Break, assert_equal
 
 import kerasprune as kp
-from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.fit import RunningFit
-from kerasprune.attaching.saved_state import SavedState, last_good
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
 from kerasprune.data.epoch_counters import Positions
-from kerasprune.schedules import cubic
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.fit import RunningFit
+from kerasprune.training.saved_state import SavedState, last_good
+from kerasprune.training.schedules import cubic
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit resumes", "ignore:The schedule ends")
 

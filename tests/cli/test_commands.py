@@ -201,7 +201,7 @@ def test_ls_begins_with_what_can_be_run_here(monkeypatch, tmp_path):
     assert "\n  greg1-resnet56-cifar10 " not in invoke("ls").stdout  # a download that was broken off
     (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").touch()
     assert "\n  greg1-resnet56-cifar10 " in invoke("ls").stdout
-    monkeypatch.setattr("kerasprune.data.lookup.find_spec", lambda module: None)
+    monkeypatch.setattr("kerasprune.models.sets.lookup.find_spec", lambda module: None)
     assert "\n  digits-greg1 " not in invoke("ls").stdout
 
 

@@ -53,7 +53,9 @@ def test_prune_without_data_says_so_at_once(files, tmp_path):
 def test_prune_hands_data_to_a_budget_that_measures(files, tmp_path, monkeypatch):
     """Measured here: many channels, however cheap."""
     model, data = files
-    monkeypatch.setattr("kerasprune.budgets.trials.Trials.error", lambda self, plan: -sum(map(len, plan.keep.values())))
+    monkeypatch.setattr(
+        "kerasprune.planning.budgets.trials.Trials.error", lambda self, plan: -sum(map(len, plan.keep.values()))
+    )
     options = ("--macs", 0.4, "--budget", "sensitivity", "--no-reconstruct", "--data", data, "--batch", 16)
     result = invoke("prune", model, *options, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import kerasprune as kp
-import kerasprune.latency.timing as measure
+import kerasprune.export.latency.timing as measure
 from kerasprune import cli
 
 

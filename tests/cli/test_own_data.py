@@ -12,7 +12,7 @@ from keras import layers
 from support.digits import pixels, solved_classifier
 from typer.testing import CliRunner
 
-import kerasprune.synthesis.synthesise  # noqa: F401 – its module is patched
+import kerasprune.repair.synthesis.synthesise  # noqa: F401 – its module is patched
 from kerasprune import PruneError, cli
 
 RUNNER = CliRunner()
@@ -403,7 +403,7 @@ def test_progress_of_drawing_is_not_shown_if_quiet(quiet, verbose, tmp_path, mon
     def drawn(drawing, store, verbose=1):
         raise PruneError(f"verbose is {verbose}")
 
-    monkeypatch.setattr(sys.modules["kerasprune.synthesis.synthesise"], "drawn", drawn)
+    monkeypatch.setattr(sys.modules["kerasprune.repair.synthesis.synthesise"], "drawn", drawn)
     model = tabular(tmp_path / "mine.keras")
     said = refused("prune", model, "--keep", 0.5, "--examples", 20, *quiet, "--out", tmp_path / "out")
     assert f"verbose is {verbose}" in said

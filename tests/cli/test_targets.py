@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import cli
-from kerasprune.latency.whole_networks import file_of
+from kerasprune.export.latency.whole_networks import file_of
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasprune.data.augmentation import resize, resize_and_crop
+from kerasprune.models.sets.augmentation import resize, resize_and_crop
 from kerasprune.registry import augmentations
 
 SEEDS = [tf.constant([7, number], tf.int64) for number in range(40)]

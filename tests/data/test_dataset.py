@@ -14,8 +14,8 @@ from PIL import Image
 from support.processes import run_python
 
 from kerasprune import data
-from kerasprune.data.glyph_scene import draw
 from kerasprune.errors import PruneError
+from kerasprune.models.sets.glyph_scene import draw
 
 
 @pytest.fixture(scope="module")

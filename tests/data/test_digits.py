@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from kerasprune.data.digits import digits
+from kerasprune.models.sets.digits import digits
 
 
 def whole(split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from kerasprune.data import glyph_scene as drawing
+from kerasprune.models.sets import glyph_scene as drawing
 
 # Mean of each 16x16 block of the green channel of training images 0 and 10, and test image 35, as first drawn.
 GOLDEN = {

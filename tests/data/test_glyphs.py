@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from kerasprune.data import glyphs as module
-from kerasprune.data.glyph_scene import draw
+from kerasprune.models.sets import glyphs as module
+from kerasprune.models.sets.glyph_scene import draw
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 import kerasprune as kp
 from kerasprune.data import arrays
-from kerasprune.data.user_function import split_examples
 from kerasprune.errors import PruneError
+from kerasprune.models.sets.user_function import split_examples
 from kerasprune.recipes import loader
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages.context import Run

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kerasprune.data import tfds_source as module
-from kerasprune.data.dataset import load
 from kerasprune.errors import PruneError
+from kerasprune.models.sets import tfds_source as module
+from kerasprune.models.sets.dataset import load
 
 COUNT = 24
 

@@ -16,7 +16,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, Resume
-from kerasprune.schedules import cubic
+from kerasprune.training.schedules import cubic
 
 _cases.SECONDS = 60
 RANDOM = np.random.default_rng(0)

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import PruneError, cli, files
-from kerasprune.attaching.saved_state import SavedState
 from kerasprune.files.arrays import read_array, read_arrays
 from kerasprune.files.keras_model import load_model
+from kerasprune.training.saved_state import SavedState
 
 WRITES = {
     "text": lambda folder: files.write_text(folder / "a", "new"),

@@ -8,8 +8,8 @@ import random
 import pytest
 
 from kerasprune import PruneError, recipes
-from kerasprune.files.yaml_text import read_value, read_yaml
 from kerasprune.recipes import loader
+from kerasprune.recipes.yaml_text import read_value, read_yaml
 
 
 def bomb(levels, width=9, merge=False):

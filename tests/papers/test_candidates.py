@@ -9,8 +9,8 @@ import pytest
 from kerasprune.files import write_rows
 from kerasprune.papers.meta_pruning.figures import searched
 from kerasprune.papers.pruning_spaces.figures import judged, space
-from kerasprune.reports import record
-from kerasprune.reports.record import Record
+from kerasprune.recipes.reports import record
+from kerasprune.recipes.reports.record import Record
 
 EMPTY = Record(title="empty", recipe={}, summary={})
 SPACE = [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.codec.gaps import Gaps
+from kerasprune.export.codec.gaps import Gaps
 from kerasprune.papers.deep_compression.figures import factorised, symbol_bits
 from kerasprune.papers.deep_compression.imagenet_sizes import NETWORKS, PublishedLayer
 from kerasprune.recipes.reproductions import entry as entries

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.search import power_law
+from kerasprune.recipes.search import power_law
 
 
 def test_edf_counts_what_lies_below():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kerasprune.codec.gaps import Gaps
+from kerasprune.export.codec.gaps import Gaps
 from kerasprune.papers.eie.columns import Columns
 from kerasprune.papers.eie.eie_figures import faster_sparse
 from kerasprune.recipes.reproductions import entry as entries

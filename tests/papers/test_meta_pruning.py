@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.search import Evolution
+from kerasprune.recipes.search import Evolution
 
 FEW = Evolution(population=5, parents=3, mutations=3, crossovers=2, generations=2)
 IMAGES = np.random.default_rng(0).normal(size=(48, 6)).astype("float32")

@@ -8,9 +8,9 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.attaching.session import Session
 from kerasprune.papers.three_dimensions.plan_masks import PlanMasks
 from kerasprune.testing import compare, random_inputs, random_plan, randomise
+from kerasprune.training.session import Session
 
 ENDS = {
     "norm": lambda x: layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same")(x)),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.data.digits import digit_arrays
+from kerasprune.models.sets.digits import digit_arrays
 from kerasprune.papers.lottery import missing_the_mark, state_of_pruning
 from kerasprune.papers.lottery.testbed import DigitsTestbed, macs_left, scored_examples
 

@@ -19,7 +19,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import Costs, Ext
 from kerasprune.papers.three_dimensions.one_dimension import one_dimension
 from kerasprune.papers.three_dimensions.rounds import rounds
 from kerasprune.papers.three_dimensions.workflow import Judges, check_points, collect, plan_at, three_dimensions
-from kerasprune.search import MAP, Smooth
+from kerasprune.recipes.search import MAP, Smooth
 from kerasprune.testing import randomise
 
 SIDE = 16
@@ -170,7 +170,7 @@ KILLED = """
 import os, signal, sys, json
 import numpy as np, keras, kerasprune as kp
 from kerasprune.papers.three_dimensions.workflow import three_dimensions
-from kerasprune.search import MAP
+from kerasprune.recipes.search import MAP
 folder, limit = sys.argv[1], int(sys.argv[2])
 keras.utils.set_random_seed(0)
 model = kp.models.resnet_cifar(depth=14, classes=3, seed=0, width=0.25)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kerasprune.papers.three_dimensions import figures as figures
-from kerasprune.reports.record import Record
+from kerasprune.recipes.reports.record import Record
 
 EMPTY = Record(title="empty", recipe={}, summary={})
 

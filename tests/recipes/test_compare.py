@@ -81,7 +81,7 @@ def test_a_run_is_a_plan_a_rebuild_and_a_fit(files, folder):
     # training: the same slim model, trained by hand in the order that the data say
     keras.utils.set_random_seed(1)
     slim = kp.rebuild(model, kp.plan(model, "l2", macs=0.5))
-    from kerasprune.data.user_function import split_examples
+    from kerasprune.models.sets.user_function import split_examples
 
     train = split_examples(str(files / "mine.npz")).batches("train", 40, 1, "none", slim.inputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -136,8 +136,8 @@ def test_switches(files, tmp_path, monkeypatch):
         slim.layers[-1].bias.assign([-9.0, 9.0])
         return slim
 
-    monkeypatch.setattr("kerasprune.reconstruction.reconstruct.reconstruct", reconstruct)
-    monkeypatch.setattr("kerasprune.distillation.student.distil", distil)
+    monkeypatch.setattr("kerasprune.repair.reconstruction.reconstruct.reconstruct", reconstruct)
+    monkeypatch.setattr("kerasprune.training.distillation.student.distil", distil)
     taught = {**FINETUNE, "distil": {}}
     out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", finetune=taught)
     kept = kp.plan(keras.models.load_model(files / "mine.keras"), "l1", macs=0.5).keep
@@ -160,7 +160,7 @@ def test_a_reconstruction_that_harms_is_not_taken(files, tmp_path, monkeypatch):
 
     same = {"seeds": 1, "controls": (), "finetune": None}
     plain = rows(run(files, tmp_path / "plain", ("l1",), **same) / "runs.csv")[1]
-    monkeypatch.setattr("kerasprune.reconstruction.reconstruct.reconstruct", harmed)
+    monkeypatch.setattr("kerasprune.repair.reconstruction.reconstruct.reconstruct", harmed)
     kept = rows(run(files, tmp_path / "out", ("l1",), **same, start="reconstructed") / "runs.csv")[1]
     assert (kept["removed"], kept["test"]) == (plain["removed"], plain["test"])
 

@@ -13,7 +13,7 @@ import kerasprune as kp
 from kerasprune.recipes import loader
 from kerasprune.recipes import progress as watching
 from kerasprune.recipes.progress import Ahead
-from kerasprune.reports.numbers import duration
+from kerasprune.steps.numbers import duration
 
 
 def chain() -> keras.Model:

@@ -15,7 +15,7 @@ from kerasprune.papers.three_dimensions import map_table5
 from kerasprune.recipes.reproductions import entry as entries
 from kerasprune.recipes.reproductions import greg_tables, hrank_tables, snip_lstm
 from kerasprune.recipes.reproductions.entry import NotRun, Reproduced, Row
-from kerasprune.search import MAP
+from kerasprune.recipes.search import MAP
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune.cli import app
+from kerasprune.repair.synthesis import drawing as drawing_module
+from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.steps import drawn_examples as steps
-from kerasprune.synthesis import drawing as drawing_module
-from kerasprune.synthesis.drawing import Drawing
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def names(report) -> list[str]:
 
 @pytest.mark.thorough
 def test_without_data_kernels_are_solved_on_drawn_examples(model, monkeypatch):
-    monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 40)
+    monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 40)
     slim, plan, report = kp.prune(model, keep=0.5, examples=100, verbose=0)
     assert names(report) == ["dense", "removed", "reconstructed"] and steps.REMARK in str(report)
     real = np.random.default_rng(9).normal(size=(300, 8, 8, 3)).astype("float32")
@@ -79,7 +79,7 @@ def test_a_layer_without_gradients_is_no_reason_to_fail(model, monkeypatch):
     def fails(self):
         raise RuntimeError("no gradient")
 
-    monkeypatch.setattr("kerasprune.synthesis.fitting.InputFit.step", fails)
+    monkeypatch.setattr("kerasprune.repair.synthesis.fitting.InputFit.step", fails)
     assert names(kp.prune(model, keep=0.5, verbose=0).report) == ["dense", "removed"]
 
 
@@ -89,7 +89,7 @@ def test_a_fault_of_drawn_examples_is_a_remark_and_one_of_data_an_error(model, m
         raise kp.PruneError("not finite")
 
     monkeypatch.setattr("kerasprune.steps.prune.reconstructed", fails)
-    monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 2)
+    monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 2)
     report = kp.prune(model, keep=0.5, verbose=0).report
     assert names(report) == ["dense", "removed"] and "only cut. not finite" in str(report)
     with pytest.raises(kp.PruneError, match="not finite"):
@@ -98,7 +98,7 @@ def test_a_fault_of_drawn_examples_is_a_remark_and_one_of_data_an_error(model, m
 
 @pytest.mark.thorough
 def test_the_command_draws_examples_and_resumes(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 1)
+    monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 1)
     model.save(tmp_path / "model.keras")
     out = tmp_path / "run"
     command = ["prune", str(tmp_path / "model.keras"), "--keep", "0.5", "--out", str(out)]
@@ -116,7 +116,7 @@ def test_the_command_draws_examples_and_resumes(model, tmp_path, monkeypatch):
 
 @pytest.fixture
 def prepared(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("kerasprune.synthesis.drawing.STEPS", 1)
+    monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 1)
     model.save(tmp_path / "model.keras")
     return ["prune", str(tmp_path / "model.keras"), "--keep", "0.5", "--out", str(tmp_path / "run")]
 

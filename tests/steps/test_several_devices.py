@@ -21,7 +21,7 @@ os.environ.update(
 import keras, numpy as np
 import kerasprune as kp
 from kerasprune import criteria
-from kerasprune.attaching.masks import Selection
+from kerasprune.training.masks import Selection
 from kerasprune.data.examples import Examples
 
 warnings.simplefilter("ignore")  # of a small model: that it knows little of the data, that its target is missed

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import kerasprune as kp
 from kerasprune import cli
 from kerasprune.errors import PruneError
-from kerasprune.latency.operators import operators
+from kerasprune.export.latency.operators import operators
 
 RANDOM = np.random.default_rng(0)
 DATA = RANDOM.normal(size=(64, 8, 8, 3)).astype("float32"), RANDOM.integers(0, 3, 64)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.latency import profiling
+from kerasprune.export.latency import profiling
 
 
 def stairs(widths: tuple[int, int], block: int = 16, overhead: float = 0.002) -> float:

@@ -8,22 +8,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# From the ground up. A room is a file in the package root, a package of it, or the benchmarks; it imports from rooms on
-# lower floors only. This table is the only one: CONTRIBUTING.md holds a copy that is written from it.
-FLOORS: tuple[tuple[str, ...], ...] = (
+# The three groups, each from the ground up. A room is a file in the package root, a package of it, or the benchmarks;
+# it imports from rooms on lower floors only, so that no group imports the one above it.
+CORE: tuple[tuple[str, ...], ...] = (
     ("_keras", "defaults", "errors"),
-    ("backend", "files", "graph", "training_point", "registry"),
-    ("data", "models", "plans", "regularizers", "reports", "rules", "thresholds"),
-    ("populations", "schedules", "surgery"),
-    ("costs", "export", "inlining", "reconstruction"),
-    ("codec", "criteria", "latency", "synthesis", "verification"),
-    ("budgets", "sparsity"),
-    ("targets",),
-    ("attaching", "planning", "search"),
-    ("analysis", "callbacks", "distillation", "folding", "quantization"),
-    ("steps", "testing"),
-    ("recipes",),
-    ("cli",),
+    ("backend", "files", "registry"),
+    ("graph",),
+    ("data", "rules"),
+    ("surgery",),
+    ("repair",),
+    ("criteria", "export"),
+    ("planning", "training"),
+    ("callbacks", "steps"),
+    ("testing",),
+)
+EXPERIMENTS: tuple[tuple[str, ...], ...] = (("models",), ("recipes",), ("analysis", "cli"))
+PAPERS: tuple[tuple[str, ...], ...] = (
     (
         "papers",
         "papers.deep_compression",
@@ -34,8 +34,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "papers.synexp",
         "papers.three_dimensions",
     ),
-    ("__main__", "benchmarks"),
 )
+FLOORS = (*CORE, *EXPERIMENTS, *PAPERS, ("__main__", "benchmarks"))
 FACADE = "__init__"  # the package itself: a table of names, which imports the registry only
 
 
@@ -105,11 +105,11 @@ def lines() -> dict[str, int]:
     return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
-def longest_chain() -> int:
-    """Returns the number of floors that the imports need, `__main__` not counted."""
+def longest_chain(rooms: set[str]) -> int:
+    """Returns the number of floors that the imports between some rooms need."""
     below: dict[str, set[str]] = {}
     for upper, lower in arrows():
-        if upper != "__main__":
+        if upper in rooms and lower in rooms:
             below.setdefault(upper, set()).add(lower)
 
     def height(name: str, path: tuple[str, ...] = ()) -> int:
@@ -117,9 +117,3 @@ def longest_chain() -> int:
         return 1 + max((height(other, (*path, name)) for other in below.get(name, ())), default=0)
 
     return max(map(height, below))
-
-
-def table() -> str:
-    """Returns the floors as a table in Markdown, the highest first."""
-    rows = [f"| {number} | {', '.join(f'`{name}`' for name in floor)} |" for number, floor in enumerate(FLOORS)]
-    return "\n".join(["| Floor | Rooms |", "|---|---|", *reversed(rows)])

@@ -8,7 +8,7 @@ from support.rooms import ROOT
 
 def lazy_packages() -> list[str]:
     """Returns the packages whose names are imported when they are used."""
-    files = [ROOT / "kerasprune" / "__init__.py", *sorted((ROOT / "kerasprune").glob("*/__init__.py"))]
+    files = [ROOT / "kerasprune" / "__init__.py", *sorted((ROOT / "kerasprune").glob("**/__init__.py"))]
     texts = {path: path.read_text(encoding="utf-8") for path in files}
     return [
         ".".join(path.parent.relative_to(ROOT).parts) for path, text in texts.items() if lazy.__name__ + "(" in text

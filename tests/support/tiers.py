@@ -62,7 +62,8 @@ class Changed:
 
     def __init__(self, names: Sequence[str], root: Path) -> None:
         self.own = {root / name for name in names}
-        self.mirrors = {root / "tests" / mirror for name in names if (mirror := mirror_of(name)) is not None}
+        tests = root / "tests"
+        self.mirrors = {tests / mirror for name in names if (mirror := mirror_of(name, tests)) is not None}
         self.turn = crc32("\n".join(names).encode())
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
@@ -77,17 +78,20 @@ class Changed:
         items[:] = [*first, *rest[begin:], *rest[:begin]]
 
 
-def mirror_of(name: str) -> str | None:
+def mirror_of(name: str, tests: Path) -> str | None:
     """Returns what tests a file, below the folder of tests: a folder for a room, a file for a module or for pages.
 
     Args:
         name: The path of a file below the root of the repository.
+        tests: The folder of tests.
 
     Returns:
-        E.g. `"graph"` for `kerasprune/graph/groups.py`, `"test_plans.py"` for `kerasprune/plans.py`; `None` if nothing
-        mirrors it.
+        E.g. `"graph"` for `kerasprune/graph/groups.py`, `"surgery/costs"` for `kerasprune/surgery/costs/cost.py`,
+        `"test_errors.py"` for `kerasprune/errors.py`; `None` if nothing mirrors it.
     """
     top, *inside = PurePosixPath(name).parts
     if top == "kerasprune" and inside:
-        return inside[0] if len(inside) > 1 else f"test_{PurePosixPath(name).stem}.py"
+        *folders, file = inside
+        nested = ("/".join(folders[:depth]) for depth in range(len(folders), 0, -1))
+        return next((each for each in nested if (tests / each).is_dir()), f"test_{PurePosixPath(file).stem}.py")
     return "test_docs.py" if top == "docs" or name == "README.md" else None

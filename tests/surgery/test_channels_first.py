@@ -12,8 +12,8 @@ from kerasprune import criteria
 from kerasprune.data.signature import signature_of
 from kerasprune.export.parity import keras_function
 from kerasprune.export.tflite_interpreter import open_interpreter
+from kerasprune.repair.synthesis.stored_moments import StoredMoments
 from kerasprune.surgery.comparison import outputs_of
-from kerasprune.synthesis.stored_moments import StoredMoments
 
 
 def square(data_format: str = "channels_first") -> keras.Model:

@@ -8,10 +8,11 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.budgets import Budget, kept_number
-from kerasprune.budgets.base import Floor
 from kerasprune.criteria import Criterion
+from kerasprune.graph.kept_channels import kept_number
 from kerasprune.graph.rule import table
+from kerasprune.planning.budgets import Budget
+from kerasprune.planning.budgets.base import Floor
 from kerasprune.surgery.comparison import differences
 from kerasprune.testing import (
     check_budget,

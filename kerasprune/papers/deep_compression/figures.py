@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasprune.codec.entries import GAPS
-from kerasprune.codec.packing import pack
+from kerasprune.export.codec.entries import GAPS
+from kerasprune.export.codec.packing import pack
 
 
 def symbol_bits(model: keras.Model) -> dict[str, dict[str, float]]:

@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from kerasprune.codec.entries import entry_of
-from kerasprune.codec.gaps import Gaps
-from kerasprune.codec.sharing import BITS, share
-from kerasprune.codec.size_table import LayerSize, table_of
+from kerasprune.export.codec.entries import entry_of
+from kerasprune.export.codec.gaps import Gaps
+from kerasprune.export.codec.sharing import BITS, share
+from kerasprune.export.codec.size_table import LayerSize, table_of
 from kerasprune.recipes.reproductions.entry import Note, Row
 
 DRAWN = 1 << 20

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasprune.codec.gaps import Gaps
+from kerasprune.export.codec.gaps import Gaps
 
 INDEX = Gaps(4, True)
 """A relative index of 4 bits; a longer gap is interrupted by fillers, weights of zero that cost a cycle each."""

@@ -16,12 +16,12 @@ import keras
 import numpy as np
 
 from kerasprune.analysis.forked_trainings import instability_from
-from kerasprune.attaching.trainings import Fit, Trainings
 from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.papers.lottery.testbed import SMALL, DigitsTestbed, examples
 from kerasprune.papers.lottery.tickets import lottery
 from kerasprune.recipes.reproductions.entry import Claim, Note, Row, TrainingEntry
-from kerasprune.training_point import Moment
+from kerasprune.training.training_point import Moment
+from kerasprune.training.trainings import Fit, Trainings
 
 STABLE = 2.0
 """Points of error: instability up to it is the paper's noise."""

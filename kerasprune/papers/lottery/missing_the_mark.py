@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from kerasprune import criteria
-from kerasprune.data.digits import Examples
+from kerasprune.models.sets.digits import Examples
 from kerasprune.papers.lottery.ablations import Inverted, shuffled
 from kerasprune.papers.lottery.testbed import (
     SMALL,
@@ -32,9 +32,9 @@ from kerasprune.papers.lottery.testbed import (
     scored_examples,
 )
 from kerasprune.recipes.reproductions.entry import Claim, Row, TrainingEntry
-from kerasprune.sparsity.at_initialisation import prune_at_init
-from kerasprune.sparsity.report import sparsity_report
 from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.training.sparsity.at_initialisation import prune_at_init
+from kerasprune.training.sparsity.report import sparsity_report
 
 AFTER = "magnitude after training"
 CRITERIA: dict[str, Any] = {

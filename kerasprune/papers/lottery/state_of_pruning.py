@@ -27,8 +27,8 @@ from kerasprune.papers.lottery.testbed import (
     scored_examples,
 )
 from kerasprune.recipes.reproductions.entry import Claim, Row, TrainingEntry
-from kerasprune.sparsity.at_initialisation import prune_at_init
-from kerasprune.sparsity.at_random import independent_masks
+from kerasprune.training.sparsity.at_initialisation import prune_at_init
+from kerasprune.training.sparsity.at_random import independent_masks
 
 BASELINES: dict[str, tuple[str, str]] = {
     "global magnitude": ("l1", "global"),

@@ -11,13 +11,13 @@ import keras
 import numpy as np
 
 from kerasprune.callbacks import HoldMask
-from kerasprune.costs.cost import cost
 from kerasprune.criteria.mean_loss import MeanLoss
-from kerasprune.data.digits import Examples, digit_arrays
 from kerasprune.files import replacing
 from kerasprune.files.arrays import read_arrays
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
+from kerasprune.models.sets.digits import Examples, digit_arrays
+from kerasprune.surgery.costs.cost import cost
 
 Masks = Mapping[str, np.ndarray]
 Rows = Sequence[Mapping[str, Any]]

@@ -10,15 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.attaching.granularity import Weight
-from kerasprune.attaching.masks import Masks
-from kerasprune.attaching.trainings import Fit, SchedulePlace, Trainings, fit_faults
 from kerasprune.errors import choice_faults, formerly, is_number, raise_faults, whole_number_faults
 from kerasprune.papers.lottery.ablations import shuffled
-from kerasprune.populations.store import returned_accuracy
+from kerasprune.recipes.populations.store import returned_accuracy
 from kerasprune.registry import scopes
 from kerasprune.surgery.reinitialise import reinitialise
-from kerasprune.training_point import Moment
+from kerasprune.training.granularity import Weight
+from kerasprune.training.masks import Masks
+from kerasprune.training.training_point import Moment
+from kerasprune.training.trainings import Fit, SchedulePlace, Trainings, fit_faults
 
 CONTROLS = ("random_reinit", "random_prune", "one_shot")
 

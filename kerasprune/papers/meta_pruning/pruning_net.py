@@ -11,15 +11,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.custom_train_step import check_keras_step
 from kerasprune.errors import PruneError, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.inlining.plain import plain
-from kerasprune.search.widths import FRACTIONS, Widths
+from kerasprune.recipes.search.widths import FRACTIONS, Widths
 from kerasprune.surgery.clone import clone
+from kerasprune.surgery.custom_train_step import check_keras_step
+from kerasprune.surgery.inlining.plain import plain
 from kerasprune.surgery.rebuild import rebuild
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import keras
 
+from kerasprune.graph.plans import Plan
 from kerasprune.papers.meta_pruning.pruning_net import PruningNet
 from kerasprune.papers.meta_pruning.workflow import meta_pruning
-from kerasprune.plans import Plan
 from kerasprune.recipes import prune_section
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit as train
+from kerasprune.recipes.search.evolution import Evolution
 from kerasprune.recipes.stages.context import Run
-from kerasprune.search.evolution import Evolution
 
 FOLDER, TABLE = "meta_pruning", "candidates.csv"
 

@@ -9,21 +9,21 @@ from typing import Any
 
 import keras
 
-from kerasprune.costs.cost import graph_at
 from kerasprune.data.batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph, values
-from kerasprune.inlining.plain import plain
+from kerasprune.graph.plans import Plan
 from kerasprune.papers.meta_pruning.pruning_net import PruningNet, traced_alike
-from kerasprune.plans import Plan
-from kerasprune.populations.store import Store, TrainAndJudge, digest, returned_accuracy
-from kerasprune.reconstruction.recalibrate import recalibrate, trainable_norms
-from kerasprune.search.evolution import Evolution, Genes
-from kerasprune.search.search_plan import packed
-from kerasprune.search.width_search import RememberedScores, SearchedPlan, best_widths
-from kerasprune.search.widths import FRACTIONS
+from kerasprune.recipes.populations.store import Store, TrainAndJudge, digest, returned_accuracy
+from kerasprune.recipes.search.evolution import Evolution, Genes
+from kerasprune.recipes.search.search_plan import packed
+from kerasprune.recipes.search.width_search import RememberedScores, SearchedPlan, best_widths
+from kerasprune.recipes.search.widths import FRACTIONS
+from kerasprune.repair.reconstruction.recalibrate import recalibrate, trainable_norms
 from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.costs.cost import graph_at
+from kerasprune.surgery.inlining.plain import plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reinitialise import reinitialise
 

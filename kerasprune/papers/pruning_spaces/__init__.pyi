@@ -7,5 +7,5 @@ from kerasprune.papers.pruning_spaces.sampling import random_allocations as rand
 from kerasprune.papers.pruning_spaces.sampling import sample as sample
 from kerasprune.papers.pruning_spaces.sampling import uniform as uniform
 from kerasprune.papers.pruning_spaces.space import Space as Space
-from kerasprune.search.allocations import Allocations as Allocations
-from kerasprune.search.counting import costs as costs
+from kerasprune.recipes.search.allocations import Allocations as Allocations
+from kerasprune.recipes.search.counting import costs as costs

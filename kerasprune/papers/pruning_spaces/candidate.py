@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 
-from kerasprune.plans import Plan
+from kerasprune.graph.plans import Plan
 from kerasprune.recipes import lookup
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.contender import begun, measured, ready, train
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.search.allocations import Allocations
+from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.surgery.rebuild import rebuild
 
 

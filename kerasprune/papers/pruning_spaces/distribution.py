@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import prunable_graph
 from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.search.allocations import Allocations
-from kerasprune.search.counting import costs
+from kerasprune.recipes.search.allocations import Allocations
+from kerasprune.recipes.search.counting import costs
+from kerasprune.surgery.costs.cost import prunable_graph
 
 
 @dataclass(frozen=True, eq=False)

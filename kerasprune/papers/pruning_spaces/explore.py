@@ -18,13 +18,13 @@ from kerasprune.papers.pruning_spaces import figures
 from kerasprune.papers.pruning_spaces.figures import SpaceCandidate
 from kerasprune.papers.pruning_spaces.sampling import sample, uniform
 from kerasprune.papers.pruning_spaces.space import Space
-from kerasprune.populations.population import OF_THE_STORE, Population
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.compare import check_dense, trust_of, version_of
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
+from kerasprune.recipes.populations.population import OF_THE_STORE, Population
 from kerasprune.recipes.run_folder import taken, withdrawn
-from kerasprune.search.allocations import Allocations
+from kerasprune.recipes.search.allocations import Allocations
 
 STORE, ALLOCATIONS, CANDIDATES, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
 FACTS = ("space", "macs", "params", "mcb", "std")

@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import prunable_graph
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.papers.pruning_spaces.sampling import kept_of, random_allocations
 from kerasprune.papers.pruning_spaces.space import Space
-from kerasprune.plans import Plan
-from kerasprune.reconstruction.recalibrate import recalibrate
-from kerasprune.search.allocations import Allocations
+from kerasprune.recipes.search.allocations import Allocations
+from kerasprune.repair.reconstruction.recalibrate import recalibrate
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import of_model
 from kerasprune.steps.ready import made_ready
 from kerasprune.steps.report import StepReport, accuracy_of
 from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.costs.cost import prunable_graph
 from kerasprune.surgery.rebuild import rebuild
 
 MEASURES = ("accuracy", "loss", "error")

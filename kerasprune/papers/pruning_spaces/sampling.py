@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
     PruneError,
@@ -22,7 +21,8 @@ from kerasprune.errors import (
 )
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces.space import Space, Window, of_space
-from kerasprune.search.allocations import Allocations, bisected
+from kerasprune.recipes.search.allocations import Allocations, bisected
+from kerasprune.surgery.costs.cost import prunable_graph
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
 _WIDEST = 0.5  # half the width of the noise around the uniform allocation, if std is not given

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune import targets
-from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
     Function,
@@ -24,9 +22,11 @@ from kerasprune.errors import (
     warn,
 )
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.search.allocations import Highest
-from kerasprune.search.counting import Counting
-from kerasprune.targets.base import CostMeter, Target
+from kerasprune.planning import targets
+from kerasprune.planning.targets.base import CostMeter, Target
+from kerasprune.recipes.search.allocations import Highest
+from kerasprune.recipes.search.counting import Counting
+from kerasprune.surgery.costs.cost import check_counted, cost, prunable_graph
 
 AROUND = 0.1  # around a mean computation budget that is given as one number, as in the paper
 DELTA = 0.002  # half the width of a window, as in the paper

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kerasprune.costs.cost import cost
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.papers.pruning_spaces.space import DELTA
-from kerasprune.planning import plan
+from kerasprune.planning.plan import plan
 from kerasprune.recipes.reproductions.entry import Row
+from kerasprune.surgery.costs.cost import cost
 
 RESNET50 = {"name": "resnet_imagenet", "depth": 50, "input_shape": (224, 224, 3)}
 REGIMES = {0.5: 2.06, 0.25: 1.03}

@@ -10,15 +10,15 @@ import keras
 
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
+from kerasprune.graph.plans import Plan
 from kerasprune.papers.pruning_spaces.sampling import sample
 from kerasprune.papers.pruning_spaces.space import Space
-from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, prune_section
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
+from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.recipes.stages.context import Run
-from kerasprune.reconstruction.recalibrate import trainable_norms
-from kerasprune.search.allocations import Allocations
+from kerasprune.repair.reconstruction.recalibrate import trainable_norms
 from kerasprune.steps.ready import made_ready
 from kerasprune.surgery.rebuild import rebuild
 

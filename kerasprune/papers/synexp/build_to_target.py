@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import keras
 
-from kerasprune.costs.cost import Count, ShareCounter, check_counted, cost, graph_at
 from kerasprune.errors import given, is_number, of_percent, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.papers.synexp.synexp import densities
+from kerasprune.surgery.costs.cost import Count, ShareCounter, check_counted, cost, graph_at
 
 Made = TypeVar("Made")
 Shares = Mapping[str, float]

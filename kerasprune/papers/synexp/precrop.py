@@ -9,15 +9,14 @@ from math import sqrt
 import keras
 import numpy as np
 
-from kerasprune.budgets.base import kept_number
-from kerasprune.budgets.plan_request import Choice
-from kerasprune.costs.cost import counter, prunable_graph
 from kerasprune.errors import fraction_faults, given, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.kept_channels import legal
+from kerasprune.graph.kept_channels import kept_number, legal
+from kerasprune.graph.plans import Plan
 from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
-from kerasprune.plans import Plan
+from kerasprune.planning.budgets.plan_request import Choice
+from kerasprune.surgery.costs.cost import counter, prunable_graph
 
 
 def precrop(

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import keras
 
-from kerasprune.costs.cost import cost, shares_of
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.papers.synexp.precrop import precrop
 from kerasprune.papers.synexp.reconfigure import reconfigure
 from kerasprune.recipes.reproductions.entry import Note, Row
+from kerasprune.surgery.costs.cost import cost, shares_of
 from kerasprune.surgery.rebuild import rebuild
 
 SIDE = 224

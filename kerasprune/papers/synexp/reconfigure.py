@@ -7,11 +7,11 @@ from math import sqrt
 
 import keras
 
-from kerasprune.costs.cost import graph_at
 from kerasprune.errors import PruneError, given, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
+from kerasprune.surgery.costs.cost import graph_at
 from kerasprune.surgery.resize import GroupSizes, resize
 
 LARGEST = 16  # times the model's own costs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from kerasprune.graph.plans import Plan
 from kerasprune.papers.synexp.precrop import precrop
-from kerasprune.plans import Plan
 from kerasprune.recipes import prune_section
 from kerasprune.recipes.experiment import Experiment
 

@@ -13,8 +13,8 @@ from kerasprune.papers.synexp.build_to_target import layer_densities
 from kerasprune.papers.synexp.coupled_layers import kernel_costs
 from kerasprune.papers.synexp.precrop_tables import NETWORKS, SIDE
 from kerasprune.recipes.reproductions.entry import Note, Row
-from kerasprune.sparsity.at_initialisation import prune_at_init
-from kerasprune.sparsity.at_random import densities_of
+from kerasprune.training.sparsity.at_initialisation import prune_at_init
+from kerasprune.training.sparsity.at_random import densities_of
 
 # Table 1, rows "SynFlow": per cent of the parameters, and of the multiply–adds, that are left.
 SYNFLOW = {"ResNet-34": [(50.0, 76.4)], "MobileNetV2": [(68.6, 78.8), (54.4, 63.6)], "EfficientNet-B0": [(70.3, 75.0)]}

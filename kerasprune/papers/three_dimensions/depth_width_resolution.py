@@ -13,18 +13,18 @@ from keras import layers
 
 from kerasprune import criteria
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.budgets.base import kept_number, top
-from kerasprune.costs.cost import Cost, cost, cost_of_what_stays
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.kept_channels import filled
+from kerasprune.graph.kept_channels import filled, kept_number
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import resolution_faults, trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of, least_blocks, score_blocks
-from kerasprune.plans import Plan
-from kerasprune.populations.store import described
+from kerasprune.planning.budgets.base import top
+from kerasprune.recipes.populations.store import described
 from kerasprune.registry import block_criteria
+from kerasprune.surgery.costs.cost import Cost, cost, cost_of_what_stays
 
 DIMENSIONS = ("depth", "width", "resolution")
 NOTHING = Plan({})  # pruned

@@ -15,7 +15,7 @@ from kerasprune.data.refusals import check_found
 from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
-from kerasprune.reconstruction.program import Program, ProgramRun, Value
+from kerasprune.repair.reconstruction.program import Program, ProgramRun, Value
 
 CLASSIFIERS = ("logistic", "ridge")
 SAMPLES = 4096

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasprune.reports.figures import CHOSEN, DENSE, SLIM, svg
-from kerasprune.reports.record import Record
-from kerasprune.search import MAP, Surface
+from kerasprune.recipes.reports.figures import CHOSEN, DENSE, SLIM, svg
+from kerasprune.recipes.reports.record import Record
+from kerasprune.recipes.search import MAP, Surface
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

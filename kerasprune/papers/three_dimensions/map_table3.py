@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from kerasprune.costs.cost import cost
 from kerasprune.models import get
 from kerasprune.recipes.reproductions.entry import Note, Row
+from kerasprune.surgery.costs.cost import cost
 
 
 @dataclass(frozen=True)

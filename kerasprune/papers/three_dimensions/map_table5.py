@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.recipes.reproductions.entry import AtMost, Note, Row
-from kerasprune.search import MAP, Polynomial, Surface
+from kerasprune.recipes.search import MAP, Polynomial, Surface
 
 NETWORKS = {"resnet32": "ResNet-32", "densenet40": "DenseNet-40"}
 

@@ -22,7 +22,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     check_side,
 )
 from kerasprune.papers.three_dimensions.workflow import finished_at
-from kerasprune.populations.store import Store, TrainAndJudge, checksum
+from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum
 
 
 @formerly("macs")

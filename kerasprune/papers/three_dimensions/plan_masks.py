@@ -10,14 +10,14 @@ import numpy as np
 from keras import layers, ops
 
 from kerasprune._keras import making_node, number_of_calls
-from kerasprune.attaching.candidates import Part, Unit
-from kerasprune.attaching.masks import Masks
-from kerasprune.attaching.session import Session
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Block
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensions.block_criterion import blocks_of
-from kerasprune.plans import Plan
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.masks import Masks
+from kerasprune.training.session import Session
 
 _QUIET = (
     layers.Dropout,

@@ -14,6 +14,7 @@ from kerasprune.errors import PruneError, formerly
 from kerasprune.files import read_json, write_json
 from kerasprune.files.keras_model import load_model
 from kerasprune.graph.built_model import functional
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
@@ -27,8 +28,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     measured_point,
     steps,
 )
-from kerasprune.plans import Plan
-from kerasprune.populations.store import Store, TrainAndJudge, checksum, returned_accuracy
+from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum, returned_accuracy
 from kerasprune.surgery.rebuild import rebuild
 
 
@@ -56,7 +56,7 @@ def rounds(
 
     Args:
         model: The trained dense model; it is left untouched.
-        fit: Trains a model, see `kerasprune.populations.store.TrainAndJudge`.
+        fit: Trains a model, see `kerasprune.recipes.populations.store.TrainAndJudge`.
         dimension: `"depth"`, `"width"` or `"resolution"`.
         keep: Fraction of the dimension that the last round keeps.
         rounds: Number of rounds. Defaults to 4.

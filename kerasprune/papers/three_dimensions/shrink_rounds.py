@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.attaching.callback import PruningCallback
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
+from kerasprune.graph.plans import Plan
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
     NOTHING,
@@ -24,8 +24,8 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     steps,
 )
 from kerasprune.papers.three_dimensions.plan_masks import PlanMasks
-from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
+from kerasprune.training.callback import PruningCallback
 
 
 class ShrinkRounds(PruningCallback):

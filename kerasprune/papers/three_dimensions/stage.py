@@ -8,17 +8,17 @@ import keras
 import numpy as np
 
 from kerasprune.analysis.feature_maps import mean_feature_maps
-from kerasprune.costs.cost import cost
+from kerasprune.graph.plans import Plan
 from kerasprune.papers.three_dimensions.accuracy_predictor import MAP
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import DIMENSIONS, Judges, Point
 from kerasprune.papers.three_dimensions.workflow import ThreeDimensions, check_extent, check_points, three_dimensions
-from kerasprune.plans import Plan
-from kerasprune.populations.store import checksum
 from kerasprune.recipes import lookup, prune_section
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
+from kerasprune.recipes.populations.store import checksum
 from kerasprune.recipes.stages.context import Run
+from kerasprune.surgery.costs.cost import cost
 
 _SHOWN = 6  # images whose feature maps are drawn
 

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import shares_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, formerly, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.constraints import Optimum
@@ -29,9 +29,9 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
 )
 from kerasprune.papers.three_dimensions.rounds import built_point, finished
 from kerasprune.papers.three_dimensions.rounds import rounds as shrink
-from kerasprune.plans import Plan
-from kerasprune.populations.store import Store, TrainAndJudge, checksum
-from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
+from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum
+from kerasprune.recipes.search import MAP, Buildable, Constraint, Surface, Volume
+from kerasprune.surgery.costs.cost import shares_of
 from kerasprune.surgery.rebuild import rebuild
 
 CONSTRAINTS = ("macs", "volume")
@@ -107,7 +107,7 @@ def three_dimensions(
     Args:
         model: The trained dense model, with free input sides; it is left untouched.
         fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see
-            `kerasprune.populations.store.TrainAndJudge`.
+            `kerasprune.recipes.populations.store.TrainAndJudge`.
         macs: T, the fraction of the multiply–adds kept. Defaults to 0.5.
         data: Batches of `(inputs, labels)` at the dense model's resolution, for criteria that use data.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
@@ -116,7 +116,7 @@ def three_dimensions(
         rounds: Points along each dimension. Defaults to 4.
         min_macs: The T that the points extend to, so that one collection can serve several budgets. Defaults to `macs`.
         constraint: The cost: `"macs"`, those of the networks that can be built; `"volume"`, d·w²·r²; or any constraint
-            of `kerasprune.search`. Defaults to `"macs"`.
+            of `kerasprune.recipes.search`. Defaults to `"macs"`.
         surface: The accuracy model. Defaults to `MAP(rank=1, degree=3)`.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.

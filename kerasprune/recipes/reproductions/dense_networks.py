@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from kerasprune.costs.cost import cost
 from kerasprune.models import get
 from kerasprune.recipes.reproductions.entry import Row
+from kerasprune.surgery.costs.cost import cost
 
 NETWORKS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 

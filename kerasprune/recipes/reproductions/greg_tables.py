@@ -8,14 +8,14 @@ from pathlib import Path
 
 import keras
 
-from kerasprune.costs.cost import cost, counter, kept_size
 from kerasprune.files import read_rows
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
-from kerasprune.planning import plan
-from kerasprune.plans import Plan
+from kerasprune.planning.plan import plan
 from kerasprune.recipes.reproductions.entry import Row
+from kerasprune.surgery.costs.cost import cost, counter, kept_size
 
 _CIFAR, _IMAGENET = {"input_shape": (32, 32, 3)}, {"input_shape": (224, 224, 3)}
 NETWORKS = {

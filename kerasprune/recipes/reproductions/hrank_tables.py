@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import yaml
 
-from kerasprune.costs.cost import Cost, cost
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
-from kerasprune.plans import Plan
 from kerasprune.recipes.reproductions.entry import Note, Row
+from kerasprune.surgery.costs.cost import Cost, cost
 
 FIGURES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 RATES = {each["what"]: [rate for rate, times in each["rates"] for _ in range(times)] for each in FIGURES["networks"]}

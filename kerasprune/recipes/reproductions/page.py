@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kerasprune.errors import PruneError
 from kerasprune.files import write_text
+from kerasprune.recipes.reports.tables import about
 from kerasprune.recipes.reproductions.entry import HEADS, Reproduced, comment, describe
 from kerasprune.recipes.stages.report import provenance
-from kerasprune.reports.tables import about
 
 NAME = "reproduced.md"
 SEED = 0

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from kerasprune.callbacks import HoldMask
 from kerasprune.models import get
 from kerasprune.recipes.reproductions.entry import Note, PairedRow, Row, TrainingEntry
-from kerasprune.sparsity.at_initialisation import prune_at_init
+from kerasprune.training.sparsity.at_initialisation import prune_at_init
 
 KEEP, PAPER = 0.05, -0.31  # table 2: change of the error in points
 SEEDS, EPOCHS, BATCH, RATE = 3, 40, 32, 3e-3

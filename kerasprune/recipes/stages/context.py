@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerasprune.attaching.callback import declared
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, prune_section, schema
 from kerasprune.recipes.experiment import Experiment
+from kerasprune.recipes.reports import tables
 from kerasprune.recipes.run_folder import NAMES, RunFolder
-from kerasprune.reports import tables
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import StepReport
+from kerasprune.training.callback import declared
 
 if TYPE_CHECKING:
     from rich.console import Console

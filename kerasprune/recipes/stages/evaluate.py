@@ -8,9 +8,9 @@ from dataclasses import asdict
 import keras
 import numpy as np
 
-from kerasprune.attaching.masks import masked_variables
-from kerasprune.costs.cost import cost
 from kerasprune.recipes.stages.context import Run
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.training.masks import masked_variables
 
 
 def evaluate(run: Run) -> None:

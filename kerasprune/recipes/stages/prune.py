@@ -7,15 +7,15 @@ from typing import Any
 
 import keras
 
-from kerasprune.attaching.callback import compressed, facts
 from kerasprune.defaults import SEED_OF_PRUNING
 from kerasprune.errors import PruneError
-from kerasprune.plans import Plan
+from kerasprune.graph.plans import Plan
 from kerasprune.recipes import prune_section
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import Ahead, FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import prune_sections
+from kerasprune.training.callback import compressed, facts
 
 MOMENTS = 60  # measurements of the norms during pruning
 

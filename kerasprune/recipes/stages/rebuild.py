@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from kerasprune.attaching.masks import apply_masks
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.trace import without
+from kerasprune.recipes.reports.dependencies import described
 from kerasprune.recipes.stages.context import Run, note, write
-from kerasprune.reports.dependencies import described
 from kerasprune.steps.judge import nearer
 from kerasprune.steps.ready import remove
 from kerasprune.steps.report import verified
 from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.training.masks import apply_masks
 
 GIVE_MORE = "Give more data, or in a recipe more reconstruct.samples and reconstruct.positions."
 DRAW_MORE = "Give data, or draw more with --examples (in a recipe, data.samples)."
@@ -51,7 +51,7 @@ def reconstruct(run: Run) -> None:
 
     If its outputs on validation examples are then farther from the dense ones, the kernels are not changed.
     """
-    from kerasprune.reconstruction.reconstruct import reconstructed  # slow to import, and rarely used
+    from kerasprune.repair.reconstruction.reconstruct import reconstructed  # slow to import, and rarely used
 
     spec, slim = run.recipe.reconstruct, run.model("rebuilt")
     with run.console.status("reconstruct"):

@@ -11,12 +11,12 @@ from typing import Any
 import keras
 
 import kerasprune
-from kerasprune import reports
-from kerasprune.latency.machine import processor
+from kerasprune.export.latency.machine import processor
+from kerasprune.recipes import reports
 from kerasprune.recipes.loader import resolved
+from kerasprune.recipes.reports.tables import judged, layers_of
 from kerasprune.recipes.run_warnings import warned
 from kerasprune.recipes.stages.context import Run
-from kerasprune.reports.tables import judged, layers_of
 
 _UNMEASURED = {"tflite_bytes": None, "latency_ms": None}
 _ORIGIN = ("date", "versions", "machine", "threads")

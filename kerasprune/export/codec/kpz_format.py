@@ -1,0 +1,49 @@
+"""The packed file as an export format: what is shared and removed already is small, and nothing else is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasprune.data.signature import signature_of
+from kerasprune.errors import PruneError
+from kerasprune.export.codec.packing import pack, unpack
+from kerasprune.export.destination import new_file
+from kerasprune.export.formats import Format
+from kerasprune.export.half_precision import precision
+from kerasprune.export.parity import Function, compare, keras_function, require_close
+from kerasprune.export.report import ExportReport, gzip_size
+from kerasprune.export.samples import first_inputs, samples_of
+
+
+def _write(model: keras.Model, path: Path, *, data: Any, size: int | None, overwrite: bool) -> ExportReport:
+    """Packs a model without sharing, unpacks it, and moves the file to `path` if that computes the same."""
+    del size  # free sides stay free
+    if path.suffix != KPZ.suffix:
+        raise PruneError(f"Expected a path that ends in {KPZ.suffix}. Received: path={str(path)!r}.")
+    signature = signature_of(model, first_inputs(data))
+    samples = samples_of(signature, data)
+    with new_file(path, overwrite=overwrite) as temporary:
+        table = pack(model, temporary, bits={})
+        parity = compare(keras_function(model, signature), keras_function(unpack(temporary), signature), samples)
+        require_close(parity, precision(model))
+    return ExportReport(
+        path=path,
+        format="kpz",
+        bytes=table.bytes,
+        gzip_bytes=gzip_size([path]),
+        max_error=parity.max_error,
+        agreement=parity.agreement,
+        latency_ms=None,
+        inputs=samples.source,
+        samples=parity.samples,
+    )
+
+
+def _open(path: Path, model: keras.Model) -> Function:
+    return keras_function(unpack(path), signature_of(model))
+
+
+KPZ = Format(".kpz", _write, _open)

@@ -1,0 +1,93 @@
+"""Whole networks as files, and their times."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerasprune.export.conversion import parts_to_tflite
+from kerasprune.export.latency.table import PRECISIONS
+from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import legal
+from kerasprune.graph.plans import Plan
+from kerasprune.surgery.rebuild import rebuild
+
+UNDISTURBED = 10  # percentile of the runs: other work on the machine only adds time
+WARM = 3
+NETWORK = "network"  # the signature of its file
+_ALIKE = 1.25  # sum of the weights into a channel; at 1 the converter would leave out products
+
+
+def uniform(graph: ChannelGraph, share: float) -> Plan:
+    """Returns the plan that keeps a share of the channels of every group, the first ones.
+
+    Args:
+        graph: The dense model.
+        share: The share, above 0.
+    """
+    groups = graph.prunable.items()
+    keep = {name: np.arange(max(1, round(share * group.size))) for name, group in groups}
+    return Plan.of(graph, legal(graph, keep, {name: -np.arange(group.size) for name, group in groups}))
+
+
+def file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
+    """Returns the `.tflite` file of a slim model; ranges of activations are those of random numbers.
+
+    Args:
+        graph: The dense model.
+        plan: The plan.
+        precision: As for `profile`.
+    """
+    return _converted(rebuild(graph, plan), graph, precision)
+
+
+def timed_file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
+    """Returns the same file with weights that are all alike.
+
+    Those of a model may silence channels on random numbers, and LiteRT runs no empty range. Arguments as for `file_of`.
+    """
+    slim = rebuild(graph, plan)
+    for weight in filter(lambda each: keras.backend.is_float_dtype(each.dtype), slim.weights):
+        value = 0.0 if weight.name.endswith("mean") else _ALIKE / prod(weight.shape[:-1])
+        weight.assign(keras.ops.full(weight.shape, value, weight.dtype))
+    return _converted(slim, graph, precision)
+
+
+def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads: int, rounds: int = 40) -> list[float]:
+    """Returns the milliseconds of slim models that are timed in turn, each after a run that is not timed.
+
+    Args:
+        graph: The dense model.
+        plans: The plans.
+        precision: As for `profile`.
+        threads: Threads of the interpreter.
+        rounds: Timed runs of each. Defaults to 40.
+    """
+    timers = []
+    for plan in plans:
+        with tempfile.TemporaryDirectory() as folder:
+            (path := Path(folder) / "network.tflite").write_bytes(timed_file_of(graph, plan, precision))
+            timers.append(signature_timer(open_interpreter(path, threads=threads), NETWORK))
+    times = np.array([[(timed(), timed())[-1] for timed in timers] for _ in range(WARM + rounds)])[WARM:]
+    return np.percentile(times, UNDISTURBED, axis=0).tolist()
+
+
+def _converted(slim: keras.Model, graph: ChannelGraph, precision: str) -> bytes:
+    return parts_to_tflite({NETWORK: _fixed(slim, graph.resolution)}, PRECISIONS[precision])
+
+
+def _fixed(model: keras.Model, resolution: int | None) -> keras.Model:
+    """Returns a model whose free sides are fixed."""
+    if resolution is None or all(None not in each.shape[1:] for each in model.inputs):
+        return model
+    inputs = [
+        keras.Input([resolution if side is None else side for side in each.shape[1:]], dtype=each.dtype, name=each.name)
+        for each in model.inputs
+    ]
+    return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, inputs)))

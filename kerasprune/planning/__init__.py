@@ -1,0 +1,1 @@
+"""From scores, budget and target to the plan."""

@@ -1,0 +1,23 @@
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
+from kerasprune.graph.kept_channels import kept_number as kept_number
+from kerasprune.graph.stages import stages as stages
+from kerasprune.papers.synexp import synexp as synexp
+from kerasprune.papers.synexp.build_to_target import layer_densities as layer_densities
+from kerasprune.papers.synexp.precrop import plan_of_densities as plan_of_densities
+from kerasprune.papers.synexp.synexp_trials import SynExpTrial as SynExpTrial
+from kerasprune.papers.synexp.synexp_trials import synexp_trial as synexp_trial
+from kerasprune.planning.budgets.base import Budget as Budget
+from kerasprune.planning.budgets.base import Floor as Floor
+from kerasprune.planning.budgets.base import top as top
+from kerasprune.planning.budgets.global_threshold import GlobalBudget as Global
+from kerasprune.planning.budgets.global_threshold import GlobalBudget as GlobalBudget
+from kerasprune.planning.budgets.global_threshold import ThresholdBudget as Threshold
+from kerasprune.planning.budgets.global_threshold import ThresholdBudget as ThresholdBudget
+from kerasprune.planning.budgets.measured import MeasuredBudget as MeasuredBudget
+from kerasprune.planning.budgets.per_stage import PerStage as PerStage
+from kerasprune.planning.budgets.sensitivity import Sensitivity as Sensitivity
+from kerasprune.planning.budgets.uniform import Uniform as Uniform
+from kerasprune.registry import budgets as _budgets
+add = _budgets.add
+get = _budgets.get
+names = _budgets.names

@@ -1,0 +1,112 @@
+"""`Trials`: output errors of many slim models, each right after least squares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from kerasprune.data.batches import Batches, example_batches
+from kerasprune.errors import PruneError
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
+from kerasprune.repair.reconstruction.dense_targets import Made, Targets
+from kerasprune.repair.reconstruction.feature_error import compared, last_outputs
+from kerasprune.repair.reconstruction.layer_tail import Kernel
+from kerasprune.repair.reconstruction.pairing import paired
+from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
+from kerasprune.repair.reconstruction.solving import Solving
+from kerasprune.surgery.comparison import relative_error
+from kerasprune.surgery.rebuild import rebuild
+
+
+class Trials:
+    """Measures plans of one model: rebuilds, solves on one half of the examples, and judges on the other half.
+
+    The dense model's outputs are computed once and stored at `positions` positions of every kernel. All plans are
+    solved on the same positions and judged on the same examples, so that their errors can be compared.
+
+    Args:
+        graph: The graph of the dense model.
+        data: Examples, as for `kp.reconstruct`.
+        samples: Largest number of examples, for both halves together. Defaults to 256.
+        positions: Largest number of output positions that each layer is solved on. Defaults to 3000.
+        ridge: ρ, the strength of the pull towards the present weights. Defaults to 1e-2.
+        turns: Number of updates of the targets that a relu clips. Defaults to 2.
+        seed: Random seed of the positions. Defaults to 0.
+
+    Raises:
+        PruneError: The data do not fit the model, or are fewer than four examples.
+    """
+
+    def __init__(
+        self,
+        graph: ChannelGraph,
+        data: Any,
+        *,
+        samples: int = 256,
+        positions: int = 3000,
+        ridge: float = 1e-2,
+        turns: int = 2,
+        seed: int = 0,
+    ) -> None:
+        self.graph = graph
+        self._fitted, self._judged = halves(example_batches(graph.model, data, samples))
+        self._positions, self._ridge, self._turns = positions, ridge, turns
+        self._dense = Program(graph.model)
+        self._memory = _Memory(self._dense, self._fitted, np.random.default_rng(seed))
+        self._wanted: list[list[np.ndarray]] = []
+
+    def error(self, plan: Plan) -> float:
+        """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²` of the logits, right after least squares.
+
+        Raises:
+            PruneError: The plan does not fit the model.
+        """
+        pairing = paired(rebuild(self.graph, plan), self.graph, plan, self._dense)
+        self._memory.begin()
+        Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], turns=self._turns).solve_all()
+        measured = last_outputs(pairing)
+        if not self._wanted:
+            self._wanted = list(compared(pairing.dense, self._judged, [each.dense for each in measured]))
+        return relative_error(compared(pairing.slim, self._judged, [each.slim for each in measured]), self._wanted)
+
+
+class _Memory(Targets):
+    """Outputs of the dense model, computed once and stored for all slim models."""
+
+    def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
+        super().__init__(dense, examples, random)
+        self._examples = examples
+        self._held: dict[tuple[Step, str, Value | None], list[Made]] = {}
+
+    def begin(self) -> None:
+        """Starts a new run: a model without other blocks may need values that were freed."""
+        self._run = ProgramRun(self._program, self._examples, scratch=self.scratch)
+
+    def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
+        """Yields the targets of a kernel, batch by batch."""
+        key = step, kernel.dense.variable.path, total
+        if key not in self._held:
+            self._held[key] = list(super().of(kernel, step, total, number))
+        yield from self._held[key]
+
+
+def halves(batches: Batches) -> tuple[Batches, Batches]:
+    """Returns the first half of the examples and the second; raises a `PruneError` if there are fewer than four."""
+    count = sum(len(batch[0]) for batch in batches)
+    if count < 4:
+        raise PruneError(
+            "Expected at least four examples, half of them to reconstruct from and half to measure on. "
+            f"Received: {count}. Give a few hundred."
+        )
+    found: tuple[Batches, Batches] = [], []
+    seen = 0
+    for batch in batches:
+        cut = min(max(count // 2 - seen, 0), len(batch[0]))
+        for half, part in zip(found, (slice(None, cut), slice(cut, None)), strict=True):
+            if len(batch[0][part]):
+                half.append([array[part] for array in batch])
+        seen += len(batch[0])
+    return found

@@ -1,0 +1,253 @@
+"""Makes plans: scores + budget + target → the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import keras
+
+from kerasprune import criteria
+from kerasprune.criteria.base import Criterion
+from kerasprune.defaults import AUTO
+from kerasprune.errors import (
+    formerly,
+    fraction_faults,
+    given,
+    is_number,
+    kind_faults,
+    raise_faults,
+    seed_faults,
+    warn,
+)
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
+from kerasprune.graph.strided_pointwise import WIDTHS_AT_RISK, groups_at_risk
+from kerasprune.planning import budgets, targets
+from kerasprune.planning.budgets.base import STEPS, Budget, Floor
+from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
+from kerasprune.planning.budgets.rounding import rounded
+from kerasprune.planning.targets.base import CostMeter
+from kerasprune.surgery.costs.cost import check_counted, cost, prunable_graph
+
+if TYPE_CHECKING:
+    from kerasprune.export.latency.table import LatencyTable
+    from kerasprune.planning.targets.base import Target
+
+_TRIALS = 6  # of meeting a target that is not known exactly beforehand
+_NEAR = 0.01  # relative distance from a target that multiples of "auto" may have
+_MISSED = 0.05  # of the channels asked for: tolerance of the bounds without a warning
+
+
+@formerly(model_or_graph="model")
+def plan(
+    model: keras.Model | ChannelGraph,
+    criterion: str | dict | type | Criterion = "l1",
+    budget: str | dict | type | Budget = "uniform",
+    *,
+    keep: float | None = None,
+    macs: float | None = None,
+    params: float | None = None,
+    target: str | dict | type | Target | None = None,
+    data: Any = None,
+    loss: Any = None,
+    min_keep: float = 1,
+    round_to: int | Literal["auto"] | LatencyTable = AUTO,
+    resolution: int | None = None,
+    seed: int = 0,
+    macs_of: Mapping[str, int] = MappingProxyType({}),
+) -> Plan:
+    """Chooses the channels that a model keeps.
+
+    Args:
+        model: The trained model, or its graph from `kp.trace`.
+        criterion: Scores channels: a name, a dict with name and arguments, a class or an instance. Defaults to `"l1"`.
+        budget: Distributes the fraction kept over the groups; given in the same ways. Defaults to `"uniform"`.
+        keep: Fraction of the channels kept. Give one of `keep`, `macs`, `params` and `target`, or none if the
+            budget has its own fractions (with `per_stage`, `keep` replaces the smallest and scales the others).
+        macs: Fraction of the dense model's multiply–adds kept; met by bisection on exact costs, as closely as whole
+            channels allow.
+        params: Fraction of the dense model's parameters kept, met in the same way.
+        target: Time on a device, or size of the exported file: `kp.targets.Time(table, fraction=0.5)`,
+            `kp.targets.Size(200_000, "int8")`, or `{"name": "time", "fraction": 0.5}`. Defaults to `None`.
+        data: Batches of `(inputs, labels)` for criteria that need data. For budgets that need data, examples as for
+            `kp.reconstruct`; labels are ignored.
+        loss: Loss for criteria that use gradients. Defaults to the compiled one.
+        min_keep: Fewest channels kept in a group; values below 1 are a fraction of the group. Defaults to 1.
+        round_to: The number of channels kept is a multiple of this; or the latency table of a device, by which every
+            group is widened as far as that costs no time. Defaults to `"auto"`: with `macs`, `params` or a size as
+            target, multiples of 16 in groups of 256 channels or more, of 8 from 32 and of 4 from 16, in finer steps
+            (with a warning) where these miss the target by more than 1 %; a target of time is rounded by its table;
+            otherwise 1.
+        resolution: Input side, in pixels, for counting if the model's is free. Defaults to the model's own.
+        seed: Random seed. Defaults to 0.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of
+            uncounted multiply–adds, and raises if they exceed a twentieth of the total.
+
+    Returns:
+        The plan, with the fingerprint of the model.
+
+    Raises:
+        PruneError: An argument is out of range, names are unknown, or the target cannot be reached.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((8, 8, 3))
+        >>> x = keras.layers.Conv2D(8, 3, name="first")(inputs)
+        >>> x = keras.layers.GlobalAveragePooling2D()(x)
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
+        >>> len(kp.plan(model, keep=0.25).keep["first"])
+        2
+    """
+    criterion, budget = criteria.get(criterion), budgets.get(budget)
+    target = None if target is None else targets.get(target)
+    table = None if is_number(round_to) or isinstance(round_to, str) else round_to
+    floor = Floor(min_keep, 1 if table else round_to)
+    shares = {"keep": keep, "macs": macs, "params": params}
+    faults = [*_faults(budget, data, target, **shares), *_table_faults(table), *seed_faults(seed=seed)]
+    raise_faults("Invalid arguments for plan:", faults)
+    graph = prunable_graph(model, resolution)
+    if macs is not None:
+        check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
+    last_step = budget.last_step(graph, data, seed)
+    scores = criteria.score(criterion, graph, data, loss, seed)
+    counted = next((name for name in ("macs", "params") if shares[name] is not None), "keep")
+    meter = None
+    if target is not None:
+        target = target.prepared(graph)
+        meter, counted = target.meter(graph), target.counted
+        table = target.table if round_to == AUTO else table
+    if floor.round_to == AUTO:
+        counts = table is None and counted != "keep"
+        barred = dict.fromkeys(groups_at_risk(graph), WIDTHS_AT_RISK)
+        floor = replace(floor, barred=barred) if counts else floor.without_cost
+    asked = meter.target if meter else shares[counted]
+    request = PlanRequest(graph, scores, budget, floor, counted, asked, macs_of, meter=meter)
+    request, chosen = _in_steps(request) if floor.round_to == AUTO else _corrected(request, table)
+    _warn_of_what_is_missed(request, chosen)
+    made = last_step(request, chosen)
+    if isinstance(request.meter, CostMeter) and (missed := request.meter.missed(made)):
+        warn(missed)
+    return made
+
+
+def _in_steps(request: PlanRequest) -> tuple[PlanRequest, Choice]:
+    """Returns the request and choice of the coarsest multiples that meet the target, or come nearest to it."""
+    floors = request.floor.coarse_to_fine
+    tried: dict[float, tuple[PlanRequest, Choice]] = {}
+    for floor in floors:
+        met = _corrected(replace(request, floor=floor), None)
+        tried.setdefault(_distance(*met, request.target), met)
+        if min(tried) <= _NEAR:
+            break
+    found, chosen = tried[min(tried)]
+    if found.floor != floors[0]:
+        steps = sorted({found.floor.multiple(size) for size, _ in STEPS})
+        warn(
+            f"Widths that suit most kernels (round_to='auto') miss the target {_asked(request)} by more than "
+            f"{_NEAR:.0%}. The groups keep multiples of {', '.join(map(str, steps))} channels instead, which may be "
+            "slower. Ask for another share, or set the multiple with round_to=."
+        )
+    return found, chosen
+
+
+def _distance(request: PlanRequest, chosen: Choice, asked: float) -> float:
+    """Returns the relative distance of a choice from the target that was asked for."""
+    share = request.share(chosen)
+    if isinstance(request.meter, CostMeter):
+        return request.meter.distance(request.plan(chosen), share)
+    return abs(share - asked) / asked
+
+
+def _corrected(request: PlanRequest, table: LatencyTable | None) -> tuple[PlanRequest, Choice]:
+    """Returns the request and choice whose exact cost meets the target, or comes near after a few trials."""
+    chosen = _met(request, table)
+    if not isinstance(request.meter, CostMeter):
+        return request, chosen
+    for _ in range(_TRIALS):
+        other = request.meter.corrected(request.plan(chosen))
+        if other is None:
+            return request, chosen
+        request = replace(request, target=other)
+        chosen = _met(request, table, limit=other)
+    return request, chosen
+
+
+def _met(request: PlanRequest, table: LatencyTable | None, limit: float = float("inf")) -> Choice:
+    if table is None:
+        return rounded(request, limit) if request.floor.round_to == AUTO else request.met(limit)
+    from kerasprune.planning.targets.widening import filled  # a plan without a table needs none of it
+
+    return filled(request, table, limit)
+
+
+def _table_faults(table: Any) -> list[str]:
+    if table is None:
+        return []
+    from kerasprune.export.latency.table import LatencyTable  # a plan without a table needs none of it
+
+    return kind_faults(LatencyTable, "Give a number, or kp.latency.profile(model).", round_to=table)
+
+
+def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
+    """Warns if the target is missed, or if the bounds on every group keep clearly more channels than requested."""
+    floor, counted = request.floor, request.counted
+    if request.misses(chosen):
+        warn(
+            f"The target {_asked(request)} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
+            f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
+            f"{_nearer(request)}"
+        )
+    elif counted == "keep" and floor != Floor():
+        unbound = replace(request, floor=Floor()).met()
+        stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
+        if stay > (1 + _MISSED) * asked:
+            warn(
+                f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels are kept instead of "
+                f"{asked:,}. Lower {' and '.join(floor.raised)}, or ask for less."
+            )
+
+
+def _asked(request: PlanRequest) -> str:
+    return f"of {request.meter.shown(request.target)}" if request.meter else f"{request.counted}={request.target}"
+
+
+def _nearer(request: PlanRequest) -> str:
+    """Returns a sentence on the changes that would meet a missed target."""
+    others = {
+        "round_to=1": {"floor": replace(request.floor, round_to=1, barred={})},
+        "min_keep=1": {"floor": replace(request.floor, min_keep=1)},
+        "budget='global'": {"budget": budgets.get("global")},
+    }
+    requests = {
+        name: replace(request, **changed)
+        for name, changed in others.items()
+        if any(getattr(request, key) != value for key, value in changed.items())
+    }
+    choices = {name: (other, other.met()) for name, other in requests.items()}
+    found = [
+        f"{name}, with {one.share(choice):.3f}" for name, (one, choice) in choices.items() if not one.misses(choice)
+    ]
+    if found:
+        return f"What meets it: {' or '.join(found)}."
+    return ", or ".join(["Ask for another share", *request.looser]) + "."
+
+
+def request_faults(budget: Budget, **asked: Any) -> list[str]:
+    """Returns a fault if several of `keep`, `macs`, `params` and `target` are given, or none that the budget needs."""
+    named = list(given(**asked))
+    if len(named) > 1 or not named and budget.level is None:
+        return [f"Expected one of keep, macs, params and target. Received: {', '.join(named) or 'none'}."]
+    return []
+
+
+def _faults(budget: Budget, data: Any, target: Any, **shares: Any) -> list[str]:
+    faults = [*fraction_faults(**given(**shares)), *request_faults(budget, **shares, target=target)]
+    if "data" in budget.needs and data is None:
+        faults.append(
+            f"Expected data for {type(budget).__name__}, which measures: a few hundred examples, without labels. "
+            "Received: data=None. Give data=images, or take budget='uniform'."
+        )
+    return faults

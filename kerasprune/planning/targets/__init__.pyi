@@ -1,0 +1,9 @@
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
+from kerasprune.planning.targets.base import Target as Target
+from kerasprune.planning.targets.size import Size as Size
+from kerasprune.planning.targets.time import Time as Time
+from kerasprune.registry import targets as _targets
+
+add = _targets.add
+get = _targets.get
+names = _targets.names

@@ -1,0 +1,100 @@
+"""The contract of targets: how much of the dense model a choice of channels costs, and how much it may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Count
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
+
+if TYPE_CHECKING:
+    from kerasprune.export.latency.table import LatencyTable
+
+
+class CostMeter:
+    """Base class of meters: a meter computes one cost of slim models, as a share of the dense model's.
+
+    Args:
+        target: The share that is asked for.
+    """
+
+    def __init__(self, target: float) -> None:
+        self.target = target
+
+    def __call__(self, graph: ChannelGraph, count: Count) -> float:
+        """Returns the share of the dense model's cost.
+
+        Args:
+            graph: The graph of the dense model, perhaps without blocks.
+            count: Number of channels kept of an array of ids.
+        """
+        raise NotImplementedError
+
+    def shown(self, share: float) -> str:
+        """Returns a share as messages show it."""
+        return f"{share:.3g}"
+
+    def corrected(self, plan: Plan) -> float | None:
+        """Returns another target to ask for, as the exact cost of a plan shows; `None` if the plan meets the target."""
+        return None
+
+    def distance(self, plan: Plan, share: float) -> float:
+        """Returns the relative distance of a plan from the target.
+
+        Args:
+            plan: The plan.
+            share: Its share, as the meter counts it.
+        """
+        return abs(share - self.target) / self.target
+
+    def missed(self, plan: Plan) -> str | None:
+        """Returns a sentence on how a plan misses the target; `None` if it meets it."""
+        return None
+
+
+class Target:
+    """Base class of targets for `kp.plan(model, target=…)`."""
+
+    counted: ClassVar[str]
+    """The cost, as messages name it."""
+    table: LatencyTable | None = None
+    """The latency table by which `round_to="auto"` widens groups as far as that costs no time, if there is one."""
+
+    def prepared(self, graph: ChannelGraph) -> Target:
+        """Returns the target after the measurements that it needs; by default it needs none.
+
+        Args:
+            graph: The graph of the dense model.
+        """
+        return self
+
+    def report(self, graph: ChannelGraph, plan: Plan) -> str:
+        """Returns a line on the cost of a plan and that of the dense model.
+
+        Args:
+            graph: The graph of the dense model.
+            plan: The plan.
+        """
+        raise NotImplementedError
+
+    def meter(self, graph: ChannelGraph) -> CostMeter:
+        """Returns the meter for a dense model.
+
+        Args:
+            graph: The graph of the dense model.
+
+        Raises:
+            PruneError: The dense model meets the target already, or its cost cannot be counted.
+        """
+        raise NotImplementedError
+
+    def _share(self, asked: float, dense: float, unit: str) -> float:
+        """Returns a target as a share; raises a `PruneError` if the dense model meets it."""
+        if asked >= dense:
+            raise PruneError(
+                f"Expected a target below the {self.counted} of the dense model, {dense:.4g} {unit}. "
+                f"Received: {asked:.4g} {unit}. There is nothing to prune for it; ask for less."
+            )
+        return asked / dense

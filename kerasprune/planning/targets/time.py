@@ -1,0 +1,112 @@
+"""`Time`: a target in milliseconds of a device, by its latency table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from kerasprune.errors import choice_faults, kind_faults, positive_faults, proper_fraction_faults, raise_faults
+from kerasprune.export.latency.operators import Operator, operators
+from kerasprune.export.latency.profiling import profile
+from kerasprune.export.latency.table import PRECISIONS, LatencyTable
+from kerasprune.graph.channels import Count
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
+from kerasprune.planning.targets.base import CostMeter, Target
+
+
+@dataclass(frozen=True)
+class Time(Target):
+    """The predicted time of one inference on a device.
+
+    Args:
+        table: The latency table of the device, from `kp.latency.profile`, or the path of its file. Defaults to `None`:
+            this machine is measured, which takes about a minute.
+        fraction: Fraction of the dense model's time. One of `fraction` and `ms` is given.
+        ms: Milliseconds.
+        precision: Precision of the file, as for `kp.latency.profile`. Defaults to that of the table, or to `"float32"`
+            without a table.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((400,)), dense(400, "relu", name="hidden"), dense(2)])
+        >>> table = kp.latency.profile(model, verbose=0)
+        >>> plan = kp.plan(model, target=kp.targets.Time(table, fraction=0.6))
+        >>> table.predict(model, plan) < 0.8 * table.predict(model)
+        True
+    """
+
+    counted: ClassVar[str] = "time"
+    table: LatencyTable | str | Path | None = None
+    fraction: float | None = None
+    ms: float | None = None
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: value for name in ("fraction", "ms") if (value := getattr(self, name)) is not None}
+        if isinstance(self.table, str | Path):
+            object.__setattr__(self, "table", LatencyTable.load(self.table))
+        faults = [] if self.precision is None else choice_faults(PRECISIONS, precision=self.precision)
+        if self.table is not None:
+            faults += kind_faults(LatencyTable, "Measure one with kp.latency.profile(model).", table=self.table)
+        if isinstance(self.table, LatencyTable) and self.precision not in (None, self.table.precision):
+            faults.append(
+                f"Expected a table of precision {self.precision!r}. Received: a table of {self.table.precision!r}. "
+                "Measure another with kp.latency.profile(model, precision=…), or leave precision out."
+            )
+        if len(given) != 1:
+            faults.append(f"Expected one of fraction and ms. Received: {', '.join(given) or 'none'}.")
+        if "fraction" in given:
+            faults += proper_fraction_faults(fraction=self.fraction)
+        if "ms" in given:
+            faults += positive_faults(ms=self.ms)
+        raise_faults("Invalid arguments for Time:", faults)
+
+    def prepared(self, graph: ChannelGraph) -> Time:
+        """Returns the target with a table; without one this machine is measured."""
+        if self.table is not None:
+            return self
+        options = {"precision": self.precision or "float32", "resolution": graph.resolution}
+        return replace(self, table=profile(graph.model, **options))
+
+    def report(self, graph: ChannelGraph, plan: Plan) -> str:
+        """Returns a line on the predicted times of both models."""
+        table = self.prepared(graph).table
+        dense, slim = table.predict(graph), table.predict(graph, plan)
+        threads = f"{table.threads} thread{'s' * (table.threads > 1)}"
+        device = f"{table.precision} TFLite, {threads}, {table.machine}"
+        return f"time: {slim:.3g} ms predicted, {slim / dense:.3f} of the dense model's, as {device}"
+
+    def meter(self, graph: ChannelGraph) -> CostMeter:
+        """Returns the meter for a dense model."""
+        meter = TimeMeter(self.prepared(graph).table, graph)
+        meter.target = self.fraction or self._share(self.ms, meter.dense, "ms")
+        return meter
+
+
+class TimeMeter(CostMeter):
+    """The share of the dense model's predicted time.
+
+    Args:
+        table: The latency table.
+        graph: The graph of the dense model.
+    """
+
+    def __init__(self, table: LatencyTable, graph: ChannelGraph) -> None:
+        super().__init__(1.0)
+        self._table, self.dense = table, table.predict(graph)
+        self._operators: dict[int, tuple[ChannelGraph, list[Operator]]] = {}
+
+    def shown(self, share: float) -> str:
+        """Returns a share with its milliseconds."""
+        return f"{share:.3g} ({share * self.dense:.3g} ms)"
+
+    def __call__(self, graph: ChannelGraph, count: Count) -> float:
+        if id(graph) not in self._operators:
+            self._operators[id(graph)] = graph, operators(graph)
+        return self._table.of_operators(self._operators[id(graph)][1], count) / self.dense

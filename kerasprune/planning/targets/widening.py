@@ -1,0 +1,69 @@
+"""Groups widened as far as that costs no time on a device whose time over width is a staircase."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from kerasprune.criteria.base import Scores, top
+from kerasprune.errors import PruneError
+from kerasprune.export.latency.table import LatencyTable
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import legal
+from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
+from kerasprune.planning.targets.time import TimeMeter
+from kerasprune.surgery.costs.cost import counter
+
+_FREE = 0.002  # relative growth of the whole time that counts as none
+_FURTHEST = 64  # channels: the largest block of a kernel
+_TRIALS = 6  # of meeting a target with widened groups
+_NEAR = 0.005  # relative distance from the target at which they end
+
+
+def filled(request: PlanRequest, table: LatencyTable, limit: float = float("inf")) -> Choice:
+    """Returns a choice that meets a target, with groups as wide as costs no time.
+
+    Args:
+        request: The model, the budget and the target.
+        table: The latency table of the device.
+        limit: Largest share, if a choice so small is found. Defaults to none.
+    """
+    meter = TimeMeter(table, request.whole)
+
+    def time(choice: Choice) -> float:
+        return meter(request.graph, counter(request.graph.alive(choice)))
+
+    tried = [widened(request.graph, request.met(limit), request.scores, time)]
+    if request.counted == "keep":
+        return tried[0]
+    asked = request.target
+    for _ in range(_TRIALS):
+        over = request.share(tried[-1]) / asked
+        if abs(over - 1) <= _NEAR:
+            break
+        request = replace(request, target=request.target / over)
+        with contextlib.suppress(PruneError):  # below the least
+            tried.append(widened(request.graph, request.met(), request.scores, time))
+    small = [choice for choice in tried if request.share(choice) <= limit]
+    return min(small or tried, key=lambda choice: abs(request.share(choice) - asked))
+
+
+def widened(graph: ChannelGraph, choice: Choice, scores: Scores, time: Callable[[Choice], float]) -> Choice:
+    """Returns a choice with more channels of each group, one group after the other, at the same time.
+
+    Args:
+        graph: The graph.
+        choice: `{group name: indices kept}`.
+        scores: `{group name: one score per channel}`; the highest are kept.
+        time: Returns the time of a choice.
+    """
+    best, limit = dict(choice), time(choice) * (1 + _FREE)
+    for name, group in graph.prunable.items():
+        kept = len(best[name])
+        for number in range(min(group.size, kept + _FURTHEST), kept, -1):
+            wider = legal(graph, {**best, name: top(scores[name], number)}, scores)
+            if time(wider) <= limit:
+                best = wider
+                break
+    return best

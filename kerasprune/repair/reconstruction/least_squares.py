@@ -1,0 +1,119 @@
+"""Ridge regression towards given matrices, group by group, by normal equations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from kerasprune.repair.reconstruction.as_linear import multiplied, product
+
+_AT_ONCE = 4096  # rows
+
+
+class LeastSquares:
+    """`min ‖X (W₀ + Δ) + 1 bᵀ − Y‖² + ρ tr(XᵀX)/d ‖Δ‖²` for each group, for several Y and ρ one after the other.
+
+    Args:
+        rows: X, (rows, groups, d).
+        start: W₀, (groups, d, columns).
+        constant: Whether there is a b. X is centred for it.
+    """
+
+    def __init__(self, rows: np.ndarray, start: np.ndarray, constant: bool) -> None:
+        self.rows, self.start, self.constant = rows, start, constant
+        self._inverse: tuple[float, np.ndarray] | None = None
+        number, groups, width = self.rows.shape
+        self.mean = np.zeros((groups, width))
+        if self.constant:
+            self.mean = self.rows.mean(axis=0, dtype="float64")
+        self._dual = number < width
+        size = number if self._dual else width
+        self._gram = np.zeros((groups, size, size))
+        for part in [self._all()] if self._dual else self._parts():
+            exact = part.astype("float64")
+            turned = exact.transpose(0, 2, 1)
+            self._gram += product(exact, turned) if self._dual else product(turned, exact)
+        self._level = np.trace(self._gram, axis1=1, axis2=2) / width
+
+    def solve(self, target: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+        """Returns W = W₀ + Δ, (groups, d, columns), and b, (groups, columns).
+
+        `Δ = (XᵀX + λI)⁻¹ Xᵀ R = Xᵀ (XXᵀ + λI)⁻¹ R` for the residual `R = Y − X W₀`; the smaller matrix is inverted.
+
+        Args:
+            target: Y, (rows, groups, columns).
+            ridge: ρ; at infinity W stays W₀.
+        """
+        if self._inverse is None or self._inverse[0] != ridge:
+            self._inverse = ridge, self._inverted(ridge)
+        middle, moments = self._moments(target)
+        return self._weights(middle, self._inverse[1] @ moments)
+
+    def steadiest(
+        self, target: np.ndarray, ridges: Sequence[float], rows: np.ndarray, there: np.ndarray, slack: float = 0.0
+    ) -> float:
+        """Returns the largest ρ whose error on held-out rows is within `slack` of the smallest.
+
+        Args:
+            target: Y, (rows, groups, columns).
+            ridges: What is tried.
+            rows: X there, (other rows, groups, d).
+            there: Y there, (other rows, groups, columns).
+            slack: How much larger than the least error another may be, as a fraction of it. Defaults to 0.
+        """
+        middle, moments = self._moments(target)
+        errors: dict[float, float] = {}
+        for ridge in ridges:
+            inverse = self._inverted(ridge)
+            error = float(((fitted(rows, *self._weights(middle, inverse @ moments)) - there) ** 2).sum())
+            if error < min(errors.values(), default=np.inf):
+                self._inverse = ridge, inverse  # `solve` takes it up
+            errors[ridge] = error
+        most = (1 + slack) * min(errors.values())
+        near = [ridge for ridge, error in errors.items() if error <= most]
+        return max(near, default=ridges[0])
+
+    def _inverted(self, ridge: float) -> np.ndarray:
+        if np.isinf(ridge):
+            return np.zeros_like(self._gram)
+        held = ridge * self._level + np.where(self._level > 0, 0.0, 1.0)
+        matrix = self._gram + held[:, None, None] * np.eye(self._gram.shape[1])
+        try:
+            return np.linalg.inv(matrix)
+        except np.linalg.LinAlgError:  # without a ridge, rows that depend on each other
+            return np.linalg.pinv(matrix, hermitian=True)
+
+    def _moments(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the mean of Y, and `XᵀR`, or R if the inverse is that of `XXᵀ`."""
+        middle = np.zeros(target.shape[1:], target.dtype)
+        if self.constant:
+            middle = target.mean(axis=0, dtype="float64").astype(target.dtype)
+
+        def residual(part: np.ndarray, begin: int) -> np.ndarray:
+            return (target[begin : begin + part.shape[1]] - middle).transpose(1, 0, 2) - product(part, self.start)
+
+        if self._dual:
+            return middle, residual(self._all(), 0)
+        parts = enumerate(self._parts())
+        moments = [product(part.transpose(0, 2, 1), residual(part, number * _AT_ONCE)) for number, part in parts]
+        return middle, np.sum(moments, axis=0, dtype="float64")
+
+    def _weights(self, middle: np.ndarray, solved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns W and b."""
+        matrices = self.start + (product(self._all().transpose(0, 2, 1), solved) if self._dual else solved)
+        return matrices, middle - (self.mean[:, None] @ matrices)[:, 0]
+
+    def _all(self) -> np.ndarray:
+        return np.concatenate(list(self._parts()), axis=1)
+
+    def _parts(self) -> Iterator[np.ndarray]:
+        """Yields the centred rows of every group, some at a time: (groups, some, d)."""
+        for begin in range(0, len(self.rows), _AT_ONCE):
+            part = self.rows[begin : begin + _AT_ONCE] - self.mean.astype(self.rows.dtype)
+            yield part.transpose(1, 0, 2)
+
+
+def fitted(rows: np.ndarray, matrices: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    """Returns `X W + 1 bᵀ`, (rows, groups, columns)."""
+    return multiplied(rows, matrices.astype(rows.dtype)) + constant.astype(rows.dtype)

@@ -1,0 +1,124 @@
+"""`reconstruct`: the kernels of a slim model solved, layer after layer, for the outputs of the dense model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.data.batches import example_batches
+from kerasprune.defaults import SAMPLES
+from kerasprune.errors import non_negative_faults, raise_faults, seed_faults, warn, whole_number_faults
+from kerasprune.graph.graph import ChannelGraph, values
+from kerasprune.graph.plans import Plan
+from kerasprune.repair.reconstruction.dense_targets import Targets
+from kerasprune.repair.reconstruction.pairing import paired
+from kerasprune.repair.reconstruction.recalibrate import take_own_statistics
+from kerasprune.repair.reconstruction.solving import Solving
+from kerasprune.surgery.clone import clone
+
+_STRONGER = 10, 100, 1000  # ridges that are tried, too
+_TURNS = 8
+
+
+def reconstruct(
+    slim: keras.Model,
+    model: keras.Model | ChannelGraph,
+    plan: Plan,
+    data: Any,
+    *,
+    samples: int = SAMPLES,
+    positions: int = 15_000,
+    ridge: float = 1e-3,
+    slack: float = 0.0,
+    seed: int = 0,
+) -> keras.Model:
+    """Solves the kernels of a slim model so that its layers output what those of the dense model do.
+
+    The layers are solved one after another, in the order of the model, without labels and without training:
+    `min ‖X·W + 1bᵀ − Y‖² + ρ·tr(XᵀX)/d·‖W − W₀‖²`. X is the layer's input in the slim model, after the layers before it
+    have been solved; Y is the dense layer's output before its activation, for the channels kept; W₀ is the current
+    kernel. The constant b is added to the bias, or to the mean of a BatchNorm that follows. At the end of a residual
+    branch, Y is what the *sum* lacks, so the branch makes up for the channels that the trunk lost. Before a relu,
+    outputs that it sets to zero in both models need not match.
+
+    Activations that later layers read are held for all examples: in memory up to 1 GiB, beyond that in temporary files.
+
+    Finally every BatchNorm gets the statistics of its new inputs, and its scale and shift are changed to compensate:
+    the outputs remain the same, and the model is ready for training.
+
+    Args:
+        slim: The model that `kp.rebuild(model, plan)` returned; it is left untouched.
+        model: The dense model, or a graph of it; it is left untouched.
+        plan: The plan that the slim model was built from.
+        data: Examples without labels: an array, or a tuple, list or dict of arrays for several inputs; or batches (a
+            `tf.data` data set, a loader, a list) of inputs or of `(inputs, labels, …)`, of which labels are ignored.
+        samples: Maximum number of examples used. Defaults to 1000.
+        positions: Maximum number of output positions used to solve each layer. Defaults to 15,000.
+        ridge: ρ ≥ 0, the smallest weight of the distance to the present kernel. Each kernel takes the best of ρ, 10 ρ,
+            100 ρ, 1000 ρ and no change, on a held-out tenth of the examples. Defaults to 1e-3.
+        slack: How much larger than its minimum the error on that tenth may be, as a fraction, in exchange for smaller
+            weights: a kernel without a BatchNorm after it takes the largest ridge within that range. Large weights
+            there make a later training diverge: give 0.1 before one. Defaults to 0.
+        seed: Random seed for the choice of positions. Defaults to 0.
+
+    Returns:
+        A new model of the same architecture, not compiled. A warning names layers that could not be solved.
+
+    Raises:
+        PruneError: The slim model was not built from this plan, the data do not fit, or a layer's output is not finite.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> keras.utils.set_random_seed(0)
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((4,)), dense(8, "relu", name="hidden"), dense(3)])
+        >>> plan = kp.plan(model, keep=0.5)
+        >>> data = np.random.default_rng(0).normal(size=(500, 4))
+        >>> slim = kp.reconstruct(kp.rebuild(model, plan), model, plan, data)
+        >>> slim.get_layer("hidden").units
+        4
+
+    Reference:
+        He et al., Channel Pruning for Accelerating Very Deep Neural Networks, ICCV 2017, §3.1; Luo et al., ThiNet, ICCV
+        2017, §3.2; Zhang et al., Accelerating Very Deep Convolutional Networks, 2015, §2.2 (relu, asymmetric).
+    """
+    new, remarks = reconstructed(
+        slim, model, plan, data, samples=samples, positions=positions, ridge=ridge, slack=slack, seed=seed
+    )
+    for remark in remarks:
+        warn(f"{remark[0].upper()}{remark[1:]}.")
+    return new
+
+
+def reconstructed(
+    slim: keras.Model,
+    model: keras.Model | ChannelGraph,
+    plan: Plan,
+    data: Any,
+    *,
+    samples: int = SAMPLES,
+    positions: int = 15_000,
+    ridge: float = 1e-3,
+    slack: float = 0.0,
+    seed: int = 0,
+    remedy: str = "Give more data, or raise samples= and positions=.",
+) -> tuple[keras.Model, list[str]]:
+    """Returns the model of `reconstruct`, and remarks for a report in place of its warning; see there.
+
+    `remedy` says how the caller gives more examples, if they are few.
+    """
+    faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
+    raise_faults("The model cannot be reconstructed:", faults + non_negative_faults(ridge=ridge, slack=slack))
+    paired(slim, model, plan)  # to say first what does not fit
+    new, _ = clone(slim, value=lambda variable: values(variable).copy())
+    pairing = paired(new, model, plan)
+    examples = example_batches(slim, data, samples)
+    targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
+    ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
+    work = Solving(pairing, examples, targets, positions, ridges, slack=slack, turns=_TURNS)
+    work.solve_all()
+    take_own_statistics(new, examples)
+    work.warn(remedy)
+    return new, work.remarks()

@@ -1,0 +1,318 @@
+"""A slim model being solved by least squares: layer after layer, towards the outputs of the dense model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from math import ceil
+
+import numpy as np
+
+from kerasprune.data.batches import Batches
+from kerasprune.errors import PruneError, warn
+from kerasprune.graph.graph import values
+from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, numbers_of
+from kerasprune.repair.reconstruction.dense_targets import Targets, given_to, kernel_layers, steps_of
+from kerasprune.repair.reconstruction.layer_tail import Kernel, Tail, tail_of
+from kerasprune.repair.reconstruction.least_squares import LeastSquares, fitted
+from kerasprune.repair.reconstruction.pairing import Pairing
+from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
+
+_NO_SCALE = 1e-6
+
+
+@dataclass
+class Rows:
+    """Rows sampled from one call of a kernel: X, Y and the residual sum; `judges` marks those held out."""
+
+    judges: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    sum: np.ndarray | None = None
+    others: np.ndarray | None = None
+
+    def where(self, chosen: np.ndarray) -> Rows:
+        """Returns the chosen rows."""
+        return Rows(*(None if each is None else each[chosen] for each in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The rows sampled from all calls of a kernel.
+
+    Args:
+        parts: The rows of each call.
+        tails: What follows each.
+    """
+
+    parts: Sequence[Rows]
+    tails: Sequence[Tail | None]
+
+    @property
+    def x(self) -> np.ndarray:
+        """The rows of X, of all calls."""
+        return _joined([part.x for part in self.parts])
+
+    def wanted(self, fit: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+        """Returns the targets of the kernel; `fit(x)` is its present output, if that may matter."""
+        pairs = zip(self.parts, self.tails, strict=True)
+        return _joined([_wanted(part, tail, fit and fit(part.x)) for part, tail in pairs])
+
+    def cuts_off(self) -> bool:
+        """Returns whether an activation clips the output, or the sum that it enters, if the sum is known."""
+        pairs = zip(self.parts, self.tails, strict=True)
+        bounded = [(part, tail) for part, tail in pairs if tail and np.isfinite(tail.range).any()]
+        return any(tail.sum is None or part.sum is not None for part, tail in bounded)
+
+    def split(self) -> tuple[Evidence, Evidence]:
+        """Returns the examples to solve on and those that judge."""
+        return tuple(
+            Evidence([part.where(part.judges == judging) for part in self.parts], self.tails)
+            for judging in (False, True)
+        )
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns arrays stacked along their first axis; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _wanted(rows: Rows, tail: Tail | None, present: np.ndarray | None) -> np.ndarray:
+    """Returns the targets of the kernel.
+
+    Args:
+        rows: What it is solved from.
+        tail: What follows it; `None`: nothing that counts.
+        present: Its present output: if that is out of range, as the target is, it may stay. Defaults to `None`:
+            every target is to be met.
+    """
+    if tail is None:
+        return rows.y
+    scale, offset = (np.asarray(each, rows.y.dtype) for each in (tail.scale, tail.offset))
+    others = 0.0 if rows.others is None else rows.others
+    wanted = rows.y * scale + offset if rows.sum is None else rows.sum
+    if present is not None:
+        low, high = tail.range
+        now = present * scale + offset + others
+        if np.isfinite(high):
+            wanted = np.where(wanted >= high, np.maximum(now, high), wanted)
+        wanted = np.where(wanted <= low, np.minimum(now, low), wanted)
+    heard = np.abs(scale) > _NO_SCALE
+    solved = (wanted - others - offset) / np.where(heard, scale, 1.0)
+    return solved if heard.all() else np.where(heard, solved, rows.y)
+
+
+_NUMBERS = 2**26  # of the rows of one layer
+_LEAST = 2000  # positions of a problem that is one of many
+_JUDGES = 10  # every tenth example judges
+
+
+@dataclass
+class Solving:
+    """The slim model, being solved in place.
+
+    Args:
+        pairing: The slim model paired with the dense one.
+        examples: What both are run on.
+        targets: Outputs of the dense model for them.
+        positions: How many output positions each layer is solved on at most.
+        ridges: ρ; of several the best for each kernel, on a tenth of the examples that no kernel is solved on: one that
+            suits the examples alone would lead all that comes after it astray.
+        slack: How much larger than the least, as a fraction, the error on those may be: the strongest ridge within it
+            is taken where no BatchNorm divides the size of the kernel out. Defaults to 0.
+        turns: How often the numbers that a relu cuts off are looked at again. Defaults to 8.
+    """
+
+    pairing: Pairing
+    examples: Batches
+    targets: Targets
+    positions: int
+    ridges: Sequence[float]
+    slack: float = field(default=0.0, kw_only=True)
+    turns: int = field(default=8, kw_only=True)
+    left: dict[str, str] = field(default_factory=dict)
+    scarce: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._slim = ProgramRun(self.pairing.slim, self.examples, scratch=self.targets.scratch)
+        self._slices = {id(entry.variable): entry for entry in self.pairing.applied.graph.slices}
+        self._count = sum(len(batch[0]) for batch in self.examples)
+        self._done: set[Step] = set()
+
+    def solve_all(self) -> None:
+        """Solves every kernel in the order of the model."""
+        program = self.pairing.slim
+        steps = [step for step in program.before(program.outputs) if self.pairing.has_kernel(step)]
+        order = [(calls, self._kernels(calls, apart)) for calls, apart in in_order(program, steps)]
+        self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.applied.graph.unknown}
+        for calls, kernels in order:
+            self.targets.pinned.update(self._needed(calls, kernels))
+        for calls, kernels in order:
+            for kernel in kernels:
+                self._solve(kernel)
+            self.targets.pinned.subtract(self._needed(calls, kernels))
+            self._done.update(calls)
+
+    def remarks(self) -> list[str]:
+        """Returns a remark that names the layers that were left as they are, if any."""
+        named = "; ".join(f"{name!r} {why}" for name, why in self.left.items())
+        return [f"not reconstructed, and left as they are: {named}"] if named else []
+
+    def warn(self, remedy: str) -> None:
+        """Names the layers with few rows to solve from.
+
+        Args:
+            remedy: How the caller gives more of them.
+        """
+        if self.scarce:
+            warn(
+                f"Fewer positions than unknowns, or than {_JUDGES}, in {', '.join(map(repr, self.scarce))}: they stay "
+                f"near their present weights; from fewer than {_JUDGES} only biases are solved. Received: "
+                f"{self._count} examples. {remedy}"
+            )
+
+    def _kernels(self, calls: Sequence[Step], apart: bool) -> list[Kernel]:
+        """Returns the kernels of a layer that can be solved; reports why if there is none.
+
+        Args:
+            calls: The calls of the layer.
+            apart: Whether none reads what another makes.
+        """
+        layer, dense = calls[0].operation, self.pairing.dense_of[calls[0]].operation
+        views, wholes = ([view for part in kernel_layers(each) for view in as_linear(part)] for each in (layer, dense))
+        if not self.pairing.reads_channels(calls[0]):
+            return []
+        if not views or len(views) != len(wholes):
+            self.left[layer.name] = f"of class {type(layer).__name__}"
+            return []
+        if not apart:
+            self.left[layer.name] = "is called again on its own output"
+            return []
+        within = [[(step, None) for step in calls]] * (len(views) - 1)
+        last = [(step, tail_of(self.pairing.slim, step, views[-1])) for step in calls]
+        entries = [self._slices[id(whole.variable)] for whole in wholes]
+        return [Kernel(*each) for each in zip([*within, last], views, wholes, entries, strict=True)]
+
+    def _needed(self, calls: Sequence[Step], kernels: Sequence[Kernel]) -> Counter[Value]:
+        """Returns which tensors of the dense model are to be held until a layer is solved."""
+        needed: Counter[Value] = Counter()
+        for step in calls:
+            needed.update(dict.fromkeys(self.pairing.dense_of[step].inputs, len(kernels)))
+        for kernel in kernels:
+            sums = [tail.sum.outputs[0] for _, tail in kernel.calls if tail and tail.sum]
+            needed.update(self.pairing.of[value].dense for value in sums if value in self.pairing.of)
+        return needed
+
+    def _solve(self, kernel: Kernel) -> None:
+        view, norms = kernel.view, [] if kernel.view.bias is not None else kernel.norms
+        evidence = Evidence([self._rows(kernel, *call) for call in kernel.calls], [tail for _, tail in kernel.calls])
+        judges = None
+        if len(self.ridges) > 1:
+            evidence, judges = evidence.split()
+        x, target, ridge = evidence.x, evidence.wanted(), self.ridges[0]
+        problem = LeastSquares(x, view.start, view.bias is not None or bool(norms))
+        if judges is not None:
+            slack = 0.0 if kernel.norms else self.slack
+            ridge = problem.steadiest(target, self.ridges, judges.x, judges.wanted(), slack)
+        matrices, constant = problem.solve(target, ridge)
+        if evidence.cuts_off():
+            for _ in range(self.turns):
+                target = evidence.wanted(partial(fitted, matrices=matrices, constant=constant))
+                matrices, constant = problem.solve(target, ridge)
+        view.assign(matrices, None if view.bias is None else constant)
+        for norm in norms:
+            norm.moving_mean.assign(values(norm.moving_mean) - constant.ravel())
+        if len(x) < x.shape[2] or (judges is not None and not len(judges.x)):
+            self.scarce.append(view.layer.name)
+
+    def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> Rows:
+        """Collects rows of a call at random positions, the same number from every example."""
+        view, columns = kernel.view, self._columns(kernel)
+        factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
+        pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
+        if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - self._done)):
+            pair = None
+        number = self._number(view, sum(steps_of(call) for call, _ in kernel.calls))
+        ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
+        theirs = self.targets.of(kernel, self.pairing.dense_of[step], pair and pair.dense, number)
+        parts: list[list[np.ndarray]] = []
+        seen = 0
+        for here, made in zip(ours, theirs, strict=True):
+            y = made.y[:, columns] * np.asarray(factor, made.y.dtype)
+            part = [self._judges(seen, len(here[0]), made.chosen.size)]
+            part += [view.rows(numbers_of(given_to(view.layer, step, here)), made.chosen), y]
+            seen += len(here[0])
+            if pair:
+                part.append(made.sum[:, columns])
+                part.append(sum(view.outputs(numbers_of(z), made.chosen) for z in here[len(step.inputs) :]))
+            parts.append(part)
+        rows = Rows(*map(np.concatenate, zip(*parts, strict=True)))
+        self._check(kernel, rows)
+        return rows
+
+    def _judges(self, seen: int, examples: int, rows: int) -> np.ndarray:
+        """Returns which rows of a batch judge: those of every tenth example; of a handful of examples, single rows."""
+        number = rows // examples
+        counted = np.arange(seen * number, seen * number + rows)
+        return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
+
+    def _number(self, view: Linear, times: int) -> int:
+        """Returns how many positions of each example a kernel is solved on at most, each time that it is applied."""
+        groups, width, _ = view.start.shape
+        most = min(self.positions, _NUMBERS // max(groups * width, 1))
+        if groups > 1:  # many small problems: depthwise kernels have nine unknowns
+            most = min(most, max(_LEAST, 100 * width))
+        return ceil(most / self._count / times)
+
+    def _columns(self, kernel: Kernel) -> np.ndarray:
+        """Returns the index in the dense matrices of every column of the slim ones, (groups, columns)."""
+        groups, rows, columns = kernel.dense.start.shape
+        numbers = np.arange(groups * columns).reshape(groups, 1, columns)
+        numbers = kernel.dense.kernel(np.broadcast_to(numbers, (groups, rows, columns)), kernel.dense.variable.shape)
+        return kernel.view.matrix(kernel.entry.taken(numbers, self.pairing.applied.take))[:, 0]
+
+    def _check(self, kernel: Kernel, rows: Rows) -> None:
+        for name, array in (("slim", rows.x), ("dense", rows.y)):
+            if not np.isfinite(array).all():
+                raise PruneError(
+                    f"Expected numbers at {kernel.view.layer.name!r}. Received: NaN or infinity in the {name} model. "
+                    "Check the weights, and that the data are scaled as in training."
+                )
+
+
+def in_order(program: Program, steps: Sequence[Step]) -> Iterator[tuple[list[Step], bool]]:
+    """Yields all calls of one layer after another, each layer after those that any of its calls reads.
+
+    Where no layer is called twice this is the order of the calls. A layer whose calls read each other, as a block that
+    is applied again to its own output, has no place in such an order: what it reads changes with it.
+
+    Args:
+        program: The calls of the model.
+        steps: Those that are asked for, each after those that feed it.
+
+    Yields:
+        The calls of a layer, and whether they can be solved: `False` where they read each other.
+    """
+    calls: dict[int, list[Step]] = {}
+    for step in steps:
+        calls.setdefault(id(step.operation), []).append(step)
+    if len(calls) == len(steps):
+        yield from (([step], True) for step in steps)
+        return
+    reads = {key: _read(program, mine) & calls.keys() for key, mine in calls.items()}
+    waiting = list(calls)
+    for key in [key for key in waiting if key in reads[key]]:
+        waiting.remove(key)
+        yield calls[key], False
+    while waiting:
+        ready = [key for key in waiting if not reads[key] & set(waiting)]
+        key = ready[0] if ready else waiting[0]
+        waiting.remove(key)
+        yield calls[key], bool(ready)
+
+
+def _read(program: Program, calls: Sequence[Step]) -> set[int]:
+    """Returns the layers and operations that the inputs of calls depend on."""
+    return {id(step.operation) for step in program.before([value for call in calls for value in call.inputs])}

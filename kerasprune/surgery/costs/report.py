@@ -1,0 +1,136 @@
+"""`report`: the channels and costs that a plan keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import keras
+
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.costs.cost import cost, cost_of_applied, graph_at, not_counted
+
+
+class PlanReport(str):
+    """The report of `kp.report`: its text, and the figures in it.
+
+    Args:
+        text: The text.
+        groups: `{group name: (channels, channels kept)}`. Defaults to none.
+        costs: `{cost: (before, after)}`, such as `"params"` and `"macs"`. Defaults to none.
+        removed: Blocks that are removed. Defaults to none.
+    """
+
+    groups: Mapping[str, tuple[int, int]]
+    costs: Mapping[str, tuple[int, int]]
+    removed: tuple[str, ...]
+
+    def __new__(
+        cls,
+        text: str,
+        groups: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+        costs: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+        removed: tuple[str, ...] = (),
+    ) -> PlanReport:
+        """Returns the text with the figures as attributes."""
+        self = super().__new__(cls, text)
+        self.groups, self.costs, self.removed = groups, costs, removed
+        return self
+
+    @property
+    def macs(self) -> float:
+        """Fraction of the multiply–adds kept."""
+        return _share(self.costs["macs"])
+
+    @property
+    def params(self) -> float:
+        """Fraction of the parameters kept."""
+        return _share(self.costs["params"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the figures as plain data: `groups`, `costs` and `removed`."""
+        return {
+            "groups": {name: {"channels": size, "kept": kept} for name, (size, kept) in self.groups.items()},
+            "costs": {
+                name: {"before": pair[0], "after": pair[1], "kept": _share(pair)} for name, pair in self.costs.items()
+            },
+            "removed": list(self.removed),
+        }
+
+
+def _share(pair: tuple[int, int]) -> float:
+    return pair[1] / max(pair[0], 1)
+
+
+def report(
+    model: keras.Model, plan: Plan, *, resolution: int | None = None, macs_of: Mapping[str, int] = MappingProxyType({})
+) -> PlanReport:
+    """Returns a table of the channels that a plan keeps in every group, and of the costs before and after.
+
+    `Prr = 1 − params_slim / params_dense` and `Frr = 1 − MACs_slim / MACs_dense`.
+
+    Args:
+        model: The dense model.
+        plan: The plan.
+        resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: they are estimated, on a
+            separate line.
+
+    Returns:
+        The table as text, with its figures as attributes: `macs` and `params`, the fractions kept; `groups`,
+        `{group name: (channels, channels kept)}`; and `to_dict()` for all of them as plain data.
+
+    Raises:
+        PruneError: The plan does not fit the model, or the resolution of a free input side is missing.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> found = kp.report(model, kp.plan(model, keep=0.5))
+        >>> "hidden" in found, found.groups["hidden"], round(found.params, 3)
+        (True, (8, 4), 0.517)
+
+    Reference:
+        Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
+    """
+    graph = graph_at(model, plan, resolution)
+    applied = cut(graph, plan)
+    folded = fold(applied)
+    dense, slim = cost(graph, macs_of=macs_of), cost_of_applied(applied, macs_of, folded.added)
+    groups = {
+        name: (group.size, len(plan.keep.get(name, range(group.size)))) for name, group in applied.graph.groups.items()
+    }
+    keys = ("params", "macs", *(("products",) if dense.products else ()), "activations", "bytes")
+    costs = {key: (getattr(dense, key), getattr(slim, key)) for key in keys}
+    lines = [_groups(applied.graph, groups), "", _costs(costs)]
+    if plan.removed:
+        lines.append(f"blocks dropped whole: {', '.join(plan.removed)}")
+    if dense.estimated:
+        lines.append(f"{not_counted(dense)}. Give the right numbers with macs_of=")
+    if folded.biases or folded.means:
+        lines.append(f"constants of removed channels: folded into {len(folded.biases) + len(folded.means)} layers")
+    if folded.padded:
+        lines.append("  approximate at the border of padded layers: " + ", ".join(folded.padded))
+    if folded.lost:
+        lines.append("  not foldable, dropped: " + ", ".join(folded.lost))
+    return PlanReport("\n".join(lines), groups, costs, plan.removed)
+
+
+def _groups(graph: ChannelGraph, kept_of: Mapping[str, tuple[int, int]]) -> str:
+    width = max([len("group"), *map(len, graph.groups)])
+    rows = [f"{'group':<{width}}  channels  kept"]
+    for name, (size, kept) in kept_of.items():
+        rows.append(f"{name:<{width}}  {size:>8}  {kept:>4}{'' if graph.groups[name].prunable else '  pinned'}")
+    return "\n".join(rows)
+
+
+def _costs(costs: Mapping[str, tuple[int, int]]) -> str:
+    rows = [f"{'':<12}{'before':>15}{'after':>15}{'kept':>9}"]
+    shares = {key: _share(pair) for key, pair in costs.items()}
+    rows += [f"{key:<12}{before:>15,}{after:>15,}{shares[key]:>9.1%}" for key, (before, after) in costs.items()]
+    rows.append(f"Prr {1 - shares['params']:.1%}   Frr {1 - shares['macs']:.1%}")
+    return "\n".join(rows)

@@ -1,0 +1,198 @@
+"""Composite layers and subclassed models written out as one plain functional model.
+
+The code of `call` is run once on symbolic tensors; every layer that it calls is recreated, with the same weights, and
+called in its place. What is left is a graph of layers of Keras, which `kp.trace` can read and which loads without the
+classes of the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from kerasprune._keras import Functional, calls_of_layers, inner_functional, maker, replaced_operations, structures
+from kerasprune.errors import PruneError, warn
+from kerasprune.graph.built_model import check_model
+from kerasprune.graph.built_model import functional as walked
+from kerasprune.graph.walk import has_free_axes, nodes
+from kerasprune.surgery.clone import input_like, train_alike
+from kerasprune.surgery.comparison import difference, outputs_of
+from kerasprune.surgery.compute_dtype import coarsest_type, rounding
+from kerasprune.surgery.inlining.writer import Writer, line_of
+from kerasprune.surgery.random_inputs import random_inputs
+
+
+def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
+    """Rewrites a model as one plain functional model that computes the same function.
+
+    Nested and subclassed models and custom composite layers are replaced by the layers and operations that they call.
+    Their own weights become `Embedding`s, free sizes are computed from the inputs, stochastic depth becomes `Dropout`,
+    and a model inside `TimeDistributed` is applied to all steps at once. Layers that act differently in training mode,
+    or whose `call` cannot be run on symbolic tensors (Python control flow on values), remain layers; a warning names
+    them and gives the reason.
+
+    Args:
+        model: Any built model; it is left untouched.
+        inputs: A batch, or `keras.Input`s, in the structure of the model's first argument. Defaults to the inputs of a
+            functional model, or those that a subclassed model was built with.
+
+    Returns:
+        A functional model with its own weights, not compiled. Before it is returned, its outputs are compared with the
+        model's on random inputs.
+
+    Raises:
+        PruneError: The model is not built, its inputs are not known, its own `call` cannot be written out (the message
+            quotes the line), or the outputs differ.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> class Block(keras.layers.Layer):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.wide, self.narrow = keras.layers.Dense(8), keras.layers.Dense(4)
+        ...
+        ...     def call(self, x):
+        ...         return x + self.narrow(keras.ops.relu(self.wide(x)))
+        >>> images = keras.Input((4,))
+        >>> model = keras.Model(images, keras.layers.Dense(2, name="logits")(Block()(images)))
+        >>> plain = kp.functional(model)
+        >>> sorted(kp.trace(plain).prunable)
+        ['block_dense']
+    """
+    check_model(model)
+    fed = symbolic_inputs(model, inputs)
+    writer = Writer(model, tree.flatten(fed))
+    new = _written(writer, fed)
+    try:
+        check_same(model, new)
+    except PruneError:
+        if not writer.loses_masks:
+            raise
+        writer = Writer(model, tree.flatten(fed), keeps_masks=True)  # once more, with the layers that make masks
+        new = _written(writer, fed)
+        check_same(model, new)
+    if writer.kept:
+        kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items())
+        warn(f"Not written out, and kept whole when the model is pruned: {kept}.")
+    if writer.steps_at_once:
+        names = ", ".join(map(repr, writer.steps_at_once))
+        warn(
+            f"Applied to all steps at once, not one by one: {names}. The outputs are the same; in training mode, batch "
+            "normalisation inside takes its statistics over all of them."
+        )
+    if writer.read_as_numbers:
+        names = ", ".join(repr(variable.path) for variable in writer.read_as_numbers)
+        warn(
+            f"The functional model lacks the weights {names}. They are unused, or used outside the layer that has "
+            "them, as for a tied output: call the layer there, or keep the given model if it is to be trained further."
+        )
+    return new
+
+
+def _written(writer: Writer, fed: Any) -> keras.Model:
+    """Returns the functional model that a writer builds from its model."""
+    model = writer.model
+    with calls_of_layers(writer.visit), replaced_operations(writer.operations(), writer.item):
+        try:
+            outputs = writer.expand(model, (fed,), {})
+        except Exception as error:  # noqa: BLE001  the code is the user's
+            raise PruneError(
+                f"Expected a model whose call() runs on symbolic tensors. Received: {model.name!r}, which fails "
+                f"{line_of(error)}. Write that with keras.ops, or put it into a layer of its own."
+            ) from error
+    new = keras.Model(fed, outputs, name=model.name)
+    train_alike([(model, new), *writer.pairs])
+    return new
+
+
+def symbolic_inputs(model: keras.Model, given: Any) -> Any:
+    """Returns fresh symbolic inputs in the structure that the model takes."""
+
+    def fresh(x: Any, name: str | None = None) -> keras.KerasTensor:
+        if isinstance(x, keras.KerasTensor):
+            return input_like(x, x, name)
+        array = np.asarray(x)
+        return keras.Input(array.shape[1:], dtype=str(array.dtype), name=name)
+
+    if isinstance(given, Mapping):
+        return {name: fresh(x, name) for name, x in given.items()}
+    if given is not None:
+        return tree.map_structure(fresh, given)
+    if isinstance(model, Functional) or isinstance(model, keras.Sequential) and inner_functional(model) is not None:
+        taken = structures(walked(model))[0]
+        return tree.map_structure(lambda x: fresh(_as_taken(model, x)), taken)
+    shapes = (model.get_build_config() or {}) if model.built else {}
+    shape = shapes.get("input_shape")
+    if not shape or not isinstance(shape, list | tuple) or not all(s is None or isinstance(s, int) for s in shape):
+        raise PruneError(
+            f"Expected a model that was built on known inputs. Received: {model.name!r} of class "
+            f"{type(model).__name__}. Call it on a batch first, or give one: kp.functional(model, inputs=batch)."
+        )
+    return keras.Input((*shape[1:],))
+
+
+def _as_taken(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns an input whose free sizes are fixed if a nested model that reads it fixes them."""
+    for node in nodes(walked(model)) if None in x.shape[1:] else ():
+        nested = node.operation
+        if isinstance(nested, Functional) and len(nested.inputs) == 1 and node.input_tensors[0] is x:
+            inner = _as_taken(nested, nested.inputs[0]).shape
+            shape = [mine if mine is not None else other for mine, other in zip(x.shape, inner, strict=True)]
+            return keras.Input(batch_shape=shape, dtype=x.dtype, name=maker(x).name)
+    return x
+
+
+_TOLERANCE = 1e-5
+_SIDES = (37, 19, 13, 7, 32, 16, 4, 64, 224)  # of free axes: the first two that the model takes
+
+
+def check_same(model: keras.Model, new: keras.Model) -> None:
+    """Checks that two models compute the same on random inputs, with several lengths of every free axis.
+
+    Args:
+        model: Any model.
+        new: The functional model that is to compute the same.
+
+    Raises:
+        PruneError: The outputs differ.
+    """
+    sides = _SIDES if has_free_axes(new) else _SIDES[:1]
+    compared = 0
+    for side in sides:
+        inputs = random_inputs(new, 2, side=side)
+        try:
+            expected = outputs_of(model, inputs)
+        except Exception:
+            if side == sides[-1] and not compared:
+                raise
+            continue
+        try:
+            _compare(model, new, list(zip(expected, outputs_of(new, inputs), strict=True)))
+        except PruneError:
+            if all(map(np.array_equal, expected, outputs_of(model, inputs))):
+                raise
+            raise PruneError(
+                f"Expected a model that computes the same twice. Received: {model.name!r}, whose outputs differ from "
+                "call to call: it draws random numbers when it is used, or counts its calls."
+            ) from None
+        compared += 1
+        if compared == 2:
+            return
+
+
+def _compare(model: keras.Model, new: keras.Model, pairs: list) -> None:
+    precision = coarsest_type(new)
+    tolerance = _TOLERANCE * (1 if precision == "float32" else 1000)
+    for index, (one, other) in enumerate(pairs):
+        found = difference(one, other)
+        if not found.error <= tolerance:
+            raise PruneError(
+                f"Expected the model written out to compute the same. Received: output {index} of {model.name!r} has "
+                f"{found.size:.6g} as its largest value, and differs by {found.error:.1e} of that; "
+                f"{rounding(precision)} explains at most {tolerance:.0e}. "
+                "Its call() depends on more than its layers and arguments."
+            )

@@ -1,0 +1,55 @@
+"""A model unchanged if its graph can be read, otherwise written out; the writer is imported only if needed."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune._keras import Functional
+from kerasprune.errors import PruneError, warn
+from kerasprune.graph.ranged_model import without_ranges
+from kerasprune.graph.rule import find, wraps_several
+from kerasprune.graph.walk import all_nodes, is_model
+
+
+def plain(model: keras.Model) -> keras.Model:
+    """Returns the model itself if `kp.trace` can read all of it, otherwise the model that `functional` writes.
+
+    Args:
+        model: Any built model. A functional one that cannot be written out is returned as it is, with a warning.
+
+    Raises:
+        PruneError: A subclassed model cannot be written out.
+    """
+    model = without_ranges(model)
+    if isinstance(model, keras.Sequential | Functional):
+        if not unread(model):
+            return model
+        try:
+            return _written_out(model)
+        except PruneError as error:
+            names = ", ".join(map(repr, unread(model)))
+            warn(f"Read as it is, and kept whole when the model is pruned: {names}. {error}")
+            return model
+    return _written_out(model)
+
+
+def _written_out(model: keras.Model) -> keras.Model:
+    from kerasprune.surgery.inlining.inline import functional  # the writer, for models that need it
+
+    return functional(model)
+
+
+def at_unknown(model: keras.Model, asked: str) -> str:
+    """Returns the `unknown` to pass to `kp.trace`: `"freeze"` if layers without a rule are left, else `asked`.
+
+    Args:
+        model: What `plain` returned.
+        asked: What the user asked for.
+    """
+    return "freeze" if unread(model) else asked
+
+
+def unread(model: keras.Model) -> list[str]:
+    """Returns the names of the layers of a functional model that `kp.trace` knows no rule for."""
+    operations = [node.operation for node in all_nodes(model) if not is_model(node.operation)]
+    return [each.name for each in operations if find(each) is None or wraps_several(each)]

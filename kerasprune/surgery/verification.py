@@ -1,0 +1,307 @@
+"""The guarantee as a function: a slim model computes what its plan says, costs what was predicted, and loads alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from kerasprune.errors import PruneError, formerly, kind_faults, raise_faults
+from kerasprune.graph.built_model import LOAD, functional
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan, plan_faults
+from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import has_free_axes
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.comparison import difference, differences, outputs_of
+from kerasprune.surgery.compute_dtype import coarsest_type, rounding
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.mask import mask
+from kerasprune.surgery.random_inputs import random_inputs
+from kerasprune.surgery.rebuild import rebuild
+
+_TOLERANCES = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 3e-2}
+_SIDE = 16  # at which costs are compared where the input side is free
+_SECONDS = 600
+_GIVE_DATA = "Give data to compare on."
+_FOLDED, _DROPPED = "folding constants at padded borders", "dropping what cannot be folded"
+_ALONE = """
+import sys
+sys.modules["kerasprune"] = None  # importing it raises
+import keras, numpy as np
+model = keras.models.load_model(sys.argv[1], compile=False)
+if keras.backend.backend() == "jax":
+    import jax
+    jax.config.update("jax_default_matmul_precision", "highest")
+elif keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+elif keras.backend.backend() == "torch":
+    import torch
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+arrays = np.load(sys.argv[2])
+inputs = keras.tree.pack_sequence_as(model.input, [arrays[str(i)] for i in range(len(arrays.files))])
+outputs = keras.tree.flatten(model(inputs, training=False))
+np.savez(sys.argv[3], *[keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs])
+"""
+
+
+class RandomInputsRefused(PruneError):
+    """Raised if a model does not take random inputs, or returns no numbers for them."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of `verify`.
+
+    Args:
+        error: Largest relative difference between the slim model and the masked dense model; NaN if the dense model's
+            outputs are random, so that they cannot be compared.
+        copy_error: The same difference between the dense model and an unpruned copy of it. The masked model is such a
+            copy, so a layer that its config does not fully describe is noticed only here.
+        reload_error: The same difference between the slim model and the slim model saved and reloaded in a process
+            without kerasprune; `None` if this was not requested.
+        params: `(predicted, actual)` number of parameters.
+        macs: `(predicted, actual)` number of multiply–adds.
+        approximate: Names of layers into which constants of removed channels could not be folded exactly: constants
+            valid except at the border of the image, and values that are not constant, which are dropped.
+        faults: The problems found, one sentence each.
+        reason: Why the two differ by more than rounding; empty if they do not. Defaults to `""`.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> plan = kp.plan(model, keep=0.5)
+        >>> verdict = kp.verify(model, kp.rebuild(model, plan), plan, reload=False)
+        >>> verdict.passed, verdict.params
+        (True, (30, 30))
+    """
+
+    error: float
+    copy_error: float
+    reload_error: float | None
+    params: tuple[int, int]
+    macs: tuple[int, int]
+    approximate: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether no fault was found."""
+        return not self.faults
+
+    def __str__(self) -> str:
+        """Returns the findings, a line each."""
+        reload = "not tried" if self.reload_error is None else f"{self.reload_error:.1e}"
+        folded = f", for the constants folded into {', '.join(self.approximate)}" if self.approximate else ""
+        compared = [
+            f"slim against masked model: {self.error:.1e}{folded}",
+            f"copy against dense model: {self.copy_error:.1e}",
+        ]
+        draws = bool(np.isnan(self.copy_error))
+        if draws:
+            compared = ["outputs: not compared, since those of the dense model change from call to call"]
+        lines = [
+            f"verified: {('yes', 'the predicted cost')[draws] if self.passed else 'NO'}",
+            *compared,
+            f"loaded without kerasprune: {reload}",
+            f"parameters: {self.params[1]:,} of {self.params[0]:,} predicted",
+            f"multiply–adds: {self.macs[1]:,} of {self.macs[0]:,} predicted",
+        ]
+        return "\n".join([*lines, *(f"- {fault}" for fault in self.faults)])
+
+
+@formerly("strict", "reload")
+def verify(
+    model: keras.Model | ChannelGraph,
+    slim: keras.Model,
+    plan: Plan,
+    data: Any = None,
+    *,
+    strict: bool = False,
+    reload: bool = True,
+) -> Verdict:
+    """Checks that a slim model computes and costs what its plan says.
+
+    The outputs are compared with those of `kp.mask(model, plan)` on one batch, the cost with the predicted one, and the
+    model is saved and reloaded in a process that cannot import kerasprune. Products are computed in full precision on
+    every device. Call it before training the slim model.
+
+    Args:
+        model: The dense model, with the same weights as when the slim model was built, or its graph.
+        slim: The slim model that `kp.rebuild` returned.
+        plan: The plan.
+        data: A batch in the structure of the model's inputs, without labels. Defaults to random numbers.
+        strict: Whether to raise an error if a check fails. Defaults to `False`: the verdict reports it.
+        reload: Whether to load the slim model in another process, which takes a few seconds. Defaults to `True`.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        PruneError: A check fails and `strict` is set, the plan is of another model, or the two models are swapped.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> x = keras.layers.Dense(6, activation="relu", name="hidden")(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
+        >>> plan = kp.plan(model, keep=0.5)
+        >>> kp.verify(model, kp.rebuild(model, plan), plan, reload=False).passed
+        True
+    """
+    given = {"model": model.model if isinstance(model, ChannelGraph) else model, "slim": slim}
+    faults = [*kind_faults(keras.Model, LOAD, **given), *plan_faults(plan=plan)]
+    raise_faults("Nothing can be verified:", faults)
+    graph = model
+    if not isinstance(model, ChannelGraph):
+        graph = trace(model, coupling=plan.coupling, unknown="freeze", resolution=plan.resolution)
+    model = graph.model
+    _check_order(model, slim, plan)
+    inputs = random_inputs(model, side=_SIDE) if data is None else data
+    precision = coarsest_type(model)
+    tolerance = _TOLERANCES[precision]
+    params, macs, wrong = _costs(graph, slim, plan)
+    draws = _differs_from_itself(model, inputs, tolerance, at_random=data is None)
+    reload_error = _loaded_alone(slim, inputs) if reload else None
+    copy_error = error = float("nan")
+    approximate, reason = (), ""
+    if not draws:
+        all_kept = Plan({}, coupling=plan.coupling)
+        copy_error = max(_difference(model, make(graph, all_kept), inputs) for make in (rebuild, mask))
+        what = "A copy of the dense model, from which nothing is removed"
+        faults += _too_large(what, copy_error, tolerance, precision)
+        folded = fold(cut(graph, plan))
+        error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
+        inexact = {_FOLDED: folded.padded, _DROPPED: folded.lost} if approximate else {}
+        reason = " and ".join(each for each, layers in inexact.items() if layers)
+        faults += _too_large("The slim model", error, tolerance, precision) if not approximate else []
+    if reload_error is not None and not draws:
+        what = "The slim model, saved and loaded without kerasprune,"
+        faults += _too_large(what, reload_error, 1e-5 + tolerance / 10, precision)
+    verdict = Verdict(error, copy_error, reload_error, params, macs, approximate, (*faults, *wrong), reason)
+    raise_faults("The slim model is not what its plan says:", list(verdict.faults) if strict else [])
+    return verdict
+
+
+def _check_order(model: keras.Model, slim: keras.Model, plan: Plan) -> None:
+    """Raises if the plan is one of the second model, which is the larger one: the two were swapped."""
+    params, more = functional(model).count_params(), functional(slim).count_params()
+    if more <= params:
+        return
+    try:
+        cut(trace(slim, coupling=plan.coupling, unknown="freeze"), plan)
+    except PruneError:
+        return
+    raise PruneError(
+        f"Expected the dense model first: kp.verify(model, slim, plan). Received: a model of {params:,} parameters and "
+        f"a slim one of {more:,}, which the plan is for. Swap the two."
+    )
+
+
+def _against_masks(
+    graph: ChannelGraph, slim: keras.Model, plan: Plan, inputs: Any, tolerance: float, inexact: Sequence[str]
+) -> tuple[float, tuple[str, ...]]:
+    """Returns the difference from the masked model, and the layers in which folded constants explain it.
+
+    A model that was rebuilt with `absorb=True` equals the masked model whose biases still speak, where all constants
+    could be folded exactly. Otherwise it must equal a second `rebuild`, which must be exact except for the folding:
+    without folding, it must equal the masked model.
+    """
+    error = min(_difference(mask(graph, plan, silence=silence), slim, inputs) for silence in ("output", "weights"))
+    if error <= tolerance or not inexact:
+        return error, ()
+    unfolded = _difference(mask(graph, plan), rebuild(graph, plan, absorb=False), inputs)
+    if max(unfolded, _difference(rebuild(graph, plan), slim, inputs)) > tolerance:
+        return error, ()
+    return error, tuple(dict.fromkeys(inexact))
+
+
+def _differs_from_itself(model: keras.Model, inputs: Any, tolerance: float, *, at_random: bool) -> bool:
+    """Returns whether the outputs of a model differ from call to call; raises a `PruneError` if it has none."""
+    try:
+        return _difference(model, model, inputs) > tolerance
+    except PruneError as error:  # on JAX an index out of range gives NaN, and no error
+        if not at_random:
+            raise
+        raise RandomInputsRefused(f"{error} {_GIVE_DATA}") from error
+    except Exception as error:  # whatever layers raise
+        if not at_random:
+            raise
+        first = str(error).strip().partition("\n")[0]
+        raise RandomInputsRefused(
+            f"Expected a model that takes random inputs, for the comparison. Received: {model.name!r}, which raises "
+            f"{type(error).__name__}: {first} {_GIVE_DATA}"
+        ) from error
+
+
+def _difference(expected: keras.Model, model: keras.Model, inputs: Any) -> float:
+    """Returns the largest relative difference of two models; infinity if they cannot be compared."""
+    return max(each.error for each in differences(expected, model, inputs))
+
+
+def _too_large(what: str, error: float, tolerance: float, precision: str) -> list[str]:
+    if error <= tolerance:
+        return []
+    limit = f"{rounding(precision)} explains at most {tolerance:.0e}"
+    return [f"{what} differs by {error:.1e}; {limit}. Was it trained further, or is a rule wrong?"]
+
+
+def _costs(graph: ChannelGraph, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
+    """Returns parameters and multiply–adds, predicted and found, and the faults of them."""
+    free = has_free_axes(graph.model) and plan.resolution is None
+    side = _SIDE if free else plan.resolution
+    found = cost(slim, resolution=side)
+    predicted = [cost(graph, plan, resolution=side, absorb=absorb) for absorb in (True, False)]
+    nearest = min(predicted, key=lambda each: abs(each.params - found.params))
+    pairs = {"parameters": (nearest.params, found.params), "multiply–adds": (nearest.macs, found.macs)}
+    wrong = [f"{name}: {a:,} were predicted, the slim model has {b:,}." for name, (a, b) in pairs.items() if a != b]
+    if found.params != slim.count_params():
+        wrong.append(f"parameters: kp.cost counts {found.params:,}, Keras {slim.count_params():,}.")
+    return *pairs.values(), wrong
+
+
+def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
+    """Returns how far the slim model is from itself, loaded in a process that cannot import kerasprune."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, fed, made = (Path(folder) / name for name in ("slim.keras", "inputs.npz", "outputs.npz"))
+        slim.save(model)
+        arrays = [_without_objects(keras.ops.convert_to_numpy(x)) for x in tree.flatten(inputs)]
+        np.savez(fed, **{str(index): array for index, array in enumerate(arrays)})
+        done = subprocess.run(
+            [sys.executable, "-c", _ALONE, str(model), str(fed), str(made)],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
+            check=False,
+        )
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["no message."]
+            raise PruneError(
+                f"Expected a slim model that loads in another process. Received: {said[-1]} "
+                "Custom classes must be registered and imported there: verify with reload=False."
+            )
+        outputs = np.load(made)
+        here = outputs_of(slim, inputs, keras.Model.__call__)  # as Keras alone calls it there
+        pairs = zip(here, (outputs[name] for name in outputs.files), strict=True)
+        return max(difference(a, b).error for a, b in pairs)
+
+
+def _without_objects(array: np.ndarray) -> np.ndarray:
+    """Converts texts to an array of bytes; returns other arrays unchanged."""
+    if array.dtype.kind != "O":
+        return array
+    return np.array([x.encode() if isinstance(x, str) else x for x in array.flat], "S").reshape(array.shape)

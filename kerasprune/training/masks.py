@@ -1,0 +1,244 @@
+"""Masks on a model in training: removed weights and their slots of the optimizer are +0.0 after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial, reduce
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune import criteria
+from kerasprune.criteria.base import Criterion
+from kerasprune.criteria.magnitude import L1
+from kerasprune.errors import PruneError, nearest, raise_faults, warn
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import divisible
+from kerasprune.graph.plans import Plan
+from kerasprune.registry import granularities, scopes
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.constraints import Mask, attach, take_off
+from kerasprune.training.granularity import Granularity, Weight
+from kerasprune.training.optimizer import ensure_built, forget_steps, slots
+from kerasprune.training.scope import Global, Scope
+from kerasprune.training.session import Session
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The removed entries of some units, and the next ones to remove.
+
+    Args:
+        units: The units; `Unit.pruned` is the mask.
+        granularity: The kind of entry. Defaults to single weights.
+        scope: The entries that compete. Defaults to all.
+        criterion: The score of a weight; the lowest are removed. Defaults to the L1 norm.
+        graph: The model's graph, if known. Defaults to `None`.
+    """
+
+    units: Sequence[Unit]
+    granularity: Granularity = Weight()
+    scope: Scope = Global()
+    criterion: Criterion = L1()
+    graph: ChannelGraph | None = None
+
+    @cached_property
+    def kernels(self) -> list[tuple[Any, list[tuple[Unit, Part]]]]:
+        """Every kernel with its units."""
+        found: dict[int, tuple[Any, list[tuple[Unit, Part]]]] = {}
+        for unit in self.units:
+            for part in unit.parts:
+                found.setdefault(id(part.variable), (part.variable, []))[1].append((unit, part))
+        return list(found.values())
+
+    def numbers(self, keep: float) -> np.ndarray:
+        """Returns the number of entries kept in each competition at the fraction `keep`."""
+        return self.scope.numbers(self.units, keep)
+
+    def lowest(self, numbers: Any) -> list[Any]:
+        """Returns the entries of every unit to remove so that `numbers` are kept: those removed, then the lowest."""
+        scores = []
+        for unit in self.units:
+            removed = ops.convert_to_tensor(unit.pruned)
+            left = self.granularity.comparable(ops.where(removed, 0.0, unit.scores(self.criterion)))
+            scores.append(ops.where(removed, -1.0, left))
+        return self.scope.pruned(self.units, scores, numbers)
+
+    def renew(self, keep: float) -> None:
+        """Removes the lowest scores down to the fraction `keep`, and sets their weights to zero."""
+        self.assign(self.lowest(self.numbers(keep)))
+        self.apply()
+
+    def assign(self, pruned: Sequence[Any]) -> None:
+        """Marks the removed entries of every unit."""
+        for unit, removed in zip(self.units, pruned, strict=True):
+            unit.pruned.assign(removed)
+
+    def clear(self) -> None:
+        """Marks nothing as removed."""
+        self.assign([np.zeros(unit.size, bool) for unit in self.units])
+
+    def apply(self, optimizer: keras.Optimizer | None = None) -> None:
+        """Sets removed weights to zero, and their slots of a built optimizer."""
+        for variable, pairs in self.kernels:
+            held = () if optimizer is None else slots(optimizer, variable)
+            variable.assign(Mask(partial(_kept, pairs), held)(variable))
+
+    def holds(self) -> bool:
+        """Returns whether all removed weights are zero."""
+        return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
+
+    def settle(self) -> None:
+        """Applies the masks again, with a warning, if another callback has restored other weights."""
+        if self.holds():
+            return
+        warn(
+            "At the end of the fit another callback restored weights that are not pruned as far, as "
+            "EarlyStopping(restore_best_weights=True) does. The masks were applied to them, untrained. Let it start "
+            "at the end of the schedule, start_from_epoch=…."
+        )
+        self.apply()
+
+    def attach(self, session: Session, first: Callable[[], None] | None = None) -> None:
+        """Holds removed weights at zero in every step of `fit`; the masks become part of the state.
+
+        Args:
+            session: The session of the callback, which detaches and saves them.
+            first: Called inside the step, after the update of the weights and before any mask is read. Defaults to
+                `None`.
+        """
+        ensure_built(session.model)
+        for unit in self.units:
+            session.track(unit.state, unit.pruned)
+        if first is not None:
+            session.before([variable for variable, _ in self.kernels], first)
+        for variable, pairs in self.kernels:
+            session.constrain(variable, Mask(partial(_kept, pairs), slots(session.model.optimizer, variable)))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns `{variable path: boolean mask, true for kept weights}`."""
+        return {variable.path: self._array(variable, pairs) for variable, pairs in self.kernels}
+
+    def _array(self, variable: Any, pairs: Sequence[tuple[Unit, Part]]) -> np.ndarray:
+        return np.array(np.broadcast_to(ops.convert_to_numpy(_kept(pairs)), tuple(variable.shape)))
+
+    def plan(self) -> Plan:
+        """Returns the plan of the channels kept.
+
+        Raises:
+            PruneError: The entries are not the channels of groups.
+        """
+        if self.graph is None or any(unit.name not in self.graph.groups for unit in self.units):
+            raise PruneError("Expected whole channels, granularity='filter'. Received: single weights. Use .masks.")
+        return Plan.of(self.graph, divisible(self.graph, {unit.name: unit.kept_indices() for unit in self.units}))
+
+    def frozen(self) -> list[str]:
+        """Returns the paths of the kernels that are kept whole because they are not trained."""
+        inside = {id(variable) for variable, _ in self.kernels}
+        kernels = () if self.graph is None else self.graph.kernels
+        return [k.variable.path for k in kernels if not k.variable.trainable and id(k.variable) not in inside]
+
+    def share(self) -> float:
+        """Returns the fraction kept of the weights of all kernels."""
+        arrays = self.arrays().values()
+        return sum(int(mask.sum()) for mask in arrays) / sum(mask.size for mask in arrays)
+
+
+def _kept(pairs: Sequence[tuple[Unit, Part]]) -> Any:
+    return reduce(ops.logical_and, [ops.logical_not(part.spread(unit.pruned)) for unit, part in pairs])
+
+
+def dtype_faults(masks: Mapping[str, np.ndarray]) -> list[str]:
+    """Returns a fault for every mask that is not boolean."""
+    return [
+        f"Expected boolean masks. Received: dtype {np.asarray(mask).dtype} for {path!r}. Use mask.astype(bool)."
+        for path, mask in masks.items()
+        if np.asarray(mask).dtype != bool
+    ]
+
+
+def masked_variables(
+    variables: Sequence[Any], masks: Mapping[str, np.ndarray], called: str = "variable"
+) -> list[tuple[Any, np.ndarray]]:
+    """Returns `(variable, mask)` for masks by path.
+
+    Args:
+        variables: The variables that may be masked.
+        masks: `{variable path: boolean mask, true for kept weights}`.
+        called: The noun for one of the variables in messages. Defaults to `"variable"`.
+
+    Raises:
+        PruneError: A path is not that of a variable, a mask is not boolean, or shapes differ.
+    """
+    known = {variable.path: variable for variable in variables}
+    faults = dtype_faults(masks)
+    for path, mask in masks.items():
+        if path not in known:
+            faults.append(f"no {called} is called {path!r}.{nearest(path, known)}")
+        elif tuple(known[path].shape) != np.shape(mask):
+            shape = tuple(known[path].shape)
+            faults.append(f"{path!r} has shape {shape}. Received: a mask of shape {np.shape(mask)}.")
+    raise_faults("The masks do not fit the model:", faults)
+    return [(known[path], np.asarray(mask)) for path, mask in masks.items()]
+
+
+def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
+    """Sets removed weights to zero, in place; masks as for `masked_variables`."""
+    for variable, mask in masked_variables(model.variables, masks):
+        variable.assign(np.where(mask, ops.convert_to_numpy(variable), 0))
+
+
+@contextmanager
+def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
+    """Holds removed weights at zero within the block, by constraints on the variables; masks as for `masked_variables`.
+
+    `kp.callbacks.HoldMask` does the same for one `fit`, and zeroes the optimizer's slots too.
+    """
+    put = []
+    try:
+        for variable, kept in masked_variables(model.variables, masks):
+            mask = Mask(partial(ops.convert_to_tensor, kept, "bool"))
+            put.append((variable, attach(variable, "constraint", mask)))
+        forget_steps(model)
+        yield
+    finally:
+        for variable, part in put:
+            take_off(variable, "constraint", part)
+        forget_steps(model)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The criterion, granularity and scope by which weights are removed, and the frozen layers.
+
+    Args:
+        criterion: The score of a weight: a name, a dict, a class or an instance with `saliency`.
+        granularity: The entries that are removed as one, likewise.
+        scope: The entries that compete, likewise.
+        freeze: Names of layers, or wildcards, that are kept whole.
+    """
+
+    criterion: Any
+    granularity: Any
+    scope: Any
+    freeze: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "criterion", criteria.get(self.criterion))
+        if self.criterion.needs:
+            raise PruneError(
+                "Expected a criterion of weights alone, since masks are chosen inside the compiled step. Received: "
+                f"criterion={type(self.criterion).__name__}, which needs {', '.join(sorted(self.criterion.needs))}. "
+                "Take 'l1', or choose channels before: kp.plan(model, criterion, data=...), and hand the plan to GReg1."
+            )
+        object.__setattr__(self, "granularity", granularities.get(self.granularity))
+        object.__setattr__(self, "scope", scopes.get(self.scope))
+
+    def masks(self, model: keras.Model) -> Masks:
+        """Returns masks over all removable entries of a model, of which none is removed yet."""
+        graph, units = self.granularity.units(model, self.freeze)
+        return Masks(units, self.granularity, self.scope, self.criterion, graph)
