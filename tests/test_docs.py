@@ -36,12 +36,12 @@ from support import devices
 from typer.main import get_command
 
 import kerasprune as kp
-from kerasprune import registry
 from kerasprune.cli import app
+from kerasprune.criteria.registry import criteria
 from kerasprune.graph import rule
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes.reproductions import entry as reproduce
-from kerasprune.registry import criteria
+from kerasprune.registry import Registry
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -59,7 +59,9 @@ FIT_STEPS = 2
 @pytest.fixture(autouse=True)
 def _tables_as_before():
     """Takes what pages add to the tables of the families out again."""
-    tables = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
+    files = (ROOT / "kerasprune").rglob("registry.py")
+    modules = [importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts)) for path in files]
+    tables = [each for module in modules for each in vars(module).values() if isinstance(each, Registry)]
     before = [dict(table._added) for table in tables]
     yield
     for table, added in zip(tables, before, strict=True):

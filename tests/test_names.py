@@ -14,17 +14,13 @@ from support import stubs
 
 import kerasprune
 from kerasprune import defaults
+from kerasprune.callbacks.registry import callbacks
+from kerasprune.criteria.registry import criteria
 from kerasprune.errors import PruneError
-from kerasprune.registry import (
-    block_criteria,
-    budgets,
-    callbacks,
-    criteria,
-    granularities,
-    models,
-    scopes,
-    thresholds,
-)
+from kerasprune.models.registry import models
+from kerasprune.papers.three_dimensions.registry import block_criteria
+from kerasprune.planning.budgets.registry import budgets
+from kerasprune.training.registry import granularities, scopes, thresholds
 
 
 @pytest.mark.parametrize("package", stubs.lazy_packages())

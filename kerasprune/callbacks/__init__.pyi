@@ -10,12 +10,12 @@ from kerasprune.callbacks.learning_rate_rewinding import LearningRateRewinding a
 from kerasprune.callbacks.network_slimming import NetworkSlimming as NetworkSlimming
 from kerasprune.callbacks.norm_history import NormHistory as NormHistory
 from kerasprune.callbacks.polarization import Polarization as Polarization
+from kerasprune.callbacks.registry import callbacks as _callbacks
 from kerasprune.callbacks.resume import Resume as Resume
 from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning as SoftFilterPruning
 from kerasprune.callbacks.sparsity import Sparsity as Sparsity
 from kerasprune.callbacks.trained_quantization import TrainedQuantization as TrainedQuantization
 from kerasprune.papers.three_dimensions.shrink_rounds import ShrinkRounds as ShrinkRounds
-from kerasprune.registry import callbacks as _callbacks
 from kerasprune.training.callback import PruningCallback as PruningCallback
 from kerasprune.training.fit import detach as detach
 from kerasprune.training.loop import Loop as Loop

@@ -16,7 +16,6 @@ from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, w
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import as_patterns, trace
-from kerasprune.registry import granularities
 from kerasprune.training.bn_scales import normalised
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit
@@ -24,6 +23,7 @@ from kerasprune.training.constraints import Decay
 from kerasprune.training.damping import Damping
 from kerasprune.training.granularity import Channel, Filter, Scale
 from kerasprune.training.masks import Masks
+from kerasprune.training.registry import granularities
 from kerasprune.training.regularizers import GrowingL2
 from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, growths
 from kerasprune.training.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts

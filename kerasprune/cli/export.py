@@ -99,13 +99,13 @@ def _checked(
     context: typer.Context, formats: list[str], data: str | None, calibrate: Path | None, beside: bool
 ) -> dict[str, Format]:
     """Returns the formats by name if they have what they need."""
-    from kerasprune import registry
+    from kerasprune.export.registry import formats as known_formats
     from kerasprune.models.sets.lookup import check_name
 
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
     check_needed(context, beside=("loss", "test"))
-    found = {name: registry.formats.member(name) for name in formats}
+    found = {name: known_formats.member(name) for name in formats}
     if data is not None and calibrate is not None and not beside:
         raise PruneError("Expected either --data or --calibrate. Received: both, without --beside.")
     calibrated = [name for name, form in found.items() if form.calibrates]

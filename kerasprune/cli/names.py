@@ -9,13 +9,16 @@ from typing import Annotated
 
 import typer
 
+from kerasprune.callbacks.registry import callbacks
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import RecipeName, Settings, Trust
 from kerasprune.cli.startup import start
+from kerasprune.criteria.registry import criteria
 from kerasprune.errors import PruneError, nearest
+from kerasprune.models.registry import models
 from kerasprune.models.sets import lookup as data
+from kerasprune.planning.budgets.registry import budgets
 from kerasprune.recipes import library
-from kerasprune.registry import budgets, callbacks, criteria, models
 
 KINDS: dict[str, Callable[[], list[str]]] = {
     "recipes": library.names,

@@ -38,6 +38,10 @@ from kerasprune.criteria.obd import OBD as OBD
 from kerasprune.criteria.obs import OBS as OBS
 from kerasprune.criteria.obs import obs_update as obs_update
 from kerasprune.criteria.random import Random as Random
+from kerasprune.criteria.registry import aggregations as aggregations
+from kerasprune.criteria.registry import criteria as _criteria
+from kerasprune.criteria.registry import members as members
+from kerasprune.criteria.registry import normalisations as normalisations
 from kerasprune.criteria.snip import SNIP as SNIP
 from kerasprune.criteria.synflow import SynFlow as SynFlow
 from kerasprune.criteria.thinet import ThiNet as ThiNet
@@ -47,11 +51,7 @@ from kerasprune.papers.three_dimensions.block_criterion import blocks_of as bloc
 from kerasprune.papers.three_dimensions.block_criterion import least_blocks as least_blocks
 from kerasprune.papers.three_dimensions.block_criterion import score_blocks as score_blocks
 from kerasprune.papers.three_dimensions.discrimination import Discrimination as Discrimination
-from kerasprune.registry import aggregations as aggregations
-from kerasprune.registry import block_criteria as block_criteria
-from kerasprune.registry import criteria as _criteria
-from kerasprune.registry import members as members
-from kerasprune.registry import normalisations as normalisations
+from kerasprune.papers.three_dimensions.registry import block_criteria as block_criteria
 add = _criteria.add
 get = _criteria.get
 names = _criteria.names

@@ -15,11 +15,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.criteria.registry import criteria
 from kerasprune.errors import PruneError, first_of, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.registry import criteria
 
 Scores = dict[str, np.ndarray]
 """`{group name: one score per channel}`; higher = keep."""

@@ -19,12 +19,12 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.backend.precision import full_precision
 from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
 from kerasprune.criteria.members_of_channels import aggregated
+from kerasprune.criteria.registry import aggregations
 from kerasprune.data.batches import example_batches
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import walk
-from kerasprune.registry import aggregations
 from kerasprune.repair.reconstruction.program import Program
 from kerasprune.surgery.compute_dtype import in_precision
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from kerasprune.criteria.base import Checked, Criterion, Scores, argument, numbers
 from kerasprune.criteria.members_of_channels import Makers, member_scores
+from kerasprune.criteria.registry import aggregations
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.registry import aggregations
 
 _ROWS = 512  # filters whose distances are in memory at a time
 

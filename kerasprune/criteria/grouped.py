@@ -9,10 +9,10 @@ import numpy as np
 
 from kerasprune.criteria.base import Checked, Criterion, Scores, along, argument, as_array, numbers, refuse
 from kerasprune.criteria.members_of_channels import member_scores
+from kerasprune.criteria.registry import aggregations, criteria, members, normalisations
 from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.registry import aggregations, criteria, members, normalisations
 
 
 @dataclass(frozen=True)

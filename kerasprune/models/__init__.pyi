@@ -13,7 +13,7 @@ from kerasprune.models.lenet import lenet_5 as lenet_5
 from kerasprune.models.mobilenet import mobilenet_v2 as mobilenet_v2
 from kerasprune.models.recurrent import gru_rows as gru_rows
 from kerasprune.models.recurrent import lstm_rows as lstm_rows
-from kerasprune.registry import models as _models
+from kerasprune.models.registry import models as _models
 add = _models.add
 get = _models.get
 names = _models.names

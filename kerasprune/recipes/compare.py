@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasprune.criteria.registry import criteria as known_criteria
 from kerasprune.errors import (
     PruneError,
     choice_faults,
@@ -24,7 +25,6 @@ from kerasprune.recipes import loader
 from kerasprune.recipes.populations.population import Population
 from kerasprune.recipes.reports.contest import draw, summarised
 from kerasprune.recipes.run_folder import taken, withdrawn
-from kerasprune.registry import criteria as known_criteria
 
 if TYPE_CHECKING:
     import keras

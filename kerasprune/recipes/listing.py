@@ -62,7 +62,7 @@ def summary(family: Registry, name: str) -> str:
         name: One of its names.
 
     Example:
-        >>> from kerasprune.registry import criteria
+        >>> from kerasprune.criteria.registry import criteria
         >>> summary(criteria, "l1")
         "Sum of absolute weights of a channel's kernels."
     """

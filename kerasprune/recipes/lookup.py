@@ -8,31 +8,22 @@ from typing import Any
 
 from kerasprune.errors import PruneError, nearest, short
 from kerasprune.files.reading import import_code
-from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models, targets
+from kerasprune.recipes.registry import families
 
 ANYTHING = "**"
 """Among the names of arguments: the member takes any."""
-
-FAMILIES: dict[str, Registry] = {
-    "model": models,
-    "criterion": criteria,
-    "block criterion": block_criteria,
-    "budget": budgets,
-    "callback": callbacks,
-    "target": targets,
-}
 
 
 def member(family: str, name: str) -> Callable[..., Any]:
     """Returns the class or function of a name.
 
     Args:
-        family: One of `FAMILIES`.
+        family: One of `families`.
         name: A registered name, or `package.module:Name` or `FILE.py:Name`, which imports that code: `faults` allows it
             only in trusted recipes.
     """
     if ":" not in name:
-        return FAMILIES[family].member(name)
+        return families.member(family).member(name)
     module, _, attribute = name.rpartition(":")
     try:
         return getattr(import_code(module), attribute)
@@ -45,7 +36,7 @@ def member(family: str, name: str) -> Callable[..., Any]:
 
 def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
     """Makes an instance from a name and its arguments."""
-    return FAMILIES[family].made(member(family, name), name, arguments)
+    return families.member(family).made(member(family, name), name, arguments)
 
 
 def taken(family: str, name: str) -> dict[str, Any]:
@@ -61,7 +52,7 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     """
     if ":" in name and not trust:
         return [f"{name!r} would import your own code. Expected a registered {family}, or the option --trust"]
-    if not arguments and name in FAMILIES[family].names():
+    if not arguments and name in families.member(family).names():
         return []
     try:
         known, made = taken(family, name), member(family, name)

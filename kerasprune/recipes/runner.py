@@ -12,10 +12,12 @@ from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.graph.built_model import functional
+from kerasprune.planning.budgets.registry import budgets
 from kerasprune.planning.plan import request_faults
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.loader import located
+from kerasprune.recipes.registry import STAGES, prune_sections
 from kerasprune.recipes.reports.tables import judged
 from kerasprune.recipes.run_folder import MARK, RunFolder, begun, broken_off, taken
 from kerasprune.recipes.run_warnings import Warnings
@@ -23,7 +25,7 @@ from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import STAGES, budgets, imported, prune_sections
+from kerasprune.registry import imported
 from kerasprune.steps.progress import step_line
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.training.callback import facts

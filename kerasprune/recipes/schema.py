@@ -21,6 +21,7 @@ from pydantic import (
 
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, joined
+from kerasprune.export.registry import formats
 from kerasprune.files import is_file, is_folder
 from kerasprune.models.sets.lookup import check_kind, own
 from kerasprune.recipes.learning import Finetune, Fit, Regularised
@@ -38,7 +39,6 @@ from kerasprune.recipes.node import (
     member_of,
 )
 from kerasprune.recipes.prune_section import Prune
-from kerasprune.registry import formats
 
 
 class Start(Node):

@@ -9,7 +9,8 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of, write_text
-from kerasprune.recipes.lookup import ANYTHING, FAMILIES, taken
+from kerasprune.recipes.lookup import ANYTHING, taken
+from kerasprune.recipes.registry import families
 from kerasprune.recipes.yaml_text import read_value
 
 STARTER = Path(__file__).with_name("starter.yaml")
@@ -62,7 +63,7 @@ def schema_json() -> str:
     from kerasprune.recipes.schema import Recipe
 
     schema = _with_members(Recipe.model_json_schema())
-    schema["$defs"] |= {_reference(family): _named(family) for family in FAMILIES}
+    schema["$defs"] |= {_reference(family): _named(family) for family in families}
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=1) + "\n"
 
 
@@ -86,7 +87,7 @@ def _with_members(part: Any) -> Any:
 
 def _named(family: str) -> dict[str, Any]:
     """Returns the schema of a member of a family: its name, the name next to its arguments, or a user's own."""
-    members = {name: taken(family, name) for name in FAMILIES[family].names()}
+    members = {name: taken(family, name) for name in families.member(family).names()}
     described = [
         {
             "type": "object",

@@ -19,11 +19,11 @@ from kerasprune.errors import PruneError, extras, kind_faults, raise_faults
 from kerasprune.export.formats import Format
 from kerasprune.export.latency.slim_beside_dense import times_of_operators
 from kerasprune.export.parity import Function
+from kerasprune.export.registry import formats
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.graph.trace import trace
-from kerasprune.registry import formats
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import Both, FileGain, file_gain, in_turn
 from kerasprune.steps.numbers import count, figure, milliseconds, percent, points, scientific

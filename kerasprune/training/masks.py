@@ -19,11 +19,11 @@ from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import divisible
 from kerasprune.graph.plans import Plan
-from kerasprune.registry import granularities, scopes
 from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.constraints import Mask, attach, take_off
 from kerasprune.training.granularity import Granularity, Weight
 from kerasprune.training.optimizer import ensure_built, forget_steps, slots
+from kerasprune.training.registry import granularities, scopes
 from kerasprune.training.scope import Global, Scope
 from kerasprune.training.session import Session
 

@@ -28,7 +28,7 @@ from kerasprune.errors import (
     short,
     whole_number_faults,
 )
-from kerasprune.registry import schedules as _schedules
+from kerasprune.training.registry import schedules as _schedules
 from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
 from kerasprune.training.training_point import READ, Moment
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.errors import choice_faults, interval_faults, raise_faults, whole_number_faults
-from kerasprune.registry import thresholds as _thresholds
+from kerasprune.training.registry import thresholds as _thresholds
 
 __all__ = [
     "Fixed",

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune.cli import app
-from kerasprune.registry import criteria
+from kerasprune.criteria.registry import criteria
 
 CODE = '''
 from dataclasses import dataclass

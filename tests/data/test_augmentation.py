@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from kerasprune.models.sets.augmentation import resize, resize_and_crop
-from kerasprune.registry import augmentations
+from kerasprune.models.sets.registry import augmentations
 
 SEEDS = [tf.constant([7, number], tf.int64) for number in range(40)]
 

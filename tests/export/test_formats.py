@@ -8,7 +8,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune import PruneError, export
-from kerasprune.registry import formats
+from kerasprune.export.registry import formats
 
 
 @pytest.mark.parametrize(

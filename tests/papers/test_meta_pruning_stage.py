@@ -12,8 +12,8 @@ import kerasprune as kp
 from kerasprune.files import read_rows
 from kerasprune.recipes import loader, runner
 from kerasprune.recipes.progress import Terminal
+from kerasprune.recipes.registry import STAGES
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.registry import STAGES
 from kerasprune.steps.judge import Judge
 
 TEXT = """\

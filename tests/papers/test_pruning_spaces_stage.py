@@ -17,9 +17,9 @@ from kerasprune.papers.pruning_spaces import stage as space
 from kerasprune.recipes import loader, runner
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.listing import described
+from kerasprune.recipes.registry import STAGES
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.starter import schema_json
-from kerasprune.registry import STAGES
 
 TEXT = """\
 name: tiny

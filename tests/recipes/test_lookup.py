@@ -9,6 +9,7 @@ import pytest
 from support.refusal import refusal
 
 from kerasprune.recipes import lookup
+from kerasprune.recipes.registry import families
 
 TEXT = """\
 name: tiny
@@ -30,9 +31,9 @@ def test_names_alone_are_checked_without_importing_what_they_name():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("family", "registry"), lookup.FAMILIES.items())
-def test_every_member_says_its_arguments(family, registry):
-    for name in registry.built_in:
+@pytest.mark.parametrize("family", families)
+def test_every_member_says_its_arguments(family):
+    for name in families.member(family).built_in:
         names = lookup.taken(family, name)
         others = [each for each, default in names.items() if not isinstance(default, bool)]
         assert not lookup.faults(family, name, dict.fromkeys(others), False)
@@ -54,7 +55,7 @@ def test_arguments_are_those_of_the_signature(setting, words):
 
 
 def test_a_member_that_is_added_is_asked_itself():
-    registry = lookup.FAMILIES["criterion"]
+    registry = families.member("criterion")
     registry.add("of_a_user")(lambda power, **more: None)
     try:
         assert [*lookup.taken("criterion", "of_a_user")] == ["power", lookup.ANYTHING]

@@ -15,10 +15,10 @@ import kerasprune as kp
 from kerasprune import PruneError
 from kerasprune.files import temporary_files as strays
 from kerasprune.recipes import loader, progress, runner
+from kerasprune.recipes.registry import STAGES
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.smoke import smoke
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import STAGES
 
 TEXT = """\
 name: tiny

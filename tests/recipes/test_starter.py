@@ -7,11 +7,14 @@ import json
 import pytest
 
 from kerasprune import PruneError, recipes
+from kerasprune.callbacks.registry import callbacks
+from kerasprune.criteria.registry import criteria
+from kerasprune.models.registry import models
+from kerasprune.planning.budgets.registry import budgets
 from kerasprune.recipes import library, loader
 from kerasprune.recipes.listing import described, summary
-from kerasprune.recipes.lookup import FAMILIES, taken
+from kerasprune.recipes.lookup import taken
 from kerasprune.recipes.starter import init, schema_json
-from kerasprune.registry import budgets, callbacks, criteria, models
 
 
 def test_the_recipe_to_begin_with_is_valid_and_says_its_name(tmp_path):
@@ -44,7 +47,7 @@ def test_schema_knows_keys_names_and_arguments():
     assert schema["additionalProperties"] is False
     prune = schema["$defs"]["Prune"]["properties"]
     names = allowed(schema, prune["callback"]["anyOf"][0])["anyOf"]
-    assert names[0]["enum"] == FAMILIES["callback"].names()
+    assert names[0]["enum"] == callbacks.names()
     greg1 = next(one for one in names[1:] if one["properties"]["name"] == {"const": "greg1"})
     assert set(greg1["properties"]) == {"name", *taken("callback", "greg1")}
     for text in json.dumps(schema).split('"$ref": "')[1:]:  # every reference leads somewhere

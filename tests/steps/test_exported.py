@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from kerasprune import registry
 from kerasprune.data.batches import example_batches
 from kerasprune.data.examples import Examples
 from kerasprune.export.parity import Function
+from kerasprune.export.registry import formats
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.objective import Objective, classification
 
@@ -26,7 +26,7 @@ def net(seed: int, classes: int = 3) -> keras.Model:
 
 def written(form: str, model: keras.Model, path) -> Function:
     """Returns the file that a model is written to, as a function."""
-    known = registry.formats.member(form)
+    known = formats.member(form)
     known.write(model, path.with_suffix(known.suffix), data=None, size=None, overwrite=False)
     return known.open(path.with_suffix(known.suffix), model)
 

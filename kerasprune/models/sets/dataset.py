@@ -19,7 +19,7 @@ from kerasprune.defaults import BATCH
 from kerasprune.errors import choice_faults, extras, fraction_faults, nearest, raise_faults
 from kerasprune.models.sets.augmentation import MIRRORING, Augmentation, resize, resize_and_crop
 from kerasprune.models.sets.lookup import find
-from kerasprune.registry import augmentations
+from kerasprune.models.sets.registry import augmentations
 
 
 @extras("kp.data.load")

@@ -13,10 +13,10 @@ import numpy as np
 from kerasprune.errors import choice_faults, formerly, is_number, raise_faults, whole_number_faults
 from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.recipes.populations.store import returned_accuracy
-from kerasprune.registry import scopes
 from kerasprune.surgery.reinitialise import reinitialise
 from kerasprune.training.granularity import Weight
 from kerasprune.training.masks import Masks
+from kerasprune.training.registry import scopes
 from kerasprune.training.training_point import Moment
 from kerasprune.training.trainings import Fit, SchedulePlace, Trainings, fit_faults
 

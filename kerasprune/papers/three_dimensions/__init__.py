@@ -10,10 +10,7 @@ blocks are pruned), `rounds.py` and `one_dimension.py` (the networks that A is m
 """
 
 BRINGS = {
-    "block_criteria": {
-        "discrimination": "kerasprune.papers.three_dimensions.discrimination:Discrimination",
-        "random": "kerasprune.papers.three_dimensions.block_criterion:RandomBlocks",
-    },
+    "families": {"block criterion": "kerasprune.papers.three_dimensions.registry:block_criteria"},
     "callbacks": {"shrink_rounds": "kerasprune.papers.three_dimensions.shrink_rounds:ShrinkRounds"},
     "prune_sections": {"three_dimensions": "kerasprune.papers.three_dimensions.stage"},
     "section_figures": {"three_dimensions": "kerasprune.papers.three_dimensions.figures:FIGURES"},

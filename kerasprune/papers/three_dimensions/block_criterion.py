@@ -15,7 +15,7 @@ import numpy as np
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Block
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.registry import block_criteria
+from kerasprune.papers.three_dimensions.registry import block_criteria
 
 
 class BlockCriterion:

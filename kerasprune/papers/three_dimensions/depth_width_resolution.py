@@ -21,9 +21,9 @@ from kerasprune.graph.kept_channels import filled, kept_number
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import resolution_faults, trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of, least_blocks, score_blocks
+from kerasprune.papers.three_dimensions.registry import block_criteria
 from kerasprune.planning.budgets.base import top
 from kerasprune.recipes.populations.store import described
-from kerasprune.registry import block_criteria
 from kerasprune.surgery.costs.cost import Cost, cost, cost_of_what_stays
 
 DIMENSIONS = ("depth", "width", "resolution")

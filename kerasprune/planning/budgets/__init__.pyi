@@ -15,9 +15,9 @@ from kerasprune.planning.budgets.global_threshold import ThresholdBudget as Thre
 from kerasprune.planning.budgets.global_threshold import ThresholdBudget as ThresholdBudget
 from kerasprune.planning.budgets.measured import MeasuredBudget as MeasuredBudget
 from kerasprune.planning.budgets.per_stage import PerStage as PerStage
+from kerasprune.planning.budgets.registry import budgets as _budgets
 from kerasprune.planning.budgets.sensitivity import Sensitivity as Sensitivity
 from kerasprune.planning.budgets.uniform import Uniform as Uniform
-from kerasprune.registry import budgets as _budgets
 add = _budgets.add
 get = _budgets.get
 names = _budgets.names

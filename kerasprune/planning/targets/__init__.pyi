@@ -1,8 +1,8 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.planning.targets.base import Target as Target
+from kerasprune.planning.targets.registry import targets as _targets
 from kerasprune.planning.targets.size import Size as Size
 from kerasprune.planning.targets.time import Time as Time
-from kerasprune.registry import targets as _targets
 
 add = _targets.add
 get = _targets.get

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.files import write_text
+from kerasprune.recipes.registry import section_figures
 from kerasprune.recipes.reports import figures, tables
 from kerasprune.recipes.reports.dependencies import dependencies
 from kerasprune.recipes.reports.figures import STYLES
 from kerasprune.recipes.reports.record import Record, read
-from kerasprune.registry import section_figures
 
 
 def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasprune.registry import reproductions as entries
+from kerasprune.recipes.registry import reproductions as entries
 
 Entry = Callable[[], Iterable["Row"]]
 

@@ -13,11 +13,11 @@ from kerasprune.data.signature import signature_of
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import PruneError, warn
 from kerasprune.export.parity import Function
+from kerasprune.export.registry import formats
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import formats
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import file_gain, in_turn
 from kerasprune.steps.objective import Objective

@@ -13,8 +13,8 @@ from kerasprune.graph.plans import Plan
 from kerasprune.recipes import prune_section
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import Ahead, FilterNorms, StopAfter
+from kerasprune.recipes.registry import prune_sections
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import prune_sections
 from kerasprune.training.callback import compressed, facts
 
 MOMENTS = 60  # measurements of the norms during pruning

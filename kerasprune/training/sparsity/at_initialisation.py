@@ -14,9 +14,9 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.trace import trace
-from kerasprune.registry import scopes
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.training.registry import scopes
 from kerasprune.training.sparsity.mask_checks import check_candidates
 from kerasprune.training.sparsity.ranking import highest
 

@@ -1,0 +1,47 @@
+"""What a recipe may name: families of members, stages, sections of pruning with their figures, and reproductions."""
+
+from __future__ import annotations
+
+from kerasprune.registry import Registry
+
+families = Registry(
+    "family",
+    {
+        "budget": "kerasprune.planning.budgets.registry:budgets",
+        "callback": "kerasprune.callbacks.registry:callbacks",
+        "criterion": "kerasprune.criteria.registry:criteria",
+        "model": "kerasprune.models.registry:models",
+        "target": "kerasprune.planning.targets.registry:targets",
+    },
+    table="families",
+)
+
+reproductions = Registry(
+    "reproduction",
+    {
+        "dense-networks": "kerasprune.recipes.reproductions.dense_networks:dense_networks",
+        "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
+        "hrank-tables": "kerasprune.recipes.reproductions.hrank_tables:hrank_tables",
+        "snip-lstm": "kerasprune.recipes.reproductions.snip_lstm:snip_lstm",
+        "snip-params": "kerasprune.recipes.reproductions.snip_params:snip_params",
+    },
+    table="reproductions",
+)
+
+# Modules with `choose(run, model, section)`, the plan, and `rehearse(run, model, section)`, its early checks.
+prune_sections = Registry("section of the pruning stage", table="prune_sections")
+
+# Tuples of (heading, function of a record, caption), shown in reports of recipes with the section.
+section_figures = Registry("figures of a section", table="section_figures")
+
+# Functions of a run, in the order of `kerasprune.recipes.schema`.
+STAGES = {
+    "evaluate": "kerasprune.recipes.stages.evaluate:evaluate",
+    "export": "kerasprune.recipes.stages.export:export",
+    "finetune": "kerasprune.recipes.stages.finetune:finetune",
+    "prune": "kerasprune.recipes.stages.prune:prune",
+    "rebuild": "kerasprune.recipes.stages.rebuild:rebuild",
+    "reconstruct": "kerasprune.recipes.stages.rebuild:reconstruct",
+    "report": "kerasprune.recipes.stages.report:report",
+    "train": "kerasprune.recipes.stages.finetune:train",
+}
