@@ -27,6 +27,7 @@ EXTRAS = {
         ("tensorflow_datasets", "importlib_resources", "sklearn", "matplotlib", "jinja2", "PIL"), "recipes"
     ),
     **dict.fromkeys(("yaml", "pydantic", "pydantic_core", "typer", "rich"), "recipes"),
+    **dict.fromkeys((f"kerasprune.{room}" for room in ("models", "recipes", "analysis", "cli")), "recipes"),
     "ray": "ray",
 }
 """`{module: the extra of kerasprune that installs it}`."""
@@ -314,7 +315,8 @@ def extras(what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        module = (error.name or "").split(".")[0]
+        named = error.name or ""
+        module = named if named in EXTRAS else named.split(".")[0]
         if module not in EXTRAS:
             raise
         raise PruneError(

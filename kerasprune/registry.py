@@ -203,4 +203,5 @@ def _stub(package: str) -> dict[str, str]:
 def _address(root: Path, module: str, name: str) -> str:
     """Returns the address of what a stub imports from a module: a module inside it, or a name."""
     inside = root.joinpath(*module.split(".")[1:], name)
-    return f"{module}{'.' if inside.is_dir() or inside.with_suffix('.py').is_file() else ':'}{name}"
+    is_module = module == root.name or inside.is_dir() or inside.with_suffix(".py").is_file()
+    return f"{module}{'.' if is_module else ':'}{name}"

@@ -1,6 +1,7 @@
 """Settings of all tests: drawn examples that repeat in continuous integration, the quick tests, garbage collection."""
 
 import gc
+import importlib.util
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -28,21 +29,21 @@ if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
 # Folders and files without fits of more than a few steps: the inner loop, `pytest -m quick`.
-QUICK = {
-    "analysis",
-    "criteria",
-    "graph",
-    "planning",
-    "recipes/reports",
-    "recipes/search",
-    "surgery/costs",
+QUICK = (
+    "analysis/",
+    "criteria/",
+    "graph/",
+    "planning/",
+    "recipes/reports/",
+    "recipes/search/",
+    "surgery/costs/",
     "test_files.py",
     "test_floors.py",
     "test_layout.py",
     "test_names.py",
     "training/test_schedules.py",
     "training/test_thresholds.py",
-}
+)
 
 
 # The batteries of rules, callbacks and verification, which run on JAX and torch as they do on TensorFlow.
@@ -119,14 +120,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is quick, and what runs on JAX and torch too."""
+    """Marks what is quick, what runs on JAX and torch too, and what is skipped where the core stands alone."""
     from support.tiers import mark_thorough
 
     mark_thorough(items)
+    alone = importlib.util.find_spec("kerasprune.models") is None
     for item in items:
         path = _place(item.path)
-        if path.partition("/")[0] in QUICK and not {"slow", "thorough"} & {mark.name for mark in item.iter_markers()}:
+        if path.startswith(QUICK) and not {"slow", "thorough"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.quick)
+        if alone and item.get_closest_marker("experiments"):
+            item.add_marker(pytest.mark.skip(reason="needs the rooms above the core"))
         if path in EVERY_BACKEND:
             item.add_marker(pytest.mark.torch)
             if not LEFT_OUT_ON_JAX.search(item.name):

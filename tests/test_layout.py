@@ -28,7 +28,7 @@ def test_support_imports_no_test_module():
 
 def test_files_that_the_settings_name_exist():
     """Else a test that moves would silently no longer be marked."""
-    named = re.findall(r'^    "([\w/]+\.py)",$', (TESTS / "conftest.py").read_text(), re.MULTILINE)
+    named = re.findall(r'^    "([\w/]+(?:\.py|/))",$', (TESTS / "conftest.py").read_text(), re.MULTILINE)
     assert len(named) > 20 and not [name for name in named if not (TESTS / name).exists()]
 
 

@@ -9,7 +9,6 @@ from support.greg_reference import compiled, network, train
 
 import kerasprune as kp
 from kerasprune.callbacks import IterativeMagnitude, NormHistory
-from kerasprune.recipes.reports import record
 from kerasprune.testing.toys import toy_data, toy_model
 
 
@@ -74,7 +73,10 @@ def test_a_second_fit_starts_anew():
     np.testing.assert_array_equal(history.norms["one"][0], last)
 
 
+@pytest.mark.experiments
 def test_the_file_is_what_a_report_reads(tmp_path):
+    from kerasprune.recipes.reports import record
+
     history = NormHistory(every=2)
     train(compiled(), [history], epochs=2)
     path = history.save(tmp_path / "norms.npz")

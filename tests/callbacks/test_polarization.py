@@ -521,6 +521,7 @@ def test_models_without_scales_stop_the_fit_at_once(make, model, arguments, mess
     assert all(v.regularizer is None and v.constraint is None for v in model.weights)
 
 
+@pytest.mark.experiments
 def test_a_missing_resolution_is_said_at_once():
     model = kp.models.resnet_cifar(8)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

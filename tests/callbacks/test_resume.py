@@ -181,6 +181,7 @@ def test_data_of_unknown_order_are_warned_of(tmp_path):
         train(compiled(small()), [gradual(), Resume(tmp_path)], epochs=4)
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_a_set_that_the_fit_does_not_read_says_nothing_of_its_order(tmp_path):
     """Another training set of kp.data, alive in the process, once kept the warning back."""
@@ -218,6 +219,7 @@ def test_dropout_and_a_stop_survive(tmp_path):
     assert first.plan == third.plan
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_the_training_set_goes_on_where_it_was(tmp_path):
     def fit(callbacks):
@@ -236,6 +238,7 @@ def test_the_training_set_goes_on_where_it_was(tmp_path):
         assert_equal(fit([Resume(tmp_path)]), expected)
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 @pytest.mark.parametrize("steps_per_execution", [1, 2])
 def test_saves_within_an_epoch(tmp_path, steps_per_execution):

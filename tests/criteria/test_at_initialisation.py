@@ -172,6 +172,7 @@ def test_synflow_sums_over_all_paths():
         np.testing.assert_allclose(found, expected / whole, rtol=1e-5)
 
 
+@pytest.mark.experiments
 def test_synflow_is_conserved_by_every_unit_and_by_every_cut():
     model = kp.models.vgg_cifar(16, input_shape=(16, 16, 3), width=0.125, seed=0)
     shares = list(criteria.get("synflow").saliency_of(model).values())

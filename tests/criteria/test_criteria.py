@@ -73,6 +73,7 @@ def test_other_backends_score_as_tensorflow_does(backend):
             np.testing.assert_allclose(other[name][group], scores, rtol=0, atol=atol, err_msg=f"{name} {group}")
 
 
+@pytest.mark.experiments
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["resnet_cifar", "mobilenet_v2"])
 @pytest.mark.parametrize("name", criteria.names())
@@ -149,6 +150,7 @@ def test_scores_are_the_sums_that_are_taken_inside_the_step(seed):
             np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.experiments
 def test_what_weights_are_worth_is_held_for_one_kernel_at_a_time():
     held = []
 

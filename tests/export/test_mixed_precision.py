@@ -89,6 +89,7 @@ def test_named_layers_stay_float_and_no_others(model, images, tmp_path):
     assert tflite(model, tmp_path / "b.tflite", quantize="mixed", data=images, float_layers=[]).float_layers == ()
 
 
+@pytest.mark.experiments
 @pytest.mark.whole
 def test_one_layer_in_int8_is_what_numpy_computes():
     """A dense layer alone: its input, its kernel by output channel, and its output are rounded."""
@@ -114,6 +115,7 @@ def test_one_layer_in_int8_is_what_numpy_computes():
     assert found["hidden"] == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("nest", [list, dict, keras.Model])
 def test_layers_that_make_outputs_are_told_apart(nest):
     """By their numbers, by the keys of a dict, and in a nested model."""
@@ -128,6 +130,7 @@ def test_layers_that_make_outputs_are_told_apart(nest):
     assert set(kp.analysis.precision_sensitivity(model, x, samples=8)) == {"hidden", "end", "end_1"}
 
 
+@pytest.mark.experiments
 def test_layers_are_known_by_name_if_the_last_of_them_makes_an_output(tmp_path):
     """The file names the operator of all three by itself, as an output."""
     keras.utils.set_random_seed(0)

@@ -29,6 +29,7 @@ def of_openvino(path, x):
     return compiled(x)[0]
 
 
+@pytest.mark.experiments
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the converters read TensorFlow's graphs")
 @pytest.mark.parametrize(("name", "needs", "run"), [("onnx", "tf2onnx", of_onnx), ("xml", "openvino", of_openvino)])
 @pytest.mark.parametrize("make", [lambda: kp.models.resnet_cifar(8, input_shape=(16, 16, 3), classes=5), attending])

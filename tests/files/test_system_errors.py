@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib import format as npy
-from typer.testing import CliRunner
+from support.commands import run_command
 
 import kerasprune as kp
-from kerasprune import PruneError, cli, files
+from kerasprune import PruneError, files
 from kerasprune.files.arrays import read_array, read_arrays
 from kerasprune.files.keras_model import load_model
 from kerasprune.training.saved_state import SavedState
@@ -102,14 +102,15 @@ def _said(error: Exception, monkeypatch) -> str:
         raise error
 
     monkeypatch.setattr("kerasprune.recipes.library.find", find)
-    result = CliRunner().invoke(cli.app, ["show", "mine"])
+    result = run_command(["show", "mine"])
     assert result.exit_code == 2 and "Traceback" not in result.output, result.exception
     return result.stderr
 
 
+@pytest.mark.experiments
 def test_no_command_ends_in_a_traceback_of_the_system(monkeypatch):
     for number in set(errno.errorcode) - {errno.EPIPE, errno.ESHUTDOWN}:
         assert os.strerror(number) in _said(OSError(number, os.strerror(number), "mine"), monkeypatch)
     assert "fit into memory" in _said(MemoryError("Unable to allocate 373. GiB"), monkeypatch)
-    assert "Received: --out nothing" in CliRunner().invoke(cli.app, ["run", "mine", "--out", ""]).stderr
-    assert "Received: --out=." in CliRunner().invoke(cli.app, ["run", "mine", "--out="]).stderr
+    assert "Received: --out nothing" in run_command(["run", "mine", "--out", ""]).stderr
+    assert "Received: --out=." in run_command(["run", "mine", "--out="]).stderr

@@ -56,6 +56,7 @@ def kinds(model):
 # ---- which blocks there are ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.experiments
 def test_blocks_of_a_residual_network(made):
     """Every block whose shortcut is the identity; the first of stages 2 and 3 changes the shape."""
     names = {f"stage{s}_block{b}_add" for s, b in ((1, 1), (1, 2), (2, 2), (3, 2))}
@@ -65,12 +66,14 @@ def test_blocks_of_a_residual_network(made):
         assert set(found.values()) == {"residual"}
 
 
+@pytest.mark.experiments
 def test_layers_of_a_residual_block(made):
     block = kp.trace(made("resnet-identity")).blocks["stage2_block2_add"]
     parts = ("conv1", "bn1", "relu1", "conv2", "bn2")
     assert set(block.layers) == {f"stage2_block2_{part}" for part in parts}
 
 
+@pytest.mark.experiments
 def test_blocks_of_a_densely_connected_network(made):
     found = kinds(made("densenet"))
     assert {name for name, kind in found.items() if kind == "dense"} == {
@@ -78,6 +81,7 @@ def test_blocks_of_a_densely_connected_network(made):
     }
 
 
+@pytest.mark.experiments
 def test_blocks_of_a_plain_network(made):
     """Convolutions that change neither the side nor the width: all but the first of a stage that widens."""
     found = kinds(made("vgg"))
@@ -88,6 +92,7 @@ def test_blocks_of_a_plain_network(made):
     assert block.layers == ("stage3_conv2", "stage3_bn2", "stage3_relu2")
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_blocks_of_inverted_residuals(made):
     model = made("mobilenet")
@@ -96,6 +101,7 @@ def test_blocks_of_inverted_residuals(made):
     assert residual == sums and len(sums) == 11  # the paper's 10, and stage 2 is as narrow as stage 1 at this width
 
 
+@pytest.mark.experiments
 def test_blocks_of_a_transformer(made):
     assert kinds(made("vit")) == dict.fromkeys(["attended0", "fed0", "attended1", "fed1"], "residual")
 
@@ -138,6 +144,7 @@ def slim(model, removed, keep=None, coupling="tied"):
     return kp.rebuild(model, kp.Plan(keep or {}, removed, coupling=coupling), absorb=False)
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("name", ["resnet-identity", "resnet-projection"])
 def test_without_a_residual_block_is_with_its_last_scale_zero(made, name):
     model, removed = made(name), ["stage1_block2_add", "stage3_block2_add"]
@@ -148,6 +155,7 @@ def test_without_a_residual_block_is_with_its_last_scale_zero(made, name):
     assert not any("stage1_block2_conv" in layer.name for layer in without.layers)
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_without_an_inverted_residual_is_with_its_last_scale_zero(made):
     model = made("mobilenet")
@@ -156,6 +164,7 @@ def test_without_an_inverted_residual_is_with_its_last_scale_zero(made):
     assert compare(silent, without, random_inputs(model)).error < 1e-5
 
 
+@pytest.mark.experiments
 def test_without_attention_is_with_its_projection_zero(made):
     model = made("vit")
     silent = zeroed(model, "attention1", "narrow0")
@@ -163,6 +172,7 @@ def test_without_attention_is_with_its_projection_zero(made):
     assert compare(silent, without, random_inputs(model)).error < 1e-5
 
 
+@pytest.mark.experiments
 def test_without_a_dense_layer_is_with_the_rows_zero_that_read_it(made):
     """What layer 2 of a block adds lies in the last channels; all later convolutions of the block, and the transition,
     read it."""
@@ -183,6 +193,7 @@ def test_without_a_dense_layer_is_with_the_rows_zero_that_read_it(made):
     )
 
 
+@pytest.mark.experiments
 def test_without_a_plain_block_is_the_shorter_chain(made):
     model = made("vgg")
     inputs = x = keras.Input(SHAPE)
@@ -192,6 +203,7 @@ def test_without_a_plain_block_is_the_shorter_chain(made):
     assert compare(keras.Model(inputs, x), slim(model, ["stage4_conv3"]), random_inputs(model)).error < 1e-6
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     "name, removed",
@@ -217,6 +229,7 @@ def test_blocks_and_channels_together(made, name, removed):
     assert kp.cost(model, both).macs == kp.cost(at_once).macs < kp.cost(model).macs
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_all_blocks_at_once(made):
     for name in ("resnet-identity", "densenet", "vgg", "mobilenet", "vit"):
@@ -228,6 +241,7 @@ def test_all_blocks_at_once(made):
 # ---- what is refused -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.experiments
 def test_unknown_block(made):
     with pytest.raises(kp.PruneError, match="'stage1_block3_add'.*Did you mean 'stage1_block2_add'"):
         slim(made("resnet-projection"), ["stage1_block3_add"])

@@ -62,6 +62,7 @@ def told(places):
     return [(id(entry), axis, list(channel)) for entry, axis, channel in places]
 
 
+@pytest.mark.experiments
 @pytest.mark.matrix
 def test_kernels_and_scales_of_a_group_are_those_that_hold_its_channels(graph):
     for name in graph.groups:
@@ -72,6 +73,7 @@ def test_kernels_and_scales_of_a_group_are_those_that_hold_its_channels(graph):
         assert told(graph.scaled_by(name)) == told(each for each in places if each[0].role == "scale")
 
 
+@pytest.mark.experiments
 def test_shares_and_edges_follow_from_the_kernels(graph):
     sizes = {id(kernel): int(np.prod(kernel.variable.shape)) for kernel in graph.kernels}
     shares, edges = graph.shares(), set()
@@ -85,6 +87,7 @@ def test_shares_and_edges_follow_from_the_kernels(graph):
     assert set(graph.edges) == edges and len(graph.edges) == len(edges)
 
 
+@pytest.mark.experiments
 def test_slices_of_groups_hold_parts_and_no_whole_group(graph):
     whole = {name: set(group.classes.tolist()) for name, group in graph.groups.items()}
     found = {}
@@ -97,11 +100,13 @@ def test_slices_of_groups_hold_parts_and_no_whole_group(graph):
     assert {tuple(classes): name for name, classes in graph.slices_of_groups} == found
 
 
+@pytest.mark.experiments
 def test_the_report_has_a_line_for_every_group(graph):
     lines = graph.report().splitlines()[1:]
     assert [line.split()[0] for line in lines[: len(graph.groups)]] == [name.split()[0] for name in graph.groups]
 
 
+@pytest.mark.experiments
 def test_the_report_of_a_concatenation_asks_no_position_of_a_kernel(monkeypatch):
     """So many groups times so many kernels that read them times their widths would be cubic in the layers."""
     graph = kp.trace(concatenation(6))

@@ -233,6 +233,7 @@ def test_an_illegal_plan_in_a_file_names_the_file(tmp_path):
 # ---- against a model ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.experiments
 def test_a_plan_of_another_model_is_refused():
     plan = random_plan(kp.trace(kp.models.resnet_cifar(8)))
     for use in (kp.rebuild, kp.mask, kp.cost, kp.report):
@@ -265,6 +266,7 @@ def test_a_plan_of_another_coupling_is_refused():
     kp.Plan({}, coupling="free").check(kp.trace(TOY))
 
 
+@pytest.mark.experiments
 def test_the_fingerprint_does_not_depend_on_weights_input_side_or_checkpoint(tmp_path):
     model = kp.models.resnet_cifar(8, input_shape=(32, 32, 3), seed=0)
     first = kp.trace(model).fingerprint
@@ -276,6 +278,7 @@ def test_the_fingerprint_does_not_depend_on_weights_input_side_or_checkpoint(tmp
     assert kp.trace(model, coupling="free", freeze=("stem_conv",)).fingerprint == first
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_the_fingerprint_is_the_same_in_another_process():
     code = "import kerasprune as kp; print(kp.trace(kp.models.resnet_cifar(8)).fingerprint)"
@@ -294,6 +297,7 @@ def _wired(width: int = 4, second: bool = False, kind: type = layers.Conv2D) -> 
     return keras.Model(inputs, layers.Dense(2, name="logits")(layers.GlobalMaxPooling2D(name="pool")(z)))
 
 
+@pytest.mark.experiments
 def test_the_fingerprint_differs_for_another_architecture():
     found = [
         kp.trace(model).fingerprint

@@ -55,6 +55,7 @@ def test_the_highest_scores_stay():
         assert kp.plan(model, keep=keep).keep["conv"] == kept
 
 
+@pytest.mark.experiments
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("coupling", ["tied", "free"])
@@ -114,6 +115,7 @@ def _mobilenet() -> keras.Model:
     return keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, classes=10)
 
 
+@pytest.mark.experiments
 @pytest.mark.matrix
 @pytest.mark.parametrize("model", [_stack, MODELS["resnet_cifar"], vit, _mobilenet, _densenet])
 @pytest.mark.parametrize("budget", ["uniform", "global"])
@@ -152,6 +154,7 @@ def test_an_illegal_choice_of_a_budget_of_ones_own_is_refused():
         kp.plan(_small(), budget=Beyond(), macs=0.5)
 
 
+@pytest.mark.experiments
 def test_a_uniform_budget_stays_uniform_to_one_channel():
     graph = kp.trace(MODELS["resnet_cifar"](), coupling="free")
     for round_to, step in ((1, {16: 1, 32: 1, 64: 1}), ("auto", {16: 4, 32: 8, 64: 8})):
@@ -166,6 +169,7 @@ def _widths(graph: kp.graph.graph.ChannelGraph, plan: kp.Plan) -> dict[str, tupl
     return {name: (graph.groups[name].size, len(kept)) for name, kept in plan.keep.items()}
 
 
+@pytest.mark.experiments
 @pytest.mark.matrix("resnet_cifar")
 @pytest.mark.parametrize("name", MODELS)
 def test_multiples_that_kernels_like_meet_targets_within_a_hundredth(name):
@@ -187,6 +191,7 @@ def test_multiples_that_kernels_like_meet_targets_within_a_hundredth(name):
     assert coarse >= 5
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("coupling", ["tied", "free", "padded"])
 @pytest.mark.parametrize("budget", ["uniform", "global"])
 def test_no_group_is_further_than_two_steps_from_what_its_budget_gives(coupling, budget):
@@ -203,6 +208,7 @@ def test_no_group_is_further_than_two_steps_from_what_its_budget_gives(coupling,
     assert kp.verify(graph, kp.rebuild(graph, plan), plan, reload=False).passed
 
 
+@pytest.mark.experiments
 def test_what_a_budget_keeps_whole_stays_whole():
     class First(Budget):
         def fractions(self, graph, level):
@@ -216,6 +222,7 @@ def test_what_a_budget_keeps_whole_stays_whole():
             assert {name for name, (size, kept) in _widths(graph, plan).items() if kept < size} == {"stem_conv"}
 
 
+@pytest.mark.experiments
 def test_nothing_is_rounded_where_no_cost_is_asked():
     graph = kp.trace(MODELS["resnet_cifar"]())
     stages = {"name": "per_stage", "keep": [1, 0.9, 0.7, 0.3]}
@@ -264,6 +271,7 @@ def test_more_stays_for_a_higher_target():
     assert kp.cost(graph, plans[-1]).macs == kp.cost(graph).macs
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize(("min_keep", "round_to"), [(1, 8), (5, 1), (0.25, 4)])
 def test_floors_hold_under_a_target(min_keep, round_to):
     graph = kp.trace(MODELS["resnet_cifar"]())
@@ -346,6 +354,7 @@ def test_nothing_to_prune_is_said_with_the_remedy():
             kp.plan(model, keep=0.5)
 
 
+@pytest.mark.experiments
 def test_a_free_input_side_needs_a_resolution_for_targets():
     model = kp.models.resnet_cifar(8)
     with pytest.raises(kp.PruneError, match="Give resolution="):
@@ -458,6 +467,7 @@ def test_a_small_target_that_is_missed_by_a_tenth_of_it_is_warned_of():
         kp.plan(_small(width=10), params=0.25)
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("coupling", ["tied", "free", "padded"])
 def test_parameters_are_counted_where_the_input_side_is_free(coupling):
     def model(side):
@@ -472,6 +482,7 @@ def test_parameters_are_counted_where_the_input_side_is_free(coupling):
         kp.plan(free, macs=0.4)
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_alone_are_those_of_the_whole_cost(name):
     graph = kp.trace(MODELS[name]())

@@ -9,11 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.commands import run_command
 from support.digits import pixels, solved_classifier
-from typer.testing import CliRunner
 
 import kerasprune as kp
-from kerasprune.cli import app
 from kerasprune.steps.chance_level import chance_level
 
 SAID = (
@@ -51,13 +50,14 @@ def test_prune_tells_labels_that_have_nothing_to_do_with_the_inputs(form, solved
     assert re.match(SAID.format(""), found[0])
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_the_command_tells_them_in_the_same_words(solved, tmp_path):
     model, x, _, others = solved
     model.save(tmp_path / "mine.keras")
     np.savez(tmp_path / "mine.npz", x=x, y=others)
     start = ["prune", str(tmp_path / "mine.keras"), "--keep", "0.5", "--data", str(tmp_path / "mine.npz")]
-    result = CliRunner().invoke(app, [*start, "--no-reconstruct", "--out", str(tmp_path / "out")])
+    result = run_command([*start, "--no-reconstruct", "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert re.search(SAID.format(r" '\S+mine.npz'"), " ".join(result.stderr.split())), result.stderr
 

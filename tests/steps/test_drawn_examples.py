@@ -8,10 +8,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from typer.testing import CliRunner
+from support.commands import run_command
 
 import kerasprune as kp
-from kerasprune.cli import app
 from kerasprune.repair.synthesis import drawing as drawing_module
 from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.steps import drawn_examples as steps
@@ -96,21 +95,22 @@ def test_a_fault_of_drawn_examples_is_a_remark_and_one_of_data_an_error(model, m
         kp.prune(model, keep=0.5, data=np.zeros((40, 8, 8, 3)), verbose=0)
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_the_command_draws_examples_and_resumes(model, tmp_path, monkeypatch):
     monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 1)
     model.save(tmp_path / "model.keras")
     out = tmp_path / "run"
     command = ["prune", str(tmp_path / "model.keras"), "--keep", "0.5", "--out", str(out)]
-    result = CliRunner().invoke(app, command)
+    result = run_command(command)
     assert result.exit_code == 0, result.output
     assert "examples drawn from the model" in " ".join(result.output.split()), result.output
     summary = json.loads((out / "summary.json").read_text())
     assert (out / "drawn" / "drawn.json").exists() and summary["slim"]["loss"] is None
     (out / "report.html").unlink()
-    again = CliRunner().invoke(app, [*command, "--resume"])
+    again = run_command([*command, "--resume"])
     assert again.exit_code == 0 and (out / "report.html").exists(), again.output
-    refused = CliRunner().invoke(app, [*command, "--examples", "x"])
+    refused = run_command([*command, "--examples", "x"])
     assert refused.exit_code == 2 and "--examples" in refused.output
 
 
@@ -122,10 +122,11 @@ def prepared(model, tmp_path, monkeypatch):
 
 
 def said(command) -> tuple[int, str]:
-    result = CliRunner().invoke(app, command)
+    result = run_command(command)
     return result.exit_code, " ".join(result.output.split())
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_the_command_makes_and_times_a_draw_once(prepared, monkeypatch):
     made, timed = [], []
@@ -137,6 +138,7 @@ def test_the_command_makes_and_times_a_draw_once(prepared, monkeypatch):
     assert len(made) == len(timed) == 1 and "examples drawn from the model" in output
 
 
+@pytest.mark.experiments
 def test_one_check_of_examples_for_the_command_and_for_python(prepared, model):
     """Each says it with the names of its reader."""
     for given in ("0", "some", "2.5"):
@@ -148,6 +150,7 @@ def test_one_check_of_examples_for_the_command_and_for_python(prepared, model):
         kp.prune(model, keep=0.5, examples="none", data=np.zeros((4, 8, 8, 3)))
 
 
+@pytest.mark.experiments
 def test_why_no_examples_are_drawn_names_what_the_reader_has(prepared, tmp_path):
     plain = keras.Sequential([keras.Input((6,)), layers.Dense(12, "relu"), layers.Dense(2)])
     plain.save(tmp_path / "model.keras")
@@ -157,6 +160,7 @@ def test_why_no_examples_are_drawn_names_what_the_reader_has(prepared, tmp_path)
     assert "method=" not in str(kp.prune(plain, keep=0.5, verbose=0).report)
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_a_free_side_is_one_fault_with_one_remedy(prepared, tmp_path):
     inputs = keras.Input((None, None, 3))
@@ -169,6 +173,7 @@ def test_a_free_side_is_one_fault_with_one_remedy(prepared, tmp_path):
     assert code == 0 and "examples drawn from the model" in output, output
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_few_examples_are_told_with_what_the_caller_can_give(tmp_path):
     """A kernel of more unknowns than there are examples: `samples=` is an argument of `kp.reconstruct` alone."""
@@ -195,6 +200,7 @@ def test_few_examples_are_told_with_what_the_caller_can_give(tmp_path):
         assert code == 0 and words in output and "samples=" not in output, output
 
 
+@pytest.mark.experiments
 def test_a_model_of_texts_is_told_what_it_can_have(prepared, tmp_path):
     inputs = keras.Input((4,), dtype="string")
     x = layers.Embedding(4, 8)(layers.StringLookup(vocabulary=["a", "b", "c"])(inputs))

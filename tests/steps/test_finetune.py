@@ -10,7 +10,6 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.data.examples import Examples
-from kerasprune.recipes import learning, optimizers
 from kerasprune.steps.finetune import fit, like
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.objective import Objective, by_name
@@ -96,7 +95,10 @@ def test_one_that_cannot_be_made_anew_gives_way_to_adam():
     assert type(new) is keras.optimizers.Adam and rates(new)[0] == pytest.approx(1e-4)
 
 
+@pytest.mark.experiments
 def test_recipes_say_compiled():
+    from kerasprune.recipes import learning, optimizers
+
     old = keras.optimizers.RMSprop(0.01, rho=0.7)
     new = optimizers.optimizer(learning.Compiled(name="compiled"), EPOCHS, STEPS, old)
     assert type(new) is keras.optimizers.RMSprop and new.rho == 0.7 and rates(new)[0] == pytest.approx(1e-3)

@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from typer.testing import CliRunner
+from support.commands import run_command
 
 import kerasprune as kp
-from kerasprune import cli
 from kerasprune.errors import PruneError
 from kerasprune.export.latency.operators import operators
 
@@ -87,6 +86,7 @@ def test_models_that_are_not_a_pair_are_refused_before_anything_is_written(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_the_command_prints_both(tmp_path):
     dense = network()
@@ -95,13 +95,14 @@ def test_the_command_prints_both(tmp_path):
     np.savez(tmp_path / "mine.npz", x=DATA[0], y=DATA[1])
     arguments = ["export", "slim.keras", "--beside", "dense.keras", "--format", "tflite-int8", "--data", "mine.npz"]
     paths = [str(tmp_path / each) if "." in each else each for each in arguments]
-    result = CliRunner().invoke(cli.app, [*paths, "--out", str(tmp_path / "slim.tflite")])
+    result = run_command([*paths, "--out", str(tmp_path / "slim.tflite")])
     assert result.exit_code == 0, result.output
     assert "accuracy, 6 examples" in result.stdout and "Not expected in the slim file" in result.stdout
-    again = CliRunner().invoke(cli.app, [*paths, "--out", str(tmp_path / "slim.tflite")])
+    again = run_command([*paths, "--out", str(tmp_path / "slim.tflite")])
     assert again.exit_code == 2 and "--overwrite" in again.stderr
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough  # two commands
 def test_labels_that_are_not_class_numbers_are_judged_as_the_dense_file_was_compiled(tmp_path):
     dense = network()
@@ -112,10 +113,10 @@ def test_labels_that_are_not_class_numbers_are_judged_as_the_dense_file_was_comp
     np.savez(tmp_path / "mine.npz", x=DATA[0], y=np.eye(3, dtype="float32")[DATA[1]])
     arguments = ["export", "slim.keras", "--beside", "dense.keras", "--format", "tflite", "--data", "mine.npz"]
     paths = [str(tmp_path / each) if "." in each else each for each in arguments]
-    result = CliRunner().invoke(cli.app, [*paths, "--out", str(tmp_path / "slim.tflite")])
+    result = run_command([*paths, "--out", str(tmp_path / "slim.tflite")])
     assert result.exit_code == 0, result.output
     assert "accuracy, 6 examples" in result.stdout and "loss, 6 examples" in result.stdout
-    result = CliRunner().invoke(cli.app, [*paths, "--loss", "mse", "--out", str(tmp_path / "other.tflite")])
+    result = run_command([*paths, "--loss", "mse", "--out", str(tmp_path / "other.tflite")])
     assert result.exit_code == 0 and "loss, 6 examples" in result.stdout
 
 
@@ -143,6 +144,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["free"]
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough  # two files of two models, and once more two of one
 def test_several_formats_are_written_to_a_folder(tmp_path):
     dense = network()
@@ -152,17 +154,15 @@ def test_several_formats_are_written_to_a_folder(tmp_path):
     formats = ["--format", "tflite", "--format", "tflite-int8", "--data", str(tmp_path / "mine.npz")]
     beside = ["export", str(tmp_path / "slim.keras"), "--beside", str(tmp_path / "dense.keras"), *formats]
     out = tmp_path / "files"
-    result = CliRunner().invoke(cli.app, [*beside, "--out", str(out)])
+    result = run_command([*beside, "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert result.stdout.count("Not expected in the slim file") == 2
     written = {each.name: each.read_bytes() for each in out.iterdir()}
     assert sorted(written) == ["slim-tflite-int8.tflite", "slim-tflite.tflite"]
     (out / "slim-tflite.tflite").unlink()
-    again = CliRunner().invoke(cli.app, [*beside, "--out", str(out)])  # one of two is there: neither is written
+    again = run_command([*beside, "--out", str(out)])  # one of two is there: neither is written
     assert again.exit_code == 2 and "--overwrite" in again.stderr and len(list(out.iterdir())) == 1
-    again = CliRunner().invoke(
-        cli.app, ["export", str(tmp_path / "slim.keras"), *formats, "--out", str(out), "--overwrite"]
-    )
+    again = run_command(["export", str(tmp_path / "slim.keras"), *formats, "--out", str(out), "--overwrite"])
     assert again.exit_code == 0 and {each.name: each.read_bytes() for each in out.iterdir()} == written
-    again = CliRunner().invoke(cli.app, [*beside, "--out", str(tmp_path / "mine.npz")])
+    again = run_command([*beside, "--out", str(tmp_path / "mine.npz")])
     assert again.exit_code == 2 and "Expected a folder for several formats" in again.stderr

@@ -48,6 +48,7 @@ def outputs(model: keras.Model) -> np.ndarray:
     return np.asarray(model(IMAGES))
 
 
+@pytest.mark.experiments
 def test_gates_do_not_change_the_function_and_stand_where_nothing_scales():
     model = network()
     found = kp.gated(model)

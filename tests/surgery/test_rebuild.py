@@ -34,8 +34,8 @@ OURS = {
     "alexnet_cifar": lambda: kp.models.alexnet_cifar(units=32),
     "lstm_rows": lambda: kp.models.lstm_rows(units=24),
     "gru_rows": lambda: kp.models.gru_rows(units=24),
-    "lenet_5": kp.models.lenet_5,
-    "lenet_300_100": kp.models.lenet_300_100,
+    "lenet_5": lambda: kp.models.lenet_5(),
+    "lenet_300_100": lambda: kp.models.lenet_300_100(),
 }
 THEIRS = {
     name: application(name)
@@ -96,6 +96,7 @@ def keep_for_later(model, folder, name):
     model.save(folder / f"{name}.keras")
 
 
+@pytest.mark.experiments
 @pytest.mark.matrix("resnet_cifar-identity-free", "resnet_cifar-identity-padded", "resnet_cifar-identity-tied")
 @pytest.mark.parametrize(("name", "coupling"), cases())
 def test_slim_model_is_exact(name, coupling, dense, folder):
@@ -123,6 +124,7 @@ def share_that_can_be_dropped(graph):
     return 1 - stays / total
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_files_load_without_kerasprune(folder):
     """An ordinary Keras installation loads the files, in safe mode, and computes the same."""
@@ -493,6 +495,7 @@ def test_a_function_that_keras_reads_back_as_another_stays():
     check_rebuild(model, kp.Plan({"hidden": [0, 3, 5]}), tolerance=2e-6)
 
 
+@pytest.mark.experiments
 def test_the_slim_model_learns(tmp_path: Path):
     slim = kp.rebuild(randomise(kp.models.lenet_300_100(input_shape=(8, 8, 1))), kp.Plan({}))
     slim = kp.rebuild(slim, random_plan(kp.trace(slim)))

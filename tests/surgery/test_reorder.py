@@ -38,6 +38,7 @@ def made():
 # ---- reorder -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.experiments
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", MAKERS)
 def test_reordered_model_computes_the_same(made, name):
@@ -61,6 +62,7 @@ def test_channels_tied_unequally_often_keep_their_order():
         assert compare(model, new, random_inputs(model)).error < 1e-5
 
 
+@pytest.mark.experiments
 def test_channels_are_sorted_by_score(made):
     model = made("resnet-identity")
     scores = kp.criteria.score(kp.criteria.get("l1"), kp.trace(model))
@@ -73,6 +75,7 @@ def test_channels_are_sorted_by_score(made):
         assert (np.diff(kp.criteria.score(kp.criteria.get("l1"), kp.trace(new))[name]) <= 1e-5).all()
 
 
+@pytest.mark.experiments
 def test_groups_that_are_not_scored_keep_their_order(made):
     model = made("resnet-projection")
     new = kp.reorder(model, {"stage1_block1_conv1": np.arange(8.0)})
@@ -86,6 +89,7 @@ def test_groups_that_are_not_scored_keep_their_order(made):
     }
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize(
     "scores, said",
     [
@@ -103,6 +107,7 @@ def test_scores_that_do_not_fit(made, scores, said):
 # ---- padded sums ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["resnet-identity", "resnet-projection", "mobilenet"])
 def test_padded_plans_keep_prefixes(made, name):
@@ -121,6 +126,7 @@ def test_padded_plans_keep_prefixes(made, name):
     assert narrower
 
 
+@pytest.mark.experiments
 def test_a_branch_that_keeps_other_channels_is_refused(made):
     model = made("resnet-identity")
     with pytest.raises(kp.PruneError, match="must keep the first channels of its trunk"):
@@ -130,12 +136,14 @@ def test_a_branch_that_keeps_other_channels_is_refused(made):
         kp.rebuild(model, wide)
 
 
+@pytest.mark.experiments
 def test_a_plan_of_another_coupling_is_refused(made):
     graph = kp.trace(made("resnet-identity"), coupling="padded")
     with pytest.raises(kp.PruneError, match="coupling"):
         kp.Plan({"stem_conv": [0, 1]}).check(graph)
 
 
+@pytest.mark.experiments
 def test_a_padded_model_has_no_gather(made):
     """Only an operation that phones know: a padding; the sum itself is the old one."""
     model = made("resnet-identity")

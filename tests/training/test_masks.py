@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.recipes.stages.evaluate import counted
 from kerasprune.training.masks import apply_masks, held
 from kerasprune.training.scope import rank
 
@@ -35,7 +34,10 @@ def test_masked_weights_stay_zero_while_the_others_move():
     assert kernel.constraint is None
 
 
+@pytest.mark.experiments
 def test_counts_of_what_is_left():
+    from kerasprune.recipes.stages.evaluate import counted
+
     model = dense()
     kernel, bias = model.get_layer("d").kernel, model.get_layer("d").bias
     kernel.assign(np.ones((5, 3)))

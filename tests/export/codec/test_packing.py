@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from support.commands import run_command
 from support.random_models import random_model
-from typer.testing import CliRunner
 
 import kerasprune as kp
-from kerasprune import PruneError, cli
+from kerasprune import PruneError
 from kerasprune.export.codec.container import read_file, to_bytes
 from kerasprune.export.codec.entries import GAPS, arrays_of, dtype_of, entry_of
 from kerasprune.export.codec.huffman import encode
@@ -321,12 +321,13 @@ def test_many_mutants_are_refused_or_read(mutants):
 # ---- commands -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.experiments
 def test_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small().save("m.keras")
 
     def invoke(*words):
-        result = CliRunner().invoke(cli.app, words)
+        result = run_command(words)
         return result.exit_code, result.output
 
     code, text = invoke("pack", "m.keras", "--out", "m.kpz", "--bits", "dense=2", "--bits", "d=3")

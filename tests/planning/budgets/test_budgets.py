@@ -220,6 +220,7 @@ def _by_stage(model: keras.Model) -> dict[int, list[str]]:
     return found
 
 
+@pytest.mark.experiments
 @pytest.mark.matrix
 @pytest.mark.parametrize("depth", [20, 56])
 @pytest.mark.parametrize("shortcut", ["identity", "projection"])
@@ -236,6 +237,7 @@ def test_stages_of_resnet_cifar(depth, shortcut, side):
         assert set(found[stage]) == own
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 @pytest.mark.parametrize(("depth", "blocks"), [(34, (3, 4, 6, 3)), (50, (3, 4, 6, 3))])
 def test_stages_of_resnet_imagenet(depth, blocks):
@@ -249,6 +251,7 @@ def test_stages_of_resnet_imagenet(depth, blocks):
         assert all(f"stage{stage}_" in name for name in found[stage])
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_stages_of_vgg():
     """The first convolution, then what is left of each of the five spatial sizes; no dense layer."""
@@ -261,6 +264,7 @@ def test_stages_of_vgg():
 # ---- per stage ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.experiments
 def test_per_stage_is_what_the_papers_print():
     """ResNet-56 [0, 0.75, 0.75, 0.32] removed, first convolutions of the blocks only."""
     graph = kp.trace(kp.models.resnet_cifar(56), coupling="free")
@@ -273,6 +277,7 @@ def test_per_stage_is_what_the_papers_print():
     }
 
 
+@pytest.mark.experiments
 def test_per_stage_names_the_number_of_stages():
     graph = kp.trace(kp.models.resnet_cifar(8))
     for keep in ([1, 0.5, 0.5], [1, 0.5, 0.5, 0.5, 0.5]):
@@ -280,6 +285,7 @@ def test_per_stage_names_the_number_of_stages():
             kp.plan(graph, budget=PerStage(keep))
 
 
+@pytest.mark.experiments
 def test_per_stage_meets_a_target_by_scaling_all_stages():
     graph = kp.trace(kp.models.resnet_cifar(20, input_shape=(32, 32, 3)), coupling="free")
     budget = PerStage([1, 0.25, 0.5, 1])

@@ -13,7 +13,6 @@ from support.devices import profiled
 import kerasprune as kp
 from kerasprune.errors import PruneError
 from kerasprune.export.latency.whole_networks import file_of
-from kerasprune.recipes.search.widths import Widths
 
 
 def network(width=48):
@@ -62,6 +61,7 @@ def test_measured_budgets_meet_a_time(monkeypatch):
     assert table.predict(model, plan) / table.predict(model) == pytest.approx(0.6, abs=0.03)
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_a_search_meets_a_time(monkeypatch):
     model = network(16)
@@ -77,8 +77,11 @@ def test_a_search_meets_a_time(monkeypatch):
         kp.search_plan(model, images, target=kp.targets.Time(table, fraction=0.01))
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("make", [network, branches, residual])
 def test_many_widths_are_metered_as_their_plans_are(monkeypatch, make):
+    from kerasprune.recipes.search.widths import Widths
+
     model = make()
     table = profiled(monkeypatch, model)
     widths = Widths(kp.trace(model))

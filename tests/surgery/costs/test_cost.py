@@ -71,6 +71,7 @@ def resnet_macs(blocks: int, widths=(16, 32, 64), side: int = 32, classes: int =
     return total
 
 
+@pytest.mark.experiments
 @pytest.mark.matrix
 @pytest.mark.parametrize("depth", [20, 56])
 @pytest.mark.parametrize("shortcut", ["identity", "projection"])
@@ -201,6 +202,7 @@ def test_cost_of_a_graph_is_the_cost_of_its_model():
     assert kp.cost(kp.trace(model, resolution=16)) == kp.cost(model, resolution=16)
 
 
+@pytest.mark.experiments
 def test_layers_sum_to_the_total():
     found = kp.cost(kp.models.lenet_5())
     for key in ("params", "macs", "activations", "bytes"):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.recipes import loader
 from kerasprune.steps.objective import Objective
 from kerasprune.training.distillation.label_smoothing import SmoothedSparseCategoricalCrossentropy, smoothed
 
@@ -81,6 +80,7 @@ def test_a_compiled_objective_has_smoothed_labels():
         Objective("mean_squared_error", label_smoothing=0.1).compile(model)
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -89,6 +89,8 @@ def test_a_compiled_objective_has_smoothed_labels():
     ],
 )
 def test_a_recipe_that_cannot_smooth_is_refused_before_it_runs(setting, words):
+    from kerasprune.recipes import loader
+
     recipe = """
         name: smooth
         why: A test.

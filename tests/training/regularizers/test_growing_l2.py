@@ -169,6 +169,7 @@ def pushed():
     return found
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", [GReg1, GReg2])
 def test_what_goes_ends_below_a_thousandth_of_what_stays(pushed, kind):
@@ -182,6 +183,7 @@ def test_what_goes_ends_below_a_thousandth_of_what_stays(pushed, kind):
         assert last.std() / last.mean() > 5 * first.std() / first.mean(), name
 
 
+@pytest.mark.experiments
 @pytest.mark.thorough
 def test_removal_hurts_less_than_without_the_penalty(pushed):
     before, model, images = pushed["before"]
