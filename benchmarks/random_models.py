@@ -2,9 +2,9 @@
 
     python benchmarks/random_models.py FIRST NUMBER   # seeds FIRST … FIRST + NUMBER − 1
 
-What a model is made of, and what is asked of it, is in `tests/random_models.py` and `tests/random_checks.py`. Seeds run
-in processes of their own, some at a time. Each finished process appends a line to `results/random_models.csv`, faults
-are printed, and `results/random_models.md` sums up all lines.
+What a model is made of, and what is asked of it, is in `random_models.py` and `random_checks.py` of `tests/support`.
+Seeds run in processes of their own, some at a time. Each finished process appends a line to
+`results/random_models.csv`, faults are printed, and `results/random_models.md` sums up all lines.
 """
 
 from __future__ import annotations

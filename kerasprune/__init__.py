@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kerasprune.registry import lazy
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _find, __dir__, __all__ = lazy(__name__)
 _ELSEWHERE = {

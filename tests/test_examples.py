@@ -16,13 +16,13 @@ ROOT = Path(kerasprune.__file__).parent
 DEAR = {  # a second and more each
     "analysis/one_layer_in_int8.py",
     "callbacks/freeze_kept.py",
-    "latency/phone.py",
-    "latency/profiling.py",
+    "export/latency/phone.py",
+    "export/latency/profiling.py",
 }
 SLOW = {  # 5 seconds and more each
     "models/keras_applications.py",
     "recipes/compare.py",
-    "targets/time.py",
+    "planning/targets/time.py",
     "testing/callbacks.py",
 }
 

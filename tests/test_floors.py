@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from support import rooms
@@ -98,6 +99,23 @@ def test_the_house_is_small_enough_to_be_seen_at_once():
     assert len(list((rooms.ROOT / "kerasprune").glob("*.py"))) <= 12
     assert max(lines.values()) <= 0.15 * total
     assert sorted(lines) == sorted([rooms.FACADE, *(name for names in rooms.FLOORS for name in names)])
+
+
+def test_the_picture_shows_the_floors():
+    """A row of rooms is a floor; those of one group lie in one box, the lowest at the bottom."""
+    svg = "{http://www.w3.org/2000/svg}"
+    picture = ElementTree.parse(rooms.ROOT / "docs" / "images" / "layout.svg").getroot()
+    shown: dict[str, dict[float, list[str]]] = {}
+    for group in picture.iter(f"{svg}g"):
+        rows = shown.setdefault(group.get("class"), {})
+        for text in group.iter(f"{svg}text"):
+            names = [part.text for part in text.iter(f"{svg}tspan") if part.get("class") == "room"]
+            rows.setdefault(float(text.get("y")), []).extend(names)
+    floors = {group: [sorted(rows[y]) for y in sorted(rows, reverse=True) if rows[y]] for group, rows in shown.items()}
+    assert floors["core"] == [sorted(names) for names in rooms.CORE]
+    assert floors["experiments"] == [sorted(names) for names in rooms.EXPERIMENTS]
+    folders = [name.partition(".")[2] for names in rooms.PAPERS for name in names if "." in name]
+    assert sorted(sum(floors["papers"], [])) == sorted(folders)
 
 
 def test_one_file_names_private_keras():

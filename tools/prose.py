@@ -1,4 +1,4 @@
-"""Prints what reads badly in docstrings, messages and pages, or names what is not there; nothing fails.
+"""Prints what reads badly in docstrings, messages and pages; nothing fails.
 
 python tools/prose.py
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import ast
 import csv
-import importlib.util
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,15 +88,6 @@ def joined_docstrings() -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}: {node.name}: its parts do not stand apart"
 
 
-def sent_astray() -> Iterator[str]:
-    """Yields the modules to which the tables of the change log send, and which do not exist."""
-    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## 0.1.0")[0]
-    for row in (line.split("|") for line in changes.splitlines() if line.startswith("| `")):
-        for module in re.findall(r"`([\w.]+)`", row[2]):
-            if importlib.util.find_spec(module) is None:
-                yield f"CHANGELOG.md: {module} does not exist"
-
-
 def speeds_of_the_readme() -> Iterator[str]:
     """Yields the speeds measured that the README does not name."""
     with (ROOT / "benchmarks" / "results" / "latency.csv").open(newline="") as file:
@@ -112,7 +101,6 @@ def speeds_of_the_readme() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    for look in (in_strings, on_pages, joined_docstrings, sent_astray, speeds_of_the_readme):
+    for look in (in_strings, on_pages, joined_docstrings, speeds_of_the_readme):
         for fault in look():
             print(fault)

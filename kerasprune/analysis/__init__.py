@@ -1,4 +1,4 @@
-"""Analysis of trained networks: feature maps, sensitivity of groups, lines and curves between models."""
+"""Looks at trained networks: how sensitive groups and layers are, feature maps, losses between two models."""
 
 from kerasprune.registry import lazy
 

@@ -1,3 +1,3 @@
-"""Derivatives of functions of variables, and full precision, on TensorFlow, JAX and torch."""
+"""TensorFlow, JAX and torch, a file each: derivatives and full precision; several devices, crashes explained."""
 
 BACKENDS = ("jax", "tensorflow", "torch")

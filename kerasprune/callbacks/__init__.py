@@ -1,4 +1,4 @@
-"""Callbacks for `model.fit`, one file per pruning method."""
+"""Callbacks that users pass to `model.fit`: one file per pruning method, and those that resume, hold masks or log."""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,7 @@
-"""The command line: one file a command. A new command is one new file and one word in the import below."""
+"""The command line `kerasprune`: one file per command.
+
+A new command is one new file and one word in the import below.
+"""
 
 import importlib
 

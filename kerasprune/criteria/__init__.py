@@ -1,4 +1,4 @@
-"""Criteria: scores of channels and blocks, one file per score."""
+"""Criteria: scores of channels, blocks and single weights, one file per score; a higher score means keep."""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,7 @@
-"""Data: a user's own examples in any form that `fit` takes, and images by name (these need TensorFlow)."""
+"""A user's own examples (arrays, batches, `.npz` files, folders of images): one reader, and checks of them.
+
+Data sets by name are in `kerasprune/models/sets`.
+"""
 
 from kerasprune.registry import lazy
 

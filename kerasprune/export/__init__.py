@@ -1,4 +1,7 @@
-"""Exported files for use without Keras. TensorFlow's converter and LiteRT are imported when a function is called."""
+"""Files for use without Keras: SavedModel and TFLite, int8 calibration, mixed precision, and checks of each file.
+
+TensorFlow's converter and LiteRT are imported when a function is called.
+"""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and read within bounds."""
+"""Files read within bounds and written whole or not at all, and errors of the operating system as messages."""
 
 from kerasprune.files.reading import is_file as is_file
 from kerasprune.files.reading import is_folder as is_folder

@@ -1,1 +1,1 @@
-"""What is coupled: channel ids, rules, groups, blocks, and the walk over a model."""
+"""What is coupled: channel ids, groups, blocks, the walk over a model and its trace; plans, the decision as data."""

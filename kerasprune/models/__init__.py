@@ -1,4 +1,4 @@
-"""Ready-made functional models: one family per file.
+"""Built-in architectures as functional models, one family per file; data sets by name are in `sets`.
 
 Every factory takes `classes`, `input_shape` (sides may be `None` if the architecture allows it) and `seed`, and
 names every layer itself, so that the groups of a saved plan keep their names.

@@ -1,1 +1,1 @@
-"""From scores, budget and target to the plan."""
+"""Makes a plan: from scores, a budget and a target to the channels kept of every group."""

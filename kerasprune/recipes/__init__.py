@@ -1,4 +1,4 @@
-"""Recipes: whole experiments as YAML files, one file per experiment."""
+"""Whole experiments as YAML files: the schema of a recipe, its loader and runner, run folders, and comparisons."""
 
 from kerasprune.registry import lazy
 

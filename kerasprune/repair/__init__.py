@@ -1,1 +1,1 @@
-"""What a cut lost, without training: reconstruction from data, and data from the model itself."""
+"""Repairs a cut without training: `reconstruction` by least squares, and `synthesis` of examples for lack of data."""

@@ -1,4 +1,4 @@
-"""Rules of layers: one file per kind of layer, imported when one of its classes is looked up."""
+"""Rules: what each kind of layer does to channel ids, one file per kind, imported when a model has one."""
 
 from kerasprune.registry import lazy
 

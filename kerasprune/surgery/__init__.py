@@ -1,1 +1,1 @@
-"""Applies a plan to a model: rebuild, mask, absorb constants, reorder, resize, reinitialise."""
+"""Applies a plan to a model: rebuild, mask, verify, absorb constants, reorder, resize, reinitialise."""

@@ -1,4 +1,4 @@
-"""Batteries of checks for every member of a family, including users' own.
+"""Checks that every criterion, budget, callback and rule must pass, including users' own, and the oracle of `rebuild`.
 
 Each check raises `AssertionError` with the expectation, the finding and its place; none needs pytest.
 """

@@ -1,1 +1,1 @@
-"""Changes to a training step that are undone after `fit`: the base of callbacks, sessions, masks and constraints."""
+"""The parts that callbacks are built from: sessions, masks, constraints, schedules, granularities, saved states."""

@@ -482,7 +482,7 @@ def test_a_miscounted_kernel_is_caught(monkeypatch):
     model = keras.Model(inputs, head(conv(6, "one")(inputs)))
     right = kp.cost(model).macs
     broken(monkeypatch, layers.Conv2D, uncounted)
-    assert kp.cost(model).macs != right  # what tests/test_cost.py would see
+    assert kp.cost(model).macs != right  # what tests/surgery/costs/test_cost.py would see
 
 
 def test_outputs_that_cannot_differ_are_refused():

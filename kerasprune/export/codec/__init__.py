@@ -1,4 +1,4 @@
-"""Models small on disk: weights shared by clusters and Huffman-coded in one file, whose bytes are measured."""
+"""Models packed into one small `.kpz` file: weights shared by clusters, Huffman-coded, and the bytes measured."""
 
 from kerasprune.registry import lazy
 

@@ -1,1 +1,1 @@
-"""Quantization-aware training: a model trained with the rounding of its int8 file."""
+"""Models prepared for int8: trained with its rounding, ranges evened out across layers, biases corrected."""

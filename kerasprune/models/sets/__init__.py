@@ -1,1 +1,1 @@
-"""Data sets built in, or read by name: digits, glyphs, `tfds:` names, users' functions."""
+"""Data sets by name: the built-in digits and glyphs, `tfds:` names, users' functions; augmentation of images."""

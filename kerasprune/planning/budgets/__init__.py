@@ -1,4 +1,4 @@
-"""Budgets: the fraction kept of every group, one file per budget."""
+"""Budgets: the fraction kept of every group, one file per budget, and the choice of widths that meets a target."""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,4 @@
-"""Targets of plans other than channels, parameters and multiply–adds: milliseconds, and the bytes of a file."""
+"""Targets in milliseconds of a device or in bytes of a file: the cost of a choice of widths, and its limit."""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,4 @@
-"""The recipes that come with the package."""
+"""The YAML recipes that are part of the package."""
 
 from __future__ import annotations
 

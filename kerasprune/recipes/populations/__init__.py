@@ -1,1 +1,1 @@
-"""Evaluates many trainings, each once, in several processes, and stores finished ones on disk."""
+"""Many trainings, each once: candidates evaluated in several processes or on Ray, and stored on disk."""

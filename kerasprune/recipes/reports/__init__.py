@@ -1,4 +1,4 @@
-"""Reports of runs: pure functions of the files of a run."""
+"""Reports of runs: tables, figures and HTML pages, each a pure function of the files of a run."""
 
 from kerasprune.registry import lazy
 

@@ -1,1 +1,1 @@
-"""Published figures that can be recomputed: one file per source."""
+"""Published figures recomputed by `kerasprune reproduce`: one file per source."""

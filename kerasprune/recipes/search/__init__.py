@@ -1,4 +1,4 @@
-"""Searches over widths: evolution within limits, and the costs of many allocations at once."""
+"""Searches over widths: `search_plan`, evolution within limits, and the exact costs of many allocations at once."""
 
 from kerasprune.registry import lazy
 

@@ -1,1 +1,1 @@
-"""Least squares that make a slim model answer as the dense one did, and recalibrated BatchNorm."""
+"""Kernels of a slim model solved by least squares for the dense model's outputs, and recalibrated BatchNorm."""

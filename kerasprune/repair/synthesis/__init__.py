@@ -1,1 +1,1 @@
-"""Examples drawn from a model itself, for those who have no data."""
+"""Examples drawn from the model itself, by the statistics of its BatchNorm layers, for those who have no data."""

@@ -1,1 +1,1 @@
-"""Model Folding: similar channels are merged, instead of keeping some and removing the others."""
+"""Model Folding (`kp.fold`): similar channels are merged, instead of keeping some and removing the others."""

@@ -1,1 +1,1 @@
-"""Counting without building, and the report of a plan."""
+"""Parameters and multiply–adds counted without building a model (`kp.cost`), and the report of a plan (`kp.report`)."""

@@ -1,1 +1,1 @@
-"""Composite layers and subclassed models written out as one functional model: `kp.functional`."""
+"""Subclassed models and composite layers written out as one plain functional model: `kp.functional`."""

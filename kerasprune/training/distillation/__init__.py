@@ -1,1 +1,1 @@
-"""Distillation: a slim model learns from the dense one; label smoothing."""
+"""The dense model as a teacher of the slim one: `kp.distil` with its temperature and weight; label smoothing."""

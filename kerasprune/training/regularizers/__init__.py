@@ -1,4 +1,4 @@
-"""Penalties that act inside the compiled training step."""
+"""Penalties inside the compiled training step: on BatchNorm scales, and growing L2 with the laws of its growth."""
 
 from kerasprune.registry import lazy
 

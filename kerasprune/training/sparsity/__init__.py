@@ -1,4 +1,4 @@
-"""Masks of single weights: pruning at initialisation, ablations, and reports on the sparse network."""
+"""Masks of single weights: pruning at initialisation, random masks, and reports on the sparse network."""
 
 from kerasprune.registry import lazy
 
