@@ -1,9 +1,8 @@
-"""The exception `PruneError`, checks of arguments, the common form of messages, and old spellings still accepted."""
+"""The exception `PruneError`, checks of arguments, and the common form of messages."""
 
 from __future__ import annotations
 
 import difflib
-import inspect
 import re
 import reprlib
 import sys
@@ -12,12 +11,9 @@ import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from typing import Any
 
 EXTRAS = {
     "tensorflow": "tensorflow",
@@ -289,20 +285,15 @@ def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
-_BETWEEN = ("kerasprune", "keras", "contextlib", "functools", "pydantic")
+_BETWEEN = ("kerasprune", "keras", "contextlib", "functools")
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warns at the user's line of code: the innermost frame outside of kerasprune and Keras.
-
-    Args:
-        message: The message.
-        category: The class of the warning. Defaults to `UserWarning`.
-    """
+def warn(message: str) -> None:
+    """Warns at the user's line of code: the innermost frame outside of kerasprune and Keras."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(message, stacklevel=level)
 
 
 @contextmanager
@@ -323,89 +314,3 @@ def extras(what: str) -> Iterator[None]:
             f"Expected the module {module!r} for {what}. Received: an environment without it. "
             f'Install it with pip install "kerasprune[{EXTRAS[module]}]".'
         ) from error
-
-
-Spelling = str | tuple[str, Callable[[Any], Any]] | None
-"""The present spelling of an argument of an earlier version, see `formerly`."""
-
-
-def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
-    """Returns a decorator that also accepts earlier spellings of arguments, with a `FutureWarning`.
-
-    Args:
-        by_place: Arguments that are keywords now and were accepted by place, in their order.
-        **old: `old="new"`: a renamed argument; `old="new.field"`: one that is now a field of another, which may be a
-            dict of fields; `old=("new", change)`: one converted by `change(value)`; `old=None`: one without effect.
-
-    Raises:
-        PruneError: On a call with an old spelling together with the new one.
-
-    Example:
-        >>> import warnings
-        >>> @formerly("seed", directory="folder")
-        ... def write(text, *, folder, seed=0):
-        ...     return text, folder, seed
-        >>> with warnings.catch_warnings(record=True) as caught:
-        ...     warnings.simplefilter("always")
-        ...     write("a", 1, directory="b")
-        ('a', 'b', 1)
-        >>> [str(one.message).split(":")[0] for one in caught]
-        ['write(directory=…) is now write(folder=…)', 'write(…, seed) is now write(…, seed=…)']
-    """
-
-    def decorate(function: Function) -> Function:
-        called = function.__qualname__.removesuffix(".__init__")
-        kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
-        places = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-        def announce(before: str, now: str, news: Iterable[str], given: Collection[str]) -> None:
-            for new in news:
-                if new in given:
-                    raise PruneError(
-                        f"Expected {new} once. Received: {called}({before}), its old form, with {new}=. Keep one."
-                    )
-            text = f"{called}({before}) is now {called}({now}): the old spelling is accepted until the next release."
-            warn(text, FutureWarning)
-
-        @wraps(function)
-        def accepting(*args: Any, **kwargs: Any) -> Any:
-            given = {name: kwargs.pop(name) for name in old if name in kwargs}
-            if given:
-                found = _respelt(given, old)
-                now = (f"{new}={short(value) if isinstance(value, dict) else '…'}" for new, value in found.items())
-                announce(", ".join(f"{name}=…" for name in given), ", ".join(now), found, kwargs)
-                kwargs |= found
-            if places < len(args) <= places + len(by_place):
-                for name, value in zip(by_place, args[places:], strict=False):
-                    announce(f"…, {name}", f"…, {name}=…", [name], kwargs)
-                    kwargs[name] = value
-                args = args[:places]
-            return function(*args, **kwargs)
-
-        accepting.formerly = tuple(old)  # type: ignore[attr-defined]
-        return accepting  # type: ignore[return-value]
-
-    return decorate
-
-
-def _respelt(given: Mapping[str, Any], old: Mapping[str, Spelling]) -> dict[str, Any]:
-    """Returns the arguments in their present spelling; see `formerly`."""
-    found: dict[str, Any] = {}
-    for name, value in given.items():
-        spelt = old[name]
-        new, change = spelt if isinstance(spelt, tuple) else (spelt or "", None)
-        new, _, field = new.partition(".")
-        whole = found.get(new, {})
-        if field and isinstance(whole, Mapping):
-            found[new] = {**whole, field: value}
-        elif field:
-            try:
-                found[new] = replace(whole, **{field: value})
-            except TypeError:
-                raise PruneError(
-                    f"Expected {name} with a {new} that has it. Received: {name}={value!r} with {whole!r}. "
-                    "Leave it out."
-                ) from None
-        elif new:
-            found[new] = value if change is None else change(value)
-    return found

@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
-from kerasprune.errors import PruneError, extras, nearest, short, warn
+from kerasprune.errors import PruneError, extras, nearest, short
 
 Member = TypeVar("Member", bound=Callable[..., Any])
 
@@ -159,16 +158,13 @@ _IMPORT = re.compile(r"^from ([\w.]+) import (\w+) as (\w+)$", re.M)
 _VALUE = re.compile(r"^(\w+) = (\w+)\.(\w+)$", re.M)
 
 
-def lazy(
-    package: str, formerly: Mapping[str, str] = MappingProxyType({})
-) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported on first use.
 
     The names are those of its stub `__init__.pyi`, which editors and type checkers read too.
 
     Args:
         package: The dotted name of the package.
-        formerly: `{old name: name}`: found too, with a `FutureWarning`. Defaults to none.
 
     Example:
         >>> find, names, _ = lazy("kerasprune.export.latency")
@@ -178,10 +174,6 @@ def lazy(
     public = _stub(package)
 
     def find(name: str) -> Any:
-        if name in formerly:
-            new = formerly[name]
-            warn(f"{name} is now {new}: the old name is accepted until the next release.", FutureWarning)
-            return find(new)
         if name not in public:
             raise AttributeError(f"Expected one of {', '.join(sorted(public))}. Received: {name!r}.")
         return imported(public[name])

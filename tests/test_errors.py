@@ -1,10 +1,9 @@
-"""Warnings point to the line of the user's that called, however deep they are raised; old spellings are accepted."""
+"""Warnings point to the line of the user's that called, however deep they are raised."""
 
 from __future__ import annotations
 
 import inspect
 import re
-import warnings
 from pathlib import Path
 
 import keras
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.errors import PruneError, formerly, short, warn, whole_number_faults
+from kerasprune.errors import PruneError, short, whole_number_faults
 
 
 def _model(optimizer="adam") -> keras.Model:
@@ -75,62 +74,10 @@ def test_a_warning_of_a_plan_points_to_the_line_that_asks_for_it():
     assert [(each.filename, each.lineno) for each in caught] == [(__file__, line)]
 
 
-def test_the_category_is_the_one_given():
-    with pytest.warns(FutureWarning, match="old") as caught:
-        warn("old", FutureWarning)
-    assert caught[0].filename == __file__
-
-
 def test_every_warning_of_the_package_is_raised_by_the_one_helper():
     files = Path(kp.__file__).parent.rglob("*.py")
     found = [path.name for path in files if re.search(r"stacklevel|warnings\.warn\(|import warn$", path.read_text())]
     assert found == ["errors.py"]
-
-
-@formerly("scale", "seed", directory="folder", lost=("keep", lambda share: 1 - share))
-def write(text, plan=None, *, scale=1, seed=0, folder="here", keep=1.0):
-    return text, plan, scale, seed, folder, keep
-
-
-class Kept:
-    @formerly(store="path")
-    def __init__(self, path):
-        self.path = path
-
-
-def test_new_spellings_say_nothing():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert write("a", "p", seed=2, folder="f", keep=0.3) == ("a", "p", 1, 2, "f", 0.3)
-        assert Kept("x").path == Kept(path="x").path == "x"
-
-
-@pytest.mark.parametrize(
-    ("call", "returned", "said"),
-    [
-        (lambda: write("a", "p", 3, 2), ("a", "p", 3, 2, "here", 1.0), [r"scale\) is now write\(…, scale=", "seed=…"]),
-        (lambda: write("a", directory="f"), ("a", None, 1, 0, "f", 1.0), [r"directory=…\) is now write\(folder=…\)"]),
-        (lambda: write("a", lost=0.75), ("a", None, 1, 0, "here", 0.25), [r"lost=…\) is now write\(keep=…\)"]),
-        (lambda: Kept(store="x").path, "x", [r"Kept\(store=…\) is now Kept\(path=…\)"]),
-    ],
-)
-def test_old_spellings_are_accepted_with_a_warning_at_the_caller(call, returned, said):
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        assert call() == returned
-    assert len(found) == len(said)
-    for one, pattern in zip(found, said, strict=True):
-        assert one.category is FutureWarning and one.filename == __file__
-        assert re.search(pattern, str(one.message))
-
-
-def test_both_spellings_at_once_are_an_error():
-    with pytest.raises(PruneError, match="Expected folder once"):
-        write("a", directory="f", folder="g")
-    with pytest.raises(PruneError, match="Expected seed once"), pytest.warns(FutureWarning, match="scale"):
-        write("a", "p", 1, 2, seed=3)
-    with pytest.raises(TypeError):
-        write("a", "p", 1, 2, 3)
 
 
 def test_a_number_of_numpy_that_is_refused_is_called_one():

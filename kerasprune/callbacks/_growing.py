@@ -341,9 +341,3 @@ def keep_faults(keep: Any) -> list[str]:
     """Returns the faults of a fraction kept, or of a dict of fractions."""
     named = {f"keep[{name!r}]": value for name, value in keep.items()} if isinstance(keep, Mapping) else {"keep": keep}
     return fraction_faults(**named)
-
-
-OLD = {name: f"schedule.{name}" for name in ("every", "ceiling", "settle", "stop")}
-"""Arguments of version 0.2, common to these methods."""
-OLD_GROWTH = ("schedule", lambda law: {} if law == "linear" else {"name": law} if isinstance(law, str) else law)
-"""The argument for the whole law, in which `"linear"` meant that of the paper. It precedes its fields."""

@@ -17,8 +17,7 @@ from kerasprune.training.in_step import cond
 from kerasprune.training.masks import Selection
 from kerasprune.training.optimizer import accumulated
 from kerasprune.training.schedules import Moment, Updates, updates
-from kerasprune.training.scope import Global, Pattern, Scope
-from kerasprune.training.session import State
+from kerasprune.training.scope import Pattern, Scope
 
 EVERY = 100
 
@@ -36,9 +35,8 @@ class GradualMagnitude(PruningCallback):
         criterion: `"l1"`, `"l2"` or another criterion with a score for single weights. Defaults to `"l1"`.
         every: Steps between two mask updates. Defaults to `None`: the `frequency` of `PolynomialDecay`, otherwise 100.
         granularity: `"weight"`, `"filter"`, `{"name": "block", "rows": 1, "columns": 4}`. Defaults to `"weight"`.
-        scope: `"layer"`, `"global"`, `{"name": "pattern", "keep": 2, "of": 4}`. Defaults to `None`: `"layer"`, each
-            kernel loses the same fraction, as in the reference. A fit that `Resume` saved when the default was
-            `"global"` continues with that.
+        scope: `"layer"`, `"global"`, `{"name": "pattern", "keep": 2, "of": 4}`. Defaults to `"layer"`: each kernel
+            loses the same fraction, as in the reference.
         freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
         strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
@@ -63,18 +61,17 @@ class GradualMagnitude(PruningCallback):
         criterion: Any = "l1",
         every: int | None = None,
         granularity: Any = "weight",
-        scope: Any = None,
+        scope: Any = "layer",
         freeze: Sequence[str] = (),
         strict: bool = True,
     ) -> None:
         raise_faults("Invalid arguments for GradualMagnitude:", count_faults(every=every))
         super().__init__(strict=strict)
-        self.selection = Selection(criterion, granularity, "layer" if scope is None else scope, freeze)
+        self.selection = Selection(criterion, granularity, scope, freeze)
         self.schedule = schedules.get(_of_pattern(self.selection.scope) if schedule is None else schedule)
         own = self.schedule.every if isinstance(self.schedule, schedules.Ramp) else None
         self.every = every or own or EVERY
         self.scope = repr(self.selection.scope)  # a setting that Resume compares
-        self._scope_by_default = scope is None
         self._updates = Updates((), ())
 
     def compressed(self, steps: int) -> Self:
@@ -110,7 +107,6 @@ class GradualMagnitude(PruningCallback):
         if self.restored_epoch and known is not None:
             self.session.start -= int(known * self.restored_epoch)
         self._count()
-        self.session.notes["scope"] = np.array(self.scope)
         now = self.session.now()
         self.held.renew(self._updates.at(now))
         over = np.int32(sum(due <= now for due in self._updates.steps) - 1)
@@ -122,14 +118,6 @@ class GradualMagnitude(PruningCallback):
         if now < self._meant and self._updates.at(now) > self._updates.keep[-1]:
             remedy = f", with {self._updates.at(now):.3g} kept. Train longer, or end the schedule earlier."
             self._diagnosis.cut_short(f"keep {self._updates.keep[-1]:.3g} after {last} steps", f"after {now}", remedy)
-
-    def restore(self, state: State) -> None:
-        """Restores a state; one without a scope is of the time when the default was global."""
-        made_with = str(state.get("scope", repr(Global())))
-        if self._scope_by_default and made_with == repr(Global()):
-            self.held = replace(self.held, scope=Global())
-            self._count()
-        super().restore({**state, "scope": np.array(made_with if self._scope_by_default else self.scope)})
 
     def _count(self) -> None:
         """Computes the number of entries kept after each renewal."""

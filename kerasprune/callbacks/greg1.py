@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import OLD, OLD_GROWTH, GrowingPenalty, keep_faults
-from kerasprune.errors import formerly
+from kerasprune.callbacks._growing import GrowingPenalty, keep_faults
 from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.trace import trace
 from kerasprune.training.candidates import Unit
@@ -67,7 +66,6 @@ class GReg1(GrowingPenalty):
 
     takes = frozenset({"plan", "keep"})
 
-    @formerly(growth=OLD_GROWTH, penalty_step="schedule.step", **OLD, weight_decay=None)
     def __init__(
         self,
         plan: Plan | None = None,

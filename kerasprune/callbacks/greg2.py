@@ -7,13 +7,11 @@ from typing import Any
 
 from keras import ops
 
-from kerasprune.callbacks._growing import OLD, OLD_GROWTH, GrowingPenalty, keep_faults
-from kerasprune.errors import formerly, is_number, made, non_negative_faults, raise_faults
+from kerasprune.callbacks._growing import GrowingPenalty, keep_faults
+from kerasprune.errors import is_number, made, non_negative_faults, raise_faults
 from kerasprune.training.candidates import Unit
 from kerasprune.training.in_step import cond
 from kerasprune.training.regularizers.growth import TwoSlopeGrowth
-
-OLD_OF_GREG2 = OLD | {name: f"schedule.{name}" for name in ("pick_step", "push_step", "pick_at")}
 
 
 class GReg2(GrowingPenalty):
@@ -51,7 +49,6 @@ class GReg2(GrowingPenalty):
         Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, section 3.3 and Algorithm 1.
     """
 
-    @formerly(growth=OLD_GROWTH, **OLD_OF_GREG2)
     def __init__(
         self,
         *,

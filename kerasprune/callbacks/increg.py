@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
-from kerasprune.errors import formerly, kind_faults, raise_faults
+from kerasprune.callbacks._growing import GrowingPenalty, keep_faults
+from kerasprune.errors import kind_faults, raise_faults
 from kerasprune.graph.plans import Plan
 from kerasprune.training.candidates import Unit
 from kerasprune.training.in_step import cond
@@ -58,7 +58,6 @@ class IncReg(GrowingPenalty):
     label = "increg"
     undecided = True
 
-    @formerly(penalty_step="schedule.step", **OLD, weight_decay=None)
     def __init__(
         self,
         *,

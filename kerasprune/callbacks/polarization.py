@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, to_target
 from kerasprune.defaults import AUTO
-from kerasprune.errors import formerly, fraction_faults, given, made, positive_faults, short
+from kerasprune.errors import fraction_faults, given, made, positive_faults, short
 from kerasprune.planning.budgets.base import Floor
 from kerasprune.training import regularizers, thresholds
 from kerasprune.training.bn_scales import NetworkScales
@@ -60,7 +60,6 @@ class Polarization(BatchNormPenalty):
 
     label = "polarization"
 
-    @formerly(target_macs=("until", lambda macs: None if macs is None else {"macs": macs}))
     def __init__(
         self,
         strength: float = 1e-4,

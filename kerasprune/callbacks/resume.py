@@ -13,9 +13,10 @@ from keras import ops
 
 from kerasprune._keras import set_first_epoch
 from kerasprune.data.epoch_counters import positions
-from kerasprune.errors import PruneError, count_faults, formerly, raise_faults, warn
+from kerasprune.errors import PruneError, count_faults, raise_faults, warn
 from kerasprune.files import make_folder, path_of
 from kerasprune.training.callback import PruningCallback
+from kerasprune.training.candidates import PRUNED
 from kerasprune.training.fit import RunningFit
 from kerasprune.training.jax_step import own_variables
 from kerasprune.training.optimizer import ensure_built, unwrapped
@@ -96,7 +97,6 @@ class Resume(PruningCallback):
     restores = True
     continues = False
 
-    @formerly("every", directory="folder")
     def __init__(self, folder: str | Path, *, every: int | None = None) -> None:
         super().__init__()
         raise_faults("Invalid arguments for Resume:", count_faults(every=every))
@@ -136,11 +136,11 @@ class Resume(PruningCallback):
         for callback in self._named().values():
             callback.ensure_begun()
         self._check_states(found)
-        restored, self._reads = self._put_back(found), found.about.get("reads")
+        restored, self._reads = self._put_back(found), found.about["reads"]
         self._begins_at = positions.epochs()
         if not (restored if self._reads is None else restored.intersection(self._reads)):
             self._warn_of_order(found)
-        self._next, self._past = found.epoch, found.about.get("history")
+        self._next, self._past = found.epoch, found.about["history"]
         if found.stopped or found.epoch >= self.params["epochs"]:
             warn(
                 f"The fit of {self.folder} is finished, after {found.epoch} epochs: nothing is trained, its state "
@@ -227,7 +227,7 @@ class Resume(PruningCallback):
         for name, callback in self._named().items():
             prefix = f"callback/{name}/"
             callback.restore({k.removeprefix(prefix): v for k, v in found.arrays.items() if k.startswith(prefix)})
-        return positions.put_back(found.about.get("positions", {}))
+        return positions.put_back(found.about["positions"])
 
     def _warn_of_order(self, found: SavedState) -> None:
         if (found.epoch or found.step) and found.epoch < self.params["epochs"] and not found.stopped:
@@ -249,7 +249,7 @@ class Resume(PruningCallback):
     def _check(self, found: SavedState) -> None:
         faults = []
         for what, now in self._now.items():
-            before = found.about.get(what, now)
+            before = found.about[what]
             if what == "variables" and len(before) == len(now):
                 differ = [(a, b) for a, b in zip(before, now, strict=True) if a[1] != b[1]]
                 faults += [f"{a[0]!r} was saved with shape {a[1]}. Received: {b[0]!r} {b[1]}." for a, b in differ[:3]]
@@ -275,7 +275,8 @@ class Resume(PruningCallback):
         """Checks, before anything is restored, that the state has the variables of model and callbacks."""
         faults = [_fault(f"the {key.split('/')[0]}", key, each, found) for key, each in self._keeps().items()]
         for name, callback in self._named().items():
-            keeps = {f"callback/{name}/{key}": variable for key, variable in callback.session.variables.items()}
+            kept = {"start": np.int64(callback.session.start), **callback.session.variables}
+            keeps = {f"callback/{name}/{key}": variable for key, variable in kept.items()}
             faults += [_fault(name, key, variable, found) for key, variable in keeps.items()]
             faults.append(_left_whole(name, keeps.keys(), found))
         faults = [fault for fault in faults if fault]
@@ -314,13 +315,13 @@ def _fault(who: str, key: str, variable: Any, found: SavedState) -> str:
 
 def _left_whole(who: str, keeps: Collection[str], found: SavedState) -> str:
     """Returns a fault that names the masks of a state that the callback lacks; empty if none."""
-    masks = f"callback/{who}/goes/"
+    masks = f"callback/{who}/{PRUNED}"
     forgotten = [key.removeprefix(masks) for key in found.arrays if key.startswith(masks) and key not in keeps]
     if not forgotten:
         return ""
     return (
         f"{who} had masks on {_short(forgotten)}. Received: one that keeps these whole. Freeze the same layers; "
-        "depthwise kernels, which version 0.1 masked too, need granularity={'name': 'weight', 'depthwise': True}."
+        "masks on depthwise kernels need granularity={'name': 'weight', 'depthwise': True}."
     )
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, formerly
+from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.fit import RunningFit
@@ -35,7 +35,6 @@ class Sparsity(PruningCallback):
 
     follows_weights = True
 
-    @formerly(csv="path")
     def __init__(self, path: str | Path | None = None) -> None:
         super().__init__()
         self.path = None if path is None else Path(path)

@@ -146,7 +146,7 @@ def run_recipe(
         if overwrite and not resume and out.exists():
             rehearse(one)
             make_room(out, recipe.model_dump())
-        return carry_out(one, recipe, resume=resume)
+        return carry_out(one, resume=resume)
 
 
 def run_of(recipe: schema.Recipe, out: Path, *, quiet: bool, as_json: bool) -> Run:

@@ -13,7 +13,6 @@ from kerasprune import criteria
 from kerasprune.criteria.base import Criterion
 from kerasprune.defaults import AUTO
 from kerasprune.errors import (
-    formerly,
     fraction_faults,
     given,
     is_number,
@@ -41,7 +40,6 @@ _NEAR = 0.01  # relative distance from a target that multiples of "auto" may hav
 _MISSED = 0.05  # of the channels asked for: tolerance of the bounds without a warning
 
 
-@formerly(model_or_graph="model")
 def plan(
     model: keras.Model | ChannelGraph,
     criterion: str | dict | type | Criterion = "l1",

@@ -14,7 +14,6 @@ from kerasprune.criteria.registry import criteria as known_criteria
 from kerasprune.errors import (
     PruneError,
     choice_faults,
-    formerly,
     made,
     proper_fraction_faults,
     raise_faults,
@@ -36,7 +35,6 @@ CONTROLS = ("random", "l1", "scratch")
 DENSE = "dense"
 
 
-@formerly(out="folder", imports="trust", seed=("seeds", lambda first: range(first, first + 3)))
 def compare(
     model: str | Path | keras.Model,
     criteria: Sequence[str | Mapping[str, Any]],

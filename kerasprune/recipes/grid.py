@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
 from kerasprune.files import path_of
 from kerasprune.files.temporary_files import remove
 from kerasprune.files.writing import standard_error_in
@@ -52,7 +52,6 @@ def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
     return grid
 
 
-@formerly(out="folder")
 def seeds_and_grid(
     recipe: str | Path,
     *,

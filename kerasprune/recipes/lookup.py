@@ -55,10 +55,9 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     if not arguments and name in families.member(family).names():
         return []
     try:
-        known, made = taken(family, name), member(family, name)
+        known = taken(family, name)
     except PruneError as error:
         return [str(error).rstrip(".")]
-    old = getattr(made.__init__ if inspect.isclass(made) else made, "formerly", ())
     found = [
         f"Expected {key} of {family} {name!r} to be true or false. Received: {key}={short(arguments[key])}"
         for key, default in known.items()
@@ -69,7 +68,7 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     return found + [
         f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known) or 'none'}"
         for key in arguments
-        if key not in (*known, *old)
+        if key not in known
     ]
 
 

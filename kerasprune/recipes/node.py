@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from kerasprune.errors import Key, PruneError, nearest, warn
+from kerasprune.errors import Key, PruneError, nearest
 from kerasprune.recipes import lookup as members
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -90,24 +90,9 @@ class Node(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    formerly: ClassVar[Mapping[str, str]] = {}
-    """`{old name: new name}` of renamed keys: the old one is accepted for a release."""
-
     def changed(self, names: Iterable[str]) -> list[str]:
         """Returns the keys whose values are not their defaults."""
         return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, data: Any) -> Any:
-        """Renames old keys; both names at once are unchanged, and so a fault."""
-        if not isinstance(data, dict):
-            return data
-        for old in [old for old, new in cls.formerly.items() if old in data and new not in data]:
-            new = cls.formerly[old]
-            warn(f"The key {old} is now {new}: the old one is accepted until the next release.", FutureWarning)
-            data = {new if key == old else key: value for key, value in data.items()}
-        return data
 
     @model_validator(mode="wrap")
     @classmethod

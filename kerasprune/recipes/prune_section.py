@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import accumulate
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -110,8 +109,6 @@ class ThreeDimensionsSection(Node):
 
     macs: Fraction
     min_macs: Fraction | None = None
-    formerly: ClassVar[Mapping[str, str]] = {"down_to": "min_macs"}
-
     constraint: Literal["macs", "volume"] = "macs"
     rounds: PositiveInt = 4
     rank: PositiveInt = 1

@@ -153,9 +153,8 @@ class RunFolder:
         """Returns the measurements after each stage, by its name."""
         found = {}
         for one in self.json(STEPS) or ():
-            metrics = one.get("metrics") or _known(one)  # runs of version 0.2 wrote no further ones, and no epoch
             name = one["step"]
-            found[name] = StepReport(NAMES[name], one["output_error"], metrics, one.get("epoch"))
+            found[name] = StepReport(NAMES[name], one["output_error"], one["metrics"], one["epoch"])
         return found
 
     def report(self) -> PruningReport:
@@ -190,10 +189,6 @@ class RunFolder:
         """Replaces the rows of a stage, so that a repeated stage has none twice."""
         kept = [row for row in self.metrics() if row["stage"] != stage]
         write_rows(self.file("metrics.csv"), [*kept, *({"stage": stage, **row} for row in rows)], COLUMNS)
-
-
-def _known(step: Mapping[str, Any]) -> dict[str, float]:
-    return {name: step[name] for name in ("accuracy", "loss") if step.get(name) is not None}
 
 
 def _digest(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerasprune.backend.process_death import REMEDY
 from kerasprune.data.signature import inputs_of
-from kerasprune.errors import Key, PruneError, formerly, raise_faults
+from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.graph.built_model import functional
 from kerasprune.planning.budgets.registry import budgets
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 INTERMEDIATE = ("pruned.keras", "rebuilt.keras", "reconstructed.keras")
 
 
-@formerly(out="folder")
 def run(
     recipe: str | Path | schema.Recipe,
     folder: str | Path | None = None,
@@ -82,19 +81,15 @@ def run(
     if strict and recipe.smoke:
         raise PruneError("Expected a full run with strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(folder) if folder is not None else default_folder(recipe)
-    return carry_out(Run(located(recipe), RunFolder(path), console), recipe, resume=resume, trust=trust, strict=strict)
+    return carry_out(Run(located(recipe), RunFolder(path), console), resume=resume, strict=strict)
 
 
-def carry_out(
-    one: Run, recipe: schema.Recipe, *, resume: bool = False, trust: bool = False, strict: bool = False
-) -> Path:
+def carry_out(one: Run, *, resume: bool = False, strict: bool = False) -> Path:
     """Runs all stages of a run; see `run`.
 
     Args:
         one: The run.
-        recipe: Its recipe, as it was given.
         resume: See `run`. Defaults to `False`.
-        trust: See `run`. Defaults to `False`.
         strict: See `run`. Defaults to `False`.
 
     Returns:
@@ -103,7 +98,7 @@ def carry_out(
     path = one.folder.path
     died = broken_off(path)
     with taken(path, [MARK], resume=resume), Warnings(path, MARK).collected() as heard:
-        _same_recipe(one, recipe, trust)
+        _same_recipe(one)
         if resume:
             one.folder.check_files()
             _report_nothing_left(one)
@@ -114,7 +109,7 @@ def carry_out(
             rehearse(one)
         write_text(one.folder.file(MARK), loader.dump(one.recipe))
         heard.write()
-        for name in stage_names(recipe):
+        for name in stage_names(one.recipe):
             _finish(one, name)
         for name in INTERMEDIATE:
             one.folder.file(name).unlink(missing_ok=True)
@@ -241,29 +236,14 @@ def _missed(one: Run) -> list[str]:
     ]
 
 
-def _same_recipe(one: Run, given: schema.Recipe, trust: bool) -> None:
-    path = one.folder.file("recipe.yaml")
-    # Older runs hold relative paths, and the side that was not given.
-    same = {loader.dump(each) for recipe in (one.recipe, given) for each in (recipe, _with_side(recipe))}
-    if path.exists() and not _spellings(read_text(path, "the recipe of a run"), trust) & same:
+def _same_recipe(one: Run) -> None:
+    path = one.folder.file(MARK)
+    if path.exists() and read_text(path, "the recipe of a run") != loader.dump(one.recipe):
         raise PruneError(
             "Expected the recipe that the run in this folder began with. "
             f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "
             "or choose another folder with --out."
         )
-
-
-def _with_side(recipe: schema.Recipe) -> schema.Recipe:
-    data = recipe.data and recipe.data.model_copy(update={"size": recipe.data.side})
-    return recipe.model_copy(update={"data": data})
-
-
-def _spellings(text: str, trust: bool) -> set[str]:
-    """Returns the text of a recipe, and its text with the present names of its keys."""
-    try:
-        return {text, loader.dump(loader.parse(text, trust=trust))}
-    except PruneError:
-        return {text}
 
 
 def _finish(one: Run, name: str) -> None:

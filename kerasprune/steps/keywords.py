@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
-from kerasprune.errors import Function, nearest, raise_faults
+from kerasprune.errors import nearest, raise_faults
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _KEPT = "Give the fraction that is kept: keep=0.3 for a sparsity of 0.7."
 REMEDIES = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune._keras import inner_layers
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.errors import PruneError, formerly
+from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Padded
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
@@ -23,7 +23,6 @@ from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.rebuild import config_changes, map_operands, rebuild, unused_name
 
 
-@formerly("silence")
 def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "output") -> keras.Model:
     """Returns a model of the same shapes in which a plan's removed channels are silent.
 

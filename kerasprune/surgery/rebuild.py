@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.errors import choice_faults, formerly, raise_faults, warn
+from kerasprune.errors import choice_faults, raise_faults, warn
 from kerasprune.graph.channels import Count, Padded, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import free_name
@@ -25,7 +25,6 @@ from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.gates import without_gates
 
 
-@formerly("absorb")
 @uncollected()
 def rebuild(
     model: keras.Model | ChannelGraph, plan: Plan, *, absorb: bool = True, compile: str | None = None

@@ -6,12 +6,11 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import formerly, raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.surgery.copy_layer import copy_assets
 
 
-@formerly("seed")
 def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
     """Returns a model of the same architecture with freshly initialised weights; the input is left untouched.
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune.errors import PruneError, formerly, kind_faults, raise_faults
+from kerasprune.errors import PruneError, kind_faults, raise_faults
 from kerasprune.graph.built_model import LOAD, functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan, plan_faults
@@ -123,7 +123,6 @@ class Verdict:
         return "\n".join([*lines, *(f"- {fault}" for fault in self.faults)])
 
 
-@formerly("strict", "reload")
 def verify(
     model: keras.Model | ChannelGraph,
     slim: keras.Model,

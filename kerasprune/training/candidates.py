@@ -14,6 +14,9 @@ from kerasprune.criteria.base import Criterion, summed
 from kerasprune.criteria.magnitude import L1
 from kerasprune.training.in_step import lowest, state_variable
 
+PRUNED = "pruned/"
+"""Prefix of the names under which the state of a fit holds what is removed."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -84,7 +87,7 @@ class Unit:
     @property
     def state(self) -> str:
         """The name under which `pruned` is saved with the state of a fit."""
-        return f"goes/{self.name}"  # as version 0.1 wrote it, whose fits can be continued
+        return f"{PRUNED}{self.name}"
 
     def scores(self, criterion: Criterion = L1()) -> Any:  # noqa: B008  a frozen value
         """Returns the score of every entry over all kernels of the unit, by default their L1 norm."""

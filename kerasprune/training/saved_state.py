@@ -112,8 +112,8 @@ def _faults(head: Any, names: Any, arrays: dict[str, np.ndarray]) -> list[str]:
         faults.append(f"stopped is {short(head.get('stopped'))}, expected true or false")
     about = head.get("about")
     if isinstance(about, dict):
-        wrong = {name: what for name, (fits, what) in _ABOUT.items() if name in about and not fits(about[name])}
-        faults += [f"about.{name} is {short(about[name])}, expected {what}" for name, what in wrong.items()]
+        wrong = {name: what for name, (fits, what) in _ABOUT.items() if name not in about or not fits(about[name])}
+        faults += [f"about.{name} is {short(about.get(name))}, expected {what}" for name, what in wrong.items()]
     else:
         faults.append(f"about is {short(about)}, expected keys and values")
     if not _list_of(_is_text, names):
@@ -164,9 +164,10 @@ _ABOUT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "callbacks": (partial(_list_of, _is_text), "a list of texts"),
     "settings": (partial(_dict_of, lambda value: isinstance(value, dict)), "keys and values by callback"),
     "positions": (partial(_dict_of, lambda one: _is_whole(one) and one <= _MOST), "the epoch of every data set"),
+    "reads": (lambda value: value is None or _list_of(_is_text, value), "null, or a list of texts"),
     "history": (_history, "epochs, and numbers by the name of a log"),
 }
-"""`{name: (test of a value, expected value)}`; states of 0.1 lack some."""
+"""`{name: (test of a value, expected value)}`."""
 
 
 def _number(path: Path) -> int:

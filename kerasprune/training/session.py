@@ -244,6 +244,6 @@ class Session:
         """Restores a state."""
         for name, variable in self.variables.items():
             variable.assign(state[name])
-        self.start = int(state.get("start", self.start))
+        self.start = int(state["start"])
         self._begun_at = self._batches()  # batches before the kill are not of this fit
         self.notes = {name: array for name, array in state.items() if name not in self.variables and name != "start"}

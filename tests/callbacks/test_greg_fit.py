@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -11,12 +12,13 @@ from support.greg_reference import DECAY, Reference, compiled, greg1, greg2, net
 from support.processes import run_python
 
 import kerasprune as kp
-from kerasprune.callbacks import GReg1, GReg2
+from kerasprune.callbacks import GReg1, GReg2, IncReg
 from kerasprune.training.constraints import Attached
 from kerasprune.training.regularizers.growth import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
 
 FIRST = {"step": 0.1, "every": 4, "ceiling": 1.0}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0}  # picks at step 16
+GEOMETRIC = {"name": "geometric", "steps": 12}
 GENTLE = {"step": 0.005, "ceiling": 0.05}  # below critical damping
 
 
@@ -410,6 +412,39 @@ def test_bad_arguments_of_greg2(arguments, message):
     with pytest.raises(kp.PruneError, match="Invalid arguments for GReg2") as caught:
         GReg2(**{"keep": 0.5, **arguments})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "law"),
+    [
+        (None, LinearGrowth()),
+        ("linear", LinearGrowth()),
+        ({"every": 3}, LinearGrowth(every=3)),
+        (GEOMETRIC, GeometricGrowth(12)),
+        ({"name": "two_slopes", "settle": 1}, TwoSlopeGrowth(settle=1)),
+        (LinearGrowth(step=0.2), LinearGrowth(step=0.2)),
+    ],
+)
+def test_schedules_are_spelt_as_criteria_are_and_nothing_is_said(schedule, law):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert GReg1(keep=0.5, schedule=schedule).growth == law
+
+
+def test_a_dict_without_a_name_builds_on_the_papers_law():
+    assert IncReg(keep=0.5, schedule={"every": 3}).growth == replace(IncReg(keep=0.5).growth, every=3)
+    assert GReg2(keep=0.5, schedule={"every": 3}).growth == TwoSlopeGrowth(every=3)
+
+
+def test_schedules_that_do_not_fit_are_refused():
+    with pytest.raises(TypeError, match="every"):
+        GReg1(keep=0.5, schedule="linear", every=3)
+    with pytest.raises(kp.PruneError, match="stop=3"):
+        GReg1(keep=0.5, schedule={"stop": 3})
+    with pytest.raises(kp.PruneError, match="Expected schedule to be a LinearGrowth"):
+        IncReg(keep=0.5, schedule=GEOMETRIC)
+    with pytest.raises(kp.PruneError, match="no step at which to pick"):
+        GReg2(keep=0.5, schedule=LinearGrowth())
 
 
 def test_all_faults_are_listed_at_once():

@@ -270,9 +270,7 @@ def test_scales_that_are_not_there():
 def test_arguments_of_one_law_do_not_stand_beside_another():
     geometric = {"name": "geometric", "steps": 9}
     with pytest.raises(kp.PruneError, match="'geometric' could not be made: .* 'pick_at'"):
-        GReg2(keep=0.5, growth=geometric, pick_at=0.02)
-    with pytest.raises(kp.PruneError, match="Expected pick_at with a schedule that has it"):
-        GReg2(keep=0.5, growth=LinearGrowth(), pick_at=0.02)
+        GReg2(keep=0.5, schedule={**geometric, "pick_at": 0.02})
     with pytest.raises(kp.PruneError, match="Did you mean 'geometric'"):
         GReg1(keep=0.5, schedule="geometrical")
     with pytest.raises(kp.PruneError, match="0 < step"):

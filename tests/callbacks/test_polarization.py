@@ -600,11 +600,6 @@ def test_names_and_dicts_make_callbacks():
     assert samples()[0].shape == (64, 8)
 
 
-def test_the_old_spelling_of_the_end_is_accepted_with_a_warning():
-    with pytest.warns(FutureWarning, match="until"):
-        assert Polarization(target_macs=0.7).until == {"macs": 0.7}
-
-
 @pytest.mark.parametrize("until", [0.7, {}, {"keep": 0.7}, {"macs": 0.7, "params": 0.5}, {"macs": 7}])
 def test_an_end_that_is_no_target_is_refused(until):
     with pytest.raises(kp.PruneError, match=r"Received: (until|macs)="):

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import cli, recipes
+from kerasprune.errors import warn
+from kerasprune.recipes import loader
 
 RUNNER = CliRunner()
 
@@ -398,13 +400,17 @@ def test_module_is_the_command():
     assert "Traceback" not in done.stderr
 
 
-def test_a_warning_is_a_line_and_says_it_once(tmp_path):
-    section = "{macs: 0.5, down_to: 0.3}"
-    text = f"name: m\nwhy: w\nmodel: {{start: checkpoints/glyphs-base.keras}}\nprune: {{three_dimensions: {section}}}\n"
-    (tmp_path / "mine.yaml").write_text(text)
-    result = invoke("validate", tmp_path / "mine.yaml")
+def test_a_warning_is_a_line_and_says_it_once(monkeypatch):
+    def load(*_, **__):
+        warn("Look here.")
+        warn("Look here.")
+        return found
+
+    found = loader.load("digits-greg1")
+    monkeypatch.setattr(loader, "load", load)
+    result = invoke("validate", "digits-greg1")
     lines = [line for line in result.stderr.splitlines() if "warning" in line.lower()]
-    assert lines == ["warning: The key down_to is now min_macs: the old one is accepted until the next release."]
+    assert lines == ["warning: Look here."]
     assert "typer" not in result.stderr and "callback" not in result.stderr
 
 

@@ -214,6 +214,7 @@ for _name, _prepare in {
     "one_array_missing": less("model/1"),
     "arrays_of_the_optimizer_missing": less("optimizer/"),
     "arrays_of_the_callback_missing": less("callback/"),
+    "start_of_the_callback_missing": less("callback/GradualMagnitude#0/start"),
     "all_arrays_missing": less(""),
     "arrays_of_other_shapes": both(lambda h, a: (h, {k: np.zeros((3, 3)) for k in a})),
     "model_arrays_of_other_shapes": both(

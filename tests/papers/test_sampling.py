@@ -129,29 +129,11 @@ def test_no_recipes_are_not_drawn(resnet20):
         kp.spaces.sample(Space(resnet20, macs=0.5), n=0)
 
 
-def test_a_model_with_the_arguments_of_its_space_is_still_taken(resnet20):
+def test_fractions_kept_are_drawn_from_the_smallest_one_on(resnet20):
     space = Space(resnet20, macs=0.5, delta=0.05, criterion="l1")
-    expected = kp.spaces.sample(space, n=2, seed=3)
-    with pytest.warns(FutureWarning, match=r"sample\(Space\(model, macs=…\)\)"):
-        found = kp.spaces.sample(resnet20, macs=0.5, delta=0.05, criterion="l1", n=2, seed=3)
-    assert (found.keep == expected.keep).all() and found.plan(1).keep.keys() == expected.plan(1).keep.keys()
-    with pytest.warns(FutureWarning) as said:
-        share = kp.spaces.acceptance(resnet20, macs=0.5, delta=0.05, largest=0.6, draws=300, seed=7)
-    assert share == kp.spaces.acceptance(space, min_keep=0.4, draws=300, seed=7)
-    assert {one.filename for one in said} == {__file__} and len(said) == 2
     assert len(kp.spaces.random_allocations(space, 2, min_keep=0.4)) == 2
     with pytest.raises(kp.PruneError, match="min_keep to be a fraction kept in"):
         kp.spaces.random_allocations(space, 2, min_keep=1.0)
-
-
-def test_allocations_are_still_found_by_their_old_name(resnet20):
-    with pytest.warns(FutureWarning, match="Recipes is now Allocations") as said:
-        allocations = kp.spaces.Recipes(resnet20, np.full((1, len(resnet20.prunable)), 0.5))
-    assert type(allocations) is kp.spaces.Allocations and said[0].filename == __file__
-    with pytest.warns(FutureWarning, match="allocations=…"):
-        macs, _ = kp.spaces.costs(resnet20, recipes=allocations)
-    assert macs == kp.spaces.costs(resnet20, allocations)[0]
-    assert "Recipes" not in dir(kp.spaces)
 
 
 def test_a_model_of_which_nothing_can_go_is_refused():

@@ -40,12 +40,6 @@ def test_the_numbers_of_a_plan():
     assert list(plan.keep) == sorted(graph.prunable)
 
 
-def test_the_model_by_its_old_name():
-    model = toy_model()
-    with pytest.warns(FutureWarning, match=r"plan\(model_or_graph=…\) is now plan\(model=…\)"):
-        assert kp.plan(model_or_graph=model, keep=0.3) == kp.plan(model, keep=0.3)
-
-
 def test_the_highest_scores_stay():
     model = _small()
     kernel = np.zeros((3, 3, 3, 4), "float32")

@@ -181,8 +181,6 @@ def test_a_model_in_memory_is_kept_in_the_folder(files, tmp_path):
     with pytest.raises(PruneError, match="coupling"):
         kp.compare(model, ["l1"], [0.5], data, **{**same, "folder": tmp_path / "new"}, plan={"coupling": "loose"})
     assert not (tmp_path / "new").exists()
-    with pytest.warns(FutureWarning, match="folder="):
-        kp.compare(model, ["l1"], [0.5], data, seeds=1, controls=(), engine="serial", verbose=0, out=tmp_path / "old")
 
 
 @pytest.mark.thorough

@@ -8,14 +8,11 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from support.refusal import refusal
 
 from kerasprune import PruneError, recipes
 from kerasprune.recipes import learning, library
 from kerasprune.recipes import loader as loading
-from kerasprune.recipes import runner as running
-from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.smoke import smoke
 
 TEXT = """\
@@ -50,48 +47,6 @@ def test_valid_recipe_is_read_as_it_stands():
     assert recipe.prune.optimizer.learning_rate == learning.Constant(value=0.001)
     assert recipe.status == "run"
     assert recipe.data.validation == "validation"
-
-
-SPACES = """\
-name: tiny
-why: A test.
-model: {name: resnet_cifar, depth: 8}
-data: {name: digits, size: 16}
-train: {epochs: 3, optimizer: {name: sgd, learning_rate: 0.1}}
-prune:
-  three_dimensions:
-    macs: 0.5
-    KEY: 0.25
-    training: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.01}}
-finetune: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.01}}
-"""
-
-
-def test_keys_of_0_2_are_read_with_a_warning():
-    now = loading.parse(SPACES.replace("KEY", "min_macs"))
-    with pytest.warns(FutureWarning, match="key down_to is now min_macs") as said:
-        before = loading.parse(SPACES.replace("KEY", "down_to"))
-    assert before == now and before.prune.three_dimensions.min_macs == 0.25
-    assert [one.filename for one in said] == [__file__]
-    assert refusal(SPACES.replace("KEY", "min_macs"), "prune.three_dimensions.down_to=0.3").count("unknown key") == 1
-
-
-def test_a_folder_that_0_2_began_is_gone_on_with(tmp_path):
-    recipe, folder = loading.parse(SPACES.replace("KEY", "min_macs")), RunFolder(tmp_path)
-    run = running.Run(recipe, folder, Console(quiet=True))
-    folder.file("recipe.yaml").write_text(loading.dump(recipe).replace("min_macs:", "down_to:"))
-    with pytest.warns(FutureWarning, match="down_to is now min_macs"):
-        running._same_recipe(run, recipe, trust=False)
-    folder.file("recipe.yaml").write_text(loading.dump(recipe).replace("min_macs: 0.25", "down_to: 0.3"))
-    with pytest.raises(PruneError, match="recipe that the run in this folder began with"), pytest.warns(FutureWarning):
-        running._same_recipe(run, recipe, trust=False)
-
-
-def test_old_names_of_a_members_arguments_are_read():
-    text = TEXT.replace("{name: greg1, schedule: {every: 2}}", "{name: shrink_rounds, dimension: width, OLD: 0.5}")
-    assert loading.parse(text.replace("OLD", "to")).prune.callback.arguments["to"] == 0.5
-    (fault,) = faults(text.replace("OLD", "too"))
-    assert "no argument 'too'" in fault and "to," not in fault.split("It takes:")[1]
 
 
 def test_every_fault_is_listed_with_line_key_and_nearest_key():
@@ -227,7 +182,7 @@ def test_fingerprint_follows_what_is_run_and_not_the_prose():
     recipe = loading.parse(TEXT)
     mark = loading.fingerprint(recipe)
     assert mark == loading.fingerprint(loading.parse(TEXT.replace("A test.", "Another.")))
-    for setting in ("seed=1", "train.epochs=4", "data.size=32", "model.depth=14", "prune.callback.every=3"):
+    for setting in ("seed=1", "train.epochs=4", "data.size=32", "model.depth=14", "prune.callback.schedule.every=3"):
         assert loading.fingerprint(loading.parse(TEXT, [setting])) != mark
 
 

@@ -187,7 +187,7 @@ def test_what_finished_stages_have_left_is_looked_at(tmp_path):
     folder.file("dense.keras").unlink()
     with pytest.raises(PruneError, match="dense.keras, missing"):
         folder.check_files()
-    folder.write_json("stages.json", {"train": {"seconds": 1}})  # as 0.2 wrote it
+    folder.write_json("stages.json", {"train": {"seconds": 1}})  # a stage that left no lasting file
     folder.check_files()
 
 

@@ -260,7 +260,7 @@ def test_checkpoint_without_data_is_pruned_and_counted(tmp_path):
         ("data.validation=other", "other"),
         ("model.classes=5", "at least 10 outputs"),
         ("model.depth=9", "6n"),
-        ("prune.callback.penalty_step=-1", "step=-1"),
+        ("prune.callback.schedule.step=-1", "step=-1"),
         ("prune.callback={name: iterative_magnitude}", "no plan with 'iterative_magnitude', which takes none"),
     ],
 )

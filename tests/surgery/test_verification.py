@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.testing import compare, random_inputs, random_plan, randomise
+from kerasprune.testing import random_plan, randomise
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +97,6 @@ def test_swapped_models_are_said(model, plan):
         with pytest.raises(kp.PruneError, match=r"dense model first: kp.verify\(model, slim, plan\).*Swap the two"):
             kp.verify(slim, model, each, reload=False)
         assert kp.verify(model, slim, each, reload=False).passed
-
-
-def test_flags_by_place_are_still_taken(model, plan):
-    slim = kp.rebuild(model, plan)
-    with pytest.warns(FutureWarning, match="strict=…") as said:
-        verdict = kp.verify(model, slim, plan, None, True, False)
-    assert verdict.passed and verdict.reload_error is None
-    assert [one.filename for one in said if "is now verify" in str(one.message)] == [__file__] * 2
-    with pytest.warns(FutureWarning, match="absorb=…"):
-        assert compare(kp.mask(model, plan), kp.rebuild(model, plan, False), random_inputs(model)).error < 1e-5
 
 
 def test_a_layer_that_its_config_does_not_give_back_is_found(monkeypatch, model, plan):

@@ -13,11 +13,10 @@ import numpy as np
 
 from kerasprune import criteria
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.errors import formerly, raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 
 
-@formerly("seed")
 def shuffled(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.ndarray]:
     """Returns masks that keep the same number of weights in every kernel, at random positions.
 

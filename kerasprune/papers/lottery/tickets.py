@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import choice_faults, formerly, is_number, raise_faults, whole_number_faults
+from kerasprune.errors import choice_faults, is_number, raise_faults, whole_number_faults
 from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.recipes.populations.store import returned_accuracy
 from kerasprune.surgery.reinitialise import reinitialise
@@ -44,7 +44,6 @@ class Ticket:
     weights: Sequence[np.ndarray]
 
 
-@formerly("keep", "epochs")
 def lottery(
     model: keras.Model,
     fit: Fit,

@@ -11,7 +11,7 @@ import keras
 
 from kerasprune.data.batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
-from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
 from kerasprune.papers.meta_pruning.pruning_net import PruningNet, traced_alike
@@ -51,7 +51,6 @@ class MetaPruned:
     search: SearchedPlan
 
 
-@formerly("macs")
 def meta_pruning(
     model: keras.Model | ChannelGraph,
     fit: TrainAndJudge,
@@ -156,7 +155,6 @@ def meta_pruning(
     return MetaPruned(slim, search.plan, accuracy, net, search)
 
 
-@formerly("macs", store="path")
 def search_widths(
     net: PruningNet,
     judge: Judge,

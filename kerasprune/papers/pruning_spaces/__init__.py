@@ -17,6 +17,4 @@ BRINGS = {
     "section_figures": {"space": "kerasprune.papers.pruning_spaces.figures:FIGURES"},
 }
 
-__getattr__, __dir__, __all__ = lazy(
-    __name__, formerly={"Recipes": "Allocations", "random_recipes": "random_allocations"}
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

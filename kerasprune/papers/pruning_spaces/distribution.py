@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, formerly
+from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.recipes.search.counting import costs
@@ -71,7 +71,6 @@ def edf(values: Any) -> EDF:
     return EDF(found)
 
 
-@formerly(recipes="allocations")
 def mcb(
     model: keras.Model | ChannelGraph,
     allocations: Allocations | np.ndarray,

@@ -10,10 +10,10 @@ import numpy as np
 
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
-from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
-from kerasprune.papers.pruning_spaces.sampling import kept_of, random_allocations
+from kerasprune.papers.pruning_spaces.sampling import random_allocations
 from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.repair.reconstruction.recalibrate import recalibrate
@@ -48,12 +48,6 @@ class Ranking:
         return np.argsort(-self.scores, kind="stable")
 
     @property
-    def recipes(self) -> Allocations:
-        """The allocations, by their old name."""
-        warn("ranking.recipes is now ranking.allocations: the next release drops the old name.", FutureWarning)
-        return self.allocations
-
-    @property
     def plan(self) -> Plan:
         """The plan of the best allocation."""
         return self.allocations.plan(int(self.order[0]))
@@ -67,7 +61,6 @@ class Chosen(NamedTuple):
     ranking: Ranking
 
 
-@formerly(recipes="allocations")
 def rank(
     model: keras.Model | ChannelGraph,
     allocations: Allocations,
@@ -141,7 +134,6 @@ def rank(
     return Ranking(allocations, np.array(scores), found)
 
 
-@formerly(largest=("min_keep", kept_of))
 def eagle_eye(
     model: keras.Model | ChannelGraph,
     data: Any,

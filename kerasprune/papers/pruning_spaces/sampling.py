@@ -11,16 +11,14 @@ import numpy as np
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
     PruneError,
-    formerly,
     fraction_faults,
-    is_number,
     proper_fraction_faults,
     raise_faults,
     seed_faults,
     whole_number_faults,
 )
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.papers.pruning_spaces.space import Space, Window, of_space
+from kerasprune.papers.pruning_spaces.space import Space, Window
 from kerasprune.recipes.search.allocations import Allocations, bisected
 from kerasprune.surgery.costs.cost import prunable_graph
 
@@ -33,7 +31,6 @@ _BATCH = 64
 _AT_ONCE = 4096
 
 
-@of_space
 def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
     """Draws random allocations from a pruning space.
 
@@ -240,13 +237,6 @@ def _nearest(space: Space) -> str:
     return f"{found}. "
 
 
-def kept_of(largest: Any) -> Any:
-    """Returns the smallest fraction kept for the largest fraction removed, the argument's earlier form."""
-    return round(1 - largest, 12) if is_number(largest) else largest
-
-
-@formerly(largest=("min_keep", kept_of))
-@of_space
 def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, seed: int | None = 0) -> float:
     """Returns the fraction of random allocations that lie in a space.
 
@@ -276,7 +266,6 @@ def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, see
     return sum(map(len, _drawn_inside(space, min_keep, draws, seed))) / draws
 
 
-@formerly(largest=("min_keep", kept_of))
 def random_allocations(
     space: Space,
     n: int,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, fields
-from functools import wraps
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 import keras
@@ -12,14 +11,12 @@ import numpy as np
 
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
-    Function,
     fraction_faults,
     given,
     interval_faults,
     is_number,
     non_negative_faults,
     raise_faults,
-    warn,
 )
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.planning import targets
@@ -162,22 +159,6 @@ class Space:
     def __repr__(self) -> str:
         windows = ", ".join(f"{name} {window}" for name, window in self.windows.items())
         return f"<Space of {self.graph.model.name!r}: {windows or 'all allocations'}>"
-
-
-def of_space(function: Function) -> Function:
-    """Lets a function of a space also take a model and the arguments of its space, with a `FutureWarning`."""
-    names = {each.name for each in fields(Space)}
-
-    @wraps(function)
-    def taking(*args: Any, **kwargs: Any) -> Any:
-        if "space" in kwargs or (args and isinstance(args[0], Space)):
-            return function(*args, **kwargs)
-        old, new = f"{function.__name__}(model, macs=…)", f"{function.__name__}(Space(model, macs=…))"
-        warn(f"{old} is now {new}: the old spelling is accepted until the next release.", FutureWarning)
-        space = Space(*args, **{name: kwargs.pop(name) for name in names & kwargs.keys()})
-        return function(space, **kwargs)
-
-    return taking  # type: ignore[return-value]
 
 
 def _faults(targets: Mapping[str, float], delta: float, std: float | None, mcb: Any) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import formerly, fraction_faults, raise_faults
+from kerasprune.errors import fraction_faults, raise_faults
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
@@ -25,7 +25,6 @@ from kerasprune.papers.three_dimensions.workflow import finished_at
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum
 
 
-@formerly("macs")
 def one_dimension(
     model: keras.Model,
     fit: TrainAndJudge,

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, formerly
+from kerasprune.errors import PruneError
 from kerasprune.files import read_json, write_json
 from kerasprune.files.keras_model import load_model
 from kerasprune.graph.built_model import functional
@@ -32,7 +32,6 @@ from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum,
 from kerasprune.surgery.rebuild import rebuild
 
 
-@formerly(to="keep")
 def rounds(
     model: keras.Model,
     fit: TrainAndJudge,

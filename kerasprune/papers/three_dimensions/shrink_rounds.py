@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.plans import Plan
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
@@ -72,7 +72,6 @@ class ShrinkRounds(PruningCallback):
 
     takes = frozenset({"resolution"})
 
-    @formerly(to="keep")
     def __init__(
         self,
         dimension: str,

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, formerly, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
@@ -78,7 +78,6 @@ class ThreeDimensions:
         return 1 - shares_of(self.chosen, self.points[0])["params"]
 
 
-@formerly("macs", down_to="min_macs")
 def three_dimensions(
     model: keras.Model,
     fit: TrainAndJudge,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import (
-    formerly,
     given,
     kind_faults,
     positive_faults,
@@ -70,7 +69,6 @@ class Population:
         [1.5, 4.0]
     """
 
-    @formerly("engine", "workers", store="path")
     def __init__(
         self,
         path: str | Path,

@@ -16,9 +16,6 @@ from kerasprune.files.writing import claimed
 from kerasprune.graph.built_model import functional
 from kerasprune.recipes.populations.engine import plain
 
-FORMERLY = {"to": "keep"}
-"""Settings that 0.2 wrote by other names."""
-
 
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Checks that work is resumed with its first settings, which are written at the beginning.
@@ -33,7 +30,7 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         write_json(path, dict(settings))
         return
-    begun = {FORMERLY.get(key, key): value for key, value in read_json(path, "the settings of a workflow").items()}
+    begun = read_json(path, "the settings of a workflow")
     other = [key for key in {**begun, **settings} if not _same(begun.get(key), settings.get(key))]
     if other:
         then, now = (", ".join(f"{key}={values.get(key)!r}" for key in other) for values in (begun, settings))

@@ -12,7 +12,6 @@ import numpy as np
 from kerasprune.errors import PruneError
 from kerasprune.files import read_json, read_rows, read_text
 from kerasprune.files.arrays import read_arrays
-from kerasprune.recipes.reports.tables import layers_of
 
 Value = TypeVar("Value")
 
@@ -86,7 +85,6 @@ def read(folder: Path | str) -> Record:
         )
     files = {
         "recipe": ("recipe.yaml", _yaml),
-        "layers": ("costs.json", _layers),
         "summary": ("summary.json", _json),
         "metrics": ("metrics.csv", _rows),
         "widths": ("widths.json", _widths),
@@ -99,8 +97,6 @@ def read(folder: Path | str) -> Record:
         "candidates": ("candidates.csv", _rows),
     }
     found = {name: _parsed(folder / file, parse) for name, (file, parse) in files.items() if (folder / file).exists()}
-    # Version 0.1 and 0.2 wrote no layers into summary.json.
-    found["summary"] = {"layers": found.pop("layers", []), **found["summary"]}
     return Record(**{"title": folder.resolve().name, "recipe": {}, **found})
 
 
@@ -144,10 +140,6 @@ def _number(cell: str | None) -> float | str | None:
 
 def _widths(path: Path) -> dict[str, tuple[int, int]]:
     return {name: (int(dense), int(kept)) for name, (dense, kept) in _json(path).items()}
-
-
-def _layers(path: Path) -> list[dict[str, Any]]:
-    return layers_of(_json(path))
 
 
 def _norms(path: Path) -> Norms:

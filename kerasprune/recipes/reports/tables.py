@@ -155,7 +155,7 @@ def files(summary: Mapping[str, Any]) -> list[tuple[str, bool, Mapping[str, Any]
     """Returns `(name, whether of the dense model, measures)` of the exported files, of each format the dense one first.
 
     Args:
-        summary: The content of `summary.json`; earlier versions wrote nothing of dense files.
+        summary: The content of `summary.json`; a dense model that has no such file has nothing there.
     """
     found = []
     for export in summary.get("exports") or ():

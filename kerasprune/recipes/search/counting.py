@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, formerly, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.search.allocations import (
@@ -81,7 +81,6 @@ class Counting:
         return narrowed(self.graph, channels_kept(self.sizes, keep))
 
 
-@formerly(recipes="allocations")
 def costs(
     model: keras.Model | ChannelGraph,
     allocations: Allocations | np.ndarray,

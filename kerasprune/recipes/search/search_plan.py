@@ -16,7 +16,6 @@ from kerasprune.data.batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import (
     choice_faults,
-    formerly,
     kind_faults,
     raise_faults,
     seed_faults,
@@ -46,7 +45,6 @@ SHORT = Evolution(population=20, parents=5, mutations=10, crossovers=10, generat
 JUDGES = ("reconstruction", "recalibration")
 
 
-@formerly("macs", store="path")
 def search_plan(
     model: keras.Model | ChannelGraph,
     data: Any,

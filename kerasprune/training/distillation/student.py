@@ -17,7 +17,6 @@ from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.signature import alike
 from kerasprune.errors import (
     PruneError,
-    formerly,
     interval_faults,
     kind_faults,
     non_negative_faults,
@@ -33,7 +32,6 @@ from kerasprune.training.distillation.block_features import BlockFeatures, block
 from kerasprune.training.distillation.soft_targets import compiled, given_kinds, imitation, judged_weights, kind_of
 
 
-@formerly("temperature", "weight")
 def distil(
     slim: keras.Model,
     teacher: keras.Model,

@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune import criteria
 from kerasprune._keras import compile_arguments
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import clone
@@ -52,7 +52,6 @@ def linear(keep: float, progress: float) -> float:
     return 1 - (1 - keep) * progress if progress < 1 else keep
 
 
-@formerly("keep", "rounds", "data", "loss")
 def prune_at_init(
     model: keras.Model,
     criterion: str | dict | type | Criterion,

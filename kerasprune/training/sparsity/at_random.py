@@ -8,7 +8,7 @@ from math import prod
 import keras
 import numpy as np
 
-from kerasprune.errors import choice_faults, formerly, fraction_faults, nearest, raise_faults, seed_faults
+from kerasprune.errors import choice_faults, fraction_faults, nearest, raise_faults, seed_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -16,7 +16,6 @@ from kerasprune.graph.trace import trace
 GRANULARITIES = ("weight", "filter", "channel")
 
 
-@formerly("granularity", "seed")
 def random_masks(
     model: keras.Model | ChannelGraph,
     densities: float | Mapping[str, float],

@@ -12,7 +12,6 @@ from keras import layers
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.linear_layers import Either
 from kerasprune.criteria.synflow import Flow
-from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
 from kerasprune.training.sparsity.mask_checks import fitting
 
@@ -27,7 +26,6 @@ _MEANS = {
 }
 
 
-@formerly("side")
 def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> dict[str, np.ndarray]:
     """Returns masks without detached weights: those that no path of kept weights connects with both input and output.
 

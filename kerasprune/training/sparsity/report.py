@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
 from kerasprune.training.sparsity.mask_checks import fitting
 from kerasprune.training.sparsity.paths import attached
@@ -138,7 +137,6 @@ class SparsityReport:
         return "\n".join(lines)
 
 
-@formerly("side")
 def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> SparsityReport:
     """Returns the sparsity of a model under masks, with and without detached weights.
 

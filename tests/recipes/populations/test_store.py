@@ -1,4 +1,4 @@
-"""Finished work on disk: what version 0.2 wrote is taken up, what is of other settings or of another process is not."""
+"""Finished work on disk is taken up; what is of other settings or of another process is not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kerasprune.recipes.search.width_search import RememberedScores
 
 SETTINGS = {
     "dimension": "width",
-    "to": 0.5,
+    "keep": 0.5,
     "rounds": 1,
     "epochs_per_round": 40,
     "side": 4,
@@ -61,8 +61,8 @@ def never(*_, **__):
     raise AssertionError("it was finished")
 
 
-def points_of_0_2(folder) -> None:
-    """Writes the folder that `kp.rounds` of version 0.2 leaves."""
+def finished_points(folder) -> None:
+    """Writes a folder as `kp.rounds` leaves it."""
     (folder / "width-1").mkdir(parents=True)
     (folder / "width.json").write_text(json.dumps(SETTINGS))
     (folder / "width-1" / "plan.json").write_text(json.dumps(PLAN))
@@ -70,8 +70,8 @@ def points_of_0_2(folder) -> None:
     perceptron(4).save(folder / "width-1" / "model.keras")
 
 
-def database_of_0_2(path, form: int = 1, **results) -> None:
-    """Writes the file of candidates that version 0.2 leaves."""
+def database(path, form: int = 1, **results) -> None:
+    """Writes a file of candidates as `kp.Population` leaves it."""
     with sqlite3.connect(path) as file:
         file.execute(TABLE)
         file.execute(f"PRAGMA application_id = {0x6B70706F}")
@@ -81,36 +81,36 @@ def database_of_0_2(path, form: int = 1, **results) -> None:
             file.execute("INSERT INTO candidates VALUES (?,?,?,?,?,?,?,?,?,?)", row)
 
 
-def test_points_of_0_2_are_taken_up(tmp_path):
-    points_of_0_2(tmp_path)
+def test_points_are_taken_up(tmp_path):
+    finished_points(tmp_path)
     point = shrink(tmp_path, never)
     assert (point.accuracy, point.macs, point.plan.keep) == (0.75, 24, {"hidden": (0, 1, 2, 3)})
     assert point.model.get_layer("hidden").units == 4
 
 
-def test_points_of_0_2_with_other_weights_are_refused(tmp_path):
-    points_of_0_2(tmp_path)
+def test_points_with_other_weights_are_refused(tmp_path):
+    finished_points(tmp_path)
     other = perceptron()
     other.layers[0].bias.assign(np.zeros(8))
     with pytest.raises(kp.PruneError, match=r"begun with: weights=104.0. Received: weights=88.0. Take the same, or"):
         shrink(tmp_path, never, other)
 
 
-def test_candidates_and_scores_of_0_2_are_taken_up(tmp_path):
+def test_candidates_and_scores_are_taken_up(tmp_path):
     key = hashlib.sha256(b'["statistics:fmean", {"data": [1, 3]}, ""]').hexdigest()
-    database_of_0_2(tmp_path / "means.sqlite", **{key: -7.0})  # which the function would not return
+    database(tmp_path / "means.sqlite", **{key: -7.0})  # which the function would not return
     population = kp.Population(tmp_path / "means.sqlite", engine="serial", verbose=0)
     (row,) = population.run("statistics:fmean", [{"data": [1, 3]}])
     assert row["result"] == -7.0
     version = hashlib.sha256(b'{"a": 1, "b": [2]}').hexdigest()
     key = hashlib.sha256(f"{version} [0, 3]".encode()).hexdigest()
-    database_of_0_2(tmp_path / "search.sqlite", **{key: 0.25})
+    database(tmp_path / "search.sqlite", **{key: 0.25})
     asked = RememberedScores(never, tmp_path / "search.sqlite", {"b": [2], "a": 1}, most=1)
     assert asked([(0, 3)]) == [0.25]
 
 
 def test_a_later_format_is_refused(tmp_path):
-    database_of_0_2(tmp_path / "later.sqlite", form=2)
+    database(tmp_path / "later.sqlite", form=2)
     with pytest.raises(kp.PruneError, match="later version of kerasprune"):
         CandidateStore(tmp_path / "later.sqlite")
 
@@ -145,7 +145,7 @@ def test_what_another_process_has_finished_meanwhile_is_taken(tmp_path, monkeypa
     @contextmanager
     def late(path):
         with claimed(path):
-            points_of_0_2(tmp_path / "theirs")
+            finished_points(tmp_path / "theirs")
             (tmp_path / "theirs" / "width-1").rename(tmp_path / "width-1")
             yield
 

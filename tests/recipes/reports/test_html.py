@@ -133,16 +133,6 @@ def test_figures_that_were_promised_are_met_or_missed(folder):
     assert '<td class="met">met</td>' in text and '<td class="missed">missed</td>' in text
 
 
-def test_layers_of_an_older_run_come_from_its_costs(folder):
-    summary = json.loads((folder / "summary.json").read_text())
-    del summary["layers"]
-    (folder / "summary.json").write_text(json.dumps(summary))
-    assert "<h2>Layers</h2>" not in reports.page(reports.read(folder))
-    layer = {"name": "old", "kind": "Dense", "params": 5, "macs": 7}
-    (folder / "costs.json").write_text(json.dumps({"dense": {"layers": [layer]}, "slim": {"layers": []}}))
-    assert "<td>old</td><td>Dense</td><td>5</td><td>0</td>" in reports.page(reports.read(folder))
-
-
 def test_redrawing_gives_the_same_bytes_and_leaves_the_other_files(folder):
     before = reports.write(folder).read_bytes()
     names = sorted(path.name for path in folder.iterdir())
