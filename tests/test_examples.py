@@ -21,7 +21,7 @@ DEAR = {  # a second and more each
 }
 SLOW = {  # 5 seconds and more each
     "models/keras_applications.py",
-    "recipes/compare.py",
+    "recipes/comparison.py",
     "targets/time.py",
     "testing/callbacks.py",
 }
