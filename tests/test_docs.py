@@ -289,7 +289,7 @@ def test_every_name_is_documented(page, names):
 
 def test_names_of_the_package_exist():
     for page in PAGES:
-        if page == "CHANGELOG.md":  # which names those of before, too
+        if page in ("CHANGELOG.md", "docs/names.md"):  # which name those of before, too
             continue
         for line in code(page, "python"):
             for spelt in re.findall(r"\bkp\.([A-Za-z_][\w.]*)", line):
