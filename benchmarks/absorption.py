@@ -68,7 +68,7 @@ def main() -> None:
             reference = source if zeroed else kp.mask(model, plan, silence="weights")
             figures = [accuracy(each, data) for each in (reference, kp.rebuild(source, plan))]
             figures.append(accuracy(kp.rebuild(source, plan, absorb=False), data))
-            border = kp.border_error(source, plan, images)
+            border = kp.surgery.border_error(source, plan, images)
             cells = [f"smallest {criterion}{', γ = 0 first' * zeroed}", f"{keep:.0%}", *(f"{a:.1%}" for a in figures)]
             lines.append(f"| {' | '.join(cells)} | {border:.1e} |")
             print(lines[-1], flush=True)

@@ -41,7 +41,7 @@ def cells(experiments: list[str], keep: list[float], seeds: list[int]) -> list[d
     for seed in seeds:
         for fraction in keep:
             for name in experiments:
-                module = import_module(f"kerasprune.papers.lottery.{MODULES[name]}")
+                module = import_module(f"kerasprune.papers.lottery_tickets.{MODULES[name]}")
                 for cell in module.cells([fraction], [seed]):
                     found.setdefault(key(cell), {"experiment": name, **cell})
     return list(found.values())
@@ -53,11 +53,11 @@ def one(out: str, folder: str, experiment: str, **cell) -> None:
 
     import keras
 
-    from kerasprune.papers.lottery.testbed import DigitsTestbed
+    from kerasprune.papers.lottery_tickets.testbed import DigitsTestbed
 
     began = time.process_time()
     keras.utils.clear_session()
-    module = import_module(f"kerasprune.papers.lottery.{MODULES[experiment]}")
+    module = import_module(f"kerasprune.papers.lottery_tickets.{MODULES[experiment]}")
     row = cell | module.measured(DigitsTestbed(folder=Path(folder)), **cell)
     append(Path(out), FIELDS, [row | {"seconds": round(time.process_time() - began, 1)}])
 
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     left = [cell for cell in cells(experiments, *numbers) if key(cell) not in done]
     append(out, FIELDS, [])
     with tempfile.TemporaryDirectory() as folder:
-        population = kp.Population(
+        population = kp.recipes.Population(
             Path(folder) / "cells.sqlite", workers=options.workers, threads=1, per_process=options.per_process
         )
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(folder) / "jax"))
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
 
 def table(out: Path) -> None:
     """Writes the verdicts, the accuracies and the plots of the rows that are there."""
-    from kerasprune.papers.lottery import missing_the_mark, state_of_pruning
+    from kerasprune.papers.lottery_tickets import missing_the_mark, state_of_pruning
 
     rows = [{**row, "keep": float(row["keep"]), "seed": int(row["seed"])} for row in read(out / NAME)]
     rows = [row | {name: float(row[name]) for name in ("test", "validation", "macs") if row[name]} for row in rows]
@@ -169,8 +169,8 @@ def curve(axes, rows: list[dict], of: str, label: str, colour: str) -> None:
 
 def plots(rows: list[dict], out: Path) -> None:
     """Draws what Figures 3 and 4 of the one paper, and Figures 6 and 7 of the other, show."""
-    from kerasprune.papers.lottery import missing_the_mark as mark
-    from kerasprune.papers.lottery import state_of_pruning as state
+    from kerasprune.papers.lottery_tickets import missing_the_mark as mark
+    from kerasprune.papers.lottery_tickets import state_of_pruning as state
     from kerasprune.recipes.reports.figures import svg
 
     def cells_of(method: str, variant: str = "mask") -> list[dict]:

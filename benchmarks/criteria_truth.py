@@ -25,6 +25,7 @@ import rows
 from scipy.stats import spearmanr
 
 import kerasprune as kp
+from kerasprune.graph.graph import ChannelGraph
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ROWS, PAGE = RESULTS / "criteria_truth.csv", RESULTS / "criteria_truth.md"
@@ -41,7 +42,7 @@ def batches(split: str, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.asarray(x), np.asarray(y)) for x, y in data.take(number)]
 
 
-def rises(graph: kp.ChannelGraph, drawn: dict[str, np.ndarray], data: list) -> dict[str, np.ndarray]:
+def rises(graph: ChannelGraph, drawn: dict[str, np.ndarray], data: list) -> dict[str, np.ndarray]:
     """Returns by how much the loss rises without each of the channels drawn."""
     model = graph.model
 

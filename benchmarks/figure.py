@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 import kerasprune as kp
+from kerasprune.graph.graph import ChannelGraph
 
 IMAGE = Path(__file__).resolve().parent.parent / "docs" / "images" / "residual_block.svg"
 ROWS = ("stem", "inner", "outer", "sum")
@@ -75,7 +76,7 @@ def skip(x: float, top: float, bottom: float, far: float) -> list[str]:
     return [f'<path class="wire" d="{path}"/>', f'<polygon class="head" points="{tip}"/>']
 
 
-def drawing(x: float, graph: kp.ChannelGraph, widths: dict[str, int], title: str, removed: bool) -> list[str]:
+def drawing(x: float, graph: ChannelGraph, widths: dict[str, int], title: str, removed: bool) -> list[str]:
     """Returns one of the two columns."""
     parts = [text(x, 22, title, "title")]
     edge, far = x + (8 if removed else max(widths.values())) * STEP + 2, x + 8 * STEP + 26

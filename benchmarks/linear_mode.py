@@ -34,7 +34,7 @@ def cell(row: dict) -> tuple[int, int]:
 
 def one(out: str, seed: int, k: int) -> int:
     """Appends the rows of a seed and a k that are missing; returns their number."""
-    from kerasprune.papers.lottery.linear_mode import LinearModeSetting
+    from kerasprune.papers.lottery_tickets.linear_mode import LinearModeSetting
 
     done = {(row["network"], float(row["keep"])) for row in read(Path(out)) if cell(row) == (seed, k)}
     began, added = time.process_time(), 0
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     for name, value in ONE_PROCESSOR.items():
         os.environ.setdefault(name, value)
     import kerasprune as kp
-    from kerasprune.papers.lottery.linear_mode import LinearModeSetting
+    from kerasprune.papers.lottery_tickets.linear_mode import LinearModeSetting
 
     out = Path(options.out) / NAME
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     left = [each for each in setting.cells if rows.count(each) < len(setting.networks)]
     jobs = [{"out": str(out.absolute()), "seed": seed, "k": k} for seed, k in left]
     with tempfile.TemporaryDirectory() as folder:
-        population = kp.Population(Path(folder) / "cells.sqlite", workers=options.workers, threads=1)
+        population = kp.recipes.Population(Path(folder) / "cells.sqlite", workers=options.workers, threads=1)
         population.run("linear_mode:one", jobs, retries=1)
         if population.failures():
             sys.exit(f"{len(population.failures())} cells failed:\n{population.failures()[0].log}")
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
 
 def table() -> None:
     """Writes results/linear_mode.md and results/linear_mode.svg: mean ± standard error, and the verdicts."""
-    from kerasprune.papers.lottery.linear_mode import judged, means
+    from kerasprune.papers.lottery_tickets.linear_mode import judged, means
 
     rows = read(RESULTS / NAME)
     found: dict = {}
@@ -90,7 +90,7 @@ def plot(rows: list[dict]) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from kerasprune.papers.lottery.linear_mode import STABLE, means
+    from kerasprune.papers.lottery_tickets.linear_mode import STABLE, means
 
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.5))
     found: dict = {}

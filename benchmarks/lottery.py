@@ -3,10 +3,10 @@
     python benchmarks/lottery.py run [digits|glyphs]      # resumable: seeds that are there are not run again
     python benchmarks/lottery.py table                    # writes the table and the plot from the rows
 
-`kp.lottery` with the controls random reinitialisation, random pruning with the same number of weights per layer, and
-one-shot. All trainings of a seed are parts of one schedule, a cosine over all epochs, split at the rewind point; the
-random reinitialisation gets the whole of it. Early stopping: the step of the schedule with the lowest validation loss,
-looked for after every epoch. Test accuracy is taken once per network, at its end.
+`kp.papers.lottery` with the controls random reinitialisation, random pruning with the same number of weights per layer,
+and one-shot. All trainings of a seed are parts of one schedule, a cosine over all epochs, split at the rewind point;
+the random reinitialisation gets the whole of it. Early stopping: the step of the schedule with the lowest validation
+loss, looked for after every epoch. Test accuracy is taken once per network, at its end.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def run(name: str, seed: int) -> list[dict]:
         return seen["val_accuracy"][-1]
 
     keras.utils.set_random_seed(seed)
-    tickets = kp.lottery(
+    tickets = kp.papers.lottery(
         setting.model(),
         fit,
         keep=setting.keep,

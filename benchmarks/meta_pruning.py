@@ -9,8 +9,8 @@ trained (16 epochs), which serves all budgets; evolution (10 generations of 20) 
 with BatchNorm statistics taken anew from 1,000 training images; the best widths are trained from scratch (16 epochs),
 and so are uniform widths of the same multiply–adds. Other than in the paper the PruningNet begins as the shipped
 checkpoint, its channels sorted by L1: from scratch it does not leave chance in so few epochs. A third row for each,
-`searched-without-training`: the widths that `kp.search_plan` finds on the shipped checkpoint by reconstruction, on the
-32×32 that it has learnt, trained from scratch alike. Test accuracy is taken once, at the end.
+`searched-without-training`: the widths that `kp.recipes.search_plan` finds on the shipped checkpoint by reconstruction,
+on the 32×32 that it has learnt, trained from scratch alike. Test accuracy is taken once, at the end.
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ def searched(method: str, macs: float, seed: int, scale: Scale):
     if method == "searched-without-training":
         plain = images("train", side=CHECKPOINT_SIDE).map(lambda x, y: x)
         how = {"evolution": scale.evolution, "delta": scale.delta, "samples": 256, "seed": seed}
-        found = kp.search_plan(model, plain, macs=macs, **how)
+        found = kp.recipes.search_plan(model, plain, macs=macs, **how)
         return found.plan, found.score
     validation = list(images("validation", scale=scale))
-    found = kp.search_widths(
+    found = kp.papers.search_widths(
         pruning_net(model, seed, scale),
         lambda candidate: accuracy(candidate, validation),
         macs=macs,
@@ -131,8 +131,8 @@ def pruning_net(model, seed: int, scale: Scale):
     import kerasprune as kp
 
     scores = kp.criteria.get("l1").score(kp.trace(model))
-    graph = kp.trace(kp.reorder(model, scores), resolution=SIDE)
-    net = kp.PruningNet(graph, hidden=scale.hidden, seed=seed)
+    graph = kp.trace(kp.surgery.reorder(model, scores), resolution=SIDE)
+    net = kp.papers.pruning_nets.PruningNet(graph, hidden=scale.hidden, seed=seed)
     weights = WORK / f"seed-{seed}-{scale.net_epochs}.weights.h5"
     if weights.exists():
         net.load_weights(weights)
@@ -150,7 +150,7 @@ def one_run(method: str, macs: float, seed: int, scale: Scale) -> dict:
     began = time.time()
     plan, score = searched(method, macs, seed, scale)
     graph = kp.trace(architecture(), resolution=SIDE)
-    slim = kp.reinitialise(kp.rebuild(graph, plan), seed=seed)
+    slim = kp.surgery.reinitialise(kp.rebuild(graph, plan), seed=seed)
     fit(slim, RATE, scale.epochs, seed, scale)
     return {
         "method": method,

@@ -117,8 +117,12 @@ def after(network: str, path: str, relu: bool, hard: list[str]) -> None:
         for variable in (norm.gamma, norm.beta):
             variable.assign(variable * factors)
         reader.kernel.assign(reader.kernel / factors[:, None])
-    ways = {"as it is": model, "equalised": kp.equalise(model), "corrected": kp.correct_biases(model, calibration)}
-    ways["equalised, corrected"] = kp.correct_biases(ways["equalised"], calibration)
+    ways = {
+        "as it is": model,
+        "equalised": kp.quantization.equalise(model),
+        "corrected": kp.quantization.correct_biases(model, calibration),
+    }
+    ways["equalised, corrected"] = kp.quantization.correct_biases(ways["equalised"], calibration)
     cells = [("as it is", each) for each in FORMATS] + [(how, "int8") for how in list(ways)[1:]]
     for how, quantize in cells:
         plain = 100 * float(np.mean(ways[how].predict(images, verbose=0).argmax(-1) == labels))

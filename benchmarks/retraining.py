@@ -6,9 +6,9 @@
 
 Resumable: rows that are there are not run again. Filters go by L2 norm at one ratio until a fraction of the
 multiply–adds is left. Fine-tuning: cosine from 0.01. Learning-rate rewinding: the weights stay, cosine from the initial
-0.1 behind 5 epochs of warm-up. From scratch: `kp.reinitialise`, the schedule of rewinding. All three see as many
-epochs. After Figure 1 (right) of Network Pruning Spaces (arXiv 2304.09453). Test accuracy is taken once, at the end of
-each.
+0.1 behind 5 epochs of warm-up. From scratch: `kp.surgery.reinitialise`, the schedule of rewinding. All three see as
+many epochs. After Figure 1 (right) of Network Pruning Spaces (arXiv 2304.09453). Test accuracy is taken once, at the
+end of each.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main(name: str) -> None:
             slim = kp.rebuild(dense, kp.plan(dense, "l2", macs=macs, round_to=1, resolution=setting.size))
             removed = accuracy(slim, looks["validation"])
             if way == "from scratch":
-                slim = kp.reinitialise(slim, seed=seed + 1)
+                slim = kp.surgery.reinitialise(slim, seed=seed + 1)
             rate, warmup = (0.01, 0) if way == "fine-tuning" else (0.1, WARMUP)
             train(slim, setting, epochs, rate, warmup, seed + 100)
             row = {"seed": seed, "way": way, "macs": macs, "epochs": epochs, "removed": removed, **scores(slim, looks)}

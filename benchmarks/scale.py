@@ -32,6 +32,7 @@ from keras import layers, ops
 
 import kerasprune as kp
 from kerasprune.graph.built_model import functional
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import is_model, nodes, walk
 
 PAGE = Path(__file__).resolve().parent / "results" / "scale.md"
@@ -87,7 +88,7 @@ def gigabyte() -> keras.Model:
     return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
 
 
-def half(graph: kp.ChannelGraph) -> kp.Plan:
+def half(graph: ChannelGraph) -> kp.Plan:
     """Returns a plan that keeps every other channel."""
     return kp.Plan.of(graph, {name: np.arange(0, group.size, 2) for name, group in graph.prunable.items()})
 

@@ -8,7 +8,8 @@ Starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 32×32), choos
 1,000 training images without labels; every draw takes other images. Accuracy is that on validation, right after
 reconstruction, without a step of training. `widths only` is `sensitivity` that drops no blocks. `random` is the best
 by error of 100 recipes, more than `sensitivity` measures: uniform, and widths around it (a normal deviation of 0.3 in
-their logarithms), at the same cost. `precrop` has the widths of `kp.precrop`, which looks at the architecture only.
+their logarithms), at the same cost. `precrop` has the widths of `kp.papers.precrop`, which looks at the architecture
+only.
 
 `finetune` trains what was found for the four epochs of `equal_epochs.py`, reconstructed first and with the dense model
 as teacher; the draw is the seed of the data order. Test accuracy is taken once, at the end.
@@ -137,7 +138,7 @@ def one_run(graph, method: str, macs: float, draw: int, images, fresh, validatio
     if method == "random":
         plan = best_of_random(graph, macs, draw, images)
     elif method == "precrop":
-        widths = {name: len(kept) for name, kept in kp.precrop(graph, macs=macs).keep.items()}
+        widths = {name: len(kept) for name, kept in kp.papers.precrop(graph, macs=macs).keep.items()}
         plan = plan_of_widths(graph, [widths.get(name, group.size) for name, group in graph.prunable.items()])
     else:
         budget = {"name": "sensitivity", "blocks": False} if method == "widths only" else method

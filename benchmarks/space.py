@@ -48,7 +48,7 @@ def main(number: int = NUMBER, epochs: int = EPOCHS, path: Path = ROWS) -> None:
 
     dense = keras.models.load_model(FOLDER / "checkpoints" / "glyphs-base.keras")
     graph = kp.trace(dense, resolution=SIZE)
-    space = kp.spaces.Space(graph)
+    space = kp.papers.spaces.Space(graph)
     looks = {split: kp.data.load("glyphs/small", size=SIZE, batch=500, split=split) for split in ("validation", "test")}
     data = {split: examples.cache() for split, examples in looks.items()}  # drawn once
     calibration = calibration_images()
@@ -76,7 +76,9 @@ def cells(graph, number: int) -> list[tuple]:
     import kerasprune as kp
 
     drawn = {
-        (regime, f"STD-{std:g}"): kp.spaces.sample(kp.spaces.Space(graph, macs=regime, std=std), n=number, seed=0)
+        (regime, f"STD-{std:g}"): kp.papers.spaces.sample(
+            kp.papers.spaces.Space(graph, macs=regime, std=std), n=number, seed=0
+        )
         for regime, std in SPACES
     }
     found = [(regime, "uniform", 0, uniform(graph, regime)) for regime in dict.fromkeys(r for r, _ in SPACES)]
@@ -88,7 +90,9 @@ def uniform(graph, macs: float):
     import kerasprune as kp
 
     keep = kp.plan(graph, "l2", macs=macs, round_to=1).keep
-    return kp.spaces.Allocations(graph, [[len(keep[name]) / group.size for name, group in graph.prunable.items()]])
+    return kp.papers.spaces.Allocations(
+        graph, [[len(keep[name]) / group.size for name, group in graph.prunable.items()]]
+    )
 
 
 def judged(graph, plan, calibration, validation) -> dict[str, float]:
@@ -238,7 +242,7 @@ def plots(path: Path, candidates: list) -> None:
     from kerasprune.recipes.library import FOLDER
 
     graph = kp.trace(keras.models.load_model(FOLDER / "checkpoints" / "glyphs-base.keras"), resolution=SIZE)
-    line = kp.spaces.Space(graph).measures(kp.spaces.uniform(graph, np.linspace(0.02, 1, 400)).keep)
+    line = kp.papers.spaces.Space(graph).measures(kp.papers.spaces.uniform(graph, np.linspace(0.02, 1, 400)).keep)
     drawn = {
         "distributions": pruning_spaces.distributions(candidates),
         "winning": pruning_spaces.winning(candidates),

@@ -76,7 +76,7 @@ def one_run(cell: dict) -> dict:
     dense = kp.models.get({**NETWORKS[cell["network"]], **arguments})
     if cell["form"] == "precrop":
         plan, masks = plan_of(dense, cell), {}
-        model, callbacks = kp.reinitialise(kp.rebuild(dense, plan, absorb=False), seed=seed), []
+        model, callbacks = kp.surgery.reinitialise(kp.rebuild(dense, plan, absorb=False), seed=seed), []
     else:
         masks = kp.sparsity.attached(dense, masks_of(dense, cell), side=size)
         model, callbacks = dense, [kp.callbacks.HoldMask(masks)]
@@ -104,8 +104,8 @@ def plan_of(model, cell: dict):
     import kerasprune as kp
 
     if cell["densities"] == "synexp":
-        return kp.precrop(model, params=cell["params"], macs=cell["macs"])
-    return kp.budgets.plan_of_densities(model, densities_of(model, cell))
+        return kp.papers.precrop(model, params=cell["params"], macs=cell["macs"])
+    return kp.papers.synexp.plan_of_densities(model, densities_of(model, cell))
 
 
 def densities_of(model, cell: dict) -> dict:
@@ -113,14 +113,14 @@ def densities_of(model, cell: dict) -> dict:
     import kerasprune as kp
 
     if cell["densities"] == "synexp":
-        return kp.budgets.layer_densities(model, params=cell["params"], macs=cell["macs"])
+        return kp.papers.synexp.layer_densities(model, params=cell["params"], macs=cell["macs"])
     masks = scored(model, cell)  # of a layer that is empty one weight stays
     return {path: max(mask.mean(), 1 / mask.size) for path, mask in masks.items()}
 
 
 def scored(model, cell: dict) -> dict:
     """Returns the masks of a criterion at initialisation."""
-    from kerasprune.papers.lottery.missing_the_mark import chosen
+    from kerasprune.papers.lottery_tickets.missing_the_mark import chosen
 
     data = glyph_schedule.scoring_data(cell["seed"])
     return chosen(model, cell["densities"], "mask", cell["params"], cell["seed"], data)
@@ -229,7 +229,7 @@ def widths() -> None:
     import kerasprune as kp
 
     model = kp.models.efficientnet_b0(input_shape=(224, 224, 3))
-    new = kp.reconfigure(model, params=0.811, macs=1.0)
+    new = kp.papers.reconfigure(model, params=0.811, macs=1.0)
     drawing, axes = canvas()
     for label, each in (("baseline", model), ("PreConfig", new)):
         convolutions = [

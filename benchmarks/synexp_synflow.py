@@ -46,7 +46,7 @@ def run() -> None:
             masks = kp.prune_at_init(model, "synflow", keep=keep, rounds=100)
             found = kp.sparsity.densities_of(masks)
             seconds = round(time.time() - began)
-            solved = kp.budgets.layer_densities(model, params=keep)
+            solved = kp.papers.synexp.layer_densities(model, params=keep)
             append(
                 ROWS,
                 FIELDS,

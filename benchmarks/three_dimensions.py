@@ -90,10 +90,10 @@ def train_data(seed: int):
 
 def one_run(policy: str, budget: float, seed: int) -> dict:
     """Runs one cell and returns its row."""
-    from kerasprune.papers.three_dimensions.depth_width_resolution import Extent
-    from kerasprune.papers.three_dimensions.one_dimension import one_dimension
-    from kerasprune.papers.three_dimensions.rounds import built_point
-    from kerasprune.papers.three_dimensions.workflow import three_dimensions
+    from kerasprune.papers.three_dimensional.depth_width_resolution import Extent
+    from kerasprune.papers.three_dimensional.in_rounds import built_point
+    from kerasprune.papers.three_dimensional.one_dimension import one_dimension
+    from kerasprune.papers.three_dimensional.workflow import three_dimensions
 
     began, model, kkt = time.time(), dense(), ""
     common = {"data": train_data(0), "resolution": SIDE, "epochs": EPOCHS, "folder": WORK, "blocks": DISCRIMINATION}
@@ -143,7 +143,7 @@ def blocks(draws: int = 5) -> None:
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.criteria import least_blocks, score_blocks
+    from kerasprune.papers.three_dimensional import least_blocks, score_blocks
 
     model = dense()
     graph = kp.trace(model)
@@ -175,7 +175,7 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
 
     import kerasprune as kp
     from kerasprune.analysis.feature_maps import mean_feature_maps
-    from kerasprune.papers.three_dimensions import figures as figures
+    from kerasprune.papers.three_dimensional import figures as figures
     from kerasprune.recipes.reports.record import Record
 
     names = {"3-D": "chosen-macs", "depth": "depth-only", "width": "width-only", "resolution": "resolution-only"}
@@ -203,7 +203,7 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
 
 def table() -> None:
     """Writes the tables and the plots."""
-    from kerasprune.papers.three_dimensions import figures as figures
+    from kerasprune.papers.three_dimensional import figures as figures
     from kerasprune.recipes.reports.record import Record
 
     found, points = read(ROWS), read(POINTS)

@@ -2,7 +2,7 @@
 
 Each room has its own, in its `registry.py`: one new method is one new file and one line there. A member's module is
 imported at the first look-up, so that names are listed, and help is printed, without Keras. Each folder of
-`kerasprune/papers` lists its additions in `BRINGS`.
+`kerasprune/papers` lists its additions in `BRINGS`. `lazy` makes the public names of a package.
 """
 
 from __future__ import annotations
@@ -149,6 +149,8 @@ def imported(address: str) -> Any:
 def of_papers(table: str | None) -> dict[str, str]:
     """Returns `{name: "module:Name"}` of the additions of papers to a table; nothing for `None`."""
     found: dict[str, str] = {}
+    if table is None:
+        return found
     for paper in pkgutil.iter_modules([str(Path(__file__).parent / "papers")]):
         found |= importlib.import_module(f"kerasprune.papers.{paper.name}").BRINGS.get(table, {})
     return found
@@ -158,20 +160,22 @@ _IMPORT = re.compile(r"^from ([\w.]+) import (\w+) as (\w+)$", re.M)
 _VALUE = re.compile(r"^(\w+) = (\w+)\.(\w+)$", re.M)
 
 
-def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def lazy(package: str, table: str | None = None) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported on first use.
 
-    The names are those of its stub `__init__.pyi`, which editors and type checkers read too.
+    The names are those of its stub `__init__.pyi`, which editors and type checkers read too, and the classes and
+    functions that papers add to its family.
 
     Args:
         package: The dotted name of the package.
+        table: Name of its family in `BRINGS` of papers. Defaults to none: they add no name.
 
     Example:
         >>> find, names, _ = lazy("kerasprune.export.latency")
         >>> find("Latency").__name__, names()[-2:]
         ('Latency', ['profile', 'profile_phone'])
     """
-    public = _stub(package)
+    public = _stub(package) | {address.rpartition(":")[2]: address for address in of_papers(table).values()}
 
     def find(name: str) -> Any:
         if name not in public:
@@ -187,9 +191,13 @@ def _stub(package: str) -> dict[str, str]:
     text = (root.joinpath(*package.split(".")[1:]) / "__init__.pyi").read_text(encoding="utf-8")
     found = {alias: _address(root, module, name) for module, name, alias in _IMPORT.findall(text)}
     found |= {alias: f"{found[table]}.{name}" for alias, table, name in _VALUE.findall(text)}
-    papers = {name for name, address in found.items() if address.startswith("kerasprune.papers.")}
-    absent = {name for name in papers if not (root / "papers" / re.split("[.:]", found[name])[2]).is_dir()}
-    return {name: address for name, address in found.items() if not name.startswith("_") and name not in absent}
+    return {name: at for name, at in found.items() if not name.startswith("_") and _is_installed(root, at)}
+
+
+def _is_installed(root: Path, address: str) -> bool:
+    """Returns whether the folder of a paper, or of all, is there; other modules always are."""
+    folder = re.split("[.:]", address)[1:3]
+    return folder[0] != "papers" or root.joinpath(*folder).is_dir()
 
 
 def _address(root: Path, module: str, name: str) -> str:

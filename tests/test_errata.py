@@ -9,7 +9,7 @@ import pytest
 from support.rooms import ROOT
 
 import kerasprune as kp
-from kerasprune.papers.three_dimensions.map_table5 import table5
+from kerasprune.papers.three_dimensional.map_table5 import table5
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split(" | ")]

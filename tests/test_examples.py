@@ -21,8 +21,8 @@ DEAR = {  # a second and more each
 }
 SLOW = {  # 5 seconds and more each
     "models/keras_applications.py",
-    "recipes/compare.py",
     "planning/targets/time.py",
+    "recipes/comparison.py",
     "testing/callbacks.py",
 }
 

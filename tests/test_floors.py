@@ -58,6 +58,15 @@ def test_nothing_outside_imports_a_paper():
     assert {upper for upper, _ in found} <= {"benchmarks"}, found
 
 
+def test_no_stub_outside_names_a_paper():
+    """But for the package of them all; what they add to a family is in their `BRINGS`."""
+    stubs = {path.parent: path.read_text(encoding="utf-8") for path in (rooms.ROOT / "kerasprune").rglob("*.pyi")}
+    named = {folder.name for folder, text in stubs.items() if "papers" in text and "papers" not in folder.parts}
+    assert named == {"kerasprune"}
+    lines = [line for line in stubs[rooms.ROOT / "kerasprune"].splitlines() if "papers" in line]
+    assert lines == ["from kerasprune import papers as papers"]
+
+
 def test_no_file_at_the_root_bears_the_name_of_a_public_function():
     inside = {path.stem for path in (rooms.ROOT / "kerasprune").iterdir() if not path.name.startswith("_")}
     public = importlib.import_module("kerasprune")
@@ -69,7 +78,9 @@ def test_the_package_works_without_papers(tmp_path):
     ignore = shutil.ignore_patterns("papers", "__pycache__")
     shutil.copytree(rooms.ROOT / "kerasprune", tmp_path / "kerasprune", ignore=ignore)
     code = (
-        "import keras, kerasprune as kp; assert not hasattr(kp, 'three_dimensions'); "
+        "import keras, kerasprune as kp; assert [getattr(kp, name) for name in dir(kp)]; "
+        "assert not any(hasattr(kp, name) for name in ('papers', 'lottery', 'spaces')); "
+        "assert 'ShrinkRounds' not in dir(kp.callbacks); "
         "m = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, 'relu'), keras.layers.Dense(2)]); "
         "assert kp.plan(m, keep=0.5); assert kp.prune(m, keep=0.5, data=keras.ops.ones((16, 4))); "
         f"{CLI}; r = CliRunner().invoke(app, ['--help']); assert r.exit_code == 0 and 'precrop' not in r.output; "
@@ -79,12 +90,25 @@ def test_the_package_works_without_papers(tmp_path):
     assert fresh(code, cwd=tmp_path) == f"0 {tmp_path / 'kerasprune' / '__init__.py'}"
 
 
+@pytest.mark.thorough
+def test_the_package_works_without_one_paper(tmp_path):
+    ignore = shutil.ignore_patterns("pruning_nets", "three_dimensional", "__pycache__")
+    shutil.copytree(rooms.ROOT / "kerasprune", tmp_path / "kerasprune", ignore=ignore)
+    code = (
+        "import kerasprune as kp; gone = {'meta_pruning', 'pruning_nets', 'three_dimensional', 'rounds'}; "
+        "assert not gone & {*dir(kp.papers)} and not hasattr(kp, 'rounds'); "
+        "assert not hasattr(kp.callbacks, 'ShrinkRounds'); "
+        "print([getattr(kp.papers, name) for name in dir(kp.papers)] == [] or kp.papers.__file__)"
+    )
+    assert fresh(code, cwd=tmp_path) == str(tmp_path / "kerasprune" / "papers" / "__init__.py")
+
+
 def test_no_files_import_each_other_in_a_circle():
     assert not rooms.circle()
 
 
-def test_the_facade_imports_the_registry_only():
-    assert {lower for upper, lower in rooms.arrows() if upper == rooms.FACADE} == {"registry"}
+def test_the_facade_imports_its_names_only():
+    assert {lower for upper, lower in rooms.arrows() if upper == rooms.FACADE} == {"former_names", "registry"}
 
 
 def test_the_house_is_small_enough_to_be_seen_at_once():

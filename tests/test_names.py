@@ -5,22 +5,104 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import pkgutil
 import re
 import types
 from collections.abc import Callable
 
 import pytest
 from support import stubs
+from support.rooms import ROOT
 
 import kerasprune
 from kerasprune import defaults
 from kerasprune.callbacks.registry import callbacks
 from kerasprune.criteria.registry import criteria
 from kerasprune.errors import PruneError
+from kerasprune.former_names import FORMER_NAMES
 from kerasprune.models.registry import models
-from kerasprune.papers.three_dimensions.registry import block_criteria
+from kerasprune.papers.three_dimensional.registry import block_criteria
 from kerasprune.planning.budgets.registry import budgets
 from kerasprune.training.registry import granularities, scopes, thresholds
+
+FACE = [
+    "prune",
+    "plan",
+    "Plan",
+    "rebuild",
+    "verify",
+    "report",
+    "cost",
+    "trace",
+    "rule",
+    "functional",
+    "mask",
+    "reconstruct",
+    "recalibrate",
+    "distil",
+    "synthesise",
+    "fold",
+    "sensitivity",
+    "prune_at_init",
+    "quantization_aware",
+    "PruneError",
+    "callbacks",
+    "criteria",
+    "budgets",
+    "schedules",
+    "targets",
+    "data",
+    "models",
+    "recipes",
+    "export",
+    "latency",
+    "quantization",
+    "surgery",
+    "sparsity",
+    "codec",
+    "rules",
+    "regularizers",
+    "papers",
+    "analysis",
+    "testing",
+]
+
+
+def test_the_face():
+    assert sorted(FACE) == dir(kerasprune) == kerasprune.__all__ and len(FACE) == 39
+    assert sorted(re.findall(r"import \w+ as (\w+)$", stubs.stub_of("kerasprune"), re.MULTILINE)) == sorted(FACE)
+
+
+def test_former_names_are_none_of_the_face():
+    assert len(FORMER_NAMES) == 76 - (39 - len({"papers", "quantization", "surgery"})) and not {*FORMER_NAMES} & {*FACE}
+
+
+@pytest.mark.parametrize(("name", "address"), FORMER_NAMES.items())
+def test_a_former_name_is_what_its_new_address_is(name, address):
+    shown = address if address.startswith("kerasprune.") else f"kp.{address}"
+    message = f"kp.{name} is now {shown}: the old name is accepted until 0.5.0."
+    for _ in range(2):  # each time, wherever it is used
+        with pytest.warns(FutureWarning, match=f"^{re.escape(message)}$") as caught:
+            found = getattr(kerasprune, name)
+        assert caught[0].filename == __file__
+    assert found is pkgutil.resolve_name(f"kerasprune.{address.removeprefix('kerasprune.')}")
+
+
+def test_former_names_can_be_imported_by_name():
+    with pytest.warns(FutureWarning, match="kp.rank is now kp.papers.spaces.rank") as caught:
+        from kerasprune import rank
+    assert rank is kerasprune.papers.spaces.rank
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_the_page_of_names_is_that_of_the_tables():
+    text = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `kp\.(\w+)` \| ([^|]+) \|$", text, re.MULTILINE))
+    kept = dict.fromkeys({*FACE} - {"papers", "quantization", "surgery"}, "the same")
+    moved = {old: f"`{new if new.startswith('kerasprune.') else f'kp.{new}'}`" for old, new in FORMER_NAMES.items()}
+    assert rows == kept | moved and len(rows) == 76 and [*rows] == sorted(rows)
+    face = re.search(r"```text\n(.*?)```", text, re.DOTALL)
+    assert face is not None and sorted(face[1].split()) == sorted(FACE)
 
 
 @pytest.mark.parametrize("package", stubs.lazy_packages())
@@ -83,23 +165,30 @@ def test_what_dir_shows_is_public():
         "kerasprune.analysis",
         "kerasprune.latency",
         "kerasprune.schedules",
-        "kerasprune.thresholds",
+        "kerasprune.callbacks.thresholds",
+        "kerasprune.papers.spaces",
+        "kerasprune.recipes.search",
     } <= set(found)
     for name, module in found.items():
         assert dir(module) == sorted(module.__all__), name
 
 
-def test_what_a_public_function_returns_can_be_imported_from_where_it_is():
-    """Classes of ours in the annotation of the result: from the same package, or from `kerasprune` itself."""
-    modules, seen = public_modules(), set()
+# Results whose modules are no part of the face: imported from where they are defined.
+WITHOUT_A_PUBLIC_HOME = {address for address in FORMER_NAMES.values() if address.startswith("kerasprune.")}
+
+
+def test_what_a_public_function_returns_can_be_imported():
+    """Classes of ours in the annotation of the result: from a public module, or by the address of their own."""
+    public = {id(part) for module in public_modules().values() for part in vars_of(module).values()}
+    seen = set()
     for address, function in public_functions().items():
         body = inspect.unwrap(function)
         names = re.findall(r"[\w.]+", str(body.__annotations__.get("return", "")))
         classes = [body.__globals__[name] for name in names if inspect.isclass(body.__globals__.get(name))]
-        where, _, _ = address.rpartition(".")
         for each in (each for each in classes if each.__module__.startswith("kerasprune.")):
-            homes = [vars_of(modules[home]).values() for home in (where, "kerasprune")]
-            assert any(each in home for home in homes), f"{address} returns {each.__name__}, which is not public"
+            own = f"{each.__module__}.{each.__qualname__}"
+            if id(each) not in public:
+                assert own in WITHOUT_A_PUBLIC_HOME, f"{address} returns {each.__name__}, which is not public"
             seen.add(each.__name__)
     assert {"Plan", "Ranking", "Ticket", "MetaPruned", "ExportReport", "Latency", "Allocations", "Rule", "Loop"} <= seen
 
@@ -108,11 +197,12 @@ def test_what_a_public_function_returns_can_be_imported_from_where_it_is():
 # target, data and epochs by place; families whose functions are recipes' members or formulas are not asked.
 BY_PLACE = {"plan", "data", "criterion", "budget", "inputs", "settings", "path", "folder", "samples"}
 FAMILIES = tuple(f"kerasprune.{name}." for name in ("budgets", "criteria", "models", "schedules", "testing"))
+LIKE_THEM = tuple(f"kerasprune.papers.{name}" for name in ("synexp.", "three_dimensional.score_blocks"))
 
 
 def test_all_other_arguments_of_the_face_are_keywords():
     for address, function in public_functions().items():
-        if address == "kerasprune.prune" or address.startswith(FAMILIES):
+        if address == "kerasprune.prune" or address.startswith((*FAMILIES, *LIKE_THEM)):
             continue
         parameters = inspect.signature(function).parameters.values()
         optional = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty}
@@ -122,7 +212,7 @@ def test_all_other_arguments_of_the_face_are_keywords():
 # What differs from the one default has a reason, which the docstring gives.
 DEFAULTS = {"batch": defaults.BATCH, "samples": defaults.SAMPLES, "delta": defaults.DELTA}
 OTHERS = {
-    ("kerasprune.papers.pruning_spaces.Space", "delta"): 0.002,  # the paper's
+    ("kerasprune.papers.spaces.Space", "delta"): 0.002,  # the paper's
     ("kerasprune.data.load", "batch"): None,  # 128, or all images of a smaller split
     ("kerasprune.data.rounds", "batch"): None,
     ("kerasprune.testing.random_inputs", "batch"): 4,  # of a check
@@ -132,7 +222,7 @@ OTHERS = {
 
 
 def test_there_is_one_set_of_defaults():
-    asked = public_functions() | {"kerasprune.papers.pruning_spaces.Space": kerasprune.papers.pruning_spaces.Space}
+    asked = public_functions() | {"kerasprune.papers.spaces.Space": kerasprune.papers.spaces.Space}
     checked = 0
     for address, function in asked.items():
         for name, parameter in inspect.signature(function).parameters.items():

@@ -18,3 +18,4 @@ from kerasprune.analysis.path_of_halves import StablePath as StablePath
 from kerasprune.analysis.path_of_halves import stable_path as stable_path
 from kerasprune.analysis.removal_at_minimum import RemovalCurve as RemovalCurve
 from kerasprune.analysis.removal_at_minimum import removal_curve as removal_curve
+from kerasprune.analysis.sensitivity_table import SensitivityTable as SensitivityTable

@@ -109,15 +109,15 @@ def instability_from(
 
     Args:
         model: The model at initialisation; it is left untouched. Its weights are those of all seeds.
-        fit: As for `kp.lottery`: `fit(model, *, resolution, epochs, seed, initial_epoch)` trains in place from
+        fit: As for `kp.papers.lottery`: `fit(model, *, resolution, epochs, seed, initial_epoch)` trains in place from
             `initial_epoch` up to `epochs`. The order of the data is to depend on `seed`; random layers and the seeds of
             Keras, NumPy and Python are set by it before.
         ks: Points k: `"500it"`, `"2ep"`, `"2ep50it"`; a number counts steps. Within an epoch, `fit` must use
             `model.fit`: the steps of this epoch up to k are taken by the copies too, and undone.
         epochs: T, epochs of the whole schedule.
         data: Labelled examples to measure on, as for `line`.
-        mask: `{variable path: boolean mask of the weights kept}`: the `.masks` of a ticket of `kp.lottery`, or from
-            `kp.prune_at_init`. It is applied at k and held. For channels give `kp.mask(model, plan)` as the model.
+        mask: `{variable path: boolean mask of the weights kept}`: the `.masks` of a ticket of `kp.papers.lottery`, or
+            from `kp.prune_at_init`. It is applied at k and held. For channels give `kp.mask(model, plan)` as the model.
             Defaults to none, the dense network.
         recalibrate: Training examples, needed if there is a BatchNorm, as for `line`. Defaults to `None`.
         points: Number of α of each line. Defaults to 30.

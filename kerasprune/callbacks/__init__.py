@@ -2,4 +2,4 @@
 
 from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(__name__)
+__getattr__, __dir__, __all__ = lazy(__name__, table="callbacks")

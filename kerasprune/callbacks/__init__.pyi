@@ -15,7 +15,7 @@ from kerasprune.callbacks.resume import Resume as Resume
 from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning as SoftFilterPruning
 from kerasprune.callbacks.sparsity import Sparsity as Sparsity
 from kerasprune.callbacks.trained_quantization import TrainedQuantization as TrainedQuantization
-from kerasprune.papers.three_dimensions.shrink_rounds import ShrinkRounds as ShrinkRounds
+from kerasprune.training import thresholds as thresholds
 from kerasprune.training.callback import PruningCallback as PruningCallback
 from kerasprune.training.fit import detach as detach
 from kerasprune.training.loop import Loop as Loop

@@ -27,8 +27,9 @@ class Polarization(BatchNormPenalty):
         strength: λ. Defaults to 1e-4.
         t: Larger values push more scales to zero. Defaults to 1.2.
         ceiling: a, the largest value of a scale. Defaults to 1.0.
-        threshold: The largest scale that counts as zero: a name from `kp.thresholds` (`"valley"`, `"fixed"`, `"otsu"`),
-            a dict with a name and arguments, an instance, or a fraction of the ceiling. Defaults to `"valley"`.
+        threshold: The largest scale that counts as zero: a name from `kp.callbacks.thresholds` (`"valley"`, `"fixed"`,
+            `"otsu"`), a dict with a name and arguments, an instance, or a fraction of the ceiling. Defaults to
+            `"valley"`.
         macs: Instead of the threshold: the fraction kept of the dense model's multiply–adds, met by one threshold for
             all layers. Defaults to `None`.
         initial: The value of every scale when `fit` begins; `None`: unchanged but clamped. Defaults to 0.5.

@@ -85,8 +85,8 @@ def compare(
         "trust": (imports or True) if trust else False,
     }
     from kerasprune.files import read_rows
-    from kerasprune.recipes.compare import PLOT, TABLE
-    from kerasprune.recipes.compare import compare as compare_criteria
+    from kerasprune.recipes.comparison import PLOT, TABLE
+    from kerasprune.recipes.comparison import compare as compare_criteria
     from kerasprune.recipes.reports.contest import contest_table
 
     start(verbose=verbose)

@@ -45,13 +45,6 @@ from kerasprune.criteria.registry import normalisations as normalisations
 from kerasprune.criteria.snip import SNIP as SNIP
 from kerasprune.criteria.synflow import SynFlow as SynFlow
 from kerasprune.criteria.thinet import ThiNet as ThiNet
-from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion as BlockCriterion
-from kerasprune.papers.three_dimensions.block_criterion import RandomBlocks as RandomBlocks
-from kerasprune.papers.three_dimensions.block_criterion import blocks_of as blocks_of
-from kerasprune.papers.three_dimensions.block_criterion import least_blocks as least_blocks
-from kerasprune.papers.three_dimensions.block_criterion import score_blocks as score_blocks
-from kerasprune.papers.three_dimensions.discrimination import Discrimination as Discrimination
-from kerasprune.papers.three_dimensions.registry import block_criteria as block_criteria
 add = _criteria.add
 get = _criteria.get
 names = _criteria.names

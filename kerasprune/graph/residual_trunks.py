@@ -45,7 +45,7 @@ def faults_of_sums(graph: ChannelGraph, alive: np.ndarray) -> list[str]:
         if branch.size > trunk.size or (branch != trunk[: branch.size]).any():
             faults.append(
                 f"the branch into {sum_.node.operation.name!r} must keep the first channels of its trunk. "
-                f"Received: {branch[:8].tolist()}… of {trunk[:8].tolist()}…. Sort with kp.reorder first."
+                f"Received: {branch[:8].tolist()}… of {trunk[:8].tolist()}…. Sort with kp.surgery.reorder first."
             )
     return faults
 

@@ -22,8 +22,8 @@ from kerasprune.steps.finetune import fit
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.ready import made_ready
 from kerasprune.surgery.costs.cost import cost, shares_of
+from kerasprune.surgery.fresh_weights import reinitialise
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.reinitialise import reinitialise
 
 READY = {"folded": "removed", "reconstructed": "reconstructed"}
 
@@ -105,7 +105,7 @@ def _started(run: Experiment, judge: Judge, start: str, seed: int) -> tuple[Plan
 def ready(
     run: Experiment, judge: Judge, slim: keras.Model, plan: Plan, way: str, seed: int, slack: float
 ) -> keras.Model:
-    """Returns a slim model prepared on training examples, in one of the ways of `kp.rank`."""
+    """Returns a slim model prepared on training examples, in one of the ways of `kp.papers.spaces.rank`."""
     data = run.plain_examples(judge.dense).inputs
     return made_ready(way, judge, slim, plan, data, samples=SAMPLES, seed=seed, slack=slack)
 

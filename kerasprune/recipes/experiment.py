@@ -70,7 +70,7 @@ class Experiment:
         widths = recipe.reconfigure
         if widths is None:
             return model
-        return kerasprune.reconfigure(
+        return kerasprune.papers.reconfigure(
             model, params=widths.params, macs=widths.macs, resolution=self.free_side(model), seed=recipe.seed
         )
 

@@ -19,7 +19,7 @@ from kerasprune.files import path_of
 from kerasprune.files.temporary_files import remove
 from kerasprune.files.writing import standard_error_in
 from kerasprune.recipes import loader
-from kerasprune.recipes.compare import trust_of
+from kerasprune.recipes.comparison import trust_of
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.populations.population import Population
 from kerasprune.recipes.reports.comparison import runs_below, write_comparison
@@ -79,7 +79,7 @@ def seeds_and_grid(
         folder: Folder for the run folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
         resume: Continue in a folder that already holds runs, possibly with more seeds or values. Defaults to `False`.
         workers: Number of simultaneous runs. Defaults to 1.
-        engine: See `kerasprune.Population`. Defaults to `"local"`.
+        engine: See `kp.recipes.Population`. Defaults to `"local"`.
         trust: Whether user code (`package.module:Name`) may be imported; or the files and packages with classes of the
             model, which every run imports first. Defaults to `False`.
         smoke: Try all stages on two batches of generated images. Defaults to `False`.

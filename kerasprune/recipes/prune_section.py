@@ -90,7 +90,7 @@ class PlanStep(Traced):
 
 
 class ThreeDimensionsSection(Node):
-    """Depth, width and resolution chosen by a fitted model of accuracy; the arguments of `kp.three_dimensions`.
+    """Depth, width and resolution chosen by a fitted model of accuracy; the arguments of `kp.papers.three_dimensions`.
 
     Args:
         macs: Fraction of the multiply–adds that is kept.
@@ -120,7 +120,7 @@ class ThreeDimensionsSection(Node):
 
 
 class PreCrop(Traced):
-    """Widths of an untrained network, see `kp.precrop`: the slim model begins with new random weights.
+    """Widths of an untrained network, see `kp.papers.precrop`: the slim model begins with new random weights.
 
     Args:
         params: Fraction of the parameters that is kept, met as nearly as whole channels allow. Defaults to `None`: no
@@ -151,9 +151,10 @@ class Round(Training):
 
 
 class SpaceSection(Traced):
-    """Allocations of one cost from a pruning space, see `kp.spaces.sample`; the best on validation data is the plan.
+    """Allocations of one cost from a pruning space, see `kp.papers.spaces.sample`.
 
-    All are judged right after removal, as in `kp.rank`; each round then trains and judges some.
+    The best on validation data is the plan.
+    All are judged right after removal, as in `kp.papers.spaces.rank`; each round then trains and judges some.
 
     Args:
         macs: Fraction of the multiply–adds that is kept, ± `delta`. Defaults to `None`: any.
@@ -199,7 +200,7 @@ class SpaceSection(Traced):
 
 
 class Search(Node):
-    """The search of `meta_pruning`, see `kp.search.Evolution`; the defaults are the paper's.
+    """The search of `meta_pruning`, see `kp.recipes.search.Evolution`; the defaults are the paper's.
 
     Args:
         population: Candidates of a generation. Defaults to 50.
@@ -219,9 +220,9 @@ class Search(Node):
 
 
 class MetaPruning(Traced):
-    """Widths found with a `kp.PruningNet`, see `kp.meta_pruning`: the slim model begins with new random weights.
+    """Widths found with a `kp.papers.pruning_nets.PruningNet`, see `kp.papers.meta_pruning`.
 
-    Only the architecture of the model matters, not its weights.
+    The slim model begins with new random weights. Only the architecture of the model matters, not its weights.
 
     Args:
         macs: Fraction of the multiply–adds that is kept, `± delta`.

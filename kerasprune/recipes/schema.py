@@ -192,7 +192,7 @@ class Reconstruct(Node):
 
 
 class Reconfigure(Node):
-    """Other widths of the model before it is trained, see `kp.reconfigure`.
+    """Other widths of the model before it is trained, see `kp.papers.reconfigure`.
 
     Args:
         params: Parameters as a fraction of the model's own, met as nearly as whole channels allow; `null` for

@@ -15,7 +15,7 @@ from kerasprune.graph.rule import POINTWISE, tensor_rule
 class Gate(keras.layers.Layer):
     """Multiplies every channel of the last axis by a trainable scale γ ≥ 0, initially 1.
 
-    `kp.gated` puts gates into a model, `kp.rebuild` folds them into the layers before them.
+    `kp.surgery.gated` puts gates into a model, `kp.rebuild` folds them into the layers before them.
     """
 
     gamma: Any

@@ -33,8 +33,8 @@ def gated(model: keras.Model) -> keras.Model:
     with a scale ≥ 0: `f(γ·x) = γ·f(x)`. A group of channels gets gates after all layers that make it. If that is not
     possible it gets none and is kept whole, which the callbacks report. Nested models are inlined.
 
-    `kp.cost` does not count gates. To load a saved gated model, access `kp.gated` first, so that Keras knows the layer;
-    models from `kp.rebuild` load anywhere.
+    `kp.cost` does not count gates. To load a saved gated model, access `kp.surgery.gated` first, so that Keras knows
+    the layer; models from `kp.rebuild` load anywhere.
 
     Args:
         model: A functional or Sequential model; it is left untouched.
@@ -50,7 +50,7 @@ def gated(model: keras.Model) -> keras.Model:
         >>> inputs = keras.Input((8,))
         >>> x = keras.layers.Dense(6, activation="relu", name="hidden")(inputs)
         >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
-        >>> [layer.name for layer in kp.gated(model).layers][2]
+        >>> [layer.name for layer in kp.surgery.gated(model).layers][2]
         'hidden_gate'
 
     Reference:
@@ -128,7 +128,7 @@ def _owner(node: Any) -> Any:
     owner = maker(node.input_tensors[0])
     if not _takes_gate(owner):
         raise PruneError(
-            "Expected a gate after a convolution or dense layer, as kp.gated puts it. Received: "
+            "Expected a gate after a convolution or dense layer, as kp.surgery.gated puts it. Received: "
             f"{node.operation.name!r} after {owner.name!r} of class {type(owner).__name__}."
         )
     return owner

@@ -153,7 +153,7 @@ def border_error(model: keras.Model, plan: Plan, inputs: Any) -> float:
         >>> conv = keras.layers.Conv2D
         >>> layers = [conv(8, 3, bias_initializer="ones", name="first"), conv(4, 3, padding="same")]
         >>> model = keras.Sequential([keras.Input((9, 9, 3)), *layers])
-        >>> error = kp.border_error(model, kp.plan(model, keep=0.5), np.ones((2, 9, 9, 3)))
+        >>> error = kp.surgery.border_error(model, kp.plan(model, keep=0.5), np.ones((2, 9, 9, 3)))
         >>> 1e-4 < error < 1
         True
     """

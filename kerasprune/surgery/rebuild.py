@@ -31,16 +31,16 @@ def rebuild(
 ) -> keras.Model:
     """Builds the slim model that a plan describes.
 
-    Every variable is sliced to the kept channels, and the layers' configs are changed to match; gates (`kp.gated`) are
-    multiplied into the layers before them. The result has no wrappers and loads without kerasprune. If the plan comes
-    from a growing penalty and the removed weights are not small, a warning is given.
+    Every variable is sliced to the kept channels, and the layers' configs are changed to match; gates
+    (`kp.surgery.gated`) are multiplied into the layers before them. The result has no wrappers and loads without
+    kerasprune. If the plan comes from a growing penalty and the removed weights are not small, a warning is given.
 
     Args:
         model: The trained model, which is left untouched, or a graph of it, whose frozen layers are kept whole.
         plan: The plan.
         absorb: Fold the constants that removed channels still emit (bias, BatchNorm β through the activation) into
             the biases of their consumers, or the mean of a BatchNorm after them; a bias is added if neither exists.
-            Exact if the consumer sees no padding; see `kp.border_error`. Defaults to `True`.
+            Exact if the consumer sees no padding; see `kp.surgery.border_error`. Defaults to `True`.
         compile: `"same"`: with the loss, metrics and options of the dense model, and a new optimizer with the same
             settings and current learning rate. Defaults to `None`: not compiled.
 

@@ -14,9 +14,9 @@ from kerasprune.graph.channels import Count, once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.fresh_weights import reinitialise
 from kerasprune.surgery.gates import without_gates
 from kerasprune.surgery.rebuild import config_changes
-from kerasprune.surgery.reinitialise import reinitialise
 
 
 class GroupSizes:

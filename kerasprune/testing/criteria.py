@@ -14,7 +14,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
-from kerasprune.surgery.reorder import reorder
+from kerasprune.surgery.reordering import reorder
 from kerasprune.testing.toys import require, toy_data, toy_model
 
 

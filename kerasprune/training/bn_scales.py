@@ -171,8 +171,8 @@ def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:
         )
     return (
         f"Expected a model whose channels are scaled by BatchNorm. {received}, in which no BatchNormalization with "
-        "scale=True scales a prunable channel. Take kp.gated(model), which has scales, or a method that needs none: "
-        "kp.callbacks.GReg1, or kp.plan(model, 'l1')."
+        "scale=True scales a prunable channel. Take kp.surgery.gated(model), which has scales, or a method that "
+        "needs none: kp.callbacks.GReg1, or kp.plan(model, 'l1')."
     )
 
 

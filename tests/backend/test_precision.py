@@ -136,7 +136,7 @@ def own():
 
 DECIDING = {
     "verify": lambda model, plan: kp.verify(model, kp.rebuild(model, plan), plan, reload=False),
-    "border_error": lambda model, plan: kp.border_error(model, plan, X),
+    "border_error": lambda model, plan: kp.surgery.border_error(model, plan, X),
     "functional": lambda model, plan: kp.functional(own()),
     "reconstruct": lambda model, plan: kp.reconstruct(kp.rebuild(model, plan), model, plan, X),
     "recalibrate": lambda model, plan: kp.recalibrate(model, X),

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from kerasprune import PruneError, cli
 from kerasprune.papers.pruning_spaces.explore import Draw, explore
-from kerasprune.recipes.compare import compare
+from kerasprune.recipes.comparison import compare
 from kerasprune.recipes.grid import seeds_and_grid
 
 RECIPE = "name: mine\nwhy: a test\nmodel: {start: net.keras}\ndata: {name: empty.npz}\nprune: {plan: {macs: 0.5}}\n"

@@ -1,7 +1,7 @@
 """What the files of this folder share: how a model is checked, and how a case is reported.
 
 A case is OK (exact, whatever was frozen), REFUSED (`kp.PruneError`), WRONG (another model than `kp.mask` says, or
-another function after `kp.reorder`) or CRASH (any other exception, or no end). A file ends with 1 while one is WRONG
+another function after `kp.surgery.reorder`) or CRASH (any other exception, or no end). A file ends with 1 while one is WRONG
 or CRASH. On other backends than TensorFlow a case is LEFT OUT where Keras itself can neither build the model nor call
 it. `python FILE` runs all cases, `python FILE WORD` those whose name contains the word.
 """
@@ -98,7 +98,7 @@ def exact(model, *, seeds=(0, 1), freeze=(), couplings=("tied",), drawn=True, in
             generator = np.random.default_rng(3)
             scores = {name: generator.normal(size=group.size) for name, group in graph.prunable.items()}
             try:
-                worst = max(worst, _same(model, kp.reorder(model, scores), inputs, "reorder()"))
+                worst = max(worst, _same(model, kp.surgery.reorder(model, scores), inputs, "reorder()"))
             except kp.PruneError:
                 pass
     if refused:

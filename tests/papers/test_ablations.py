@@ -18,20 +18,20 @@ def _model() -> keras.Model:
 def test_shuffled_masks_keep_as_many_of_every_kernel_elsewhere():
     masks = kp.prune_at_init(_model(), "l1", keep=0.3)
     copies = {path: mask.copy() for path, mask in masks.items()}
-    first, again, other = (kp.sparsity.shuffled(masks, seed=s) for s in (0, 0, 1))
+    first, again, other = (kp.papers.lottery_tickets.shuffled(masks, seed=s) for s in (0, 0, 1))
     for path, mask in masks.items():
         assert first[path].sum() == mask.sum() and first[path].shape == mask.shape
         assert (first[path] == again[path]).all() and (first[path] != other[path]).any()
         np.testing.assert_array_equal(mask, copies[path])
     assert any((first[path] != masks[path]).any() for path in masks)
     with pytest.raises(kp.PruneError, match="seed"):
-        kp.sparsity.shuffled(masks, seed=-1)
+        kp.papers.lottery_tickets.shuffled(masks, seed=-1)
 
 
 def test_inverted_keeps_what_would_go():
     model = _model()
-    kept, rest = (kp.prune_at_init(model, c, keep=0.5) for c in ("l1", kp.sparsity.Inverted("l1")))
+    kept, rest = (kp.prune_at_init(model, c, keep=0.5) for c in ("l1", kp.papers.lottery_tickets.Inverted("l1")))
     for path in kept:
         assert (kept[path] != rest[path]).all()
-    assert kp.sparsity.Inverted("snip").needs == kp.criteria.get("snip").needs
-    check_criterion(kp.sparsity.Inverted("l2"))
+    assert kp.papers.lottery_tickets.Inverted("snip").needs == kp.criteria.get("snip").needs
+    check_criterion(kp.papers.lottery_tickets.Inverted("l2"))

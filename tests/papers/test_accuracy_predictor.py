@@ -7,7 +7,7 @@ import pytest
 from support.accuracy_surfaces import product, rising_cubics, thirteen
 
 import kerasprune as kp
-from kerasprune.recipes.search import MAP, Polynomial, table5
+from kerasprune.papers.three_dimensional import MAP, Polynomial, table5
 
 RESNET, DENSENET = "resnet32", "densenet40"
 

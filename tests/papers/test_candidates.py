@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from kerasprune.files import write_rows
-from kerasprune.papers.meta_pruning.figures import searched
+from kerasprune.papers.pruning_nets.figures import searched
 from kerasprune.papers.pruning_spaces.figures import judged, space
 from kerasprune.recipes.reports import record
 from kerasprune.recipes.reports.record import Record

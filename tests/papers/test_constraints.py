@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from support.accuracy_surfaces import product, rising_cubics, thirteen
 
 import kerasprune as kp
-from kerasprune.recipes.search import MAP, Buildable, Smooth
+from kerasprune.papers.three_dimensional import MAP, Buildable, Smooth
 
 
 def fitted(seed: int) -> MAP:

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.papers.three_dimensions.depth_width_resolution import Costs, Extent, check_side
+from kerasprune.papers.three_dimensional.depth_width_resolution import Costs, Extent, check_side
 
 
 def test_a_network_all_of_whose_channels_stay_has_one_width():
@@ -86,7 +86,7 @@ def test_a_network_shrinks_to_the_smallest_images_that_it_takes_without_any_scor
     for _ in range(3):
         x = layers.MaxPooling2D()(layers.Conv2D(4, 3, padding="same")(x))
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))  # nothing has a BatchNorm
-    built = kp.one_dimension(model, lambda slim, **_: 0.5, "resolution", macs=0.25, resolution=16)
+    built = kp.papers.one_dimension(model, lambda slim, **_: 0.5, "resolution", macs=0.25, resolution=16)
     assert (built.side, built.w) == (8, 1.0)
     assert Costs.of(model, Extent.of(model, 16), {}, (1.0, 1.0, 0.01)).resolutions[-1] == 8 / 16
 
@@ -103,6 +103,6 @@ def test_a_criterion_with_a_loss_has_it_in_every_round_and_after_a_kill(tmp_path
         return 0.5
 
     with pytest.raises(KeyboardInterrupt):
-        kp.rounds(model, killed, "width", **how)
-    points = kp.rounds(model, lambda slim, **_: 0.5, "width", **how)
+        kp.papers.three_dimensional.rounds(model, killed, "width", **how)
+    points = kp.papers.three_dimensional.rounds(model, lambda slim, **_: 0.5, "width", **how)
     assert [point.w for point in points] == [0.75, 0.5]

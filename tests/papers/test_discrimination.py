@@ -10,7 +10,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
 import kerasprune as kp
-from kerasprune.criteria import Discrimination, blocks_of, least_blocks, score_blocks
+from kerasprune.papers.three_dimensional import Discrimination, blocks_of, least_blocks, score_blocks
 from kerasprune.testing import randomise
 
 RIDGE = Discrimination(classifier="ridge", samples=200)

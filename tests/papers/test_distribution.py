@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.recipes.search import power_law
+from kerasprune.papers.pruning_spaces import power_law
 
 
 def test_edf_counts_what_lies_below():
     values = np.random.default_rng(0).integers(0, 9, 60) / 4
-    drops = kp.spaces.edf(values)
+    drops = kp.papers.spaces.edf(values)
     for threshold in np.arange(-1, 12) / 4:
         assert drops(threshold) == sum(1 for value in values if value < threshold) / 60
 
@@ -19,7 +19,7 @@ def test_edf_counts_what_lies_below():
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")], ["a"], None])
 def test_what_has_no_distribution_is_refused(values):
     with pytest.raises(kp.PruneError, match="Received"):
-        kp.spaces.edf(values)
+        kp.papers.spaces.edf(values)
 
 
 @pytest.mark.parametrize("exponent", [-3.0, -0.7, 0.5, 2.0])

@@ -69,7 +69,9 @@ def test_candidates_are_what_is_made_by_hand(files, folder):
         keep = next(
             r for r in rows(folder / "recipes.csv") if (r["space"], r["number"]) == (row["space"], row["number"])
         )
-        allocations = kp.spaces.Allocations(kp.trace(model), [[float(keep[name]) for name in kp.trace(model).prunable]])
+        allocations = kp.papers.spaces.Allocations(
+            kp.trace(model), [[float(keep[name]) for name in kp.trace(model).prunable]]
+        )
         slim = kp.rebuild(model, allocations.plan(0))
         right = np.mean(slim.predict(parts["x_val"], verbose=0).argmax(1) == parts["y_val"])
         assert float(row["removed"]) == pytest.approx(right)

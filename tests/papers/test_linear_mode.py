@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from kerasprune.papers.lottery import linear_mode, testbed
-from kerasprune.papers.lottery.linear_mode import LinearModeSetting
+from kerasprune.papers.lottery_tickets import linear_mode, testbed
+from kerasprune.papers.lottery_tickets.linear_mode import LinearModeSetting
 from kerasprune.recipes.reproductions.entry import Note
 
 UNSTABLE, STABLE, OPEN = (0.1, 0.12, 0.14), (0.0, 0.01, 0.0), (0.0, 0.02, 0.05)

@@ -1,4 +1,4 @@
-"""kp.lottery: what every training begins with and ends with; kp.reinitialise: the same network, other weights."""
+"""`kp.papers.lottery`: what every training begins and ends with; `kp.surgery.reinitialise`: other weights."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.papers.lottery.ablations import shuffled
-from kerasprune.papers.lottery.tickets import CONTROLS
+from kerasprune.papers.lottery_tickets.ablations import shuffled
+from kerasprune.papers.lottery_tickets.tickets import CONTROLS
 
 KEEP = (0.5, 0.2)
 SCHEDULE = [0.05, 0.02, 0.01]
@@ -47,7 +47,9 @@ def drawn():
     fit = Fit()
     model = network()
     before = model.get_weights()
-    tickets = kp.lottery(model, fit, keep=KEEP, epochs=2, rewind_epochs=1, controls=CONTROLS, controls_at=[0.2], seed=3)
+    tickets = kp.papers.lottery(
+        model, fit, keep=KEEP, epochs=2, rewind_epochs=1, controls=CONTROLS, controls_at=[0.2], seed=3
+    )
     assert all(map(np.array_equal, before, model.get_weights()))
     return model, fit, tickets
 
@@ -129,7 +131,7 @@ def test_shuffled_masks_depend_on_the_seed():
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(kp.PruneError, match=message):
-        kp.lottery(network(), **{"fit": Fit(), "keep": [0.5], "epochs": 1, **arguments})
+        kp.papers.lottery(network(), **{"fit": Fit(), "keep": [0.5], "epochs": 1, **arguments})
 
 
 def test_a_subclassed_model_is_refused_with_a_remedy():
@@ -138,11 +140,11 @@ def test_a_subclassed_model_is_refused_with_a_remedy():
             return inputs
 
     with pytest.raises(kp.PruneError, match=r"kp.functional\(model\)"):
-        kp.lottery(Subclassed(), Fit(), keep=[0.5], epochs=1)
+        kp.papers.lottery(Subclassed(), Fit(), keep=[0.5], epochs=1)
 
 
 def test_controls_are_trained_at_the_fractions_as_they_are_written():
-    tickets = kp.lottery(
+    tickets = kp.papers.lottery(
         network(), lambda model, **_: np.nan, keep=[0.8, 0.8**2], epochs=1, controls=["one_shot"], controls_at=[0.64]
     )
     assert [ticket.kind for ticket in tickets] == ["dense", "ticket", "ticket", "one_shot"]
@@ -155,14 +157,14 @@ def without_a_first_epoch(model, *, resolution, epochs, seed):
 @pytest.mark.parametrize(("fit", "message"), [(without_a_first_epoch, r"write initial_epoch=0"), (None, "fit=None")])
 def test_a_fit_that_cannot_begin_in_the_middle_of_its_schedule_is_refused(fit, message):
     with pytest.raises(kp.PruneError, match=message):
-        kp.lottery(network(), fit, keep=[0.5], epochs=1)
+        kp.papers.lottery(network(), fit, keep=[0.5], epochs=1)
 
 
 def test_reinitialised_networks():
     """The same layers and names; kernels drawn by their own initialisers, a function of the seed alone."""
     model = kp.models.resnet_cifar(depth=8, classes=10, input_shape=(16, 16, 3), seed=0)
     before = model.get_weights()
-    one, same, other = (kp.reinitialise(model, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (kp.surgery.reinitialise(model, seed=seed) for seed in (1, 1, 2))
     assert [v.path for v in one.weights] == [v.path for v in model.weights]
     assert [type(layer) for layer in one.layers] == [type(layer) for layer in model.layers]
     assert all(map(np.array_equal, before, model.get_weights()))
@@ -175,4 +177,4 @@ def test_reinitialised_networks():
     first, second = (one.get_weights()[place] for place in kernels[1:3])
     assert first.shape == second.shape and (first != second).any()  # no two layers are drawn alike
     with pytest.raises(kp.PruneError, match="seed=-1"):
-        kp.reinitialise(model, seed=-1)
+        kp.surgery.reinitialise(model, seed=-1)

@@ -53,9 +53,9 @@ def found(tmp_path_factory):
     before = [weight.copy() for weight in model.get_weights()]
     killed.most = 4
     with pytest.raises(KeyboardInterrupt):
-        kp.meta_pruning(model, killed, **how, folder=folder)
-    resumed = kp.meta_pruning(model, fit, **how, folder=folder)
-    straight = kp.meta_pruning(model, whole, **how)
+        kp.papers.meta_pruning(model, killed, **how, folder=folder)
+    resumed = kp.papers.meta_pruning(model, fit, **how, folder=folder)
+    straight = kp.papers.meta_pruning(model, whole, **how)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     return {"model": model, "folder": folder, "how": how, "fits": (killed, fit, whole), "found": (resumed, straight)}
 
@@ -106,11 +106,11 @@ def test_candidates_have_made_weights_and_their_own_statistics(found):
 def test_one_net_serves_other_budgets_and_other_settings_are_refused(found):
     fit = Fit()
     how = {**found["how"], "macs": 0.7, "evolution": Evolution(population=2, generations=1)}
-    other = kp.meta_pruning(found["model"], fit, **how, folder=found["folder"])
+    other = kp.papers.meta_pruning(found["model"], fit, **how, folder=found["folder"])
     assert [type(model).__name__ for model, _ in fit.calls] == ["Functional"]
     assert abs(other.search.macs - 0.7) <= 0.03
     with pytest.raises(kp.PruneError, match="hidden"):
-        kp.meta_pruning(found["model"], fit, **{**found["how"], "hidden": 5}, folder=found["folder"])
+        kp.papers.meta_pruning(found["model"], fit, **{**found["how"], "hidden": 5}, folder=found["folder"])
 
 
 def test_what_cannot_be_is_said_before_anything_is_trained():
@@ -124,9 +124,9 @@ def test_what_cannot_be_is_said_before_anything_is_trained():
         ({"data": None}, "data=None"),
     ):
         with pytest.raises(kp.PruneError, match=message):
-            kp.meta_pruning(small(), fit, **{"data": IMAGES, **change})
+            kp.papers.meta_pruning(small(), fit, **{"data": IMAGES, **change})
     with pytest.raises(kp.PruneError, match="fit=None"):
-        kp.meta_pruning(small(), None, data=IMAGES)
+        kp.papers.meta_pruning(small(), None, data=IMAGES)
     assert not fit.calls
 
 
@@ -138,10 +138,10 @@ def test_a_free_image_side_is_that_of_the_data():
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
     data = np.random.default_rng(0).normal(size=(8, 12, 12, 3)).astype("float32")
     how = {"macs": 0.5, "delta": 0.05, "net_epochs": 1, "hidden": 2, "evolution": FEW, "epochs": 0}
-    found = kp.meta_pruning(model, lambda model, **_: 0.5, **how, data=data)
+    found = kp.papers.meta_pruning(model, lambda model, **_: 0.5, **how, data=data)
     share, far = (kp.cost(found.model, resolution=n).macs / kp.cost(model, resolution=n).macs for n in (12, 64))
     assert abs(found.search.macs - share) < 1e-9 and abs(found.search.macs - far) > 1e-4
-    wide = kp.meta_pruning(model, lambda model, **_: 0.5, **how, data=data, resolution=64)
+    wide = kp.papers.meta_pruning(model, lambda model, **_: 0.5, **how, data=data, resolution=64)
     assert wide.net.widths.graph.resolution == 64
 
 
@@ -149,8 +149,8 @@ def test_a_free_image_side_is_that_of_the_data():
 def test_scores_are_of_the_widths_that_genes_stand_for(tmp_path):
     how = {"macs": 0.4, "data": IMAGES, "delta": 0.2, "evolution": FEW, "path": tmp_path / "scores.sqlite"}
     for fractions in ((0.5, 0.75, 1.0), (0.25, 0.75, 1.0)):
-        net = kp.PruningNet(small(), hidden=2, fractions=fractions)
-        found = kp.search_widths(net, lambda model: float(model.count_params()), **how)
+        net = kp.papers.pruning_nets.PruningNet(small(), hidden=2, fractions=fractions)
+        found = kp.papers.search_widths(net, lambda model: float(model.count_params()), **how)
         sizes = [net.slim(each.genes).count_params() for each in found.search.candidates]
         assert [each.score for each in found.search.candidates] == sizes
 
@@ -159,4 +159,4 @@ def test_a_fit_without_an_accuracy_is_said():
     few = Evolution(population=2, generations=1)
     how = {"data": IMAGES, "judge": lambda model: 1.0, "evolution": few, "delta": 0.1, "hidden": 2}
     with pytest.raises(kp.PruneError, match="number from fit. Received: None"):
-        kp.meta_pruning(small(), lambda model, **_: None, **how)
+        kp.papers.meta_pruning(small(), lambda model, **_: None, **how)

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.papers.three_dimensions.plan_masks import PlanMasks
+from kerasprune.papers.three_dimensional.plan_masks import PlanMasks
 from kerasprune.testing import compare, random_inputs, random_plan, randomise
 from kerasprune.training.session import Session
 

@@ -40,7 +40,7 @@ def _share(model, plan):
 
 @pytest.mark.parametrize("asked", [{"params": 0.3}, {"macs": 0.3}, {"params": 0.3, "macs": 0.4}, {"params": 0.1}])
 def test_what_is_built_costs_what_is_asked_for(resnet, asked):
-    plan = kp.precrop(resnet, **asked)
+    plan = kp.papers.precrop(resnet, **asked)
     found = dict(zip(("params", "macs"), _share(resnet, plan), strict=True))
     assert plan.coupling == "padded" and plan.fingerprint
     for key, share in asked.items():
@@ -50,7 +50,7 @@ def test_what_is_built_costs_what_is_asked_for(resnet, asked):
 
 @pytest.mark.thorough
 def test_a_narrow_branch_is_carried_out_exactly(resnet):
-    plan = kp.precrop(resnet, params=0.3)
+    plan = kp.papers.precrop(resnet, params=0.3)
     branch, trunk = len(plan.keep["stage3_block2_conv2"]), len(plan.keep["stage3_block1_shortcut_conv"])
     assert branch < trunk
     assert check_rebuild(resnet, plan).error <= 1e-5
@@ -62,7 +62,7 @@ def test_numbers_of_channels_are_those_of_the_equation():
     for name, width in (("a", 300), ("b", 500), ("c", 200)):
         x = layers.Dense(width, name=name)(x)
     model = keras.Model(inputs, layers.Dense(3, name="logits")(x))
-    plan = kp.precrop(model, params=0.3)
+    plan = kp.papers.precrop(model, params=0.3)
     alpha = np.array([400 * 300, 300 * 500, 500 * 200])
     kept = np.array([len(plan.keep[name]) for name in "abc"])
     levels = (kept / [300, 500, 200]) ** 2 * alpha  # λ = α·p, the same for all
@@ -79,7 +79,7 @@ def test_coupled_layers_share_a_density(gated):
     together = own["expand"] + own["depthwise"] + own["excite"]
     np.testing.assert_allclose(coupled.costs["params"][layers_there], together / 2)
     assert coupled.costs["params"].sum() == sum(own.values())
-    plan = kp.precrop(gated, macs=0.4)
+    plan = kp.papers.precrop(gated, macs=0.4)
     assert check_rebuild(gated, plan).error <= 1e-5
     assert _share(gated, plan)[1] == pytest.approx(0.4, rel=0.03)
     assert len(plan.keep["project"]) < len(plan.keep["stem"])
@@ -87,7 +87,7 @@ def test_coupled_layers_share_a_density(gated):
 
 def test_zeros_that_widen_a_trunk_go_with_the_widest_branch():
     model = kp.models.resnet_cifar(8, input_shape=(16, 16, 3))
-    plan, groups = kp.precrop(model, params=0.2), kp.trace(model, coupling="padded").groups
+    plan, groups = kp.papers.precrop(model, params=0.2), kp.trace(model, coupling="padded").groups
     branch, zeros = "stage3_block1_conv2", "stage3_block1_shortcut_pad/axis3"
     share = len(plan.keep[branch]) / groups[branch].size
     assert len(plan.keep[zeros]) / groups[zeros].size == pytest.approx(share, abs=0.04) and share < 0.6
@@ -97,21 +97,21 @@ def test_densities_from_elsewhere(gated):
     expand, excite, depthwise = (
         int(np.prod(gated.get_layer(n).kernel.shape)) for n in ("expand", "excite", "depthwise")
     )
-    plan = kp.budgets.plan_of_densities(gated, {"stem/kernel": 0.25, "expand/kernel": 0.1, "excite/kernel": 0.5})
+    plan = kp.papers.synexp.plan_of_densities(gated, {"stem/kernel": 0.25, "expand/kernel": 0.1, "excite/kernel": 0.5})
     together = (0.1 * expand + 0.5 * excite + depthwise) / (expand + excite + depthwise)
     assert len(plan.keep["stem"]) == 12 and len(plan.keep["head"]) == 64
     assert abs(len(plan.keep["expand"]) - 96 * together**0.5) < 1
     with pytest.raises(kp.PruneError, match=r"(?s)= ?2.*Did you mean 'stem/kernel'"):
-        kp.budgets.plan_of_densities(gated, {"stm/kernel": 0.5, "head/kernel": 2})
+        kp.papers.synexp.plan_of_densities(gated, {"stm/kernel": 0.5, "head/kernel": 2})
 
 
 def test_contradictory_budgets_say_so(resnet):
     with pytest.warns(UserWarning, match=r"Of the macs, 0\.\d+ are kept instead of macs=0.9: params=0.1 leaves"):
-        plan = kp.precrop(resnet, params=0.1, macs=0.9)
+        plan = kp.papers.precrop(resnet, params=0.1, macs=0.9)
     assert _share(resnet, plan)[0] == pytest.approx(0.1, rel=0.03)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kp.precrop(resnet, params=1.0)
+        kp.papers.precrop(resnet, params=1.0)
 
 
 @pytest.mark.parametrize(
@@ -126,17 +126,17 @@ def test_contradictory_budgets_say_so(resnet):
 )
 def test_budgets_that_cannot_be_met(resnet, arguments, message):
     with pytest.raises(kp.PruneError, match=message):
-        kp.precrop(resnet, **arguments)
+        kp.papers.precrop(resnet, **arguments)
 
 
 def test_a_free_side_needs_a_resolution():
     model = kp.models.resnet_cifar(8)
     with pytest.raises(kp.PruneError, match="resolution="):
-        kp.precrop(model, macs=0.5)
-    assert kp.precrop(model, macs=0.5, resolution=32).keep
+        kp.papers.precrop(model, macs=0.5)
+    assert kp.papers.precrop(model, macs=0.5, resolution=32).keep
     frozen = kp.trace(model, coupling="padded", freeze=("*",))
     with pytest.raises(kp.PruneError, match="all of whose channels are pinned"):
-        kp.precrop(frozen, params=0.5)
+        kp.papers.precrop(frozen, params=0.5)
 
 
 class Scaled(layers.Layer):
@@ -156,8 +156,8 @@ def test_multiply_adds_that_are_not_counted_are_named():
     model = keras.Model(inputs, layers.Dense(3)(layers.Dense(20)(Scaled(name="scaled")(x))))
     graph = kp.trace(model, coupling="padded", unknown="freeze")
     with pytest.raises(kp.PruneError, match="multiply–adds are known, to meet macs=.*scaled.*ask for params="):
-        kp.precrop(graph, macs=0.8)
-    assert kp.precrop(graph, params=0.8).keep
+        kp.papers.precrop(graph, macs=0.8)
+    assert kp.papers.precrop(graph, params=0.8).keep
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ def test_a_phone_needs_no_gather(tmp_path):
 
     model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3), shortcut="projection", width=2)
     dense = set(operators(tflite(model, tmp_path / "dense.tflite").path))
-    slim = kp.rebuild(model, kp.precrop(model, macs=0.3), absorb=False)
+    slim = kp.rebuild(model, kp.papers.precrop(model, macs=0.3), absorb=False)
     found = set(operators(tflite(slim, tmp_path / "slim.tflite").path))
     assert found - dense <= {"PAD", "PADV2"} and "PAD" in "".join(found)
     assert not [name for name in found if "GATHER" in name or "SCATTER" in name]
@@ -183,7 +183,7 @@ def test_zeros_are_as_wide_as_the_widest_of_several_sums(shares):
 
 
 def test_costs_are_the_nearest_to_the_target_even_above_it(resnet):
-    assert 0.2 < _share(resnet, kp.precrop(resnet, params=0.2))[0] < 0.203
-    for function in (kp.precrop, kp.reconfigure):
+    assert 0.2 < _share(resnet, kp.papers.precrop(resnet, params=0.2))[0] < 0.203
+    for function in (kp.papers.precrop, kp.papers.reconfigure):
         text = " ".join(function.__doc__.split())
         assert "at most" not in text and "as closely as whole channels allow" in text

@@ -40,7 +40,7 @@ def model():
 @pytest.fixture(scope="module")
 def net(model):
     """A net as after some training: W₂ is no longer zero, so that widths make the kernels."""
-    net, random = kp.PruningNet(model, hidden=5, seed=1), np.random.default_rng(1)
+    net, random = kp.papers.pruning_nets.PruningNet(model, hidden=5, seed=1), np.random.default_rng(1)
     for weight in net.weights:
         if weight.name.endswith("_w2"):
             weight.assign(random.normal(scale=0.1, size=weight.shape))
@@ -71,7 +71,7 @@ def test_the_masked_net_is_the_slim_model_with_the_weights_made_for_it(model, ne
 @pytest.mark.parametrize("hidden", [1, 5])
 def test_at_full_width_it_begins_as_the_model(model, hidden):
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
-    begun = kp.PruningNet(model, hidden=hidden, seed=1)
+    begun = kp.papers.pruning_nets.PruningNet(model, hidden=hidden, seed=1)
     np.testing.assert_allclose(outputs(begun, images), outputs(model, images), rtol=1e-5, atol=1e-6)
 
 
@@ -93,7 +93,9 @@ def test_a_kernel_is_the_two_layer_net_of_the_widths_around_it(net):
 
 @pytest.mark.thorough
 def test_training_draws_widths_and_reaches_every_net(model):
-    net = kp.PruningNet(kp.trace(model, freeze=["stem"]), hidden=8, fractions=(0.25, 0.5, 1.0), seed=2)
+    net = kp.papers.pruning_nets.PruningNet(
+        kp.trace(model, freeze=["stem"]), hidden=8, fractions=(0.25, 0.5, 1.0), seed=2
+    )
     assert "stem" not in net.widths.names
     before = [keras.ops.convert_to_numpy(each).copy() for each in net.trainable_variables]
     drawn = np.array([keras.ops.convert_to_numpy(net._drawn()) for _ in range(60)])
@@ -121,7 +123,7 @@ def test_training_draws_widths_and_reaches_every_net(model):
 
 def test_weights_come_back_from_a_file(net, model, tmp_path):
     net.save_weights(tmp_path / "net.weights.h5")
-    other = kp.PruningNet(model, hidden=5, seed=9)
+    other = kp.papers.pruning_nets.PruningNet(model, hidden=5, seed=9)
     other.load_weights(tmp_path / "net.weights.h5")
     genes = [0] * len(net.widths.names)
     for one, two in zip(net.slim(genes).get_weights(), other.slim(genes).get_weights(), strict=True):
@@ -133,16 +135,16 @@ def test_where_cropping_is_more_than_not_reading_is_said():
     x = layers.LayerNormalization(name="norm")(layers.Dense(8, name="hidden")(inputs))
     model = keras.Model(inputs, layers.Dense(2)(layers.Dense(4, name="late")(x)))
     with pytest.raises(kp.PruneError, match=r"'norm' of class LayerNormalization(.|\n)*freeze=\['hidden'\]"):
-        kp.PruningNet(model)
-    assert kp.PruningNet(kp.trace(model, freeze=["hidden"])).widths.names == ["late"]
+        kp.papers.pruning_nets.PruningNet(model)
+    assert kp.papers.pruning_nets.PruningNet(kp.trace(model, freeze=["hidden"])).widths.names == ["late"]
     for change, message in (
         ({"hidden": 0}, "hidden=0"),
         ({"fractions": (0.5, 2)}, "fraction=2"),
         ({"seed": -1}, "seed"),
     ):
         with pytest.raises(kp.PruneError, match=message):
-            kp.PruningNet(model, **change)
-    net = kp.PruningNet(kp.trace(model, freeze=["hidden"]))
+            kp.papers.pruning_nets.PruningNet(model, **change)
+    net = kp.papers.pruning_nets.PruningNet(kp.trace(model, freeze=["hidden"]))
     with pytest.raises(kp.PruneError, match=r"below \[4\].*Received: \[4\]"):
         net.slim([4])
 
@@ -152,8 +154,8 @@ def test_a_free_image_side_is_asked_for_before_anything_is_trained():
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(inputs))
     model = keras.Model(inputs, layers.Dense(2)(x))
     with pytest.raises(kp.PruneError, match=r"Expected a resolution.*kp\.trace\(model, resolution=32\)"):
-        kp.PruningNet(model)
-    assert kp.PruningNet(kp.trace(model, resolution=32)).widths.graph.resolution == 32
+        kp.papers.pruning_nets.PruningNet(model)
+    assert kp.papers.pruning_nets.PruningNet(kp.trace(model, resolution=32)).widths.graph.resolution == 32
 
 
 class OwnStep(keras.Model):
@@ -163,6 +165,6 @@ class OwnStep(keras.Model):
 
 def test_a_step_of_ones_own_and_a_whole_file_are_refused(model, tmp_path):
     with pytest.raises(kp.PruneError, match="whose train_step would not be called"):
-        kp.PruningNet(OwnStep(model.inputs, model.outputs))
+        kp.papers.pruning_nets.PruningNet(OwnStep(model.inputs, model.outputs))
     with pytest.raises(kp.PruneError, match="save_weights"):
-        kp.PruningNet(model, hidden=1).save(tmp_path / "net.keras")
+        kp.papers.pruning_nets.PruningNet(model, hidden=1).save(tmp_path / "net.keras")

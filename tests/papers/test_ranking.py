@@ -35,8 +35,8 @@ def trained():
 @pytest.mark.parametrize("by", ["removed", "recalibrated", "reconstructed"])
 def test_scores_are_those_of_models_made_by_hand(trained, by):
     model, x, y = trained
-    allocations = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)
-    ranking = kp.rank(model, allocations, (x[:200], y[:200]), by=by, validation=(x[200:], y[200:]))
+    allocations = kp.papers.spaces.sample(kp.papers.spaces.Space(model, params=0.5, delta=0.03), n=2)
+    ranking = kp.papers.spaces.rank(model, allocations, (x[:200], y[:200]), by=by, validation=(x[200:], y[200:]))
     for number in range(2):
         plan = allocations.plan(number)
         slim = kp.rebuild(model, plan)
@@ -55,31 +55,31 @@ def test_scores_are_those_of_models_made_by_hand(trained, by):
 @pytest.mark.thorough
 def test_without_labels_the_outputs_are_compared(trained):
     model, x, _ = trained
-    allocations = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)
-    ranking = kp.rank(model, allocations, x[:256], by="removed")
+    allocations = kp.papers.spaces.sample(kp.papers.spaces.Space(model, params=0.5, delta=0.03), n=2)
+    ranking = kp.papers.spaces.rank(model, allocations, x[:256], by="removed")
     expected = [-output_error(kp.rebuild(model, allocations.plan(i)), model, [x[:256]]) for i in range(2)]
     assert ranking.scores == pytest.approx(expected, rel=1e-4)
     assert ranking.measure == "error"
     with pytest.raises(kp.PruneError, match="no metrics"):
-        kp.rank(model, allocations, x, measure="accuracy")
+        kp.papers.spaces.rank(model, allocations, x, measure="accuracy")
 
 
 @pytest.mark.thorough
 def test_eagle_eye_takes_the_best_of_random_recipes(trained):
     model, x, y = trained
-    slim, plan, ranking = kp.eagle_eye(model, (x, y), macs=0.4, delta=0.05, n=2)
+    slim, plan, ranking = kp.papers.eagle_eye(model, (x, y), macs=0.4, delta=0.05, n=2)
     assert abs(kp.cost(slim).macs / kp.cost(model).macs - 0.4) <= 0.05
     accuracy = slim.evaluate(x, y, verbose=0, return_dict=True)["accuracy"]
     assert accuracy == pytest.approx(ranking.scores.max())
     assert plan == ranking.plan
     with pytest.raises(kp.PruneError, match=r"among draws=1,000,000 random ones"):
-        kp.eagle_eye(model, (x, y), macs=0.4, delta=1e-7)
+        kp.papers.eagle_eye(model, (x, y), macs=0.4, delta=1e-7)
     with pytest.raises(kp.PruneError, match="Received: neither"):
-        kp.eagle_eye(model, (x, y))
+        kp.papers.eagle_eye(model, (x, y))
 
 
 @pytest.mark.thorough
 def test_what_cannot_be_ranked_is_refused(trained):
     model, x, _ = trained
     with pytest.raises(kp.PruneError, match=r"(?s)by='guessed'.*measure='best'.*allocations=None"):
-        kp.rank(model, None, x, by="guessed", measure="best")
+        kp.papers.spaces.rank(model, None, x, by="guessed", measure="best")

@@ -16,7 +16,7 @@ def resnet():
 
 @pytest.mark.parametrize("asked", [{}, {"params": 0.7}, {"params": 2.0, "macs": None}])
 def test_the_costs_are_those_asked_for(resnet, asked):
-    new = kp.reconfigure(resnet, **asked)
+    new = kp.papers.reconfigure(resnet, **asked)
     old, found = kp.cost(resnet), kp.cost(new)
     for key, share in {"params": 1.0, "macs": 1.0, **asked}.items():
         if share is not None:
@@ -26,7 +26,7 @@ def test_the_costs_are_those_asked_for(resnet, asked):
 
 
 def test_cheap_layers_become_wider(resnet):
-    new = kp.reconfigure(resnet, params=0.7)
+    new = kp.papers.reconfigure(resnet, params=0.7)
     ratio = {
         n: new.get_layer(n).filters / resnet.get_layer(n).filters
         for n in ("stage1_block1_conv1", "stage3_block2_conv1")
@@ -39,13 +39,13 @@ def test_cheap_layers_become_wider(resnet):
 
 def test_what_cannot_be_reconfigured(resnet):
     with pytest.raises(kp.PruneError, match=r"(?s)params=0.*macs='all'"):
-        kp.reconfigure(resnet, params=0, macs="all")
+        kp.papers.reconfigure(resnet, params=0, macs="all")
     with pytest.raises(kp.PruneError, match="Received: neither"):
-        kp.reconfigure(resnet, params=None, macs=None)
+        kp.papers.reconfigure(resnet, params=None, macs=None)
     with pytest.raises(kp.PruneError, match="coupling='padded'"):
-        kp.reconfigure(kp.trace(resnet, coupling="padded"))
+        kp.papers.reconfigure(kp.trace(resnet, coupling="padded"))
     with pytest.warns(UserWarning, match="params=0.3 leaves no room for more"):
-        kp.reconfigure(resnet, params=0.3, macs=4.0)
+        kp.papers.reconfigure(resnet, params=0.3, macs=4.0)
 
 
 def test_a_layer_that_costs_no_multiplications(recwarn):
@@ -54,6 +54,6 @@ def test_a_layer_that_costs_no_multiplications(recwarn):
     x = keras.layers.Embedding(40, 12, name="words")(inputs)
     x = keras.layers.Dense(24, activation="relu", name="hidden")(keras.layers.GlobalAveragePooling1D()(x))
     model = keras.Model(inputs, keras.layers.Dense(2)(x))
-    new = kp.reconfigure(model, params=1.0, macs=1.2)
+    new = kp.papers.reconfigure(model, params=1.0, macs=1.2)
     assert kp.cost(new).macs == pytest.approx(1.2 * kp.cost(model).macs, rel=0.1)
     assert not [each for each in recwarn.list if issubclass(each.category, RuntimeWarning)]

@@ -8,17 +8,18 @@ import pytest
 from support.devices import profiled
 
 import kerasprune as kp
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces.sampling import _levelled, tilt
 from kerasprune.papers.pruning_spaces.space import Space
 
 
 @pytest.fixture(scope="module")
-def resnet50() -> kp.ChannelGraph:
+def resnet50() -> ChannelGraph:
     return kp.trace(keras.applications.ResNet50(weights=None, classes=10))
 
 
 @pytest.fixture(scope="module")
-def resnet20() -> kp.ChannelGraph:
+def resnet20() -> ChannelGraph:
     return kp.trace(kp.models.resnet_cifar(20, input_shape=(32, 32, 3)))
 
 
@@ -34,10 +35,10 @@ def resnet20() -> kp.ChannelGraph:
     ids=str,
 )
 def test_a_hundred_recipes_of_resnet50_lie_in_every_space_of_the_paper(resnet50, windows):
-    allocations = kp.spaces.sample(Space(resnet50, **windows), n=100, seed=1)
+    allocations = kp.papers.spaces.sample(Space(resnet50, **windows), n=100, seed=1)
     assert allocations.keep.shape == (100, len(resnet50.prunable))
     assert len(np.unique(allocations.channels, axis=0)) == 100
-    macs, params = kp.spaces.costs(resnet50, allocations)
+    macs, params = kp.papers.spaces.costs(resnet50, allocations)
     dense = kp.cost(resnet50)
     for index in (0, 99):
         slim = kp.cost(resnet50, allocations.plan(index))
@@ -57,23 +58,23 @@ def test_a_hundred_recipes_of_resnet50_lie_in_every_space_of_the_paper(resnet50,
 
 def test_deviations_are_those_of_whole_channels(resnet20):
     """In sixteenths and sixty-fourths no allocation of STD-0.01 can be built at 0.05 of the MACs: an error says so."""
-    allocations = kp.spaces.sample(Space(resnet20, macs=0.25, std=0.01), n=20)
+    allocations = kp.papers.spaces.sample(Space(resnet20, macs=0.25, std=0.01), n=20)
     for number in range(20):
         keep = allocations.plan(number).keep
         built = [len(keep[name]) / group.size if name in keep else 1 for name, group in resnet20.prunable.items()]
         assert np.std(built) <= 0.01 + 1e-9
     with pytest.raises(kp.PruneError, match=r"0 different ones were found.*in whole channels their std is 0\.0"):
-        kp.spaces.sample(Space(resnet20, macs=0.05, std=0.01), n=1)
+        kp.papers.spaces.sample(Space(resnet20, macs=0.05, std=0.01), n=1)
 
 
 def test_the_uniform_half_of_resnet50_keeps_what_the_paper_says(resnet50):
-    macs, _ = kp.spaces.costs(resnet50, kp.spaces.uniform(resnet50, 0.5))
+    macs, _ = kp.papers.spaces.costs(resnet50, kp.papers.spaces.uniform(resnet50, 0.5))
     assert 0.257 <= macs[0] / kp.cost(resnet50).macs <= 0.259
 
 
 def test_the_same_seed_draws_the_same_recipes(resnet20):
     space = Space(resnet20, macs=0.5, std=0.1)
-    one, same, other = (kp.spaces.sample(space, n=3, seed=seed).keep for seed in (0, 0, 1))
+    one, same, other = (kp.papers.spaces.sample(space, n=3, seed=seed).keep for seed in (0, 0, 1))
     assert (one == same).all()
     assert not (one == other).all()
 
@@ -82,19 +83,19 @@ def test_the_share_of_random_recipes_is_that_of_a_plain_loop(resnet20):
     random, inside = np.random.default_rng(7), 0
     dense = kp.cost(resnet20).macs
     keep = 1 - random.uniform(0, 0.6, (300, len(resnet20.prunable)))
-    allocations = kp.spaces.Allocations(resnet20, keep)
+    allocations = kp.papers.spaces.Allocations(resnet20, keep)
     for index in range(300):
         inside += abs(kp.cost(resnet20, allocations.plan(index)).macs / dense - 0.5) <= 0.05
     assert inside
     space = Space(resnet20, macs=0.5, delta=0.05)
-    assert kp.spaces.acceptance(space, min_keep=0.4, draws=300, seed=7) == inside / 300
-    narrow = kp.spaces.acceptance(Space(resnet20, macs=0.5, delta=0.002), min_keep=0.4, draws=5000)
+    assert kp.papers.spaces.acceptance(space, min_keep=0.4, draws=300, seed=7) == inside / 300
+    narrow = kp.papers.spaces.acceptance(Space(resnet20, macs=0.5, delta=0.002), min_keep=0.4, draws=5000)
     assert narrow < 0.05
 
 
 def test_membership_is_that_of_the_definitions(resnet20):
     keep = 1 - np.random.default_rng(0).random((2000, len(resnet20.prunable)))
-    dense, (macs, params) = kp.cost(resnet20), kp.spaces.costs(resnet20, keep)
+    dense, (macs, params) = kp.cost(resnet20), kp.papers.spaces.costs(resnet20, keep)
     macs, params = macs / dense.macs, params / dense.params
     sizes = np.array([group.size for group in resnet20.prunable.values()])
     built = (sizes - np.ceil((1 - keep) * sizes).clip(max=sizes - 1)) / sizes
@@ -103,7 +104,7 @@ def test_membership_is_that_of_the_definitions(resnet20):
     space = Space(resnet20, macs=0.3, params=0.35, delta=0.1, std=0.3, mcb=(0.8, 1.3))
     assert 0 < expected.sum() < 2000
     assert (space.contains(keep) == expected).all()
-    assert kp.spaces.mcb(resnet20, keep) == pytest.approx(macs / params)
+    assert kp.papers.spaces.mcb(resnet20, keep) == pytest.approx(macs / params)
 
 
 @pytest.mark.parametrize(
@@ -121,25 +122,25 @@ def test_membership_is_that_of_the_definitions(resnet20):
 )
 def test_what_is_empty_says_what_can_be_reached(resnet20, windows, words):
     with pytest.raises(kp.PruneError, match=words):
-        kp.spaces.sample(Space(resnet20, **windows))
+        kp.papers.spaces.sample(Space(resnet20, **windows))
 
 
 def test_no_recipes_are_not_drawn(resnet20):
     with pytest.raises(kp.PruneError, match="n=0"):
-        kp.spaces.sample(Space(resnet20, macs=0.5), n=0)
+        kp.papers.spaces.sample(Space(resnet20, macs=0.5), n=0)
 
 
 def test_fractions_kept_are_drawn_from_the_smallest_one_on(resnet20):
     space = Space(resnet20, macs=0.5, delta=0.05, criterion="l1")
-    assert len(kp.spaces.random_allocations(space, 2, min_keep=0.4)) == 2
+    assert len(kp.papers.spaces.random_allocations(space, 2, min_keep=0.4)) == 2
     with pytest.raises(kp.PruneError, match="min_keep to be a fraction kept in"):
-        kp.spaces.random_allocations(space, 2, min_keep=1.0)
+        kp.papers.spaces.random_allocations(space, 2, min_keep=1.0)
 
 
 def test_a_model_of_which_nothing_can_go_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(kp.PruneError, match="channels that can be pruned"):
-        kp.spaces.sample(Space(model, macs=0.5))
+        kp.papers.spaces.sample(Space(model, macs=0.5))
 
 
 @keras.saving.register_keras_serializable("tests.spaces")
@@ -159,18 +160,18 @@ def test_multiply_adds_that_nobody_knows_are_not_passed_over():
     model = keras.Model(inputs, keras.layers.Dense(2)(Strange(name="strange")(x)))
     graph = kp.trace(model, unknown="freeze")
     with pytest.raises(kp.PruneError, match=r"multiply–adds are known, to meet macs= and mcb=.*strange"):
-        kp.spaces.sample(Space(graph, macs=0.9))
-    assert len(kp.spaces.sample(Space(graph, params=0.95, delta=0.02), n=2)) == 2
-    assert len(kp.spaces.sample(Space(graph, macs=0.95, delta=0.04, macs_of={"strange": 8000}), n=2)) == 2
+        kp.papers.spaces.sample(Space(graph, macs=0.9))
+    assert len(kp.papers.spaces.sample(Space(graph, params=0.95, delta=0.02), n=2)) == 2
+    assert len(kp.papers.spaces.sample(Space(graph, macs=0.95, delta=0.04, macs_of={"strange": 8000}), n=2)) == 2
 
 
 def test_allocations_with_the_same_channels_are_drawn_once():
     dense = keras.layers.Dense
     model = keras.Sequential([keras.Input((4,)), dense(6), dense(6), dense(2)])
-    allocations = kp.spaces.sample(Space(model, params=0.5, delta=0.1), n=6)
+    allocations = kp.papers.spaces.sample(Space(model, params=0.5, delta=0.1), n=6)
     assert len(np.unique(allocations.channels, axis=0)) == 6
     with pytest.raises(kp.PruneError, match=r"holds n=37 allocations: \d+ different ones"):
-        kp.spaces.sample(Space(model, params=0.5, delta=0.1), n=37)  # of 36 that can be built
+        kp.papers.spaces.sample(Space(model, params=0.5, delta=0.1), n=37)  # of 36 that can be built
 
 
 @pytest.mark.parametrize(("measure", "other"), [("macs", "params"), ("params", "macs")])
@@ -184,21 +185,21 @@ def test_the_other_measure_falls_with_the_tilt(resnet20, measure, other):
 def test_a_space_by_time_holds_what_the_table_says(monkeypatch):
     model = kp.models.resnet_cifar(8, input_shape=(16, 16, 3), seed=0)
     table = profiled(monkeypatch, model)
-    space = kp.spaces.Space(model, target=kp.targets.Time(table, fraction=0.6), delta=0.02)
-    allocations = kp.spaces.sample(space, n=5)
+    space = kp.papers.spaces.Space(model, target=kp.targets.Time(table, fraction=0.6), delta=0.02)
+    allocations = kp.papers.spaces.sample(space, n=5)
     assert len({each.tobytes() for each in allocations.channels}) == 5
     for number in range(5):
         assert 0.56 <= table.predict(model, allocations.plan(number)) / table.predict(model) <= 0.6
     assert set(space.rows(allocations.keep)[0]) == {"macs", "params", "mcb", "time", "std"}
     with pytest.raises(kp.PruneError, match="Received: target and macs, mcb"):
-        kp.spaces.Space(model, target=kp.targets.Time(table, fraction=0.6), macs=0.5, mcb=1.0)
+        kp.papers.spaces.Space(model, target=kp.targets.Time(table, fraction=0.6), macs=0.5, mcb=1.0)
 
 
 @pytest.mark.thorough
 def test_a_space_by_size_holds_what_the_files_have():
     model, target = kp.models.resnet_cifar(8, input_shape=(16, 16, 3), seed=0), kp.targets.Size(200_000)
-    space = kp.spaces.Space(model, target=target, delta=0.02)
-    allocations = kp.spaces.sample(space, n=3)
+    space = kp.papers.spaces.Space(model, target=target, delta=0.02)
+    allocations = kp.papers.spaces.sample(space, n=3)
     for number, share in enumerate(space.measures(allocations.keep)["size"]):
         bytes_of_both = target.report(kp.trace(model), allocations.plan(number))
         assert float(bytes_of_both.split(", ")[1].split()[0]) == pytest.approx(share, rel=0.03)

@@ -62,7 +62,7 @@ def test_points_are_those_of_rebuilt_networks(family, dimension):
         calls.append(resolution)
         return slim.evaluate(digits(resolution, "validation"), verbose=0, return_dict=True)["accuracy"]
 
-    rebuilt = kp.rounds(model, fit, dimension, **arguments)
+    rebuilt = kp.papers.three_dimensional.rounds(model, fit, dimension, **arguments)
     callback = ShrinkRounds(dimension, **arguments)
     sized = {"sizes": callback.sizes, "epochs_per_round": EPOCHS, "batch": BATCH}
     before = [w.numpy() for w in model.trainable_weights]

@@ -143,9 +143,9 @@ def test_frozen_layers_have_no_density_and_are_not_counted():
     units = {"a": 2, "b": 8, "logits": 8}
     layers = [keras.layers.Dense(number, use_bias=False, name=name) for name, number in units.items()]
     model = keras.Sequential([keras.Input((2,)), *layers])
-    found = kp.budgets.layer_densities(model, params=0.5, freeze=["logi*"])
+    found = kp.papers.synexp.layer_densities(model, params=0.5, freeze=["logi*"])
     assert {path.split("/")[-2]: density for path, density in found.items()} == {"a": 1.0, "b": 0.375}
     graph = kp.trace(model, freeze=["logits"])
-    assert kp.budgets.layer_densities(graph, params=0.5) == found
+    assert kp.papers.synexp.layer_densities(graph, params=0.5) == found
     with pytest.raises(kp.PruneError, match=r"trace\(model, freeze=…\)"):
-        kp.budgets.layer_densities(graph, params=0.5, freeze=["b"])
+        kp.papers.synexp.layer_densities(graph, params=0.5, freeze=["b"])

@@ -13,8 +13,8 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.models.sets.digits import digit_arrays
-from kerasprune.papers.lottery import missing_the_mark, state_of_pruning
-from kerasprune.papers.lottery.testbed import DigitsTestbed, macs_left, scored_examples
+from kerasprune.papers.lottery_tickets import missing_the_mark, state_of_pruning
+from kerasprune.papers.lottery_tickets.testbed import DigitsTestbed, macs_left, scored_examples
 
 WITHOUT = """
 import sys
@@ -23,8 +23,8 @@ class Absent:
         if name.split(".")[0] in ("tensorflow", "tensorflow_datasets", "pydantic", "typer", "yaml"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
-from kerasprune.papers.lottery import missing_the_mark, state_of_pruning
-from kerasprune.papers.lottery.testbed import DigitsTestbed
+from kerasprune.papers.lottery_tickets import missing_the_mark, state_of_pruning
+from kerasprune.papers.lottery_tickets.testbed import DigitsTestbed
 for module, method, variant in ((missing_the_mark, "grasp", "reinitialised"), (state_of_pruning, "layer gradient", "")):
     print(module.measured(DigitsTestbed(epochs=1), method, variant, 0.05, 0)["test"])
 """

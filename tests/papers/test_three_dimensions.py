@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.criteria import blocks_of
 from kerasprune.criteria.magnitude import L1
-from kerasprune.papers.three_dimensions.depth_width_resolution import Costs, Extent
-from kerasprune.papers.three_dimensions.one_dimension import one_dimension
-from kerasprune.papers.three_dimensions.rounds import rounds
-from kerasprune.papers.three_dimensions.workflow import Judges, check_points, collect, plan_at, three_dimensions
-from kerasprune.recipes.search import MAP, Smooth
+from kerasprune.papers.three_dimensional import MAP, Smooth, blocks_of
+from kerasprune.papers.three_dimensional.depth_width_resolution import Costs, Extent
+from kerasprune.papers.three_dimensional.in_rounds import rounds
+from kerasprune.papers.three_dimensional.one_dimension import one_dimension
+from kerasprune.papers.three_dimensional.workflow import Judges, check_points, collect, plan_at, three_dimensions
 from kerasprune.testing import randomise
 
 SIDE = 16
@@ -169,8 +168,8 @@ def test_one_dimension_comes_nearest_to_the_budget(model, data):
 KILLED = """
 import os, signal, sys, json
 import numpy as np, keras, kerasprune as kp
-from kerasprune.papers.three_dimensions.workflow import three_dimensions
-from kerasprune.recipes.search import MAP
+from kerasprune.papers.three_dimensional.workflow import three_dimensions
+from kerasprune.papers.three_dimensional import MAP
 folder, limit = sys.argv[1], int(sys.argv[2])
 keras.utils.set_random_seed(0)
 model = kp.models.resnet_cifar(depth=14, classes=3, seed=0, width=0.25)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from kerasprune.papers.three_dimensions import figures as figures
+from kerasprune.papers.three_dimensional import figures as figures
 from kerasprune.recipes.reports.record import Record
 
 EMPTY = Record(title="empty", recipe={}, summary={})

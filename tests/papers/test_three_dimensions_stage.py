@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
-from kerasprune.papers.three_dimensions import stage as three_dimensions
+from kerasprune.papers.three_dimensional import stage as three_dimensions
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
 from kerasprune.recipes.experiment import Experiment

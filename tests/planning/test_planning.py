@@ -468,7 +468,7 @@ def test_parameters_are_counted_where_the_input_side_is_free(coupling):
         return kp.models.resnet_cifar(8, input_shape=(side, side, 3), seed=0)
 
     free, fixed = (kp.trace(model(side), coupling=coupling) for side in (None, 16))
-    for make in (lambda graph: kp.plan(graph, params=0.4), lambda graph: kp.precrop(graph, params=0.4)):
+    for make in (lambda graph: kp.plan(graph, params=0.4), lambda graph: kp.papers.precrop(graph, params=0.4)):
         assert make(free).keep == make(fixed).keep
     dense, slim = (kp.cost(free, plan, resolution=16).params for plan in (None, kp.plan(free, params=0.4)))
     assert abs(slim / dense - 0.4) < 0.01

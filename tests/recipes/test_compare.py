@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import PruneError, cli
-from kerasprune.recipes.compare import compare, version_of
+from kerasprune.recipes.comparison import compare, version_of
 
 FINETUNE = {"epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
 
@@ -170,16 +170,18 @@ def test_a_model_in_memory_is_kept_in_the_folder(files, tmp_path):
     model = keras.models.load_model(files / "mine.keras")
     data, same = {"name": str(files / "mine.npz"), "batch": 40}, {"seeds": 1, "engine": "serial", "verbose": 0}
     same |= {"controls": (), "folder": tmp_path / "out"}
-    out = kp.compare(model, ["l1"], [0.5], data, **same)
+    out = kp.recipes.compare(model, ["l1"], [0.5], data, **same)
     assert rows(out / "runs.csv")[1]["state"] == "done" and (out / "model.keras").exists()
     before = rows(out / "runs.csv")
-    kp.compare(model, ["l1"], [0.5], data, **same, resume=True)
+    kp.recipes.compare(model, ["l1"], [0.5], data, **same, resume=True)
     assert rows(out / "runs.csv") == before
     model.layers[-1].bias.assign([1.0, 0.0])
     with pytest.raises(PruneError, match="other weights than"):
-        kp.compare(model, ["l1"], [0.5], data, **same, resume=True)
+        kp.recipes.compare(model, ["l1"], [0.5], data, **same, resume=True)
     with pytest.raises(PruneError, match="coupling"):
-        kp.compare(model, ["l1"], [0.5], data, **{**same, "folder": tmp_path / "new"}, plan={"coupling": "loose"})
+        kp.recipes.compare(
+            model, ["l1"], [0.5], data, **{**same, "folder": tmp_path / "new"}, plan={"coupling": "loose"}
+        )
     assert not (tmp_path / "new").exists()
 
 
@@ -223,9 +225,9 @@ def test_criteria_that_all_fail_are_an_error(files, tmp_path):
 def test_by_command(files, tmp_path, monkeypatch):
     def here(store, engine, workers, verbose):  # without the seconds that processes take to begin
         assert (engine, workers) == ("local", 2)
-        return kp.Population(store, engine="serial", verbose=verbose)
+        return kp.recipes.Population(store, engine="serial", verbose=verbose)
 
-    monkeypatch.setattr("kerasprune.recipes.compare.Population", here)
+    monkeypatch.setattr("kerasprune.recipes.comparison.Population", here)
 
     def invoke(*more):
         start = ("compare", files / "mine.keras", "--out", tmp_path / "out")

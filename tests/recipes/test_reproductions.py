@@ -11,11 +11,10 @@ from support.processes import run_python
 import kerasprune as kp
 from kerasprune import PruneError
 from kerasprune.papers.synexp import precrop_tables, synflow_flops
-from kerasprune.papers.three_dimensions import map_table5
+from kerasprune.papers.three_dimensional import MAP, map_table5
 from kerasprune.recipes.reproductions import entry as entries
 from kerasprune.recipes.reproductions import greg_tables, hrank_tables, snip_lstm
 from kerasprune.recipes.reproductions.entry import NotRun, Reproduced, Row
-from kerasprune.recipes.search import MAP
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,9 @@ def test_multiply_adds_left_are_those_written_out():
     inner = [keras.layers.Dense(10, use_bias=False, name="body"), keras.layers.Dense(5, use_bias=False, name="logits")]
     graph = kp.trace(keras.Sequential([keras.Input((10,)), *inner]), freeze=["logits"])
     assert synflow_flops.share_of_free(graph, 70 / 150) == pytest.approx(0.2)
-    assert synflow_flops.macs_left(graph, kp.budgets.layer_densities(graph, params=0.2)) == pytest.approx(70 / 150)
+    assert synflow_flops.macs_left(graph, kp.papers.synexp.layer_densities(graph, params=0.2)) == pytest.approx(
+        70 / 150
+    )
 
 
 def test_hrank_counts_filters_without_the_inputs_that_go_with_them():

@@ -15,7 +15,7 @@ from kerasprune import PruneError
 from kerasprune.files.temporary_files import temporary_name
 from kerasprune.files.writing import claimed
 from kerasprune.papers.pruning_spaces.explore import Draw, explore
-from kerasprune.recipes.compare import compare
+from kerasprune.recipes.comparison import compare
 from kerasprune.recipes.run_folder import RunFolder, broken_off, claim, finite, load_model, make_room, occupied
 from kerasprune.recipes.stages.evaluate import counted
 from kerasprune.training.masks import apply_masks

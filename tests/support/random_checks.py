@@ -189,7 +189,7 @@ def check_reordered(model: keras.Model, seed: int, inputs: Any) -> float:
     """Checks that channels in another order compute the same."""
     random = np.random.default_rng(seed)
     scores = {name: random.normal(size=group.size) for name, group in kp.trace(model).prunable.items()}
-    error = compare(model, kp.reorder(model, scores), inputs).error
+    error = compare(model, kp.surgery.reorder(model, scores), inputs).error
     _require(error <= TOLERANCE, f"reorder() changes the outputs by {error:.1e}")
     return error
 

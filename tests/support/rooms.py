@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 # it imports from rooms on lower floors only, so that no group imports the one above it.
 CORE: tuple[tuple[str, ...], ...] = (
     ("_keras", "defaults", "errors"),
-    ("backend", "files", "registry"),
+    ("backend", "files", "former_names", "registry"),
     ("graph",),
     ("data", "rules"),
     ("surgery",),
@@ -28,11 +28,11 @@ PAPERS: tuple[tuple[str, ...], ...] = (
         "papers",
         "papers.deep_compression",
         "papers.eie",
-        "papers.lottery",
-        "papers.meta_pruning",
+        "papers.lottery_tickets",
+        "papers.pruning_nets",
         "papers.pruning_spaces",
         "papers.synexp",
-        "papers.three_dimensions",
+        "papers.three_dimensional",
     ),
 )
 FLOORS = (*CORE, *EXPERIMENTS, *PAPERS, ("__main__", "benchmarks"))

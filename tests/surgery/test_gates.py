@@ -32,7 +32,7 @@ def network() -> keras.Model:
 @pytest.fixture(scope="module")
 def fitted():
     """The network with gates, polarized for two epochs."""
-    model = kp.gated(network())
+    model = kp.surgery.gated(network())
     model.compile(keras.optimizers.SGD(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     callback = kp.callbacks.Polarization(strength=0.05, macs=0.5)
     with pytest.warns(UserWarning, match="'bent' is kept whole: no BatchNorm scales all of its channels"):
@@ -51,12 +51,12 @@ def outputs(model: keras.Model) -> np.ndarray:
 @pytest.mark.experiments
 def test_gates_do_not_change_the_function_and_stand_where_nothing_scales():
     model = network()
-    found = kp.gated(model)
+    found = kp.surgery.gated(model)
     assert gates(found) == ["stem_gate", "first_gate", "second_gate", "hidden_gate"]  # tanh does not commute with γ
     np.testing.assert_array_equal(outputs(found), outputs(model))
     assert kp.cost(found).params == kp.cost(model).params == model.count_params()
     normed = kp.models.resnet_cifar(depth=8, classes=4, input_shape=(8, 8, 3))
-    assert kp.gated(normed) is normed
+    assert kp.surgery.gated(normed) is normed
 
 
 def test_rebuilt_models_have_no_gates_and_the_same_function(fitted):

@@ -193,7 +193,7 @@ def test_absorption_is_exact_without_padding(name, seed):
     slim, silent = kp.rebuild(model, plan), kp.mask(model, plan, silence="weights")
     assert compare(silent, slim, inputs).error < 1e-5
     assert compare(silent, kp.rebuild(model, plan, absorb=False), inputs).error > 1e-3  # else nothing is shown
-    assert kp.border_error(model, plan, inputs) < 1e-5
+    assert kp.surgery.border_error(model, plan, inputs) < 1e-5
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -297,7 +297,7 @@ def test_borders_are_reported(inside, padded):
     model.get_layer("a").bias.assign(np.linspace(0.2, 0.9, 8))
     folded = fold(cut(model, plan))
     assert folded.padded == padded and not folded.lost
-    error = kp.border_error(model, plan, random_inputs(model))
+    error = kp.surgery.border_error(model, plan, random_inputs(model))
     assert (error > 1e-4) == bool(padded)
     assert ("approximate at the border" in kp.report(model, plan)) == bool(padded)
 

@@ -44,7 +44,7 @@ def made():
 def test_reordered_model_computes_the_same(made, name):
     model, random = made(name), np.random.default_rng(0)
     scores = {group.name: random.normal(size=group.size) for group in kp.trace(model).prunable.values()}
-    new = kp.reorder(model, scores)
+    new = kp.surgery.reorder(model, scores)
     assert compare(model, new, random_inputs(model)).error < 2e-5
     assert new.output_shape == model.output_shape and new.count_params() == model.count_params()
     moved = [not np.array_equal(a, b) for a, b in zip(model.get_weights(), new.get_weights(), strict=True)]
@@ -58,7 +58,7 @@ def test_channels_tied_unequally_often_keep_their_order():
     model = randomise(keras.Model(inputs, layers.Dense(2, name="logits")(x[..., :5] * x[..., 3:])))
     (group,) = kp.trace(model).prunable.values()
     for scores in ([0.0, 1.0, 2.0], [0.0, 2.0, 1.0]):
-        new = kp.reorder(model, {group.name: scores})
+        new = kp.surgery.reorder(model, {group.name: scores})
         assert compare(model, new, random_inputs(model)).error < 1e-5
 
 
@@ -66,7 +66,7 @@ def test_channels_tied_unequally_often_keep_their_order():
 def test_channels_are_sorted_by_score(made):
     model = made("resnet-identity")
     scores = kp.criteria.score(kp.criteria.get("l1"), kp.trace(model))
-    new = kp.reorder(model, scores)
+    new = kp.surgery.reorder(model, scores)
     for name in ("stage1_block1_conv1", "stage3_block2_conv1"):
         kernel, sorted_kernel = np.array(model.get_layer(name).kernel), np.array(new.get_layer(name).kernel)
         order = np.argsort(-scores[name], kind="stable")
@@ -78,7 +78,7 @@ def test_channels_are_sorted_by_score(made):
 @pytest.mark.experiments
 def test_groups_that_are_not_scored_keep_their_order(made):
     model = made("resnet-projection")
-    new = kp.reorder(model, {"stage1_block1_conv1": np.arange(8.0)})
+    new = kp.surgery.reorder(model, {"stage1_block1_conv1": np.arange(8.0)})
     changed = [
         a.path for a, b in zip(model.weights, new.weights, strict=True) if not np.array_equal(np.array(a), np.array(b))
     ]
@@ -101,7 +101,7 @@ def test_groups_that_are_not_scored_keep_their_order(made):
 )
 def test_scores_that_do_not_fit(made, scores, said):
     with pytest.raises(kp.PruneError, match=said):
-        kp.reorder(made("resnet-projection"), scores)
+        kp.surgery.reorder(made("resnet-projection"), scores)
 
 
 # ---- padded sums ---------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_a_branch_that_keeps_other_channels_is_refused(made):
     with pytest.raises(kp.PruneError, match="must keep the first channels of its trunk"):
         kp.rebuild(model, kp.Plan({"stage1_block1_conv2": [1, 2]}, coupling="padded"))
     wide = kp.Plan({"stem_conv": [0, 1, 2], "stage1_block1_conv2": [0, 1, 2, 3]}, coupling="padded")
-    with pytest.raises(kp.PruneError, match="kp.reorder"):
+    with pytest.raises(kp.PruneError, match="kp.surgery.reorder"):
         kp.rebuild(model, wide)
 
 

@@ -75,7 +75,7 @@ def test_get():
     assert thresholds.get(0.25) == Fixed(value=0.25)
     assert thresholds.get(Otsu) == Otsu()
     assert thresholds.names() == ["fixed", "otsu", "valley"]
-    assert kp.thresholds is thresholds
+    assert kp.callbacks.thresholds is thresholds
 
 
 @pytest.mark.parametrize(

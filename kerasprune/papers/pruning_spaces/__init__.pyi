@@ -2,6 +2,11 @@
 from kerasprune.papers.pruning_spaces.distribution import EDF as EDF
 from kerasprune.papers.pruning_spaces.distribution import edf as edf
 from kerasprune.papers.pruning_spaces.distribution import mcb as mcb
+from kerasprune.papers.pruning_spaces.fitted_power import PowerLaw as PowerLaw
+from kerasprune.papers.pruning_spaces.fitted_power import power_law as power_law
+from kerasprune.papers.pruning_spaces.ranking import Chosen as Chosen
+from kerasprune.papers.pruning_spaces.ranking import Ranking as Ranking
+from kerasprune.papers.pruning_spaces.ranking import rank as rank
 from kerasprune.papers.pruning_spaces.sampling import acceptance as acceptance
 from kerasprune.papers.pruning_spaces.sampling import random_allocations as random_allocations
 from kerasprune.papers.pruning_spaces.sampling import sample as sample

@@ -49,7 +49,7 @@ def ranked(
         space: The name of the space that the allocation was drawn from.
         number: Its number there.
         keep: The fraction kept of each group.
-        by: Ways to prepare it, see `kp.rank`.
+        by: Ways to prepare it, see `kp.papers.spaces.rank`.
         seed: Seed of the positions of a reconstruction.
         experiment: `recipe`, `trust` and `imports`, as for `dense`.
 
@@ -82,7 +82,7 @@ def trained(
         space: The name of the space that the allocation was drawn from.
         number: Its number there.
         keep: The fraction kept of each group.
-        start: The way it is prepared before training, see `kp.rank`.
+        start: The way it is prepared before training, see `kp.papers.spaces.rank`.
         seed: Seed of the order of the examples and of the positions of a reconstruction.
         experiment: `recipe`, `trust` and `imports`, as for `dense`.
 

@@ -98,7 +98,7 @@ def mcb(
         >>> import keras, kerasprune as kp
         >>> dense = keras.layers.Dense
         >>> model = keras.Sequential([keras.Input((4,)), dense(8), dense(2)])
-        >>> kp.spaces.mcb(model, [[1.0], [0.5]]).round(3).tolist()  # 24 / 30 over 48 / 58
+        >>> kp.papers.spaces.mcb(model, [[1.0], [0.5]]).round(3).tolist()  # 24 / 30 over 48 / 58
         [1.0, 0.967]
 
     Reference:

@@ -19,7 +19,7 @@ from kerasprune.papers.pruning_spaces.figures import SpaceCandidate
 from kerasprune.papers.pruning_spaces.sampling import sample, uniform
 from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.recipes import loader, lookup, schema
-from kerasprune.recipes.compare import check_dense, trust_of, version_of
+from kerasprune.recipes.comparison import check_dense, trust_of, version_of
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.populations.population import OF_THE_STORE, Population
@@ -37,7 +37,7 @@ Run = Callable[[str, list[Row]], list[Row]]
 
 @dataclass(frozen=True)
 class Draw:
-    """The pruning spaces that allocations are drawn from, see `kp.spaces.sample`.
+    """The pruning spaces that allocations are drawn from, see `kp.papers.spaces.sample`.
 
     Args:
         macs: Fraction of the multiply–adds that is kept, `± delta`. `macs` or `params` is given, or both.
@@ -87,8 +87,8 @@ def explore(
         draw: The spaces, and the number of allocations of each.
         data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe. Defaults to `None`: the
             allocations are only drawn, and their plans written.
-        ranked_by: Ways to judge slim models before training, see `kp.rank`; the first decides which are trained.
-            Defaults to none.
+        ranked_by: Ways to judge slim models before training, see `kp.papers.spaces.rank`; the first decides which are
+            trained. Defaults to none.
         best: Number of the highest-ranked models of each space that are trained. Defaults to `None`: all.
         start: The way slim models are prepared for training. Defaults to `"removed"`, as in the paper.
         finetune: The `finetune` section of a recipe. Defaults to `None`: nothing is trained.
@@ -97,7 +97,7 @@ def explore(
         folder: The output folder. Defaults to `"space"`.
         resume: Whether to resume from a folder that holds a population already. Defaults to `False`.
         workers: Number of runs at a time. Defaults to 1.
-        engine: See `kerasprune.Population`. Defaults to `"local"`.
+        engine: See `kp.recipes.Population`. Defaults to `"local"`.
         trust: Whether `package.module:Name` may be imported; or the files and packages with classes of the model,
             which are imported first. Defaults to `False`.
         verbose: 0: silent; 1: shows the progress. Defaults to 1.
@@ -198,8 +198,8 @@ def _graph(recipe: schema.Recipe) -> ChannelGraph:
     model, spec = experiment.dense_model(), recipe.prune.plan
     if not experiment.labelled(model):
         raise PruneError(
-            "Expected labels, by which slim models are judged. Received: data without. Pass labels, or see kp.rank, "
-            "which compares outputs."
+            "Expected labels, by which slim models are judged. Received: data without. Pass labels, or see "
+            "kp.papers.spaces.rank, which compares outputs."
         )
     return experiment.traced(model, spec)
 

@@ -78,7 +78,7 @@ def rank(
 
     Args:
         model: The trained model, which is left untouched, or its graph.
-        allocations: The allocations, e.g. of `kp.spaces.sample`.
+        allocations: The allocations, e.g. of `kp.papers.spaces.sample`.
         data: Examples that slim models are prepared with, as for `kp.reconstruct`; arrays, or batches that can be read
             repeatedly.
         by: How a slim model is prepared: `"removed"`: not at all; `"recalibrated"`: BatchNorm statistics are
@@ -102,9 +102,9 @@ def rank(
         >>> import keras, numpy as np, kerasprune as kp
         >>> dense = keras.layers.Dense
         >>> model = keras.Sequential([keras.Input((4,)), dense(8, "relu"), dense(8, "relu"), dense(2)])
-        >>> allocations = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.05), n=4)
+        >>> allocations = kp.papers.spaces.sample(kp.papers.spaces.Space(model, params=0.5, delta=0.05), n=4)
         >>> x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
-        >>> kp.rank(model, allocations, x, by="reconstructed").scores.shape
+        >>> kp.papers.spaces.rank(model, allocations, x, by="reconstructed").scores.shape
         (4,)
 
     Reference:
@@ -113,7 +113,7 @@ def rank(
     faults = choice_faults(READY, by=by) + whole_number_faults(1, samples=samples, batch=batch)
     faults += seed_faults(seed=seed) + ([] if measure is None else choice_faults(MEASURES, measure=measure))
     if not isinstance(allocations, Allocations) or not len(allocations):
-        faults.append(f"Expected allocations, e.g. of kp.spaces.sample. Received: allocations={allocations!r}.")
+        faults.append(f"Expected allocations, e.g. of kp.papers.spaces.sample. Received: allocations={allocations!r}.")
     raise_faults("Invalid arguments for rank:", faults)
     graph = prunable_graph(model)
     inputs, objective = len(graph.model.inputs), of_model(graph.model, loss)
@@ -167,7 +167,7 @@ def eagle_eye(
         min_keep: The smallest fraction that a group may keep. Defaults to 0.3.
         criterion: Scores the channels. Defaults to `"l1"`, as in the paper.
         validation: Examples that slim models are judged on; not the test set. Defaults to `data`.
-        measure: See `kp.rank`.
+        measure: See `kp.papers.spaces.rank`.
         loss: Loss of a model that is not compiled. Defaults to the compiled one.
         samples: Number of examples for the statistics. Defaults to 1000.
         batch: Examples per batch, of arrays. Defaults to 128.
@@ -185,7 +185,7 @@ def eagle_eye(
         >>> layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
         >>> model = keras.Sequential([keras.Input((4,)), *layers])
         >>> x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
-        >>> slim, plan, ranking = kp.eagle_eye(model, x, params=0.5, delta=0.1, n=3)
+        >>> slim, plan, ranking = kp.papers.eagle_eye(model, x, params=0.5, delta=0.1, n=3)
         >>> slim.layers[-1].kernel.shape[0] == len(plan.keep["dense"]) if "dense" in plan.keep else True
         True
 

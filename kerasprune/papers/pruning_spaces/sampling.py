@@ -55,7 +55,7 @@ def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
     Example:
         >>> import kerasprune as kp
         >>> model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3))
-        >>> allocations = kp.spaces.sample(kp.spaces.Space(model, macs=0.25, std=0.05), n=5)
+        >>> allocations = kp.papers.spaces.sample(kp.papers.spaces.Space(model, macs=0.25, std=0.05), n=5)
         >>> len(allocations), allocations.plan(0).keep.keys() == set(allocations.groups)
         (5, True)
         >>> dense = kp.cost(model).macs
@@ -255,7 +255,7 @@ def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, see
     Example:
         >>> import kerasprune as kp
         >>> model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3))
-        >>> 0 < kp.spaces.acceptance(kp.spaces.Space(model, macs=0.25), draws=20_000) < 0.05
+        >>> 0 < kp.papers.spaces.acceptance(kp.papers.spaces.Space(model, macs=0.25), draws=20_000) < 0.05
         True
 
     Reference:
@@ -289,7 +289,7 @@ def random_allocations(
     Example:
         >>> import kerasprune as kp
         >>> model = kp.models.resnet_cifar(8, input_shape=(32, 32, 3))
-        >>> len(random_allocations(kp.spaces.Space(model, macs=0.3, delta=0.05), 10))
+        >>> len(random_allocations(kp.papers.spaces.Space(model, macs=0.3, delta=0.05), 10))
         10
 
     Reference:
@@ -303,7 +303,7 @@ def random_allocations(
             return Allocations(space.graph, np.array(found[:n]), space.criterion)
     raise PruneError(
         f"Expected n={n} allocations among draws={draws:,} random ones. Received: {len(found)}, of {space!r}. Choose "
-        f"a larger delta or draws, another min_keep than {min_keep}, or use kp.spaces.sample, which aims."
+        f"a larger delta or draws, another min_keep than {min_keep}, or use kp.papers.spaces.sample, which aims."
     )
 
 

@@ -8,6 +8,8 @@ Read `synexp.py` (the problem), `coupled_layers.py` (its costs for a model), `bu
 channels), `precrop.py` and `reconfigure.py` (the models).
 """
 
+from kerasprune.registry import lazy
+
 BRINGS = {
     "commands": {"precrop": "kerasprune.papers.synexp.command"},
     "prune_sections": {"precrop": "kerasprune.papers.synexp.stage"},
@@ -16,3 +18,5 @@ BRINGS = {
         "synflow-flops": "kerasprune.papers.synexp.synflow_flops:synflow_flops",
     },
 }
+
+__getattr__, __dir__, __all__ = lazy(__name__)

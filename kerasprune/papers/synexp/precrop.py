@@ -29,12 +29,12 @@ def precrop(
     """Chooses the width of each layer of an untrained network.
 
     Layer l of density p_l keeps `√p_l` of its output channels, which makes the density of its consumers
-    `√(p_{l−1}·p_l)`. The densities are those of `kp.budgets.synexp.densities`, whose budgets are adjusted until the
+    `√(p_{l−1}·p_l)`. The densities are those of `kp.papers.synexp.densities`, whose budgets are adjusted until the
     built network meets the target. Residual branches may end narrower than their trunk; they are then added to its
     first channels.
 
     Before training it does not matter which channels are kept, so the first of each group are. To crop a trained
-    network, sort its channels first: `kp.reorder(model, scores)`.
+    network, sort its channels first: `kp.surgery.reorder(model, scores)`.
 
     Args:
         model: The model, or its graph from `kp.trace` with other options; the coupling of a graph is kept.
@@ -57,7 +57,7 @@ def precrop(
         ...     [keras.Input((8, 8, 3)), conv(16, 3, name="one"), conv(32, 3, name="two"), keras.layers.Flatten()]
         ... )
         >>> model.add(keras.layers.Dense(2))
-        >>> plan = kp.precrop(model, params=0.5)
+        >>> plan = kp.papers.precrop(model, params=0.5)
         >>> round(kp.cost(model, plan).params / kp.cost(model).params, 1)
         0.5
 

@@ -27,8 +27,8 @@ def reconfigure(
 ) -> keras.Model:
     """Returns the same architecture with the widths of PreConfig, untrained.
 
-    Like `kp.precrop`, but densities may exceed 1: a layer of density p gets `√p` times as many output channels, so
-    inexpensive layers become wider. Layers whose outputs are added share one density.
+    Like `kp.papers.precrop`, but densities may exceed 1: a layer of density p gets `√p` times as many output channels,
+    so inexpensive layers become wider. Layers whose outputs are added share one density.
 
     Args:
         model: The model, or its graph from `kp.trace` with other options. It is left untouched, and its weights are
@@ -52,7 +52,7 @@ def reconfigure(
         ...     [keras.Input((8, 8, 3)), conv(16, 3, name="one"), conv(32, 3, name="two"), keras.layers.Flatten()]
         ... )
         >>> model.add(keras.layers.Dense(2))
-        >>> new = kp.reconfigure(model)
+        >>> new = kp.papers.reconfigure(model)
         >>> new.get_layer("one").filters > 16, new.get_layer("two").filters < 32
         (True, True)
 

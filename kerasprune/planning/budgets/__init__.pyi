@@ -1,11 +1,6 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.graph.kept_channels import kept_number as kept_number
 from kerasprune.graph.stages import stages as stages
-from kerasprune.papers.synexp import synexp as synexp
-from kerasprune.papers.synexp.build_to_target import layer_densities as layer_densities
-from kerasprune.papers.synexp.precrop import plan_of_densities as plan_of_densities
-from kerasprune.papers.synexp.synexp_trials import SynExpTrial as SynExpTrial
-from kerasprune.papers.synexp.synexp_trials import synexp_trial as synexp_trial
 from kerasprune.planning.budgets.base import Budget as Budget
 from kerasprune.planning.budgets.base import Floor as Floor
 from kerasprune.planning.budgets.base import top as top

@@ -123,7 +123,7 @@ class CandidateStore:
         except sqlite3.Error as error:
             raise PruneError(
                 f"The store cannot be read or written. Received: {str(self.path)!r} ({error}). "
-                "Expected an SQLite file of kp.Population, on a disk with room."
+                "Expected an SQLite file of kp.recipes.Population, on a disk with room."
             ) from error
 
     def _check(self, database: sqlite3.Connection) -> None:
@@ -132,8 +132,8 @@ class CandidateStore:
             return
         if marks != [0, 0] or database.execute("SELECT name FROM sqlite_master").fetchone():
             raise PruneError(
-                f"Expected a store of kp.Population. Received: {str(self.path)!r}, an SQLite file of another program "
-                "or of a later version of kerasprune. Choose another path."
+                f"Expected a store of kp.recipes.Population. Received: {str(self.path)!r}, an SQLite file of another "
+                "program or of a later version of kerasprune. Choose another path."
             )
         database.execute("BEGIN IMMEDIATE")
         database.execute(_TABLE)

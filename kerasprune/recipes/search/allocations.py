@@ -23,7 +23,7 @@ from kerasprune.surgery.costs.channel_polynomial import Lines
 
 @dataclass(frozen=True, eq=False)
 class Allocations:
-    """Many candidates, each given by the fraction kept of every group; `kp.spaces.sample` draws them.
+    """Many candidates, each given by the fraction kept of every group; `kp.papers.spaces.sample` draws them.
 
     Args:
         graph: The graph of the model.

@@ -113,7 +113,7 @@ def costs(
         >>> import keras, kerasprune as kp
         >>> dense = keras.layers.Dense
         >>> model = keras.Sequential([keras.Input((4,)), dense(8), dense(2)])
-        >>> macs, params = kp.spaces.costs(model, [[0.5], [0.25]])
+        >>> macs, params = kp.papers.spaces.costs(model, [[0.5], [0.25]])
         >>> macs.tolist(), params.tolist()  # 4·k + k·2, and k + 2 biases
         ([24, 12], [30, 16])
 

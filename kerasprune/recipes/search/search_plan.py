@@ -100,9 +100,9 @@ def search_plan(
     Example:
         >>> import keras, numpy as np, kerasprune as kp
         >>> model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(n, "relu") for n in (8, 8, 2))])
-        >>> few = kp.search.Evolution(population=4, parents=2, mutations=2, crossovers=2, generations=2)
+        >>> few = kp.recipes.search.Evolution(population=4, parents=2, mutations=2, crossovers=2, generations=2)
         >>> data = np.random.default_rng(0).normal(size=(64, 4))
-        >>> found = kp.search_plan(model, data, macs=0.5, delta=0.1, evolution=few)
+        >>> found = kp.recipes.search_plan(model, data, macs=0.5, delta=0.1, evolution=few)
         >>> len(found.search.candidates), 0.4 <= found.macs <= 0.6
         (8, True)
 
@@ -111,7 +111,7 @@ def search_plan(
         recalibration.
     """
     faults = whole_number_faults(4, samples=samples) + seed_faults(seed=seed)
-    faults += kind_faults(Evolution, "Use kp.search.Evolution(…).", evolution=evolution)
+    faults += kind_faults(Evolution, "Use kp.recipes.search.Evolution(…).", evolution=evolution)
     if macs is not None and target is not None:
         faults.append(f"Expected macs or target, not both. Received: macs={macs}, target={short(target)}.")
     faults += [] if callable(judge) else choice_faults(JUDGES, judge=judge)

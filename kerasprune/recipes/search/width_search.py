@@ -28,7 +28,7 @@ class RememberedScores:
 
     Args:
         score: Returns the score of a candidate.
-        path: An SQLite file, the store of a `kp.Population`, or `None`: nothing is stored.
+        path: An SQLite file, the store of a `kp.recipes.Population`, or `None`: nothing is stored.
         question: All that the scores depend on besides the genes, as plain data; part of the key of each score.
         most: The largest number of candidates, for the progress bar.
         verbose: 0: silent; 1: shows the progress.

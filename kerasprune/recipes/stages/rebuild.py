@@ -9,7 +9,7 @@ from kerasprune.recipes.stages.context import Run, note, write
 from kerasprune.steps.judge import nearer
 from kerasprune.steps.ready import remove
 from kerasprune.steps.report import verified
-from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.surgery.fresh_weights import reinitialise
 from kerasprune.training.masks import apply_masks
 
 GIVE_MORE = "Give more data, or in a recipe more reconstruct.samples and reconstruct.positions."

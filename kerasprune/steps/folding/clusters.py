@@ -10,7 +10,7 @@ from scipy.spatial.distance import squareform
 
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.surgery.reorder import is_whole_everywhere
+from kerasprune.surgery.reordering import is_whole_everywhere
 
 Array = Callable[[Slice], np.ndarray]
 """The present values of a variable."""

@@ -20,7 +20,7 @@ from kerasprune.steps.folding.clusters import obstacle, representatives, vectors
 from kerasprune.steps.folding.variance import Changed, lost_spread, normed_kernels
 from kerasprune.surgery.applied_plan import cut
 from kerasprune.surgery.clone import clone, taken_arguments
-from kerasprune.surgery.reorder import from_others
+from kerasprune.surgery.reordering import from_others
 
 _REPAIRS = ("approximate", "examples")
 

@@ -1,6 +1,4 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
-from kerasprune.papers.lottery.ablations import Inverted as Inverted
-from kerasprune.papers.lottery.ablations import shuffled as shuffled
 from kerasprune.training.sparsity.at_initialisation import exponential as exponential
 from kerasprune.training.sparsity.at_initialisation import linear as linear
 from kerasprune.training.sparsity.at_initialisation import prune_at_init as prune_at_init

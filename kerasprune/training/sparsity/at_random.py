@@ -30,8 +30,8 @@ def random_masks(
 
     Args:
         model: The model, or its graph.
-        densities: `{variable path: fraction of the weights kept}`, such as `kp.budgets.layer_densities` returns; other
-            kernels get no mask. Or one fraction for all trainable kernels.
+        densities: `{variable path: fraction of the weights kept}`, such as `kp.papers.synexp.layer_densities` returns;
+            other kernels get no mask. Or one fraction for all trainable kernels.
         granularity: `"weight"`: single weights; `"filter"`: slices that make an output channel;
             `"channel"`: slices that read an input channel. A filter of a depthwise kernel is both. Defaults to
             `"weight"`.

@@ -454,7 +454,7 @@ def test_exports_that_are_refused(tmp_path):
         kp.export.saved_model(aware, tmp_path / "a")
     with pytest.raises(kp.PruneError, match=r"aware\.plain"):
         aware.get_config()
-    for copy in (keras.models.clone_model, kp.equalise):
+    for copy in (keras.models.clone_model, kp.quantization.equalise):
         with pytest.raises(kp.PruneError, match=r"Give aware\.plain"):
             copy(aware)
     aware(np.full((2, 4), np.nan, "float32"), training=True)

@@ -108,7 +108,7 @@ def test_the_function_stays_and_ranges_are_even(make, expected):
     keras.utils.set_random_seed(0)
     model = randomised(make())
     before = [numbers(v).copy() for v in model.variables]
-    new = kp.equalise(model)
+    new = kp.quantization.equalise(model)
     assert all(np.array_equal(a, numbers(v)) for a, v in zip(before, model.variables, strict=True))
     x = [np.random.default_rng(1).normal(size=(8, *each.shape[1:])).astype("float32") for each in model.inputs]
     assert_same(model, new, x if len(x) > 1 else x[0])
@@ -138,7 +138,7 @@ def test_random_models_compute_the_same():
     found = 0
     for seed in range(30):
         model = random_model(seed)
-        new = kp.equalise(model)
+        new = kp.quantization.equalise(model)
         assert_same(model, new, random_inputs(model, 8, 0))
         found += any(
             not np.array_equal(numbers(a), numbers(b)) for a, b in zip(model.weights, new.weights, strict=True)
@@ -172,7 +172,7 @@ def test_what_relu6_clips_is_named_and_stays():
     x = layers.ReLU(6.0)(layers.Conv2D(4, 3, name="clipped")(i))
     model = randomised(keras.Model(i, layers.Dense(2)(layers.Flatten()(x))))
     with pytest.warns(UserWarning, match="relu6 after clipped, whose"):
-        new = kp.equalise(model)
+        new = kp.quantization.equalise(model)
     assert all(np.array_equal(numbers(a), numbers(b)) for a, b in zip(model.weights, new.weights, strict=True))
 
 
@@ -181,7 +181,7 @@ def test_channels_of_zeros_stay_finite():
     kernel = numbers(model.layers[0].kernel).copy()
     kernel[:, 1] = 0
     model.layers[0].kernel.assign(kernel)
-    new = kp.equalise(model)
+    new = kp.quantization.equalise(model)
     assert all(np.isfinite(numbers(v)).all() for v in new.weights)
     assert np.array_equal(numbers(new.get_layer("out").kernel)[1], numbers(model.layers[1].kernel)[1])
 
@@ -198,7 +198,7 @@ def test_biases_keep_the_means_of_rounded_kernels():
     x = layers.Flatten()(layers.ReLU()(x))
     model = randomised(keras.Model(i, layers.Dense(3, use_bias=False, name="bare")(x)))
     x = np.random.default_rng(0).normal(1.0, size=(300, 8, 8, 3)).astype("float32")
-    new = kp.correct_biases(model, x)
+    new = kp.quantization.correct_biases(model, x)
     probe = {name: keras.Model(model.input, model.get_layer(name).input) for name in ("biased", "dw")}
     for name, behind in {"biased": "biased", "dw": "norm"}.items():
         layer, corrected = model.get_layer(name), new.get_layer(name)
@@ -227,10 +227,10 @@ def test_biases_keep_the_means_of_rounded_kernels():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: kp.equalise("model.keras"), "model='model.keras'"),
-        (lambda: kp.equalise(keras.Sequential([layers.Dense(3)])), "Expected a built model"),
-        (lambda: kp.correct_biases(residual(), np.ones((2, 4)), samples=0), "samples=0"),
-        (lambda: kp.correct_biases(residual(), np.ones((2, 4))), r"\(2, 4\)|shape"),
+        (lambda: kp.quantization.equalise("model.keras"), "model='model.keras'"),
+        (lambda: kp.quantization.equalise(keras.Sequential([layers.Dense(3)])), "Expected a built model"),
+        (lambda: kp.quantization.correct_biases(residual(), np.ones((2, 4)), samples=0), "samples=0"),
+        (lambda: kp.quantization.correct_biases(residual(), np.ones((2, 4))), r"\(2, 4\)|shape"),
     ],
 )
 def test_what_is_refused(call, words):
@@ -242,7 +242,7 @@ def test_biases_beside_layers_with_kernels_inside():
     i = keras.Input((4, 3))
     x = layers.LSTM(4, return_sequences=True)(layers.MultiHeadAttention(1, 2)(i, i))
     model = keras.Model(i, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
-    new = kp.correct_biases(model, np.random.default_rng(0).normal(size=(8, 4, 3)))
+    new = kp.quantization.correct_biases(model, np.random.default_rng(0).normal(size=(8, 4, 3)))
     changed = [not np.array_equal(numbers(a), numbers(b)) for a, b in zip(model.weights, new.weights, strict=True)]
     assert changed == [False] * (len(changed) - 1) + [True]
 
@@ -258,7 +258,7 @@ def test_biases_of_a_model_of_another_precision_are_those_of_its_twin_in_float32
     )
     twin.set_weights([numbers(keras.ops.cast(each, "float32")) for each in model.weights])
     x = np.random.default_rng(0).normal(1.0, size=(64, 8, 8, 3)).astype("float32")
-    found, expected = kp.correct_biases(model, x), kp.correct_biases(twin, x)
+    found, expected = kp.quantization.correct_biases(model, x), kp.quantization.correct_biases(twin, x)
     for layer, name in ((-3, "moving_mean"), (-1, "bias")):
         one, other = (
             numbers(keras.ops.cast(getattr(each.layers[layer], name), "float32")) for each in (found, expected)

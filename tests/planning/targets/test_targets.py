@@ -67,14 +67,14 @@ def test_a_search_meets_a_time(monkeypatch):
     model = network(16)
     table = profiled(monkeypatch, model, linear)
     images = np.random.default_rng(0).normal(size=(64, 16, 16, 3)).astype("float32")
-    few = kp.search.Evolution(population=4, parents=2, mutations=2, crossovers=2, generations=2)
+    few = kp.recipes.search.Evolution(population=4, parents=2, mutations=2, crossovers=2, generations=2)
     target = kp.targets.Time(table, fraction=0.6)
-    found = kp.search_plan(model, images, target=target, delta=0.05, evolution=few, samples=64)
+    found = kp.recipes.search_plan(model, images, target=target, delta=0.05, evolution=few, samples=64)
     assert 0.5 <= table.predict(model, found.plan) / table.predict(model) <= 0.6
     with pytest.raises(PruneError, match="macs or target, not both"):
-        kp.search_plan(model, images, macs=0.5, target=target)
+        kp.recipes.search_plan(model, images, macs=0.5, target=target)
     with pytest.raises(PruneError, match="time that the widths can reach: 0."):
-        kp.search_plan(model, images, target=kp.targets.Time(table, fraction=0.01))
+        kp.recipes.search_plan(model, images, target=kp.targets.Time(table, fraction=0.01))
 
 
 @pytest.mark.experiments

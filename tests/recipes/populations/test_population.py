@@ -31,7 +31,7 @@ def calls(folder) -> dict[int, int]:
 
 
 def serial(folder, **options):
-    return kp.Population(folder / "store.sqlite", engine="serial", verbose=0, **options)
+    return kp.recipes.Population(folder / "store.sqlite", engine="serial", verbose=0, **options)
 
 
 # ---- what a store holds ---------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_failures_are_kept_and_tried_again_as_told(tmp_path):
 
 def test_processes_that_fail_crash_or_hang_take_no_other_with_them(tmp_path):
     some = [{"folder": str(tmp_path), "x": x} for x in (1, 2, 3, 4, 0, 6, 8)]
-    population = kp.Population(tmp_path / "s.sqlite", workers=2, timeout=1, per_process=3, threads=1, verbose=0)
+    population = kp.recipes.Population(tmp_path / "s.sqlite", workers=2, timeout=1, per_process=3, threads=1, verbose=0)
     with pytest.warns(UserWarning, match="4 of 7"):
         rows = population.run(candidates.unlucky, some, retries=1)
     assert [row.get("result") for row in rows] == [None, None, None, 2.0, 0.0, None, 4.0]
@@ -120,7 +120,7 @@ def test_processes_that_fail_crash_or_hang_take_no_other_with_them(tmp_path):
 def test_every_candidate_has_a_process_of_its_own(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     some = [{"folder": str(tmp_path), "x": x} for x in range(3)]
-    rows = kp.Population(tmp_path / "s.sqlite", workers=3, threads=2, verbose=0).run(candidates.noted, some)
+    rows = kp.recipes.Population(tmp_path / "s.sqlite", workers=3, threads=2, verbose=0).run(candidates.noted, some)
     assert len({row["process"] for row in rows} - {os.getpid()}) == 3
     assert {row["threads"] for row in rows} == {"2"}
 
@@ -138,7 +138,7 @@ def script(folder, guard="if __name__ == '__main__':") -> Path:
                 return slow({str(folder)!r}, x)
 
             {guard}
-                kp.Population({str(folder / "store.sqlite")!r}, workers=2, per_process=99).run(
+                kp.recipes.Population({str(folder / "store.sqlite")!r}, workers=2, per_process=99).run(
                     mine, [{{"x": x}} for x in range(12)]
                 )
         """)
@@ -164,14 +164,14 @@ def test_a_killed_run_goes_on(tmp_path, by):
     _, said = process.communicate(timeout=30)
     assert said.count("Traceback") == (by == signal.SIGINT)  # of the script, none of its processes
     begun = calls(tmp_path)
-    kept = [row["x"] for row in kp.Population(tmp_path / "store.sqlite", verbose=0).table()]
+    kept = [row["x"] for row in kp.recipes.Population(tmp_path / "store.sqlite", verbose=0).table()]
     assert 2 <= len(kept) < 12
     assert len((tmp_path / "ends").read_text().splitlines()) < len(begun)  # nobody goes on in the background
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert f"{len(kept)} of 12 candidates were evaluated before" in done.stderr
     assert f"{len(kept) + 1} of 12 candidates, about " in done.stderr
-    rows = kp.Population(tmp_path / "store.sqlite", verbose=0).table()
+    rows = kp.recipes.Population(tmp_path / "store.sqlite", verbose=0).table()
     assert sorted(row["result"] for row in rows) == list(range(12))
     assert all(calls(tmp_path)[x] == begun[x] for x in kept)
     assert len(begun) - len(kept) <= 2
@@ -185,11 +185,11 @@ def test_a_script_that_starts_itself_is_stopped(tmp_path):
     assert done.returncode == 1
     assert "Put the call below \"if __name__ == '__main__':\"" in done.stderr
     assert "Expected a process that imports the function" in done.stderr
-    assert kp.Population(tmp_path / "store.sqlite", verbose=0).table() == []
+    assert kp.recipes.Population(tmp_path / "store.sqlite", verbose=0).table() == []
 
 
 def test_functions_that_a_process_cannot_import(tmp_path):
-    population = kp.Population(tmp_path / "s.sqlite", verbose=0)
+    population = kp.recipes.Population(tmp_path / "s.sqlite", verbose=0)
     with pytest.raises(PruneError, match="no lambda"):
         population.run(lambda x: x, [{"x": 1}])
     with pytest.raises(PruneError, match="package.module:function"):
@@ -231,7 +231,7 @@ def test_candidates_are_checked_before_any_runs(tmp_path):
 )
 def test_arguments_out_of_range(tmp_path, options, words):
     with pytest.raises(PruneError, match=words):
-        kp.Population(tmp_path / "s.sqlite", **options)
+        kp.recipes.Population(tmp_path / "s.sqlite", **options)
 
 
 def test_files_that_are_no_store(tmp_path):
@@ -240,7 +240,7 @@ def test_files_that_are_no_store(tmp_path):
         other.execute("CREATE TABLE mine (x)")
     for name, words in (("text.sqlite", "cannot be read"), ("other.sqlite", "another program"), ("", "a folder")):
         with pytest.raises(PruneError, match=words):
-            kp.Population(tmp_path / name)
+            kp.recipes.Population(tmp_path / name)
     with sqlite3.connect(tmp_path / "other.sqlite") as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("mine",)]
 
@@ -265,4 +265,4 @@ def test_the_rest_is_estimated_from_what_was_done(monkeypatch):
 
 def test_a_path_that_is_none_is_said():
     with pytest.raises(kp.PruneError, match="Expected a path. Received: path=None"):
-        kp.Population(None)
+        kp.recipes.Population(None)

@@ -13,7 +13,7 @@ from kerasprune import PruneError
 
 def table(folder, some, **options) -> list[dict]:
     """Returns the table of a population, without what differs from run to run."""
-    population = kp.Population(folder / "store.sqlite", verbose=0, **options)
+    population = kp.recipes.Population(folder / "store.sqlite", verbose=0, **options)
     rows = population.run(candidates.shot, [{"folder": str(folder), "x": x} for x in some])
     return [{name: cell for name, cell in row.items() if name not in ("folder", "seconds")} for row in rows]
 
@@ -49,7 +49,9 @@ def test_a_killed_worker_changes_nothing(cluster, tmp_path):
 
 @pytest.mark.ray
 def test_what_kills_every_worker_hangs_or_raises_fails(cluster, tmp_path):
-    population = kp.Population(tmp_path / "s.sqlite", engine="ray", workers=2, timeout=2, per_process=9, verbose=0)
+    population = kp.recipes.Population(
+        tmp_path / "s.sqlite", engine="ray", workers=2, timeout=2, per_process=9, verbose=0
+    )
     with pytest.warns(UserWarning, match="2 of 3 candidates failed"):
         rows = population.run(candidates.shot, [{"folder": str(tmp_path), "x": x} for x in (4, 1, 3)])
     assert [(row["state"], row["attempts"], row.get("square")) for row in rows] == [
@@ -67,7 +69,7 @@ def test_what_kills_every_worker_hangs_or_raises_fails(cluster, tmp_path):
 
 @pytest.mark.ray
 def test_functions_that_no_worker_finds(cluster, tmp_path):
-    population = kp.Population(tmp_path / "s.sqlite", engine="ray", verbose=0)
+    population = kp.recipes.Population(tmp_path / "s.sqlite", engine="ray", verbose=0)
     with pytest.raises(PruneError, match="No module named 'no_such'.*working_dir"):
         population.run("no_such:thing", [{}])
     assert population.table() == []
@@ -75,7 +77,7 @@ def test_functions_that_no_worker_finds(cluster, tmp_path):
 
 def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    population = kp.Population(tmp_path / "s.sqlite", engine="ray", verbose=0)
+    population = kp.recipes.Population(tmp_path / "s.sqlite", engine="ray", verbose=0)
     with pytest.raises(PruneError, match=r"kerasprune\[ray\]"):
         population.run(candidates.shot, [{"folder": str(tmp_path), "x": 0}])
     assert population.table() == []

@@ -53,7 +53,9 @@ def perceptron(units: int = 8) -> keras.Model:
 
 
 def shrink(folder, fit, model: keras.Model | None = None):
-    (point,) = kp.rounds(model or perceptron(), fit, "width", keep=0.5, rounds=1, channels="l1", folder=folder)
+    (point,) = kp.papers.three_dimensional.rounds(
+        model or perceptron(), fit, "width", keep=0.5, rounds=1, channels="l1", folder=folder
+    )
     return point
 
 
@@ -62,7 +64,7 @@ def never(*_, **__):
 
 
 def finished_points(folder) -> None:
-    """Writes a folder as `kp.rounds` leaves it."""
+    """Writes a folder as `kp.papers.three_dimensional.rounds` leaves it."""
     (folder / "width-1").mkdir(parents=True)
     (folder / "width.json").write_text(json.dumps(SETTINGS))
     (folder / "width-1" / "plan.json").write_text(json.dumps(PLAN))
@@ -99,7 +101,7 @@ def test_points_with_other_weights_are_refused(tmp_path):
 def test_candidates_and_scores_are_taken_up(tmp_path):
     key = hashlib.sha256(b'["statistics:fmean", {"data": [1, 3]}, ""]').hexdigest()
     database(tmp_path / "means.sqlite", **{key: -7.0})  # which the function would not return
-    population = kp.Population(tmp_path / "means.sqlite", engine="serial", verbose=0)
+    population = kp.recipes.Population(tmp_path / "means.sqlite", engine="serial", verbose=0)
     (row,) = population.run("statistics:fmean", [{"data": [1, 3]}])
     assert row["result"] == -7.0
     version = hashlib.sha256(b'{"a": 1, "b": [2]}').hexdigest()

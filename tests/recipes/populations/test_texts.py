@@ -116,12 +116,12 @@ def adapted() -> keras.Model:
 
 COPIES = {
     "functional": kp.functional,
-    "gated": kp.gated,
+    "gated": kp.surgery.gated,
     "mask": lambda model: kp.mask(model, kp.plan(model, macs=0.5)),
     "rebuild": lambda model: kp.rebuild(model, kp.plan(model, macs=0.5)),
-    "reorder": lambda model: kp.reorder(model, {"hidden": np.arange(24)}),
-    "reinitialise": kp.reinitialise,
-    "reconfigure": lambda model: kp.reconfigure(model, params=0.7, macs=0.7),
+    "reorder": lambda model: kp.surgery.reorder(model, {"hidden": np.arange(24)}),
+    "reinitialise": kp.surgery.reinitialise,
+    "reconfigure": lambda model: kp.papers.reconfigure(model, params=0.7, macs=0.7),
     "recalibrate": lambda model: kp.recalibrate(model, np.array(["good film", "cast and plot"] * 8, object)),
 }
 

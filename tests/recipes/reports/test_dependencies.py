@@ -7,11 +7,12 @@ from xml.etree import ElementTree
 import keras
 
 import kerasprune as kp
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.reports.dependencies import dependencies, described
 from kerasprune.recipes.reports.record import Record
 
 
-def graph() -> kp.ChannelGraph:
+def graph() -> ChannelGraph:
     images = keras.Input((8, 8, 3), name="images")
     x = keras.layers.Conv2D(4, 3, padding="same", name="trunk")(images)
     y = keras.layers.Conv2D(6, 3, padding="same", name="inner <&>")(x)

@@ -8,13 +8,14 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import kept_number
 from kerasprune.recipes.search.allocations import channels_kept
 
 
-def drawn(graph: kp.ChannelGraph, number: int, seed: int = 0) -> kp.spaces.Allocations:
+def drawn(graph: ChannelGraph, number: int, seed: int = 0) -> kp.papers.spaces.Allocations:
     keep = 1 - np.random.default_rng(seed).random((number, len(graph.prunable)))
-    return kp.spaces.Allocations(graph, keep)
+    return kp.papers.spaces.Allocations(graph, keep)
 
 
 def concatenated() -> keras.Model:
@@ -57,7 +58,7 @@ def sliced() -> keras.Model:
 def test_costs_are_those_of_plans_and_of_built_models(make, coupling, number):
     graph = kp.trace(make(), coupling=coupling)
     allocations = drawn(graph, number)
-    macs, params = kp.spaces.costs(graph, allocations)
+    macs, params = kp.papers.spaces.costs(graph, allocations)
     for index in range(number):
         expected = kp.cost(graph, allocations.plan(index))
         assert (macs[index], params[index]) == (expected.macs, expected.params)
@@ -79,9 +80,9 @@ def test_a_free_input_side_is_counted_at_the_resolution_given():
     model = kp.models.resnet_cifar(8, input_shape=(None, None, 3))
     keep = np.full((1, len(kp.trace(model).prunable)), 0.5)
     with pytest.raises(kp.PruneError, match="Expected a resolution"):
-        kp.spaces.costs(model, keep)
-    plan = kp.spaces.Allocations(kp.trace(model), keep).plan(0)
-    assert kp.spaces.costs(model, keep, resolution=24)[0][0] == kp.cost(model, plan, resolution=24).macs
+        kp.papers.spaces.costs(model, keep)
+    plan = kp.papers.spaces.Allocations(kp.trace(model), keep).plan(0)
+    assert kp.papers.spaces.costs(model, keep, resolution=24)[0][0] == kp.cost(model, plan, resolution=24).macs
 
 
 def test_what_is_no_recipe_of_the_model_is_refused():
@@ -89,11 +90,11 @@ def test_what_is_no_recipe_of_the_model_is_refused():
     other = keras.Sequential([keras.Input((4,)), layers.Dense(8, name="other"), layers.Dense(2)])
     for keep, words in [([0.5, 0.5], "shape="), ([[0.5]], "2 groups"), ([[0.5, 0]], "0.0"), ([["a", 1]], "array of")]:
         with pytest.raises(kp.PruneError, match=words):
-            kp.spaces.costs(model, keep)
+            kp.papers.spaces.costs(model, keep)
     with pytest.raises(kp.PruneError, match="other groups"):
-        kp.spaces.costs(model, kp.spaces.Allocations(kp.trace(other), [[0.5]]))
+        kp.papers.spaces.costs(model, kp.papers.spaces.Allocations(kp.trace(other), [[0.5]]))
     with pytest.raises(kp.PruneError, match="one of 1 allocations"):
-        kp.spaces.Allocations(kp.trace(other), [[0.5]]).plan(1)
+        kp.papers.spaces.Allocations(kp.trace(other), [[0.5]]).plan(1)
 
 
 def test_allocations_of_fewer_groups_of_the_same_model_are_refused():
@@ -101,4 +102,4 @@ def test_allocations_of_fewer_groups_of_the_same_model_are_refused():
     graph, frozen = kp.trace(model), kp.trace(model, freeze=("one",))
     assert graph.fingerprint == frozen.fingerprint
     with pytest.raises(kp.PruneError, match="other groups"):
-        kp.spaces.costs(graph, kp.spaces.Allocations(frozen, [[0.5]]))
+        kp.papers.spaces.costs(graph, kp.papers.spaces.Allocations(frozen, [[0.5]]))

@@ -36,7 +36,9 @@ DATA = np.random.default_rng(0).normal(size=(128, 6)).astype("float32")
 
 @pytest.fixture(scope="module")
 def found(model):
-    return kp.search_plan(model, DATA, macs=0.6, delta=0.12, fractions=EIGHTHS, evolution=FEW, samples=128, seed=1)
+    return kp.recipes.search_plan(
+        model, DATA, macs=0.6, delta=0.12, fractions=EIGHTHS, evolution=FEW, samples=128, seed=1
+    )
 
 
 def test_what_is_needed_stays(model, found):
@@ -73,7 +75,7 @@ def test_a_split_model_is_counted_with_the_channels_that_are_kept():
     kernel[..., :8] *= 10  # those of the dear half are kept, the first of each half are not
     model.get_layer("stem").set_weights([kernel, bias])
     data = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
-    found = kp.search_plan(model, data, macs=0.2, delta=0.03, evolution=FEW, judge=lambda slim: 0.0)
+    found = kp.recipes.search_plan(model, data, macs=0.2, delta=0.03, evolution=FEW, judge=lambda slim: 0.0)
     kept = kp.cost(model, found.plan).macs / kp.cost(model).macs
     assert found.macs == kept and abs(kept - 0.2) <= 0.03
 
@@ -101,9 +103,9 @@ def test_a_judge_of_ones_own_and_a_store(model, tmp_path, capsys):
         return -slim.get_layer("wide").units
 
     how = {"macs": 0.5, "delta": 0.1, "judge": judge, "fractions": EIGHTHS, "evolution": FEW}
-    first = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite")
+    first = kp.recipes.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite")
     number = len(asked)
-    again = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite", verbose=1)
+    again = kp.recipes.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite", verbose=1)
     assert f"{number} of {FEW.most} candidates were evaluated before" in capsys.readouterr().err
     assert again == first and len(asked) == number == len(first.search.candidates)
     assert first.score == -min(asked)
@@ -125,7 +127,7 @@ def test_recalibration_judges_with_statistics_taken_anew():
     )
     normed.moving_mean.assign(np.full(8, 0.1))
     few = Evolution(population=2, generations=1)
-    found = kp.search_plan(model, DATA, macs=0.5, judge="recalibration", delta=0.1, evolution=few, samples=64)
+    found = kp.recipes.search_plan(model, DATA, macs=0.5, judge="recalibration", delta=0.1, evolution=few, samples=64)
     slim = kp.recalibrate(kp.rebuild(model, found.plan), DATA, samples=64)
     assert found.score == pytest.approx(-logit_error(slim, model, found.plan, DATA, samples=64), rel=1e-4)
 
@@ -141,4 +143,4 @@ def test_what_does_not_fit_is_said(model):
         ({"data": np.zeros((8, 5))}, "shape"),
     ):
         with pytest.raises(kp.PruneError, match=message):
-            kp.search_plan(model, **{"data": DATA, "macs": 0.5, **change})
+            kp.recipes.search_plan(model, **{"data": DATA, "macs": 0.5, **change})

@@ -186,7 +186,7 @@ def test_memory_is_free_again_when_arrays_go():
 def test_gates_are_in_the_kernels_already():
     inputs = keras.Input((5,))
     hidden = layers.Dense(6, "relu", name="hidden")(inputs)
-    model = kp.gated(keras.Model(inputs, layers.Dense(3, name="out")(hidden)))
+    model = kp.surgery.gated(keras.Model(inputs, layers.Dense(3, name="out")(hidden)))
     model.get_layer("hidden_gate").gamma.assign([0.1, 2.0, 3.0, 0.5, 1.0, 4.0])
     data = np.random.default_rng(0).normal(size=(80, 5)).astype("float32")
     new = reconstruct(kp.rebuild(model, kp.Plan({})), model, kp.Plan({}), data)

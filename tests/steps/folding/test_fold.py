@@ -15,7 +15,7 @@ from kerasprune.steps.folding.clusters import obstacle, representatives
 from kerasprune.steps.folding.variance import lost_spread
 from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.comparison import difference, outputs_of
-from kerasprune.surgery.reorder import from_others
+from kerasprune.surgery.reordering import from_others
 from kerasprune.testing import random_inputs, randomise
 from kerasprune.testing.toys import toy_data, toy_model
 from tests.support.architectures import shufflenet, vit

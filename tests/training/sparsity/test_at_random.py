@@ -84,7 +84,7 @@ def test_one_density_is_of_trained_kernels(model):
 
 
 def test_detached_weights_are_left_out_and_densities_carry_over(model):
-    asked = kp.budgets.layer_densities(model, params=0.4)
+    asked = kp.papers.synexp.layer_densities(model, params=0.4)
     masks = kp.sparsity.random_masks(model, asked, granularity="filter")
     left = kp.sparsity.attached(model, masks)
     assert sum(m.sum() for m in left.values()) < sum(m.sum() for m in masks.values())

@@ -1,0 +1,14 @@
+"""The registry of criteria of blocks."""
+
+from __future__ import annotations
+
+from kerasprune.registry import Registry
+
+block_criteria = Registry(
+    "block criterion",
+    {
+        "discrimination": "kerasprune.papers.three_dimensional.discrimination:Discrimination",
+        "random": "kerasprune.papers.three_dimensional.block_criterion:RandomBlocks",
+    },
+    base="kerasprune.papers.three_dimensional.block_criterion:BlockCriterion",
+)
