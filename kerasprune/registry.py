@@ -58,7 +58,7 @@ class Registry:
     @cached_property
     def built_in(self) -> dict[str, Any]:
         """The members in the package and its papers."""
-        return self._of_the_core | of_papers(self.table)
+        return self._of_the_core | additions_of_papers(self.table)
 
     def add(self, name: str) -> Callable[[Member], Member]:
         """Returns a decorator that makes a class or function known by `name`."""
@@ -147,8 +147,8 @@ def imported(address: str) -> Any:
     return attrgetter(name)(found) if name else found
 
 
-def of_papers(table: str | None) -> dict[str, str]:
-    """Returns `{name: "module:Name"}` of the additions of papers to a table; nothing for `None`."""
+def additions_of_papers(table: str | None) -> dict[str, str]:
+    """Returns the additions of papers to a table, such as `{name: "module:Name"}`; nothing for `None`."""
     found: dict[str, str] = {}
     for paper in pkgutil.iter_modules([str(Path(__file__).parent / "papers")]):
         found |= importlib.import_module(f"kerasprune.papers.{paper.name}").BRINGS.get(table, {})

@@ -14,6 +14,7 @@ import yaml
 
 from kerasprune.models.sets.lookup import NAMED, here
 from kerasprune.recipes import library
+from kerasprune.recipes.registry import prune_sections
 from kerasprune.registry import Registry
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
@@ -77,14 +78,9 @@ def summary(family: Registry, name: str) -> str:
 def _cost(recipe: Mapping[str, Any]) -> str:
     prune = recipe.get("prune") or {}
     parts = [f"{recipe['train']['epochs']} train"] if recipe.get("train") else []
-    if prune.get("three_dimensions"):
-        parts.append(f"{prune['three_dimensions']['training']['epochs']} for every measured network")
-    elif prune.get("meta_pruning"):
-        parts.append(f"{prune['meta_pruning']['training']['epochs']} of a PruningNet")
-    elif prune.get("space"):
-        n, rounds = prune["space"]["n"], prune["space"].get("rounds", ())
-        parts += [f"{one['epochs']} for each of {one.get('best', n)} recipes" for one in rounds]
-    elif prune.get("epochs"):
+    for section in (name for name in prune_sections if prune.get(name)):
+        parts += prune_sections.member(section).trainings(prune[section])
+    if prune.get("epochs"):
         parts.append(f"{prune['epochs']} prune")
     elif prune.get("steps"):
         parts.append(f"{prune['steps']:,} steps prune")

@@ -28,7 +28,7 @@ reproductions = Registry(
     table="reproductions",
 )
 
-# Modules with `choose(run, model, section)`, the plan, and `rehearse(run, model, section)`, its early checks.
+# Sections that decide alone, see `kerasprune.recipes.alone_section`.
 prune_sections = Registry("section of the pruning stage", table="prune_sections")
 
 # Tuples of (heading, function of a record, caption), shown in reports of recipes with the section.

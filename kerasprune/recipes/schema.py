@@ -255,25 +255,16 @@ class Recipe(Node):
         if needs_data and self.data is None:
             faults.append(PruneError("Expected ", Key("data"), " for the training stages, and to reconstruct from"))
         by_teacher = self.reconstruct or self.finetune and self.finetune.distil
-        if by_teacher and self.prune and self.prune.three_dimensions:
-            faults.append(
-                "Expected neither reconstruct nor distil with three_dimensions, whose slim model takes other inputs "
-                "than the dense one"
-            )
-        if self.prune and self.prune.judged and (self.data is None or self.data.validation is None):
-            faults.append(f"Expected data.validation, on which {self.prune.judged} measures accuracy")
-        space = self.prune and self.prune.space
-        if space and space.rounds and (space.judge == "reconstructed") != (self.reconstruct is not None):
-            faults.append(
-                "Expected reconstruct if prune.space.judge is reconstructed, and only then, so that the best candidate "
-                f"is trained from the weights that it was judged with. Received: judge: {space.judge}"
-            )
+        if section := self.prune and self.prune.alone:
+            name = self.prune.section
+            if section.untaught and by_teacher:
+                faults.append(f"Expected neither reconstruct nor distil with {name}, {section.untaught}")
+            if section.judged and (self.data is None or self.data.validation is None):
+                faults.append(f"Expected data.validation, on which {name} measures accuracy")
+            faults += section.faults(f"prune.{name}", reconstructs=self.reconstruct is not None)
         if (self.finetune or self.reconstruct) and not self.prune:
             faults.append("Expected a prune stage before finetune or reconstruct")
-        untrained = self.prune and self.prune.untrained
-        if untrained and (self.reconstruct or self.finetune and self.finetune.distil):
-            faults.append(f"Expected neither reconstruct nor distil with {untrained}, whose slim model is untrained")
-        if isinstance(self.model, Named) and not self.train and not untrained:
+        if isinstance(self.model, Named) and not self.train and not (self.prune and self.prune.untrained):
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
         if self.loss not in OF_CLASSES and any(_smoothed(self)):
             faults.append(

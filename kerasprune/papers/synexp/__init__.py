@@ -10,7 +10,8 @@ channels), `precrop.py` and `reconfigure.py` (the models).
 
 BRINGS = {
     "commands": {"precrop": "kerasprune.papers.synexp.command"},
-    "prune_sections": {"precrop": "kerasprune.papers.synexp.stage"},
+    "options": {f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},
+    "prune_sections": {"precrop": "kerasprune.papers.synexp.section:PreCrop"},
     "reproductions": {
         "precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables",
         "synflow-flops": "kerasprune.papers.synexp.synflow_flops:synflow_flops",
