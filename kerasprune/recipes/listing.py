@@ -15,6 +15,7 @@ import yaml
 from kerasprune.models.sets.lookup import NAMED, here
 from kerasprune.recipes import library
 from kerasprune.recipes.registry import prune_sections
+from kerasprune.recipes.schema import lacking
 from kerasprune.registry import Registry
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
@@ -29,12 +30,14 @@ class RecipeLine:
         cost: The epochs of its stages.
         data: The data set and its source.
         here: Whether the data set is on this machine, or is made on it.
+        lacks: The keys of the recipe whose papers are not installed.
     """
 
     why: str
     cost: str
     data: str
     here: bool
+    lacks: list[str]
 
     def __str__(self) -> str:
         return f"{self.why} {self.cost}; {self.data}."
@@ -52,7 +55,7 @@ def described(name: str) -> RecipeLine:
     """
     recipe = yaml.load(library.find(name).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     data = (recipe.get("data") or {}).get("name")
-    return RecipeLine(recipe["why"], _cost(recipe), _data(data), data is None or here(data))
+    return RecipeLine(recipe["why"], _cost(recipe), _data(data), data is None or here(data), lacking(recipe))
 
 
 def summary(family: Registry, name: str) -> str:

@@ -6,9 +6,9 @@ Every fraction is a fraction kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Discriminator,
@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+import kerasprune
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, joined
 from kerasprune.export.registry import formats
@@ -270,6 +271,8 @@ class Recipe(Node):
             faults.append(
                 f"Expected one of {', '.join(OF_CLASSES[1:])} with label_smoothing. Received: loss: {self.loss}"
             )
+        if self.reconfigure is not None and lacking({RECONFIGURE: self.reconfigure}):
+            faults.append(f"Expected the paper that brings {RECONFIGURE} to be installed. {INSTALL}")
         if isinstance(self.model, Start) and self.reconfigure is not None:
             faults.append("Expected a model by name with reconfigure, which makes new weights. Received: a checkpoint")
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
@@ -285,6 +288,25 @@ class Recipe(Node):
         if faults:
             raise PruneError(*joined("; ", faults))
         return self
+
+
+RECONFIGURE = "reconfigure"
+"""The key, and the public name, of what a paper brings."""
+INSTALL = "Install kerasprune with all of its papers: pip install --force-reinstall --no-deps kerasprune."
+
+
+def lacking(recipe: Mapping[str, Any]) -> list[str]:
+    """Returns the keys of a recipe of the package that belong to papers which are not installed.
+
+    Args:
+        recipe: The recipe as plain data.
+
+    Example:
+        >>> lacking({"prune": {"plan": {"keep": 0.5}, "section_of_a_paper": {}}})
+        ['prune.section_of_a_paper']
+    """
+    sections = [f"prune.{name}" for name in recipe.get("prune") or () if name not in Prune.model_fields]
+    return sections + [name for name in (RECONFIGURE,) if name in recipe and name not in kerasprune.__all__]
 
 
 def stage_names(recipe: Recipe) -> list[str]:
