@@ -15,7 +15,7 @@ import yaml
 from kerasprune.models.sets.lookup import NAMED, here
 from kerasprune.recipes import library
 from kerasprune.recipes.registry import prune_sections
-from kerasprune.recipes.schema import lacking
+from kerasprune.recipes.schema import keys_of_absent_papers
 from kerasprune.registry import Registry
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
@@ -55,7 +55,9 @@ def described(name: str) -> RecipeLine:
     """
     recipe = yaml.load(library.find(name).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     data = (recipe.get("data") or {}).get("name")
-    return RecipeLine(recipe["why"], _cost(recipe), _data(data), data is None or here(data), lacking(recipe))
+    return RecipeLine(
+        recipe["why"], _cost(recipe), _data(data), data is None or here(data), keys_of_absent_papers(recipe)
+    )
 
 
 def summary(family: Registry, name: str) -> str:

@@ -17,7 +17,7 @@ from kerasprune.files import is_file, is_folder, read_text
 from kerasprune.models.sets.lookup import NAMED, PREFIXED, SYNTHETIC
 from kerasprune.recipes import library
 from kerasprune.recipes.node import worded
-from kerasprune.recipes.schema import INSTALL, Recipe, Start, lacking
+from kerasprune.recipes.schema import INSTALL, Recipe, Start, keys_of_absent_papers
 from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
 
 
@@ -38,7 +38,7 @@ def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = Fals
     """
     path = library.find(recipe)
     text = read_text(path, "a recipe file", MOST_BYTES)
-    if path.parent == library.FOLDER and (absent := lacking(read_yaml(text, path.name)[0])):
+    if path.parent == library.FOLDER and (absent := keys_of_absent_papers(read_yaml(text, path.name)[0])):
         raise PruneError(
             f"Expected the paper that brings {' and '.join(absent)} to be installed. Received: recipe={path.stem!r}. "
             f"{INSTALL}"

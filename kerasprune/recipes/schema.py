@@ -271,7 +271,7 @@ class Recipe(Node):
             faults.append(
                 f"Expected one of {', '.join(OF_CLASSES[1:])} with label_smoothing. Received: loss: {self.loss}"
             )
-        if self.reconfigure is not None and lacking({RECONFIGURE: self.reconfigure}):
+        if self.reconfigure is not None and keys_of_absent_papers({RECONFIGURE: self.reconfigure}):
             faults.append(f"Expected the paper that brings {RECONFIGURE} to be installed. {INSTALL}")
         if isinstance(self.model, Start) and self.reconfigure is not None:
             faults.append("Expected a model by name with reconfigure, which makes new weights. Received: a checkpoint")
@@ -295,14 +295,14 @@ RECONFIGURE = "reconfigure"
 INSTALL = "Install kerasprune with all of its papers: pip install --force-reinstall --no-deps kerasprune."
 
 
-def lacking(recipe: Mapping[str, Any]) -> list[str]:
+def keys_of_absent_papers(recipe: Mapping[str, Any]) -> list[str]:
     """Returns the keys of a recipe of the package that belong to papers which are not installed.
 
     Args:
         recipe: The recipe as plain data.
 
     Example:
-        >>> lacking({"prune": {"plan": {"keep": 0.5}, "section_of_a_paper": {}}})
+        >>> keys_of_absent_papers({"prune": {"plan": {"keep": 0.5}, "section_of_a_paper": {}}})
         ['prune.section_of_a_paper']
     """
     sections = [f"prune.{name}" for name in recipe.get("prune") or () if name not in Prune.model_fields]
