@@ -9,5 +9,6 @@ Read `pruning_net.py` (the net), `workflow.py` (its training, the search, the pl
 
 BRINGS = {
     "prune_sections": {"meta_pruning": "kerasprune.papers.meta_pruning.section:MetaPruning"},
+    "section_files": {"candidates": "candidates.csv"},
     "section_figures": {"meta_pruning": "kerasprune.papers.meta_pruning.figures:FIGURES"},
 }

@@ -15,6 +15,7 @@ BRINGS = {
     "options": {f"prune.space.{name}": f"--{name}" for name in ("params", "macs", "delta", "n", "criterion")},
     "prune_sections": {"space": "kerasprune.papers.pruning_spaces.section:SpaceSection"},
     "reproductions": {"space-counts": "kerasprune.papers.pruning_spaces.space_counts:space_counts"},
+    "section_files": {"space": "space.csv"},
     "section_figures": {"space": "kerasprune.papers.pruning_spaces.figures:FIGURES"},
 }
 

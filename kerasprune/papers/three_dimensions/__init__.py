@@ -13,6 +13,7 @@ BRINGS = {
     "families": {"block criterion": "kerasprune.papers.three_dimensions.registry:block_criteria"},
     "callbacks": {"shrink_rounds": "kerasprune.papers.three_dimensions.shrink_rounds:ShrinkRounds"},
     "prune_sections": {"three_dimensions": "kerasprune.papers.three_dimensions.section:ThreeDimensionsSection"},
+    "section_files": {"points": "points.json", "maps": "maps.npz"},
     "section_figures": {"three_dimensions": "kerasprune.papers.three_dimensions.figures:FIGURES"},
     "reproductions": {
         "map-table3": "kerasprune.papers.three_dimensions.map_table3:map_table3",
