@@ -197,7 +197,7 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
         lines.append(f"| {name} | {np.mean(each):.3f} ± {np.std(each):.3f} |")
     (RESULTS / "three_dimensions_maps.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     drawn = {"images": inputs(SIDE)[:shown]} | {name: here[:shown] for name, here in found.items()}
-    record = Record(title="glyphs", recipe={}, summary={}, maps=drawn)
+    record = Record(title="glyphs", recipe={}, summary={}, section={"maps": drawn})
     (RESULTS / "three_dimensions_maps.svg").write_text(figures.maps(record), encoding="utf-8")
 
 
@@ -234,7 +234,7 @@ def table() -> None:
     chosen = next(row for row in found if row["policy"] == POLICIES[0])
     facts = {"macs": 0.5, "surface": {"rank": 1, "degree": 3}, "points": measured}
     facts["optimum"] = [float(chosen[name]) for name in "dwr"]
-    record = Record(title="glyphs", recipe={}, summary={}, points=facts)
+    record = Record(title="glyphs", recipe={}, summary={}, section={"points": facts})
     for name in ("curves", "sheet", "residuals", "settings"):
         path = RESULTS / f"three_dimensions_{name}.svg"
         path.write_text(getattr(figures, name)(record), encoding="utf-8")

@@ -288,12 +288,17 @@ def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
 _BETWEEN = ("kerasprune", "keras", "contextlib", "functools")
 
 
-def warn(message: str) -> None:
-    """Warns at the user's line of code: the innermost frame outside of kerasprune and Keras."""
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the user's line of code: the innermost frame outside of kerasprune and Keras.
+
+    Args:
+        message: The message.
+        category: The class of the warning. Defaults to `UserWarning`.
+    """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager

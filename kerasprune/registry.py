@@ -57,7 +57,7 @@ class Registry:
     @cached_property
     def built_in(self) -> dict[str, Any]:
         """The members in the package and its papers."""
-        return self._of_the_core | of_papers(self.table)
+        return self._of_the_core | additions_of_papers(self.table)
 
     def add(self, name: str) -> Callable[[Member], Member]:
         """Returns a decorator that makes a class or function known by `name`."""
@@ -146,8 +146,8 @@ def imported(address: str) -> Any:
     return attrgetter(name)(found) if name else found
 
 
-def of_papers(table: str | None) -> dict[str, str]:
-    """Returns `{name: "module:Name"}` of the additions of papers to a table; nothing for `None`."""
+def additions_of_papers(table: str | None) -> dict[str, str]:
+    """Returns the additions of papers to a table, such as `{name: "module:Name"}`; nothing for `None`."""
     found: dict[str, str] = {}
     if table is None:
         return found
@@ -175,7 +175,7 @@ def lazy(package: str, table: str | None = None) -> tuple[Callable[[str], Any], 
         >>> find("Latency").__name__, names()[-2:]
         ('Latency', ['profile', 'profile_phone'])
     """
-    public = _stub(package) | {address.rpartition(":")[2]: address for address in of_papers(table).values()}
+    public = _stub(package) | {address.rpartition(":")[2]: address for address in additions_of_papers(table).values()}
 
     def find(name: str) -> Any:
         if name not in public:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
+import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +19,8 @@ from xml.etree import ElementTree
 
 import pytest
 from support import rooms
+
+from kerasprune.recipes import library
 
 TENSORFLOW = {"backend", "data", "export", "models"}  # of models its data sets
 CLI = "from typer.testing import CliRunner; from kerasprune.cli import app"
@@ -29,6 +34,8 @@ LIGHT = (
     ["ls"],
     ["show", "digits-greg1"],
 )
+PAPERS = pkgutil.iter_modules([str(rooms.ROOT / "kerasprune" / "papers")])
+BROUGHT = {paper.name: importlib.import_module(f"kerasprune.papers.{paper.name}").BRINGS for paper in PAPERS}
 PACKAGES = [path.parent for path in (rooms.ROOT / "kerasprune").glob("**/__init__.py")]
 
 
@@ -75,19 +82,68 @@ def test_no_file_at_the_root_bears_the_name_of_a_public_function():
 
 @pytest.mark.thorough
 def test_the_package_works_without_papers(tmp_path):
-    ignore = shutil.ignore_patterns("papers", "__pycache__")
-    shutil.copytree(rooms.ROOT / "kerasprune", tmp_path / "kerasprune", ignore=ignore)
     code = (
         "import keras, kerasprune as kp; assert [getattr(kp, name) for name in dir(kp)]; "
         "assert not any(hasattr(kp, name) for name in ('papers', 'lottery', 'spaces')); "
         "assert 'ShrinkRounds' not in dir(kp.callbacks); "
         "m = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, 'relu'), keras.layers.Dense(2)]); "
         "assert kp.plan(m, keep=0.5); assert kp.prune(m, keep=0.5, data=keras.ops.ones((16, 4))); "
+        "assert 'precrop' not in kp.recipes.schema_json(); assert kp.recipes.init('mine.yaml'); "
         f"{CLI}; r = CliRunner().invoke(app, ['--help']); assert r.exit_code == 0 and 'precrop' not in r.output; "
         "r = CliRunner().invoke(app, ['run', 'digits-greg1', '--smoke', '--out', 'out']); "
         "print(r.exit_code, kp.__file__)"
     )
-    assert fresh(code, cwd=tmp_path) == f"0 {tmp_path / 'kerasprune' / '__init__.py'}"
+    assert fresh(code, cwd=without(tmp_path, "papers")) == f"0 {tmp_path / 'kerasprune' / '__init__.py'}"
+
+
+LOADED = f"""
+import json, kerasprune as kp
+{CLI}
+refused = {{}}
+for name in kp.recipes.names():
+    try:
+        kp.recipes.load(name)
+    except kp.PruneError as error:
+        refused[name] = str(error)
+listed = CliRunner().invoke(app, ["ls", "recipes"])
+assert not listed.exit_code, listed.output
+print(json.dumps([refused, listed.output]))
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("folder", ["papers", *(name for name in BROUGHT if BROUGHT[name].get("prune_sections"))])
+def test_a_recipe_whose_paper_is_absent_is_refused_and_said_to_be_and_the_others_load(folder, tmp_path):
+    refused, listed = json.loads(fresh(LOADED, cwd=without(tmp_path, folder)))
+    can, _, cannot = listed.partition("recipes whose papers are not installed:")
+    gone = {key for name in BROUGHT if folder in ("papers", name) for key in BROUGHT[name].get("prune_sections", ())}
+    for name in library.names():
+        text = library.find(name).read_text(encoding="utf-8")
+        needs = [f"prune.{key}" for key in gone if re.search(rf"^  {key}:", text, re.M)]
+        needs += ["reconfigure"] if gone & {"precrop"} and re.search("^reconfigure:", text, re.M) else []
+        assert (f"  {name} " in cannot) == bool(needs) and (f"  {name} " in can) != bool(needs), name
+        assert (name in refused) == bool(needs) and all(
+            f"brings {key} to be installed. Received: recipe={name!r}" in refused[name] for key in needs
+        )
+
+
+def without(root: Path, folder: str) -> Path:
+    """Returns a folder with a copy of the package that lacks one of its folders."""
+    ignore = shutil.ignore_patterns(folder, "__pycache__")
+    shutil.copytree(rooms.ROOT / "kerasprune", root / "kerasprune", ignore=ignore)
+    return root
+
+
+def test_nothing_outside_of_papers_knows_a_section_of_theirs_by_name():
+    keys = {key for brings in BROUGHT.values() for key in brings.get("prune_sections", ())}
+    words = re.compile(rf"\b(prune\.)?({'|'.join(keys - {'space'})})\b|\bprune\.space\b")  # a word of its own
+    named = {}
+    for name, path in rooms.modules().items():
+        if not rooms.room(name).startswith(("papers", "benchmarks", "former_names")):
+            tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            texts = [each.value for each in tree if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            named[name] = [text for text in texts if words.search(text)]
+    assert keys and not [(name, texts) for name, texts in named.items() if texts]
 
 
 @pytest.mark.thorough

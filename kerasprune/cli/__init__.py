@@ -21,9 +21,9 @@ from kerasprune.cli import (
     unpack,
 )
 from kerasprune.cli.application import INTERRUPTED, app, main
-from kerasprune.registry import of_papers
+from kerasprune.registry import additions_of_papers
 
-for _command in of_papers("commands").values():
+for _command in additions_of_papers("commands").values():
     importlib.import_module(_command)
 
 __all__ = [

@@ -61,18 +61,21 @@ def _list(title: str, lines: Mapping[str, str]) -> None:
 
 
 def _list_recipes(*, whole: bool) -> None:
-    """Lists the recipes whose data are here, and the others if the list is to be whole."""
+    """Lists the recipes whose data and papers are here, and the others if the list is to be whole."""
     from kerasprune.recipes.listing import described
 
     lines = {name: described(name) for name in library.names()}
-    others = {name: line for name, line in lines.items() if not line.here}
+    absent = {name: f"{line.why} Needs {', '.join(line.lacks)}." for name, line in lines.items() if line.lacks}
+    known = {name: line for name, line in lines.items() if name not in absent}
+    others = {name: str(line) for name, line in known.items() if not line.here}
     _list(
-        "recipes that can be run here:", {name: f"{line.why} {line.cost}." for name, line in lines.items() if line.here}
+        "recipes that can be run here:", {name: f"{line.why} {line.cost}." for name, line in known.items() if line.here}
     )
-    if whole:
-        _list("recipes whose data are not here:", {name: str(line) for name, line in others.items()})
-    elif others:
-        typer.echo(f"  and {len(others)} whose data are not here: kerasprune ls recipes")
+    for title, left in {"whose data are not here": others, "whose papers are not installed": absent}.items():
+        if left and whole:
+            _list(f"recipes {title}:", left)
+        elif left:
+            typer.echo(f"  and {len(left)} {title}: kerasprune ls recipes")
 
 
 @commands.command()

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from kerasprune.registry import additions_of_papers
+
 TARGETS = ("keep", "macs", "params")
 SELECTION = ("criterion", "budget", "coupling", "freeze", "unknown")
 ROUNDING = ("round_to", "min_keep")
@@ -23,8 +25,6 @@ OPTIONS = {
     "overwrite": "--overwrite",
     **{f"data.{name}": f"--{name}" for name in ("scale", "batch", "validation", "test")},
     **{f"prune.plan.{name}": f"--{name.replace('_', '-')}" for name in (*TARGETS, *SELECTION, *ROUNDING)},
-    **{f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},
-    **{f"prune.space.{name}": f"--{name}" for name in ("params", "macs", "delta", "n", "criterion")},
     "finetune": "--finetune-epochs",
     "finetune.epochs": "--finetune-epochs",
     "finetune.optimizer": "--optimizer",
@@ -32,6 +32,7 @@ OPTIONS = {
     "finetune.distil": "--distil",
     "finetune.deliver": "--deliver",
     **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate", "examples")},
+    **additions_of_papers("options"),
 }
 
 _QUOTED = r"[\w.]+\([^()\s][^()]*\)|`[^`]*`"  # calls of Python, which stay

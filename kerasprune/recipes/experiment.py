@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-import kerasprune
 from kerasprune import criteria
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
@@ -26,8 +25,10 @@ from kerasprune.models.sets.lookup import SYNTHETIC, own
 from kerasprune.planning import budgets
 from kerasprune.planning.plan import plan as make_plan
 from kerasprune.planning.targets.base import Target
-from kerasprune.recipes import lookup, prune_section, schema
+from kerasprune.recipes import lookup, plan_section, schema
 from kerasprune.recipes.examples import SMOKE_SAMPLES, examples, own_examples
+from kerasprune.recipes.prune_section import SECTIONS
+from kerasprune.recipes.registry import beginnings
 from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
@@ -70,7 +71,7 @@ class Experiment:
         widths = recipe.reconfigure
         if widths is None:
             return model
-        return kerasprune.papers.reconfigure(
+        return beginnings.member(schema.RECONFIGURE)(
             model, params=widths.params, macs=widths.macs, resolution=self.free_side(model), seed=recipe.seed
         )
 
@@ -86,13 +87,13 @@ class Experiment:
             return free_size(functional(model), inputs[0].shape) or data.side
         return data.side
 
-    def traced(self, model: keras.Model, spec: prune_section.Traced) -> ChannelGraph:
+    def traced(self, model: keras.Model, spec: plan_section.Traced) -> ChannelGraph:
         """Traces a model as a section of the recipe specifies."""
         unknown = at_unknown(model, spec.unknown)
         side = self.free_side(model)
         return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown, resolution=side)
 
-    def plan(self, graph: ChannelGraph, spec: prune_section.PlanStep) -> Plan:
+    def plan(self, graph: ChannelGraph, spec: plan_section.PlanStep) -> Plan:
         """Returns the plan of the recipe's plan section."""
         criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
         budget = lookup.make("budget", spec.budget.name, spec.budget.arguments)
@@ -114,7 +115,7 @@ class Experiment:
             seed=self.recipe.seed,
         )
 
-    def target(self, graph: ChannelGraph, spec: prune_section.PlanStep) -> Target | None:
+    def target(self, graph: ChannelGraph, spec: plan_section.PlanStep) -> Target | None:
         """Returns the target of a plan section, measured once, or `None`."""
         if spec.target is None:
             return None
@@ -205,8 +206,8 @@ class Experiment:
             wanted = ("Expected labels for ", Key("prune.plan.criterion"), differentiates, Key("data.name"))
             faults.append(PruneError(*wanted, " with labels."))
         if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):
-            judged = ", ".join(f"prune.{name}" for name in prune_section.JUDGED)
-            faults.append(f"Expected labels for train, and for prune.callback, {judged}.")
+            judged = [f"prune.{name}" for name, section in SECTIONS.items() if section.judged]
+            faults.append(f"Expected labels for train, and for {', '.join(['prune.callback', *judged])}.")
         teaching = recipe.finetune and recipe.finetune.distil
         if recipe.finetune and not teaching:
             taught = ("Expected labels for ", Key("finetune"), " without ", Key("finetune.distil", "distil"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
@@ -181,6 +181,10 @@ class Training(Regularised):
     epochs: PositiveInt
     optimizer: Optimizer
     batch: PositiveInt | None = None
+
+    def one_epoch(self) -> Self:
+        """Returns this training with one epoch, in the batches of the data section: that of a smoke run."""
+        return self.model_copy(update={"epochs": 1, "batch": None})
 
 
 class Fit(Training):

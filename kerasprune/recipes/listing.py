@@ -14,6 +14,8 @@ import yaml
 
 from kerasprune.models.sets.lookup import NAMED, here
 from kerasprune.recipes import library
+from kerasprune.recipes.registry import prune_sections
+from kerasprune.recipes.schema import keys_of_absent_papers
 from kerasprune.registry import Registry
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
@@ -28,12 +30,14 @@ class RecipeLine:
         cost: The epochs of its stages.
         data: The data set and its source.
         here: Whether the data set is on this machine, or is made on it.
+        lacks: The keys of the recipe whose papers are not installed.
     """
 
     why: str
     cost: str
     data: str
     here: bool
+    lacks: list[str]
 
     def __str__(self) -> str:
         return f"{self.why} {self.cost}; {self.data}."
@@ -51,7 +55,9 @@ def described(name: str) -> RecipeLine:
     """
     recipe = yaml.load(library.find(name).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     data = (recipe.get("data") or {}).get("name")
-    return RecipeLine(recipe["why"], _cost(recipe), _data(data), data is None or here(data))
+    return RecipeLine(
+        recipe["why"], _cost(recipe), _data(data), data is None or here(data), keys_of_absent_papers(recipe)
+    )
 
 
 def summary(family: Registry, name: str) -> str:
@@ -77,14 +83,9 @@ def summary(family: Registry, name: str) -> str:
 def _cost(recipe: Mapping[str, Any]) -> str:
     prune = recipe.get("prune") or {}
     parts = [f"{recipe['train']['epochs']} train"] if recipe.get("train") else []
-    if prune.get("three_dimensions"):
-        parts.append(f"{prune['three_dimensions']['training']['epochs']} for every measured network")
-    elif prune.get("meta_pruning"):
-        parts.append(f"{prune['meta_pruning']['training']['epochs']} of a PruningNet")
-    elif prune.get("space"):
-        n, rounds = prune["space"]["n"], prune["space"].get("rounds", ())
-        parts += [f"{one['epochs']} for each of {one.get('best', n)} recipes" for one in rounds]
-    elif prune.get("epochs"):
+    for section in (name for name in prune_sections if prune.get(name)):
+        parts += prune_sections.member(section).trainings(prune[section])
+    if prune.get("epochs"):
         parts.append(f"{prune['epochs']} prune")
     elif prune.get("steps"):
         parts.append(f"{prune['steps']:,} steps prune")

@@ -17,7 +17,7 @@ from kerasprune.files import is_file, is_folder, read_text
 from kerasprune.models.sets.lookup import NAMED, PREFIXED, SYNTHETIC
 from kerasprune.recipes import library
 from kerasprune.recipes.node import worded
-from kerasprune.recipes.schema import Recipe, Start
+from kerasprune.recipes.schema import INSTALL, Recipe, Start, keys_of_absent_papers
 from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
 
 
@@ -37,7 +37,13 @@ def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = Fals
         2
     """
     path = library.find(recipe)
-    return parse(read_text(path, "a recipe file", MOST_BYTES), settings, source=path.name, trust=trust)
+    text = read_text(path, "a recipe file", MOST_BYTES)
+    if path.parent == library.FOLDER and (absent := keys_of_absent_papers(read_yaml(text, path.name)[0])):
+        raise PruneError(
+            f"Expected the paper that brings {' and '.join(absent)} to be installed. Received: recipe={path.stem!r}. "
+            f"{INSTALL}"
+        )
+    return parse(text, settings, source=path.name, trust=trust)
 
 
 def parse(text: str, settings: Sequence[str] = (), *, source: str = "The recipe", trust: bool = False) -> Recipe:

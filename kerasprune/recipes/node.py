@@ -150,7 +150,6 @@ def member_of(family: str) -> Any:
 
 
 Criterion = member_of("criterion")
-BlockCriterion = member_of("block criterion")
 Budget = member_of("budget")
 Target = member_of("target")
 Callback = member_of("callback")

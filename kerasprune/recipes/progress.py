@@ -48,7 +48,7 @@ class Ahead:
             (Ahead(epochs=30, whole=False), Ahead(epochs=0, whole=True))
         """
         later = [_epochs(recipe, name) for name in FITS[FITS.index(stage) + 1 :]]
-        several = stage == "prune" and recipe.prune is not None and recipe.prune.judged is not None
+        several = stage == "prune" and recipe.prune is not None and recipe.prune.judged
         return cls(sum(filter(None, later)), None not in later and not several)
 
     def estimate(self, here: int, seconds: float) -> str:
@@ -74,8 +74,9 @@ def _epochs(recipe: Recipe, stage: str) -> int | None:
     if spec is None:
         return 0
     if stage == "prune":
-        at_once = spec.callback is None and spec.judged is None
-        return 0 if at_once else spec.epochs if spec.judged is None else None
+        if spec.judged:
+            return None
+        return 0 if spec.callback is None else spec.epochs
     return spec.epochs
 
 

@@ -28,8 +28,11 @@ reproductions = Registry(
     table="reproductions",
 )
 
-# Modules with `choose(run, model, section)`, the plan, and `rehearse(run, model, section)`, its early checks.
+# Sections that decide alone, see `kerasprune.recipes.alone_section`.
 prune_sections = Registry("section of the pruning stage", table="prune_sections")
+
+# Functions from an untrained model, and how much of its costs is kept, to the one that is trained.
+beginnings = Registry("beginning of a recipe", table="beginnings")
 
 # Tuples of (heading, function of a record, caption), shown in reports of recipes with the section.
 section_figures = Registry("figures of a section", table="section_figures")

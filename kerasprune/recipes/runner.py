@@ -17,7 +17,7 @@ from kerasprune.planning.plan import request_faults
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.loader import located
-from kerasprune.recipes.registry import STAGES, prune_sections
+from kerasprune.recipes.registry import STAGES
 from kerasprune.recipes.reports.tables import judged
 from kerasprune.recipes.run_folder import MARK, RunFolder, begun, broken_off, taken
 from kerasprune.recipes.run_warnings import Warnings
@@ -192,9 +192,8 @@ def rehearse(one: Run) -> None:
                 f"Expected a plan to reconstruct by. Received: {type(callback).__name__}, which removes weights one by "
                 "one. Leave reconstruct out."
             )
-    if recipe.prune and recipe.prune.section:
-        section = recipe.prune.section
-        prune_sections.member(section).rehearse(one, model, getattr(recipe.prune, section))
+    if section := recipe.prune and recipe.prune.alone:
+        section.stage().rehearse(one, model, section)
     for each in (each for fit in (recipe.train, recipe.finetune) if fit for each in fit.callbacks):
         one.callback(each, None, model)  # their arguments
     if recipe.finetune:

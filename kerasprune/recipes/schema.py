@@ -6,9 +6,9 @@ Every fraction is a fraction kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Discriminator,
@@ -39,6 +39,7 @@ from kerasprune.recipes.node import (
     member_of,
 )
 from kerasprune.recipes.prune_section import Prune
+from kerasprune.recipes.registry import beginnings
 
 
 class Start(Node):
@@ -255,30 +256,23 @@ class Recipe(Node):
         if needs_data and self.data is None:
             faults.append(PruneError("Expected ", Key("data"), " for the training stages, and to reconstruct from"))
         by_teacher = self.reconstruct or self.finetune and self.finetune.distil
-        if by_teacher and self.prune and self.prune.three_dimensions:
-            faults.append(
-                "Expected neither reconstruct nor distil with three_dimensions, whose slim model takes other inputs "
-                "than the dense one"
-            )
-        if self.prune and self.prune.judged and (self.data is None or self.data.validation is None):
-            faults.append(f"Expected data.validation, on which {self.prune.judged} measures accuracy")
-        space = self.prune and self.prune.space
-        if space and space.rounds and (space.judge == "reconstructed") != (self.reconstruct is not None):
-            faults.append(
-                "Expected reconstruct if prune.space.judge is reconstructed, and only then, so that the best candidate "
-                f"is trained from the weights that it was judged with. Received: judge: {space.judge}"
-            )
+        if section := self.prune and self.prune.alone:
+            name = self.prune.section
+            if section.untaught and by_teacher:
+                faults.append(f"Expected neither reconstruct nor distil with {name}, {section.untaught}")
+            if section.judged and (self.data is None or self.data.validation is None):
+                faults.append(f"Expected data.validation, on which {name} measures accuracy")
+            faults += section.faults(f"prune.{name}", reconstructs=self.reconstruct is not None)
         if (self.finetune or self.reconstruct) and not self.prune:
             faults.append("Expected a prune stage before finetune or reconstruct")
-        untrained = self.prune and self.prune.untrained
-        if untrained and (self.reconstruct or self.finetune and self.finetune.distil):
-            faults.append(f"Expected neither reconstruct nor distil with {untrained}, whose slim model is untrained")
-        if isinstance(self.model, Named) and not self.train and not untrained:
+        if isinstance(self.model, Named) and not self.train and not (self.prune and self.prune.untrained):
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
         if self.loss not in OF_CLASSES and any(_smoothed(self)):
             faults.append(
                 f"Expected one of {', '.join(OF_CLASSES[1:])} with label_smoothing. Received: loss: {self.loss}"
             )
+        if self.reconfigure is not None and keys_of_absent_papers({RECONFIGURE: self.reconfigure}):
+            faults.append(f"Expected the paper that brings {RECONFIGURE} to be installed. {INSTALL}")
         if isinstance(self.model, Start) and self.reconfigure is not None:
             faults.append("Expected a model by name with reconfigure, which makes new weights. Received: a checkpoint")
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
@@ -294,6 +288,25 @@ class Recipe(Node):
         if faults:
             raise PruneError(*joined("; ", faults))
         return self
+
+
+RECONFIGURE = "reconfigure"
+"""The key of what a paper does to a model before it is trained."""
+INSTALL = "Install kerasprune with all of its papers: pip install --force-reinstall --no-deps kerasprune."
+
+
+def keys_of_absent_papers(recipe: Mapping[str, Any]) -> list[str]:
+    """Returns the keys of a recipe of the package that belong to papers which are not installed.
+
+    Args:
+        recipe: The recipe as plain data.
+
+    Example:
+        >>> keys_of_absent_papers({"prune": {"plan": {"keep": 0.5}, "section_of_a_paper": {}}})
+        ['prune.section_of_a_paper']
+    """
+    sections = [f"prune.{name}" for name in recipe.get("prune") or () if name not in Prune.model_fields]
+    return sections + [name for name in (RECONFIGURE,) if name in recipe and name not in beginnings.names()]
 
 
 def stage_names(recipe: Recipe) -> list[str]:

@@ -38,7 +38,7 @@ def maps() -> dict:
             "chosen": generator.random((3, 2, 2))}  # fmt: skip
 
 
-RECORD = Record(title="run", recipe={}, summary={}, points=points(1e-3), maps=maps())
+RECORD = Record(title="run", recipe={}, summary={}, section={"points": points(1e-3), "maps": maps()})
 DRAWN = [figures.curves, figures.sheet, figures.residuals, figures.blocks, figures.settings, figures.maps]
 
 

@@ -10,7 +10,8 @@ Read `pruning_net.py` (the net), `workflow.py` (its training, the search, the pl
 from kerasprune.registry import lazy
 
 BRINGS = {
-    "prune_sections": {"meta_pruning": "kerasprune.papers.pruning_nets.stage"},
+    "prune_sections": {"meta_pruning": "kerasprune.papers.pruning_nets.section:MetaPruning"},
+    "section_files": {"candidates": "candidates.csv"},
     "section_figures": {"meta_pruning": "kerasprune.papers.pruning_nets.figures:FIGURES"},
 }
 

@@ -17,7 +17,7 @@ _ORIGINS = {"given": "x", "random": "o", "mutation": "^", "crossover": "s"}
 
 def searched(record: Record) -> str | None:
     """Draws the score of every candidate of a search in the order in which it was judged, and the best so far."""
-    rows = [row for row in record.candidates if isinstance(row.get("score"), float)]
+    rows = [row for row in record.section.get("candidates", ()) if isinstance(row.get("score"), float)]
     if not rows:
         return None
     scores, origins = np.array([row["score"] for row in rows]), [str(row.get("origin")) for row in rows]

@@ -6,8 +6,8 @@ import keras
 
 from kerasprune.graph.plans import Plan
 from kerasprune.papers.pruning_nets.pruning_net import PruningNet
+from kerasprune.papers.pruning_nets.section import MetaPruning
 from kerasprune.papers.pruning_nets.workflow import meta_pruning
-from kerasprune.recipes import prune_section
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit as train
 from kerasprune.recipes.search.evolution import Evolution
@@ -16,7 +16,7 @@ from kerasprune.recipes.stages.context import Run
 FOLDER, TABLE = "meta_pruning", "candidates.csv"
 
 
-def choose(run: Run, model: keras.Model, spec: prune_section.MetaPruning) -> Plan:
+def choose(run: Run, model: keras.Model, spec: MetaPruning) -> Plan:
     """Returns the plan of the best widths; the PruningNet and all scores are below `meta_pruning/`.
 
     The table of the candidates is `candidates.csv`. An interrupted run resumes with its epoch, or its candidate.
@@ -66,6 +66,6 @@ def choose(run: Run, model: keras.Model, spec: prune_section.MetaPruning) -> Pla
     return found.plan
 
 
-def rehearse(run: Experiment, model: keras.Model, spec: prune_section.MetaPruning) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: MetaPruning) -> None:
     """Raises errors that would come after training: layers that no PruningNet can have, widths out of reach."""
     PruningNet(run.traced(keras.Model(model.inputs, model.outputs), spec), hidden=1).widths.limit(spec.macs, spec.delta)

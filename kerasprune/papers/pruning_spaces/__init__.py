@@ -12,8 +12,10 @@ from kerasprune.registry import lazy
 
 BRINGS = {
     "commands": {"space": "kerasprune.papers.pruning_spaces.command"},
-    "prune_sections": {"space": "kerasprune.papers.pruning_spaces.stage"},
+    "options": {f"prune.space.{name}": f"--{name}" for name in ("params", "macs", "delta", "n", "criterion")},
+    "prune_sections": {"space": "kerasprune.papers.pruning_spaces.section:SpaceSection"},
     "reproductions": {"space-counts": "kerasprune.papers.pruning_spaces.space_counts:space_counts"},
+    "section_files": {"space": "space.csv"},
     "section_figures": {"space": "kerasprune.papers.pruning_spaces.figures:FIGURES"},
 }
 

@@ -253,7 +253,7 @@ def space(record: Record) -> str | None:
 
 def judged(record: Record) -> dict[str, list[Mapping[str, Any]]]:
     """Returns the candidates of a space by what they were judged as, in this order, and nothing for other runs."""
-    rows = record.space
+    rows = record.section.get("space", ())
     names = [name for name in (rows[0] if rows else ()) if name not in _FACTS and name not in record.widths]
     found = {name: [row for row in rows if isinstance(row[name], float)] for name in names}
     return {name: each for name, each in found.items() if each}

@@ -12,8 +12,9 @@ from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
 from kerasprune.graph.plans import Plan
 from kerasprune.papers.pruning_spaces.sampling import sample
+from kerasprune.papers.pruning_spaces.section import Round, SpaceSection
 from kerasprune.papers.pruning_spaces.space import Space
-from kerasprune.recipes import lookup, prune_section
+from kerasprune.recipes import lookup
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.search.allocations import Allocations
@@ -25,7 +26,7 @@ from kerasprune.surgery.rebuild import rebuild
 TABLE = "space.csv"
 
 
-def choose(run: Run, model: keras.Model, spec: prune_section.SpaceSection) -> Plan:
+def choose(run: Run, model: keras.Model, spec: SpaceSection) -> Plan:
     """Returns the plan of the best allocation of a space; the table of all, the best first, is `space.csv`.
 
     Every accuracy is stored at once, so that an interrupted run resumes with its candidate.
@@ -44,7 +45,7 @@ def choose(run: Run, model: keras.Model, spec: prune_section.SpaceSection) -> Pl
         options = {"samples": spec.samples, "seed": run.recipe.seed, "slack": run.slack}
         return made_ready(spec.judge, judge, slim, plan, examples, **options)
 
-    def trained(number: int, *, name: str, training: prune_section.Round) -> keras.Model:
+    def trained(number: int, *, name: str, training: Round) -> keras.Model:
         keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, in whatever order they are trained
         slim = ready(number)
         fit(
@@ -72,7 +73,7 @@ def choose(run: Run, model: keras.Model, spec: prune_section.SpaceSection) -> Pl
     return allocations.plan(ranked[0])
 
 
-def drawn(run: Experiment, model: keras.Model, spec: prune_section.SpaceSection) -> Allocations:
+def drawn(run: Experiment, model: keras.Model, spec: SpaceSection) -> Allocations:
     """Returns the allocations of a recipe's space section."""
     windows = {name: getattr(spec, name) for name in ("macs", "params", "delta", "std", "mcb")}
     criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
@@ -80,7 +81,7 @@ def drawn(run: Experiment, model: keras.Model, spec: prune_section.SpaceSection)
     return sample(space, n=spec.n, seed=run.recipe.seed)
 
 
-def rehearse(run: Experiment, model: keras.Model, spec: prune_section.SpaceSection) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: SpaceSection) -> None:
     """Raises errors that would come after training: an empty space, a criterion that needs data, no BatchNorm."""
     drawn(run, model, spec).plan(0)
     if spec.judge == "recalibrated" and not trainable_norms(model):

@@ -11,8 +11,10 @@ channels), `precrop.py` and `reconfigure.py` (the models).
 from kerasprune.registry import lazy
 
 BRINGS = {
+    "beginnings": {"reconfigure": "kerasprune.papers.synexp.reconfigure:reconfigure"},
     "commands": {"precrop": "kerasprune.papers.synexp.command"},
-    "prune_sections": {"precrop": "kerasprune.papers.synexp.stage"},
+    "options": {f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},
+    "prune_sections": {"precrop": "kerasprune.papers.synexp.section:PreCrop"},
     "reproductions": {
         "precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables",
         "synflow-flops": "kerasprune.papers.synexp.synflow_flops:synflow_flops",

@@ -15,7 +15,8 @@ from kerasprune.registry import lazy
 BRINGS = {
     "families": {"block criterion": "kerasprune.papers.three_dimensional.registry:block_criteria"},
     "callbacks": {"shrink_rounds": "kerasprune.papers.three_dimensional.shrink_rounds:ShrinkRounds"},
-    "prune_sections": {"three_dimensions": "kerasprune.papers.three_dimensional.stage"},
+    "prune_sections": {"three_dimensions": "kerasprune.papers.three_dimensional.section:ThreeDimensionsSection"},
+    "section_files": {"points": "points.json", "maps": "maps.npz"},
     "section_figures": {"three_dimensions": "kerasprune.papers.three_dimensional.figures:FIGURES"},
     "reproductions": {
         "map-table3": "kerasprune.papers.three_dimensional.map_table3:map_table3",

@@ -27,7 +27,8 @@ def _of_points(draw: Callable[[Mapping[str, Any]], str | None]) -> Callable[[Rec
 
     @functools.wraps(draw)
     def drawn(record: Record) -> str | None:
-        return draw(record.points) if record.points else None
+        points = record.section.get("points")
+        return draw(points) if points else None
 
     return drawn
 
@@ -134,13 +135,19 @@ def settings(points: Mapping[str, Any]) -> str:
 
 
 def maps(record: Record) -> str | None:
-    """Draws the last convolution's feature maps of every model, image by image (the paper's Fig. 5)."""
-    if not record.maps:
+    """Draws the last convolution's feature maps of every model, image by image (the paper's Fig. 5).
+
+    Args:
+        record: A run; its `maps` are `images`, of shape `(images, height, width, channels)`, and the feature maps of
+            each model on them, of shape `(images, height, width)`.
+    """
+    taken = record.section.get("maps")
+    if not taken:
         return None
-    images = record.maps["images"]
+    images = taken["images"]
     low, high = images.min(), images.max()
     rows = {"image": (images - low) / max(high - low, 1e-12)}
-    rows |= {name: found for name, found in record.maps.items() if name != "images"}
+    rows |= {name: found for name, found in taken.items() if name != "images"}
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(rows), len(images), squeeze=False)

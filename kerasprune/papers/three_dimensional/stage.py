@@ -12,8 +12,9 @@ from kerasprune.graph.plans import Plan
 from kerasprune.papers.three_dimensional.accuracy_predictor import MAP
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensional.depth_width_resolution import DIMENSIONS, Judges, Point
+from kerasprune.papers.three_dimensional.section import ThreeDimensionsSection
 from kerasprune.papers.three_dimensional.workflow import ThreeDimensions, check_extent, check_points, three_dimensions
-from kerasprune.recipes import lookup, prune_section
+from kerasprune.recipes import lookup
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.populations.store import checksum
@@ -23,7 +24,7 @@ from kerasprune.surgery.costs.cost import cost
 _SHOWN = 6  # images whose feature maps are drawn
 
 
-def choose(run: Run, model: keras.Model, spec: prune_section.ThreeDimensionsSection) -> Plan:
+def choose(run: Run, model: keras.Model, spec: ThreeDimensionsSection) -> Plan:
     """Returns the plan of the best depth, width and resolution; its points are in `points/` and `points.json`.
 
     A smoke run, whose images mean nothing, uses the fraction of the multiply–adds as accuracy: so the surface is no
@@ -77,13 +78,13 @@ def choose(run: Run, model: keras.Model, spec: prune_section.ThreeDimensionsSect
     return result.plan
 
 
-def blocks_of(run: Run, model: keras.Model, spec: prune_section.ThreeDimensionsSection) -> BlockCriterion:
+def blocks_of(run: Run, model: keras.Model, spec: ThreeDimensionsSection) -> BlockCriterion:
     """Returns the criterion of blocks, with its evaluation images."""
     criterion = lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     return criterion.judged_on(run.validation(model).batches()) if spec.blocks_judged_on == "validation" else criterion
 
 
-def rehearse(run: Experiment, model: keras.Model, spec: prune_section.ThreeDimensionsSection) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: ThreeDimensionsSection) -> None:
     """Raises errors that would come after training: of sides, blocks, points to fit, channels without scores."""
     low = spec.min_macs or spec.macs
     lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)

@@ -12,6 +12,7 @@ import numpy as np
 from kerasprune.errors import PruneError
 from kerasprune.files import read_json, read_rows, read_text
 from kerasprune.files.arrays import read_arrays
+from kerasprune.registry import additions_of_papers
 
 Value = TypeVar("Value")
 
@@ -42,11 +43,8 @@ class Record:
         norms: Filter norms during training. Defaults to `None`: not recorded.
         scales: BatchNorm scales during training, by layer. Defaults to `None`: not recorded.
         graph: Groups and the kernels between them, from `dependencies.described`. Defaults to none.
-        points: Measures along depth, width and resolution, and the optimum. Defaults to none.
-        maps: `images`, of shape `(images, height, width, channels)`, and the feature maps of each model on them, of
-            shape `(images, height, width)`. Defaults to none.
-        space: The rows of `space.csv`: the recipes of a pruning space and their scores. Defaults to none.
-        candidates: The rows of `candidates.csv`: the candidates of a search. Defaults to none.
+        section: The content of the files that sections of papers write, by the names in `BRINGS["section_files"]`.
+            Defaults to none.
     """
 
     title: str
@@ -57,10 +55,7 @@ class Record:
     norms: Norms | None = None
     scales: Norms | None = None
     graph: Mapping[str, Any] = field(default_factory=dict)
-    points: Mapping[str, Any] = field(default_factory=dict)
-    maps: Mapping[str, np.ndarray] = field(default_factory=dict)
-    space: tuple[Mapping[str, Any], ...] = ()
-    candidates: tuple[Mapping[str, Any], ...] = ()
+    section: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(folder: Path | str) -> Record:
@@ -91,13 +86,15 @@ def read(folder: Path | str) -> Record:
         "norms": ("norms.npz", _norms),
         "scales": ("scales.npz", _norms),
         "graph": ("graph.json", _json),
-        "points": ("points.json", _json),
-        "maps": ("maps.npz", _arrays),
-        "space": ("space.csv", _rows),
-        "candidates": ("candidates.csv", _rows),
     }
-    found = {name: _parsed(folder / file, parse) for name, (file, parse) in files.items() if (folder / file).exists()}
-    return Record(**{"title": folder.resolve().name, "recipe": {}, **found})
+    own = {name: (file, _PARSERS[Path(file).suffix]) for name, file in additions_of_papers("section_files").items()}
+    found, of_sections = _content(folder, files), _content(folder, own)
+    return Record(**{"title": folder.resolve().name, "recipe": {}, "section": of_sections, **found})
+
+
+def _content(folder: Path, files: Mapping[str, tuple[str, Callable[[Path], Any]]]) -> dict[str, Any]:
+    """Returns the content of those files that are there."""
+    return {name: _parsed(folder / file, parse) for name, (file, parse) in files.items() if (folder / file).exists()}
 
 
 def _parsed(path: Path, parse: Callable[[Path], Value]) -> Value:
@@ -149,3 +146,6 @@ def _norms(path: Path) -> Norms:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     return read_arrays(path, "arrays of the run")
+
+
+_PARSERS: Mapping[str, Callable[[Path], Any]] = {".json": _json, ".csv": _rows, ".npz": _arrays}

@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
-from kerasprune.recipes import lookup, prune_section, schema
+from kerasprune.recipes import lookup, plan_section, schema
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.reports import tables
 from kerasprune.recipes.run_folder import NAMES, RunFolder
@@ -99,7 +99,7 @@ class Run(Experiment):
         """Returns the name of the final model."""
         return "slim" if self.recipe.prune else "dense"
 
-    def traced(self, model: keras.Model, spec: prune_section.Traced) -> ChannelGraph:
+    def traced(self, model: keras.Model, spec: plan_section.Traced) -> ChannelGraph:
         """Traces a model as a section of the recipe specifies, and keeps the graph."""
         graph = super().traced(model, spec)
         self._remember(graph)

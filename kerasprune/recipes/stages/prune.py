@@ -10,10 +10,10 @@ import keras
 from kerasprune.defaults import SEED_OF_PRUNING
 from kerasprune.errors import PruneError
 from kerasprune.graph.plans import Plan
-from kerasprune.recipes import prune_section
 from kerasprune.recipes.fit import fit
+from kerasprune.recipes.plan_section import PlanStep
 from kerasprune.recipes.progress import Ahead, FilterNorms, StopAfter
-from kerasprune.recipes.registry import prune_sections
+from kerasprune.recipes.prune_section import Prune
 from kerasprune.recipes.stages.context import Run
 from kerasprune.training.callback import compressed, facts
 
@@ -28,14 +28,14 @@ def prune(run: Run) -> None:
     plan = None if spec.plan is None else _planned(run, model, spec.plan)
     if spec.callback is not None:
         plan = _fit_with_callback(run, model, spec, plan)
-    if spec.section is not None:
-        plan = prune_sections.member(spec.section).choose(run, model, getattr(spec, spec.section))
+    if spec.alone is not None:
+        plan = spec.alone.stage().choose(run, model, spec.alone)
     if plan is not None:
         plan.save(run.folder.file("plan.json"))
     run.save("pruned", model)
 
 
-def _planned(run: Run, model: keras.Model, spec: prune_section.PlanStep) -> Plan:
+def _planned(run: Run, model: keras.Model, spec: PlanStep) -> Plan:
     """Returns the plan of a section; the time or the size that it meets is written to `target.json`."""
     graph = run.traced(model, spec)
     plan, target = run.plan(graph, spec), run.target(graph, spec)
@@ -44,7 +44,7 @@ def _planned(run: Run, model: keras.Model, spec: prune_section.PlanStep) -> Plan
     return plan
 
 
-def _begun(run: Run, spec: prune_section.Prune) -> keras.Model:
+def _begun(run: Run, spec: Prune) -> keras.Model:
     """Returns the initial model of the stage, a copy if a callback trains it."""
     if spec.weights == "fresh":
         return run.dense_model()
@@ -62,7 +62,7 @@ def own_length(callback: Any) -> int:
     )
 
 
-def _fit_with_callback(run: Run, model: keras.Model, spec: prune_section.Prune, plan: Plan | None) -> Plan | None:
+def _fit_with_callback(run: Run, model: keras.Model, spec: Prune, plan: Plan | None) -> Plan | None:
     """Fits with the callback; returns its plan, or saves its masks if it prunes single weights."""
     training = run.examples("train", model, batch=spec.batch)
     per_epoch = training.steps()

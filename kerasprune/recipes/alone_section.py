@@ -1,0 +1,55 @@
+"""What a section of the pruning stage that decides alone says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, ClassVar, Self
+
+from kerasprune.recipes.node import Node
+from kerasprune.registry import imported
+
+
+class AloneSection(Node):
+    """A section that decides by itself which channels are kept: so a published system joins recipes.
+
+    `BRINGS["prune_sections"]` of its folder names it. It says here what a recipe has to know without running anything;
+    `stage.py` in the same folder does the work.
+    """
+
+    untrained: ClassVar[bool] = False
+    """Whether the slim model begins with new random weights."""
+    judged: ClassVar[bool] = False
+    """Whether slim models are judged on validation examples."""
+
+    @property
+    def untaught(self) -> str:
+        """Why the slim model can be neither reconstructed nor distilled from the dense one; empty if it can."""
+        return "whose slim model is untrained" if self.untrained else ""
+
+    @classmethod
+    def stage(cls) -> ModuleType:
+        """Returns the module with `choose(run, model, section)`, the plan, and `rehearse`, its checks in advance."""
+        return imported(f"{cls.__module__.rpartition('.')[0]}.stage")
+
+    @classmethod
+    def trainings(cls, section: Mapping[str, Any]) -> list[str]:
+        """Returns the epochs of the section's trainings, such as `"30 of a PruningNet"`.
+
+        Args:
+            section: The section as plain data, as it stands in the file of a recipe.
+        """
+        return []
+
+    def faults(self, key: str, *, reconstructs: bool) -> list[str]:
+        """Returns the faults of the section beside the other stages.
+
+        Args:
+            key: The key of the section, such as `"prune.mine"`.
+            reconstructs: Whether the recipe has a stage `reconstruct`.
+        """
+        return []
+
+    def least(self) -> Self:
+        """Returns the section of a smoke run: the least that it may ask for, its trainings of one epoch."""
+        return self

@@ -1,0 +1,76 @@
+"""The section of a plan: how a model is traced, and which of its channels are kept."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from kerasprune.defaults import AUTO, COUPLINGS
+from kerasprune.errors import Key, PruneError, given, joined
+from kerasprune.recipes.node import Budget, Criterion, Fraction, Named, Node, PositiveInt, Target
+
+
+class Traced(Node):
+    """How the model is traced, see `kp.trace`.
+
+    Args:
+        coupling: Whether residual trunks shrink, too (tied), are kept whole (free), or may end wider than the branches
+            that are added to them (padded). Defaults to `tied`.
+        freeze: Name of a layer, or a wildcard, all of whose channels are kept. Defaults to none.
+        unknown: Treatment of layers without a rule: raise, or freeze, which keeps the channels around them.
+            Defaults to `raise`.
+    """
+
+    coupling: Literal[COUPLINGS] = "tied"  # type: ignore[valid-type]
+    freeze: tuple[str, ...] = ()
+    unknown: Literal["raise", "freeze"] = "raise"
+
+
+class PlanStep(Traced):
+    """Which channels are kept: the arguments of `kerasprune.plan`.
+
+    Args:
+        criterion: Which channels matter, by name ('kerasprune ls criteria'). Defaults to `l1`.
+        budget: How much is kept where, by name ('kerasprune ls budgets'). Defaults to `uniform`.
+        keep: Fraction of the channels that is kept. Defaults to `None`.
+        macs: Fraction of the multiply–adds that is kept, 0.5 for half. Defaults to `None`.
+        params: Fraction of the parameters that is kept. Defaults to `None`.
+        target: Time on a device or size of the exported file, e.g. `{name: time, fraction: 0.5, table: phone.csv}`;
+            without `table` this machine is measured. Defaults to `None`.
+        min_keep: Channels of every group that are kept at least. Defaults to 1.
+        round_to: Channels are kept in multiples of this number; or `table`, which widens every group as far as that
+            costs no time by the table of the target; or `auto`: where multiply–adds, parameters or a size are asked,
+            multiples that kernels like, of 4, 8 or 16 as the group is wide. Defaults to `auto`.
+    """
+
+    criterion: Criterion = Named(name="l1")
+    budget: Budget = Named(name="uniform")
+    target: Target | None = None
+    keep: Fraction | None = None
+    macs: Fraction | None = None
+    params: Fraction | None = None
+    min_keep: PositiveInt = 1
+    round_to: PositiveInt | Literal["auto", "table"] = AUTO
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """How much is kept: those of `keep`, `macs`, `params` and `target` that are given."""
+        return given(keep=self.keep, macs=self.macs, params=self.params, target=self.target)
+
+    @model_validator(mode="after")
+    def _one_target(self) -> PlanStep:
+        if len(self.asked) > 1:
+            known = (Key("keep"), ", ", Key("macs"), ", ", Key("params"), " and ", Key("target"))
+            values = {name: value.name if name == "target" else value for name, value in self.asked.items()}
+            received = joined(" and ", (PruneError(Key(name), f"={value}") for name, value in values.items()))
+            raise PruneError("Expected one of ", *known, ". Received: ", *received)
+        if self.round_to == "table" and (self.target is None or self.target.name != "time"):
+            rounding = (
+                Key("target", "a target of time"),
+                " with ",
+                Key("round_to"),
+                ": table, which rounds by the table of that target",
+            )
+            raise PruneError("Expected ", *rounding, ". Received: another target, or none.")
+        return self
