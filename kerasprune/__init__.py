@@ -5,7 +5,7 @@ Public names are imported on first use: help and lists of names need neither Ker
 
 from __future__ import annotations
 
-from kerasprune.former_names import FORMER_NAMES, renamed
+from kerasprune.former_names import FORMER_NAMES, find_renamed
 from kerasprune.registry import lazy
 
 __version__ = "0.4.0"
@@ -28,6 +28,6 @@ def __getattr__(name: str) -> object:
             f"{name} is of tensorflow-model-optimization. Instead: {_ELSEWHERE[name]}; docs/migrate.md."
         )
     if name in FORMER_NAMES:
-        return renamed(name)
+        return find_renamed(name)
     globals()[name] = found = _find(name)
     return found

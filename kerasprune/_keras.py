@@ -165,7 +165,7 @@ def replaced_operations(functions: Mapping[str, Callable[..., Any]], item: Calla
         yield
 
 
-def called(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def call_operation(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Calls a model, layer or operation; biases of channels first are added along the channels.
 
     On TensorFlow Keras adds one of shape `(1, n, 1, 1)` along the last axis if that is of size n, too; `fit` and

@@ -161,12 +161,12 @@ def raise_faults(title: str, faults: Sequence[str | PruneError]) -> None:
     if faults:
         more = len(faults) - _MOST_FAULTS
         last = [f"and {more} more"] if more > 0 else []
-        error = PruneError(*joined("\n  - ", [title, *faults[:_MOST_FAULTS], *last]))
+        error = PruneError(*join_messages("\n  - ", [title, *faults[:_MOST_FAULTS], *last]))
         error.faults = tuple(faults)
         raise error
 
 
-def joined(between: str, faults: Iterable[str | PruneError]) -> list[Any]:
+def join_messages(between: str, faults: Iterable[str | PruneError]) -> list[Any]:
     """Returns the parts of several messages as one, separated by a text."""
     parts = [(between, *(each.args if isinstance(each, PruneError) else (each,))) for each in faults]
     return [part for each in parts for part in each][1:]
@@ -246,15 +246,15 @@ def proper_fraction_faults(**values: Any) -> list[str]:
 
 def seed_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is neither an integer ≥ 0 nor `None`, a new seed every time."""
-    return whole_number_faults(0, **given(**values))
+    return whole_number_faults(0, **given_values(**values))
 
 
 def count_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is neither an integer ≥ 1 nor `None`."""
-    return whole_number_faults(1, **given(**values))
+    return whole_number_faults(1, **given_values(**values))
 
 
-def given(**values: Any) -> dict[str, Any]:
+def given_values(**values: Any) -> dict[str, Any]:
     """Returns the values that are not `None`."""
     return {name: value for name, value in values.items() if value is not None}
 
@@ -276,7 +276,7 @@ def choice_faults(choices: Sequence[Any], **values: Any) -> list[str]:
     return _faults(f"one of {tuple(choices)}", choices.__contains__, values, lambda value: nearest(value, choices))
 
 
-def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
+def make_or_note(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
     """Calls `make(*arguments)`; on `PruneError` appends the message to `faults` and returns `None`."""
     try:
         return make(*arguments)

@@ -53,7 +53,7 @@ FORMER_NAMES = {
 """`{old name: new address}`, after `kp.`, or that of the module of a class that no public module holds."""
 
 
-def renamed(name: str) -> object:
+def find_renamed(name: str) -> object:
     """Returns the object of an old name, with a `FutureWarning`; raises `AttributeError` if a paper is not there."""
     address = FORMER_NAMES[name]
     if address.startswith("kerasprune."):

@@ -84,7 +84,7 @@ class Registry:
                 f"Received: {short(name)}.{nearest(str(name), self.names())}"
             )
         found = self.built_in[name]
-        return imported(found) if isinstance(found, str) else found
+        return import_address(found) if isinstance(found, str) else found
 
     def get(self, identifier: Any) -> Any:
         """Returns an instance for a name, a `{"name": …, **arguments}` dict, a class or an instance.
@@ -107,7 +107,7 @@ class Registry:
             found = self.made(self.member(name), name, arguments)
         elif isinstance(identifier, type):
             found = self.made(identifier, identifier.__name__, {})
-        if self.base is not None and not isinstance(found, imported(self.base)):
+        if self.base is not None and not isinstance(found, import_address(self.base)):
             raise PruneError(
                 f"Expected a name ({', '.join(self.names())}), a dict with a 'name', a class or an instance of "
                 f"{self.base.replace(':', '.')}. Received: {self.kind}={identifier!r}."
@@ -138,7 +138,7 @@ def _lacking(member: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
     return [each.name for each in named if each.default is each.empty and each.name not in given]
 
 
-def imported(address: str) -> Any:
+def import_address(address: str) -> Any:
     """Returns the object of an address `"module:Name"`, or the module of `"module"`."""
     module, _, name = address.partition(":")
     with extras(f"{module}.{name}".rstrip(".")):
@@ -180,7 +180,7 @@ def lazy(package: str, table: str | None = None) -> tuple[Callable[[str], Any], 
     def find(name: str) -> Any:
         if name not in public:
             raise AttributeError(f"Expected one of {', '.join(sorted(public))}. Received: {name!r}.")
-        return imported(public[name])
+        return import_address(public[name])
 
     return find, lambda: sorted(public), sorted(public)
 

@@ -12,7 +12,7 @@ from kerasprune.files import temporary_files as strays
 
 def test_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
     path = files.write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+    with pytest.raises(RuntimeError), files.replace_when_done(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -20,7 +20,7 @@ def test_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
 
 
 def test_folder_is_moved_whole(tmp_path):
-    with files.replacing(tmp_path / "model") as temporary:
+    with files.replace_when_done(tmp_path / "model") as temporary:
         temporary.mkdir()
         (temporary / "part").write_text("x")
         assert not (tmp_path / "model").exists()
@@ -28,7 +28,7 @@ def test_folder_is_moved_whole(tmp_path):
 
 
 def test_failed_folder_is_removed(tmp_path):
-    with pytest.raises(RuntimeError), files.replacing(tmp_path / "model") as temporary:
+    with pytest.raises(RuntimeError), files.replace_when_done(tmp_path / "model") as temporary:
         temporary.mkdir()
         (temporary / "part").write_text("x")
         raise RuntimeError
@@ -39,7 +39,7 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
     stale = strays.temporary_name(tmp_path / "model")
     stale.mkdir()
     (stale / "half").write_text("x")
-    with files.replacing(tmp_path / "model") as temporary:
+    with files.replace_when_done(tmp_path / "model") as temporary:
         temporary.mkdir()
         (temporary / "part").write_text("y")
     assert [file.name for file in tmp_path.rglob("*")] == ["model", "part"]

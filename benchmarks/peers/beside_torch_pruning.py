@@ -67,7 +67,7 @@ def ours(name: str, rounds: int) -> list[dict]:
     from scale import keras_alone
 
     import kerasprune as kp
-    from kerasprune.graph.walk import uncollected
+    from kerasprune.graph.walk import pause_collection
 
     sys.path.insert(0, str(HERE.parents[1] / "tests"))
     from support import architectures
@@ -82,7 +82,7 @@ def ours(name: str, rounds: int) -> list[dict]:
         graph_s, graph = timed(lambda: kp.trace(model))
         plan_s, plan = timed(lambda graph=graph: kp.plan(graph, "l1", "uniform", keep=0.5))
         rebuild_s, _ = timed(lambda graph=graph, plan=plan: kp.rebuild(graph, plan))
-        alone_s, _ = timed(uncollected()(alone))
+        alone_s, _ = timed(pause_collection()(alone))
         rows.append({"graph": graph_s, "first": plan_s, "second": rebuild_s, "alone": alone_s})
     return rows[1:]
 

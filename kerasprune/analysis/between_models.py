@@ -9,13 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.analysis.figure_files import drawn
+from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import (
     Weights,
     WeightsJudge,
     check_alike,
     check_statistics,
-    combined,
+    combine_weights,
     weights_of,
 )
 from kerasprune.errors import extras, raise_faults, whole_number_faults
@@ -54,7 +54,7 @@ class Line:
                 axes.plot(self.alphas, getattr(self, name), marker="o", markersize=3)
                 axes.set(xlabel="α", ylabel=name)
 
-        return drawn(path, (7, 3), draw)
+        return draw_figure(path, (7, 3), draw)
 
 
 def line(
@@ -108,7 +108,7 @@ def line(
 def between(judge: WeightsJudge, a: Weights, b: Weights, points: int) -> Line:
     """Returns the measurements of `line` for two lists of weights."""
     alphas = np.linspace(0, 1, points)
-    return Line(alphas, *along(judge, [combined((a, b), (1 - alpha, alpha)) for alpha in alphas]))
+    return Line(alphas, *along(judge, [combine_weights((a, b), (1 - alpha, alpha)) for alpha in alphas]))
 
 
 def along(judge: WeightsJudge, path: list[Weights]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kerasprune.files import path_of, replacing
+from kerasprune.files import path_of, replace_when_done
 
 
-def drawn(path: str | Path, size: tuple[float, float], draw: Callable[[Any], None]) -> Path:
+def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any], None]) -> Path:
     """Draws on an empty figure of a size in inches, writes it to a file (`.svg`, `.png`, `.pdf`), returns its path."""
     from matplotlib.figure import Figure
 
     path, figure = path_of(path), Figure(figsize=size, layout="constrained")
     draw(figure)
-    with replacing(path) as temporary:
+    with replace_when_done(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
     return path

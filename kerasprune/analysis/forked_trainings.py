@@ -12,9 +12,9 @@ import keras
 import numpy as np
 
 from kerasprune.analysis.between_models import between
-from kerasprune.analysis.figure_files import drawn
+from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_statistics, weights_of
-from kerasprune.errors import extras, made, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import extras, make_or_note, raise_faults, seed_faults, whole_number_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
 from kerasprune.recipes.populations.store import Store, digest
 from kerasprune.steps.numbers import moments
@@ -81,7 +81,7 @@ class Instability:
                 axes.errorbar(self.ks, means, spreads, marker="o", markersize=3, capsize=2)
                 axes.set(xlabel="k", ylabel=name)
 
-        return drawn(path, (7, 3), draw)
+        return draw_figure(path, (7, 3), draw)
 
 
 def instability_from(
@@ -231,7 +231,7 @@ class _Forks:
 def _checked(fit: Any, ks: Any, epochs: Any, points: Any, seeds: Any) -> list[Moment]:
     """Returns the points k, each once."""
     faults = fit_faults(fit) + whole_number_faults(1, epochs=epochs) + whole_number_faults(2, points=points)
-    places = [made(faults, Moment.read, k) for k in ks]
+    places = [make_or_note(faults, Moment.read, k) for k in ks]
     faults += [fault for seed in seeds for fault in seed_faults(seeds=seed)]
     faults += [
         f"Expected at least one of {name}. Received: none." for name, of in {"ks": ks, "seeds": seeds}.items() if not of

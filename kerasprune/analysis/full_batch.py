@@ -15,7 +15,7 @@ from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.errors import PruneError, choice_faults, positive_faults, raise_faults, whole_number_faults
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.compute_dtype import PRECISIONS, in_precision
-from kerasprune.surgery.copy_layer import copied
+from kerasprune.surgery.copy_layer import copy_model
 
 
 def to_minimum(
@@ -57,7 +57,7 @@ def to_minimum(
         + whole_number_faults(1, steps=steps)
         + choice_faults(PRECISIONS, precision=precision),
     )
-    copy = copied(model)
+    copy = copy_model(model)
     found = _Descent(copy, model, data, loss, precision).descended(until, steps)
     for variable, part in zip(copy.trainable_variables, found, strict=True):
         variable.assign(part)

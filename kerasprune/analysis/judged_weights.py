@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from kerasprune._keras import called
+from kerasprune._keras import call_operation
 from kerasprune.backend.precision import full_precision
 from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import example_batches
@@ -41,7 +41,7 @@ def check_alike(*models: keras.Model) -> None:
             )
 
 
-def combined(weights: Sequence[Weights], shares: Sequence[float]) -> Weights:
+def combine_weights(weights: Sequence[Weights], shares: Sequence[float]) -> Weights:
     """Returns `Σ share · W` over several weights of one architecture; integers are those of the first."""
     return [
         sum(share * each.astype("float64") for share, each in zip(shares, arrays, strict=True)).astype(arrays[0].dtype)
@@ -75,7 +75,7 @@ class WeightsJudge:
                 take_statistics(functional(self._model), self._examples)
             sums = np.zeros(2)
             for batch in self._batches:
-                outputs = called(self._model, batch.inputs, training=False)
+                outputs = call_operation(self._model, batch.inputs, training=False)
                 loss = float(self._loss(outputs, batch.labels, batch.weights))
                 wrong = _wrong(tree.flatten(outputs), tree.flatten(batch.labels))
                 sums += batch.size * np.array([loss, loss if wrong is None else wrong])

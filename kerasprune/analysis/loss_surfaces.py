@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.analysis.figure_files import drawn
-from kerasprune.analysis.judged_weights import WeightsJudge, check_alike, check_statistics, combined, weights_of
+from kerasprune.analysis.figure_files import draw_figure
+from kerasprune.analysis.judged_weights import WeightsJudge, check_alike, check_statistics, combine_weights, weights_of
 from kerasprune.errors import PruneError, extras, non_negative_faults, raise_faults, whole_number_faults
 
 
@@ -42,7 +42,7 @@ class Plane:
             axes.plot(*self.places.T, "k.")
             axes.set(xlabel="x", ylabel="y")
 
-        return drawn(path, (5, 4), draw)
+        return draw_figure(path, (5, 4), draw)
 
 
 def plane(
@@ -105,7 +105,7 @@ def plane(
     for row, column in np.ndindex(points, points):
         of_c = y[row] / height
         of_b = (x[column] - of_c * along) / length
-        found[row, column] = judge.at(combined(knots, (1 - of_b - of_c, of_b, of_c)))
+        found[row, column] = judge.at(combine_weights(knots, (1 - of_b - of_c, of_b, of_c)))
     return Plane(x, y, found[..., 0], found[..., 1], places)
 
 

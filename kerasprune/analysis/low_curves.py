@@ -9,14 +9,14 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kerasprune._keras import called, calls_of_layers
+from kerasprune._keras import call_operation, calls_of_layers
 from kerasprune.analysis.between_models import Line, along
 from kerasprune.analysis.judged_weights import (
     Weights,
     WeightsJudge,
     check_alike,
     check_statistics,
-    combined,
+    combine_weights,
     weights_of,
 )
 from kerasprune.backend.derivatives import gradient
@@ -52,7 +52,7 @@ class Curve(Line):
 
     def weights(self, t: float) -> Weights:
         """Returns the weights φ(t), for `model.set_weights`; statistics of BatchNorm are averages of the knots'."""
-        return combined(self.knots, _SHARES[self.kind](t))
+        return combine_weights(self.knots, _SHARES[self.kind](t))
 
 
 def curve(
@@ -116,13 +116,13 @@ def curve(
     check_alike(a, b)
     judge = WeightsJudge(a, data, loss, check_statistics(a, recalibrate))
     ends, random = (weights_of(a), weights_of(b)), np.random.default_rng(seed)
-    bend = _Bend(a, combined(ends, (0.5, 0.5)), loss, learning_rate)
+    bend = _Bend(a, combine_weights(ends, (0.5, 0.5)), loss, learning_rate)
     batches = list(batches_for_loss(data, a, loss))
     for place in (place for _ in range(epochs) for place in random.permutation(len(batches))):
         shares = _SHARES[kind](random.uniform())
-        bend.step(combined((ends[0], bend.weights, ends[1]), shares), shares[1], batches[place])
+        bend.step(combine_weights((ends[0], bend.weights, ends[1]), shares), shares[1], batches[place])
     knots, ts = (ends[0], bend.weights, ends[1]), np.linspace(0, 1, points)
-    return Curve(ts, *along(judge, [combined(knots, _SHARES[kind](t)) for t in ts]), kind, knots)
+    return Curve(ts, *along(judge, [combine_weights(knots, _SHARES[kind](t)) for t in ts]), kind, knots)
 
 
 class _Bend:
@@ -169,6 +169,6 @@ def _by_batch(model: keras.Model) -> Any:
 
     def computing(inputs: Any, training: bool = False) -> Any:
         with calls_of_layers(visit):
-            return called(model, inputs, training=training)
+            return call_operation(model, inputs, training=training)
 
     return computing

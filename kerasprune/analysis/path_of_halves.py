@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune.analysis.between_models import Line, along
 from kerasprune.analysis.fewer_units import DropoutStability, dropout_stability
-from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_alike, combined, weights_of
+from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_alike, combine_weights, weights_of
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -38,7 +38,7 @@ class StablePath(Line):
         """Returns the weights at a point, for `model.set_weights`."""
         piece = min(int(alpha * (len(self.knots) - 1)), len(self.knots) - 2)
         share = alpha * (len(self.knots) - 1) - piece
-        return combined(self.knots[piece : piece + 2], (1 - share, share))
+        return combine_weights(self.knots[piece : piece + 2], (1 - share, share))
 
 
 def stable_path(

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kerasprune import criteria as registered
-from kerasprune.analysis.figure_files import drawn
+from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import WeightsJudge, weights_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.mean_loss import MeanLoss
@@ -68,7 +68,7 @@ class RemovalCurve:
             axes.set(xlabel="fraction of weights removed", ylabel="loss")
             axes.legend(fontsize=7)
 
-        return drawn(path, (6, 4), draw)
+        return draw_figure(path, (6, 4), draw)
 
 
 def removal_curve(

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kerasprune import criteria
-from kerasprune.analysis.figure_files import drawn
+from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
@@ -23,7 +23,7 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.planning.budgets.base import top
 from kerasprune.planning.budgets.trials import halves
-from kerasprune.recipes.search.search_plan import packed
+from kerasprune.recipes.search.search_plan import pack_inputs
 from kerasprune.repair.reconstruction.reconstruct import reconstruct
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.rebuild import rebuild
@@ -75,7 +75,7 @@ class SensitivityTable:
             axes.set(xlabel="fraction of the group's channels kept", ylabel="error of the outputs", ylim=(0, None))
             axes.legend(fontsize=6, ncols=2)
 
-        return drawn(path, (7, 4.5), draw)
+        return draw_figure(path, (7, 4.5), draw)
 
 
 def sensitivity(
@@ -133,7 +133,7 @@ def sensitivity(
     scores = criteria.score(criterion, graph, data, loss, seed)
     names = list(graph.prunable) if groups is None else [graph.group(name).name for name in groups]
     parts = halves(example_batches(graph.model, data, 2 * samples))
-    fitted, judged = ([packed(graph.model, batch) for batch in half] for half in parts)
+    fitted, judged = ([pack_inputs(graph.model, batch) for batch in half] for half in parts)
 
     def error(name: str, fraction: float) -> float:
         chosen = {name: top(scores[name], kept_number(graph.groups[name].size, fraction))}

@@ -22,7 +22,7 @@ def replicas() -> int:
     return int(mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)])
 
 
-def shared(batch: int) -> int:
+def multiple_of_replicas(batch: int) -> int:
     """Returns the smallest multiple of the replicas that is not below a number of examples."""
     return -(-batch // replicas()) * replicas()
 

@@ -15,7 +15,7 @@ from keras import ops
 
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, choice_faults, is_number, raise_faults
-from kerasprune.files import replacing
+from kerasprune.files import replace_when_done
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
 from kerasprune.planning import plan as planning
@@ -274,7 +274,7 @@ class BatchNormPenalty(PruningCallback):
 
     def save(self, path: str | Path) -> Path:
         """Writes `steps` and the scales of every layer as `.npz`, in one step, and returns the path."""
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replace_when_done(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, steps=self.steps, **{n.replace("/", "."): v for n, v in self.scales.items()})
         return Path(path)
 

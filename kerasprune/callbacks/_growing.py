@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, fraction_faults, make_or_note, raise_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import as_patterns, trace
-from kerasprune.training.bn_scales import normalised
+from kerasprune.training.bn_scales import are_normalised
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.constraints import Decay
@@ -63,11 +63,11 @@ class GrowingPenalty(PruningCallback):
         strict: bool,
     ) -> None:
         super().__init__(strict=strict)
-        self._granularity = made(faults, granularities.get, granularity)
+        self._granularity = make_or_note(faults, granularities.get, granularity)
         if keep is None and self._granularity is not None and not self._granularity.whole_channels:
             faults.append(f"Expected keep= with granularity={granularity!r}. Received: plan=, which is about channels.")
         self.growth = _law(schedule, papers, faults)
-        self.freeze = made(faults, as_patterns, freeze)
+        self.freeze = make_or_note(faults, as_patterns, freeze)
         raise_faults(f"Invalid arguments for {type(self).__name__}:", faults)
         self.keep = keep
         self.granularity = granularity
@@ -104,7 +104,7 @@ class GrowingPenalty(PruningCallback):
         """
         losers = [name for name, number in kept.items() if name in graph.groups and number < graph.groups[name].size]
         self._acting = self._granularity
-        self._undone = type(self._granularity) is Filter and normalised(graph, losers)
+        self._undone = type(self._granularity) is Filter and are_normalised(graph, losers)
         if self._undone and self._compresses_filters:
             self._acting, self._undone = Channel(self._granularity.coupling), False
         units = [unit for unit in self._acting.candidates(graph, kept) if unit.kept < unit.size]

@@ -13,7 +13,7 @@ from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults, 
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.fit import RunningFit
 from kerasprune.training.masks import Selection
-from kerasprune.training.optimizer import accumulated
+from kerasprune.training.optimizer import batches_per_update
 from kerasprune.training.phases import Phases
 from kerasprune.training.schedules import Moment
 
@@ -85,7 +85,7 @@ class IterativeRemoval(PruningCallback):
 
     def rewound(self) -> int:
         """Returns the optimizer's own count of batches at the rewind point; a new optimizer has counted none before."""
-        return max(self.session.start, 0) * accumulated(self.model.optimizer) + self._phases.rewind
+        return max(self.session.start, 0) * batches_per_update(self.model.optimizer) + self._phases.rewind
 
     def begin(self) -> None:
         """Holds the masks, and remembers the weights if the rewind point is the beginning."""

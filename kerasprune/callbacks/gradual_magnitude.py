@@ -15,7 +15,7 @@ from kerasprune.training import schedules
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.in_step import cond
 from kerasprune.training.masks import Selection
-from kerasprune.training.optimizer import accumulated
+from kerasprune.training.optimizer import batches_per_update
 from kerasprune.training.schedules import Moment, Updates, updates
 from kerasprune.training.scope import Pattern, Scope
 
@@ -93,7 +93,7 @@ class GradualMagnitude(PruningCallback):
     def begin(self) -> None:
         """Attaches the masks, and removes the share of the schedule before the first step."""
         per_epoch, epochs = self.params.get("steps"), self.params.get("epochs") or 1
-        accumulation = accumulated(self.model.optimizer)
+        accumulation = batches_per_update(self.model.optimizer)
         known = None if per_epoch is None else per_epoch / accumulation
         total = None if per_epoch is None else per_epoch * epochs // accumulation + self.session.now()
         self._updates = updates(self.schedule, self.every, known, total)

@@ -8,7 +8,7 @@ from typing import Any
 from keras import ops
 
 from kerasprune.callbacks._growing import GrowingPenalty, keep_faults
-from kerasprune.errors import is_number, made, non_negative_faults, raise_faults
+from kerasprune.errors import is_number, make_or_note, non_negative_faults, raise_faults
 from kerasprune.training.candidates import Unit
 from kerasprune.training.in_step import cond
 from kerasprune.training.regularizers.growth import TwoSlopeGrowth
@@ -68,7 +68,7 @@ class GReg2(GrowingPenalty):
         super().__init__(schedule, TwoSlopeGrowth(), keep, granularity, freeze, faults, decoupled, strict)
         self.weight_decay = weight_decay
         faults = []
-        made(faults, lambda: self.growth.pick)
+        make_or_note(faults, lambda: self.growth.pick)
         raise_faults("Invalid arguments for GReg2:", faults)
         self.recover = -weight_decay if recover is None else recover
 

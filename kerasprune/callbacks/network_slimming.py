@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, to_target
 from kerasprune.defaults import AUTO
-from kerasprune.errors import fraction_faults, given, made
+from kerasprune.errors import fraction_faults, given_values, make_or_note
 from kerasprune.planning.budgets.base import Floor
 from kerasprune.training import regularizers
 from kerasprune.training.bn_scales import NetworkScales
@@ -67,9 +67,9 @@ class NetworkSlimming(BatchNormPenalty):
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
-        faults = fraction_faults(keep=keep, **given(macs=macs))
-        self.floor = made(faults, Floor, min_keep, round_to)
-        penalty = made(faults, regularizers.NetworkSlimming, strength)
+        faults = fraction_faults(keep=keep, **given_values(macs=macs))
+        self.floor = make_or_note(faults, Floor, min_keep, round_to)
+        penalty = make_or_note(faults, regularizers.NetworkSlimming, strength)
         super().__init__(penalty, initial, coupling, freeze, resolution, faults, decoupled, strict)
         self.keep = keep
         self.macs = macs

@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
-from kerasprune.files import replacing
+from kerasprune.files import replace_when_done
 from kerasprune.graph.trace import trace
 from kerasprune.training.callback import PruningCallback
 
@@ -62,7 +62,7 @@ class NormHistory(PruningCallback):
                 "Expected a finished fit of a model without a group called 'steps'. "
                 f"Received: the groups {list(norms)}. Fit first, or rename that layer."
             )
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replace_when_done(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, steps=self.steps, **norms)
         return Path(path)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, to_target
 from kerasprune.defaults import AUTO
-from kerasprune.errors import fraction_faults, given, made, positive_faults, short
+from kerasprune.errors import fraction_faults, given_values, make_or_note, positive_faults, short
 from kerasprune.planning.budgets.base import Floor
 from kerasprune.training import regularizers, thresholds
 from kerasprune.training.bn_scales import NetworkScales
@@ -80,13 +80,13 @@ class Polarization(BatchNormPenalty):
         strict: bool = True,
     ) -> None:
         wrong = positive_faults(ceiling=ceiling)
-        faults = [*fraction_faults(**given(macs=macs)), *_until_faults(until), *wrong]
+        faults = [*fraction_faults(**given_values(macs=macs)), *_until_faults(until), *wrong]
         if macs is not None and until is not None:
             faults.append("Expected either macs= or until=. Received: both, and macs= is always met.")
-        penalty = made(faults, regularizers.Polarization, strength, t)
+        penalty = make_or_note(faults, regularizers.Polarization, strength, t)
         self.bounds, self.until = (0.0, np.inf if wrong else ceiling), until
-        self.threshold = made(faults, thresholds.get, threshold)
-        self.floor = made(faults, Floor, min_keep, round_to)
+        self.threshold = make_or_note(faults, thresholds.get, threshold)
+        self.floor = make_or_note(faults, Floor, min_keep, round_to)
         super().__init__(penalty, initial, coupling, freeze, resolution, faults, decoupled, strict)
         self.macs = macs
 

@@ -13,7 +13,7 @@ from keras import ops
 from kerasprune._keras import inner_layers, own_weights
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.codec.packing import with_kernels
-from kerasprune.export.codec.sharing import BITS, bits_of, is_shared, share, widened
+from kerasprune.export.codec.sharing import BITS, bits_of, is_shared, share, widen_floats
 from kerasprune.graph.built_model import check_built
 from kerasprune.graph.graph import values
 from kerasprune.training.callback import PruningCallback
@@ -183,12 +183,12 @@ class TrainedQuantization(PruningCallback):
 
 def _codes(array: np.ndarray) -> np.ndarray:
     """Returns the number of the value of every weight, from 1 on; 0 for zeros."""
-    wide = widened(array)
+    wide = widen_floats(array)
     return np.where(wide == 0, 0, 1 + np.searchsorted(np.unique(wide[wide != 0]), wide)).astype(np.int32)
 
 
 def _book(clusters: Clusters) -> np.ndarray:
-    wide = widened(values(clusters.variable))
+    wide = widen_floats(values(clusters.variable))
     return np.unique(wide[wide != 0])
 
 

@@ -18,11 +18,11 @@ from typer.models import CommandInfo
 
 import kerasprune
 from kerasprune.cli.help import HelpfulCommand
-from kerasprune.cli.options import expanded
+from kerasprune.cli.options import expand_options
 from kerasprune.cli.startup import Messages
 from kerasprune.cli.words import in_options, word_of
 from kerasprune.errors import PruneError, in_own_code
-from kerasprune.files.system_errors import denied
+from kerasprune.files.system_errors import denied_error
 
 INTERRUPTED = 130  # the shell's exit code for a program that Ctrl-C has ended
 
@@ -44,7 +44,7 @@ class Command(TyperCommand):
     @cached_property
     def whole(self) -> TyperCommand:
         """The command with its options."""
-        self.info.callback, self.info.cls = expanded(self.info.callback), HelpfulCommand
+        self.info.callback, self.info.cls = expand_options(self.info.callback), HelpfulCommand
         alone = typer.Typer(add_completion=False)
         alone.registered_commands.append(self.info)
         return get_command(alone)
@@ -97,9 +97,9 @@ def _message(error: Exception) -> PruneError | None:
     if isinstance(error, PruneError):
         return error
     if isinstance(error, OSError | MemoryError) and not isinstance(error, BrokenPipeError):
-        return denied(error)
+        return denied_error(error)
     if type(error).__name__ == "ResourceExhaustedError":  # of TensorFlow, which is not imported for this
-        return denied(MemoryError(str(error).partition("\n")[0]))
+        return denied_error(MemoryError(str(error).partition("\n")[0]))
     where = in_own_code(error) if type(error).__module__.startswith("tensorflow.") else None
     return where and PruneError(
         f"Expected data that can be read to the end. Received: {where}. Correct the cause there."

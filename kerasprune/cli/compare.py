@@ -19,14 +19,14 @@ from kerasprune.cli.options import (
     Verbose,
     check_model_path,
     check_needed,
-    chosen,
     data_section,
-    finetuning,
+    finetune_section,
     import_code,
     names_of,
     numbers_of,
     option,
-    taking,
+    options_given,
+    take_options,
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
@@ -34,7 +34,7 @@ from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 
 @commands.command()
-@taking(*DATA, *SELECTION[1:], "loss", *TRAINING)
+@take_options(*DATA, *SELECTION[1:], "loss", *TRAINING)
 def compare(
     context: typer.Context,
     model: ModelPath,
@@ -77,10 +77,10 @@ def compare(
         "criteria": names_of(criteria),
         "macs": numbers_of("--macs", macs),
         "data": data_section(options),
-        "finetune": finetuning(finetune_epochs, options, distil=distil),
+        "finetune": finetune_section(finetune_epochs, options, distil=distil),
         "controls": [] if controls == "none" else names_of(controls),
         "start": "reconstructed" if reconstruct else "folded",
-        "plan": chosen(options, *SELECTION[1:]),
+        "plan": options_given(options, *SELECTION[1:]),
         "loss": options["loss"],
         "trust": (imports or True) if trust else False,
     }

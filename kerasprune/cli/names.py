@@ -62,9 +62,9 @@ def _list(title: str, lines: Mapping[str, str]) -> None:
 
 def _list_recipes(*, whole: bool) -> None:
     """Lists the recipes whose data and papers are here, and the others if the list is to be whole."""
-    from kerasprune.recipes.listing import described
+    from kerasprune.recipes.listing import describe_recipe
 
-    lines = {name: described(name) for name in library.names()}
+    lines = {name: describe_recipe(name) for name in library.names()}
     absent = {name: f"{line.why} Needs {', '.join(line.lacks)}." for name, line in lines.items() if line.lacks}
     known = {name: line for name, line in lines.items() if name not in absent}
     others = {name: str(line) for name, line in known.items() if not line.here}

@@ -16,7 +16,7 @@ from typer.models import OptionInfo
 from kerasprune.cli.startup import start
 from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
 from kerasprune.defaults import OTHER_RATE, RATE
-from kerasprune.errors import PruneError, given, raise_faults
+from kerasprune.errors import PruneError, given_values, raise_faults
 from kerasprune.models.sets.lookup import check_name
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
 MEASURED = ("time", "table", "bytes", "precision")
 DATA = ("data", "scale", "size", "batch", "validation")
 TRAINING = ("optimizer", "learning_rate", "deliver")
-"""Groups of options, by parameter, that `taking` adds to a command."""
+"""Groups of options, by parameter, that `take_options` adds to a command."""
 OF_TARGETS = {
     "time": (str, "0.5|12ms", "Time of one inference: a fraction of the dense model's, or milliseconds."),
     "table": (Path, "FILE.csv", "The device's table, see 'kerasprune profile'. Defaults to measuring this machine."),
@@ -95,11 +95,11 @@ _SHARED: dict[str, tuple[Any, str, Any]] = {  # parameter: (type, key of a recip
 }
 
 
-def taking(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def take_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Returns a decorator: a command also takes these shared options, handed to its `**options`.
 
     Args:
-        names: Parameters of the table above; `expanded` makes options of them once the command is asked for.
+        names: Parameters of the table above; `expand_options` makes options of them once the command is asked for.
     """
 
     def mark(function: Callable[..., None]) -> Callable[..., None]:
@@ -109,7 +109,7 @@ def taking(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return mark
 
 
-def expanded(function: Callable[..., None]) -> Callable[..., None]:
+def expand_options(function: Callable[..., None]) -> Callable[..., None]:
     """Returns a command with each shared option as a parameter of its signature, which typer reads."""
     own = inspect.signature(function, eval_str=True).parameters.values()
     required = [each for each in own if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
@@ -163,15 +163,15 @@ def option(key: str, note: str = "") -> OptionInfo:
         >>> option("prune.plan.min_keep").help
         'Channels of every group that are kept at least. Defaults to 1.'
     """
-    from kerasprune.recipes.keys import described
+    from kerasprune.recipes.keys import describe_key
 
-    text = described(key).replace(" Defaults to `None`.", "").replace(" `None`:", "").replace("`", "")
+    text = describe_key(key).replace(" Defaults to `None`.", "").replace(" `None`:", "").replace("`", "")
     return typer.Option(OPTIONS[key], metavar=METAVARS.get(OPTIONS[key]), help=f"{text} {note}".rstrip())
 
 
-def chosen(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def options_given(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Returns the options that were given; texts of numbers are converted to numbers, `null` to `None`."""
-    found = given(**{name: options.get(name) for name in names})
+    found = given_values(**{name: options.get(name) for name in names})
     found |= {name: int(value) for name, value in found.items() if str(value).isdecimal()}
     return {name: None if value == "null" else value for name, value in found.items()}
 
@@ -196,7 +196,7 @@ def data_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
     if not options["data"]:
         return options["data"]
     check_name(options["data"])
-    return {"name": options["data"], **chosen(options, "scale", "batch", "validation", "size")}
+    return {"name": options["data"], **options_given(options, "scale", "batch", "validation", "size")}
 
 
 OF_TRAINING = ("optimizer", "learning_rate", "distil", "deliver")
@@ -277,7 +277,7 @@ def import_code(names: list[str] | None, trust: bool, verbose: bool = False) -> 
         import_classes(name, trust=trust)
 
 
-def finetuning(epochs: int, options: Mapping[str, Any], *, distil: bool = False) -> dict[str, Any] | None:
+def finetune_section(epochs: int, options: Mapping[str, Any], *, distil: bool = False) -> dict[str, Any] | None:
     """Returns the section `finetune`, with half a cosine from the learning rate; `None` without epochs.
 
     Args:

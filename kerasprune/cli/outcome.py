@@ -97,13 +97,13 @@ def _next_command(recipe: schema.Recipe, context: typer.Context, slim: Path) -> 
     return f"keras.models.load_model({str(slim)!r}), or the files in {slim.parent / 'exports'}"
 
 
-def named(model: Path) -> dict[str, str]:
+def name_of_run(model: Path) -> dict[str, str]:
     """Returns `name` and `why` of a run named after the file of its model."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model"
     return {"name": name, "why": f"{model.name}, pruned at once."}
 
 
-def checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
+def check_recipe(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
     """Returns the checked recipe; the folder to be overwritten, if any, is checked too."""
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import check_room
@@ -152,8 +152,8 @@ def run_recipe(
 def run_of(recipe: schema.Recipe, out: Path, *, quiet: bool, as_json: bool) -> Run:
     """Returns the run of a recipe in a folder, without starting it."""
     from kerasprune.files import path_of
-    from kerasprune.recipes.loader import located
+    from kerasprune.recipes.loader import locate_files
     from kerasprune.recipes.run_folder import RunFolder
     from kerasprune.recipes.stages.context import Run
 
-    return Run(located(recipe), RunFolder(path_of(out)), Console(quiet=quiet, stderr=as_json))
+    return Run(locate_files(recipe), RunFolder(path_of(out)), Console(quiet=quiet, stderr=as_json))

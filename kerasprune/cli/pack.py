@@ -13,7 +13,7 @@ from kerasprune.cli.application import commands
 from kerasprune.cli.options import AsJson, Import, ModelPath, Trust, Verbose, check_model_path, import_code, load
 from kerasprune.cli.startup import start as start_keras
 from kerasprune.cli.tables import print_table
-from kerasprune.errors import PruneError, given
+from kerasprune.errors import PruneError, given_values
 
 if TYPE_CHECKING:
     from kerasprune.export.codec import SizeTable
@@ -46,7 +46,7 @@ def pack(
     from kerasprune.export import codec
 
     import_code(imports, trust)
-    written = codec.pack(load(model), out, start=start, rest=rest, overwrite=overwrite, **given(bits=table))
+    written = codec.pack(load(model), out, start=start, rest=rest, overwrite=overwrite, **given_values(bits=table))
     _print(written, as_json)
 
 

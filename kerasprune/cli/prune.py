@@ -26,14 +26,14 @@ from kerasprune.cli.options import (
     Verbose,
     check_model_path,
     check_needed,
-    chosen,
     data_section,
-    finetuning,
+    finetune_section,
     import_code,
     option,
-    taking,
+    options_given,
+    take_options,
 )
-from kerasprune.cli.outcome import checked, named, print_json, print_outcome, run_of, run_recipe
+from kerasprune.cli.outcome import check_recipe, name_of_run, print_json, print_outcome, run_of, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.cli.target import target_of
 from kerasprune.cli.words import ROUNDING, word_of
@@ -51,7 +51,7 @@ EXAMPLES = (
 
 
 @commands.command()
-@taking(*TARGETS, *MEASURED, *SELECTION, *ROUNDING, *DATA, "loss", *TRAINING, "seed", "export")
+@take_options(*TARGETS, *MEASURED, *SELECTION, *ROUNDING, *DATA, "loss", *TRAINING, "seed", "export")
 def prune(
     context: typer.Context,
     model: ModelPath,
@@ -82,14 +82,14 @@ def prune(
     drawn = int(examples) if examples.isdecimal() else examples
     raise_faults("Invalid arguments for prune:", examples_faults(drawn, options["data"]))
     recipe = {
-        **named(model),
-        **chosen(options, "seed"),
+        **name_of_run(model),
+        **options_given(options, "seed"),
         "model": {"start": str(model), "size": options["size"]},
         "data": data_section(options),
         "loss": options["loss"],
-        "prune": {"plan": kept | chosen(options, *SELECTION, *ROUNDING)},
+        "prune": {"plan": kept | options_given(options, *SELECTION, *ROUNDING)},
         "reconstruct": {} if options["data"] and reconstruct else None,
-        "finetune": finetuning(finetune_epochs, options, distil=distil),
+        "finetune": finetune_section(finetune_epochs, options, distil=distil),
         "export": options["export"] or [],
         "calibrate": calibrate,
     }
@@ -97,11 +97,11 @@ def prune(
     room = out if overwrite and not resume else None
     if isinstance(drawn, int):
         recipe |= _drawing(options, samples=drawn) | ({} if reconstruct else {"reconstruct": None})
-    valid = checked(recipe, model, trust, room=room)
+    valid = check_recipe(recipe, model, trust, room=room)
     start(verbose=verbose)
     shown, begun, reason = {"quiet": quiet, "as_json": as_json}, None, None
     if drawn == "auto" and valid.data is None and reconstruct:
-        drawing = checked(recipe | _drawing(options), model, trust, room=room)
+        drawing = check_recipe(recipe | _drawing(options), model, trust, room=room)
         begun, reason = _if_affordable(run_of(drawing, out, **shown), resume)
         valid = valid if begun is None else drawing
     folder = run_recipe(valid, out, log_file, resume=resume, overwrite=overwrite, begun=begun, **shown)
@@ -115,7 +115,7 @@ def prune(
 
 def _drawing(options: dict[str, Any], **samples: int) -> dict[str, Any]:
     """Returns the sections of a recipe that draw examples and reconstruct."""
-    return {"data": {"name": SYNTHETIC, **samples, **chosen(options, "size")}, "reconstruct": {}}
+    return {"data": {"name": SYNTHETIC, **samples, **options_given(options, "size")}, "reconstruct": {}}
 
 
 def _if_affordable(one: Run, resume: bool) -> tuple[Run | None, PruneError | None]:

@@ -19,18 +19,18 @@ from kerasprune.cli.options import (
     Trust,
     Verbose,
     check_model_path,
-    chosen,
     data_section,
     import_code,
     load,
     option,
-    taking,
+    options_given,
+    take_options,
 )
 from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_table
 from kerasprune.cli.target import target_of
 from kerasprune.defaults import DELTA, SAMPLES
-from kerasprune.errors import PruneError, choice_faults, given, raise_faults
+from kerasprune.errors import PruneError, choice_faults, given_values, raise_faults
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +45,7 @@ STORE, PLAN, TABLE, SLIM = "search.sqlite", "plan.json", "candidates.csv", "slim
 
 
 @commands.command()
-@taking("data", "scale", "size", "criterion", *MEASURED, *SELECTION[2:], "seed")
+@take_options("data", "scale", "size", "criterion", *MEASURED, *SELECTION[2:], "seed")
 def search(
     context: typer.Context,
     model: ModelPath,
@@ -76,29 +76,29 @@ def search(
     recipe = {
         "name": "search",
         "why": f"The widths of {model.name}.",
-        **chosen(options, "seed"),
+        **options_given(options, "seed"),
         "model": {"start": str(model), "size": size},
         "data": data_section(options),
-        "prune": {"plan": target_of(context, options | {"macs": macs}) | chosen(options, *SELECTION)},
+        "prune": {"plan": target_of(context, options | {"macs": macs}) | options_given(options, *SELECTION)},
     }
     from kerasprune.recipes import loader
-    from kerasprune.recipes.run_folder import claim, taken
-    from kerasprune.recipes.run_warnings import Warnings, warned
+    from kerasprune.recipes.run_folder import claim, take_folder
+    from kerasprune.recipes.run_warnings import Warnings, texts_of_warnings
 
     import_code(imports, trust, verbose)
     checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
     claim(out, (STORE,), resume=resume)
     start(verbose=verbose)
     messages = Messages(None if quiet else Console(stderr=True))
-    with messages.shown(), taken(out, (STORE,), resume=resume), Warnings(out, STORE).collected():
+    with messages.shown(), take_folder(out, (STORE,), resume=resume), Warnings(out, STORE).collected():
         counts = {"population": population, "generations": generations, "samples": samples}
         settings = {"judge": judge, "delta": delta, "path": out / STORE, "verbose": int(not quiet and not as_json)}
         found, met = _searched(load(model), checked, out, **counts, **settings)
     if as_json:
         best = {"macs": found.macs, "score": found.score, "candidates": len(found.search.candidates)}
-        best |= given(target=met)
+        best |= given_values(target=met)
         named = {"plan": str(out / PLAN), "slim": str(out / SLIM)}
-        typer.echo(json.dumps({**best, "warnings": warned(out), "files": named}, indent=2))
+        typer.echo(json.dumps({**best, "warnings": texts_of_warnings(out), "files": named}, indent=2))
     elif not quiet:
         _print(found, met, out, judge)
 
@@ -129,7 +129,7 @@ def _searched(
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
     """Writes the plan, the candidates and the slim model, reconstructed or recalibrated as the candidates were."""
     from kerasprune.data.examples import inputs_only
-    from kerasprune.files import replacing
+    from kerasprune.files import replace_when_done
     from kerasprune.repair.reconstruction.recalibrate import recalibrate
     from kerasprune.repair.reconstruction.reconstruct import reconstruct
     from kerasprune.surgery.rebuild import rebuild
@@ -141,7 +141,7 @@ def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, 
         slim = reconstruct(slim, graph, found.plan, inputs, seed=seed)
     else:
         slim = recalibrate(slim, inputs)
-    with replacing(out / SLIM) as temporary:
+    with replace_when_done(out / SLIM) as temporary:
         slim.save(temporary)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from kerasprune.cli.options import TARGETS, check_needed, chosen
-from kerasprune.errors import PruneError, given
+from kerasprune.cli.options import TARGETS, check_needed, options_given
+from kerasprune.errors import PruneError, given_values
 
 _TIME = re.compile(r"([0-9.]+)(ms)?", re.ASCII)
 _BYTES = re.compile(r"([0-9.]+)(B|kB|MB)?", re.ASCII)
@@ -28,12 +28,12 @@ def target_of(context: typer.Context, options: Mapping[str, Any]) -> dict[str, A
     """
     check_needed(context, time=("table",) if options["bytes"] else ("table", "precision"))
     known = [name for name in (*TARGETS, "time", "bytes") if name in options]
-    found = chosen(options, *known)
+    found = options_given(options, *known)
     if len(found) != 1:
         received = " and ".join(f"--{name} {value}" for name, value in found.items()) or "none of them"
         *names, last = (f"--{name}" for name in known)
         raise PruneError(f"Expected how much is kept: one of {', '.join(names)} and {last}. Received: {received}.")
-    return chosen(options, *TARGETS) | given(target=target_section(options))
+    return options_given(options, *TARGETS) | given_values(target=target_section(options))
 
 
 def target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -49,13 +49,13 @@ def target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
     if options["time"] is not None:
         number, unit = _number("--time", options["time"], _TIME, "a fraction or milliseconds, such as 0.5 or 12ms")
         table = options["table"] and str(options["table"].resolve())
-        section = {"name": "time", "ms" if unit else "fraction": number, **given(table=table)}
+        section = {"name": "time", "ms" if unit else "fraction": number, **given_values(table=table)}
     elif options["bytes"] is not None:
         number, unit = _number("--bytes", options["bytes"], _BYTES, "a size, such as 200kB, 1.5MB or 200000")
         section = {"name": "size", "bytes": round(number * _UNITS[unit])}
     else:
         return None
-    return section | chosen(options, "precision")
+    return section | options_given(options, "precision")
 
 
 def _number(option: str, text: str, pattern: re.Pattern[str], expected: str) -> tuple[float, str | None]:

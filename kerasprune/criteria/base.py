@@ -194,7 +194,7 @@ class Criterion:
         return lambda kernel: self.saliency(numbers(kernel))
 
 
-def summed(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int) -> Any:
+def sum_by_unit(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int) -> Any:
     """Sums the saliencies of one kernel over each unit that competes (channel, filter, block or weight).
 
     Args:
@@ -221,7 +221,7 @@ def summed(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int)
 def channel_sums(
     graph: ChannelGraph, entries: Sequence[tuple[Slice, Sequence[int]]], worth: Callable[[Slice], Any]
 ) -> Scores:
-    """Sums saliencies over every channel, outside of the compiled step (inside it, see `summed`).
+    """Sums saliencies over every channel, outside of the compiled step (inside it, see `sum_by_unit`).
 
     Variables are processed one by one, since the saliencies of all weights take as much memory as the model.
 

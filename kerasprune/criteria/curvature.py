@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from kerasprune._keras import called
+from kerasprune._keras import call_operation
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
 from kerasprune.backend.precision import full_precision
 from kerasprune.criteria.base import Checked, argument, as_array
@@ -154,7 +154,7 @@ class _Roots:
     @full_precision()
     def of(self, batch: Batch) -> np.ndarray:
         """Returns the roots for the examples of a batch, `(examples, outputs, outputs)`."""
-        outputs = tree.map_structure(ops.convert_to_numpy, called(self._model, batch.inputs, training=False))
+        outputs = tree.map_structure(ops.convert_to_numpy, call_operation(self._model, batch.inputs, training=False))
         flat = np.concatenate([np.reshape(y, (batch.size, -1)) for y in tree.flatten(outputs)], axis=1)
         size = flat.shape[1]
         if size > self._most:
@@ -192,7 +192,7 @@ def _along_outputs(model: keras.Model) -> Any:
     """Returns `(inputs, direction) → outputs · direction`, all outputs of an example in one row."""
 
     def along(inputs: Any, direction: Any) -> Any:
-        outputs = tree.flatten(called(model, inputs, training=False))
+        outputs = tree.flatten(call_operation(model, inputs, training=False))
         flat = ops.concatenate([ops.reshape(y, (ops.shape(direction)[0], -1)) for y in outputs], axis=1)
         return ops.sum(ops.cast(flat, "float32") * ops.cast(direction, "float32"))
 

@@ -90,7 +90,7 @@ def _check_names(given: list[str], names: list[str], by_name: bool) -> None:
 
 
 @contextmanager
-def explained(model: keras.Model, data: Any) -> Iterator[None]:
+def explain_errors(model: keras.Model, data: Any) -> Iterator[None]:
     """Replaces an error of Keras by the fault of the examples that caused it.
 
     Args:

@@ -14,11 +14,11 @@ import keras
 import numpy as np
 from keras import layers, ops, tree
 
-from kerasprune._keras import argument_names, called, inner_layers, nn
+from kerasprune._keras import argument_names, call_operation, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.backend.precision import full_precision
 from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
-from kerasprune.criteria.members_of_channels import aggregated
+from kerasprune.criteria.members_of_channels import aggregate_pieces
 from kerasprune.criteria.registry import aggregations
 from kerasprune.data.batches import example_batches
 from kerasprune.errors import PruneError
@@ -84,7 +84,7 @@ class MapCriterion(Checked, Criterion):
             return mean[place] / np.maximum(times[inside], 1), place.channel
 
         means = {
-            name: aggregated([piece(place) for place in each], graph.groups[name].size, self.aggregation)
+            name: aggregate_pieces([piece(place) for place in each], graph.groups[name].size, self.aggregation)
             for name, each in seen.items()
         }
         return self.scores(means, np.random.default_rng(seed))
@@ -149,7 +149,7 @@ def run_through(graph: ChannelGraph, batches: Iterable[list[np.ndarray]], look: 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
         if "training" in argument_names(node.operation):
             kwargs["training"] = False
-        results = called(node.operation, *args, **kwargs)
+        results = call_operation(node.operation, *args, **kwargs)
         look(next(numbers), args, tree.flatten(results))
         return results
 

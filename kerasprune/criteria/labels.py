@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import loss_object
-from kerasprune.criteria.output_kind import output_names, picked
+from kerasprune.criteria.output_kind import output_names, pick_by_output
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import label_faults
 from kerasprune.data.signature import alike, flat
@@ -76,7 +76,7 @@ def labels_by_output(labels: Any, names: list[str]) -> dict[str, Any]:
             f"Expected labels for each of the outputs {names}. Received: one array. Give a list or a dict of them; in "
             f"a .npz file {in_file} in place of y."
         )
-    return picked(labels, names, "labels")
+    return pick_by_output(labels, names, "labels")
 
 
 def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:

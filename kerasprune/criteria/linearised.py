@@ -21,7 +21,7 @@ from kerasprune.criteria.linear_layers import Recurrence, Rescaled, Table, Throu
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.walk import is_model, uncollected, walk
+from kerasprune.graph.walk import is_model, pause_collection, walk
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 
@@ -81,7 +81,7 @@ class Linearised:
         PruneError: The model has attention, or a call whose tensors are keyword arguments.
     """
 
-    @uncollected()
+    @pause_collection()
     def __init__(self, graph: ChannelGraph, swap: Swap = lambda layer: None) -> None:
         self._body, self._swap = functional(graph.model), swap
         self._fixed: dict[int, int] = {}  # powers of normalisations

@@ -85,14 +85,14 @@ def member_scores(graph: ChannelGraph, members: Members, aggregation: Aggregatio
     lines_of = {(id(entry), axis): (entry, axis) for each in found.values() for entry, axis, _ in each}
     line = {key: np.asarray(lines(*each), "float64") for key, each in lines_of.items()}
     return {
-        name: aggregated(
+        name: aggregate_pieces(
             [(line[id(entry), axis], channel) for entry, axis, channel in each], graph.groups[name].size, aggregation
         )
         for name, each in found.items()
     }
 
 
-def aggregated(pieces: list[tuple[np.ndarray, np.ndarray]], size: int, aggregation: Aggregation) -> np.ndarray:
+def aggregate_pieces(pieces: list[tuple[np.ndarray, np.ndarray]], size: int, aggregation: Aggregation) -> np.ndarray:
     """Returns one score per channel from the scores that several members give their positions.
 
     Args:

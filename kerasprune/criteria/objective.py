@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from kerasprune._keras import called, compile_arguments, loss_object, mask_of
+from kerasprune._keras import call_operation, compile_arguments, loss_object, mask_of
 from kerasprune.criteria.labels import check_labels, check_shape, labels_by_output
-from kerasprune.criteria.output_kind import by_output, output_names, picked, warn_of_logits
+from kerasprune.criteria.output_kind import by_output, output_names, pick_by_output, warn_of_logits
 from kerasprune.data.batches import Batch, batches
 from kerasprune.errors import Key, PruneError
 
@@ -47,7 +47,7 @@ def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., 
     computing = model if computing is None else computing
 
     def mean_loss(inputs: Any, labels: Any, weights: Any = None) -> Any:
-        return of_outputs(called(computing, inputs, training=False), labels, weights)
+        return of_outputs(call_operation(computing, inputs, training=False), labels, weights)
 
     return mean_loss
 
@@ -59,7 +59,7 @@ def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
 
     def mean_loss(outputs: Any, labels: Any, weights: Any = None) -> Any:
         predicted = tree.flatten(outputs)
-        answers, shares = labels_by_output(labels, names), picked(weights, names, "sample weights")
+        answers, shares = labels_by_output(labels, names), pick_by_output(weights, names, "sample weights")
         total = 0.0
         for name, y in zip(names, predicted, strict=True):
             if losses[name] is not None:

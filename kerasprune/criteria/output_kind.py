@@ -62,11 +62,11 @@ def by_output(given: Any, names: Sequence[str], what: str = "a loss") -> dict[st
     return dict.fromkeys(names, given)
 
 
-def picked(given: Any, names: Sequence[str], what: str) -> dict[str, Any]:
+def pick_by_output(given: Any, names: Sequence[str], what: str) -> dict[str, Any]:
     """Returns a value by output as `by_output` does, but ignores unknown outputs in a dict.
 
     Example:
-        >>> picked({"age": 1, "unused": 2}, ["age", "weight"], "labels")
+        >>> pick_by_output({"age": 1, "unused": 2}, ["age", "weight"], "labels")
         {'age': 1, 'weight': None}
     """
     if isinstance(given, Mapping):

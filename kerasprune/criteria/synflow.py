@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops, tree
 from keras.backend import result_type
 
-from kerasprune._keras import called, structures
+from kerasprune._keras import call_operation, structures
 from kerasprune.backend.derivatives import gradient
 from kerasprune.criteria.base import Checked, Criterion, argument, as_array, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
@@ -48,7 +48,7 @@ class Flow:
         ]
 
         def total(inputs: Any, factors: Any) -> Any:
-            outputs = tree.flatten(called(model, tree.pack_sequence_as(structure, inputs), training=False))
+            outputs = tree.flatten(call_operation(model, tree.pack_sequence_as(structure, inputs), training=False))
             kind = result_type("float32", *(y.dtype for y in outputs))
             sums = (ops.sum(ops.cast(y, kind)) for y in outputs)
             return sum(ops.cast(factor, kind) * each for factor, each in zip(factors, sums, strict=True))

@@ -21,7 +21,7 @@ from kerasprune.data.sources import Images
 from kerasprune.data.splits import SplitExamples
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.arrays import read_array, read_arrays
-from kerasprune.files.reading import existing
+from kerasprune.files.reading import existing_path
 
 SHARE = 10  # a tenth of the training part is held out in place of each part that a file lacks
 TARGETS, BY_OUTPUT = "y", "y_"  # names of labels, and what the names of those of several outputs begin with
@@ -162,7 +162,7 @@ def _made(found: Mapping[str, ArrayRows], name: str) -> SplitExamples:
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a `.npz` file by name; that of a `.npy` file is called `x`."""
-    path = existing(path, "a .npz or .npy file")
+    path = existing_path(path, "a .npz or .npy file")
     if path.suffix == ".npz":
         return read_arrays(path, "a .npz file of numbers or texts, as np.savez(path, x=…, y=…) writes it,")
     return {"x": read_array(path, "a .npy file of numbers, as np.save(path, x) writes it,")}
@@ -279,7 +279,7 @@ def scaler(training: Inputs, scale: str, name: str) -> Scaler:
         mean, std = mean[0], std[0]
     elif first:
         mean, std = (np.reshape(each, (-1, 1, 1)) for each in (mean, std))
-    return partial(scaling.normalised, mean=np.float32(mean), std=np.float32(std))
+    return partial(scaling.normalise, mean=np.float32(mean), std=np.float32(std))
 
 
 def _are_pixels(inputs: Inputs) -> bool:

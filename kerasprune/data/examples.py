@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.backend.devices import shared
+from kerasprune.backend.devices import multiple_of_replicas
 from kerasprune.data.arrays_or_batches import is_array, whole
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found, weight_faults
@@ -48,7 +48,7 @@ class Examples:
         if self.arrays:
             check_found(len(keras.tree.flatten(data)))
         self.data = _fitting(_with_parts(data, inputs)) if self.arrays else data
-        self.batch = shared(batch)
+        self.batch = multiple_of_replicas(batch)
 
     @property
     def reorders(self) -> bool:

@@ -65,14 +65,14 @@ def constants(scale: str, facts: DataInfo) -> tuple[tuple[float, ...], tuple[flo
     return _FIXED[scale] if scale in _FIXED else (tuple(facts.mean), tuple(facts.std))
 
 
-def normalised(pixels: tf.Tensor, mean: Any, std: Any) -> tf.Tensor:
+def normalise(pixels: tf.Tensor, mean: Any, std: Any) -> tf.Tensor:
     """Returns `(pixels / 255 − mean) / std` as float32; `mean` and `std` are numbers, or one for each channel."""
     import tensorflow as tf
 
     return (tf.cast(pixels, tf.float32) / 255.0 - tf.constant(mean)) / tf.constant(std)
 
 
-def rescaled(image: tf.Tensor, scale: str, channels: int, facts: DataInfo) -> tf.Tensor:
+def rescale(image: tf.Tensor, scale: str, channels: int, facts: DataInfo) -> tf.Tensor:
     """Converts a standardised image to another scale, and to grey if `channels` is 1.
 
     Augmentation needs standardised images, in which 0 is the mean colour, so it comes before this.

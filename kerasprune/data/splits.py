@@ -24,7 +24,7 @@ class SplitExamples:
         name: Their source.
         splits: The names of the splits.
         make: Maps a split, a batch size, a seed and a scale to batches `(inputs, targets)`, or to single examples,
-            which `fitted` batches.
+            which `batches_for_model` batches.
         divide: Selects a split of single examples if `make` returns all examples. Defaults to `None`.
         scales: Common scales of models for these pixels, to try. Defaults to none.
         arrays: Whether they are the arrays of a file, all of which must be used. Defaults to `False`.
@@ -60,10 +60,12 @@ class SplitExamples:
         whole = self.name if self.divide is not None else f"{split} of {self.name}"
         made = self.make(split, batch, seed, scale)
         self._check_names(made.element_spec, Signature(specs_of(inputs), None))
-        data = fitted(made, inputs, batch, whole, self.counts)
+        data = batches_for_model(made, inputs, batch, whole, self.counts)
         if self.divide is None:
             return data
-        return fitted(self.divide(data.unbatch(), split), inputs, batch, f"{split} of {self.name}", self.counts)
+        return batches_for_model(
+            self.divide(data.unbatch(), split), inputs, batch, f"{split} of {self.name}", self.counts
+        )
 
     def _check_names(self, spec: Any, signature: Signature) -> None:
         """Raises if arrays or labels would not be used because of their names."""
@@ -81,7 +83,7 @@ class SplitExamples:
             signature.check_no_labels(spec[0])
 
 
-def fitted(
+def batches_for_model(
     data: tf.data.Dataset, inputs: Sequence[Any], batch: int, name: str, counts: Counts | None = None
 ) -> tf.data.Dataset:
     """Returns examples in batches of the shapes that a model takes.

@@ -23,11 +23,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import called, inner_layers, replaced_attributes
+from kerasprune._keras import call_operation, inner_layers, replaced_attributes
 from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
 from kerasprune.errors import PruneError
 from kerasprune.export.calibration import write_calibration
-from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, converted
+from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert_saved_model
 from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.half_precision import in_float32
 from kerasprune.export.quiet_logs import quiet
@@ -88,12 +88,12 @@ def to_tflite(
             "Save the model as .keras, and export it in a process with KERAS_BACKEND=tensorflow."
         )
     calibrated = QUANTIZATIONS[quantize].calibrated
-    with tempfile.TemporaryDirectory() as name, explained(model.name, quantize):
+    with tempfile.TemporaryDirectory() as name, explain_converter_errors(model.name, quantize):
         folder = Path(name)
         if not calibrated or isinstance(model, RangedModel):
             with quiet(), model.for_converter() if isinstance(model, RangedModel) else nullcontext():
                 _save({SERVED: (in_float32(model), signature)}, folder)
-                return converted(folder, quantize, io)
+                return convert_saved_model(folder, quantize, io)
         process.start()
         write_calibration(samples, signature, folder / CALIBRATION_FILE)
         twin = in_float32(model)
@@ -115,7 +115,12 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
         PruneError: A model does not convert.
     """
     generator, integers = np.random.default_rng(0), QUANTIZATIONS[quantize].integers
-    with tempfile.TemporaryDirectory() as name, quiet(), ExitStack() as loops, explained(", ".join(parts), quantize):
+    with (
+        tempfile.TemporaryDirectory() as name,
+        quiet(),
+        ExitStack() as loops,
+        explain_converter_errors(", ".join(parts), quantize),
+    ):
         folder, parts = Path(name), {key: in_float32(model) for key, model in parts.items()}
         signatures = {key: signature_of(model) for key, model in parts.items()}
         if integers is not None:
@@ -123,7 +128,7 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
                 loops.enter_context(unrolled(model))
         _save({key: (model, signatures[key]) for key, model in parts.items()}, folder)
         if integers is None:
-            return converted(folder, quantize, "float")
+            return convert_saved_model(folder, quantize, "float")
         samples = {
             f"{key}/{name}": generator.standard_normal((_RANDOM, *spec.shape)).astype(spec.dtype)
             for key, signature in signatures.items()
@@ -134,7 +139,7 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
 
 
 @contextmanager
-def explained(name: str, quantize: str | None) -> Iterator[None]:
+def explain_converter_errors(name: str, quantize: str | None) -> Iterator[None]:
     """Raises a `PruneError` for any error of the converter while the block runs.
 
     Args:
@@ -157,7 +162,7 @@ def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> 
 
     def function_of(model: keras.Model, signature: Signature) -> tf.types.experimental.PolymorphicFunction:
         def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-            outputs = keras.tree.flatten(called(model, signature.pack(tensors), training=False))
+            outputs = keras.tree.flatten(call_operation(model, signature.pack(tensors), training=False))
             return dict(zip(output_names(model, len(outputs)), outputs, strict=True))
 
         named = zip(signature.inputs, signature.names, strict=True)

@@ -51,7 +51,7 @@ QUANTIZATIONS = {
 """float32; weights in float16; in int8 or int4, computed as a runtime does; activations in int8, or some, or int16."""
 
 
-def converted(folder: Path, quantize: str | None, io: str) -> bytes:
+def convert_saved_model(folder: Path, quantize: str | None, io: str) -> bytes:
     """Returns the bytes of a `.tflite` file; of `"mixed"` the ranges alone, until they and `FLOAT_FILE` are there.
 
     Args:

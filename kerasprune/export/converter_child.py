@@ -27,14 +27,14 @@ def main() -> None:
     sys.modules["keras"] = sys.modules["jax"] = None
     import tensorflow as tf  # noqa: F401  before the first request: the parent writes the SavedModel meanwhile
 
-    from kerasprune.export.converter import converted
+    from kerasprune.export.converter import convert_saved_model
 
     waiting = _timer()
     for line in sys.stdin:
         waiting.cancel()
         folder, quantize, io = json.loads(line)
         try:
-            (Path(folder) / RESULT).write_bytes(converted(Path(folder), quantize, io))
+            (Path(folder) / RESULT).write_bytes(convert_saved_model(Path(folder), quantize, io))
             answer = {}
         except Exception as error:  # the converter raises its own, private family; the parent words it
             answer = {"error": str(error) or type(error).__name__}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kerasprune.errors import Key, PruneError
-from kerasprune.files import replacing
+from kerasprune.files import replace_when_done
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     if path.is_dir():
         raise PruneError(f"Expected the path of a file. Received: path={str(path)!r}, a folder. Name a file in it.")
     check_place(path, overwrite)
-    with replacing(path) as temporary:
+    with replace_when_done(path) as temporary:
         yield temporary
 
 
@@ -43,7 +43,7 @@ def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
     # A full folder cannot be replaced in one step: the old one steps aside, and returns if the new one fails.
     aside = path.with_name(f".{path.name}-{os.getpid()}-replaced")
     try:
-        with replacing(path) as temporary:
+        with replace_when_done(path) as temporary:
             yield temporary
             if path.exists():
                 os.replace(path, aside)

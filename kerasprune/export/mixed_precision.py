@@ -15,7 +15,7 @@ import numpy as np
 from kerasprune._keras import inner_layers
 from kerasprune.data.signature import Signature, is_graph
 from kerasprune.errors import PruneError, choice_faults, raise_faults
-from kerasprune.export.conversion import explained, output_names, to_tflite
+from kerasprune.export.conversion import explain_converter_errors, output_names, to_tflite
 from kerasprune.export.converter import FLOAT_FILE, RANGES_FILE
 from kerasprune.export.converter_child import RESULT
 from kerasprune.export.converter_process import process
@@ -71,7 +71,7 @@ class MixedFiles:
     def __init__(
         self, model: keras.Model, signature: Signature, samples: Samples, count: int, folder: Path | str
     ) -> None:
-        self._folder, self._explained = Path(folder), partial(explained, model.name, "mixed")
+        self._folder, self._explained = Path(folder), partial(explain_converter_errors, model.name, "mixed")
         ranges = self._folder / RANGES_FILE
         ranges.write_bytes(to_tflite(model, signature, "mixed", samples))
         self._inputs, self._names = samples.arrays(count), (signature.names, partial(output_names, model))

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasprune._keras import called
+from kerasprune._keras import call_operation
 from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
@@ -87,7 +87,7 @@ def keras_function(model: keras.Model, signature: Signature) -> Function:
 
     @full_precision()
     def run(batch: FlatInputs) -> list[np.ndarray]:
-        outputs = keras.tree.flatten(called(model, signature.pack(batch), training=False))
+        outputs = keras.tree.flatten(call_operation(model, signature.pack(batch), training=False))
         return [keras.ops.convert_to_numpy(output) for output in outputs]
 
     return run

@@ -101,7 +101,7 @@ class Unexpected:
         return f"{self.number} {self.name}{f' of {shown}' if shown else ''}"
 
 
-def unexpected(
+def unexpected_operators(
     slim: Sequence[FileOperator], dense: Sequence[FileOperator], layers: Collection[str]
 ) -> list[Unexpected]:
     """Returns the operators of a slim model's file that one would not expect.

@@ -10,7 +10,7 @@ from kerasprune.files.reading import read_text as read_text
 from kerasprune.files.system_errors import DeniedError as DeniedError
 from kerasprune.files.temporary_files import remove_strays as remove_strays
 from kerasprune.files.writing import make_folder as make_folder
-from kerasprune.files.writing import replacing as replacing
+from kerasprune.files.writing import replace_when_done as replace_when_done
 from kerasprune.files.writing import write_json as write_json
 from kerasprune.files.writing import write_rows as write_rows
 from kerasprune.files.writing import write_text as write_text

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from kerasprune.errors import PruneError, short
-from kerasprune.files.reading import existing
-from kerasprune.files.system_errors import denied
+from kerasprune.files.reading import existing_path
+from kerasprune.files.system_errors import denied_error
 
 FREE_BYTES = 512 << 20
 """Unpacked bytes that an archive of any size may hold."""
@@ -31,7 +31,7 @@ def read_arrays(path: Path | str, what: str = "an .npz file") -> dict[str, np.nd
     Raises:
         PruneError: There is no such file, it is damaged, unpacks to far more than it has, or holds objects.
     """
-    path = existing(path, what)
+    path = existing_path(path, what)
     try:
         with zipfile.ZipFile(path) as archive:
             check_size(archive, path)
@@ -50,7 +50,7 @@ def read_array(path: Path | str, what: str = "a .npy file") -> np.ndarray:
     Raises:
         PruneError: There is no such file, it is damaged, declares a shape that it has no room for, or holds objects.
     """
-    path = existing(path, what)
+    path = existing_path(path, what)
     try:
         with path.open("rb") as file:
             return _array(file, path.name, path.stat().st_size)
@@ -63,7 +63,7 @@ def _damage(error: Exception, path: Path, what: str) -> PruneError:
     if isinstance(error, PruneError):
         return error
     if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
-        return denied(error, path, f"{what} that can be read")
+        return denied_error(error, path, f"{what} that can be read")
     reason = f"{type(error).__name__}: {short(str(error))}"
     return PruneError(f"Expected {what} that is undamaged. Received: {short(str(path))} ({reason}).")
 

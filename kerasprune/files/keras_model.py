@@ -13,8 +13,8 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files.arrays import check_size
-from kerasprune.files.reading import MOST_BYTES, existing, parse_json
-from kerasprune.files.system_errors import denied
+from kerasprune.files.reading import MOST_BYTES, existing_path, parse_json
+from kerasprune.files.system_errors import denied_error
 
 ABSENT = re.compile(r"Could not locate (class|function) '([^']+)'")
 FREE_WEIGHTS = 1_000_000
@@ -36,7 +36,7 @@ def load_model(path: Path | str) -> Any:
     """
     import keras
 
-    path = existing(path, "a .keras file")
+    path = existing_path(path, "a .keras file")
     with readable(path), weights_at_most(_stored(path) + FREE_WEIGHTS, path), _none_left_random(path):
         return keras.saving.load_model(path, compile=False, safe_mode=True)
 
@@ -56,7 +56,7 @@ def readable(path: Path, what: str = "a .keras file") -> Iterator[None]:
         if cause is not None:
             raise cause from error
         if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
-            raise denied(error, path, f"{what} that can be read") from error
+            raise denied_error(error, path, f"{what} that can be read") from error
         absent = ABSENT.search(str(error))
         if absent:
             raise PruneError(

@@ -58,7 +58,7 @@ def is_folder(path: Path | str) -> bool:
         return False
 
 
-def existing(path: Path | str, what: str) -> Path:
+def existing_path(path: Path | str, what: str) -> Path:
     """Returns the path of a file; raises `PruneError` if it is missing.
 
     Args:
@@ -82,7 +82,7 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
     Raises:
         PruneError: There is no such file, it is larger, or it is not UTF-8.
     """
-    path = existing(path, what)
+    path = existing_path(path, what)
     with denials(path, f"{what} that can be read"), path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

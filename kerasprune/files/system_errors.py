@@ -23,7 +23,7 @@ class DeniedError(PruneError, OSError):
     """The system denied an operation: a `PruneError` and an `OSError`."""
 
 
-def denied(error: Denial, path: str | PathLike | None = None, expected: str = USABLE) -> DeniedError:
+def denied_error(error: Denial, path: str | PathLike | None = None, expected: str = USABLE) -> DeniedError:
     """Returns the `DeniedError` for an error of the system.
 
     Args:
@@ -32,7 +32,7 @@ def denied(error: Denial, path: str | PathLike | None = None, expected: str = US
         expected: The expected kind of path. Defaults to `"a path that can be used"`.
 
     Example:
-        >>> print(denied(OSError(28, "No space left on device"), "plan.json"))
+        >>> print(denied_error(OSError(28, "No space left on device"), "plan.json"))
         Expected a path that can be used. Received: path='plan.json' (No space left on device). Free some room, or \
 give a path on another disk.
     """
@@ -55,4 +55,4 @@ def denials(path: str | PathLike, expected: str = WRITABLE) -> Iterator[None]:
     except PruneError:
         raise
     except (OSError, MemoryError) as error:
-        raise denied(error, path, expected) from error
+        raise denied_error(error, path, expected) from error

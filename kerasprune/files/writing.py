@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files.reading import is_file, path_of
-from kerasprune.files.system_errors import WRITABLE, denials, denied
+from kerasprune.files.system_errors import WRITABLE, denials, denied_error
 from kerasprune.files.temporary_files import remove, remove_strays, temporary_name
 
 _LOCK = re.compile(r"\..*\.lock(-journal|-owner)?")
@@ -22,7 +22,7 @@ STANDARD_ERROR = 2  # its descriptor
 
 
 @contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
+def replace_when_done(path: Path | str) -> Iterator[Path]:
     """Yields a temporary path next to `path`, which takes its place if the block ends without an error.
 
     Args:
@@ -39,7 +39,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         >>> import tempfile
         >>> from pathlib import Path
         >>> folder = Path(tempfile.mkdtemp())
-        >>> with replacing(folder / "note.txt") as temporary:
+        >>> with replace_when_done(folder / "note.txt") as temporary:
         ...     _ = temporary.write_text("whole")
         >>> [file.name for file in folder.iterdir()]
         ['note.txt']
@@ -60,7 +60,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
             and not str(error.filename).startswith(str(temporary))
         ):
             raise  # has its message already, or is about another file
-        raise denied(error, path, WRITABLE) from error
+        raise denied_error(error, path, WRITABLE) from error
     finally:
         if temporary.is_symlink() or temporary.exists():
             remove(temporary)
@@ -100,7 +100,7 @@ def standard_error_in(file: IO[Any]) -> Iterator[None]:
 def write_text(path: Path | str, text: str) -> Path:
     """Writes text (UTF-8) in one step and returns the path."""
     path = path_of(path)
-    with replacing(path) as temporary:
+    with replace_when_done(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 
@@ -114,7 +114,7 @@ def write_rows(path: Path | str, rows: Sequence[Mapping[str, Any]], first: Seque
     """Writes a CSV file in one step and returns its path: the columns of all rows, `first` before the others."""
     columns = list(dict.fromkeys([*first, *(column for row in rows for column in row)]))
     path = path_of(path)
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replace_when_done(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
@@ -139,7 +139,7 @@ def _inode(file: Path) -> int | None:
 
 
 @contextmanager
-def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
+def claim_store(path: Path, lock: Path | None = None) -> Iterator[None]:
     """Claims a store for this process by a lock on a file.
 
     Host and process of the owner are written next to it, for the message to other processes.

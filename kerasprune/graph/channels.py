@@ -28,7 +28,7 @@ def once(count: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], Any]:
     return remembered
 
 
-def taken(array: np.ndarray, ids: Mapping[int, np.ndarray], take: Take) -> np.ndarray:
+def take_positions(array: np.ndarray, ids: Mapping[int, np.ndarray], take: Take) -> np.ndarray:
     """Returns an array cut to the positions kept along the axes that carry channels, `{axis: ids}`."""
     for axis, line in ids.items():
         array = np.take(array, take(line), axis=axis)
@@ -85,7 +85,7 @@ class Slice:
 
     def taken(self, array: np.ndarray, take: Take) -> np.ndarray:
         """Returns an array of the variable's shape, cut along every channel axis to the positions kept."""
-        return taken(array, {axis: ids for axis, ids in enumerate(self.ids) if ids is not None}, take)
+        return take_positions(array, {axis: ids for axis, ids in enumerate(self.ids) if ids is not None}, take)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.channels import Block, Group, Padded, Product, Setting, Slice, Take, TracedCall, Unknown
 from kerasprune.graph.groups import distinct
 from kerasprune.graph.sharded_axes import ShardedAxis, sharded_axes
-from kerasprune.graph.walk import uncollected
+from kerasprune.graph.walk import pause_collection
 
 
 def values(variable: keras.Variable) -> np.ndarray:
@@ -276,7 +276,7 @@ class ChannelGraph:
         return owner, place
 
     @cached_property
-    @uncollected()
+    @pause_collection()
     def _using(self) -> Mapping[tuple[str, str], list[tuple[Slice, int]]]:
         """`{(group, "makes", "reads" or "scale"): [(slice, axis)]}`."""
         names, owner = list(self.groups), self.places[0][self.classes]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.residual_trunks import prefixed
+from kerasprune.graph.residual_trunks import prefix_branches
 
 
 def kept_number(size: int, keep: float) -> int:
@@ -25,17 +25,17 @@ def kept_number(size: int, keep: float) -> int:
 def legal(
     graph: ChannelGraph, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns the legal choice nearest to `keep`: `filled`, then `divisible`, then `prefixed`.
+    """Returns the legal choice nearest to `keep`: `fill_slices`, then `divisible`, then `prefix_branches`.
 
     Args:
         graph: The graph.
         keep: `{group name: indices kept}`.
-        scores: As for `filled`.
+        scores: As for `fill_slices`.
     """
-    return prefixed(graph, divisible(graph, filled(graph, keep, scores), scores))
+    return prefix_branches(graph, divisible(graph, fill_slices(graph, keep, scores), scores))
 
 
-def filled(
+def fill_slices(
     graph: ChannelGraph, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
     """Returns a choice that keeps at least one channel of every tensor, sliced ones included.

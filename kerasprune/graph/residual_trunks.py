@@ -22,7 +22,7 @@ def reason_to_keep_whole(coupling: str, operands: int) -> str | None:
     return "coupling='free' keeps the width of the residual trunk" if coupling == "free" and operands > 1 else None
 
 
-def prefixed(graph: ChannelGraph, keep: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def prefix_branches(graph: ChannelGraph, keep: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Returns a choice in which every padded branch keeps the first of the channels that its trunk keeps.
 
     Groups keep as many channels as in `keep`, other ones if they end in a padded sum.

@@ -77,7 +77,7 @@ BUILT_IN = {
 _FILES = {name: file for file, names in BUILT_IN.items() for name in names.split()}
 
 
-def named(file: str, module: Any) -> tuple[type, ...]:
+def classes_of_module(file: str, module: Any) -> tuple[type, ...]:
     """Returns the classes of a module of Keras that a file has rules for, those of this version of Keras."""
     return tuple(getattr(module, name) for name in BUILT_IN[file].split() if hasattr(module, name))
 

@@ -26,7 +26,7 @@ from kerasprune.graph.walk import (
     changed_weights,
     has_free_axes,
     is_model,
-    uncollected,
+    pause_collection,
     walk,
 )
 
@@ -34,7 +34,7 @@ _NEUTRAL = frozenset({"training", "mask"})
 """Arguments that Keras passes to any layer."""
 
 
-@uncollected()
+@pause_collection()
 def trace(
     model: keras.Model,
     *,
@@ -102,7 +102,7 @@ def trace(
     def absent(tensor: KerasTensor) -> Ids:
         return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.removed(tensor.shape[-1])})
 
-    left_out = dropped(model, removed, absent)
+    left_out = tensors_left_out(model, removed, absent)
 
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
         fed = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
@@ -129,7 +129,9 @@ def without(graph: ChannelGraph, removed: Sequence[str]) -> ChannelGraph:
     )
 
 
-def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasTensor], Any] | None = None) -> Dropped:
+def tensors_left_out(
+    model: keras.Model, removed: Sequence[str], absent: Callable[[KerasTensor], Any] | None = None
+) -> Dropped:
     """Returns the tensors that a walk leaves out to remove the named blocks.
 
     Args:
@@ -326,6 +328,6 @@ def shapes_at(
         return outputs
 
     inputs = [KerasTensor(at_resolution(tuple(x.shape), resolution), dtype=x.dtype) for x in body.inputs]
-    absent = dropped(model, removed, lambda x: KerasTensor(x.shape, dtype=x.dtype))
+    absent = tensors_left_out(model, removed, lambda x: KerasTensor(x.shape, dtype=x.dtype))
     walk(body, inputs, visit, dropped=absent)
     return shapes

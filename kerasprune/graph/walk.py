@@ -156,7 +156,7 @@ def bodies(model: Functional) -> Iterator[Functional]:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def pause_collection() -> Iterator[None]:
     """Pauses Python's garbage collector, unless it is paused already.
 
     Making the thousands of objects of a model sets off collections through everything the process holds, TensorFlow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.errors import fraction_faults, given, whole_number_faults
+from kerasprune.errors import fraction_faults, given_values, whole_number_faults
 from kerasprune.models import arguments
 from kerasprune.models.parts import Parts
 
@@ -54,7 +54,7 @@ def densenet_cifar(
     """
     rule, step = ("3n + 4", 3) if bottleneck is None else ("6n + 4", 6)
     faults = arguments.depth_faults(depth, rule, range(4 + step, 4 + 400 * step, step))
-    faults += whole_number_faults(1, growth=growth, **given(bottleneck=bottleneck, stem=stem))
+    faults += whole_number_faults(1, growth=growth, **given_values(bottleneck=bottleneck, stem=stem))
     faults += fraction_faults(compression=compression)
     x = images = arguments.checked_images(
         "densenet_cifar", classes, input_shape, seed, faults, smallest_side=SMALLEST_SIDE

@@ -6,7 +6,7 @@ import keras
 
 from kerasprune.errors import choice_faults, positive_faults
 from kerasprune.models import arguments
-from kerasprune.models.parts import SCALES, Parts, scaled
+from kerasprune.models.parts import SCALES, Parts, scale_width
 
 STAGE_CHANNELS = (16, 32, 64)
 SHORTCUTS = ("identity", "projection")
@@ -54,7 +54,7 @@ def resnet_cifar(
     faults += positive_faults(width=width)
     images = arguments.checked_images("resnet_cifar", classes, input_shape, seed, faults)
     parts = Parts(seed, scales)
-    channels = [scaled(c, width) for c in STAGE_CHANNELS]
+    channels = [scale_width(c, width) for c in STAGE_CHANNELS]
     x = parts.unit(images, channels[0], 3, "stem")
     for stage, filters in enumerate(channels, start=1):
         for block in range(1, (depth - 2) // 6 + 1):

@@ -8,7 +8,7 @@ import keras
 
 from kerasprune.errors import choice_faults, positive_faults
 from kerasprune.models import arguments
-from kerasprune.models.parts import SCALES, Parts, scaled
+from kerasprune.models.parts import SCALES, Parts, scale_width
 
 STAGE_CHANNELS = (64, 128, 256, 512, 512)
 HIDDEN_UNITS = 512
@@ -104,7 +104,7 @@ def vgg_snip(
     x = keras.layers.MaxPooling2D(2, name=f"stage{len(kernels)}_pool")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     for number in range(1, hidden + 1):
-        x = parts.dense_unit(x, scaled(HIDDEN_UNITS, width), f"hidden{number}")
+        x = parts.dense_unit(x, scale_width(HIDDEN_UNITS, width), f"hidden{number}")
     return parts.classified(images, x, classes, f"vgg_snip_{version}")
 
 
@@ -112,7 +112,7 @@ def _stages(parts: Parts, x: keras.KerasTensor, kernels: Sequence[Sequence[int]]
     """Applies the stages of convolutions, with max pooling between them."""
     for stage, (channels, sides) in enumerate(zip(STAGE_CHANNELS, kernels, strict=True), start=1):
         for number, side in enumerate(sides, start=1):
-            x = parts.unit(x, scaled(channels, width), side, f"stage{stage}", number)
+            x = parts.unit(x, scale_width(channels, width), side, f"stage{stage}", number)
         if stage < len(STAGE_CHANNELS):
             x = keras.layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
     return x

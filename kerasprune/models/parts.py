@@ -15,7 +15,7 @@ import keras
 SCALES = ("ones", "uniform")
 
 
-def scaled(channels: int, width: float) -> int:
+def scale_width(channels: int, width: float) -> int:
     """Returns `channels · width` as an integer of at least 1."""
     return max(1, round(channels * width))
 

@@ -14,7 +14,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.defaults import AUTO
 from kerasprune.errors import (
     fraction_faults,
-    given,
+    given_values,
     is_number,
     kind_faults,
     raise_faults,
@@ -27,7 +27,7 @@ from kerasprune.graph.strided_pointwise import WIDTHS_AT_RISK, groups_at_risk
 from kerasprune.planning import budgets, targets
 from kerasprune.planning.budgets.base import STEPS, Budget, Floor
 from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
-from kerasprune.planning.budgets.rounding import rounded
+from kerasprune.planning.budgets.rounding import round_choice
 from kerasprune.planning.targets.base import CostMeter
 from kerasprune.surgery.costs.cost import check_counted, cost, prunable_graph
 
@@ -175,10 +175,10 @@ def _corrected(request: PlanRequest, table: LatencyTable | None) -> tuple[PlanRe
 
 def _met(request: PlanRequest, table: LatencyTable | None, limit: float = float("inf")) -> Choice:
     if table is None:
-        return rounded(request, limit) if request.floor.round_to == AUTO else request.met(limit)
-    from kerasprune.planning.targets.widening import filled  # a plan without a table needs none of it
+        return round_choice(request, limit) if request.floor.round_to == AUTO else request.met(limit)
+    from kerasprune.planning.targets.widening import widen_choice  # a plan without a table needs none of it
 
-    return filled(request, table, limit)
+    return widen_choice(request, table, limit)
 
 
 def _table_faults(table: Any) -> list[str]:
@@ -235,14 +235,14 @@ def _nearer(request: PlanRequest) -> str:
 
 def request_faults(budget: Budget, **asked: Any) -> list[str]:
     """Returns a fault if several of `keep`, `macs`, `params` and `target` are given, or none that the budget needs."""
-    named = list(given(**asked))
+    named = list(given_values(**asked))
     if len(named) > 1 or not named and budget.level is None:
         return [f"Expected one of keep, macs, params and target. Received: {', '.join(named) or 'none'}."]
     return []
 
 
 def _faults(budget: Budget, data: Any, target: Any, **shares: Any) -> list[str]:
-    faults = [*fraction_faults(**given(**shares)), *request_faults(budget, **shares, target=target)]
+    faults = [*fraction_faults(**given_values(**shares)), *request_faults(budget, **shares, target=target)]
     if "data" in budget.needs and data is None:
         faults.append(
             f"Expected data for {type(budget).__name__}, which measures: a few hundred examples, without labels. "

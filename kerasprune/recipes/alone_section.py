@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, ClassVar, Self
 
 from kerasprune.recipes.node import Node
-from kerasprune.registry import imported
+from kerasprune.registry import import_address
 
 
 class AloneSection(Node):
@@ -30,7 +30,7 @@ class AloneSection(Node):
     @classmethod
     def stage(cls) -> ModuleType:
         """Returns the module with `choose(run, model, section)`, the plan, and `rehearse`, its checks in advance."""
-        return imported(f"{cls.__module__.rpartition('.')[0]}.stage")
+        return import_address(f"{cls.__module__.rpartition('.')[0]}.stage")
 
     @classmethod
     def trainings(cls, section: Mapping[str, Any]) -> list[str]:

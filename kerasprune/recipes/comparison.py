@@ -14,16 +14,16 @@ from kerasprune.criteria.registry import criteria as known_criteria
 from kerasprune.errors import (
     PruneError,
     choice_faults,
-    made,
+    make_or_note,
     proper_fraction_faults,
     raise_faults,
     whole_number_faults,
 )
-from kerasprune.files import is_file, path_of, replacing, write_rows, write_text
+from kerasprune.files import is_file, path_of, replace_when_done, write_rows, write_text
 from kerasprune.recipes import loader
 from kerasprune.recipes.populations.population import Population
-from kerasprune.recipes.reports.contest import draw, summarised
-from kerasprune.recipes.run_folder import taken, withdrawn
+from kerasprune.recipes.reports.contest import draw, summarise_runs
+from kerasprune.recipes.run_folder import take_folder, withdrawn
 
 if TYPE_CHECKING:
     import keras
@@ -113,7 +113,7 @@ def compare(
     base = {"name": "comparison", "why": "Which criterion keeps the most?", "data": data, "loss": loss}
     base["finetune"] = finetune
     path = path_of(folder)
-    with taken(path, [STORE], resume=resume):
+    with take_folder(path, [STORE], resume=resume):
         with withdrawn(path / MODEL, path / STORE):
             file = file_of(model, path / MODEL)
             base["model"] = {"start": str(file)}
@@ -154,7 +154,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
         raise PruneError(f"No criterion finished. The error of the first: {failed}")
     long = ("recipe", "imports", "trust")
     write_rows(path / RUNS, [{key: cell for key, cell in row.items() if key not in long} for row in rows])
-    table = summarised(done)
+    table = summarise_runs(done)
     write_rows(path / TABLE, table)
     write_text(path / PLOT, draw(table))
     return path
@@ -167,7 +167,7 @@ def file_of(model: str | Path | keras.Model, path: Path) -> str | Path:
     from kerasprune.files.keras_model import load_model
 
     if not path.exists():
-        with replacing(path) as temporary:
+        with replace_when_done(path) as temporary:
             model.save(temporary)
     elif not _same_weights(load_model(path), model):
         raise PruneError(
@@ -204,7 +204,7 @@ def _cells(
     for each in criteria:
         name = each.get("name") if isinstance(each, Mapping) else each
         if not (isinstance(name, str) and ":" in name):  # one of the user's own is looked up if it is trusted
-            made(faults, known_criteria.member, name)
+            make_or_note(faults, known_criteria.member, name)
     raise_faults("Invalid arguments for compare:", faults)
     uniform = plan.get("budget", "uniform") in ("uniform", {"name": "uniform"})
     methods = {_name(each): (each, start, plan) for each in criteria}

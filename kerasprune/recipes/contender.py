@@ -72,7 +72,7 @@ def evaluate(
         run.check_labels(model)
         check_chance_level(run, model)
     plan, slim = (None, model) if start == "dense" else _started(run, judge, start, seed)
-    measure, removed = measured(judge, slim)
+    measure, removed = measure_model(judge, slim)
     began = time.perf_counter()
     trained = start != "dense" and run.recipe.finetune is not None
     if trained:
@@ -83,8 +83,8 @@ def evaluate(
     return {
         "measure": measure,
         "removed": removed,
-        "validation": measured(judge, slim)[1] if trained else removed,
-        "test": measured(run.judge(model, run.recipe.data.test), slim)[1],
+        "validation": measure_model(judge, slim)[1] if trained else removed,
+        "test": measure_model(run.judge(model, run.recipe.data.test), slim)[1],
         **shares_of(after, before),
         "compression": before.params / after.params,
         "speedup": before.macs / after.macs,
@@ -132,7 +132,7 @@ def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan | None) -
         delivery.result(started)
 
 
-def measured(judge: Judge, model: keras.Model) -> tuple[str, float]:
+def measure_model(judge: Judge, model: keras.Model) -> tuple[str, float]:
     """Returns the measure of a model and its value."""
     metrics = judge.metrics(model)
     if not metrics:

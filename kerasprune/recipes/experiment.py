@@ -62,7 +62,7 @@ class Experiment:
                 raise fault
             return model
         name, arguments = recipe.model.name, recipe.model.arguments
-        taken = lookup.taken("model", name)
+        taken = lookup.arguments_of("model", name)
         if "input_shape" in taken:
             arguments.setdefault("input_shape", (recipe.data.side, recipe.data.side, 3))
         if "seed" in taken:
@@ -133,12 +133,12 @@ class Experiment:
         if not self.draws:
             return own_examples(self.recipe.data)
         from kerasprune.data.arrays import inputs_by_split
-        from kerasprune.repair.synthesis.synthesise import drawn
+        from kerasprune.repair.synthesis.synthesise import draw_batches
 
         drawing = self.drawing
         del vars(self)["drawing"]  # with its model
         signature = drawing.signature
-        arrays = signature.flatten(drawn(drawing, self.folder_of_drawn, self.verbose))
+        arrays = signature.flatten(draw_batches(drawing, self.folder_of_drawn, self.verbose))
         return inputs_by_split(
             {each.name: array for each, array in zip(signature.inputs, arrays, strict=True)}, SYNTHETIC
         )

@@ -23,8 +23,8 @@ from kerasprune.recipes.comparison import trust_of
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.populations.population import Population
 from kerasprune.recipes.reports.comparison import runs_below, write_comparison
-from kerasprune.recipes.run_folder import taken
-from kerasprune.recipes.run_warnings import FILE, warned
+from kerasprune.recipes.run_folder import take_folder
+from kerasprune.recipes.run_warnings import FILE, texts_of_warnings
 from kerasprune.recipes.yaml_text import read_value
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def seeds_and_grid(
         folder = Path("runs") / f"{name}-grid-{hashlib.sha256(''.join(cells.values()).encode()).hexdigest()[:8]}"
     path = path_of(folder)
     runs = [path / name for name in cells]
-    with taken(path, [STORE], resume=resume):
+    with take_folder(path, [STORE], resume=resume):
         new = [each for each in (path / STORE, *map(output_of, runs)) if not each.exists()]
         population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
         population.forget_failures()
@@ -141,7 +141,7 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool, imports: Sequen
         run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke, console=console)
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     found = summary["slim"] or summary["dense"]
-    return {key: found.get(key) for key in ("accuracy", "params", "macs")} | {"warnings": len(warned(path))}
+    return {key: found.get(key) for key in ("accuracy", "params", "macs")} | {"warnings": len(texts_of_warnings(path))}
 
 
 def output_of(folder: Path) -> Path:

@@ -26,14 +26,14 @@ def field(key: str) -> FieldInfo:
     return _found(key).model_fields[key.rpartition(".")[2]]
 
 
-def described(key: str) -> str:
+def describe_key(key: str) -> str:
     """Returns a key's entry in the docstring of its section, its choices and whether it takes several values.
 
     Args:
         key: As for `field`.
 
     Example:
-        >>> described("prune.plan.coupling").endswith("One of tied, free, padded.")
+        >>> describe_key("prune.plan.coupling").endswith("One of tied, free, padded.")
         True
     """
     section, name = _found(key), key.rpartition(".")[2]

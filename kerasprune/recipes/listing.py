@@ -43,14 +43,14 @@ class RecipeLine:
         return f"{self.why} {self.cost}; {self.data}."
 
 
-def described(name: str) -> RecipeLine:
+def describe_recipe(name: str) -> RecipeLine:
     """Returns the line of a recipe of the package.
 
     Args:
         name: One of `kp.recipes.names()`.
 
     Example:
-        >>> described("glyphs-base").data
+        >>> describe_recipe("glyphs-base").data
         'glyphs, which is drawn from fonts'
     """
     recipe = yaml.load(library.find(name).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506

@@ -16,7 +16,7 @@ from kerasprune.errors import Given, Key, PruneError, of_percent, raise_faults, 
 from kerasprune.files import is_file, is_folder, read_text
 from kerasprune.models.sets.lookup import NAMED, PREFIXED, SYNTHETIC
 from kerasprune.recipes import library
-from kerasprune.recipes.node import worded
+from kerasprune.recipes.node import word_fault
 from kerasprune.recipes.schema import INSTALL, Recipe, Start, keys_of_absent_papers
 from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
 
@@ -77,24 +77,28 @@ def check(
 
 def dump(recipe: Recipe) -> str:
     """Returns a recipe as YAML text that `parse` reads back."""
-    return yaml.safe_dump(resolved(recipe), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(resolve_defaults(recipe), sort_keys=False, allow_unicode=True)
 
 
 def fingerprint(recipe: Recipe) -> str:
     """Returns 8 hexadecimal digits: a hash of everything that the run depends on."""
-    data = {key: value for key, value in resolved(recipe).items() if key not in {"why", "paper", "expected", "status"}}
+    data = {
+        key: value
+        for key, value in resolve_defaults(recipe).items()
+        if key not in {"why", "paper", "expected", "status"}
+    }
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def resolved(value: Any) -> Any:
+def resolve_defaults(value: Any) -> Any:
     """Returns a recipe, or a part of one, as plain data with defaults filled in, as in `recipe.yaml` of a run."""
     if isinstance(value, BaseModel):
         # A key whose default is None is omitted if it is None.
         absent = {key for key, field in type(value).model_fields.items() if field.default is None}
-        return {key: resolved(item) for key, item in value if not (item is None and key in absent)}
+        return {key: resolve_defaults(item) for key, item in value if not (item is None and key in absent)}
     if isinstance(value, dict):
-        return {key: resolved(item) for key, item in value.items()}
-    return [resolved(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: resolve_defaults(item) for key, item in value.items()}
+    return [resolve_defaults(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _listed(settings: Any) -> Sequence[str]:
@@ -136,7 +140,7 @@ def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> PruneError:
     keys = _spelled(fault["loc"], data, fault["type"] in {"missing", "unknown_key"})
     line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
     path = ".".join(map(str, keys))
-    expected = [_below(path, part) for part in worded(fault)]
+    expected = [_below(path, part) for part in word_fault(fault)]
     where = [f"line {line}, " if line else "", Key(path, ".".join(map(_part, keys))), ": "] if keys else []
     parts, message = [*where, *expected], str(PruneError(*expected))
     if fault["type"] in {"missing", "unknown_key"} or "Received:" in message or not keys:
@@ -176,7 +180,7 @@ def _spelled(location: Keys, data: Any, absent: bool) -> Keys:
     return tuple(keys)
 
 
-def located(recipe: Recipe) -> Recipe:
+def locate_files(recipe: Recipe) -> Recipe:
     """Returns the recipe with absolute paths in place of those relative to the current folder.
 
     These are the checkpoint, the data (also the file of a function), `data_dir`, `calibrate` and the table of a target.

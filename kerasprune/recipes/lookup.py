@@ -39,7 +39,7 @@ def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
     return families.member(family).made(member(family, name), name, arguments)
 
 
-def taken(family: str, name: str) -> dict[str, Any]:
+def arguments_of(family: str, name: str) -> dict[str, Any]:
     """Returns the arguments that a member takes, with their defaults; `ANYTHING` among them if it takes any."""
     parameters = inspect.signature(member(family, name)).parameters.values()
     return {ANYTHING if each.kind is each.VAR_KEYWORD else each.name: each.default for each in parameters}
@@ -55,7 +55,7 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     if not arguments and name in families.member(family).names():
         return []
     try:
-        known = taken(family, name)
+        known = arguments_of(family, name)
     except PruneError as error:
         return [str(error).rstrip(".")]
     found = [

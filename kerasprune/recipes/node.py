@@ -25,14 +25,14 @@ from kerasprune.recipes import lookup as members
 _QUOTED = re.compile(r"'([^']*)'")
 
 
-def worded(fault: Mapping[str, Any]) -> tuple[str | Key, ...]:
+def word_fault(fault: Mapping[str, Any]) -> tuple[str | Key, ...]:
     """Returns the expectation that a fault violates, as the parts of a message.
 
     Args:
         fault: A fault of pydantic's: `type`, `msg`, `input`, and its bounds in `ctx`.
 
     Example:
-        >>> worded({"type": "greater_than", "msg": "Input should be …", "input": 0, "ctx": {"gt": 0}})
+        >>> word_fault({"type": "greater_than", "msg": "Input should be …", "input": 0, "ctx": {"gt": 0}})
         ('Expected a number > 0',)
     """
     bounds = fault.get("ctx") or {}
@@ -106,7 +106,7 @@ class Node(BaseModel):
 
     @classmethod
     def _reworded(cls, fault: ErrorDetails) -> InitErrorDetails:
-        kind, parts = fault["type"], worded(fault)
+        kind, parts = fault["type"], word_fault(fault)
         if kind == "extra_forbidden":
             known = ", ".join(cls.model_fields)
             kind = "unknown_key"

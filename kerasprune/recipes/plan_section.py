@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from kerasprune.defaults import AUTO, COUPLINGS
-from kerasprune.errors import Key, PruneError, given, joined
+from kerasprune.errors import Key, PruneError, given_values, join_messages
 from kerasprune.recipes.node import Budget, Criterion, Fraction, Named, Node, PositiveInt, Target
 
 
@@ -56,14 +56,14 @@ class PlanStep(Traced):
     @property
     def asked(self) -> dict[str, Any]:
         """How much is kept: those of `keep`, `macs`, `params` and `target` that are given."""
-        return given(keep=self.keep, macs=self.macs, params=self.params, target=self.target)
+        return given_values(keep=self.keep, macs=self.macs, params=self.params, target=self.target)
 
     @model_validator(mode="after")
     def _one_target(self) -> PlanStep:
         if len(self.asked) > 1:
             known = (Key("keep"), ", ", Key("macs"), ", ", Key("params"), " and ", Key("target"))
             values = {name: value.name if name == "target" else value for name, value in self.asked.items()}
-            received = joined(" and ", (PruneError(Key(name), f"={value}") for name, value in values.items()))
+            received = join_messages(" and ", (PruneError(Key(name), f"={value}") for name, value in values.items()))
             raise PruneError("Expected one of ", *known, ". Received: ", *received)
         if self.round_to == "table" and (self.target is None or self.target.name != "time"):
             rounding = (

@@ -22,14 +22,14 @@ from kerasprune.files import (
     read_rows,
     read_text,
     remove_strays,
-    replacing,
+    replace_when_done,
     write_json,
     write_rows,
 )
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
 from kerasprune.files.temporary_files import is_stray, remove
-from kerasprune.files.writing import NoLockError, claimed, is_lock
+from kerasprune.files.writing import NoLockError, claim_store, is_lock
 from kerasprune.recipes import loader
 from kerasprune.recipes.schema import Recipe
 from kerasprune.steps.report import PruningReport, StepReport
@@ -128,7 +128,7 @@ class RunFolder:
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes a `.npz` file in one step."""
-        with replacing(self.file(name)) as temporary:
+        with replace_when_done(self.file(name)) as temporary:
             np.savez_compressed(temporary, **arrays)
 
     def arrays(self, name: str) -> dict[str, np.ndarray] | None:
@@ -140,7 +140,7 @@ class RunFolder:
 
     def save_model(self, name: str, model: keras.Model) -> None:
         """Saves a model in one step."""
-        with replacing(self.file(name)) as temporary:
+        with replace_when_done(self.file(name)) as temporary:
             model.save(temporary)
 
     def model(self, name: str) -> keras.Model:
@@ -241,7 +241,7 @@ def occupied(path: Path) -> Iterator[None]:
     """
     existed, lock = path.exists(), ExitStack()
     try:
-        lock.enter_context(claimed(path, path / LOCK))
+        lock.enter_context(claim_store(path, path / LOCK))
     except NoLockError:
         warn(
             f"{str(path)!r} is on a disk without file locks: make sure that no other run writes there at the same time."
@@ -255,7 +255,7 @@ def occupied(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def taken(path: Path, names: Sequence[str], *, resume: bool) -> Iterator[None]:
+def take_folder(path: Path, names: Sequence[str], *, resume: bool) -> Iterator[None]:
     """Locks an output folder and checks that it may be used; the arguments are those of `claim`."""
     with occupied(path):
         claim(path, names, resume=resume)

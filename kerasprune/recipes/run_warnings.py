@@ -14,7 +14,7 @@ from kerasprune.files import read_text, write_text
 FILE = "warnings.txt"
 
 
-def warned(folder: Path) -> list[str]:
+def texts_of_warnings(folder: Path) -> list[str]:
     """Returns the texts of the warnings of a run, each once, in the order in which they came."""
     path = folder / FILE
     if not path.is_file():
@@ -32,7 +32,7 @@ class Warnings:
 
     def __init__(self, folder: Path, mark: str) -> None:
         self._folder, self._mark = folder, mark
-        self._texts = warned(folder)
+        self._texts = texts_of_warnings(folder)
         self._written = len(self._texts)
 
     @contextmanager

@@ -16,16 +16,16 @@ from kerasprune.planning.budgets.registry import budgets
 from kerasprune.planning.plan import request_faults
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.checkpoint_check import check_chance_level
-from kerasprune.recipes.loader import located
+from kerasprune.recipes.loader import locate_files
 from kerasprune.recipes.registry import STAGES
-from kerasprune.recipes.reports.tables import judged
-from kerasprune.recipes.run_folder import MARK, RunFolder, begun, broken_off, taken
+from kerasprune.recipes.reports.tables import judge_expected
+from kerasprune.recipes.run_folder import MARK, RunFolder, begun, broken_off, take_folder
 from kerasprune.recipes.run_warnings import Warnings
 from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import imported
+from kerasprune.registry import import_address
 from kerasprune.steps.progress import step_line
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.training.callback import facts
@@ -81,7 +81,7 @@ def run(
     if strict and recipe.smoke:
         raise PruneError("Expected a full run with strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(folder) if folder is not None else default_folder(recipe)
-    return carry_out(Run(located(recipe), RunFolder(path), console), resume=resume, strict=strict)
+    return carry_out(Run(locate_files(recipe), RunFolder(path), console), resume=resume, strict=strict)
 
 
 def carry_out(one: Run, *, resume: bool = False, strict: bool = False) -> Path:
@@ -97,7 +97,7 @@ def carry_out(one: Run, *, resume: bool = False, strict: bool = False) -> Path:
     """
     path = one.folder.path
     died = broken_off(path)
-    with taken(path, [MARK], resume=resume), Warnings(path, MARK).collected() as heard:
+    with take_folder(path, [MARK], resume=resume), Warnings(path, MARK).collected() as heard:
         _same_recipe(one)
         if resume:
             one.folder.check_files()
@@ -226,7 +226,7 @@ def _report_nothing_left(one: Run) -> None:
 
 def _missed(one: Run) -> list[str]:
     """Returns a line for every expected figure that the run has missed or not measured."""
-    figures = judged(loader.resolved(one.recipe), one.folder.json("summary.json"))
+    figures = judge_expected(loader.resolve_defaults(one.recipe), one.folder.json("summary.json"))
     return [
         f"{figure['name'].replace('_', ' ')}: expected {figure['expected']:.4g}. Received: "
         f"{'nothing measured' if figure['here'] is None else format(figure['here'], '.4g')}"
@@ -250,7 +250,7 @@ def _finish(one: Run, name: str) -> None:
         one.console.print(f"{name}: finished earlier", highlight=False)
         return
     began = time.perf_counter()
-    imported(STAGES[name])(one)
+    import_address(STAGES[name])(one)
     seconds = time.perf_counter() - began
     one.folder.finish(name, seconds)
     one.folder.forget_states()

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from kerasprune.data.scaling import SCALES
-from kerasprune.errors import Key, PruneError, joined
+from kerasprune.errors import Key, PruneError, join_messages
 from kerasprune.export.registry import formats
 from kerasprune.files import is_file, is_folder
 from kerasprune.models.sets.lookup import check_kind, own
@@ -286,7 +286,7 @@ class Recipe(Node):
             received = f" to be a file or a folder. Received: {self.calibrate!r}, which is neither"
             faults.append(PruneError("Expected ", CALIBRATE, received))
         if faults:
-            raise PruneError(*joined("; ", faults))
+            raise PruneError(*join_messages("; ", faults))
         return self
 
 

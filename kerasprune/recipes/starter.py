@@ -9,7 +9,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of, write_text
-from kerasprune.recipes.lookup import ANYTHING, taken
+from kerasprune.recipes.lookup import ANYTHING, arguments_of
 from kerasprune.recipes.registry import families
 from kerasprune.recipes.yaml_text import read_value
 
@@ -87,7 +87,7 @@ def _with_members(part: Any) -> Any:
 
 def _named(family: str) -> dict[str, Any]:
     """Returns the schema of a member of a family: its name, the name next to its arguments, or a user's own."""
-    members = {name: taken(family, name) for name in families.member(family).names()}
+    members = {name: arguments_of(family, name) for name in families.member(family).names()}
     described = [
         {
             "type": "object",

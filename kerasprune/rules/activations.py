@@ -25,10 +25,10 @@ DROPOUTS = (
 def biased_and_activated(graph: GraphBuilder, layer: Any, ids: np.ndarray) -> np.ndarray:
     """Returns the ids after a layer's own bias and activation along the channel axis."""
     graph.slices(layer, layer.bias, ids, role="bias")
-    return applied(graph, layer, layer.activation, ids, graph.call.outputs[0], channel_axis(layer))
+    return apply_function(graph, layer, layer.activation, ids, graph.call.outputs[0], channel_axis(layer))
 
 
-def applied(
+def apply_function(
     graph: GraphBuilder,
     layer: Any,
     function: Callable[[Any], Any] | None,
@@ -55,7 +55,7 @@ def applied(
 def pin_units(graph: GraphBuilder, layer: Any, cell: Any, ids: np.ndarray) -> None:
     """Pins the units of a recurrent layer if its functions mix them, or are not zero at zero."""
     for function in (cell.activation, getattr(cell, "recurrent_activation", None)):  # SimpleRNN has one only
-        applied(graph, layer, function, ids, (None, ids.size), 1)
+        apply_function(graph, layer, function, ids, (None, ids.size), 1)
     if speaks_at_zero(cell.activation):
         graph.pin(ids, f"{layer.name!r} has an activation that is not zero at zero")
 
@@ -91,7 +91,7 @@ def dropout(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> Ids:
 def activation(graph: GraphBuilder, layer: layers.Activation, x: Ids) -> Ids:
     """`out[c] = f(x[c])`, unless the function mixes channels."""
     for axis, ids in x.axes.items():
-        applied(graph, layer, layer.activation, ids, x.shape, axis)
+        apply_function(graph, layer, layer.activation, ids, x.shape, axis)
     return x
 
 

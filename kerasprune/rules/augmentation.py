@@ -8,10 +8,10 @@ from keras import layers, tree
 
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import UNKNOWN, named, tensor_rule
+from kerasprune.graph.rule import UNKNOWN, classes_of_module, tensor_rule
 
 
-@tensor_rule(*named("augmentation", layers), constant=UNKNOWN)
+@tensor_rule(*classes_of_module("augmentation", layers), constant=UNKNOWN)
 def augmentation(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
     """Identity, or a function of colours, in inference; in training colours may be mixed.
 

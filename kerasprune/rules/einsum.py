@@ -11,8 +11,8 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
-from kerasprune.rules.activations import applied, speaks_at_zero
-from kerasprune.rules.reshape import following
+from kerasprune.rules.activations import apply_function, speaks_at_zero
+from kerasprune.rules.reshape import shape_by_counts
 
 
 @tensor_rule(layers.EinsumDense, constant=SILENT, reads=("equation", "output_shape", "activation", "bias_axes"))
@@ -46,9 +46,9 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     speaks = speaks_at_zero(layer.activation)
     graph.emits([a for a in out if speaks or layer.bias is not None and target[a] not in layer.bias_axes])
     for axis, ids in out.items():
-        applied(graph, layer, layer.activation, ids, shape, axis)
+        apply_function(graph, layer, layer.activation, ids, shape, axis)
     made, written = Ids(shape, out), layer.partial_output_shape
-    graph.sets(layer, "output_shape", following(written, made, skip=len(shape) - len(written)))
+    graph.sets(layer, "output_shape", shape_by_counts(written, made, skip=len(shape) - len(written)))
     return made
 
 

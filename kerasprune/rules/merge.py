@@ -11,7 +11,7 @@ from keras import layers
 from kerasprune._keras import TFDConcat
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import GraphBuilder
-from kerasprune.graph.channels import Ids, taken
+from kerasprune.graph.channels import Ids, take_positions
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 _SUMS = (layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum)
@@ -75,7 +75,7 @@ def combine(graph: GraphBuilder, operands: list[Any], couple: Callable[..., np.n
                     carried[0], f"{graph.call.node.operation.name!r} combines them with channels that are always kept"
                 )
     for index, sliced in constants.items():
-        graph.argument(index, lambda value, take, sliced=sliced: taken(np.asarray(value), sliced, take))
+        graph.argument(index, lambda value, take, sliced=sliced: take_positions(np.asarray(value), sliced, take))
     return Ids(shape, axes)
 
 

@@ -10,9 +10,9 @@ from kerasprune._keras import StochasticDepth, TFDIdentity, core, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import POINTWISE, named, tensor_rule
+from kerasprune.graph.rule import POINTWISE, classes_of_module, tensor_rule
 
-_CLASSES = [each for module in (layers, knp, nn, core) for each in named("pointwise", module)]
+_CLASSES = [each for module in (layers, knp, nn, core) for each in classes_of_module("pointwise", module)]
 
 
 @tensor_rule(*_CLASSES, StochasticDepth, TFDIdentity, constant=POINTWISE, reads=())

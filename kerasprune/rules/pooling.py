@@ -11,11 +11,11 @@ from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import CARRIED, channel_axis, named, tensor_rule
+from kerasprune.graph.rule import CARRIED, channel_axis, classes_of_module, tensor_rule
 
 
 @tensor_rule(
-    *named("pooling", layers),
+    *classes_of_module("pooling", layers),
     nn.MaxPool,
     nn.AveragePool,
     constant=CARRIED,
@@ -32,7 +32,7 @@ def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     return x.moved(shape, [before if axis == after else None for axis in range(len(shape))])
 
 
-@tensor_rule(*named("pooling", knp), reads=("axis", "keepdims"))
+@tensor_rule(*classes_of_module("pooling", knp), reads=("axis", "keepdims"))
 def reduction(graph: GraphBuilder, operation: Any, x: Ids, initial: Any = None) -> Ids:
     """Reduces some axes; channels on the other axes stay separate."""
     rank = len(x.shape)

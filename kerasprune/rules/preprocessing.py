@@ -8,9 +8,9 @@ from keras import layers, tree
 
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import UNKNOWN, named, tensor_rule
+from kerasprune.graph.rule import UNKNOWN, classes_of_module, tensor_rule
 
-_CLASSES = [each for each in named("preprocessing", layers) if each is not layers.Masking]
+_CLASSES = [each for each in classes_of_module("preprocessing", layers) if each is not layers.Masking]
 
 
 @tensor_rule(*_CLASSES, constant=UNKNOWN)

@@ -29,7 +29,7 @@ def flatten(graph: GraphBuilder, layer: layers.Flatten, x: Ids) -> Ids:
 def reshape_layer(graph: GraphBuilder, layer: layers.Reshape, x: Ids) -> Ids:
     """Reshapes as `reshaped` does; the target shape of the layer follows the number of channels kept."""
     out = reshaped(graph, x, graph.call.outputs[0])
-    graph.sets(layer, "target_shape", following(layer.target_shape, out, skip=1))
+    graph.sets(layer, "target_shape", shape_by_counts(layer.target_shape, out, skip=1))
     return out
 
 
@@ -37,7 +37,7 @@ def reshape_layer(graph: GraphBuilder, layer: layers.Reshape, x: Ids) -> Ids:
 def reshape_operation(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Reshapes as `reshaped` does; the new shape in the call follows the number of channels kept."""
     out = reshaped(graph, x, graph.call.outputs[0])
-    graph.sets(operation, "newshape", following(operation.newshape, out, skip=0))
+    graph.sets(operation, "newshape", shape_by_counts(operation.newshape, out, skip=0))
     return out
 
 
@@ -86,7 +86,7 @@ def repeat_vector(graph: GraphBuilder, layer: layers.RepeatVector, x: Ids) -> Id
     return x.moved(graph.call.outputs[0], [0, None, 1])
 
 
-def following(written: Sequence[int], out: Ids, skip: int) -> Any:
+def shape_by_counts(written: Sequence[int], out: Ids, skip: int) -> Any:
     """Returns `count -> shape`: the shape as the user wrote it, with the channel axes replaced by their counts.
 
     Args:

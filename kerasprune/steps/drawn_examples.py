@@ -8,9 +8,9 @@ import keras
 
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
-from kerasprune.errors import Key, PruneError, joined
+from kerasprune.errors import Key, PruneError, join_messages
 from kerasprune.repair.synthesis.drawing import Drawing
-from kerasprune.repair.synthesis.synthesise import drawn
+from kerasprune.repair.synthesis.synthesise import draw_batches
 
 AT_ONCE = 300  # seconds that "auto" may take
 REMARK = "errors are measured on examples drawn from the model, which no step has seen; they are not accuracies"
@@ -31,7 +31,7 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
         seconds = drawing.estimate.seconds
     except Exception as error:  # layers of the user's may have no gradients: what was possible before still is
         parts = error.args if isinstance(error, PruneError) else (f"{type(error).__name__} was raised.",)
-        parts = joined(" ", getattr(error, "faults", ())) or parts
+        parts = join_messages(" ", getattr(error, "faults", ())) or parts
         return None, PruneError(only, "no examples can be drawn from the model. ", *parts)
     if seconds > AT_ONCE:
         interrupted = "kp.synthesise(model, store=folder) draws data too, and can be interrupted."
@@ -61,5 +61,5 @@ def drawn_examples(
             return None, None, " ".join(str(reason).split())
     else:
         drawing = Drawing(model, examples, method=None, resolution=resolution, seed=seed)
-    found = Examples(drawn(drawing, verbose=verbose), batch)
+    found = Examples(draw_batches(drawing, verbose=verbose), batch)
     return (*(held_out(found, seed) or (found, found)), REMARK)

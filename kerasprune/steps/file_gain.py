@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from kerasprune.export.latency.slim_beside_dense import OperatorTimes, lost
+from kerasprune.export.latency.slim_beside_dense import OperatorTimes, milliseconds_lost
 from kerasprune.export.latency.timing import compare_latency
 from kerasprune.export.report import ExportReport
-from kerasprune.export.tflite_graph import Unexpected, nodes, unexpected
+from kerasprune.export.tflite_graph import Unexpected, nodes, unexpected_operators
 from kerasprune.steps.numbers import figure, milliseconds, share
 from kerasprune.surgery.inlining.plain import plain
 
@@ -61,7 +61,7 @@ class FileGain:
         """The milliseconds beyond the share of the slim MACs by cause: see `slim_beside_dense.lost`."""
         if self.milliseconds is None or self.macs is None or not self.macs[0] or not self.alone:
             return {}
-        return lost(self.alone, self.milliseconds, self.macs[1] / self.macs[0])
+        return milliseconds_lost(self.alone, self.milliseconds, self.macs[1] / self.macs[0])
 
     def by_kind(self) -> dict[str, Both]:
         """Returns the milliseconds of operators timed one by one, by the class of their layer, the slowest first."""
@@ -133,4 +133,4 @@ def file_gain(
     counted = tuple(dict(Counter(node.name for node in each)) for each in (dense, made))
     names = {layer.name for layer in plain(slim).layers}
     times = tuple(report.latency_ms for report in reports)
-    return FileGain(times, ratios[1], macs, counted, tuple(unexpected(made, dense, names)))
+    return FileGain(times, ratios[1], macs, counted, tuple(unexpected_operators(made, dense, names)))

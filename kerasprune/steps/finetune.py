@@ -12,13 +12,13 @@ import keras
 from kerasprune._keras import learning_rate_variable, structures, without_schedule
 from kerasprune.backend.devices import with_remainders
 from kerasprune.backend.tracing import traced_for_each_model
-from kerasprune.criteria.data_checks import explained
+from kerasprune.criteria.data_checks import explain_errors
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
 from kerasprune.errors import warn
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
-from kerasprune.surgery.compiled import carry_exclusions, safe_options, unwrapped
+from kerasprune.surgery.compiled import carry_exclusions, inner_optimizer, safe_options
 
 
 def fit(
@@ -48,7 +48,7 @@ def fit(
     twin = twin or keras.Model(*structures(functional(model)), name=model.name)
     replace(objective, options=safe_options(twin, objective.options)).compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
-    with explained(twin, training), traced_for_each_model(), with_remainders():
+    with explain_errors(twin, training), traced_for_each_model(), with_remainders():
         twin.fit(
             **training.fit_arguments(),
             **beside,
@@ -138,7 +138,7 @@ def like(
         rate: A rate or schedule instead. Defaults to `None`.
         rates: `(first, epochs, steps) -> rate`: how the rate falls otherwise. Defaults to half a cosine.
     """
-    old = unwrapped(keras.optimizers.SGD() if compiled is None else compiled)
+    old = inner_optimizer(keras.optimizers.SGD() if compiled is None else compiled)
     sgd = isinstance(old, keras.optimizers.SGD)
     try:
         found = rates(RATE if sgd else _first_rate(old) / 10, epochs, steps) if rate is None else rate

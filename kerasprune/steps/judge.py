@@ -12,7 +12,7 @@ from kerasprune._keras import first_metric, structures
 from kerasprune.backend.devices import with_remainders
 from kerasprune.backend.precision import full_precision
 from kerasprune.backend.tracing import traced_for_each_model
-from kerasprune.criteria.data_checks import check_inputs, check_targets, explained
+from kerasprune.criteria.data_checks import check_inputs, check_targets, explain_errors
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
@@ -64,7 +64,7 @@ class Judge:
         if model not in self._twins:
             self._twins[model] = self.objective.compile(keras.Model(*structures(functional(model))))
         twin = self._twins[model]
-        with explained(twin, self.examples), traced_for_each_model(), with_remainders(), full_precision():
+        with explain_errors(twin, self.examples), traced_for_each_model(), with_remainders(), full_precision():
             found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
         first, higher = first_metric(twin) or ("loss", False)
         self.measure = Measure("loss") if higher is None else Measure(first, higher)

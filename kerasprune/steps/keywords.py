@@ -36,7 +36,7 @@ REMEDIES = {
 """Keywords of `fit`, of `compile` and of other libraries of pruning, each with its remedy."""
 
 
-def answered(function: Function) -> Function:
+def answer_unknown_keywords(function: Function) -> Function:
     """Returns the function, whose errors also name the remedy for keywords that it does not take.
 
     Raises:

@@ -13,7 +13,7 @@ from kerasprune._keras import compile_arguments
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.surgery.compiled import fresh
-from kerasprune.training.distillation.label_smoothing import smoothed
+from kerasprune.training.distillation.label_smoothing import smooth_labels
 from kerasprune.training.distillation.soft_targets import kind_of
 
 # Losses by name; the last activation of the model determines whether of logits or of probabilities.
@@ -52,7 +52,7 @@ class Objective:
         given |= {name: fresh(given[name]) for name in ("metrics", "weighted_metrics") if given.get(name)}
         try:
             keras.tree.map_structure(keras.losses.get, self.loss)  # Keras itself looks a name up at the first step only
-            loss = smoothed(self.loss, self.label_smoothing) if self.label_smoothing else self.loss
+            loss = smooth_labels(self.loss, self.label_smoothing) if self.label_smoothing else self.loss
             model.compile(optimizer, loss=loss, **given)
         except PruneError:
             raise

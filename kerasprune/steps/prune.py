@@ -21,13 +21,13 @@ from kerasprune.graph.trace import trace
 from kerasprune.planning.budgets.base import Budget
 from kerasprune.planning.plan import plan as make_plan
 from kerasprune.planning.targets.base import Target
-from kerasprune.repair.reconstruction.reconstruct import reconstructed
+from kerasprune.repair.reconstruction.reconstruct import reconstruct_with_remarks
 from kerasprune.steps import finetune
 from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.chance_level import warn_of_chance
 from kerasprune.steps.drawn_examples import drawn_examples
 from kerasprune.steps.judge import Judge, check_examples, nearer
-from kerasprune.steps.keywords import answered
+from kerasprune.steps.keywords import answer_unknown_keywords
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.pixel_scale import warn_of_scale
 from kerasprune.steps.progress import Progress
@@ -57,7 +57,7 @@ class Pruned(NamedTuple):
     report: PruningReport
 
 
-@answered
+@answer_unknown_keywords
 def prune(
     model: keras.Model,
     macs: float | None = None,
@@ -285,7 +285,9 @@ class _Pruning:
         try:
             inputs = finetune.to_train_on(self.solved_on, seed).inputs
             more = "Give data, or more examples=." if self.given is None else _MORE
-            solved, remarks = reconstructed(slim, self.dense, plan, inputs, slack=slack, seed=seed, remedy=more)
+            solved, remarks = reconstruct_with_remarks(
+                slim, self.dense, plan, inputs, slack=slack, seed=seed, remedy=more
+            )
         except PruneError as error:
             if self.given is not None:
                 raise

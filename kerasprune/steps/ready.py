@@ -14,7 +14,7 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.steps.judge import Judge, nearer
 from kerasprune.surgery.costs.cost import UNCOUNTED, cost, not_counted
-from kerasprune.surgery.random_inputs import structured
+from kerasprune.surgery.random_inputs import structure_inputs
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.verification import RandomInputsRefused, Verdict, verify
 
@@ -72,7 +72,7 @@ def remove(
     except RandomInputsRefused:
         if examples is None:
             raise
-    inputs = structured(graph.model, examples.first(graph.model, _COMPARED)[0])
+    inputs = structure_inputs(graph.model, examples.first(graph.model, _COMPARED)[0])
     return slim, verify(graph, slim, plan, data=inputs, strict=True, reload=False)
 
 

@@ -81,7 +81,7 @@ class Measure:
         return [f"{after.name} is worse than {before.name}: {name} {was} → {now}"]
 
 
-def verified(error: float, reason: str = "") -> str:
+def line_of_verification(error: float, reason: str = "") -> str:
     """Returns a line on the comparison of the slim model with the masked dense model.
 
     Args:
@@ -89,7 +89,7 @@ def verified(error: float, reason: str = "") -> str:
         reason: Why they differ by more than rounding. Defaults to `""`: they do not.
 
     Example:
-        >>> verified(0.0067, "folding constants at padded borders")
+        >>> line_of_verification(0.0067, "folding constants at padded borders")
         'verified: equal to the masked model; folding constants at padded borders moves outputs by up to 6.7e-03'
     """
     if isnan(error):
@@ -129,7 +129,7 @@ class PruningReport:
         lines = [f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"]
         lines += [self.target] if self.target else []
         lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
-        lines += [] if self.verified is None else [verified(self.verified, self.reason)]
+        lines += [] if self.verified is None else [line_of_verification(self.verified, self.reason)]
         for step in filter(str, self.steps):
             lines.append(f"{step} (delivered)" if step.name == self.delivered else str(step))
         return "\n".join([*lines, *self.remarks])

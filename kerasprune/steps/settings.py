@@ -14,10 +14,10 @@ from kerasprune.data.examples import Examples
 from kerasprune.errors import (
     PruneError,
     choice_faults,
-    given,
+    given_values,
     is_number,
     kind_faults,
-    made,
+    make_or_note,
     raise_faults,
     seed_faults,
     short,
@@ -87,9 +87,9 @@ class PruneSettings:
             *_callback_faults(self.callbacks),
             *examples_faults(self.examples, self.data),
         ]
-        if self.target is not None and (target := made(faults, targets.get, self.target)):
+        if self.target is not None and (target := make_or_note(faults, targets.get, self.target)):
             object.__setattr__(self, "target", target)
-        asked = given(**self._given, target=self.target)
+        asked = given_values(**self._given, target=self.target)
         if len(asked) > 1:
             received = ", ".join(f"{name}={value!r}" for name, value in asked.items())
             faults.append(f"Expected one of macs, keep, params and target. Received: {received}.")
@@ -102,7 +102,7 @@ class PruneSettings:
     @property
     def fractions(self) -> dict[str, float | None]:
         """The fractions kept by name: the one that is given; without any, and without a target, that of the MACs."""
-        none = self.target is None and not given(**self._given)
+        none = self.target is None and not given_values(**self._given)
         return {**self._given, "macs": KEPT} if none else self._given
 
     def check_training(self, objective: Objective, examples: Examples | None) -> None:

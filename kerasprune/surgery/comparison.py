@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import called
+from kerasprune._keras import call_operation
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
 
@@ -67,7 +67,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 @full_precision()
-def outputs_of(model: keras.Model, inputs: Any, call: Callable[..., Any] = called) -> list[np.ndarray]:
+def outputs_of(model: keras.Model, inputs: Any, call: Callable[..., Any] = call_operation) -> list[np.ndarray]:
     """Returns the outputs of a model in inference and in full precision, one array each; `call` calls it.
 
     Its layers are called one by one: a program that the model has for `predict` may be of another precision.

@@ -78,11 +78,11 @@ def fresh(thing: Any) -> Any:
             f"{type(thing).__name__} ({error}). Write its get_config(), or compile the slim model yourself."
         ) from error
     if isinstance(thing, keras.Optimizer):
-        carry_exclusions(unwrapped(thing), unwrapped(made))
+        carry_exclusions(inner_optimizer(thing), inner_optimizer(made))
     return made
 
 
-def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
+def inner_optimizer(optimizer: keras.Optimizer) -> keras.Optimizer:
     """Returns the optimizer that updates the weights: the inner one of loss scaling."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
 

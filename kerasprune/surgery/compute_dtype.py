@@ -11,7 +11,7 @@ from kerasprune._keras import inner_layers
 from kerasprune.backend.precision import device
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.graph.graph import values
-from kerasprune.graph.walk import is_model, uncollected
+from kerasprune.graph.walk import is_model, pause_collection
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 
@@ -20,7 +20,7 @@ _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 HALF_TYPES = ("bfloat16", "float16")  # the coarsest first
 
 
-@uncollected()
+@pause_collection()
 def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[int, keras.Variable]]:
     """Returns a model that computes in at least the given precision, with the same weights: itself, or a copy.
 

@@ -20,7 +20,7 @@ from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.graph import values
 from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
-from kerasprune.graph.trace import dropped
+from kerasprune.graph.trace import tensors_left_out
 from kerasprune.graph.walk import walk
 from kerasprune.surgery.applied_plan import AppliedPlan
 
@@ -112,7 +112,7 @@ def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall,
 
     body = functional(graph.model)
     inputs = [Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs]
-    walk(body, inputs, visit, dropped=dropped(graph.model, applied.plan.removed, _removed_ids))
+    walk(body, inputs, visit, dropped=tensors_left_out(graph.model, applied.plan.removed, _removed_ids))
     return seen
 
 

@@ -66,7 +66,7 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = Mappin
     return new
 
 
-def copied(model: keras.Model) -> keras.Model:
+def copy_model(model: keras.Model) -> keras.Model:
     """Returns a copy of a functional or Sequential model, with the same weights; it is not compiled."""
     functional(model)  # raises if it is another one
     copy = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))

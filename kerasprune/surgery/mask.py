@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Padded
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
-from kerasprune.graph.trace import dropped
+from kerasprune.graph.trace import tensors_left_out
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.comparison import difference, outputs_of
@@ -87,7 +87,7 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
     def argument(node: Any, index: int, given: Any) -> Any:
         return map_operands(graph, node, index, taken(node, index, given), narrowed)
 
-    return clone(model, make, argument, dropped(model, plan.removed), value)[0]
+    return clone(model, make, argument, tensors_left_out(model, plan.removed), value)[0]
 
 
 _SILENCED = {"output": attrgetter("reads"), "weights": attrgetter("makes")}  # axes of a slice

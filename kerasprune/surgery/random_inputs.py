@@ -73,10 +73,10 @@ def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int =
         return values > 0 if dtype == "bool" else values.astype(dtype)
 
     drawn = [draw(x, entries) for x, entries in zip(tree.flatten(model.inputs), looked_up(model), strict=True)]
-    return structured(model, drawn)
+    return structure_inputs(model, drawn)
 
 
-def structured(model: keras.Model, inputs: list[Any]) -> Any:
+def structure_inputs(model: keras.Model, inputs: list[Any]) -> Any:
     """Returns inputs in flat order in the structure that a model takes."""
     if isinstance(model, Functional):
         return tree.pack_sequence_as(structures(model)[0], inputs)

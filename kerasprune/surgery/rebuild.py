@@ -15,8 +15,8 @@ from kerasprune.graph.channels import Count, Padded, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.plans import Plan
-from kerasprune.graph.trace import dropped, layer_names
-from kerasprune.graph.walk import uncollected
+from kerasprune.graph.trace import layer_names, tensors_left_out
+from kerasprune.graph.walk import pause_collection
 from kerasprune.surgery.absorb import Folded, fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone, taken_arguments
@@ -25,7 +25,7 @@ from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.gates import without_gates
 
 
-@uncollected()
+@pause_collection()
 def rebuild(
     model: keras.Model | ChannelGraph, plan: Plan, *, absorb: bool = True, compile: str | None = None
 ) -> keras.Model:
@@ -88,7 +88,7 @@ def rebuild(
     def make(layer: Any) -> Any:
         return make_layer(layer, changes.get(id(layer), {}))
 
-    new, _ = clone(model, make, argument, dropped(model, plan.removed), value, folded.added)
+    new, _ = clone(model, make, argument, tensors_left_out(model, plan.removed), value, folded.added)
     new = without_gates(new)
     if compile is not None:
         compile_like(new, model)

@@ -124,7 +124,7 @@ def find_scales(
     return NetworkScales(pinned, _layers(pinned), left)
 
 
-def normalised(graph: ChannelGraph, names: Iterable[str]) -> bool:
+def are_normalised(graph: ChannelGraph, names: Iterable[str]) -> bool:
     """Returns whether a BatchNorm scales channels of the named groups, and so undoes a shrinking before it."""
     owners = (entry.owner for name in names for entry, _, _ in graph.scaled_by(name))
     return any(isinstance(owner, keras.layers.BatchNormalization) for owner in owners)

@@ -370,7 +370,7 @@ class PruningCallback(keras.callbacks.Callback):
             fit.afterwards(act, self.params)
 
 
-def declared(member: Any) -> type[PruningCallback]:
+def declaring_class(member: Any) -> type[PruningCallback]:
     """Returns the class that declares what a callback takes: its own, or the base for foreign callbacks."""
     return member if isinstance(member, type) and issubclass(member, PruningCallback) else PruningCallback
 
@@ -380,7 +380,7 @@ def facts(callback: keras.callbacks.Callback) -> PruningCallback:
     return callback if isinstance(callback, PruningCallback) else PruningCallback()
 
 
-def compressed(callback: keras.callbacks.Callback, steps: int) -> keras.callbacks.Callback:
+def compress_schedule(callback: keras.callbacks.Callback, steps: int) -> keras.callbacks.Callback:
     """Returns a callback with its schedule squeezed into fewer steps; foreign ones are returned unchanged."""
     return callback.compressed(steps) if isinstance(callback, PruningCallback) else callback
 

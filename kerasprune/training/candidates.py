@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.criteria.base import Criterion, summed
+from kerasprune.criteria.base import Criterion, sum_by_unit
 from kerasprune.criteria.magnitude import L1
 from kerasprune.training.in_step import lowest, state_variable
 
@@ -55,7 +55,7 @@ class Part:
         worth = saliency(ops.cast(ops.stop_gradient(ops.convert_to_tensor(self.variable)), "float32"))
         if self.pool == "max":
             return ops.segment_max(ops.reshape(worth, (-1,)), self.entry.ravel(), num_segments=size)
-        total = summed(worth, self.axis, self.entry, size)
+        total = sum_by_unit(worth, self.axis, self.entry, size)
         if self.pool == "mean":
             return total / np.bincount(self.entry.ravel(), minlength=size).astype("float32")
         return total

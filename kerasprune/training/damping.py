@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import learning_rate_variable
-from kerasprune.training.optimizer import accumulated, is_adaptive, unwrapped
+from kerasprune.training.optimizer import batches_per_update, is_adaptive, unwrapped
 from kerasprune.training.session import Session
 
 _SAMPLES = 64
@@ -105,7 +105,7 @@ def critical_damping(optimizer: keras.Optimizer, decoupled: bool) -> tuple[float
 def _rate(session: Session, decoupled: bool) -> Callable[[Any], Any]:
     """Returns the learning rate as a function of the step of the fit."""
     optimizer = unwrapped(session.model.optimizer)
-    held, batches = learning_rate_variable(optimizer), accumulated(optimizer)
+    held, batches = learning_rate_variable(optimizer), batches_per_update(optimizer)
     if isinstance(held, keras.optimizers.schedules.LearningRateSchedule):
         return lambda step: ops.cast(held((step + session.start) * batches), "float32")
     if keras.backend.backend() == "jax" and not decoupled:  # a loss does not see the variables of the optimizer there

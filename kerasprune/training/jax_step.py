@@ -16,7 +16,7 @@ from keras import ops
 
 from kerasprune._keras import added_optimizer_variables, added_statistics, raw_iterations
 from kerasprune.training.in_step import StateVariable, state_variable
-from kerasprune.training.optimizer import accumulated, unwrapped
+from kerasprune.training.optimizer import batches_per_update, unwrapped
 
 _LOSS = "compute_loss_and_updates"  # the method of a model on JAX that a step differentiates
 
@@ -69,7 +69,7 @@ class _Loss:
         if optimizer_variables is not None:  # in `evaluate` there are none
             memory = zip(self._model.optimizer.variables, optimizer_variables, strict=True)
             now = next(value for variable, value in memory if variable is self._iterations)
-            steps = ops.cast(now // accumulated(self._model.optimizer), "int32")
+            steps = ops.cast(now // batches_per_update(self._model.optimizer), "int32")
             variables = zip(self._model.non_trainable_variables, statistics, strict=True)
             statistics = [steps if variable is self.steps else value for variable, value in variables]
         method = getattr(type(self._model), _LOSS)

@@ -193,7 +193,7 @@ def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
 
 
 @contextmanager
-def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
+def hold_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
     """Holds removed weights at zero within the block, by constraints on the variables; masks as for `masked_variables`.
 
     `kp.callbacks.HoldMask` does the same for one `fit`, and zeroes the optimizer's slots too.

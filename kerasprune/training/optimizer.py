@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import moving_averages, trained_variables
-from kerasprune.surgery.compiled import unwrapped
+from kerasprune.surgery.compiled import inner_optimizer
 
 _ADAPTIVE = (
     keras.optimizers.Adadelta,
@@ -31,7 +31,7 @@ def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
         optimizer: A built optimizer, or a loss scaling one around it.
         variable: A trainable variable.
     """
-    inner = unwrapped(optimizer)
+    inner = inner_optimizer(optimizer)
     order = places(optimizer)
     index = order.get(id(variable))
     if index is None:
@@ -44,14 +44,14 @@ def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
 
 def memory(optimizer: keras.Optimizer, variable: Any) -> tuple[list[Any], list[Any]]:
     """Returns the slots of a built optimizer for a weight: those of its gradients, and averages of its values."""
-    every, inner = slots(optimizer, variable), unwrapped(optimizer)
+    every, inner = slots(optimizer, variable), inner_optimizer(optimizer)
     averages = set(map(id, moving_averages(inner))) if inner.use_ema else set()
     return [each for each in every if id(each) not in averages], [each for each in every if id(each) in averages]
 
 
 def places(optimizer: keras.Optimizer) -> dict[int, int]:
     """Returns `{id of a variable: its place in the update order of a built optimizer}`."""
-    return {id(variable): index for index, variable in enumerate(trained_variables(unwrapped(optimizer)))}
+    return {id(variable): index for index, variable in enumerate(trained_variables(inner_optimizer(optimizer)))}
 
 
 def ensure_built(model: keras.Model) -> None:
@@ -66,11 +66,11 @@ def forget_steps(model: keras.Model) -> None:
     model.test_function = None
 
 
-def accumulated(optimizer: keras.Optimizer) -> int:
+def batches_per_update(optimizer: keras.Optimizer) -> int:
     """Returns the number of batches per update of the weights."""
-    return unwrapped(optimizer).gradient_accumulation_steps or 1
+    return inner_optimizer(optimizer).gradient_accumulation_steps or 1
 
 
 def is_adaptive(optimizer: keras.Optimizer) -> bool:
     """Returns whether an optimizer divides gradients by their own size, or takes their sign."""
-    return isinstance(unwrapped(optimizer), _ADAPTIVE)
+    return isinstance(inner_optimizer(optimizer), _ADAPTIVE)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.errors import PruneError, short, whole_number_faults
-from kerasprune.files import parse_json, replacing
+from kerasprune.files import parse_json, replace_when_done
 from kerasprune.files.arrays import read_arrays
 
 _FORMAT = 2
@@ -45,7 +45,7 @@ class SavedState:
         text = np.frombuffer(json.dumps(head).encode(), np.uint8)
         known = states(folder)
         path = folder / f"state-{(_number(known[-1]) if known else 0) + 1:06d}.npz"
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replace_when_done(path) as temporary, temporary.open("wb") as file:
             # Names of weights are not restricted, names in the archive are.
             numbered = {f"a{index}": array for index, array in enumerate(self.arrays.values())}
             names = np.frombuffer(json.dumps(list(self.arrays)).encode(), np.uint8)

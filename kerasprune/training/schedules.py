@@ -20,7 +20,7 @@ from kerasprune.errors import (
     PruneError,
     count_faults,
     fraction_faults,
-    given,
+    given_values,
     interval_faults,
     kind_faults,
     positive_faults,
@@ -91,7 +91,7 @@ class Ramp:
         if not faults and self.start < self.keep:
             faults = [f"Expected start ≥ keep. Received: start={self.start}, keep={self.keep}: nothing comes back."]
         faults += kind_faults(Moment, READ, begin=self.begin, end=self.end) + positive_faults(power=self.power)
-        faults += positive_faults(**given(steps_per_epoch=self.steps_per_epoch)) + count_faults(every=self.every)
+        faults += positive_faults(**given_values(steps_per_epoch=self.steps_per_epoch)) + count_faults(every=self.every)
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order((self.begin, self.end), self.steps_per_epoch)
 
@@ -128,7 +128,7 @@ class Steps:
         named = {f"fractions[{index}]": value for index, value in enumerate(self.fractions)}
         points = {f"points[{index}]": value for index, value in enumerate(self.points)}
         faults = fraction_faults(**named) + kind_faults(Moment, READ, **points)
-        faults += positive_faults(**given(steps_per_epoch=self.steps_per_epoch))
+        faults += positive_faults(**given_values(steps_per_epoch=self.steps_per_epoch))
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order(self.points, self.steps_per_epoch)
 

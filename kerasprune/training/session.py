@@ -15,7 +15,7 @@ from kerasprune.training.constraints import Attached, Before, attach, take_off
 from kerasprune.training.gradients import Change, change_gradient
 from kerasprune.training.in_step import state_variable
 from kerasprune.training.jax_step import JaxStep, synchronise
-from kerasprune.training.optimizer import accumulated, ensure_built, forget_steps, places, unwrapped
+from kerasprune.training.optimizer import batches_per_update, ensure_built, forget_steps, places, unwrapped
 
 State = dict[str, np.ndarray]
 """The state of a callback by name: plain arrays, so that files need no pickle."""
@@ -100,11 +100,11 @@ class Session:
         accumulated nothing is counted until the update.
         """
         raw = ops.cast(ops.convert_to_tensor(raw_iterations(self._optimizer)), "int32") + 1
-        return raw // accumulated(self._optimizer) - self.start
+        return raw // batches_per_update(self._optimizer) - self.start
 
     def due(self) -> Any:
         """Returns, inside a constraint, whether this batch updates the weights, rather than accumulating a gradient."""
-        steps = accumulated(self._optimizer)
+        steps = batches_per_update(self._optimizer)
         raw = ops.cast(ops.convert_to_tensor(raw_iterations(self._optimizer)), "int32") + 1
         return ops.equal(raw % steps, 0)
 

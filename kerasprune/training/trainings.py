@@ -14,9 +14,9 @@ from keras import tree
 
 from kerasprune._keras import raw_iterations
 from kerasprune.errors import PruneError
-from kerasprune.surgery.compiled import unwrapped
-from kerasprune.surgery.copy_layer import copied
-from kerasprune.training.masks import apply_masks, held
+from kerasprune.surgery.compiled import inner_optimizer
+from kerasprune.surgery.copy_layer import copy_model
+from kerasprune.training.masks import apply_masks, hold_masks
 from kerasprune.training.rewinding import rewind_optimizer
 from kerasprune.training.training_point import Moment
 
@@ -48,7 +48,7 @@ class Trainings:
     """
 
     def __init__(self, model: keras.Model, fit: Fit) -> None:
-        self.model = copied(model)
+        self.model = copy_model(model)
         self._fit = fit
 
     def run(self, start: SchedulePlace, last: int, seed: int, masks: Mapping[str, np.ndarray]) -> float:
@@ -60,7 +60,7 @@ class Trainings:
         self.model.set_weights(start.weights)
         apply_masks(self.model, masks)
         begin = _BeginAt(start.epoch, start.step, self.model.get_weights())
-        with held(self.model, masks), watched(self.model, [begin] if start.step else []):
+        with hold_masks(self.model, masks), watched(self.model, [begin] if start.step else []):
             found = self._fit(self.model, resolution=None, epochs=last, seed=seed, initial_epoch=start.epoch)
         if start.step and not begin.reached:
             raise _never_there(f"step {start.step} of epoch {start.epoch}")
@@ -163,7 +163,7 @@ class _BeginAt(keras.callbacks.Callback):
         if (self._here, batch + 1) == self._place and not self.reached:
             model = self.model
             model.set_weights(self._weights)
-            rewind_optimizer(model, int(raw_iterations(unwrapped(model.optimizer))))
+            rewind_optimizer(model, int(raw_iterations(inner_optimizer(model.optimizer))))
             self.reached = True
 
 

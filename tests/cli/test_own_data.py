@@ -403,7 +403,7 @@ def test_progress_of_drawing_is_not_shown_if_quiet(quiet, verbose, tmp_path, mon
     def drawn(drawing, store, verbose=1):
         raise PruneError(f"verbose is {verbose}")
 
-    monkeypatch.setattr(sys.modules["kerasprune.repair.synthesis.synthesise"], "drawn", drawn)
+    monkeypatch.setattr(sys.modules["kerasprune.repair.synthesis.synthesise"], "draw_batches", drawn)
     model = tabular(tmp_path / "mine.keras")
     said = refused("prune", model, "--keep", 0.5, "--examples", 20, *quiet, "--out", tmp_path / "out")
     assert f"verbose is {verbose}" in said

@@ -15,7 +15,7 @@ from support.random_models import built
 import kerasprune as kp
 from kerasprune import criteria
 from kerasprune.criteria import Criterion
-from kerasprune.criteria.base import summed
+from kerasprune.criteria.base import sum_by_unit
 from kerasprune.surgery.compute_dtype import in_precision
 from kerasprune.testing import check_criterion
 from kerasprune.testing.randomness import randomise
@@ -143,7 +143,7 @@ def test_scores_are_the_sums_that_are_taken_inside_the_step(seed):
         scores = criteria.get(name).score(graph)
         for group, found in scores.items():
             worth = [
-                summed(np.abs(keras.ops.convert_to_numpy(kernel.variable)) ** power, axis, channel, found.size)
+                sum_by_unit(np.abs(keras.ops.convert_to_numpy(kernel.variable)) ** power, axis, channel, found.size)
                 for kernel, axis, channel in graph.made_by(group)
             ]
             expected = sum((np.asarray(each, "float64") for each in worth), np.zeros(found.size)) ** (1 / power)

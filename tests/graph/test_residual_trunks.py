@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.graph.residual_trunks import faults_of_sums, prefixed
+from kerasprune.graph.residual_trunks import faults_of_sums, prefix_branches
 from kerasprune.testing import check_rebuild, randomise
 
 
@@ -27,8 +27,8 @@ def test_a_choice_goes_through_sums_inside_sums(keep):
     model = branch_in_branch()
     graph = kp.trace(model, coupling="padded")
     assert [sum_.trunk[0] for sum_ in graph.padded] == sorted((s.trunk[0] for s in graph.padded), reverse=True)
-    chosen = prefixed(graph, keep)
+    chosen = prefix_branches(graph, keep)
     assert not faults_of_sums(graph, graph.alive(chosen))
-    again = prefixed(graph, chosen)
+    again = prefix_branches(graph, chosen)
     assert all(np.array_equal(again[name], chosen[name]) for name in chosen)
     check_rebuild(model, kp.Plan(chosen, coupling="padded"))

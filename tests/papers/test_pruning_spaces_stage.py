@@ -16,7 +16,7 @@ from kerasprune.files import read_rows
 from kerasprune.papers.pruning_spaces import stage as space
 from kerasprune.recipes import loader, runner
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.recipes.listing import described
+from kerasprune.recipes.listing import describe_recipe
 from kerasprune.recipes.registry import STAGES
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.starter import schema_json
@@ -145,10 +145,10 @@ def test_the_sections_stand_in_the_schema_and_in_lists():
     assert {"space", "meta_pruning"} <= parts["Prune"]["properties"].keys()
     assert parts["SpaceSection"]["properties"]["judge"]["enum"] == ["removed", "recalibrated", "reconstructed"]
     assert parts["SpaceSection"]["properties"]["criterion"] == {"$ref": "#/$defs/criterion_by_name"}
-    assert described("glyphs-space").cost == "Epochs: 2 for each of 8 recipes, 8 finetune"
+    assert describe_recipe("glyphs-space").cost == "Epochs: 2 for each of 8 recipes, 8 finetune"
     imagenet = "Epochs: 100 train, 5 for each of 300 recipes, 100 for each of 5 recipes, 100 finetune"
-    assert described("space-resnet50-imagenet-2g").cost == imagenet
-    assert described("glyphs-metapruning").cost == "Epochs: 30 of a PruningNet, 14 finetune"
+    assert describe_recipe("space-resnet50-imagenet-2g").cost == imagenet
+    assert describe_recipe("glyphs-metapruning").cost == "Epochs: 30 of a PruningNet, 14 finetune"
 
 
 def test_batchnorm_inside_a_nested_model_can_be_recalibrated():

@@ -9,7 +9,7 @@ from rich.console import Console
 
 import kerasprune as kp
 from kerasprune.recipes import loader, runner
-from kerasprune.recipes.loader import located
+from kerasprune.recipes.loader import locate_files
 
 TEXT = """\
 name: small
@@ -33,18 +33,18 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def test_paths_become_absolute_and_names_stay(folder):
-    found = located(loader.parse(TEXT, trust=True))
+    found = locate_files(loader.parse(TEXT, trust=True))
     assert found.model.start == f"{folder}/dense.keras"
     assert (found.data.name, found.data.data_dir) == (f"{folder}/own.py:pairs", f"{folder}/sets")
     assert found.calibrate == f"{folder}/images"
-    assert located(found) == found
+    assert locate_files(found) == found
     (folder / "phone.csv").write_text("")
     timed = loader.parse(TEXT.replace("keep: 0.5", "target: {name: time, fraction: 0.5, table: phone.csv}"), trust=True)
-    assert located(timed).prune.plan.target.arguments == {"fraction": 0.5, "table": f"{folder}/phone.csv"}
+    assert locate_files(timed).prune.plan.target.arguments == {"fraction": 0.5, "table": f"{folder}/phone.csv"}
     for name in ("digits", "module:function", "tfds:cifar10", "generated:10"):  # a folder of the same name is no data
-        assert located(loader.parse(TEXT, [f"data.name={name}"], trust=True)).data.name == name
+        assert locate_files(loader.parse(TEXT, [f"data.name={name}"], trust=True)).data.name == name
     shipped = loader.load("glyphs-3d")
-    assert located(shipped) == shipped
+    assert locate_files(shipped) == shipped
 
 
 def test_a_run_is_resumed_from_another_folder(folder, monkeypatch, tmp_path_factory):

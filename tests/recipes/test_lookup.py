@@ -34,7 +34,7 @@ def test_names_alone_are_checked_without_importing_what_they_name():
 @pytest.mark.parametrize("family", families)
 def test_every_member_says_its_arguments(family):
     for name in families.member(family).built_in:
-        names = lookup.taken(family, name)
+        names = lookup.arguments_of(family, name)
         others = [each for each, default in names.items() if not isinstance(default, bool)]
         assert not lookup.faults(family, name, dict.fromkeys(others), False)
         known = lookup.faults(family, name, {"no_such_argument": 1}, False)
@@ -58,7 +58,7 @@ def test_a_member_that_is_added_is_asked_itself():
     registry = families.member("criterion")
     registry.add("of_a_user")(lambda power, **more: None)
     try:
-        assert [*lookup.taken("criterion", "of_a_user")] == ["power", lookup.ANYTHING]
+        assert [*lookup.arguments_of("criterion", "of_a_user")] == ["power", lookup.ANYTHING]
         assert not lookup.faults("criterion", "of_a_user", {}, False)
     finally:
         del registry._added["of_a_user"]

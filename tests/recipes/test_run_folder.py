@@ -13,7 +13,7 @@ import pytest
 
 from kerasprune import PruneError
 from kerasprune.files.temporary_files import temporary_name
-from kerasprune.files.writing import claimed
+from kerasprune.files.writing import claim_store
 from kerasprune.papers.pruning_spaces.explore import Draw, explore
 from kerasprune.recipes.comparison import compare
 from kerasprune.recipes.run_folder import RunFolder, broken_off, claim, finite, load_model, make_room, occupied
@@ -240,10 +240,10 @@ def test_a_lock_on_a_file_that_its_owner_has_just_removed_is_none(tmp_path, monk
 
     monkeypatch.setattr(sqlite3, "connect", late)
     (tmp_path / ".a.lock").touch()
-    with pytest.raises(PruneError, match="another process"), claimed(tmp_path / "a"):
+    with pytest.raises(PruneError, match="another process"), claim_store(tmp_path / "a"):
         pass
     third[0].close()
-    with claimed(tmp_path / "a"):
+    with claim_store(tmp_path / "a"):
         pass
     assert not list(tmp_path.iterdir())
 

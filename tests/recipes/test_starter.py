@@ -12,8 +12,8 @@ from kerasprune.criteria.registry import criteria
 from kerasprune.models.registry import models
 from kerasprune.planning.budgets.registry import budgets
 from kerasprune.recipes import library, loader
-from kerasprune.recipes.listing import described, summary
-from kerasprune.recipes.lookup import taken
+from kerasprune.recipes.listing import describe_recipe, summary
+from kerasprune.recipes.lookup import arguments_of
 from kerasprune.recipes.starter import init, schema_json
 
 
@@ -49,14 +49,14 @@ def test_schema_knows_keys_names_and_arguments():
     names = allowed(schema, prune["callback"]["anyOf"][0])["anyOf"]
     assert names[0]["enum"] == callbacks.names()
     greg1 = next(one for one in names[1:] if one["properties"]["name"] == {"const": "greg1"})
-    assert set(greg1["properties"]) == {"name", *taken("callback", "greg1")}
+    assert set(greg1["properties"]) == {"name", *arguments_of("callback", "greg1")}
     for text in json.dumps(schema).split('"$ref": "')[1:]:  # every reference leads somewhere
         assert text.partition('"')[0].removeprefix("#/$defs/") in schema["$defs"]
 
 
 def test_every_recipe_is_said_in_a_line():
     for name in recipes.names():
-        line, recipe = described(name), loader.load(library.find(name))
+        line, recipe = describe_recipe(name), loader.load(library.find(name))
         assert line.why == recipe.why
         assert "\n" not in str(line)
         for stage in ("train", "finetune"):

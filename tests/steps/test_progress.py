@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.steps.report import verified
+from kerasprune.steps.report import line_of_verification
 
 
 def convolutional(padding: str) -> keras.Model:
@@ -61,4 +61,7 @@ def test_a_difference_is_named_for_what_it_is(padding):
 
 
 def test_random_outputs_are_not_compared():
-    assert verified(float("nan")) == "verified: the predicted cost; outputs are random, so they are not compared"
+    assert (
+        line_of_verification(float("nan"))
+        == "verified: the predicted cost; outputs are random, so they are not compared"
+    )

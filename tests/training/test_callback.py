@@ -13,18 +13,18 @@ from support.greg_reference import compiled, network, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, GReg1, IterativeMagnitude, NetworkSlimming, PruningCallback
-from kerasprune.training.callback import declared
+from kerasprune.training.callback import declaring_class
 
 ON_TENSORFLOW = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a loop of TensorFlow")
 
 
 @pytest.mark.parametrize("member", [keras.callbacks.EarlyStopping, lambda: None, "GReg1", 3, kp.callbacks.HoldMask({})])
 def test_for_all_but_classes_of_pruning_callbacks_the_base_speaks(member):
-    assert declared(member) is PruningCallback
+    assert declaring_class(member) is PruningCallback
 
 
 def test_a_class_speaks_for_itself():
-    assert declared(kp.callbacks.GReg1) is kp.callbacks.GReg1
+    assert declaring_class(kp.callbacks.GReg1) is kp.callbacks.GReg1
 
 
 # ---- a second fit ------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.training.masks import apply_masks, held
+from kerasprune.training.masks import apply_masks, hold_masks
 from kerasprune.training.scope import rank
 
 
@@ -24,7 +24,7 @@ def test_masked_weights_stay_zero_while_the_others_move():
     apply_masks(model, masks)
     before = kernel.numpy()
     generator = np.random.default_rng(0)
-    with held(model, masks):
+    with hold_masks(model, masks):
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
         model.fit(generator.normal(size=(32, 5)), generator.normal(size=(32, 3)), epochs=3, verbose=0)
     after = kernel.numpy()

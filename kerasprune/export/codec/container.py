@@ -28,7 +28,7 @@ from kerasprune.export.codec.entries import DENSE, DTYPES, FORMS, GAPS, MOST_VAL
 from kerasprune.export.codec.huffman import BLOCK, Stream
 from kerasprune.files import parse_json
 from kerasprune.files.arrays import EXPANSION, FREE_BYTES
-from kerasprune.files.reading import MOST_BYTES, existing
+from kerasprune.files.reading import MOST_BYTES, existing_path
 from kerasprune.files.system_errors import denials
 
 WHAT = "a .kpz file"
@@ -66,7 +66,7 @@ def read_file(path: Path | str) -> tuple[dict[str, Any], list[Entry], int]:
     Raises:
         PruneError: There is no such file, it is damaged, of a later version, or unpacks to far more than it has.
     """
-    path = existing(path, WHAT)
+    path = existing_path(path, WHAT)
     with denials(path, f"{WHAT} that can be read"):
         content = path.read_bytes()
     try:

@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune.errors import PruneError
 from kerasprune.export.codec.gaps import Gaps
 from kerasprune.export.codec.huffman import Stream, code_lengths, decode, encode
-from kerasprune.export.codec.sharing import widened
+from kerasprune.export.codec.sharing import widen_floats
 
 MOST_VALUES = 257
 """Distinct values of an array with codes, zero among them."""
@@ -90,7 +90,7 @@ def entry_of(path: str, array: np.ndarray, *, kernel: bool) -> Entry:
     flat = array.ravel()
     if not kernel or not flat.size:
         return Entry(*about, RAW, flat)
-    wide = widened(flat) + np.zeros((), np.float32)  # −0.0 is 0.0
+    wide = widen_floats(flat) + np.zeros((), np.float32)  # −0.0 is 0.0
     places = np.flatnonzero(wide)
     kept = wide[places]
     gaps = np.bincount(np.diff(places, prepend=-1) - 1) if places.size else np.zeros(0, np.int64)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import inner_layers, own_weights
-from kerasprune.errors import PruneError, choice_faults, given, kind_faults, raise_faults, seed_faults, short
+from kerasprune.errors import PruneError, choice_faults, given_values, kind_faults, raise_faults, seed_faults, short
 from kerasprune.export.codec.container import WHAT, read_file, to_bytes
 from kerasprune.export.codec.entries import DTYPES, Entry, arrays_of, entry_of
 from kerasprune.export.codec.sharing import BITS, STARTS, bits_of, is_shared, share
@@ -72,7 +72,7 @@ def pack(
         Han et al., Deep Compression, ICLR 2016, arXiv 1510.00149.
     """
     faults = kind_faults(keras.Model, "Load it first.", model=model) + choice_faults([*STARTS, "exact"], start=start)
-    faults += seed_faults(seed=seed) + choice_faults(["float16"], **given(rest=rest))
+    faults += seed_faults(seed=seed) + choice_faults(["float16"], **given_values(rest=rest))
     raise_faults("Invalid arguments for pack:", faults)
     check_built(model)
     check_finite_weights(model)

@@ -85,7 +85,7 @@ def share(values: np.ndarray, codes: int, *, start: str = "linear", seed: int = 
     if not isinstance(values, np.ndarray | np.generic) or not _of_floats(values):
         faults.append(f"Expected values to be a NumPy array of floats. Received: values={short(values)}.")
     raise_faults("Invalid arguments for share:", faults + seed_faults(seed=seed))
-    wide = widened(values)
+    wide = widen_floats(values)
     if not np.isfinite(wide).all():
         raise PruneError("Expected weights that are finite. Received: NaN or infinity. Train again, or load others.")
     kept = wide[wide != 0]
@@ -110,7 +110,7 @@ def _centroids(ordered: np.ndarray, codes: int, start: str, seed: int) -> np.nda
     return lloyd(ordered, STARTS[start](ordered, codes, np.random.default_rng(seed)))
 
 
-def widened(values: np.ndarray) -> np.ndarray:
+def widen_floats(values: np.ndarray) -> np.ndarray:
     """Returns values of a type that NumPy calculates with: float64 as it is, narrower ones in float32."""
     return values if values.dtype == np.float64 else np.asarray(values, np.float32)
 

@@ -11,12 +11,12 @@ import keras
 from kerasprune.errors import extras, raise_faults, short, warn
 from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.latency.operators import Alike, operators
-from kerasprune.export.latency.profiling import Bench, calibrated, calibrating, traced
-from kerasprune.export.latency.single_operators import Pair, built, place_of
+from kerasprune.export.latency.profiling import Bench, calibrate_table, calibration_plans, trace_for_profile
+from kerasprune.export.latency.single_operators import Pair, build_operators, place_of
 from kerasprune.export.latency.table import PHONE, PRECISIONS, LatencyTable
 from kerasprune.export.latency.whole_networks import NETWORK, timed_file_of
 from kerasprune.files.reading import is_file, read_text
-from kerasprune.files.writing import make_folder, replacing, write_text
+from kerasprune.files.writing import make_folder, replace_when_done, write_text
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 
@@ -79,19 +79,19 @@ def profile_phone(
     """
     faults = [] if isinstance(machine, str) and machine.strip() else [f"Received: machine={short(machine)}."]
     raise_faults("Expected the name of a phone, such as 'Pixel 8'.", faults)
-    graph = traced(model, precision, threads, resolution)
+    graph = trace_for_profile(model, precision, threads, resolution)
     phone = _Phone(Path(folder), f"{precision}-{threads}", threads)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, machine=machine, runtime=PHONE)
     bench = Bench(empty, graph, phone.operators)
     bench.measure()
-    plans = calibrating(graph)
+    plans = calibration_plans(graph)
     times = phone.networks(graph, plans, precision)
     script = phone.write_script()
     if phone.waiting:
         warn(f"{len(phone.waiting)} files and widths wait to be timed: run sh {script}, then call this again.")
         if None in times or any(each.key not in bench.table.times for each in operators(graph)):
             return None
-    return calibrated(bench.table, graph, plans, times)
+    return calibrate_table(bench.table, graph, plans, times)
 
 
 class _Phone:
@@ -121,7 +121,7 @@ class _Phone:
         """Returns the times of operators that are known; writes the others. Arguments as for `times_alone`."""
         names = {f"{self._kind}-{key}-{reads}-{makes}": (key, (reads, makes)) for key, (reads, makes) in part}
         new = {name: pair for name, pair in names.items() if name not in self._known and name not in self._written}
-        if models := built(list(new.values()), alike):
+        if models := build_operators(list(new.values()), alike):
             file = self._write(parts_to_tflite(models, PRECISIONS[precision]))
             self._written |= {list(new)[place_of(signature)]: (file, signature) for signature in models}
         return {pair: self._known[name] for name, pair in names.items() if name in self._known}
@@ -144,7 +144,7 @@ class _Phone:
     def _write(self, content: bytes) -> str:
         """Writes a file under the next free name, and returns the name."""
         number = 1 + max((int(path.stem) for path in self.folder.glob("*.tflite") if path.stem.isdecimal()), default=0)
-        with replacing(self.folder / f"{number}.tflite") as temporary:
+        with replace_when_done(self.folder / f"{number}.tflite") as temporary:
             temporary.write_bytes(content)
         return f"{number}.tflite"
 

@@ -68,15 +68,15 @@ def profile(
         True
     """
     raise_faults("The table cannot be saved:", [] if store is None else name_faults(store))
-    graph = traced(model, precision, threads, resolution)
+    graph = trace_for_profile(model, precision, threads, resolution)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
     before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
     bench = Bench(before, graph, times_alone, store, verbose)
     bench.measure()
     table = bench.table
     if table is not before or not table.calibration:  # new times, or an interrupted call
-        plans = calibrating(graph)
-        table = calibrated(table, graph, plans, times_of(graph, plans, precision, threads))
+        plans = calibration_plans(graph)
+        table = calibrate_table(table, graph, plans, times_of(graph, plans, precision, threads))
     if store is not None:
         table.save(store, overwrite=True)
     return table
@@ -88,7 +88,7 @@ def _of_shorter(graph: ChannelGraph) -> list[Operator]:
     return [each for names in removed for each in operators(without(graph, names))]
 
 
-def traced(model: keras.Model, precision: str, threads: int, resolution: int | None) -> ChannelGraph:
+def trace_for_profile(model: keras.Model, precision: str, threads: int, resolution: int | None) -> ChannelGraph:
     """Returns the graph of a model to be measured; arguments as for `profile`.
 
     Raises:
@@ -166,12 +166,14 @@ class Bench:
         return self._times(part, self._alike, self.table.precision, self.table.threads)
 
 
-def calibrating(graph: ChannelGraph) -> list[Plan]:
+def calibration_plans(graph: ChannelGraph) -> list[Plan]:
     """Returns the plans of the whole networks that the sum is calibrated on."""
     return [uniform(graph, share) for share in (_KEPT if graph.prunable else (1.0,))]
 
 
-def calibrated(table: LatencyTable, graph: ChannelGraph, plans: Sequence[Plan], times: Sequence[float]) -> LatencyTable:
+def calibrate_table(
+    table: LatencyTable, graph: ChannelGraph, plans: Sequence[Plan], times: Sequence[float]
+) -> LatencyTable:
     """Returns a table that predicts whole networks, made monotonic: other work on the machine only adds time.
 
     Args:

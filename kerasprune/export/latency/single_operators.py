@@ -24,7 +24,7 @@ Pair = tuple[str, Widths]
 """The key of an operator, and its widths."""
 
 
-def built(part: Sequence[Pair], alike: Mapping[str, Alike]) -> dict[str, keras.Model]:
+def build_operators(part: Sequence[Pair], alike: Mapping[str, Alike]) -> dict[str, keras.Model]:
     """Returns models of operators by the names of their signatures, `operator_0`, …: the place in `part`.
 
     Args:
@@ -50,7 +50,7 @@ def times_alone(part: Sequence[Pair], alike: Mapping[str, Alike], precision: str
         precision: As for `profile`.
         threads: Threads of the interpreter.
     """
-    models = built(part, alike)
+    models = build_operators(part, alike)
     if not models:
         return {}
     content = parts_to_tflite(models, PRECISIONS[precision])

@@ -87,7 +87,9 @@ def times_of_operators(
     return found
 
 
-def lost(rows: Iterable[OperatorTimes], milliseconds: tuple[float, float], kept: float) -> dict[str, float]:
+def milliseconds_lost(
+    rows: Iterable[OperatorTimes], milliseconds: tuple[float, float], kept: float
+) -> dict[str, float]:
     """Returns by cause the milliseconds that a slim model takes beyond its share of the multiply–adds.
 
     The sum is `t − kept · t₀`, with the slim model's time t and the dense model's t₀. Operators multiply for the time

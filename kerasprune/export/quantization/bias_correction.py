@@ -13,7 +13,7 @@ from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import kind_faults, raise_faults, whole_number_faults
 from kerasprune.export.quantization.operators import Kind, kind_of
-from kerasprune.export.quantization.rounded_layers import computed, kernel_of, shared
+from kerasprune.export.quantization.rounded_layers import compute_output, kernel_of, share_variables
 from kerasprune.export.quantization.rounding import read, rounded_kernel
 from kerasprune.graph.built_model import LOAD, functional
 from kerasprune.graph.graph import values
@@ -98,10 +98,10 @@ def _change(layer: Any) -> Any:
 
 def _shift(layer: Any, x: Any, change: Any) -> np.ndarray:
     """Returns how far a change of the kernel of a layer shifts the mean of each of its output channels."""
-    plain = shared(layer, activation=keras.activations.linear)
+    plain = share_variables(layer, activation=keras.activations.linear)
     x = ops.cast(x, read(kernel_of(layer)[0]).dtype)  # in mixed precision the layer itself would
     bias = ops.zeros(layer.bias.shape, layer.bias.dtype) if layer.use_bias else 0.0
-    y = computed(plain, x, change, bias)
+    y = compute_output(plain, x, change, bias)
     channels = channel_axis(layer) % len(y.shape)
     others = [axis for axis in range(len(y.shape)) if axis != channels]
     return ops.convert_to_numpy(ops.mean(ops.cast(y, "float32"), axis=others))

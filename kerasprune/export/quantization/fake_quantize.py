@@ -8,7 +8,7 @@ from typing import Any
 from keras import layers, ops
 
 from kerasprune.errors import PruneError
-from kerasprune.export.quantization.rounding import grid, read, rounded
+from kerasprune.export.quantization.rounding import grid, read, round_activations
 
 FASTEST = 0.01  # of a moving average after its first 100 steps; until then it is the mean of all steps
 
@@ -68,7 +68,7 @@ class Range(Rounding):
 
     def call(self, x: Any) -> Any:
         """Returns the rounded tensor."""
-        return rounded(x, *self.ends())
+        return round_activations(x, *self.ends())
 
 
 class FixedRange(Range):

@@ -20,7 +20,7 @@ from kerasprune.export.quantization.operators import (
     kind_of,
     kind_of_function,
 )
-from kerasprune.export.quantization.rounded_layers import RoundedKernel, RoundedNorm, shared
+from kerasprune.export.quantization.rounded_layers import RoundedKernel, RoundedNorm, share_variables
 from kerasprune.graph.walk import Wiring, bodies, nodes, walk, wiring
 from kerasprune.surgery.clone import input_like
 
@@ -143,7 +143,7 @@ class GraphWithRanges:
         return self._ranges.get(id(x), (None, None))[1]
 
     def _copied(self, operation: Any) -> Any:
-        return shared(operation, name=self._named(operation.name))
+        return share_variables(operation, name=self._named(operation.name))
 
     def _named(self, name: str) -> str:
         """Returns a name that no call has yet."""

@@ -12,7 +12,7 @@ from kerasprune.export.quantization.fake_quantize import FollowedRange, Range, R
 from kerasprune.export.quantization.rounding import kernel_codes, read, rounded_constant, rounded_kernel
 
 
-def shared(operation: Any, **changes: Any) -> Any:
+def share_variables(operation: Any, **changes: Any) -> Any:
     """Returns a copy of a layer or operation without its calls, on the same variables.
 
     Args:
@@ -39,7 +39,7 @@ def along(kernel: Any, axes: tuple[int, ...]) -> list[int]:
     return [n if axis in axes else 1 for axis, n in enumerate(kernel.shape)]
 
 
-def computed(layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
+def compute_output(layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
     """Returns the output of a layer with other values of its kernel and of its bias, if it has one."""
     stored, _ = kernel_of(layer)
     pairs = [(each, kernel if each is stored else bias) for each in layer.variables]
@@ -60,7 +60,7 @@ class Statistics(Rounding):
 
     def __init__(self, norm: layers.BatchNormalization, steps: int, name: str) -> None:
         super().__init__(f"{name}_statistics", steps=steps, epsilon=norm.epsilon, momentum=norm.momentum)
-        self.norm, self.steps = shared(norm), steps
+        self.norm, self.steps = share_variables(norm), steps
         self.seen = self._number("seen", "int32")
         self.built = True  # it is not called
 
@@ -110,7 +110,7 @@ class RoundedKernel(Rounding):
     def __init__(self, layer: Any, norm: Any, steps: int, ranges: tuple[Range, Range], name: str) -> None:
         super().__init__(name, **layer.get_config(), steps=steps)
         self.supports_masking = layer.supports_masking
-        self.layer = shared(layer, activation=keras.activations.linear)
+        self.layer = share_variables(layer, activation=keras.activations.linear)
         self.statistics = norm and Statistics(norm, steps, name)
         first = getattr(layer, "data_format", None) == "channels_first"
         vars(self).update(in_integers=True, _ranges=ranges, _first=first)  # past Keras's tracking
@@ -140,7 +140,7 @@ class RoundedKernel(Rounding):
         return made * ops.round(total * self._along(scale / made))
 
     def _run(self, x: Any, kernel: Any, bias: Any) -> Any:
-        y = computed(self.layer, x, kernel, bias)
+        y = compute_output(self.layer, x, kernel, bias)
         return y if self.layer.use_bias else y + self._along(bias)
 
     def _along(self, values: Any) -> Any:

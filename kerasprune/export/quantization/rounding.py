@@ -17,7 +17,7 @@ def read(variable: keras.Variable) -> Any:
     return ops.convert_to_tensor(variable.value)
 
 
-def rounded(x: Any, low: Any, high: Any) -> Any:
+def round_activations(x: Any, low: Any, high: Any) -> Any:
     """Returns activations rounded to 256 levels that include zero.
 
         s = (high − low) / 255,  z = round(−low / s),  q = clip(round(x / s) + z, 0, 255),  y = s (q − z)

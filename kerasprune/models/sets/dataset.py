@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasprune.data.epochs import epochs, rest_of_epoch
-from kerasprune.data.scaling import CHANNELS, SCALES, DataInfo, normalised, rescaled
+from kerasprune.data.scaling import CHANNELS, SCALES, DataInfo, normalise, rescale
 from kerasprune.data.sources import Images, Source
 from kerasprune.defaults import BATCH
 from kerasprune.errors import choice_faults, extras, fraction_faults, nearest, raise_faults
@@ -96,7 +96,7 @@ def load(
 
     def framed(image: tf.Tensor, seed: tf.Tensor | None = None, epoch: tf.Tensor | None = None) -> tf.Tensor:
         del epoch
-        return rescaled(tf.ensure_shape(view.frame(image, size, seed), (size, size, 3)), scale, channels, facts)
+        return rescale(tf.ensure_shape(view.frame(image, size, seed), (size, size, 3)), scale, channels, facts)
 
     if split != "train":
 
@@ -179,7 +179,7 @@ def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:
 
 def standardise(image: tf.Tensor, facts: DataInfo) -> tf.Tensor:
     """Returns `(image / 255 - mean) / std` by channel, as float32."""
-    return normalised(image, facts.mean, facts.std)
+    return normalise(image, facts.mean, facts.std)
 
 
 def _plain(image: tf.Tensor, size: int, seed: tf.Tensor, *, antialias: bool = True) -> tf.Tensor:

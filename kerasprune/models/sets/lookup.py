@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerasprune.errors import Key, PruneError, nearest, short
 from kerasprune.files import is_file, is_folder
-from kerasprune.files.reading import existing
+from kerasprune.files.reading import existing_path
 
 if TYPE_CHECKING:
     from kerasprune.data.sources import Source
@@ -145,7 +145,7 @@ def check_name(name: str) -> None:
     """
     check_kind(name)
     if own(name) == "arrays":
-        existing(name, "a .npz or .npy file")
+        existing_path(name, "a .npz or .npy file")
     prefix, colon, _ = name.partition(":")
     if own(name) is None and not (name in NAMED or colon and prefix in PREFIXED or is_folder(name)):
         raise _unknown(name)

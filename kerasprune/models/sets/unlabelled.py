@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from kerasprune.data.arrays import by_role, read, scaler
 from kerasprune.data.folder import SUFFIXES, refuse_corrupt
-from kerasprune.data.scaling import DataInfo, rescaled
+from kerasprune.data.scaling import DataInfo, rescale
 from kerasprune.data.sources import encoded_image
-from kerasprune.data.splits import fitted
+from kerasprune.data.splits import batches_for_model
 from kerasprune.errors import PruneError, warn
 from kerasprune.models.sets.augmentation import resize
 from kerasprune.models.sets.dataset import standardise
@@ -43,7 +43,7 @@ def unlabelled(
     x = next(iter(found.values())) if len(found) == 1 else found
     ready = scaler(x, scale or "none", str(path))
     data = tf.data.Dataset.from_tensor_slices((x,)).map(lambda each: (ready(_floats(each)),))
-    return fitted(data, inputs, batch, str(path)).map(lambda each: each)
+    return batches_for_model(data, inputs, batch, str(path)).map(lambda each: each)
 
 
 def warn_of_constants(path: str | Path) -> None:
@@ -74,6 +74,6 @@ def _images(path: Path, inputs: Sequence[Any], scale: str, size: int | None, bat
 
     def image(file: tf.Tensor) -> tf.Tensor:
         pixels = encoded_image(tf.io.read_file(file))
-        return rescaled(resize(standardise(pixels, facts), side), scale, shape[3], facts)
+        return rescale(resize(standardise(pixels, facts), side), scale, shape[3], facts)
 
     return tf.data.Dataset.from_tensor_slices(files).map(image, num_parallel_calls=tf.data.AUTOTUNE).batch(batch)

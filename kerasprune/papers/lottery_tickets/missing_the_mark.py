@@ -28,7 +28,7 @@ from kerasprune.papers.lottery_tickets.testbed import (
     fractions,
     gradient_norm,
     macs_left,
-    paired,
+    paired_differences,
     scored_examples,
 )
 from kerasprune.recipes.reproductions.entry import Claim, Row, TrainingEntry
@@ -136,8 +136,8 @@ def _statements(rows: Rows, keep: float) -> Iterator[tuple[str, str, list[float]
     early = [method for method in CRITERIA if method not in (AFTER, "abs_grasp")]
     pairs = [*((method, "random") for method in early), *((AFTER, method) for method in early), ("abs_grasp", "grasp")]
     for one, other in pairs:
-        yield f"{keep:.0%}: {one} less {other}", "higher", paired(found[one], found[other])
+        yield f"{keep:.0%}: {one} less {other}", "higher", paired_differences(found[one], found[other])
     for method, claims in ABLATIONS.items():
         for variant, claim in zip(VARIANTS[1:], claims, strict=False):
             changed = by_seed(rows, keep, method, variant)
-            yield f"{keep:.0%}: {method}, {variant} less as it is", claim, paired(changed, found[method])
+            yield f"{keep:.0%}: {method}, {variant} less as it is", claim, paired_differences(changed, found[method])

@@ -23,7 +23,7 @@ from kerasprune.papers.lottery_tickets.testbed import (
     by_seed,
     cross_entropy,
     fractions,
-    paired,
+    paired_differences,
     scored_examples,
 )
 from kerasprune.recipes.reproductions.entry import Claim, Row, TrainingEntry
@@ -98,12 +98,12 @@ def state_of_pruning(
 def verdicts(rows: Rows) -> list[Row]:
     """Returns the statements of the paper, judged at every size and speed-up that three seeds have."""
     found = [
-        (f"{keep:.0%}: {what}", claim, paired(*(by_seed(rows, keep, each, VARIANT) for each in pair)))
+        (f"{keep:.0%}: {what}", claim, paired_differences(*(by_seed(rows, keep, each, VARIANT) for each in pair)))
         for keep in fractions(rows)
         for what, pair, claim in _statements("higher")
     ]
     found += [
-        (f"{speedup}× faster: {what}", claim, paired(*(at_speedup(rows, each, speedup) for each in pair)))
+        (f"{speedup}× faster: {what}", claim, paired_differences(*(at_speedup(rows, each, speedup) for each in pair)))
         for speedup, (what, pair, claim) in product(SPEEDUPS, _statements("lower")[:2])
     ]
     return [Claim(*statement, SMALL) for statement in found if len(statement[2]) > 2]

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasprune.callbacks import HoldMask
 from kerasprune.criteria.mean_loss import MeanLoss
-from kerasprune.files import replacing
+from kerasprune.files import replace_when_done
 from kerasprune.files.arrays import read_arrays
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
@@ -56,7 +56,7 @@ class DigitsTestbed:
             return model
         self.fit(model, seed)
         if file:
-            with replacing(file) as temporary:
+            with replace_when_done(file) as temporary:
                 np.savez(temporary, **{f"{number:03}": weight for number, weight in enumerate(model.get_weights())})
         return model
 
@@ -101,7 +101,7 @@ def by_seed(rows: Rows, keep: float, method: str, variant: str = "mask") -> dict
     return {row["seed"]: row["test"] for row in rows if (row["method"], row["variant"], row["keep"]) == wanted}
 
 
-def paired(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+def paired_differences(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
     """Returns `one − other` for every seed that both have."""
     return [one[seed] - other[seed] for seed in one if seed in other]
 

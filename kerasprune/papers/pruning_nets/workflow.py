@@ -17,7 +17,7 @@ from kerasprune.graph.plans import Plan
 from kerasprune.papers.pruning_nets.pruning_net import PruningNet, traced_alike
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, digest, returned_accuracy
 from kerasprune.recipes.search.evolution import Evolution, Genes
-from kerasprune.recipes.search.search_plan import packed
+from kerasprune.recipes.search.search_plan import pack_inputs
 from kerasprune.recipes.search.width_search import RememberedScores, SearchedPlan, best_widths
 from kerasprune.recipes.search.widths import FRACTIONS
 from kerasprune.repair.reconstruction.recalibrate import recalibrate, trainable_norms
@@ -140,7 +140,7 @@ def meta_pruning(
         net,
         judge,
         macs=macs,
-        data=[packed(dense, batch) for batch in batches],
+        data=[pack_inputs(dense, batch) for batch in batches],
         delta=delta,
         evolution=evolution,
         samples=samples,
@@ -197,7 +197,7 @@ def search_widths(
     widths = net.widths
     limit = widths.limit(macs, delta)
     batches = example_batches(widths.graph.model, data, samples)
-    examples = [packed(net.body, batch) for batch in batches]
+    examples = [pack_inputs(net.body, batch) for batch in batches]
     normed = trainable_norms(net.body)
 
     def score(genes: Genes) -> float:

@@ -11,7 +11,7 @@ import keras
 from kerasprune.graph.plans import Plan
 from kerasprune.recipes import lookup
 from kerasprune.recipes.checkpoint_check import check_chance_level
-from kerasprune.recipes.contender import begun, measured, ready, train
+from kerasprune.recipes.contender import begun, measure_model, ready, train
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.surgery.rebuild import rebuild
@@ -30,8 +30,8 @@ def dense(recipe: str, trust: bool, imports: Sequence[str]) -> dict[str, Any]:
     """
     run, model = begun(recipe, trust, imports)
     check_chance_level(run, model)
-    measure, validation = measured(run.judge(model), model)
-    test = measured(run.judge(model, run.recipe.data.test), model)[1]
+    measure, validation = measure_model(run.judge(model), model)
+    test = measure_model(run.judge(model, run.recipe.data.test), model)[1]
     return {"measure": measure, "validation": validation, "test": test}
 
 
@@ -63,7 +63,7 @@ def ranked(
     for way in by:
         began = time.perf_counter()
         slim = ready(run, judge, rebuild(model, chosen), chosen, way, seed, 0.0)
-        found[way] = measured(judge, slim)[1]
+        found[way] = measure_model(judge, slim)[1]
         found[f"{way}_seconds"] = time.perf_counter() - began
     return found
 
@@ -97,7 +97,7 @@ def trained(
     began = time.perf_counter()
     train(run, slim, judge, chosen)
     seconds = time.perf_counter() - began
-    validation, test = measured(judge, slim)[1], measured(run.judge(model, run.recipe.data.test), slim)[1]
+    validation, test = measure_model(judge, slim)[1], measure_model(run.judge(model, run.recipe.data.test), slim)[1]
     return {"validation": validation, "test": test, "train_seconds": seconds}
 
 

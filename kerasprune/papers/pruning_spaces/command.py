@@ -20,15 +20,15 @@ from kerasprune.cli.options import (
     Verbose,
     check_model_path,
     check_needed,
-    chosen,
     data_section,
-    finetuning,
+    finetune_section,
     given,
     import_code,
     names_of,
     numbers_of,
     option,
-    taking,
+    options_given,
+    take_options,
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
@@ -38,7 +38,7 @@ _SHOWN = 10
 
 
 @commands.command()
-@taking(*DATA, *TRAINING, *SELECTION[2:], "loss")
+@take_options(*DATA, *TRAINING, *SELECTION[2:], "loss")
 def space(
     context: typer.Context,
     model: ModelPath,
@@ -99,14 +99,14 @@ def space(
         "ranked_by": names_of(ranked_by),
         "best": best,
         "start": begin,
-        "finetune": finetuning(finetune_epochs, options),
+        "finetune": finetune_section(finetune_epochs, options),
         "trust": (imports or True) if trust else False,
     }
     from kerasprune.papers.pruning_spaces.explore import Draw, explore
 
     start(verbose=verbose)
     import_code(imports, trust, verbose)
-    plan = given(criterion=criterion) | chosen(options, *SELECTION[2:])
+    plan = given(criterion=criterion) | options_given(options, *SELECTION[2:])
     draw = Draw(**windows, **given(delta=delta, n=n), plan=plan, size=options["size"], seed=seed)
     same = {"loss": options["loss"], "shown": shown, "folder": out, "resume": resume, "workers": workers}
     folder = explore(model, draw, **runs, **same, verbose=int(not quiet))

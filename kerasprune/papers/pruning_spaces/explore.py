@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.defaults import READY
-from kerasprune.errors import PruneError, choice_faults, given, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, given_values, raise_faults, whole_number_faults
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces import figures
@@ -23,7 +23,7 @@ from kerasprune.recipes.comparison import check_dense, trust_of, version_of
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.populations.population import OF_THE_STORE, Population
-from kerasprune.recipes.run_folder import taken, withdrawn
+from kerasprune.recipes.run_folder import take_folder, withdrawn
 from kerasprune.recipes.search.allocations import Allocations
 
 STORE, ALLOCATIONS, CANDIDATES, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
@@ -124,7 +124,7 @@ def explore(
     Reference:
         He et al., Network Pruning Spaces, 2023, Sections 3 and 4.
     """
-    faults = whole_number_faults(1, shown=shown, **given(best=best))
+    faults = whole_number_faults(1, shown=shown, **given_values(best=best))
     faults += [fault for way in (*ranked_by, start) for fault in choice_faults(READY, way=way)]
     if data is not None and not ranked_by and finetune is None:
         faults.append(
@@ -147,7 +147,7 @@ def explore(
     drawn = _drawn(graph, base, draw)
     rows = _rows(graph, drawn)
     path = path_of(folder)
-    with taken(path, [ALLOCATIONS], resume=resume):
+    with take_folder(path, [ALLOCATIONS], resume=resume):
         with withdrawn(path / ALLOCATIONS, path / STORE):
             fractions = [row for allocations in drawn.values() for row in allocations.rows()]
             names = [{"space": row["space"], "number": row["number"]} for row in rows]

@@ -19,7 +19,7 @@ from kerasprune.errors import (
 )
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces.space import Space, Window
-from kerasprune.recipes.search.allocations import Allocations, bisected
+from kerasprune.recipes.search.allocations import Allocations, bisect_intervals
 from kerasprune.surgery.costs.cost import prunable_graph
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
@@ -156,7 +156,7 @@ def _levelled(space: Space, noise: np.ndarray, measure: str, aim: np.ndarray) ->
         return np.clip(level[:, None] + noise, LEAST, 1.0)
 
     low, high = np.full(len(noise), LEAST - 1.0), np.full(len(noise), 2.0 - LEAST)
-    levels = bisected(low, high, _BISECTIONS, lambda level: space.measures(at(level))[measure] < aim)
+    levels = bisect_intervals(low, high, _BISECTIONS, lambda level: space.measures(at(level))[measure] < aim)
     ends = [at(level) for level in levels]
     missed = [np.abs(space.measures(each)[measure] - aim) for each in ends]
     return np.where((missed[0] < missed[1])[:, None], *ends)
@@ -170,7 +170,7 @@ def _tilted(space: Space, noise: np.ndarray, direction: np.ndarray, aims: Mappin
         return _levelled(space, noise + tilts[:, None] * direction, first, aim)
 
     ones = np.ones(len(noise))
-    return at(bisected(-ones, ones, _TILTS, lambda tilts: space.measures(at(tilts))[second] > limit)[1])
+    return at(bisect_intervals(-ones, ones, _TILTS, lambda tilts: space.measures(at(tilts))[second] > limit)[1])
 
 
 def tilt(space: Space, measure: str, aim: np.ndarray) -> np.ndarray:

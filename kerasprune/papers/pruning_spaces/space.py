@@ -12,7 +12,7 @@ import numpy as np
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
     fraction_faults,
-    given,
+    given_values,
     interval_faults,
     is_number,
     non_negative_faults,
@@ -105,9 +105,9 @@ class Space:
     macs_of: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shares = given(macs=self.macs, params=self.params)
+        shares = given_values(macs=self.macs, params=self.params)
         faults = _faults(shares, self.delta, self.std, self.mcb)
-        others = [*shares, *given(mcb=self.mcb)]
+        others = [*shares, *given_values(mcb=self.mcb)]
         if self.target is not None and others:
             faults.append(f"Expected a target, or macs, params and mcb. Received: target and {', '.join(others)}.")
         raise_faults("Invalid arguments for Space:", faults)
@@ -164,7 +164,7 @@ class Space:
 def _faults(targets: Mapping[str, float], delta: float, std: float | None, mcb: Any) -> list[str]:
     """Returns the faults of the arguments of a space, one by one."""
     faults = fraction_faults(**targets) + interval_faults("(0, 1)", "a number", delta=delta)
-    faults += non_negative_faults(**given(std=std))
+    faults += non_negative_faults(**given_values(std=std))
     if mcb is not None and not _is_window(mcb) and not (is_number(mcb) and mcb > 0):
         faults.append(
             f"Expected mcb to be a window (least, most) of positive numbers, or one number. Received: mcb={mcb!r}."

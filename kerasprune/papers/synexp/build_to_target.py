@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import keras
 
-from kerasprune.errors import given, is_number, of_percent, raise_faults, warn
+from kerasprune.errors import given_values, is_number, of_percent, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
@@ -88,7 +88,7 @@ def share_faults(params: Any, macs: Any, largest: float) -> list[str]:
         macs: Fraction of the multiply–adds, or `None`.
         largest: The largest fraction that is allowed.
     """
-    asked = given(params=params, macs=macs)
+    asked = given_values(params=params, macs=macs)
     if not asked:
         return ["Expected params, macs or both. Received: neither."]
     return [
@@ -159,6 +159,6 @@ def layer_densities(
     graph = model if isinstance(model, ChannelGraph) else trace(model, freeze=freeze, unknown="freeze")
     kernels = graph_at(graph, None, resolution).free_kernels
     costs = kernel_costs(kernels, macs=macs is not None)
-    budgets = {key: share * costs[key].sum() for key, share in given(params=params, macs=macs).items()}
+    budgets = {key: share * costs[key].sum() for key, share in given_values(params=params, macs=macs).items()}
     found = densities(costs["params"], costs.get("macs"), **budgets)
     return dict(zip((kernel.variable.path for kernel in kernels), found.tolist(), strict=True))

@@ -22,7 +22,7 @@ from kerasprune.cli.options import (
     import_code,
     option,
 )
-from kerasprune.cli.outcome import checked, named, print_json, run_recipe
+from kerasprune.cli.outcome import check_recipe, name_of_run, print_json, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_summary
 from kerasprune.errors import PruneError
@@ -55,7 +55,7 @@ def precrop(
     if params is None and macs is None:
         raise PruneError("Expected the fraction kept: --params, --macs or both. Received: neither.")
     recipe = {
-        **named(model),
+        **name_of_run(model),
         "why": f"{model.name}, its widths chosen before training.",
         **given(seed=seed),
         "model": {"start": str(model), "size": size},
@@ -63,7 +63,7 @@ def precrop(
         "export": export or [],
     }
     import_code(imports, trust, verbose)
-    valid = checked(recipe, model, trust, room=out if overwrite else None)
+    valid = check_recipe(recipe, model, trust, room=out if overwrite else None)
     start(verbose=verbose)
     folder = run_recipe(valid, out, log_file, quiet=quiet, as_json=as_json, overwrite=overwrite)
     if as_json:

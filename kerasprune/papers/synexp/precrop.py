@@ -9,7 +9,7 @@ from math import sqrt
 import keras
 import numpy as np
 
-from kerasprune.errors import fraction_faults, given, nearest, raise_faults
+from kerasprune.errors import fraction_faults, given_values, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import kept_number, legal
 from kerasprune.graph.plans import Plan
@@ -68,7 +68,9 @@ def precrop(
     raise_faults("Invalid arguments for precrop:", share_faults(params, macs, 1))
     graph = prunable_graph(model, resolution, coupling="padded")
     make = partial(_first_channels, graph)
-    choice = built_as_asked(graph, given(params=params, macs=macs), make, lambda choice: counter(graph.alive(choice)))
+    choice = built_as_asked(
+        graph, given_values(params=params, macs=macs), make, lambda choice: counter(graph.alive(choice))
+    )
     return Plan.of(graph, choice)
 
 

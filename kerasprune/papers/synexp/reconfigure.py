@@ -7,7 +7,7 @@ from math import sqrt
 
 import keras
 
-from kerasprune.errors import PruneError, given, raise_faults, seed_faults
+from kerasprune.errors import PruneError, given_values, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
@@ -74,5 +74,5 @@ def reconfigure(
         made = [name for name in free if name in densities]
         return {name: max(round(sqrt(densities[name]) * graph.groups[name].size), 1) for name in made}
 
-    new = built_as_asked(graph, given(params=params, macs=macs), widths, sizes.counter, cap=False)
+    new = built_as_asked(graph, given_values(params=params, macs=macs), widths, sizes.counter, cap=False)
     return resize(graph, new, seed)

@@ -214,7 +214,7 @@ def _apart(points: np.ndarray) -> list[np.ndarray]:
     return chosen
 
 
-def constrained(constraint: Constraint | Callable[[float, float, float], float] | None) -> Constraint:
+def constraint_of(constraint: Constraint | Callable[[float, float, float], float] | None) -> Constraint:
     """Returns a constraint for a constraint, a function, or `None`."""
     if constraint is None:
         return Volume()

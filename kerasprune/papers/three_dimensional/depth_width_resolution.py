@@ -17,13 +17,13 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.kept_channels import filled, kept_number
+from kerasprune.graph.kept_channels import fill_slices, kept_number
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import resolution_faults, trace
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.papers.three_dimensional.registry import block_criteria
 from kerasprune.planning.budgets.base import top
-from kerasprune.recipes.populations.store import described
+from kerasprune.recipes.populations.store import describe_criterion
 from kerasprune.surgery.costs.cost import Cost, cost, cost_of_what_stays
 
 DIMENSIONS = ("depth", "width", "resolution")
@@ -166,7 +166,7 @@ class Judges:
             return Plan.of(graph, {name: np.arange(number) for name, number in numbers.items()})
         scores = criteria.score(criteria.get(self.channels), graph, self.data, self.loss, self.seed)
         chosen = {name: top(scores[name], number) for name, number in numbers.items()}
-        return Plan.of(graph, filled(graph, chosen, scores))
+        return Plan.of(graph, fill_slices(graph, chosen, scores))
 
     def next_plan(self, model: keras.Model, extent: Extent, dimension: str, fraction: float) -> Plan:
         """Returns the plan that shrinks a model along one dimension to a fraction of the dense model."""
@@ -180,8 +180,8 @@ class Judges:
 
     def described(self, dimensions: Collection[str]) -> dict[str, Any]:
         """Returns the criteria that decide along some dimensions, as plain data."""
-        judges = {"blocks": described(block_criteria.get(self.blocks))} if "depth" in dimensions else {}
-        return judges | ({"channels": described(criteria.get(self.channels))} if "width" in dimensions else {})
+        judges = {"blocks": describe_criterion(block_criteria.get(self.blocks))} if "depth" in dimensions else {}
+        return judges | ({"channels": describe_criterion(criteria.get(self.channels))} if "width" in dimensions else {})
 
 
 def check_blocks(model: keras.Model, extent: Extent) -> None:
@@ -255,7 +255,7 @@ class Costs:
             graph = trace(model, unknown="freeze", resolution=extent.side, removed=removed)
             for j, width in enumerate(asked):
                 numbers = extent.channels_at(graph, width).items()  # the cost depends on their number alone
-                kept = filled(graph, {name: np.arange(number) for name, number in numbers})
+                kept = fill_slices(graph, {name: np.arange(number) for name, number in numbers})
                 slim = _by_layer(cost_of_what_stays(graph, kept))
                 macs[i, j] = np.sum([one * np.array(positions[name]) for name, one in slim.items()], axis=0) / total
         depths = np.array([_share(int(number), extent.blocks) for number in depths])
@@ -357,7 +357,7 @@ class Point:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
 
 
-def continued(plan: Plan, step: Plan) -> Plan:
+def continue_plan(plan: Plan, step: Plan) -> Plan:
     """Returns the plan equal to two plans applied in turn, with the fingerprint of the dense model."""
     return replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
 

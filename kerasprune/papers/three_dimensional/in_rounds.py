@@ -24,7 +24,7 @@ from kerasprune.papers.three_dimensional.depth_width_resolution import (
     Point,
     check_blocks,
     check_rounds,
-    continued,
+    continue_plan,
     measured_point,
     steps,
 )
@@ -102,7 +102,7 @@ def rounds(
             step = judges.next_plan(before, extent, dimension, fraction)
             return built_point(before, step, extent, fit, epochs_per_round, seed, done)
 
-        point = finished(store, number, train)
+        point = finish_point(store, number, train)
         before, done = point.model, point.plan
         points.append(point)
     return points
@@ -127,10 +127,10 @@ def built_point(
     accuracy = returned_accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
     if not isfinite(accuracy):
         raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy}. Training may have diverged.")
-    return measured_point(slim, extent, side, accuracy, continued(done, step))
+    return measured_point(slim, extent, side, accuracy, continue_plan(done, step))
 
 
-def finished(store: Store, number: int, train: Callable[[], Point]) -> Point:
+def finish_point(store: Store, number: int, train: Callable[[], Point]) -> Point:
     """Returns a finished point from the store, or trains and stores it."""
     return store.kept(f"{store.name}-{number}", train, _save, _load)
 

@@ -19,7 +19,7 @@ from kerasprune.papers.three_dimensional.depth_width_resolution import (
     Point,
     check_blocks,
     check_rounds,
-    continued,
+    continue_plan,
     measured_point,
     steps,
 )
@@ -215,7 +215,7 @@ class ShrinkRounds(PruningCallback):
         notes, plan = self.session.notes, self.plan
         fraction = self._fraction(len(notes["points"]) + 1)
         judges = Judges(self.blocks, self.channels, self.data, self.seed, self.model.loss)
-        plan = continued(plan, judges.next_plan(slim, self._extent, self.dimension, fraction))
+        plan = continue_plan(plan, judges.next_plan(slim, self._extent, self.dimension, fraction))
         notes["plans"] = np.array([_written(plan), *notes["plans"][1:]])
         if self._plan_masks is not None:
             self._plan_masks.assign(plan)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
-from kerasprune.papers.three_dimensional.constraints import Constraint, Optimum, constrained, slope
+from kerasprune.papers.three_dimensional.constraints import Constraint, Optimum, constraint_of, slope
 
 Values = float | Sequence[float] | np.ndarray
 
@@ -156,7 +156,7 @@ class Surface:
         (bounds,) = _numbers(lower=[cost, cost**0.5, cost**0.5] if lower is None else lower)
         if bounds.shape != (3,) or not ((bounds > 0) & (bounds <= 1)).all():
             raise PruneError(f"Expected lower to hold three fractions in (0, 1]. Received: lower={lower!r}.")
-        return constrained(constraint).maximise(value, float(cost), bounds)
+        return constraint_of(constraint).maximise(value, float(cost), bounds)
 
     def _redrawn(self, draws: int, seed: int) -> list[Any]:
         start = self._fitted()

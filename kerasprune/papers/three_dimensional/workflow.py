@@ -28,7 +28,7 @@ from kerasprune.papers.three_dimensional.depth_width_resolution import (
     depth_plan,
     steps,
 )
-from kerasprune.papers.three_dimensional.in_rounds import built_point, finished
+from kerasprune.papers.three_dimensional.in_rounds import built_point, finish_point
 from kerasprune.papers.three_dimensional.in_rounds import rounds as shrink
 from kerasprune.papers.three_dimensional.surface import Surface
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum
@@ -195,7 +195,9 @@ def collect(
     extent = Extent.of(model, resolution)
     settings = {"weights": checksum(model), "side": extent.side, "seed": judges.seed}
     plan = Plan.of(trace(model, unknown="freeze"), {})
-    dense = finished(Store(folder, "dense", settings), 0, lambda: built_point(model, plan, extent, fit, 0, judges.seed))
+    dense = finish_point(
+        Store(folder, "dense", settings), 0, lambda: built_point(model, plan, extent, fit, 0, judges.seed)
+    )
     points = [dense]
     for dimension, least in zip(DIMENSIONS, _alone(low), strict=True):
         points += shrink(
@@ -221,7 +223,7 @@ def finished_at(
         plan = plan_at(model, extent, target, importance, judges)
         return built_point(model, plan, extent, fit, epochs, judges.seed)
 
-    return finished(store, 1, train)
+    return finish_point(store, 1, train)
 
 
 def plan_at(

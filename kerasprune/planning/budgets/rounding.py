@@ -23,7 +23,7 @@ _MET = 0.007  # at which no group is moved by a second step
 _STEPS = (1, 2)  # that a group may be away from what the budget gives it
 
 
-def rounded(request: PlanRequest, limit: float = float("inf")) -> Choice:
+def round_choice(request: PlanRequest, limit: float = float("inf")) -> Choice:
     """Returns the choice of a budget in single channels, rounded up or down group by group to meet its target.
 
     Begins with the nearest widths, then changes the group, or the pair of groups, that brings the share nearest to the

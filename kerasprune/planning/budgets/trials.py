@@ -12,9 +12,9 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.repair.reconstruction.dense_targets import Made, Targets
-from kerasprune.repair.reconstruction.feature_error import compared, last_outputs
+from kerasprune.repair.reconstruction.feature_error import compared_outputs, last_outputs
 from kerasprune.repair.reconstruction.layer_tail import Kernel
-from kerasprune.repair.reconstruction.pairing import paired
+from kerasprune.repair.reconstruction.pairing import pair_models
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
 from kerasprune.repair.reconstruction.solving import Solving
 from kerasprune.surgery.comparison import relative_error
@@ -64,13 +64,15 @@ class Trials:
         Raises:
             PruneError: The plan does not fit the model.
         """
-        pairing = paired(rebuild(self.graph, plan), self.graph, plan, self._dense)
+        pairing = pair_models(rebuild(self.graph, plan), self.graph, plan, self._dense)
         self._memory.begin()
         Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], turns=self._turns).solve_all()
         measured = last_outputs(pairing)
         if not self._wanted:
-            self._wanted = list(compared(pairing.dense, self._judged, [each.dense for each in measured]))
-        return relative_error(compared(pairing.slim, self._judged, [each.slim for each in measured]), self._wanted)
+            self._wanted = list(compared_outputs(pairing.dense, self._judged, [each.dense for each in measured]))
+        return relative_error(
+            compared_outputs(pairing.slim, self._judged, [each.slim for each in measured]), self._wanted
+        )
 
 
 class _Memory(Targets):

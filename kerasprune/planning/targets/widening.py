@@ -21,7 +21,7 @@ _TRIALS = 6  # of meeting a target with widened groups
 _NEAR = 0.005  # relative distance from the target at which they end
 
 
-def filled(request: PlanRequest, table: LatencyTable, limit: float = float("inf")) -> Choice:
+def widen_choice(request: PlanRequest, table: LatencyTable, limit: float = float("inf")) -> Choice:
     """Returns a choice that meets a target, with groups as wide as costs no time.
 
     Args:

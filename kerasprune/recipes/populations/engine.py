@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kerasprune.errors import PruneError
-from kerasprune.registry import imported
+from kerasprune.registry import import_address
 
 Candidate = Callable[..., Any]
 
@@ -124,11 +124,11 @@ def _module(name: str) -> str:
     return Path(getattr(main, "__file__", "__main__")).stem
 
 
-def evaluated(function: str | Candidate, job: Job) -> Outcome:
+def evaluate_job(function: str | Candidate, job: Job) -> Outcome:
     """Calls the function of a job in this process; an exception becomes the error of the outcome."""
     began = time.perf_counter()
     try:
-        call = imported(function) if isinstance(function, str) else function
+        call = import_address(function) if isinstance(function, str) else function
         result, error, log = plain(call(**job.arguments)), None, ""
     except (Exception, SystemExit) as raised:  # the function is the user's
         result, error, log = None, f"{type(raised).__name__}: {raised}".rstrip(": "), traceback.format_exc()
@@ -191,7 +191,7 @@ class SerialRunner:
     def wait(self) -> list[Outcome]:
         """Evaluates the job and returns its outcome."""
         job, self._job = self._job, None
-        return [evaluated(self._function, job)]
+        return [evaluate_job(self._function, job)]
 
     def close(self) -> None:
         """Does nothing: the engine has no processes."""

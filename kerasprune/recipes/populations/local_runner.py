@@ -27,9 +27,9 @@ from kerasprune.recipes.populations.worker_process import (
     Worker,
     begin,
     environment,
-    found,
+    find_function,
     place_of,
-    recorded,
+    record_outcome,
 )
 
 PREFIX = "candidates-"  # of the names of processes
@@ -185,13 +185,13 @@ def _work(pipe: pipes.Connection, place: str, log: str, variables: dict[str, str
     file = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     begin(file, variables)
     try:
-        function = found(place)
+        function = find_function(place)
     except PruneError as error:
         pipe.send(str(error))
         return
     pipe.send("ready")
     while (job := pipe.recv()) is not None:
-        pipe.send(recorded(function, job, file))
+        pipe.send(record_outcome(function, job, file))
 
 
 def _end_with_the_parent() -> None:

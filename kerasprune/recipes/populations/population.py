@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import (
-    given,
+    given_values,
     kind_faults,
     positive_faults,
     raise_faults,
@@ -18,7 +18,7 @@ from kerasprune.errors import (
     whole_number_faults,
 )
 from kerasprune.files import write_rows
-from kerasprune.files.writing import claimed
+from kerasprune.files.writing import claim_store
 from kerasprune.recipes.populations.candidate_store import CandidateStore, Evaluation, key_of
 from kerasprune.recipes.populations.engine import Candidate, Engine, Job, SerialRunner, Settings, address_of, plain
 from kerasprune.recipes.populations.meter import Meter
@@ -80,8 +80,8 @@ class Population:
         per_process: int = 1,
         verbose: int = 1,
     ) -> None:
-        faults = whole_number_faults(1, workers=workers, per_process=per_process, **given(threads=threads))
-        faults += positive_faults(**given(timeout=timeout))
+        faults = whole_number_faults(1, workers=workers, per_process=per_process, **given_values(threads=threads))
+        faults += positive_faults(**given_values(timeout=timeout))
         if not isinstance(engine, str | type):
             faults.append(f"Expected engine to be {' or '.join(engines.names())}, or a class. Received: {engine!r}.")
         raise_faults("Invalid arguments for Population:", faults)
@@ -121,7 +121,7 @@ class Population:
         raise_faults("Invalid arguments for Population.run:", faults)
         engine = self._engine(function, self._settings)
         try:
-            with claimed(self._store.path):
+            with claim_store(self._store.path):
                 self._evaluate(engine, address, version, {job.key: job for job in jobs}, retries)
         finally:
             engine.close()
@@ -184,7 +184,7 @@ class Population:
 
     def forget_failures(self) -> int:
         """Removes the failures from the store, so that the next run retries them; returns their number."""
-        with claimed(self._store.path):
+        with claim_store(self._store.path):
             return self._store.forget_failures()
 
 

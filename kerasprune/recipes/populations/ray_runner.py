@@ -14,7 +14,15 @@ from typing import Any
 
 from kerasprune.errors import PruneError, extras, warn
 from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings
-from kerasprune.recipes.populations.worker_process import Crew, Worker, begin, environment, found, place_of, recorded
+from kerasprune.recipes.populations.worker_process import (
+    Crew,
+    Worker,
+    begin,
+    environment,
+    find_function,
+    place_of,
+    record_outcome,
+)
 
 WORKERS_LOST = 3  # by one candidate, which then has failed: it may be the cause
 
@@ -173,11 +181,11 @@ class _Evaluator:
             self._function = cloudpickle.loads(self._carried)
             return None
         try:
-            self._function = found(self._carried)
+            self._function = find_function(self._carried)
         except PruneError as error:
             return f"{error} On other machines it has to be there too: ray.init(runtime_env={{'working_dir': '.'}})."
         return None
 
     def evaluate(self, job: Job) -> Outcome:
         """Returns the outcome of a job; a failed one with the end of the output."""
-        return recorded(self._function, job, self._log.fileno())
+        return record_outcome(self._function, job, self._log.fileno())

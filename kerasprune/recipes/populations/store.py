@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError, is_number
-from kerasprune.files import path_of, read_json, replacing, write_json
-from kerasprune.files.writing import claimed
+from kerasprune.files import path_of, read_json, replace_when_done, write_json
+from kerasprune.files.writing import claim_store
 from kerasprune.graph.built_model import functional
 from kerasprune.recipes.populations.engine import plain
 
@@ -64,7 +64,7 @@ def checksum(model: keras.Model) -> float:
     return float(sum(number * np.abs(array).sum() for number, array in enumerate(arrays, 1)))
 
 
-def described(criterion: Any) -> dict[str, Any]:
+def describe_criterion(criterion: Any) -> dict[str, Any]:
     """Returns the name and the arguments of a criterion, as plain data."""
     arguments = {name: value for name, value in getattr(criterion, "__dict__", {}).items() if not name.startswith("_")}
     return {"name": type(criterion).__name__, "arguments": plain(arguments, _named)}
@@ -113,10 +113,10 @@ class Store:
             return make()
         folder = self._folder / part
         if not folder.exists():
-            with claimed(self._folder / self.name):
+            with claim_store(self._folder / self.name):
                 if not folder.exists():  # no other process was quicker
                     made = make()
-                    with replacing(folder) as temporary:
+                    with replace_when_done(folder) as temporary:
                         temporary.mkdir()
                         save(temporary, made)
                     return made

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from kerasprune.errors import PruneError
-from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings, evaluated
+from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings, evaluate_job
 
 TAIL = 4000  # characters of the output of a candidate
 
@@ -110,7 +110,7 @@ def environment(threads: int, workers: int) -> dict[str, str]:
     return {**dict.fromkeys(names, str(threads)), **(shared if workers > 1 else {})}
 
 
-def found(place: str) -> Candidate:
+def find_function(place: str) -> Candidate:
     """Returns the function of an address.
 
     Args:
@@ -145,11 +145,11 @@ def begin(file: int, variables: Mapping[str, str]) -> None:
     faulthandler.enable()
 
 
-def recorded(function: Candidate, job: Job, file: int) -> Outcome:
+def record_outcome(function: Candidate, job: Job, file: int) -> Outcome:
     """Returns the outcome of a job; a failed one with the end of the output of this process."""
     os.ftruncate(file, 0)
     os.lseek(file, 0, os.SEEK_SET)
-    outcome = evaluated(function, job)
+    outcome = evaluate_job(function, job)
     sys.stdout.flush()
     sys.stderr.flush()
     if outcome.error is None:

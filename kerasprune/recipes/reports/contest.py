@@ -20,7 +20,7 @@ SCORES = ("removed", "validation", "test")
 AXES = (("macs", "multiply–adds kept"), ("compression", "compression ratio"), ("speedup", "theoretical speed-up"))
 
 
-def summarised(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarise_runs(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Returns one row for each method and budget, the best of a budget first.
 
     `mean = Σ x / n`, `deviation = √(Σ (x − mean)² / (n − 1))` over the seeds.
@@ -37,7 +37,7 @@ def summarised(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         ...     shares = {"macs": 0.5, "params": 0.5, "compression": 2.0, "speedup": 2.0}
         ...     scores = {"measure": "accuracy", "removed": 0.1, "validation": test, "test": test}
         ...     return {"method": method, "target": 0.5, "seed": seed, **shares, **scores}
-        >>> rows = summarised([run("random", 0, 0.5), run("l1", 0, 0.75), run("l1", 1, 0.25 + 0.5)])
+        >>> rows = summarise_runs([run("random", 0, 0.5), run("l1", 0, 0.75), run("l1", 1, 0.25 + 0.5)])
         >>> [(row["method"], row["runs"], row["validation"], row["validation_deviation"]) for row in rows]
         [('l1', 2, 0.75, 0.0), ('random', 1, 0.5, None)]
     """
@@ -56,7 +56,7 @@ def summarised(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def contest_table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], Rows]:
-    """Returns header and rows of text from the rows of `summarised`."""
+    """Returns header and rows of text from the rows of `summarise_runs`."""
     measure = rows[0]["measure"] if rows else "accuracy"
     header = ("method", "asked", "multiply–adds", "parameters", "theoretical speed-up", "runs")
     scores = (f"{measure} after removal, validation", f"{measure}, validation", f"{measure}, test")

@@ -12,7 +12,7 @@ from kerasprune.recipes.reports.record import Record
 WIDTH, ROW, MARGIN = 900, 22, 150
 
 
-def described(graph: ChannelGraph) -> dict[str, Any]:
+def describe_graph(graph: ChannelGraph) -> dict[str, Any]:
     """Returns groups and edges of a graph as plain data for `graph.json`."""
     groups = [
         {"name": g.name, "size": g.size, "prunable": g.prunable, "reason": g.reason, "layers": list(g.layers)}

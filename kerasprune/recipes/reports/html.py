@@ -110,7 +110,7 @@ def page(record: Record) -> str:
         HTML that needs no network: figures are inlined.
     """
     drawn = [(title, draw(record), caption) for title, draw, caption in (*FIGURES, *_of_section(record), *LAST)]
-    return rendered(
+    return render_page(
         record.title,
         record.recipe.get("why") or "",
         _tables(record),
@@ -121,7 +121,7 @@ def page(record: Record) -> str:
     )
 
 
-def rendered(
+def render_page(
     title: str,
     why: str,
     tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]],

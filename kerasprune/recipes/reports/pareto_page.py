@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kerasprune.files import write_text
 from kerasprune.recipes.reports.comparison import compared, comparison_table
 from kerasprune.recipes.reports.figures import DENSE, SLIM, svg
-from kerasprune.recipes.reports.html import rendered
+from kerasprune.recipes.reports.html import render_page
 from kerasprune.recipes.reports.record import Record, read
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def comparison_page(records: Sequence[Record]) -> str:
             caption = f"Test accuracy over {label}, ± standard deviation. The line joins runs that no other beats."
             figures.append((f"Accuracy over {label}", _drawn(shown, cost, label), caption))
     table = ("Runs", *comparison_table(records))
-    return rendered("Runs compared", "Runs that differ in the seed only are one row.", [table], figures)
+    return render_page("Runs compared", "Runs that differ in the seed only are one row.", [table], figures)
 
 
 def _drawn(rows: Sequence[Mapping[str, Any]], cost: str, label: str) -> str:

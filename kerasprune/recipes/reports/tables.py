@@ -296,7 +296,7 @@ def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
             *(forms.get(one["name"], percent)(one[key]) for key in ("expected", "here")),
             words[one["met"]],
         )
-        for one in judged(recipe, summary)
+        for one in judge_expected(recipe, summary)
     ]
 
 
@@ -309,7 +309,7 @@ FACTOR_SLACK = 0.01  # of the speed-up
 _FEWER_IS_BETTER = {"macs", "params"}
 
 
-def judged(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def judge_expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the figures of the recipe's `expected`, each with its measured value and whether that meets it.
 
     A figure is met if it is not worse than expected by more than a tenth of a point; the speed-up by more than 1 %.
@@ -324,7 +324,7 @@ def judged(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> list[dict[s
     Example:
         >>> recipe = {"expected": {"macs": 0.5, "accuracy": 0.9}}
         >>> summary = {"dense": {"macs": 100}, "slim": {"macs": 48, "accuracy": 0.85}}
-        >>> [(one["name"], one["met"]) for one in judged(recipe, summary)]
+        >>> [(one["name"], one["met"]) for one in judge_expected(recipe, summary)]
         [('accuracy', False), ('macs', True)]
     """
     promised = recipe.get("expected") or {}

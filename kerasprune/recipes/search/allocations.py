@@ -62,7 +62,7 @@ class Allocations:
     @cached_property
     def channels(self) -> np.ndarray:
         """Numbers of channels kept, shape `(candidates, groups)`."""
-        return narrowed(self.graph, channels_kept(sizes_of(self.graph), self.keep))
+        return narrow_branches(self.graph, channels_kept(sizes_of(self.graph), self.keep))
 
     @property
     def std(self) -> np.ndarray:
@@ -102,7 +102,7 @@ class Allocations:
         return Highest(self.graph, self.criterion)
 
 
-def bisected(
+def bisect_intervals(
     low: np.ndarray, high: np.ndarray, times: int, below: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the ends of intervals, halved `times` times around the point up to which `below(middle)` holds."""
@@ -128,7 +128,7 @@ def channels_kept(sizes: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return (sizes - np.minimum(np.ceil(np.round((1 - keep) * sizes, 9)), sizes - 1)).astype(int)
 
 
-def narrowed(graph: ChannelGraph, channels: np.ndarray) -> np.ndarray:
+def narrow_branches(graph: ChannelGraph, channels: np.ndarray) -> np.ndarray:
     """Returns numbers of channels, reduced so that no padded branch is wider than its trunk.
 
     Args:

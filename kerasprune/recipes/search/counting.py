@@ -17,7 +17,7 @@ from kerasprune.recipes.search.allocations import (
     Highest,
     channels_kept,
     fractions_of,
-    narrowed,
+    narrow_branches,
     sizes_of,
 )
 from kerasprune.surgery.costs.channel_polynomial import ChannelPolynomial, Lines
@@ -54,7 +54,7 @@ class Counting:
     def __call__(self, channels: np.ndarray) -> np.ndarray:
         """Returns `(multiply–adds, parameters)` of every row of `channels`, the numbers kept of each group."""
         if self._polynomial.whole:
-            return self._polynomial(narrowed(self.graph, channels))
+            return self._polynomial(narrow_branches(self.graph, channels))
         found = [cost_of_what_stays(self.graph, self._choose(each), self._macs_of) for each in channels]
         return np.array([(each.macs, each.params) for each in found], np.int64).reshape(-1, 2)
 
@@ -66,7 +66,7 @@ class Counting:
         """Returns the cost by a meter of every row of `channels`, as a fraction of the dense model's."""
         if self._polynomial.whole:
             row = once(Lines(self.graph).row)
-            chosen = np.pad(narrowed(self.graph, channels), ((0, 0), (0, 1)), constant_values=1)
+            chosen = np.pad(narrow_branches(self.graph, channels), ((0, 0), (0, 1)), constant_values=1)
             counts = [lambda ids, kept=kept: int(row(ids) @ kept) for kept in chosen]
         else:
             counts = [counter(self.graph.alive(self._choose(each))) for each in channels]
@@ -78,7 +78,7 @@ class Counting:
 
     def channels_at(self, keep: np.ndarray) -> np.ndarray:
         """Returns the numbers of channels that are built for the fractions kept of each group."""
-        return narrowed(self.graph, channels_kept(self.sizes, keep))
+        return narrow_branches(self.graph, channels_kept(self.sizes, keep))
 
 
 def costs(

@@ -143,7 +143,7 @@ def _plan_score(
     judge: str | Callable[[keras.Model], float], graph: ChannelGraph, batches: Any, samples: int, seed: int
 ) -> Callable[[Plan], float]:
     """Returns the function that scores a plan."""
-    examples = [packed(graph.model, batch) for batch in batches]
+    examples = [pack_inputs(graph.model, batch) for batch in batches]
     if judge == "reconstruction":
         trials = Trials(graph, examples, samples=samples, seed=seed)
         return lambda plan: -trials.error(plan)
@@ -157,7 +157,7 @@ def _plan_score(
     return recalibrated
 
 
-def packed(model: keras.Model, batch: list[Any]) -> Any:
+def pack_inputs(model: keras.Model, batch: list[Any]) -> Any:
     """Returns the inputs of a batch in the structure that a model takes."""
     packed = keras.tree.pack_sequence_as(structures(functional(model))[0], batch)
     return list(packed) if isinstance(packed, tuple) else packed  # a tuple would be inputs and labels

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of
-from kerasprune.files.writing import claimed, write_rows
+from kerasprune.files.writing import claim_store, write_rows
 from kerasprune.graph.plans import Plan
 from kerasprune.recipes.populations.candidate_store import CandidateStore, key_of
 from kerasprune.recipes.populations.engine import Outcome
@@ -56,7 +56,7 @@ class RememberedScores:
             self._meter = Meter(self._most, len(known), self._verbose)
         else:
             self._meter.skip(len(known))
-        with claimed(self._store.path) if self._store else nullcontext():
+        with claim_store(self._store.path) if self._store else nullcontext():
             return [
                 known[key] if key in known else self._scored(key, genes)
                 for key, genes in zip(keys, candidates, strict=True)

@@ -11,10 +11,10 @@ import numpy as np
 
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, short
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.kept_channels import filled, legal
+from kerasprune.graph.kept_channels import fill_slices, legal
 from kerasprune.graph.plans import Plan
 from kerasprune.planning.budgets.base import highest
-from kerasprune.recipes.search.allocations import bisected, sizes_of
+from kerasprune.recipes.search.allocations import bisect_intervals, sizes_of
 from kerasprune.recipes.search.counting import Counting
 from kerasprune.recipes.search.evolution import Limit
 from kerasprune.surgery.costs.cost import check_counted, cost
@@ -68,7 +68,7 @@ class Widths:
     @cached_property
     def _first(self) -> dict[str, np.ndarray]:
         """Per group its first channel, and one of each of its parts."""
-        return filled(self.graph, {name: [0] for name in self.names})
+        return fill_slices(self.graph, {name: [0] for name in self.names})
 
     @cached_property
     def order(self) -> dict[str, np.ndarray]:
@@ -185,7 +185,7 @@ class Widths:
         """
         noise = generator.normal(size=(number, len(self.names))) * generator.uniform(0, spread, (number, 1))
         wanted = generator.uniform(limit.lowest, limit.highest, number)
-        low, high = bisected(
+        low, high = bisect_intervals(
             np.full((number, 1), -2.0),
             np.full((number, 1), 3.0),
             _BISECTIONS,

@@ -20,7 +20,7 @@ from kerasprune.recipes.reports import tables
 from kerasprune.recipes.run_folder import NAMES, RunFolder
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import StepReport
-from kerasprune.training.callback import declared
+from kerasprune.training.callback import declaring_class
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,7 +133,7 @@ class Run(Experiment):
         A callback that picks channels itself gets only the fraction of each group that the plan keeps.
         """
         arguments = spec.arguments
-        declaration = declared(lookup.member("callback", spec.name))
+        declaration = declaring_class(lookup.member("callback", spec.name))
         if "resolution" in declaration.takes:
             arguments.setdefault("resolution", self.free_side(model))
         if plan is not None and declaration.decides:

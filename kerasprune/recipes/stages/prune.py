@@ -15,7 +15,7 @@ from kerasprune.recipes.plan_section import PlanStep
 from kerasprune.recipes.progress import Ahead, FilterNorms, StopAfter
 from kerasprune.recipes.prune_section import Prune
 from kerasprune.recipes.stages.context import Run
-from kerasprune.training.callback import compressed, facts
+from kerasprune.training.callback import compress_schedule, facts
 
 MOMENTS = 60  # measurements of the norms during pruning
 
@@ -69,7 +69,7 @@ def _fit_with_callback(run: Run, model: keras.Model, spec: Prune, plan: Plan | N
     callback = run.callback(spec.callback, plan, model)
     total = spec.steps or (spec.epochs or 0) * per_epoch or own_length(callback)
     if run.recipe.smoke:
-        callback = compressed(callback, total)
+        callback = compress_schedule(callback, total)
     graph = run.graph(model, plan.coupling if plan else "free")
     norms = FilterNorms(graph, max(1, total // MOMENTS), callback)
     fit(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.trace import without
-from kerasprune.recipes.reports.dependencies import described
+from kerasprune.recipes.reports.dependencies import describe_graph
 from kerasprune.recipes.stages.context import Run, note, write
 from kerasprune.steps.judge import nearer
 from kerasprune.steps.ready import remove
-from kerasprune.steps.report import verified
+from kerasprune.steps.report import line_of_verification
 from kerasprune.surgery.fresh_weights import reinitialise
 from kerasprune.training.masks import apply_masks
 
@@ -32,14 +32,14 @@ def rebuild(run: Run) -> None:
             for name, group in graph.prunable.items()
         }
         run.folder.write_json("widths.json", kept)
-        run.folder.write_json("graph.json", described(graph))
+        run.folder.write_json("graph.json", describe_graph(graph))
         if plan.removed:
             run.console.print(f"dropped whole: {', '.join(plan.removed)}", highlight=False)
         examples = None if run.recipe.data is None or run.draws else run.plain_examples(model)
         slim, verdict = remove(graph, plan, examples=examples)
         found = {"error": verdict.error, "reason": verdict.reason, "approximate": list(verdict.approximate)}
         run.folder.write_json("verified.json", found)
-        run.console.print(verified(verdict.error, verdict.reason), highlight=False)
+        run.console.print(line_of_verification(verdict.error, verdict.reason), highlight=False)
         model = reinitialise(slim, seed=run.recipe.seed) if run.recipe.prune.untrained else slim
     note(run, "dense", run.model("dense"))
     note(run, "rebuild", model)
@@ -51,12 +51,12 @@ def reconstruct(run: Run) -> None:
 
     If its outputs on validation examples are then farther from the dense ones, the kernels are not changed.
     """
-    from kerasprune.repair.reconstruction.reconstruct import reconstructed  # slow to import, and rarely used
+    from kerasprune.repair.reconstruction.reconstruct import reconstruct_with_remarks  # slow to import, and rarely used
 
     spec, slim = run.recipe.reconstruct, run.model("rebuilt")
     with run.console.status("reconstruct"):
         try:
-            solved, remarks = reconstructed(
+            solved, remarks = reconstruct_with_remarks(
                 slim, run.model("pruned"), run.plan_of(), run.plain_examples(slim).inputs,
                 samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=run.slack,
                 seed=run.recipe.seed, remedy=DRAW_MORE if run.draws else GIVE_MORE,

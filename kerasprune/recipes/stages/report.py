@@ -13,9 +13,9 @@ import keras
 import kerasprune
 from kerasprune.export.latency.machine import processor
 from kerasprune.recipes import reports
-from kerasprune.recipes.loader import resolved
-from kerasprune.recipes.reports.tables import judged, layers_of
-from kerasprune.recipes.run_warnings import warned
+from kerasprune.recipes.loader import resolve_defaults
+from kerasprune.recipes.reports.tables import judge_expected, layers_of
+from kerasprune.recipes.run_warnings import texts_of_warnings
 from kerasprune.recipes.stages.context import Run
 
 _UNMEASURED = {"tflite_bytes": None, "latency_ms": None}
@@ -46,10 +46,10 @@ def report(run: Run) -> None:
         **_origin(run),
         "steps": run.folder.json("steps.json") or [],
         "layers": layers_of(costs),
-        "warnings": warned(run.folder.path),
+        "warnings": texts_of_warnings(run.folder.path),
         "removed": (run.folder.json("plan.json") or {}).get("removed", []),
     }
-    summary["expected"] = judged(resolved(run.recipe), summary)
+    summary["expected"] = judge_expected(resolve_defaults(run.recipe), summary)
     run.folder.write_json("summary.json", summary)
     reports.write(run.folder.path)
 

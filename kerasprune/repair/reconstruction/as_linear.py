@@ -62,7 +62,7 @@ class Linear:
     def made(self, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Returns the output before the activation at chosen positions, as (…, groups, columns)."""
         start = self.start
-        made = multiplied(self.rows(x, chosen), start)
+        made = multiply_by_group(self.rows(x, chosen), start)
         return made if self.bias is None else made + at_least_float32(values(self.bias)).reshape(start.shape[::2])
 
     def assign(self, matrices: np.ndarray, constant: np.ndarray | None) -> None:
@@ -90,7 +90,7 @@ def numbers_of(tensor: Any) -> np.ndarray:
     return at_least_float32(keras.ops.convert_to_numpy(tensor))
 
 
-def multiplied(rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+def multiply_by_group(rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """Returns rows (…, groups, rows of a matrix) times the matrices of their groups."""
     return product(rows.transpose(1, 0, 2), matrices).transpose(1, 0, 2)
 

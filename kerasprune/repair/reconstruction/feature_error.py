@@ -12,7 +12,7 @@ from kerasprune.data.batches import Batches, example_batches
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear
-from kerasprune.repair.reconstruction.pairing import Pair, Pairing, paired
+from kerasprune.repair.reconstruction.pairing import Pair, Pairing, pair_models
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
 from kerasprune.surgery.comparison import relative_error
 
@@ -47,7 +47,7 @@ def feature_error(
         >>> feature_error(kp.rebuild(model, plan), model, plan, np.ones((16, 4)))
         0.0
     """
-    pairing = paired(slim, model, plan)
+    pairing = pair_models(slim, model, plan)
     return _relative_error(pairing, _pairs(pairing.last_features()), example_batches(slim, data, samples))
 
 
@@ -59,7 +59,7 @@ def logit_error(
     Arguments and errors are those of `feature_error`. No output is ever removed, so that plans which keep other
     features can be compared.
     """
-    pairing = paired(slim, model, plan)
+    pairing = pair_models(slim, model, plan)
     return _relative_error(pairing, last_outputs(pairing), example_batches(slim, data, samples))
 
 
@@ -107,10 +107,12 @@ def _linear(view: Linear) -> Callable[[np.ndarray], np.ndarray]:
 
 def _relative_error(pairing: Pairing, measured: Sequence[Measured], examples: Batches) -> float:
     slim, dense = ([each[side] for each in measured] for side in (0, 1))
-    return relative_error(compared(pairing.slim, examples, slim), compared(pairing.dense, examples, dense))
+    return relative_error(
+        compared_outputs(pairing.slim, examples, slim), compared_outputs(pairing.dense, examples, dense)
+    )
 
 
-def compared(program: Program, examples: Batches, parts: Sequence[Part]) -> Iterator[list[np.ndarray]]:
+def compared_outputs(program: Program, examples: Batches, parts: Sequence[Part]) -> Iterator[list[np.ndarray]]:
     """Yields the outputs of a program that are compared, batch by batch."""
     for tensors in ProgramRun(program, examples).batches(*(value for value, _ in parts)):
         arrays = [keras.ops.convert_to_numpy(x).astype("float64") for x in tensors]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kerasprune.repair.reconstruction.as_linear import multiplied, product
+from kerasprune.repair.reconstruction.as_linear import multiply_by_group, product
 
 _AT_ONCE = 4096  # rows
 
@@ -66,7 +66,7 @@ class LeastSquares:
         errors: dict[float, float] = {}
         for ridge in ridges:
             inverse = self._inverted(ridge)
-            error = float(((fitted(rows, *self._weights(middle, inverse @ moments)) - there) ** 2).sum())
+            error = float(((fitted_rows(rows, *self._weights(middle, inverse @ moments)) - there) ** 2).sum())
             if error < min(errors.values(), default=np.inf):
                 self._inverse = ridge, inverse  # `solve` takes it up
             errors[ridge] = error
@@ -114,6 +114,6 @@ class LeastSquares:
             yield part.transpose(1, 0, 2)
 
 
-def fitted(rows: np.ndarray, matrices: np.ndarray, constant: np.ndarray) -> np.ndarray:
+def fitted_rows(rows: np.ndarray, matrices: np.ndarray, constant: np.ndarray) -> np.ndarray:
     """Returns `X W + 1 bᵀ`, (rows, groups, columns)."""
-    return multiplied(rows, matrices.astype(rows.dtype)) + constant.astype(rows.dtype)
+    return multiply_by_group(rows, matrices.astype(rows.dtype)) + constant.astype(rows.dtype)

@@ -92,7 +92,9 @@ class Pairing:
         return [self.of[value] for value in dict.fromkeys(values) if value in self.of]
 
 
-def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, dense: Program | None = None) -> Pairing:
+def pair_models(
+    slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, dense: Program | None = None
+) -> Pairing:
     """Pairs a slim model with the dense one.
 
     Args:

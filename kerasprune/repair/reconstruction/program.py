@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import argument_names, called, mask_of, put_mask
+from kerasprune._keras import argument_names, call_operation, mask_of, put_mask
 from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import Batches
 from kerasprune.graph.built_model import functional
@@ -229,5 +229,5 @@ def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:
     args, kwargs = tree.map_structure(lambda x: tensors[x] if isinstance(x, Value) else x, (step.args, step.kwargs))
     if isinstance(step.operation, keras.layers.Layer) and "training" in argument_names(step.operation):
         kwargs = {**kwargs, "training": False}
-    made = called(step.operation, *args, **kwargs)
+    made = call_operation(step.operation, *args, **kwargs)
     return list(made) if isinstance(made, list | tuple) and len(made) == len(step.outputs) else tree.flatten(made)

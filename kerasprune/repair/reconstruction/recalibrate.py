@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, tree
 
-from kerasprune._keras import called, calls_of_layers, inner_layers, structures
+from kerasprune._keras import call_operation, calls_of_layers, inner_layers, structures
 from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
@@ -54,7 +54,7 @@ def run(model: keras.Model, examples: Batches, visit: Callable[[Any, Callable, A
     """Runs a model as in inference, in full precision; layers are called by `visit(layer, call, args, kwargs)`."""
     with calls_of_layers(visit):
         for batch in examples:
-            called(model, tree.pack_sequence_as(structures(model)[0], batch), training=False)
+            call_operation(model, tree.pack_sequence_as(structures(model)[0], batch), training=False)
 
 
 def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:

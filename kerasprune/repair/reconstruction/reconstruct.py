@@ -13,7 +13,7 @@ from kerasprune.errors import non_negative_faults, raise_faults, seed_faults, wa
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
 from kerasprune.repair.reconstruction.dense_targets import Targets
-from kerasprune.repair.reconstruction.pairing import paired
+from kerasprune.repair.reconstruction.pairing import pair_models
 from kerasprune.repair.reconstruction.recalibrate import take_own_statistics
 from kerasprune.repair.reconstruction.solving import Solving
 from kerasprune.surgery.clone import clone
@@ -84,7 +84,7 @@ def reconstruct(
         He et al., Channel Pruning for Accelerating Very Deep Neural Networks, ICCV 2017, §3.1; Luo et al., ThiNet, ICCV
         2017, §3.2; Zhang et al., Accelerating Very Deep Convolutional Networks, 2015, §2.2 (relu, asymmetric).
     """
-    new, remarks = reconstructed(
+    new, remarks = reconstruct_with_remarks(
         slim, model, plan, data, samples=samples, positions=positions, ridge=ridge, slack=slack, seed=seed
     )
     for remark in remarks:
@@ -92,7 +92,7 @@ def reconstruct(
     return new
 
 
-def reconstructed(
+def reconstruct_with_remarks(
     slim: keras.Model,
     model: keras.Model | ChannelGraph,
     plan: Plan,
@@ -111,9 +111,9 @@ def reconstructed(
     """
     faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
     raise_faults("The model cannot be reconstructed:", faults + non_negative_faults(ridge=ridge, slack=slack))
-    paired(slim, model, plan)  # to say first what does not fit
+    pair_models(slim, model, plan)  # to say first what does not fit
     new, _ = clone(slim, value=lambda variable: values(variable).copy())
-    pairing = paired(new, model, plan)
+    pairing = pair_models(new, model, plan)
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})

@@ -16,7 +16,7 @@ from kerasprune.graph.graph import values
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, numbers_of
 from kerasprune.repair.reconstruction.dense_targets import Targets, given_to, kernel_layers, steps_of
 from kerasprune.repair.reconstruction.layer_tail import Kernel, Tail, tail_of
-from kerasprune.repair.reconstruction.least_squares import LeastSquares, fitted
+from kerasprune.repair.reconstruction.least_squares import LeastSquares, fitted_rows
 from kerasprune.repair.reconstruction.pairing import Pairing
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
 
@@ -219,7 +219,7 @@ class Solving:
         matrices, constant = problem.solve(target, ridge)
         if evidence.cuts_off():
             for _ in range(self.turns):
-                target = evidence.wanted(partial(fitted, matrices=matrices, constant=constant))
+                target = evidence.wanted(partial(fitted_rows, matrices=matrices, constant=constant))
                 matrices, constant = problem.solve(target, ridge)
         view.assign(matrices, None if view.bias is None else constant)
         for norm in norms:

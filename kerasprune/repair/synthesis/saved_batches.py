@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune.errors import PruneError
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.reading import is_file, path_of, read_json
-from kerasprune.files.writing import make_folder, replacing, write_json
+from kerasprune.files.writing import make_folder, replace_when_done, write_json
 
 _SETTINGS = "drawn.json"
 
@@ -56,7 +56,7 @@ class SavedBatches:
         """Saves the flat inputs of a batch, if there is a folder."""
         if self._folder is None:
             return
-        with replacing(self._path(number)) as temporary:
+        with replace_when_done(self._path(number)) as temporary:
             np.savez(temporary, **{f"input_{n}": array for n, array in enumerate(inputs)})
 
     def _path(self, number: int) -> Path:

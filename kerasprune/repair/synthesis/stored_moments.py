@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kerasprune._keras import called, calls_of_layers, inner_layers
+from kerasprune._keras import call_operation, calls_of_layers, inner_layers
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
@@ -87,7 +87,7 @@ class StoredMoments:
             return call(layer, *args, **kwargs)
 
         with calls_of_layers(visit):
-            walk(self.body, list(inputs), lambda node, *args, **kwargs: called(node.operation, *args, **kwargs))
+            walk(self.body, list(inputs), lambda node, *args, **kwargs: call_operation(node.operation, *args, **kwargs))
         return [tuple(sum(part) / len(calls) for part in zip(*calls, strict=True)) for calls in found.values()]
 
     def distance(self, moments: Moments) -> Any:

@@ -78,10 +78,10 @@ def synthesise(
         model, samples, method=method, steps=steps, resolution=resolution, value_range=value_range,
         frequencies=frequencies, seed=seed,
     )  # fmt: skip
-    return drawn(drawing, store, verbose)
+    return draw_batches(drawing, store, verbose)
 
 
-def drawn(drawing: Drawing, store: str | Path | None = None, verbose: int = 1) -> Any:
+def draw_batches(drawing: Drawing, store: str | Path | None = None, verbose: int = 1) -> Any:
     """Returns the examples of a draw in the structure that the model takes.
 
     Args:

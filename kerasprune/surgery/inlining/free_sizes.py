@@ -267,7 +267,7 @@ def _repeat(sizes: FreeSizes, original: Callable, x: Any, repeats: Any, axis: in
     return _tile(sizes, ops.tile, x, [repeats if a == axis % len(x.shape) else 1 for a in range(len(x.shape))])
 
 
-def sliced(sizes: FreeSizes, x: Any, key: Any) -> tuple[Any, Any] | None:
+def slice_free_sizes(sizes: FreeSizes, x: Any, key: Any) -> tuple[Any, Any] | None:
     """Applies the slices of `key` that end at a free size; returns the result and the rest of the key.
 
     `None` if no slice has a free size.

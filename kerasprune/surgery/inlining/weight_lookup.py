@@ -50,7 +50,7 @@ def looked_up(layer: keras.layers.Layer, variable: keras.Variable, index: Any, n
 
 
 @contextmanager
-def replaced(layer: keras.layers.Layer, tensor: Callable[[keras.Variable], Any]) -> Iterator[None]:
+def replace_variables(layer: keras.layers.Layer, tensor: Callable[[keras.Variable], Any]) -> Iterator[None]:
     """Replaces a layer's own variables by tensors, wherever its attributes hold them, within the block.
 
     Args:

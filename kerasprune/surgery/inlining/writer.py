@@ -25,9 +25,9 @@ from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
 from kerasprune.surgery.clone import starting_from
 from kerasprune.surgery.copy_layer import comes_back, make_layer
-from kerasprune.surgery.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, sliced
+from kerasprune.surgery.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, slice_free_sizes
 from kerasprune.surgery.inlining.stock_dropout import stock_dropout
-from kerasprune.surgery.inlining.weight_lookup import looked_up, obstacle, replaced
+from kerasprune.surgery.inlining.weight_lookup import looked_up, obstacle, replace_variables
 
 
 class _LooksAtTrainingError(Exception):
@@ -205,7 +205,7 @@ class Writer:
 
     def item(self, x: keras.KerasTensor, key: Any) -> Any:
         """Returns `x[key]`."""
-        rest = None if self._leaf else sliced(self._sizes, x, key)
+        rest = None if self._leaf else slice_free_sizes(self._sizes, x, key)
         x, key = rest or (x, key)
         return keras.ops.get_item(x, key)
 
@@ -261,7 +261,7 @@ class Writer:
         """Replaces a layer's own weights by tensors while its code runs."""
         if not own_weights(layer):
             return nullcontext()
-        return replaced(layer, lambda variable: self._tensor(layer, variable))
+        return replace_variables(layer, lambda variable: self._tensor(layer, variable))
 
     def _free(self, name: str) -> str:
         """Returns an unused name that contains the place of a layer."""

@@ -46,7 +46,7 @@ class SmoothedSparseCategoricalCrossentropy(losses.SparseCategoricalCrossentropy
         return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
-def smoothed(loss: Any, label_smoothing: float) -> Any:
+def smooth_labels(loss: Any, label_smoothing: float) -> Any:
     """Returns the same cross-entropy with smoothed labels.
 
     Args:
@@ -58,7 +58,7 @@ def smoothed(loss: Any, label_smoothing: float) -> Any:
         PruneError: The loss is not a cross-entropy of classes.
 
     Example:
-        >>> smoothed("categorical_crossentropy", 0.1).label_smoothing
+        >>> smooth_labels("categorical_crossentropy", 0.1).label_smoothing
         0.1
     """
     return keras.tree.map_structure(lambda each: each and _smoothed(losses.get(each), label_smoothing), loss)

@@ -9,7 +9,7 @@ import keras
 from keras import layers, losses, ops
 
 from kerasprune._keras import compile_arguments, making_node
-from kerasprune.criteria.output_kind import kind_by_loss, picked
+from kerasprune.criteria.output_kind import kind_by_loss, pick_by_output
 from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.walk import is_model
@@ -105,18 +105,18 @@ def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
 
     It is 0 for an output without a loss if other outputs have one.
     """
-    found = compiled(model, "loss", names)
-    weights = [1.0 if weight is None else weight for weight in compiled(model, "loss_weights", names)]
+    found = compiled_argument(model, "loss", names)
+    weights = [1.0 if weight is None else weight for weight in compiled_argument(model, "loss_weights", names)]
     some = any(loss is not None for loss in found)
     return [0.0 if some and loss is None else weight for loss, weight in zip(found, weights, strict=True)]
 
 
-def compiled(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
+def compiled_argument(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
     """Returns an argument of `compile`, such as `"loss"`, for each output, or `None`."""
     given = (compile_arguments(model) if model.compiled else {}).get(key)
     if isinstance(given, list | tuple) and len(given) != len(names):
         return [given] * len(names)  # several losses may be for one output
-    return list(picked(given, names, key).values())
+    return list(pick_by_output(given, names, key).values())
 
 
 def _kind_by_activation(tensor: keras.KerasTensor) -> str:

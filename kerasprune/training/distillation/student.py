@@ -11,8 +11,8 @@ import keras
 from keras import ops, tree
 
 from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, structures
-from kerasprune.criteria.data_checks import explained
-from kerasprune.criteria.output_kind import output_names, picked, warn_of_logits
+from kerasprune.criteria.data_checks import explain_errors
+from kerasprune.criteria.output_kind import output_names, pick_by_output, warn_of_logits
 from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.signature import alike
 from kerasprune.errors import (
@@ -29,7 +29,13 @@ from kerasprune.graph.plans import Plan
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.custom_train_step import check_keras_step
 from kerasprune.training.distillation.block_features import BlockFeatures, block_features
-from kerasprune.training.distillation.soft_targets import compiled, given_kinds, imitation, judged_weights, kind_of
+from kerasprune.training.distillation.soft_targets import (
+    compiled_argument,
+    given_kinds,
+    imitation,
+    judged_weights,
+    kind_of,
+)
 
 
 def distil(
@@ -145,7 +151,7 @@ class Student(keras.Model):
     def kinds(self) -> dict[str, str]:
         """The kind of each output by name."""
         models, names = (self, self._teaching.teacher), output_names(self)
-        mine, others = (compiled(model, "loss", names) for model in models)
+        mine, others = (compiled_argument(model, "loss", names) for model in models)
         warn_of_logits(self, dict(zip(names, mine, strict=True)))
         losses = zip(mine, others, strict=True)
         found = zip(names, self._teaching.given, self.outputs, losses, strict=True)
@@ -166,7 +172,9 @@ class Student(keras.Model):
     ) -> Any:
         """Returns the loss of a batch: in training that of `distil`, otherwise that of the labels, if any."""
         weight = self._teaching.weight
-        labelled = y is not None and any(loss is not None for loss in compiled(self, "loss", output_names(self)))
+        labelled = y is not None and any(
+            loss is not None for loss in compiled_argument(self, "loss", output_names(self))
+        )
         if not training and labelled:
             return super().compute_loss(x, y, y_pred, sample_weight, training=training)
         if weight < 1 and not labelled:
@@ -205,7 +213,7 @@ class Student(keras.Model):
         names = output_names(self)
         scales, shares = judged_weights(self, names), tree.flatten(sample_weight)
         if len(shares) != len(scales):  # one for all outputs, or for those with labels
-            shares = picked(sample_weight, names, "sample weights").values()
+            shares = pick_by_output(sample_weight, names, "sample weights").values()
         found = zip(self.kinds.values(), scales, shares, strict=True)
         pairs = zip(tree.flatten(targets), tree.flatten(y_pred), strict=True)
         return features + sum(
@@ -231,7 +239,7 @@ class Student(keras.Model):
         if x is None or isinstance(x, Iterator) or not self.compiled:
             return nullcontext()
         arrays = isinstance(x, tuple | list | Mapping) or is_array(x)
-        return explained(self, (x, y, sample_weight) if arrays else x)
+        return explain_errors(self, (x, y, sample_weight) if arrays else x)
 
     # ---- files ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from keras import ops
 
 from kerasprune.errors import (
     PruneError,
-    given,
+    given_values,
     interval_faults,
     is_number,
     kind_faults,
@@ -260,12 +260,12 @@ class GeometricGrowth(Growth):
     def faults(self) -> list[str]:
         """Returns the faults of the arguments."""
         faults = super().faults() + whole_number_faults(3, steps=self.steps) + whole_number_faults(1, every=self.every)
-        faults += whole_number_faults(0, **given(settle=self.settle))
+        faults += whole_number_faults(0, **given_values(settle=self.settle))
         if not faults and self.settle is not None and self.settle > self.steps - 2:
             faults.append(f"Expected settle ≤ steps − 2. Received: settle={self.settle}, steps={self.steps}.")
         if not is_number(self.ratio) or not self.ratio >= 1:
             faults.append(f"Expected ratio ≥ 1. Received: ratio={self.ratio!r}.")
-        faults += positive_faults(**given(ceiling=self.ceiling))
+        faults += positive_faults(**given_values(ceiling=self.ceiling))
         return [*faults, *interval_faults("(0, 1]", "a share of a weight that a step takes", strength=self.strength)]
 
     @property

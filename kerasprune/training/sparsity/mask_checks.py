@@ -30,7 +30,7 @@ def check_candidates(kernels: Collection[Any], frozen: Collection[str]) -> None:
         warn(f"Frozen kernels are kept whole: {first_of(frozen)}.")
 
 
-def fitting(graph: ChannelGraph, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def boolean_masks(graph: ChannelGraph, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns masks as boolean arrays.
 
     Raises:

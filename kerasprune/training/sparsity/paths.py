@@ -13,7 +13,7 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.linear_layers import Either
 from kerasprune.criteria.synflow import Flow
 from kerasprune.graph.trace import trace
-from kerasprune.training.sparsity.mask_checks import fitting
+from kerasprune.training.sparsity.mask_checks import boolean_masks
 
 _MEANS = {
     layers.MaxPooling1D: layers.AveragePooling1D,
@@ -56,7 +56,7 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int =
         Effective sparsity: Vysogorets & Kempe, Connectivity Matters, arXiv 2107.02306, section 3.
     """
     graph = trace(model, unknown="freeze")
-    given = fitting(graph, masks)
+    given = boolean_masks(graph, masks)
     flow = Flow(graph, side, _passing)
     flow.check([np.ones(tuple(kernel.variable.shape), "float32") for kernel in graph.kernels])
     kernels = [kernel.variable for kernel in graph.kernels]

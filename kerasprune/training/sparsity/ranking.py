@@ -28,7 +28,7 @@ def highest(saliency: Arrays, number: int, masks: Arrays | None = None) -> dict[
         >>> highest({"a": np.array([1.0, 3.0]), "b": np.array([3.0])}, number=1)
         {'a': array([False,  True]), 'b': array([False])}
     """
-    line = joined(saliency, masks)
+    line = join_scores(saliency, masks)
     left = np.flatnonzero(line > -np.inf)
     kept = np.zeros(line.size, bool)
     kept[left[top(line[left], number)]] = True
@@ -37,7 +37,7 @@ def highest(saliency: Arrays, number: int, masks: Arrays | None = None) -> dict[
     return {path: part.reshape(np.shape(saliency[path])) for path, part in zip(saliency, parts, strict=True)}
 
 
-def joined(saliency: Arrays, masks: Arrays | None = None) -> np.ndarray:
+def join_scores(saliency: Arrays, masks: Arrays | None = None) -> np.ndarray:
     """Returns all scores in one array, −∞ for weights that are not candidates."""
     parts = []
     for path, scores in saliency.items():

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from kerasprune.graph.trace import trace
-from kerasprune.training.sparsity.mask_checks import fitting
+from kerasprune.training.sparsity.mask_checks import boolean_masks
 from kerasprune.training.sparsity.paths import attached
-from kerasprune.training.sparsity.ranking import joined
+from kerasprune.training.sparsity.ranking import join_scores
 
 
 def maximal_compression(saliency: Mapping[str, np.ndarray]) -> float:
@@ -54,7 +54,7 @@ def critical_compression(saliency: Mapping[str, np.ndarray]) -> float:
     Reference:
         Tanaka et al., arXiv 2006.05467, section 3.
     """
-    line = joined(saliency)
+    line = join_scores(saliency)
     ends = np.cumsum([np.size(scores) for scores in saliency.values()])
     best = [begin + int(np.argmax(line[begin:end])) for begin, end in zip([0, *ends], ends, strict=False)]
     ranks = [1 + int((line > line[at]).sum() + (line[:at] == line[at]).sum()) for at in best]
@@ -161,7 +161,7 @@ def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side
         Tanaka et al., arXiv 2006.05467, section 3 (compression, collapse); Vysogorets & Kempe, arXiv 2107.02306
         (effective compression).
     """
-    given = fitting(trace(model, unknown="freeze"), masks)
+    given = boolean_masks(trace(model, unknown="freeze"), masks)
     left = attached(model, given, side=side)
     layers = tuple(LayerSparsity(p, mask.size, int(mask.sum()), int(left[p].sum())) for p, mask in given.items())
     return SparsityReport(layers, maximal_compression(given))

@@ -63,7 +63,7 @@ def test_rounds_with_a_phone_give_the_table_of_its_staircase(monkeypatch, tmp_pa
     model, folder = network(), tmp_path / "phone"
     folder.mkdir()
     graph = kp.trace(model, unknown="freeze")
-    plans = profiling.calibrating(graph)
+    plans = profiling.calibration_plans(graph)
     wanted = profiled(monkeypatch, model, stairs)
     monkeypatch.undo()
     times = [wanted.predict(graph, plan) for plan in plans]

@@ -206,7 +206,7 @@ def test_a_calibration_is_made_monotonic_by_what_was_least_disturbed():
     table = kp.latency.LatencyTable(times, {}, "float32", 1, "paper", "none")
     plans = [profiling.uniform(graph, share) for share in (1.0, 0.75, 0.5, 0.25)]
     with pytest.warns(UserWarning, match="took 100% longer"):
-        found = profiling.calibrated(table, graph, plans, [6.0, 5.0, 10.0, 2.0])
+        found = profiling.calibrate_table(table, graph, plans, [6.0, 5.0, 10.0, 2.0])
     assert found.calibration == ((1.0, 2.0), (3.0, 5.0), (4.0, 6.0))
 
 
@@ -327,7 +327,7 @@ def test_weights_that_silence_a_network_on_random_numbers_do_not_matter_in_int8(
     from kerasprune.export.latency.whole_networks import times_of
 
     graph = kp.trace(model)
-    assert min(times_of(graph, profiling.calibrating(graph), "int8", 1, rounds=1)) > 0
+    assert min(times_of(graph, profiling.calibration_plans(graph), "int8", 1, rounds=1)) > 0
 
 
 @pytest.mark.thorough

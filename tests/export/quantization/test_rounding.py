@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from kerasprune.backend.derivatives import gradient
-from kerasprune.export.quantization.rounding import grid, kernel_codes, rounded, rounded_constant, rounded_kernel
+from kerasprune.export.quantization.rounding import (
+    grid,
+    kernel_codes,
+    round_activations,
+    rounded_constant,
+    rounded_kernel,
+)
 
 pytestmark = pytest.mark.jax
 RANGES = ((-1.0, 2.0), (0.0, 6.0), (-0.3, 0.0), (-3.7, 0.013), (-1e-3, 2e-3))
@@ -28,7 +34,7 @@ def by_integers(x, low, high):
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_activations_are_those_of_the_integers(low, high):
     x = np.random.default_rng(0).uniform(1.3 * low - 0.1, 1.3 * high + 0.1, 500).astype("float32")
-    expected, found = by_integers(x, low, high), numbers(rounded(x, np.float32(low), np.float32(high)))
+    expected, found = by_integers(x, low, high), numbers(round_activations(x, np.float32(low), np.float32(high)))
     step = (high - low) / 255
     ties = np.abs((x / step) % 1 - 0.5) < 1e-3
     np.testing.assert_allclose(found[~ties], expected[~ties], atol=1e-2 * step)  # the step has 16 bits
@@ -39,7 +45,7 @@ def test_activations_are_those_of_the_integers(low, high):
 def test_every_level_is_exact_in_float32(low, high):
     """So that the converter and LiteRT, which compute scales again, find the same bits."""
     x = np.random.default_rng(0).uniform(low, high, 500).astype("float32")
-    levels = numbers(rounded(x, np.float32(low), np.float32(high))).astype("float64")
+    levels = numbers(round_activations(x, np.float32(low), np.float32(high))).astype("float64")
     levels /= float(grid(np.float32(low), np.float32(high))[2])
     assert (levels == np.round(levels)).all()
     codes, scale = (numbers(each).astype("float64") for each in kernel_codes(x[:, None], (1,)))
@@ -48,7 +54,7 @@ def test_every_level_is_exact_in_float32(low, high):
 
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_zero_stays_zero(low, high):
-    assert numbers(rounded(np.zeros(3, "float32"), np.float32(low), np.float32(high))).tolist() == [0, 0, 0]
+    assert numbers(round_activations(np.zeros(3, "float32"), np.float32(low), np.float32(high))).tolist() == [0, 0, 0]
 
 
 def test_the_gradient_is_that_of_a_clip():
@@ -60,7 +66,7 @@ def test_the_gradient_is_that_of_a_clip():
             lambda: keras.ops.sum(weights * function(keras.ops.convert_to_tensor(variable.value))), [variable]
         )
 
-    _, (found,) = total(lambda x: rounded(x, np.float32(-1.0), np.float32(2.0)))()
+    _, (found,) = total(lambda x: round_activations(x, np.float32(-1.0), np.float32(2.0)))()
     x, h = numbers(variable), 1e-3
     clip = (np.clip(x + h, -1, 2) - np.clip(x - h, -1, 2)) / (2 * h)  # finite differences of what is not rounded
     np.testing.assert_allclose(numbers(found), weights * clip, rtol=1e-3)

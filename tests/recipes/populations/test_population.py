@@ -18,7 +18,7 @@ from support import candidates
 
 import kerasprune as kp
 from kerasprune import PruneError
-from kerasprune.files.writing import claimed
+from kerasprune.files.writing import claim_store
 from kerasprune.recipes.populations.engine import Outcome
 from kerasprune.recipes.populations.meter import Meter
 
@@ -247,7 +247,7 @@ def test_files_that_are_no_store(tmp_path):
 
 def test_two_at_a_time_are_refused(tmp_path):
     population = serial(tmp_path)
-    with claimed(population._store.path), pytest.raises(PruneError, match="another process"):
+    with claim_store(population._store.path), pytest.raises(PruneError, match="another process"):
         population.run(candidates.noted, [{"folder": str(tmp_path)}])
     population.run(candidates.noted, [{"folder": str(tmp_path)}])
     assert calls(tmp_path) == {0: 1}

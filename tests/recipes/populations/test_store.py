@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.files.writing import claimed
+from kerasprune.files.writing import claim_store
 from kerasprune.recipes.populations.candidate_store import CandidateStore, key_of
 from kerasprune.recipes.populations.store import check_settings
 from kerasprune.recipes.search.width_search import RememberedScores
@@ -130,11 +130,14 @@ def test_points_are_made_by_one_process_at_a_time_and_read_by_all(tmp_path):
         calls.append(epochs)
         return 0.5
 
-    with claimed(tmp_path / "width"), pytest.raises(kp.PruneError, match="width', which another process is writing"):
+    with (
+        claim_store(tmp_path / "width"),
+        pytest.raises(kp.PruneError, match="width', which another process is writing"),
+    ):
         shrink(tmp_path, fit)
     assert not calls and sorted(path.name for path in tmp_path.iterdir()) == ["width.json"]
     shrink(tmp_path, fit)
-    with claimed(tmp_path / "width"):
+    with claim_store(tmp_path / "width"):
         assert shrink(tmp_path, never).accuracy == 0.5
     assert calls == [40] and sorted(path.name for path in tmp_path.iterdir()) == ["width-1", "width.json"]
 
@@ -146,18 +149,18 @@ def test_what_another_process_has_finished_meanwhile_is_taken(tmp_path, monkeypa
 
     @contextmanager
     def late(path):
-        with claimed(path):
+        with claim_store(path):
             finished_points(tmp_path / "theirs")
             (tmp_path / "theirs" / "width-1").rename(tmp_path / "width-1")
             yield
 
-    monkeypatch.setattr(store, "claimed", late)
+    monkeypatch.setattr(store, "claim_store", late)
     assert shrink(tmp_path, never).accuracy == 0.75
 
 
 def test_a_disk_that_takes_no_locks_is_not_another_process(tmp_path):
     (tmp_path / ".mine.lock").mkdir()
-    with pytest.raises(kp.PruneError, match="files can be locked.*unable to open"), claimed(tmp_path / "mine"):
+    with pytest.raises(kp.PruneError, match="files can be locked.*unable to open"), claim_store(tmp_path / "mine"):
         pass
 
 

@@ -8,7 +8,7 @@ import keras
 
 import kerasprune as kp
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.recipes.reports.dependencies import dependencies, described
+from kerasprune.recipes.reports.dependencies import dependencies, describe_graph
 from kerasprune.recipes.reports.record import Record
 
 
@@ -22,7 +22,7 @@ def graph() -> ChannelGraph:
 
 
 def test_every_group_and_edge_is_drawn():
-    data = described(graph())
+    data = describe_graph(graph())
     assert [group["name"] for group in data["groups"]] == ["images", "trunk", "inner <&>", "logits"]
     assert ["trunk", "inner <&>", "inner <&>"] in data["edges"]
     svg = ElementTree.fromstring(dependencies(Record("run", {}, {}, graph=data)))

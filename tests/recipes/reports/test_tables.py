@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasprune.recipes.reports import tables
-from kerasprune.recipes.reports.tables import judged
+from kerasprune.recipes.reports.tables import judge_expected
 
 SUMMARY = {
     "dense": {
@@ -98,14 +98,14 @@ def test_expected_figures_stand_beside_those_of_the_run_and_are_judged():
         ("speedup", "2.55×", "2.55×", "met"),
     ]
     missed = {"accuracy": 0.9329, "accuracy_change": 0.0, "speedup": 2.58, "macs": 0.39, "sparsity": 0.5}
-    assert [(one["name"], one["met"]) for one in judged({"expected": missed}, SUMMARY)] == [
+    assert [(one["name"], one["met"]) for one in judge_expected({"expected": missed}, SUMMARY)] == [
         ("accuracy", False),
         ("accuracy_change", False),
         ("macs", False),
         ("speedup", False),
         ("sparsity", None),  # was not measured
     ]
-    assert {one["met"] for one in judged({"expected": missed, "smoke": True}, SUMMARY)} == {None}
+    assert {one["met"] for one in judge_expected({"expected": missed, "smoke": True}, SUMMARY)} == {None}
 
 
 def test_layers_of_both_models_side_by_side():

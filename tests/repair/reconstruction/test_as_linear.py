@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kerasprune.repair.reconstruction.as_linear import as_linear, multiplied
+from kerasprune.repair.reconstruction.as_linear import as_linear, multiply_by_group
 
 CASES = {
     "dense": (layers.Dense(5), (4,)),
@@ -53,7 +53,7 @@ def test_rows_times_matrix_is_the_layer(name):
     assert made.shape[0] == chosen.size and made[0].size * number * 3 == expected.size
     kernel = keras.ops.convert_to_numpy(view.variable)
     assert np.array_equal(view.kernel(view.matrix(kernel), kernel.shape), kernel)
-    assert np.allclose(multiplied(view.rows(x, chosen), view.start).shape, made.shape)
+    assert np.allclose(multiply_by_group(view.rows(x, chosen), view.start).shape, made.shape)
 
 
 def test_what_is_not_known_is_left_out():

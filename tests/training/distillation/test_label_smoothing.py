@@ -10,7 +10,7 @@ import pytest
 
 from kerasprune import PruneError
 from kerasprune.steps.objective import Objective
-from kerasprune.training.distillation.label_smoothing import SmoothedSparseCategoricalCrossentropy, smoothed
+from kerasprune.training.distillation.label_smoothing import SmoothedSparseCategoricalCrossentropy, smooth_labels
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
 CLASSES = np.array([0, 4, 2, 2, 1, 3])
@@ -26,22 +26,22 @@ def by_hand(smoothing: float) -> float:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("shape", [(6,), (6, 1)])
 def test_it_is_the_sum_over_all_classes(smoothing, shape):
-    loss = smoothed(keras.losses.SparseCategoricalCrossentropy(from_logits=True), smoothing)
+    loss = smooth_labels(keras.losses.SparseCategoricalCrossentropy(from_logits=True), smoothing)
     assert float(loss(CLASSES.reshape(shape), LOGITS)) == pytest.approx(by_hand(smoothing), abs=1e-6)
     probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
     for name in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()):
-        found = float(smoothed(name, smoothing)(CLASSES.reshape(shape), probabilities))
+        found = float(smooth_labels(name, smoothing)(CLASSES.reshape(shape), probabilities))
         assert found == pytest.approx(by_hand(smoothing), abs=1e-6)
 
 
 def test_one_hot_labels_and_several_outputs_take_those_of_keras():
-    found = smoothed({"a": keras.losses.CategoricalCrossentropy(from_logits=True, name="mine")}, 0.1)["a"]
+    found = smooth_labels({"a": keras.losses.CategoricalCrossentropy(from_logits=True, name="mine")}, 0.1)["a"]
     assert (found.label_smoothing, found.from_logits, found.name) == (0.1, True, "mine")
     assert float(found(np.eye(5)[CLASSES], LOGITS)) == pytest.approx(by_hand(0.1), abs=1e-6)
 
 
 def test_one_label_for_every_position():
-    loss = smoothed(keras.losses.SparseCategoricalCrossentropy(from_logits=True), 0.1)
+    loss = smooth_labels(keras.losses.SparseCategoricalCrossentropy(from_logits=True), 0.1)
     assert float(loss(CLASSES.reshape(2, 3), LOGITS.reshape(2, 3, 5))) == pytest.approx(by_hand(0.1), abs=1e-6)
 
 
@@ -63,7 +63,7 @@ def test_its_config_makes_the_same_loss():
 )
 def test_other_losses_are_refused(loss):
     with pytest.raises(PruneError, match="Expected a cross-entropy of classes with label_smoothing"):
-        smoothed(loss, 0.1)
+        smooth_labels(loss, 0.1)
 
 
 def test_a_compiled_objective_has_smoothed_labels():
@@ -104,5 +104,5 @@ def test_a_recipe_that_cannot_smooth_is_refused_before_it_runs(setting, words):
 
 
 def test_an_output_without_a_loss_stays_without_one():
-    found = smoothed({"a": "categorical_crossentropy", "b": None}, 0.1)
+    found = smooth_labels({"a": "categorical_crossentropy", "b": None}, 0.1)
     assert found["b"] is None and found["a"].label_smoothing == 0.1
