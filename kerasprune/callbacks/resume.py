@@ -19,7 +19,7 @@ from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import PRUNED
 from kerasprune.training.fit import RunningFit
 from kerasprune.training.jax_step import own_variables
-from kerasprune.training.optimizer import ensure_built, unwrapped
+from kerasprune.training.optimizer import ensure_built, inner_optimizer
 from kerasprune.training.saved_state import SavedState, last_good
 
 
@@ -241,7 +241,7 @@ class Resume(PruningCallback):
         return {
             "layers": [_described(layer) for layer in self.model.layers],
             "variables": [[v.path, _shape(v)] for v in _variables(self.model)],
-            "optimizer": [type(unwrapped(self.model.optimizer)).__name__, *map(_shape, _optimizer(self.model))],
+            "optimizer": [type(inner_optimizer(self.model.optimizer)).__name__, *map(_shape, _optimizer(self.model))],
             "callbacks": list(self._named()),
             "settings": {name: _settings(callback) for name, callback in self._named().items()},
         }
@@ -355,5 +355,5 @@ def _variables(model: keras.Model) -> list[Any]:
 
 
 def _optimizer(model: keras.Model) -> list[Any]:
-    inner = unwrapped(model.optimizer)
+    inner = inner_optimizer(model.optimizer)
     return list({id(each): each for each in own_variables([*inner.variables, *model.optimizer.variables])}.values())

@@ -17,7 +17,7 @@ from kerasprune.export.codec.sharing import BITS, bits_of, is_shared, share, wid
 from kerasprune.graph.built_model import check_built
 from kerasprune.graph.graph import values
 from kerasprune.training.callback import PruningCallback
-from kerasprune.training.optimizer import ensure_built, memory, unwrapped
+from kerasprune.training.optimizer import ensure_built, inner_optimizer, memory
 
 ELEMENTWISE = ("Adam", "AdamW", "Lion", "RMSprop", "SGD")
 """Optimizers of Keras that treat two weights with the same gradients alike, whatever else is in their kernel."""
@@ -194,7 +194,7 @@ def _book(clusters: Clusters) -> np.ndarray:
 
 def optimizer_faults(optimizer: keras.Optimizer) -> list[str]:
     """Returns the reasons for which an optimizer would not train centroids, each with its remedy."""
-    inner, name = unwrapped(optimizer), type(unwrapped(optimizer)).__name__
+    inner, name = inner_optimizer(optimizer), type(inner_optimizer(optimizer)).__name__
     faults = []
     if name not in ELEMENTWISE or not type(inner).__module__.startswith("keras."):  # torch has classes of its own
         faults.append(

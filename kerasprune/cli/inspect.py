@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.options import Import, ModelPath, Trust, Verbose, check_model_path, given, import_code, load, option
+from kerasprune.cli.options import (
+    Import,
+    ModelPath,
+    Trust,
+    Verbose,
+    check_model_path,
+    given_values,
+    import_code,
+    load,
+    option,
+)
 from kerasprune.cli.pack import PACKED, print_sizes
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
@@ -50,7 +60,7 @@ def inspect(
 
     import_code(imports, trust)
     loaded = plain(load(model))
-    graph = trace(loaded, **given(coupling=coupling, freeze=freeze), unknown="freeze", resolution=size)
+    graph = trace(loaded, **given_values(coupling=coupling, freeze=freeze), unknown="freeze", resolution=size)
     free = size is None and has_free_axes(loaded)
     counted = None if free else cost(graph)
     if as_json:

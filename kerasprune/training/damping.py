@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import learning_rate_variable
-from kerasprune.training.optimizer import batches_per_update, is_adaptive, unwrapped
+from kerasprune.training.optimizer import batches_per_update, inner_optimizer, is_adaptive
 from kerasprune.training.session import Session
 
 _SAMPLES = 64
@@ -95,7 +95,7 @@ def critical_damping(optimizer: keras.Optimizer, decoupled: bool) -> tuple[float
         >>> [round(each, 4) for each in critical_damping(keras.optimizers.SGD(0.01, momentum=0.9), False)]
         [0.0026, 0.9487]
     """
-    inner = unwrapped(optimizer)
+    inner = inner_optimizer(optimizer)
     momentum = 0.0 if decoupled else float(getattr(inner, "momentum", 0.0) or 0.0)
     if momentum and getattr(inner, "nesterov", False):
         return ((1 - momentum) / (1 + momentum)) ** 2, 2 * momentum / (1 + momentum)
@@ -104,7 +104,7 @@ def critical_damping(optimizer: keras.Optimizer, decoupled: bool) -> tuple[float
 
 def _rate(session: Session, decoupled: bool) -> Callable[[Any], Any]:
     """Returns the learning rate as a function of the step of the fit."""
-    optimizer = unwrapped(session.model.optimizer)
+    optimizer = inner_optimizer(session.model.optimizer)
     held, batches = learning_rate_variable(optimizer), batches_per_update(optimizer)
     if isinstance(held, keras.optimizers.schedules.LearningRateSchedule):
         return lambda step: ops.cast(held((step + session.start) * batches), "float32")

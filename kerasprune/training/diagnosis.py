@@ -8,7 +8,7 @@ import keras
 
 from kerasprune.errors import raise_faults, warn
 from kerasprune.surgery.custom_train_step import asks_for_losses, asks_for_updates
-from kerasprune.training.optimizer import is_adaptive, unwrapped
+from kerasprune.training.optimizer import inner_optimizer, is_adaptive
 from kerasprune.training.session import Session
 
 _LOSSES = "Write loss = self.compute_loss(x, y, y_pred), or add sum(self.losses) to the loss."
@@ -97,8 +97,8 @@ def doubts(session: Session) -> list[str]:
             found.append(f"{step} seems to leave out self.losses, where the penalty is. {_LOSSES}")
         if is_adaptive(model.optimizer):
             found.append(
-                f"{type(unwrapped(model.optimizer)).__name__} divides a gradient by its own size, a penalty in the "
-                "loss included: weights that are pushed hardly shrink. Use decoupled=True, which applies the penalty "
+                f"{type(inner_optimizer(model.optimizer)).__name__} divides a gradient by its own size, a penalty in "
+                "the loss included: weights that are pushed hardly shrink. Use decoupled=True, which applies the penalty "
                 "apart from the moments, or SGD."
             )
     if session.attached("constraint") and not asks_for_updates(model):

@@ -16,7 +16,7 @@ from keras import ops
 
 from kerasprune._keras import added_optimizer_variables, added_statistics, raw_iterations
 from kerasprune.training.in_step import StateVariable, state_variable
-from kerasprune.training.optimizer import batches_per_update, unwrapped
+from kerasprune.training.optimizer import batches_per_update, inner_optimizer
 
 _LOSS = "compute_loss_and_updates"  # the method of a model on JAX that a step differentiates
 
@@ -38,7 +38,7 @@ class JaxStep:
         self._loss.users.append(self)
         self.steps = self._loss.steps  # number of updates of the weights, for penalties
         self._statistics = added_statistics(model, in_loss)
-        inner = unwrapped(model.optimizer)
+        inner = inner_optimizer(model.optimizer)
         around = [] if inner is model.optimizer else [model.optimizer]
         self._memory = added_optimizer_variables(inner, in_update, around)
 
@@ -59,7 +59,7 @@ class _Loss:
     def __init__(self, model: keras.Model) -> None:
         self.users: list[JaxStep] = []
         self._model = model
-        self._iterations = raw_iterations(unwrapped(model.optimizer))
+        self._iterations = raw_iterations(inner_optimizer(model.optimizer))
         self.steps = state_variable(np.int32(0), "steps")
         self.added = added_statistics(model, [self.steps])
 

@@ -15,7 +15,7 @@ from kerasprune._keras import (
     without_schedule,
 )
 from kerasprune.training.jax_step import own_variables
-from kerasprune.training.optimizer import ensure_built, unwrapped
+from kerasprune.training.optimizer import ensure_built, inner_optimizer
 
 
 def rewind_optimizer(model: keras.Model, step: int) -> None:
@@ -24,7 +24,7 @@ def rewind_optimizer(model: keras.Model, step: int) -> None:
     A learning rate that is not a schedule of the optimizer is left unchanged.
     """
     ensure_built(model)
-    optimizer = unwrapped(model.optimizer)
+    optimizer = inner_optimizer(model.optimizer)
     with without_schedule(optimizer):  # a schedule may have no config
         fresh = type(optimizer).from_config(optimizer.get_config())
     fresh.build(model.trainable_variables)

@@ -15,7 +15,7 @@ from kerasprune.training.constraints import Attached, Before, attach, take_off
 from kerasprune.training.gradients import Change, change_gradient
 from kerasprune.training.in_step import state_variable
 from kerasprune.training.jax_step import JaxStep, synchronise
-from kerasprune.training.optimizer import batches_per_update, ensure_built, forget_steps, places, unwrapped
+from kerasprune.training.optimizer import batches_per_update, ensure_built, forget_steps, inner_optimizer, places
 
 State = dict[str, np.ndarray]
 """The state of a callback by name: plain arrays, so that files need no pickle."""
@@ -49,7 +49,7 @@ class Session:
 
     def __init__(self, model: keras.Model, done: int = 0) -> None:
         self.model = model
-        self._optimizer = unwrapped(model.optimizer)
+        self._optimizer = inner_optimizer(model.optimizer)
         self._attached: list[tuple[str, Any, Attached]] = []
         self._begun_at = self._batches()
         self.start = int(ops.convert_to_numpy(self._optimizer.iterations)) - done

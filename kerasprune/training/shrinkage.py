@@ -13,7 +13,7 @@ from keras import ops
 from kerasprune.errors import first_of
 from kerasprune.training.candidates import Unit
 from kerasprune.training.damping import Damping
-from kerasprune.training.optimizer import unwrapped
+from kerasprune.training.optimizer import inner_optimizer
 from kerasprune.training.session import Session
 
 _ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
@@ -132,7 +132,7 @@ def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str
 
 def optimizer_doubts(optimizer: keras.Optimizer) -> list[str]:
     """Returns the conflicts of an optimizer with a growing penalty in the loss, each with its remedy."""
-    inner, found = unwrapped(optimizer), []
+    inner, found = inner_optimizer(optimizer), []
     if inner.weight_decay:
         found.append(
             f"The optimizer decays weights by itself (weight_decay={inner.weight_decay}), outside the momentum; the "
@@ -180,7 +180,7 @@ def gentlest_rate(optimizer: keras.Optimizer, strength: float, decoupled: bool) 
         strength: λ.
         decoupled: Whether the penalty bypasses momentum and moments.
     """
-    inner = unwrapped(optimizer)
+    inner = inner_optimizer(optimizer)
     momentum = 0.0 if decoupled else float(getattr(inner, "momentum", 0.0) or 0.0)
     shrinks = float(ops.convert_to_numpy(inner.learning_rate)) * max(strength, 0.0)
     return min(shrinks / (1 - momentum), 1 - momentum**0.5)

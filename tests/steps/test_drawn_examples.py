@@ -87,7 +87,7 @@ def test_a_fault_of_drawn_examples_is_a_remark_and_one_of_data_an_error(model, m
     def fails(*args, **kwargs):
         raise kp.PruneError("not finite")
 
-    monkeypatch.setattr("kerasprune.steps.prune.reconstructed", fails)
+    monkeypatch.setattr("kerasprune.steps.prune.reconstruct_with_remarks", fails)
     monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 2)
     report = kp.prune(model, keep=0.5, verbose=0).report
     assert names(report) == ["dense", "removed"] and "only cut. not finite" in str(report)

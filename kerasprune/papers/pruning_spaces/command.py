@@ -22,7 +22,7 @@ from kerasprune.cli.options import (
     check_needed,
     data_section,
     finetune_section,
-    given,
+    given_values,
     import_code,
     names_of,
     numbers_of,
@@ -106,8 +106,8 @@ def space(
 
     start(verbose=verbose)
     import_code(imports, trust, verbose)
-    plan = given(criterion=criterion) | options_given(options, *SELECTION[2:])
-    draw = Draw(**windows, **given(delta=delta, n=n), plan=plan, size=options["size"], seed=seed)
+    plan = given_values(criterion=criterion) | options_given(options, *SELECTION[2:])
+    draw = Draw(**windows, **given_values(delta=delta, n=n), plan=plan, size=options["size"], seed=seed)
     same = {"loss": options["loss"], "shown": shown, "folder": out, "resume": resume, "workers": workers}
     folder = explore(model, draw, **runs, **same, verbose=int(not quiet))
     if not quiet:

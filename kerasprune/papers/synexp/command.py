@@ -18,7 +18,7 @@ from kerasprune.cli.options import (
     Trust,
     Verbose,
     check_model_path,
-    given,
+    given_values,
     import_code,
     option,
 )
@@ -57,9 +57,9 @@ def precrop(
     recipe = {
         **name_of_run(model),
         "why": f"{model.name}, its widths chosen before training.",
-        **given(seed=seed),
+        **given_values(seed=seed),
         "model": {"start": str(model), "size": size},
-        "prune": {"precrop": given(params=params, macs=macs, freeze=freeze, unknown=unknown)},
+        "prune": {"precrop": given_values(params=params, macs=macs, freeze=freeze, unknown=unknown)},
         "export": export or [],
     }
     import_code(imports, trust, verbose)
