@@ -98,8 +98,8 @@ def doubts(session: Session) -> list[str]:
         if is_adaptive(model.optimizer):
             found.append(
                 f"{type(inner_optimizer(model.optimizer)).__name__} divides a gradient by its own size, a penalty in "
-                "the loss included: weights that are pushed hardly shrink. Use decoupled=True, which applies the penalty "
-                "apart from the moments, or SGD."
+                "the loss included: weights that are pushed hardly shrink. Use decoupled=True, which applies the "
+                "penalty apart from the moments, or SGD."
             )
     if session.attached("constraint") and not asks_for_updates(model):
         found.append(f"{step} seems to update weights without the optimizer, so nothing is held. {_APPLY}")
