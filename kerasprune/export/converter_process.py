@@ -80,7 +80,7 @@ class ConverterProcess:
             self._owner = os.getpid()
 
     def convert(self, folder: Path, quantize: str | None, io: str) -> bytes:
-        """Returns the result of `converter.converted`, computed in the child.
+        """Returns the result of `converter.convert_saved_model`, computed in the child.
 
         Raises:
             ConverterRefusal: The converter raised an error.

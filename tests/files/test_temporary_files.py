@@ -20,7 +20,7 @@ from kerasprune import files
 HOW, path = sys.argv[1], Path(sys.argv[2])
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if HOW == "folder":
-    with files.replacing(path) as temporary:
+    with files.replace_when_done(path) as temporary:
         temporary.mkdir()
         (temporary / "part").write_text("half")
         die()

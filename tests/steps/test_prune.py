@@ -71,7 +71,7 @@ def test_a_reconstruction_that_harms_is_not_taken(start, monkeypatch):
         worse.set_weights([-3 * w for w in slim.get_weights()])
         return worse, []
 
-    monkeypatch.setattr(importlib.import_module("kerasprune.steps.prune"), "reconstructed", harmed)
+    monkeypatch.setattr(importlib.import_module("kerasprune.steps.prune"), "reconstruct_with_remarks", harmed)
     with pytest.warns(UserWarning, match="away from those of the dense model"):
         found = kp.prune(model, data=x)
     assert [step.name for step in found.report.steps] == ["dense", "removed"]

@@ -300,7 +300,7 @@ def test_files_that_say_what_is_not_so_are_refused(tmp_path):
 @pytest.fixture(scope="module")
 def mutants():
     """The program that mutates files, as a module."""
-    file = Path(__file__).parents[2] / "benchmarks" / "mutated_files.py"
+    file = Path(__file__).parents[3] / "benchmarks" / "mutated_files.py"
     spec = importlib.util.spec_from_file_location("mutated_files", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -112,7 +112,7 @@ def test_import_stays_light():
 
 
 def test_the_benchmark_and_its_page_divide_the_gain_in_time_by_that_in_macs(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "benchmarks")
     benchmark, rows, summary = (importlib.import_module(name) for name in ("latency", "rows", "summary"))
     found = {("net", 1.0, "int8"): [8.0, 10.0], ("net", 0.5, "int8"): [4.0, 2.0]}
     stamp = rows.stamp("keras")
