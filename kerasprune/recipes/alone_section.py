@@ -13,7 +13,7 @@ from kerasprune.registry import import_address
 class AloneSection(Node):
     """A section that decides by itself which channels are kept: so a published system joins recipes.
 
-    `BRINGS["prune_sections"]` of its folder names it. It says here what a recipe has to know without running anything;
+    `BRINGS["prune_sections"]` of its folder names it. It says here what a recipe needs to know before anything runs;
     `stage.py` in the same folder does the work.
     """
 
