@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -77,6 +78,10 @@ THOROUGH_ON_JAX = re.compile(
 )
 
 
+# What files of the edge need, which a bare environment lacks: LiteRT, to run or time a file, and readers of images.
+EDGE = {"ai_edge_litert", "litert_quantizer", "PIL"}
+
+
 class Module(pytest.Module):
     """A module of tests: skipped if it imports what an extra brings and this environment lacks.
 
@@ -84,16 +89,49 @@ class Module(pytest.Module):
     """
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        from kerasprune.errors import EXTRAS
-
         try:
             return super().collect()
         except self.CollectError as error:
-            cause = error.__cause__
-            lacks = isinstance(cause, ModuleNotFoundError) and cause.name in {*EXTRAS, "pandas"}
-            if not lacks or _place(self.path) in EVERY_BACKEND:
+            if not (name := _lacking(error)) or _place(self.path) in EVERY_BACKEND:
                 raise
-            pytest.skip(f"{cause.name} is not installed", allow_module_level=True)
+            pytest.skip(f"{name} is not installed", allow_module_level=True)
+
+
+@contextmanager
+def _edge_may_lack() -> Iterator[None]:
+    """Skips a test that meets the lack of an extra of the edge, as `Module` does for what is imported at its top."""
+    try:
+        yield
+    except Exception as error:
+        if (name := _lacking(error)) not in EDGE:
+            raise
+        pytest.skip(f"{name} is not installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Runs a test."""
+    with _edge_may_lack():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef) -> Iterator[None]:
+    """Runs a fixture."""
+    with _edge_may_lack():
+        return (yield)
+
+
+def _lacking(error: BaseException | None) -> str | None:
+    """Returns the module of an extra whose lack is the cause of an error; `None` if that is another one."""
+    from kerasprune.errors import EXTRAS
+
+    while error is not None:
+        name = (getattr(error, "name", None) or "").replace("-", "_")
+        if isinstance(error, ModuleNotFoundError) and name in {*EXTRAS, "pandas"}:
+            return name
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from kerasprune.data.scaling import DataInfo
 from kerasprune.data.sources import Indexed, Source, encoded_image
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, extras, raise_faults
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 # Common names of splits, and their names in kerasprune.
@@ -124,7 +123,10 @@ def refuse_corrupt(paths: list[Path]) -> None:
     raise_faults("Expected PNG or JPEG files. Remove or replace:", [fault for fault in faults if fault])
 
 
+@extras("images in a folder")
 def _fault(path: Path, in_full: bool) -> str:
+    from PIL import Image  # who reads no folder needs none
+
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if in_full:

@@ -36,6 +36,7 @@ def test_faults_of_a_state_say_what_is_expected(options, tmp_path):
         assert what in said
 
 
+@pytest.mark.experiments
 def test_no_message_is_a_docstring_of_the_package():
     """`python -OO` leaves docstrings out; a user's own entry, and an option in `--help`, may be described by one."""
     files = Path(kerasprune.__file__).parent.rglob("*.py")

@@ -83,6 +83,7 @@ def test_one_density_is_of_trained_kernels(model):
         kp.sparsity.independent_masks(model, 0)
 
 
+@pytest.mark.experiments
 def test_detached_weights_are_left_out_and_densities_carry_over(model):
     asked = kp.papers.synexp.layer_densities(model, params=0.4)
     masks = kp.sparsity.random_masks(model, asked, granularity="filter")
