@@ -116,8 +116,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef) -> Iterator[None]:
-    """Runs a fixture."""
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Runs the fixtures of a test."""
     with _edge_may_lack():
         return (yield)
 
