@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import reprlib
 import sys
@@ -101,7 +102,18 @@ class PruneError(ValueError):
 
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
-_INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(__file__).parent), "<")
+_INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), f"{Path(__file__).parent}{os.sep}", "<")
+
+
+def is_own(file: str) -> bool:
+    """Returns whether a file of a traceback is the user's: neither Python's, nor installed, nor one of this package.
+
+    Example:
+        >>> import json
+        >>> is_own("/home/me/tensorflow/train.py"), is_own(json.__file__)
+        (True, False)
+    """
+    return not file.startswith(_INSTALLED)
 
 
 def in_own_code(error: BaseException) -> str | None:
@@ -117,7 +129,7 @@ def in_own_code(error: BaseException) -> str | None:
     message = str(error)
     inner = "Traceback (most recent call last)" in message
     text = message if inner else "".join(traceback.format_tb(error.__traceback__))
-    frames = [frame for frame in _FRAME.findall(text) if not frame[0].startswith(_INSTALLED)]
+    frames = [frame for frame in _FRAME.findall(text) if is_own(frame[0])]
     if not frames:
         return None
     file, line, function = frames[-1]

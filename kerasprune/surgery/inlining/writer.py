@@ -19,7 +19,7 @@ from kerasprune._keras import (
     mask_of,
     own_weights,
 )
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, is_own
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
@@ -310,11 +310,7 @@ def _first_mask(arguments: Any) -> Any:
 
 def line_of(error: BaseException) -> str:
     """Returns the line of the user's code at which an error was raised, and the error in a few words."""
-    frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if not any(name in f.filename for name in ("/keras/", "/tensorflow/", "/jax/", "/torch/", "kerasprune"))
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]
     what = " ".join(str(error).split())[:160]
     if not frames:
         return f"({type(error).__name__}: {what})"
