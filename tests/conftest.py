@@ -92,7 +92,7 @@ class Module(pytest.Module):
         try:
             return super().collect()
         except self.CollectError as error:
-            if not (name := _lacking(error)) or _place(self.path) in EVERY_BACKEND:
+            if not (name := _lacking(error.__cause__)) or _place(self.path) in EVERY_BACKEND:
                 raise
             pytest.skip(f"{name} is not installed", allow_module_level=True)
 
@@ -123,14 +123,13 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 
 
 def _lacking(error: BaseException | None) -> str | None:
-    """Returns the module of an extra whose lack is the cause of an error; `None` if that is another one."""
+    """Returns the module of an extra that is not installed, and whose lack an error or its cause says; else `None`."""
     from kerasprune.errors import EXTRAS
 
-    while error is not None:
-        name = (getattr(error, "name", None) or "").replace("-", "_")
-        if isinstance(error, ModuleNotFoundError) and name in {*EXTRAS, "pandas"}:
+    for each in (error, error and error.__cause__):
+        name = each.name.replace("-", "_") if isinstance(each, ModuleNotFoundError) and each.name else None
+        if name in {*EXTRAS, "pandas"} and importlib.util.find_spec(name) is None:
             return name
-        error = error.__cause__ or error.__context__
     return None
 
 
