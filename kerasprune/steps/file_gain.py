@@ -58,7 +58,7 @@ class FileGain:
 
     @property
     def lost(self) -> dict[str, float]:
-        """The milliseconds beyond the share of the slim MACs by cause: see `slim_beside_dense.lost`."""
+        """The milliseconds beyond the share of the slim MACs by cause: see `slim_beside_dense.milliseconds_lost`."""
         if self.milliseconds is None or self.macs is None or not self.macs[0] or not self.alone:
             return {}
         return milliseconds_lost(self.alone, self.milliseconds, self.macs[1] / self.macs[0])
