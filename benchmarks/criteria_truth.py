@@ -74,7 +74,7 @@ def correlations(scores: dict, drawn: dict, truth: dict) -> tuple[float, float]:
 
 def main() -> None:
     """Measures what is missing, and writes the page."""
-    graph = kp.trace(keras.models.load_model(CHECKPOINT, compile=False), resolution=32)
+    graph = kp.trace(keras.models.load_model(CHECKPOINT, compile=False), size=32)
     generator = np.random.default_rng(0)
     drawn = {name: generator.permutation(group.size)[:PER_GROUP] for name, group in graph.prunable.items()}
     done = {row["criterion"] for row in rows.read(ROWS)}

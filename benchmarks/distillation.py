@@ -35,7 +35,7 @@ def one_run(start: str, taught: str, macs: float, seed: int) -> dict:
     keras.utils.set_random_seed(seed)
     checkpoint = Path(kp.__file__).parent / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
     model = keras.models.load_model(checkpoint)
-    plan = kp.plan(model, "l1", macs=macs, round_to=1, resolution=SIZE)
+    plan = kp.plan(model, "l1", macs=macs, round_to=1, size=SIZE)
     slim = kp.rebuild(model, plan)
     train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed)
     if start == "reconstructed":

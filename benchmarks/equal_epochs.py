@@ -54,7 +54,7 @@ def one_run(run: Run, *, smoke: bool = False) -> dict:
     planned = time.process_time()
     plan = kp.Plan.load(run.plan) if run.picks.startswith(PEER) else our_plan(graph, run)
     planned = time.process_time() - planned
-    dense, kept = kp.cost(graph, resolution=protocol.SIZE), kp.cost(graph, plan, resolution=protocol.SIZE)
+    dense, kept = kp.cost(graph, size=protocol.SIZE), kp.cost(graph, plan, size=protocol.SIZE)
     epochs, grown = run.epochs, model
     if run.way == "greg1":
         epochs, (grown, plan) = run.epochs // 2, greg1(model, plan, run, smoke)
@@ -102,11 +102,11 @@ def our_plan(graph, run: Run):
 
     data = protocol.looked_at(run.picks, run.seed)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    options = {"resolution": protocol.SIZE, "seed": run.seed, "loss": loss, "round_to": 1}
+    options = {"size": protocol.SIZE, "seed": run.seed, "loss": loss, "round_to": 1}
     if run.budget != MEASURED:
         return kp.plan(graph, run.picks, run.budget, macs=run.target, data=data, **options)
     uniform = kp.plan(graph, run.picks, macs=run.target, data=data, **options)
-    share = kp.cost(graph, uniform, resolution=protocol.SIZE).macs / kp.cost(graph, resolution=protocol.SIZE).macs
+    share = kp.cost(graph, uniform, size=protocol.SIZE).macs / kp.cost(graph, size=protocol.SIZE).macs
     return kp.plan(graph, run.picks, run.budget, macs=share, data=unlabelled(run).take(IMAGES // 100), **options)
 
 

@@ -49,7 +49,7 @@ def plan_of(graph, table, way: dict, asked: float, examples):
     if way.get("round_to") == "table":
         way["round_to"] = table
     data = examples if "budget" in way else None
-    return kp.plan(graph, "l1", **way, **target, data=data, resolution=protocol.SIZE)
+    return kp.plan(graph, "l1", **way, **target, data=data, size=protocol.SIZE)
 
 
 def plan_all(network: str) -> None:
@@ -62,8 +62,8 @@ def plan_all(network: str) -> None:
     keras.utils.set_random_seed(0)
     run = replace(BEST, testbed=network)
     graph = kp.trace(equal_epochs.dense_model(run, smoke=False))
-    fixed = kp.trace(graph.model, resolution=protocol.SIZE) if None in graph.model.input_shape[1:] else graph
-    table = kp.latency.profile(graph.model, resolution=protocol.SIZE, verbose=0)
+    fixed = kp.trace(graph.model, size=protocol.SIZE) if None in graph.model.input_shape[1:] else graph
+    table = kp.latency.profile(graph.model, size=protocol.SIZE, verbose=0)
     examples = equal_epochs.unlabelled(run).take(equal_epochs.IMAGES // 100)
     dense = kp.Plan({}, coupling=graph.coupling)
     asked, tried = dict.fromkeys(WAYS, HALF), {name: {} for name in WAYS}

@@ -106,7 +106,7 @@ def searched(method: str, macs: float, seed: int, scale: Scale):
 
     model = architecture()
     if method == "uniform":
-        return kp.plan(model, macs=macs, round_to=1, resolution=SIDE), ""
+        return kp.plan(model, macs=macs, round_to=1, size=SIDE), ""
     if method == "searched-without-training":
         plain = images("train", side=CHECKPOINT_SIDE).map(lambda x, y: x)
         how = {"evolution": scale.evolution, "delta": scale.delta, "samples": 256, "seed": seed}
@@ -131,7 +131,7 @@ def pruning_net(model, seed: int, scale: Scale):
     import kerasprune as kp
 
     scores = kp.criteria.get("l1").score(kp.trace(model))
-    graph = kp.trace(kp.surgery.reorder(model, scores), resolution=SIDE)
+    graph = kp.trace(kp.surgery.reorder(model, scores), size=SIDE)
     net = kp.papers.pruning_nets.PruningNet(graph, hidden=scale.hidden, seed=seed)
     weights = WORK / f"seed-{seed}-{scale.net_epochs}.weights.h5"
     if weights.exists():
@@ -149,7 +149,7 @@ def one_run(method: str, macs: float, seed: int, scale: Scale) -> dict:
 
     began = time.time()
     plan, score = searched(method, macs, seed, scale)
-    graph = kp.trace(architecture(), resolution=SIDE)
+    graph = kp.trace(architecture(), size=SIDE)
     slim = kp.surgery.reinitialise(kp.rebuild(graph, plan), seed=seed)
     fit(slim, RATE, scale.epochs, seed, scale)
     return {

@@ -136,7 +136,7 @@ def penalised(method: str, strength: float):
     """Returns the callback; without a penalty one whose λ is too small to count, for its history."""
     import kerasprune as kp
 
-    shared = {"coupling": "free", "resolution": SIZE}
+    shared = {"coupling": "free", "size": SIZE}
     if method == "polarization":
         return kp.callbacks.Polarization(strength, t=1.2, **shared)
     return kp.callbacks.NetworkSlimming(strength or 1e-12, **shared)
@@ -146,7 +146,7 @@ def plan_of(model, macs: float):
     """Returns the plan by the size of the scales."""
     import kerasprune as kp
 
-    return kp.plan(kp.trace(model, coupling="free", resolution=SIZE), "bn_scale", "threshold", macs=macs, round_to=1)
+    return kp.plan(kp.trace(model, coupling="free", size=SIZE), "bn_scale", "threshold", macs=macs, round_to=1)
 
 
 def scales_of_removed(model, plan) -> float:

@@ -71,7 +71,7 @@ def one_run(model, coupling: str, target: str, keep: float, images, validation) 
     import kerasprune as kp
     from kerasprune.repair.reconstruction.feature_error import feature_error
 
-    graph = kp.trace(model, coupling=coupling, resolution=SIZE)
+    graph = kp.trace(model, coupling=coupling, size=SIZE)
     plan = kp.plan(graph, "l1", **{target: keep}, round_to=1)
     slim = kp.rebuild(model, plan)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -106,7 +106,7 @@ def large() -> None:
             continue
         model, images = make(), _scenes(side, samples + 32)
         _with_statistics(model, images[32:160])
-        plan = kp.plan(kp.trace(model, resolution=None if model.input_shape[1] else side), "l1", macs=0.5, round_to=1)
+        plan = kp.plan(kp.trace(model, size=None if model.input_shape[1] else side), "l1", macs=0.5, round_to=1)
         slim = kp.rebuild(model, plan)
         wall, cpu = time.perf_counter(), time.process_time()
         new = kp.reconstruct(slim, model, plan, images[32:])

@@ -84,7 +84,7 @@ def main(name: str) -> None:
             write(setting, whole | scores(dense, looks))
         for way, macs in cells:
             began = time.time()
-            slim = kp.rebuild(dense, kp.plan(dense, "l2", macs=macs, round_to=1, resolution=setting.size))
+            slim = kp.rebuild(dense, kp.plan(dense, "l2", macs=macs, round_to=1, size=setting.size))
             removed = accuracy(slim, looks["validation"])
             if way == "from scratch":
                 slim = kp.surgery.reinitialise(slim, seed=seed + 1)

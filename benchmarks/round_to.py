@@ -42,7 +42,7 @@ def graph_of(network: str, fresh: bool):
         model, size = equal_epochs.dense_model(replace(BEST, testbed=network), smoke=fresh), protocol.SIZE
     else:
         model, size = kp.models.get(latency.NETWORKS["ResNet-50"]), None
-    return kp.trace(model, resolution=size if None in model.input_shape[1:] else None)
+    return kp.trace(model, size=size if None in model.input_shape[1:] else None)
 
 
 def plans_of(graph) -> dict:

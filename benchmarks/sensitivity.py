@@ -47,7 +47,7 @@ def start():
     import kerasprune as kp
 
     model = keras.models.load_model(Path(kp.__file__).parent / CHECKPOINT)
-    return kp.trace(model, resolution=SIZE), kp.data.load("glyphs/small", size=SIZE, batch=500, split="validation")
+    return kp.trace(model, size=SIZE), kp.data.load("glyphs/small", size=SIZE, batch=500, split="validation")
 
 
 def unlabelled(draw: int):

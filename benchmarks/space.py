@@ -47,7 +47,7 @@ def main(number: int = NUMBER, epochs: int = EPOCHS, path: Path = ROWS) -> None:
     from kerasprune.recipes.library import FOLDER
 
     dense = keras.models.load_model(FOLDER / "checkpoints" / "glyphs-base.keras")
-    graph = kp.trace(dense, resolution=SIZE)
+    graph = kp.trace(dense, size=SIZE)
     space = kp.papers.spaces.Space(graph)
     looks = {split: kp.data.load("glyphs/small", size=SIZE, batch=500, split=split) for split in ("validation", "test")}
     data = {split: examples.cache() for split, examples in looks.items()}  # drawn once
@@ -241,7 +241,7 @@ def plots(path: Path, candidates: list) -> None:
     from kerasprune.papers.pruning_spaces import figures as pruning_spaces
     from kerasprune.recipes.library import FOLDER
 
-    graph = kp.trace(keras.models.load_model(FOLDER / "checkpoints" / "glyphs-base.keras"), resolution=SIZE)
+    graph = kp.trace(keras.models.load_model(FOLDER / "checkpoints" / "glyphs-base.keras"), size=SIZE)
     line = kp.papers.spaces.Space(graph).measures(kp.papers.spaces.uniform(graph, np.linspace(0.02, 1, 400)).keep)
     drawn = {
         "distributions": pruning_spaces.distributions(candidates),

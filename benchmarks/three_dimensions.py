@@ -96,7 +96,7 @@ def one_run(policy: str, budget: float, seed: int) -> dict:
     from kerasprune.papers.three_dimensional.workflow import three_dimensions
 
     began, model, kkt = time.time(), dense(), ""
-    common = {"data": train_data(0), "resolution": SIDE, "epochs": EPOCHS, "folder": WORK, "blocks": DISCRIMINATION}
+    common = {"data": train_data(0), "size": SIDE, "epochs": EPOCHS, "folder": WORK, "blocks": DISCRIMINATION}
     if policy.startswith("3-D"):
         constraint = "macs" if "MACs" in policy else "volume"
         result = three_dimensions(
@@ -125,7 +125,7 @@ def run(budgets: tuple[float, ...] = BUDGETS) -> None:
         import kerasprune as kp
 
         model = dense()
-        cost = kp.cost(model, resolution=SIDE)
+        cost = kp.cost(model, size=SIDE)
         facts = {"d": 1, "w": 1, "r": 1, "macs": cost.macs, "params": cost.params}
         scores = {split: 100 * accuracy(model, SIDE, split) for split in ("validation", "test")}
         write(ROWS, FIELDS, [{"policy": "dense", "budget": 1.0, "seed": ""} | facts | scores])

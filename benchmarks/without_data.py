@@ -82,7 +82,7 @@ def examples(kind: str, model, network: str, seed: int):
         images, _ = split(network, "train")
         found = images[np.random.default_rng(seed).permutation(len(images))[:SAMPLES]]
     else:
-        options = {"resolution": None if model.input_shape[1] else SIZE, "seed": seed, "verbose": 0}
+        options = {"size": None if model.input_shape[1] else SIZE, "seed": seed, "verbose": 0}
         if kind == RANGE_GIVEN:
             images, _ = split(network, "train")
             options["value_range"] = float(images.min()), float(images.max())
@@ -114,7 +114,7 @@ def cells(model, network: str, kind: str, seed: int, validation) -> None:
         return
     found, cpu = examples(kind, model, network, seed)
     judged = found[: len(found) // 10]  # held back, as kp.prune does
-    graph = kp.trace(model, coupling="tied", resolution=None if model.input_shape[1] else SIZE)
+    graph = kp.trace(model, coupling="tied", size=None if model.input_shape[1] else SIZE)
     for macs in left:
         plan = kp.plan(graph, "l1", macs=macs, round_to=1)
         slim = kp.reconstruct(kp.rebuild(model, plan), model, plan, found[len(judged) :])
@@ -159,7 +159,7 @@ def _many(kind: str, model, seed: int):
         images, _ = split("resnet20", "train")
         return images[np.random.default_rng(seed).permutation(len(images))[:TAUGHT_ON]]
     store = ROOT / "runs" / "without_data" / f"taught_{seed}"
-    return kp.synthesise(model, TAUGHT_ON, steps=50, resolution=SIZE, seed=100 + seed, store=store)
+    return kp.synthesise(model, TAUGHT_ON, steps=50, size=SIZE, seed=100 + seed, store=store)
 
 
 def _teach(model, macs: float, images, norms: str, seed: int) -> dict:
@@ -169,7 +169,7 @@ def _teach(model, macs: float, images, norms: str, seed: int) -> dict:
 
     import kerasprune as kp
 
-    plan = kp.plan(kp.trace(model, coupling="tied", resolution=SIZE), "l1", macs=macs, round_to=1)
+    plan = kp.plan(kp.trace(model, coupling="tied", size=SIZE), "l1", macs=macs, round_to=1)
     slim = kp.reconstruct(kp.rebuild(model, plan), model, plan, images[:600], slack=0.1)
     before = _accuracy(slim, "test")
     if norms == "stored":
@@ -259,7 +259,7 @@ def fold(networks: list[str]) -> None:
         drawn, _ = examples("statistics", model, network, seed)
         done = {tuple(row.values())[:5] for row in read(FOLD)}
         for coupling, macs in product(("tied", "free"), (0.5, 0.3)):
-            picked = kp.plan(kp.trace(model, coupling=coupling, resolution=SIZE), "l1", macs=macs, round_to=1)
+            picked = kp.plan(kp.trace(model, coupling=coupling, size=SIZE), "l1", macs=macs, round_to=1)
             for way, make in folded_and_picked(model, picked, drawn).items():
                 known = ("0",) if way in WITHOUT_DRAWS else (str(seed),)
                 if (network, coupling, str(macs), way, *known) not in done:

@@ -62,11 +62,11 @@ def grow(path: Path, seed: int, smoke: bool) -> None:
     importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
     train(torch_pruning, twin, importance, images, labels.long())
     graph = kp.trace(model)
-    dense = kp.cost(graph, resolution=picks.SIZE).macs
+    dense = kp.cost(graph, size=picks.SIZE).macs
     make = picks.maker(torch_pruning, twin, graph, importance, global_pruning=False)
     for target in picks.TARGETS:
-        plan = picks.nearest(make, target, lambda p: kp.cost(graph, p, resolution=picks.SIZE).macs / dense)
-        share = kp.cost(graph, plan, resolution=picks.SIZE).macs / dense
+        plan = picks.nearest(make, target, lambda p: kp.cost(graph, p, size=picks.SIZE).macs / dense)
+        share = kp.cost(graph, plan, size=picks.SIZE).macs / dense
         print(f"seed {seed}, {target}: {share:.4f} of the multiply–adds", flush=True)
         if not smoke:
             plan.save(picks.PLANS / f"torch_pruning_greg_own_{target}_{seed}.json")

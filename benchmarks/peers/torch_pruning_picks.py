@@ -67,13 +67,13 @@ def pick(path: Path) -> None:
     images, labels = torch.from_numpy(data["images"].transpose(0, 3, 1, 2)), torch.from_numpy(data["labels"]).long()
     model = keras.models.load_model(Path(kp.__file__).parent / "recipes/library/checkpoints/glyphs-base.keras")
     graph = kp.trace(model)
-    dense = kp.cost(graph, resolution=SIZE)
+    dense = kp.cost(graph, size=SIZE)
     compare(model, data["images"][:256])
     PLANS.mkdir(parents=True, exist_ok=True)
     PICKS.unlink(missing_ok=True)
     for name, budget, target in itertools.product(IMPORTANCES, BUDGETS, TARGETS):
         began = time.perf_counter()
-        share = lambda plan: kp.cost(graph, plan, resolution=SIZE).macs / dense.macs  # noqa: E731
+        share = lambda plan: kp.cost(graph, plan, size=SIZE).macs / dense.macs  # noqa: E731
         twin = twin_of(model)
         if name == "taylor":
             take_gradients(twin, images, labels)
@@ -85,7 +85,7 @@ def pick(path: Path) -> None:
             plan = nearest(make, target, share)
         seconds = time.perf_counter() - began
         plan.save(PLANS / f"torch_pruning_{name}_{budget}_{target}.json")
-        params = kp.cost(graph, plan, resolution=SIZE).params / dense.params
+        params = kp.cost(graph, plan, size=SIZE).params / dense.params
         cells = (name, budget, target, f"{share(plan):.4f}", f"{params:.4f}", f"{seconds:.2f}")
         append(PICKS, FIELDS, [dict(zip(FIELDS, cells, strict=True))])
         print(cells, flush=True)
@@ -203,7 +203,7 @@ def uniform(graph, found: dict, target: float):
         def score(self, graph, data=None, loss=None, seed=0):
             return found
 
-    return kp.plan(graph, Given(), "uniform", macs=target, round_to=1, resolution=SIZE)
+    return kp.plan(graph, Given(), "uniform", macs=target, round_to=1, size=SIZE)
 
 
 def without(graph, twin, gone: list):

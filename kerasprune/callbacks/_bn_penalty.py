@@ -18,6 +18,7 @@ from kerasprune.errors import PruneError, choice_faults, is_number, raise_faults
 from kerasprune.files import replace_when_done
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.planning import plan as planning
 from kerasprune.planning.budgets.base import Floor, top
 from kerasprune.planning.budgets.global_threshold import ThresholdBudget
@@ -43,13 +44,13 @@ class BatchNormPenalty(PruningCallback):
         initial: The value of every scale when `fit` begins; `None`: unchanged.
         coupling: As for `kp.trace`.
         freeze: As for `kp.trace`.
-        resolution: Input side at which multiply–adds are counted.
+        size: Size of the inputs at which multiply–adds are counted, see `kp.trace`.
         faults: The faults of the arguments of the subclass.
         decoupled: Whether the penalty bypasses the optimizer's moments.
         strict: As for `PruningCallback`.
     """
 
-    takes = frozenset({"resolution"})
+    takes = frozenset({"size"})
     decides = True
     label: ClassVar[str]
     """The prefix of the log of the penalty: `slimming_penalty`."""
@@ -66,7 +67,7 @@ class BatchNormPenalty(PruningCallback):
         initial: float | None,
         coupling: str,
         freeze: Sequence[str],
-        resolution: int | None,
+        size: Size | None,
         faults: list[str],
         decoupled: bool,
         strict: bool,
@@ -81,7 +82,7 @@ class BatchNormPenalty(PruningCallback):
         self.initial = initial
         self.coupling = coupling
         self.freeze = freeze
-        self.resolution = resolution
+        self.size = size
         self.decoupled = decoupled
         self._scales: NetworkScales | None = None
 
@@ -109,7 +110,7 @@ class BatchNormPenalty(PruningCallback):
         Raises:
             PruneError: The model has no scales to train, or the target cannot be met or counted.
         """
-        scales = find_scales(model, self.coupling, self.freeze, self.resolution)
+        scales = find_scales(model, self.coupling, self.freeze, self.size)
         self.chosen(scales)
         if self.until is not None:
             to_target(scales, self.floor.without_cost, **self.until)

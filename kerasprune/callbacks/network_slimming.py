@@ -10,6 +10,7 @@ import numpy as np
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, to_target
 from kerasprune.defaults import AUTO
 from kerasprune.errors import fraction_faults, given_values, make_or_note
+from kerasprune.graph.sizes import Size
 from kerasprune.planning.budgets.base import Floor
 from kerasprune.training import regularizers
 from kerasprune.training.bn_scales import NetworkScales
@@ -29,7 +30,7 @@ class NetworkSlimming(BatchNormPenalty):
         initial: The value of every scale when `fit` begins; `None`: unchanged. Defaults to 0.5.
         coupling: As for `kp.trace`. Defaults to `"tied"`.
         freeze: Layers whose channels are all kept, as for `kp.trace`. Defaults to none.
-        resolution: Input side at which multiply–adds are counted if the model's is free. Defaults to the model's own.
+        size: Size of the inputs at which multiply–adds are counted, see `kp.trace`. Defaults to the model's own.
         min_keep: Fewest channels kept in a group, as for `kp.plan`. Defaults to 1.
         round_to: The number of channels kept is a multiple of this. Defaults to `"auto"`: as for `kp.plan`, with
             `macs`; otherwise 1.
@@ -61,7 +62,7 @@ class NetworkSlimming(BatchNormPenalty):
         initial: float | None = 0.5,
         coupling: str = "tied",
         freeze: Sequence[str] = (),
-        resolution: int | None = None,
+        size: Size | None = None,
         min_keep: float = 1,
         round_to: int | Literal["auto"] = AUTO,
         decoupled: bool = False,
@@ -70,7 +71,7 @@ class NetworkSlimming(BatchNormPenalty):
         faults = fraction_faults(keep=keep, **given_values(macs=macs))
         self.floor = make_or_note(faults, Floor, min_keep, round_to)
         penalty = make_or_note(faults, regularizers.NetworkSlimming, strength)
-        super().__init__(penalty, initial, coupling, freeze, resolution, faults, decoupled, strict)
+        super().__init__(penalty, initial, coupling, freeze, size, faults, decoupled, strict)
         self.keep = keep
         self.macs = macs
 

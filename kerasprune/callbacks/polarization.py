@@ -10,6 +10,7 @@ import numpy as np
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, to_target
 from kerasprune.defaults import AUTO
 from kerasprune.errors import fraction_faults, given_values, make_or_note, positive_faults, short
+from kerasprune.graph.sizes import Size
 from kerasprune.planning.budgets.base import Floor
 from kerasprune.training import regularizers, thresholds
 from kerasprune.training.bn_scales import NetworkScales
@@ -37,7 +38,7 @@ class Polarization(BatchNormPenalty):
             first epoch whose plan would keep no more than that. Defaults to `None`: never.
         coupling: As for `kp.trace`. Defaults to `"tied"`.
         freeze: Layers whose channels are all kept, as for `kp.trace`. Defaults to none.
-        resolution: Input side at which multiply–adds are counted if the model's is free. Defaults to the model's own.
+        size: Size of the inputs at which multiply–adds are counted, see `kp.trace`. Defaults to the model's own.
         min_keep: Fewest channels kept in a group, as for `kp.plan`. Defaults to 1.
         round_to: The number of channels kept is a multiple of this. Defaults to `"auto"`: as for `kp.plan`, with
             `macs`; otherwise 1.
@@ -73,7 +74,7 @@ class Polarization(BatchNormPenalty):
         until: Mapping[str, float] | None = None,
         coupling: str = "tied",
         freeze: Sequence[str] = (),
-        resolution: int | None = None,
+        size: Size | None = None,
         min_keep: float = 1,
         round_to: int | Literal["auto"] = AUTO,
         decoupled: bool = False,
@@ -87,7 +88,7 @@ class Polarization(BatchNormPenalty):
         self.bounds, self.until = (0.0, np.inf if wrong else ceiling), until
         self.threshold = make_or_note(faults, thresholds.get, threshold)
         self.floor = make_or_note(faults, Floor, min_keep, round_to)
-        super().__init__(penalty, initial, coupling, freeze, resolution, faults, decoupled, strict)
+        super().__init__(penalty, initial, coupling, freeze, size, faults, decoupled, strict)
         self.macs = macs
 
     def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:

@@ -60,7 +60,7 @@ def inspect(
 
     import_code(imports, trust)
     loaded = plain(load(model))
-    graph = trace(loaded, **given_values(coupling=coupling, freeze=freeze), unknown="freeze", resolution=size)
+    graph = trace(loaded, **given_values(coupling=coupling, freeze=freeze), unknown="freeze", size=size)
     free = size is None and has_free_axes(loaded)
     counted = None if free else cost(graph)
     if as_json:

@@ -47,7 +47,7 @@ def latency(
     from kerasprune.export.latency import compare_latency
 
     opened = [path if path.suffix == TFLITE else load(path) for path in models]
-    timed = compare_latency(opened, resolution=size, threads=threads, runs=runs, warmup=warmup)
+    timed = compare_latency(opened, size=size, threads=threads, runs=runs, warmup=warmup)
     if as_json:
         typer.echo(json.dumps(_rows(models, timed), indent=2))
         return

@@ -61,7 +61,7 @@ def profile(
         if out.exists():
             LatencyTable.load(out)  # raises for another file, which is not replaced
     loaded = load(model)
-    options = {"precision": precision, "threads": threads, "resolution": size}
+    options = {"precision": precision, "threads": threads, "size": size}
     if phone is None:
         table = measured(loaded, **options, store=out, verbose=int(not quiet))
     else:
@@ -69,4 +69,4 @@ def profile(
         if table is not None:
             table.save(out, overwrite=True)
     if not quiet and table is not None:
-        typer.echo(f"{out}: {table.predict(loaded, resolution=size):.3g} ms predicted for {model.name}.")
+        typer.echo(f"{out}: {table.predict(loaded, size=size):.3g} ms predicted for {model.name}.")

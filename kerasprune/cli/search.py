@@ -121,7 +121,7 @@ def _searched(
     how = Evolution(population, max(population // 4, 1), half, half, generations)
     target = spec.target and lookup.make("target", spec.target.name, spec.target.arguments).prepared(graph)
     settings |= {"criterion": spec.criterion.name, "macs": spec.macs, "target": target, "seed": recipe.seed}
-    found = search_plan(graph, examples, judge=judge, resolution=size, evolution=how, **settings)
+    found = search_plan(graph, examples, judge=judge, size=size, evolution=how, **settings)
     _write(found, graph, examples, judge, out, recipe.seed)
     return found, target and target.report(graph, found.plan)
 

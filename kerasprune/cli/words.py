@@ -20,7 +20,7 @@ OPTIONS = {
     "data": "--data",
     "data.name": "--data",
     "data.size": "--size",
-    "resolution": "--size",
+    "size": "--size",
     **dict.fromkeys(("fraction", "ms"), "--time"),
     "overwrite": "--overwrite",
     **{f"data.{name}": f"--{name}" for name in ("scale", "batch", "validation", "test")},

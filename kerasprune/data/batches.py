@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from kerasprune.data.refusals import (
 )
 from kerasprune.data.signature import Signature, inputs_of, signature_of
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.sizes import Size
 
 _BATCH = 32  # examples per batch of whole arrays
 
@@ -179,30 +180,27 @@ def flat_inputs(signature: Signature, data: Any) -> Iterator[FlatInputs]:
         yield signature.cast(signature.checked(inputs))
 
 
-def image_side(model: keras.Model, batches: Batches) -> int | None:
-    """Returns the image side, or the length, of examples if the model's own is free, else `None`.
+def free_size(model: keras.Model, shapes: Iterable[Shape]) -> Size | None:
+    """Returns the size that examples have along the axes that a model leaves free; `None` without any.
 
     Args:
         model: The model.
-        batches: Examples, from `example_batches`.
-    """
-    return free_size(model, batches[0][0].shape)
-
-
-def free_size(model: keras.Model, shape: Shape) -> int | None:
-    """Returns the size that examples have along the first axis that a model leaves free; `None` without one.
-
-    Args:
-        model: The model.
-        shape: Shape of a batch of its first input.
+        shapes: The shapes of a batch, one for each of its inputs; with `None` for a length that changes, the result is
+            `None`, too.
 
     Example:
         >>> import keras
-        >>> free_size(keras.Sequential([keras.Input((None, 8)), keras.layers.Dense(2)]), (32, 24, 8))
+        >>> free_size(keras.Sequential([keras.Input((None, 8)), keras.layers.Dense(2)]), [(32, 24, 8)])
         24
     """
-    pairs = zip(model.inputs[0].shape[1:], shape[1:], strict=False)
-    return next((size for own, size in pairs if own is None), None)
+    pairs = zip(model.inputs, shapes, strict=True)
+    found = {x.name: tuple(n for own, n in zip(x.shape, shape, strict=True) if own is None)[1:] for x, shape in pairs}
+    numbers = {number for sides in found.values() for number in sides}
+    if not numbers or None in numbers:
+        return None
+    if len(numbers) == 1 and len(found) == 1:
+        return numbers.pop()
+    return {name: sides for name, sides in found.items() if sides}
 
 
 def _regrouped(parts: Batches) -> Iterator[FlatInputs]:

@@ -229,11 +229,6 @@ def is_graph(model: keras.Model) -> bool:
     return bool(getattr(model, "inputs", None))
 
 
-def leaves_side_free(model: keras.Model) -> bool:
-    """Returns whether the size of an axis of a model's input is free."""
-    return None in model.inputs[0].shape[1:]
-
-
 def identifiers(names: Sequence[str]) -> list[str]:
     """Returns distinct names made of letters, digits and underscores.
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-    from kerasprune.export.parity import Function
+    from kerasprune.graph.sizes import Size
+from kerasprune.export.parity import Function
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Format:
     calibrates: bool = False
 
 
-def _saved_model(model: keras.Model, path: Path, *, data: Any, size: int | None, overwrite: bool) -> Any:
+def _saved_model(model: keras.Model, path: Path, *, data: Any, size: Size | None, overwrite: bool) -> Any:
     from kerasprune import export
 
     del size  # a SavedModel leaves free sides free

@@ -27,6 +27,7 @@ from kerasprune.export.tflite_graph import operators
 from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
+from kerasprune.graph.sizes import Size, shape_at, size_faults
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95
@@ -41,7 +42,7 @@ def tflite(
     quantize: str | None = None,
     data: Any = None,
     overwrite: bool = False,
-    size: int | Sequence[int] | None = None,
+    size: Size | None = None,
     io: str = "float",
     float_layers: Sequence[str] | None = None,
     max_bytes: int | None = None,
@@ -70,7 +71,7 @@ def tflite(
             `kp.quantization_aware`, which brings its ranges; all are compared.
             Defaults to `None`: random inputs.
         overwrite: Whether a file at `path` may be replaced. Defaults to `False`.
-        size: Sides in place of the free ones of every input, e.g. `32` or `(32, 48)` for `(None, None, 3)`.
+        size: Sides in place of the free ones, see `kp.trace`, e.g. `32` or `(32, 48)` for `(None, None, 3)`.
             Defaults to `None`: the sides of `data`.
         io: Type of float inputs and outputs: `"float"`, or for microcontrollers the type of the activations,
             `"int8"` with int8 and `"int16"` with int16x8; scale and zero point are in the file. Defaults to
@@ -144,13 +145,13 @@ def check_takes_numbers(model: keras.Model, signature: Signature) -> None:
         )
 
 
-def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | None) -> Signature:
+def static_signature(model: keras.Model, data: Any, size: Size | None) -> Signature:
     """Returns the inputs of a model with every free side fixed, from `size` or else from the data.
 
     Args:
         model: A built model.
         data: As in `tflite`, or `None`.
-        size: One number for all free sides of an input, or one for each.
+        size: See `tflite`.
 
     Raises:
         PruneError: A side is free and given by neither, they contradict the model, or it takes texts.
@@ -158,7 +159,9 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
     signature = signature_of(model, first_inputs(data))
     check_takes_numbers(model, signature)
     if size is not None:
-        signature = signature.static([_sized(spec.name, spec.shape, size) for spec in signature.inputs])
+        shapes = {spec.name: spec.shape for spec in signature.inputs}
+        raise_faults("Invalid arguments for tflite:", size_faults(shapes, size))
+        signature = signature.static([shape_at(name, shape, size) for name, shape in shapes.items()])
     if data is not None:
         signature = signature.static([array.shape[1:] for array in samples_of(signature, data).first()])
     free = [f"{spec.name} {spec.shape}" for spec in signature.inputs if None in spec.shape]
@@ -166,7 +169,7 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
         raise PruneError(
             f"A .tflite file has fixed sides, but these inputs have free ones: {', '.join(free)}. "
             "Received: no size. Give ",
-            Key("resolution", "size"),
+            Key("size"),
             ", such as 32, or data of the size in use.",
         )
     return signature
@@ -197,21 +200,6 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) 
             "their loop, with weights in 8 bits; or feed fewer time steps."
         )
     return found
-
-
-def _sized(name: str, shape: tuple[int | None, ...], size: int | Sequence[int]) -> tuple[int, ...]:
-    """Returns a shape with its free sides set; if none is free, `size` must agree with the fixed ones."""
-    free = shape.count(None)
-    sides = [size] * free if isinstance(size, int) else list(size)
-    if not free and (size in shape if isinstance(size, int) else tuple(sides) == shape[: len(sides)]):
-        return shape
-    if not free or len(sides) != free or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise PruneError(
-            f"Expected a size that fits the input {name!r} of shape {shape}. Received: size={size!r}. "
-            "Give one positive number for all free sides, or one for each; leave size out if none is free."
-        )
-    remaining = iter(sides)
-    return tuple(next(remaining) if side is None else side for side in shape)
 
 
 def _check_arguments(path: Path, quantize: str | None, data: Any, io: str, ranged: bool) -> None:

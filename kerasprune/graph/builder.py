@@ -33,6 +33,7 @@ from kerasprune.graph.channels import (
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import Couplings, settle
 from kerasprune.graph.residual_trunks import reason_to_keep_whole
+from kerasprune.graph.sizes import Size
 
 
 @dataclass(frozen=True)
@@ -338,7 +339,7 @@ class GraphBuilder:
         model: keras.Model,
         find_blocks: Callable[[ChannelGraph], Mapping[str, Block]],
         freeze: tuple[str, ...],
-        resolution: int | None,
+        size: Size | None,
     ) -> ChannelGraph:
         """Returns the finished graph."""
         classes, groups, padded = settle(self._couplings)
@@ -360,7 +361,7 @@ class GraphBuilder:
             calls=self.calls,
             unknown=self.unknown,
             freeze=freeze,
-            resolution=resolution,
+            size=size,
         )
 
     def _fresh(self, number: int, name: str) -> np.ndarray:

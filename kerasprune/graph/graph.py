@@ -77,7 +77,7 @@ class ChannelGraph:
         calls: Every call in the order of the walk, with the ids of its inputs and outputs.
         unknown: Layers that were frozen because they have no rule.
         freeze: Names of layers, or wildcards, whose channels are all kept.
-        resolution: Input side for which positions were counted; `None` for the model's own.
+        size: Size of the inputs for which positions were counted; `None` for the model's own.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -105,7 +105,7 @@ class ChannelGraph:
     calls: list[TracedCall]
     unknown: list[Unknown]
     freeze: tuple[str, ...]
-    resolution: int | None
+    size: int | None
 
     @property
     def prunable(self) -> dict[str, Group]:

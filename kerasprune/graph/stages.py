@@ -20,7 +20,7 @@ def stages(graph: ChannelGraph) -> dict[str, int]:
     branch, even before the block's stride; other layers belong to the stage of their own output size.
     """
     if any(None in call.outputs[0].shape[1:] for call in graph.calls):
-        graph = trace(graph.model, coupling=graph.coupling, unknown="freeze", resolution=_NOMINAL_SIDE)
+        graph = trace(graph.model, coupling=graph.coupling, unknown="freeze", size=_NOMINAL_SIDE)
     owners = {id(kernel.owner) for kernel in graph.kernels}
     found: dict[str, int] = {}
     stage, size = 0, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,7 +11,7 @@ from keras import KerasTensor, tree
 
 from kerasprune._keras import argument_names, inner_layers, maker, output_specs
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import Key, PruneError, choice_faults, count_faults, nearest, raise_faults
+from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.built_model import functional
@@ -19,6 +19,7 @@ from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
+from kerasprune.graph.sizes import Size, input_shapes, shape_at, shapes_at_size, size_faults
 from kerasprune.graph.walk import (
     Dropped,
     all_nodes,
@@ -41,7 +42,7 @@ def trace(
     coupling: str = "tied",
     freeze: Sequence[str] = (),
     unknown: str = "raise",
-    resolution: int | None = None,
+    size: Size | None = None,
     removed: Sequence[str] = (),
 ) -> ChannelGraph:
     """Finds which channels of a model are coupled, and so must be pruned together.
@@ -54,8 +55,8 @@ def trace(
         freeze: Names of layers, or wildcards, all of whose channels are kept. Defaults to none.
         unknown: What to do at a layer without a rule, or with quantized weights: `"raise"` an error, or `"freeze"` the
             channels it reads and report the layer. Defaults to `"raise"`.
-        resolution: Input side at which output positions are counted, for models with a free input side. Defaults to
-            the model's own.
+        size: Size of the inputs at which output positions are counted, where the model leaves axes free: a number, one
+            for each free axis as `(height, width)`, or a dict of these by input name. Defaults to the model's own.
         removed: Names of blocks to leave out. Defaults to none.
 
     Returns:
@@ -80,8 +81,8 @@ def trace(
     patterns = as_patterns(freeze)
     _check_patterns(body, patterns)
     graph = GraphBuilder(coupling)
-    counted = resolution is not None or _is_free_inside(body)
-    shapes = iter(shapes_at(model, resolution, removed)) if counted else None
+    counted = size is not None or _is_free_inside(body)
+    shapes = iter(shapes_at(model, size, removed)) if counted else None
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
         operation = node.operation
@@ -109,10 +110,10 @@ def trace(
         graph.enter(node.operation, fed)
         return walk(functional(node.operation), fed, visit, enter, left_out)
 
-    inputs = [_input_ids(graph, x, resolution) for x in body.inputs]
+    inputs = [_input_ids(graph, x, size) for x in body.inputs]
     for output in walk(body, inputs, visit, enter, left_out):
         graph.pin_all(output, "an output of the model")
-    return graph.finish(model, droppable, patterns, resolution)
+    return graph.finish(model, droppable, patterns, size)
 
 
 def without(graph: ChannelGraph, removed: Sequence[str]) -> ChannelGraph:
@@ -124,7 +125,7 @@ def without(graph: ChannelGraph, removed: Sequence[str]) -> ChannelGraph:
         coupling=graph.coupling,
         freeze=graph.freeze,
         unknown="freeze",
-        resolution=graph.resolution,
+        size=graph.size,
         removed=removed,
     )
 
@@ -235,8 +236,8 @@ def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str
     )
 
 
-def _input_ids(graph: GraphBuilder, tensor: KerasTensor, resolution: int | None) -> Ids:
-    shape = at_resolution(tuple(tensor.shape), resolution)
+def _input_ids(graph: GraphBuilder, tensor: KerasTensor, size: Size | None) -> Ids:
+    shape = (tensor.shape[0], *shape_at(tensor.name, tuple(tensor.shape[1:]), size))
     if len(shape) < 2 or tensor.shape[-1] is None:
         return Ids(shape)
     name = maker(tensor).name
@@ -268,57 +269,17 @@ def layer_names(model: Any) -> list[str]:
     return list(dict.fromkeys(node.operation.name for node in all_nodes(model) if not is_model(node.operation)))
 
 
-def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tuple[int | None, ...]:
-    """Returns the shape of an input with its free sides set."""
-    if resolution is None:
-        return shape
-    return (shape[0], *(resolution if size is None else size for size in shape[1:]))
-
-
 def _is_free_inside(body: Any) -> bool:
     """Returns whether a nested model has free sizes, which the model around it may set."""
     return any(has_free_axes(nested) for nested in bodies(body) if nested is not body)
 
 
-def resolution_faults(
-    shapes: Iterable[Sequence[int | None]], resolution: int | None, name: str = "resolution"
-) -> list[PruneError]:
-    """Returns the fault of a resolution that no input can take.
-
-    Args:
-        shapes: Those of the inputs, without the batch axis.
-        resolution: The input side, or `None`.
-        name: The argument, or the key of a recipe, that gives it. Defaults to `"resolution"`.
-    """
-    if resolution is None:
-        return []
-    if wrong := count_faults(resolution=resolution):
-        return [PruneError(*wrong)]
-    own = [tuple(shape) for shape in shapes]
-    fitting = {shape: sum(side in (None, resolution) for side in shape) for shape in own}  # axes, in any order
-    images = [shape for shape in own if len(shape) == 3]
-    if any(fitting.values()) and all(fitting[shape] >= 2 for shape in images):
-        return []
-    key = Key(name)
-    wanted = "Build the model with input_shape=(None, None, channels), or leave" if images else "Leave"
-    return [
-        PruneError(
-            "Expected a model with a free input side (None, None, channels), or the resolution it was built for. "
-            "Received: ",
-            key,
-            f"={resolution!r}, input shapes {own}. {wanted} ",
-            key,
-            " out.",
-        )
-    ]
-
-
 def shapes_at(
-    model: keras.Model, resolution: int | None, removed: Sequence[str] = ()
+    model: keras.Model, size: Size | None, removed: Sequence[str] = ()
 ) -> list[tuple[tuple[int | None, ...], ...]]:
-    """Returns the output shapes of every call in the order of the walk, for an input side (`None`: the model's)."""
+    """Returns the output shapes of every call in the order of the walk, at a size (`None`: the model's)."""
     body = functional(model)
-    for fault in resolution_faults([x.shape[1:] for x in body.inputs], resolution):
+    for fault in size_faults(input_shapes(body), size):
         raise fault
     shapes = []
 
@@ -327,7 +288,8 @@ def shapes_at(
         shapes.append(tuple(tuple(output.shape) for output in outputs))
         return outputs
 
-    inputs = [KerasTensor(at_resolution(tuple(x.shape), resolution), dtype=x.dtype) for x in body.inputs]
+    shapes_of_inputs = zip(body.inputs, shapes_at_size(body, size), strict=True)
+    inputs = [KerasTensor((x.shape[0], *shape), dtype=x.dtype) for x, shape in shapes_of_inputs]
     absent = tensors_left_out(model, removed, lambda x: KerasTensor(x.shape, dtype=x.dtype))
     walk(body, inputs, visit, dropped=absent)
     return shapes

@@ -23,6 +23,7 @@ from kerasprune.errors import (
 )
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.strided_pointwise import WIDTHS_AT_RISK, groups_at_risk
 from kerasprune.planning import budgets, targets
 from kerasprune.planning.budgets.base import STEPS, Budget, Floor
@@ -53,7 +54,7 @@ def plan(
     loss: Any = None,
     min_keep: float = 1,
     round_to: int | Literal["auto"] | LatencyTable = AUTO,
-    resolution: int | None = None,
+    size: Size | None = None,
     seed: int = 0,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Plan:
@@ -79,7 +80,7 @@ def plan(
             target, multiples of 16 in groups of 256 channels or more, of 8 from 32 and of 4 from 16, in finer steps
             (with a warning) where these miss the target by more than 1 %; a target of time is rounded by its table;
             otherwise 1.
-        resolution: Input side, in pixels, for counting if the model's is free. Defaults to the model's own.
+        size: Size of the inputs at which costs are counted, see `kp.trace`. Defaults to the model's own.
         seed: Random seed. Defaults to 0.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of
             uncounted multiply–adds, and raises if they exceed a twentieth of the total.
@@ -106,7 +107,7 @@ def plan(
     shares = {"keep": keep, "macs": macs, "params": params}
     faults = [*_faults(budget, data, target, **shares), *_table_faults(table), *seed_faults(seed=seed)]
     raise_faults("Invalid arguments for plan:", faults)
-    graph = prunable_graph(model, resolution)
+    graph = prunable_graph(model, size)
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
     last_step = budget.last_step(graph, data, seed)

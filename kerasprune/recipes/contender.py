@@ -79,7 +79,7 @@ def evaluate(
         train(run, slim, judge, plan)
     seconds = time.perf_counter() - began
     side = run.free_side(model)
-    before, after = (cost(each, resolution=side) for each in (model, slim))
+    before, after = (cost(each, size=side) for each in (model, slim))
     return {
         "measure": measure,
         "removed": removed,

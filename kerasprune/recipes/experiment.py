@@ -12,14 +12,14 @@ import keras
 from kerasprune import criteria
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
-from kerasprune.data.signature import leaves_side_free
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
-from kerasprune.graph.trace import resolution_faults, trace
+from kerasprune.graph.sizes import Size, input_shapes, size_faults
+from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.models.sets.lookup import SYNTHETIC, own
 from kerasprune.planning import budgets
@@ -57,8 +57,7 @@ class Experiment:
         recipe = self.recipe
         if isinstance(recipe.model, schema.Start):
             model = plain(load_model(recipe.model.path))
-            shapes = [x.shape[1:] for x in functional(model).inputs]
-            for fault in resolution_faults(shapes, recipe.model.size, "model.size"):
+            for fault in size_faults(input_shapes(functional(model)), recipe.model.size, "model.size"):
                 raise fault
             return model
         name, arguments = recipe.model.name, recipe.model.arguments
@@ -72,26 +71,26 @@ class Experiment:
         if widths is None:
             return model
         return beginnings.member(schema.RECONFIGURE)(
-            model, params=widths.params, macs=widths.macs, resolution=self.free_side(model), seed=recipe.seed
+            model, params=widths.params, macs=widths.macs, size=self.free_side(model), seed=recipe.seed
         )
 
-    def free_side(self, model: keras.Model) -> int | None:
-        """Returns the image side for a model that leaves it free, `None` for one that fixes it."""
-        if not leaves_side_free(functional(model)):
+    def free_side(self, model: keras.Model) -> Size | None:
+        """Returns the size of the inputs for a model that leaves it free, `None` for one that fixes it."""
+        if not has_free_axes(functional(model)):
             return None
         data = self.recipe.data
         if data is None or data.size is None and self.draws:
             return getattr(self.recipe.model, "size", None)
         if data.size is None and own(data.name) is not None:
             inputs = keras.tree.flatten(self.examples("train", model).data.element_spec[0])
-            return free_size(functional(model), inputs[0].shape) or data.side
+            return free_size(functional(model), [each.shape for each in inputs]) or data.side
         return data.side
 
     def traced(self, model: keras.Model, spec: plan_section.Traced) -> ChannelGraph:
         """Traces a model as a section of the recipe specifies."""
         unknown = at_unknown(model, spec.unknown)
         side = self.free_side(model)
-        return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown, resolution=side)
+        return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown, size=side)
 
     def plan(self, graph: ChannelGraph, spec: plan_section.PlanStep) -> Plan:
         """Returns the plan of the recipe's plan section."""
@@ -166,7 +165,7 @@ class Experiment:
         spec, model = self.recipe.data, self.dense_model()
         side = (spec.size or getattr(self.recipe.model, "size", None)) if has_free_axes(model) else None
         samples = SMOKE_SAMPLES if self.recipe.smoke else spec.samples
-        return Drawing(model, samples, method=None, resolution=side, seed=self.recipe.seed)
+        return Drawing(model, samples, method=None, size=side, seed=self.recipe.seed)
 
     def examples(
         self, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None

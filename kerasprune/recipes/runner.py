@@ -175,7 +175,7 @@ def rehearse(one: Run) -> None:
     model = one.dense_model()
     spec, plan = recipe.prune and recipe.prune.plan, None
     graph = one.traced(model, spec) if spec else model
-    cost(graph, resolution=one.free_side(model))  # as the evaluation will
+    cost(graph, size=one.free_side(model))  # as the evaluation will
     if spec:
         check_plan(recipe)
         cheap = {"criterion": schema.Named(name="l1")}

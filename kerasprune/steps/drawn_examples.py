@@ -9,6 +9,7 @@ import keras
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
 from kerasprune.errors import Key, PruneError, join_messages
+from kerasprune.graph.sizes import Size
 from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.repair.synthesis.synthesise import draw_batches
 
@@ -40,14 +41,14 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
 
 
 def drawn_examples(
-    model: keras.Model, examples: str | int, resolution: int | None, batch: int, seed: int, verbose: int
+    model: keras.Model, examples: str | int, size: Size | None, batch: int, seed: int, verbose: int
 ) -> tuple[Examples | None, Examples | None, str]:
     """Returns examples to solve on and to judge on, and a remark; `None` for both if none are drawn.
 
     Args:
         model: The dense model.
         examples: `"auto"`, see `affordable`; or their number.
-        resolution: Size of free axes.
+        size: Size of free axes.
         batch: Examples per batch.
         seed: Random seed.
         verbose: Progress, 0 or more.
@@ -56,10 +57,10 @@ def drawn_examples(
         PruneError: A number of examples is given, and they cannot be drawn.
     """
     if examples == "auto":
-        drawing, reason = affordable(lambda: Drawing(model, method=None, resolution=resolution, seed=seed))
+        drawing, reason = affordable(lambda: Drawing(model, method=None, size=size, seed=seed))
         if drawing is None:
             return None, None, " ".join(str(reason).split())
     else:
-        drawing = Drawing(model, examples, method=None, resolution=resolution, seed=seed)
+        drawing = Drawing(model, examples, method=None, size=size, seed=seed)
     found = Examples(draw_batches(drawing, verbose=verbose), batch)
     return (*(held_out(found, seed) or (found, found)), REMARK)

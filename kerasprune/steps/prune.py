@@ -9,15 +9,16 @@ import keras
 
 from kerasprune import defaults
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.batches import image_side
+from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
-from kerasprune.data.signature import leaves_side_free
 from kerasprune.errors import PruneError, warn
 from kerasprune.export.latency.table import LatencyTable
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import has_free_axes
 from kerasprune.planning.budgets.base import Budget
 from kerasprune.planning.plan import plan as make_plan
 from kerasprune.planning.targets.base import Target
@@ -74,7 +75,7 @@ def prune(
     unknown: str = "raise",
     min_keep: float = 1,
     round_to: int | Literal["auto"] | LatencyTable = defaults.AUTO,
-    resolution: int | None = None,
+    size: Size | None = None,
     reconstruct: bool = True,
     distil: bool = True,
     verify: bool = True,
@@ -112,7 +113,7 @@ def prune(
             `"raise"`.
         min_keep: Fewest channels kept in a group; values below 1 are a fraction of the group. Defaults to 1.
         round_to: A number, `"auto"` or a latency table, see `kp.plan`. Defaults to `"auto"`.
-        resolution: Input side in pixels for counting, if the model's is free. Defaults to that of the data.
+        size: Input side in pixels for counting, if the model's is free. Defaults to that of the data.
         reconstruct: Whether the kernels are solved by least squares; the result is used if its outputs are closer to
             the dense model's. Defaults to `True`.
         distil: Whether the dense model is the teacher during fine-tuning, for 0.9 of the loss, or all of it without
@@ -159,7 +160,7 @@ def prune(
     given = PruneSettings(
         model=model, macs=macs, data=data, epochs=epochs, keep=keep, params=params, target=target, criterion=criterion,
         budget=budget, coupling=coupling, freeze=freeze, unknown=unknown, min_keep=min_keep, round_to=round_to,
-        resolution=resolution, reconstruct=reconstruct, distil=distil, verify=verify, validation=validation,
+        size=size, reconstruct=reconstruct, distil=distil, verify=verify, validation=validation,
         examples=examples, loss=loss, optimizer=optimizer, batch=batch, callbacks=callbacks, deliver=deliver, seed=seed,
         verbose=verbose,
     )  # fmt: skip
@@ -245,7 +246,7 @@ class _Pruning:
         settings = self.settings
         with self.progress.step("draw examples"):
             self.solved_on, drawn, remark = drawn_examples(
-                self.dense, settings.examples, settings.resolution, settings.batch, settings.seed, settings.verbose
+                self.dense, settings.examples, settings.size, settings.batch, settings.seed, settings.verbose
             )
         self.judged = drawn if settings.validation is None else self.judged
         self.remarks += [remark] if remark else []
@@ -254,16 +255,16 @@ class _Pruning:
 
     def _planned(self, training: Examples | None) -> tuple[ChannelGraph, Plan]:
         """Returns the graph of the dense model, and the plan."""
-        settings, dense, side = self.settings, self.dense, self.settings.resolution
-        if side is None and training is not None and leaves_side_free(dense):
-            side = image_side(dense, training.first(dense, 1))
+        settings, dense, side = self.settings, self.dense, self.settings.size
+        if side is None and training is not None and has_free_axes(dense):
+            side = free_size(dense, [each.shape for each in training.first(dense, 1)[0]])
         unknown = at_unknown(dense, settings.unknown)
-        graph = trace(dense, coupling=settings.coupling, freeze=settings.freeze, unknown=unknown, resolution=side)
+        graph = trace(dense, coupling=settings.coupling, freeze=settings.freeze, unknown=unknown, size=side)
         data = None if training is None else training.batches()
         target = settings.target and settings.target.prepared(graph)
         plan = make_plan(
             graph, settings.criterion, settings.budget, **settings.fractions, target=target, data=data,
-            loss=self.objective.loss, min_keep=settings.min_keep, round_to=settings.round_to, resolution=side,
+            loss=self.objective.loss, min_keep=settings.min_keep, round_to=settings.round_to, size=side,
             seed=settings.seed,
         )  # fmt: skip
         self.found |= {} if target is None else {"target": target.report(graph, plan)}

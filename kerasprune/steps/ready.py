@@ -78,7 +78,7 @@ def remove(
 
 def _warn_of_uncounted(graph: ChannelGraph) -> None:
     """Warns if more than a twentieth of the multiply–adds is estimated, or most of them are products of tensors."""
-    if graph.resolution is None and has_free_axes(graph.model):
+    if graph.size is None and has_free_axes(graph.model):
         return
     found, told = cost(graph), "The multiply–adds of this model and of the slim one do not include"
     if found.uncounted > UNCOUNTED:

@@ -60,7 +60,7 @@ class PruneSettings:
     unknown: str
     min_keep: float
     round_to: int | Literal["auto"] | LatencyTable
-    resolution: int | None
+    size: int | None
     reconstruct: bool
     distil: bool
     verify: bool

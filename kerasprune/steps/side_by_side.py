@@ -23,6 +23,7 @@ from kerasprune.export.registry import formats
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import Both, FileGain, file_gain, in_turn
@@ -119,7 +120,7 @@ def beside(
     data: Any = None,
     calibrate: Any = None,
     loss: Any = None,
-    size: int | None = None,
+    size: Size | None = None,
     overwrite: bool = False,
 ) -> SideBySide:
     """Writes a slim model as `kp.export.tflite` does, and measures its file and the dense model's in turn.
@@ -197,14 +198,14 @@ def _check_pair(dense: keras.Model, slim: keras.Model) -> None:
     raise_faults("The models are not comparable:", faults)
 
 
-def _side(model: keras.Model, data: Any, size: int | None) -> int | None:
+def _side(model: keras.Model, data: Any, size: Size | None) -> int | None:
     """Returns the side of the inputs if it is free, `None` if it is not or is not known."""
     if size is not None or not is_graph(model) or None not in model.inputs[0].shape[1:] or data is None:
         return size
     return static_signature(model, data, None).inputs[0].shape[0]
 
 
-def _inputs(dense: keras.Model, form: Format, examples: Examples | None, size: int | None) -> list[FlatInputs]:
+def _inputs(dense: keras.Model, form: Format, examples: Examples | None, size: Size | None) -> list[FlatInputs]:
     """Returns batches of the inputs that both files are compared with the dense model on; random ones without data."""
     if examples is not None:
         return list(example_batches(dense, examples.inputs, JUDGED))
@@ -249,7 +250,7 @@ def _gain(
 ) -> FileGain:  # fmt: skip
     """Returns the gain with operators timed alone, since LiteRT's interpreter for Python does not profile them."""
     try:  # a model may have layers that cannot be read, or leave a side free
-        graphs = tuple(trace(plain(model), unknown="freeze", resolution=side) for model in models)
+        graphs = tuple(trace(plain(model), unknown="freeze", size=side) for model in models)
         macs = tuple(cost(graph).macs for graph in graphs)
     except PruneError:
         return file_gain(models[1], reports, ratios, None)

@@ -166,7 +166,7 @@ def verify(
     raise_faults("Nothing can be verified:", faults)
     graph = model
     if not isinstance(model, ChannelGraph):
-        graph = trace(model, coupling=plan.coupling, unknown="freeze", resolution=plan.resolution)
+        graph = trace(model, coupling=plan.coupling, unknown="freeze", size=plan.resolution)
     model = graph.model
     _check_order(model, slim, plan)
     inputs = random_inputs(model, side=_SIDE) if data is None else data
@@ -262,8 +262,8 @@ def _costs(graph: ChannelGraph, slim: keras.Model, plan: Plan) -> tuple[tuple[in
     """Returns parameters and multiply–adds, predicted and found, and the faults of them."""
     free = has_free_axes(graph.model) and plan.resolution is None
     side = _SIDE if free else plan.resolution
-    found = cost(slim, resolution=side)
-    predicted = [cost(graph, plan, resolution=side, absorb=absorb) for absorb in (True, False)]
+    found = cost(slim, size=side)
+    predicted = [cost(graph, plan, size=side, absorb=absorb) for absorb in (True, False)]
     nearest = min(predicted, key=lambda each: abs(each.params - found.params))
     pairs = {"parameters": (nearest.params, found.params), "multiply–adds": (nearest.macs, found.macs)}
     wrong = [f"{name}: {a:,} were predicted, the slim model has {b:,}." for name, (a, b) in pairs.items() if a != b]

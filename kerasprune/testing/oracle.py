@@ -188,9 +188,9 @@ def _check_names(applied: AppliedPlan, slim: keras.Model) -> None:
 def _check_costs(model: keras.Model, plan: Plan, slim: keras.Model, folded: keras.Model) -> None:
     """Checks that the predicted cost of a plan is that of the built model, layer by layer."""
     side = _SIDE if has_free_axes(model) else None
-    found = cost(slim, resolution=side)
-    _same_costs(cost(model, plan, resolution=side), found, "absorb=False")
-    _same_costs(cost(model, plan, resolution=side, absorb=True), cost(folded, resolution=side), "absorb=True")
+    found = cost(slim, size=side)
+    _same_costs(cost(model, plan, size=side), found, "absorb=False")
+    _same_costs(cost(model, plan, size=side, absorb=True), cost(folded, size=side), "absorb=True")
     require(
         found.params == slim.count_params(),
         f"Expected {slim.count_params()} parameters, as Keras counts them. Received: cost().params={found.params}.",

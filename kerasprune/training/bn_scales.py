@@ -17,6 +17,7 @@ from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import as_patterns, trace
 
 _FROZEN = "its BatchNorm scales are frozen"
@@ -97,7 +98,7 @@ class NetworkScales(Criterion):
 
 
 def find_scales(
-    model: keras.Model, coupling: str = "tied", freeze: Sequence[str] = (), resolution: int | None = None
+    model: keras.Model, coupling: str = "tied", freeze: Sequence[str] = (), size: Size | None = None
 ) -> NetworkScales:
     """Finds the scales of all prunable channels.
 
@@ -107,13 +108,13 @@ def find_scales(
         model: The model.
         coupling: As for `kp.trace`. Defaults to `"tied"`.
         freeze: As for `kp.trace`. Defaults to none.
-        resolution: Input side at which costs are counted if the model's is free. Defaults to the model's own.
+        size: Size of the inputs at which costs are counted, see `kp.trace`. Defaults to the model's own.
 
     Raises:
         PruneError: No prunable channel has a trained scale.
     """
     freeze = as_patterns(freeze)
-    traced = partial(trace, model, coupling=coupling, unknown="freeze", resolution=resolution)
+    traced = partial(trace, model, coupling=coupling, unknown="freeze", size=size)
     graph = traced(freeze=freeze)
     left = {name: reason for name in graph.prunable if (reason := scale_fault(graph, name))}
     whole = [glob.escape(layer) for name in left for layer in graph.groups[name].layers]

@@ -56,7 +56,7 @@ class PruningCallback(keras.callbacks.Callback):
     """
 
     takes: ClassVar[frozenset[str]] = frozenset()
-    """The arguments that a caller may set: `"plan"`, `"keep"` (a fraction of every group), `"resolution"`."""
+    """The arguments that a caller may set: `"plan"`, `"keep"` (a fraction of every group), `"size"`."""
     pushes: str = "filter"
     """The weights of a channel that it shrinks: `"filter"` (that make it), `"channel"` (that read it) or `"scale"`."""
     decides: ClassVar[bool] = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import sys
 import warnings
 from importlib.util import find_spec
@@ -18,7 +17,6 @@ from support.digits import digits
 from kerasprune.errors import PruneError
 from kerasprune.export import operators, tflite
 from kerasprune.export.calibration import CALIBRATION_SAMPLES, complaints
-from kerasprune.export.tflite_export import _sized
 
 # ---- a small residual network on digits, 16×16 ---- #
 
@@ -269,13 +267,6 @@ def test_several_inputs_in_int8(tmp_path):
     data = {"b_left": generator.normal(size=(99, 6)), "a_right": generator.normal(size=(99, 3))}
     report = tflite(multi("dict"), tmp_path / "model.tflite", quantize="int8", data=data)
     assert report.max_error < 0.2
-
-
-@pytest.mark.parametrize("size", [0, (12, 0), (12, 20.5), (12, 20, 1), ("12", "20")])
-def test_a_size_that_is_no_side_in_pixels_is_refused(size):
-    assert _sized("image", (None, None, 1), (12, 20)) == (12, 20, 1) and _sized("image", (None, 8, 1), 12) == (12, 8, 1)
-    with pytest.raises(PruneError, match=re.escape(f"Received: size={size!r}")):
-        _sized("image", (None, None, 1), size)
 
 
 @pytest.mark.thorough

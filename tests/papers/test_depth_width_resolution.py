@@ -86,7 +86,7 @@ def test_a_network_shrinks_to_the_smallest_images_that_it_takes_without_any_scor
     for _ in range(3):
         x = layers.MaxPooling2D()(layers.Conv2D(4, 3, padding="same")(x))
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))  # nothing has a BatchNorm
-    built = kp.papers.one_dimension(model, lambda slim, **_: 0.5, "resolution", macs=0.25, resolution=16)
+    built = kp.papers.one_dimension(model, lambda slim, **_: 0.5, "resolution", macs=0.25, size=16)
     assert (built.side, built.w) == (8, 1.0)
     assert Costs.of(model, Extent.of(model, 16), {}, (1.0, 1.0, 0.01)).resolutions[-1] == 8 / 16
 

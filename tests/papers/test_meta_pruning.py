@@ -139,10 +139,10 @@ def test_a_free_image_side_is_that_of_the_data():
     data = np.random.default_rng(0).normal(size=(8, 12, 12, 3)).astype("float32")
     how = {"macs": 0.5, "delta": 0.05, "net_epochs": 1, "hidden": 2, "evolution": FEW, "epochs": 0}
     found = kp.papers.meta_pruning(model, lambda model, **_: 0.5, **how, data=data)
-    share, far = (kp.cost(found.model, resolution=n).macs / kp.cost(model, resolution=n).macs for n in (12, 64))
+    share, far = (kp.cost(found.model, size=n).macs / kp.cost(model, size=n).macs for n in (12, 64))
     assert abs(found.search.macs - share) < 1e-9 and abs(found.search.macs - far) > 1e-4
-    wide = kp.papers.meta_pruning(model, lambda model, **_: 0.5, **how, data=data, resolution=64)
-    assert wide.net.widths.graph.resolution == 64
+    wide = kp.papers.meta_pruning(model, lambda model, **_: 0.5, **how, data=data, size=64)
+    assert wide.net.widths.graph.size == 64
 
 
 @pytest.mark.thorough

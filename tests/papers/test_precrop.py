@@ -131,9 +131,9 @@ def test_budgets_that_cannot_be_met(resnet, arguments, message):
 
 def test_a_free_side_needs_a_resolution():
     model = kp.models.resnet_cifar(8)
-    with pytest.raises(kp.PruneError, match="resolution="):
+    with pytest.raises(kp.PruneError, match="size="):
         kp.papers.precrop(model, macs=0.5)
-    assert kp.papers.precrop(model, macs=0.5, resolution=32).keep
+    assert kp.papers.precrop(model, macs=0.5, size=32).keep
     frozen = kp.trace(model, coupling="padded", freeze=("*",))
     with pytest.raises(kp.PruneError, match="all of whose channels are pinned"):
         kp.papers.precrop(frozen, params=0.5)

@@ -153,9 +153,9 @@ def test_a_free_image_side_is_asked_for_before_anything_is_trained():
     inputs = keras.Input((None, None, 3))
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(inputs))
     model = keras.Model(inputs, layers.Dense(2)(x))
-    with pytest.raises(kp.PruneError, match=r"Expected a resolution.*kp\.trace\(model, resolution=32\)"):
+    with pytest.raises(kp.PruneError, match=r"Expected a size.*kp\.trace\(model, size=32\)"):
         kp.papers.pruning_nets.PruningNet(model)
-    assert kp.papers.pruning_nets.PruningNet(kp.trace(model, resolution=32)).widths.graph.resolution == 32
+    assert kp.papers.pruning_nets.PruningNet(kp.trace(model, size=32)).widths.graph.size == 32
 
 
 class OwnStep(keras.Model):

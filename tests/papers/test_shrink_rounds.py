@@ -50,7 +50,7 @@ def test_points_are_those_of_rebuilt_networks(family, dimension):
         "rounds": ROUNDS,
         "keep": 0.6,
         "epochs_per_round": EPOCHS,
-        "resolution": SIDE,
+        "size": SIDE,
         "data": list(digits(SIDE, "validation")),
         "blocks": BLOCKS,
     }
@@ -81,7 +81,7 @@ def test_points_are_those_of_rebuilt_networks(family, dimension):
             theirs.d, theirs.w, theirs.r, theirs.macs, theirs.params, theirs.side,
         )  # fmt: skip
         assert ours.plan == theirs.plan
-    assert min(ours.macs for ours in callback.points) < 0.9 * kp.cost(model, resolution=SIDE).macs
+    assert min(ours.macs for ours in callback.points) < 0.9 * kp.cost(model, size=SIDE).macs
     images = next(iter(digits(callback.sizes[-1], "validation")))[0]
     expected = rebuilt[-1].model(images).numpy()
     alone = kp.rebuild(model, callback.plan, absorb=False)(images).numpy()
@@ -98,7 +98,7 @@ def test_what_is_silent_stays_silent_while_the_rest_learns():
     model = compiled(randomise(MAKERS["residual"](), 0), rate=0.05)
     train = digits(SIDE, "train")
     model.fit(train, epochs=1, verbose=0, shuffle=False)  # momentum that would bring weights back
-    callback = ShrinkRounds("width", 1, keep=0.5, epochs_per_round=2, resolution=SIDE, monitor="accuracy")
+    callback = ShrinkRounds("width", 1, keep=0.5, epochs_per_round=2, size=SIDE, monitor="accuracy")
     model.fit(train, epochs=2, verbose=0, shuffle=False, callbacks=[callback])
     images = next(iter(train))[0]
     slim = kp.rebuild(model, callback.plan, absorb=False)
@@ -127,14 +127,14 @@ def test_bad_use_is_an_error():
         used.fit(train, epochs=epochs, verbose=0, callbacks=[callback])
 
     with pytest.raises(kp.PruneError, match="= 8 epochs. Received: epochs=2"):
-        fit(ShrinkRounds("width", 4, epochs_per_round=2, resolution=SIDE))
+        fit(ShrinkRounds("width", 4, epochs_per_round=2, size=SIDE))
     with pytest.raises(kp.PruneError, match="leaves it free"):
         fit(ShrinkRounds("width", 2, epochs_per_round=1))
     with pytest.raises(kp.PruneError, match="'val_accuracy' among the logs.*validation_data"):
-        fit(ShrinkRounds("width", 2, epochs_per_round=1, resolution=SIDE))
+        fit(ShrinkRounds("width", 2, epochs_per_round=1, size=SIDE))
     with pytest.raises(kp.PruneError, match="data=None"):
-        fit(ShrinkRounds("depth", 2, epochs_per_round=1, resolution=SIDE))
-    with pytest.raises(kp.PruneError, match="resolution=None"):
+        fit(ShrinkRounds("depth", 2, epochs_per_round=1, size=SIDE))
+    with pytest.raises(kp.PruneError, match="size=None"):
         _ = ShrinkRounds("resolution", 2, epochs_per_round=1).sizes
     for wrong in ({"dimension": "hight"}, {"keep": 0}, {"rounds": 0}, {"epochs_per_round": 0}):
         with pytest.raises(kp.PruneError, match="Received"):
@@ -156,7 +156,7 @@ def test_a_round_that_fails_leaves_no_masks():
 
     seen = []
     model = compiled(MAKERS["residual"]())
-    callback = ShrinkRounds("width", 2, epochs_per_round=1, resolution=SIDE, channels=Broken(), monitor="loss")
+    callback = ShrinkRounds("width", 2, epochs_per_round=1, size=SIDE, channels=Broken(), monitor="loss")
     with pytest.raises(RuntimeError, match="no scores"):
         model.fit(digits(SIDE, "train"), epochs=2, verbose=0, callbacks=[callback])
     assert len(callback.points) == 1

@@ -68,14 +68,14 @@ def test_rounds_build_what_they_tell(model, data):
     for dimension, fractions in wanted.items():
         fit = CountingFit(extent)
         points = rounds(
-            model, fit, dimension, keep=0.5, epochs_per_round=3, resolution=SIDE, data=data, blocks=BLOCKS, seed=5
+            model, fit, dimension, keep=0.5, epochs_per_round=3, size=SIDE, data=data, blocks=BLOCKS, seed=5
         )
         np.testing.assert_allclose([(p.d, p.w, p.r) for p in points], fractions)
         assert [call[:3] for call in fit.calls] == [(p.d, p.w, p.r) for p in points]
         assert {call[3:] for call in fit.calls} == {(3, 5)}
         for point in points:
             again = kp.rebuild(model, point.plan, absorb=False)  # from the dense model at once
-            assert (point.macs, point.params) == (kp.cost(again, resolution=point.side).macs, again.count_params())
+            assert (point.macs, point.params) == (kp.cost(again, size=point.side).macs, again.count_params())
             images = np.random.default_rng(1).normal(size=(4, point.side, point.side, 3)).astype("float32")
             np.testing.assert_allclose(point.model(images), again(images), rtol=1e-5, atol=1e-5)
 
@@ -85,12 +85,12 @@ def test_costs_without_building_are_those_of_what_is_built(model):
     extent = Extent.of(model, SIDE)
     importance = dict.fromkeys(blocks_of(kp.trace(model)), 0.0)
     costs = Costs.of(model, extent, importance, (0.6, 0.8, 0.9))
-    dense = kp.cost(model, resolution=SIDE).macs
+    dense = kp.cost(model, size=SIDE).macs
     for i, j, k in ((0, 0, 0), (2, 3, 1), (-1, -1, -1)):
         target = costs.depths[i], costs.asked[j], costs.resolutions[k]
         plan = plan_at(model, extent, target, importance)
         slim = kp.rebuild(model, plan, absorb=False)
-        assert kp.cost(slim, resolution=plan.resolution).macs == pytest.approx(costs.macs[i, j, k] * dense)
+        assert kp.cost(slim, size=plan.resolution).macs == pytest.approx(costs.macs[i, j, k] * dense)
         assert extent.fractions(slim, plan.resolution)[::2] == pytest.approx(target[::2])
 
 
@@ -122,7 +122,7 @@ def test_blocks_first_and_channels_first_give_the_same_model(family):
 def test_the_optimum_is_that_of_the_fitted_points(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     result = three_dimensions(
-        model, fit, macs=0.5, data=data, resolution=SIDE, epochs_per_round=1, epochs=2, blocks=BLOCKS,
+        model, fit, macs=0.5, data=data, size=SIDE, epochs_per_round=1, epochs=2, blocks=BLOCKS,
         surface=MAP(degree=2),
     )  # fmt: skip
     assert len(result.points) == 13 and len(fit.calls) == 14
@@ -147,7 +147,7 @@ def test_the_optimum_is_that_of_the_fitted_points(model, data):
 def test_volume_is_the_formula(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     result = three_dimensions(
-        model, fit, macs=0.5, data=data, resolution=SIDE, epochs_per_round=1, epochs=1, blocks=BLOCKS,
+        model, fit, macs=0.5, data=data, size=SIDE, epochs_per_round=1, epochs=1, blocks=BLOCKS,
         constraint="volume", surface=MAP(degree=2),
     )  # fmt: skip
     d, w, r = result.optimum
@@ -157,10 +157,10 @@ def test_volume_is_the_formula(model, data):
 
 @pytest.mark.thorough
 def test_one_dimension_comes_nearest_to_the_budget(model, data):
-    dense = kp.cost(model, resolution=SIDE).macs
+    dense = kp.cost(model, size=SIDE).macs
     fit = CountingFit(Extent.of(model, SIDE))
     for dimension, apart in (("depth", 0.06), ("width", 0.03), ("resolution", 0.05)):
-        point = one_dimension(model, fit, dimension, macs=0.5, data=data, resolution=SIDE, epochs=1, blocks=BLOCKS)
+        point = one_dimension(model, fit, dimension, macs=0.5, data=data, size=SIDE, epochs=1, blocks=BLOCKS)
         assert abs(point.macs / dense - 0.5) < apart
         assert sum(x < 1 for x in (point.d, point.w, point.r)) == 1
 
@@ -184,7 +184,7 @@ def fit(model, *, resolution, epochs, seed):
     if epochs: model.fit(small, y, epochs=epochs, batch_size=16, shuffle=False, verbose=0)
     if len(open(folder + "/calls").readlines()) == limit: os.kill(os.getpid(), signal.SIGKILL)
     return float(model.evaluate(small, y, verbose=0)[1]) + 0.1 * model.count_params() / 1e5
-found = three_dimensions(model, fit, macs=0.6, data=[(x, y)], resolution=12, epochs_per_round=1, epochs=2, rounds=2,
+found = three_dimensions(model, fit, macs=0.6, data=[(x, y)], size=12, epochs_per_round=1, epochs=2, rounds=2,
                          blocks={"name": "discrimination", "classifier": "ridge", "samples": 48},
                          surface=MAP(degree=2), folder=folder)
 weights = float(sum(np.abs(np.asarray(w)).sum() for w in found.model.weights))
@@ -217,16 +217,16 @@ def test_a_job_that_is_killed_takes_up_its_points(tmp_path):
 
 def test_a_folder_of_other_settings_is_an_error(model, data, tmp_path):
     fit = CountingFit(Extent.of(model, SIDE))
-    rounds(model, fit, "width", keep=0.8, rounds=1, epochs_per_round=1, resolution=SIDE, folder=tmp_path)
+    rounds(model, fit, "width", keep=0.8, rounds=1, epochs_per_round=1, size=SIDE, folder=tmp_path)
     with pytest.raises(kp.PruneError, match="keep=0.8.*Received: keep=0.7"):
-        rounds(model, fit, "width", keep=0.7, rounds=1, epochs_per_round=1, resolution=SIDE, folder=tmp_path)
+        rounds(model, fit, "width", keep=0.7, rounds=1, epochs_per_round=1, size=SIDE, folder=tmp_path)
     assert len(fit.calls) == 1
 
 
 @pytest.mark.thorough
 def test_a_folder_of_other_criteria_is_an_error(model, data, tmp_path):
     fit = CountingFit(Extent.of(model, SIDE))
-    shared = {"data": data, "resolution": SIDE, "folder": tmp_path}
+    shared = {"data": data, "size": SIDE, "folder": tmp_path}
 
     def shrink(dimension, **criteria):
         rounds(model, fit, dimension, keep=0.8, rounds=1, epochs_per_round=1, **shared, **criteria)
@@ -262,7 +262,7 @@ def test_criteria_are_told_apart_by_their_public_fields(model, tmp_path):
             object.__setattr__(self, "_seen", object())
 
     fit = CountingFit(Extent.of(model, SIDE))
-    shared = {"keep": 0.8, "rounds": 1, "resolution": SIDE, "folder": tmp_path}
+    shared = {"keep": 0.8, "rounds": 1, "size": SIDE, "folder": tmp_path}
     for _ in range(2):
         rounds(model, fit, "width", channels=Weighed(np.arange(3)), **shared)
     with pytest.raises(kp.PruneError, match=r"'weights': \[0, 1, 2\].*Received: .*'weights': \[1, 1, 1\]"):
@@ -304,16 +304,14 @@ def test_what_can_be_known_before_is_said_before_anything_is_trained(model, data
         ({"surface": "map"}, "Expected surface to be a Surface.*Received: surface='map'"),
     ):
         with pytest.raises(kp.PruneError, match=message):
-            three_dimensions(
-                **{"model": model, "fit": fit, "data": data, "resolution": SIDE, "blocks": BLOCKS, **arguments}
-            )
+            three_dimensions(**{"model": model, "fit": fit, "data": data, "size": SIDE, "blocks": BLOCKS, **arguments})
     assert not fit.calls
 
 
 @pytest.mark.thorough
 def test_the_points_that_are_foreseen_are_those_that_are_built(model, data):
     extent = Extent.of(model, SIDE)
-    points = collect(model, CountingFit(extent), 0.3, Judges(BLOCKS, data=data), resolution=SIDE, rounds=2)
+    points = collect(model, CountingFit(extent), 0.3, Judges(BLOCKS, data=data), size=SIDE, rounds=2)
     foreseen = []
 
     class Told(MAP):
@@ -337,25 +335,25 @@ def test_bad_input(model, data):
     shallow = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs)))
     for arguments, message in (
         ({"model": fixed}, "free input side.*Received.*16, 16, 3"),
-        ({"resolution": None}, "leaves it free"),
+        ({"size": None}, "leaves it free"),
         ({"macs": 0.0}, "macs to be a fraction kept in"),
         ({"min_macs": 0.9}, "min_macs ≤ macs"),
         ({"constraint": "seconds"}, "Expected constraint"),
-        ({"model": shallow, "resolution": 8}, "free input side"),
+        ({"model": shallow, "size": 8}, "free input side"),
         ({"epochs": -1}, "epochs to be an integer"),
     ):
         with pytest.raises(kp.PruneError, match=message):
-            three_dimensions(**{"model": model, "fit": fit, "data": data, "resolution": SIDE, **arguments})
+            three_dimensions(**{"model": model, "fit": fit, "data": data, "size": SIDE, **arguments})
     with pytest.raises(kp.PruneError, match="dimension to be one of.*Did you mean 'depth'"):
         rounds(model, fit, "deepth", keep=0.5)
     with pytest.raises(kp.PruneError, match="depth alone can meet"):
-        one_dimension(model, fit, "depth", macs=0.02, data=data, resolution=SIDE, epochs=1, blocks=BLOCKS)
+        one_dimension(model, fit, "depth", macs=0.02, data=data, size=SIDE, epochs=1, blocks=BLOCKS)
     with pytest.raises(kp.PruneError, match="data=None"):
-        rounds(model, fit, "depth", keep=0.5, resolution=SIDE)
+        rounds(model, fit, "depth", keep=0.5, size=SIDE)
     with pytest.raises(kp.PruneError, match="finite accuracy"):
-        rounds(model, lambda *_, **__: float("nan"), "width", keep=0.5, resolution=SIDE)
+        rounds(model, lambda *_, **__: float("nan"), "width", keep=0.5, size=SIDE)
     with pytest.raises(kp.PruneError, match="number from fit. Received: None"):
-        rounds(model, lambda *_, **__: None, "width", keep=0.5, resolution=SIDE)
+        rounds(model, lambda *_, **__: None, "width", keep=0.5, size=SIDE)
     assert not fit.calls
 
 
@@ -373,14 +371,14 @@ def test_networks_without_blocks_have_width_and_resolution():
         return 0.5
 
     for network, dimension, arguments, last in (
-        (plain, "width", {"resolution": SIDE}, (1, 0.5, 1)),
-        (plain, "resolution", {"resolution": SIDE}, (1, 1, 0.5)),
+        (plain, "width", {"size": SIDE}, (1, 0.5, 1)),
+        (plain, "resolution", {"size": SIDE}, (1, 1, 0.5)),
         (dense, "width", {"channels": "l1"}, (1, 0.5, 1)),
     ):
         points = rounds(network, fit, dimension, keep=0.5, rounds=2, **arguments)
         assert (points[-1].d, points[-1].w, points[-1].r) == last
         point = one_dimension(network, fit, dimension, macs=0.5, **arguments)
-        assert point.d == 1 and point.macs < 0.65 * kp.cost(network, resolution=arguments.get("resolution")).macs
+        assert point.d == 1 and point.macs < 0.65 * kp.cost(network, size=arguments.get("size")).macs
     begun = len(calls)
     for network, dimension, message in (
         (plain, "depth", "blocks that can be dropped"),
@@ -388,31 +386,29 @@ def test_networks_without_blocks_have_width_and_resolution():
         (dense, "resolution", "free input side.*shape .None, 20"),
     ):
         with pytest.raises(kp.PruneError, match=message):
-            rounds(network, fit, dimension, keep=0.5, resolution=20)
+            rounds(network, fit, dimension, keep=0.5, size=20)
         with pytest.raises(kp.PruneError, match=message):
-            one_dimension(network, fit, dimension, resolution=20)
+            one_dimension(network, fit, dimension, size=20)
     assert len(calls) == begun
 
 
 @pytest.mark.thorough
 def test_one_level_everywhere_is_an_error(model, data):
     with pytest.raises(kp.PruneError, match="accuracies that differ"):
-        three_dimensions(
-            model, lambda *_, **__: 0.5, macs=0.5, data=data, resolution=SIDE, epochs_per_round=1, blocks=BLOCKS
-        )
+        three_dimensions(model, lambda *_, **__: 0.5, macs=0.5, data=data, size=SIDE, epochs_per_round=1, blocks=BLOCKS)
 
 
 @pytest.mark.thorough
 def test_the_points_are_one_by_one_along_the_axes(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
-    points = collect(model, fit, 0.5, Judges(BLOCKS, data=data), resolution=SIDE, epochs_per_round=1, rounds=2)
+    points = collect(model, fit, 0.5, Judges(BLOCKS, data=data), size=SIDE, epochs_per_round=1, rounds=2)
     assert [sum(x < 1 for x in (p.d, p.w, p.r)) for p in points] == [0, *[1] * 6]
 
 
 @pytest.mark.thorough
 def test_dimensions_may_be_collected_apart_in_one_folder(model, data, tmp_path):
     """As several processes would: each collects one dimension, the driver takes up what is there."""
-    shared = {"resolution": SIDE, "epochs_per_round": 1, "rounds": 2}
+    shared = {"size": SIDE, "epochs_per_round": 1, "rounds": 2}
     judges = Judges(BLOCKS, data=data)
     fit = CountingFit(Extent.of(model, SIDE))
     for dimension, keep in (("resolution", 0.5**0.5), ("depth", 0.5), ("width", 0.5**0.5)):

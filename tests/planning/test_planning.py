@@ -351,12 +351,12 @@ def test_nothing_to_prune_is_said_with_the_remedy():
 @pytest.mark.experiments
 def test_a_free_input_side_needs_a_resolution_for_targets():
     model = kp.models.resnet_cifar(8)
-    with pytest.raises(kp.PruneError, match="Give resolution="):
+    with pytest.raises(kp.PruneError, match="Give size="):
         kp.plan(model, macs=0.5)
     assert kp.plan(model, keep=0.5).resolution is None
-    small, large = (kp.plan(model, macs=0.5, resolution=side) for side in (32, 64))
+    small, large = (kp.plan(model, macs=0.5, size=side) for side in (32, 64))
     assert small == large and small.resolution is None
-    side = kp.trace(model, resolution=32)
+    side = kp.trace(model, size=32)
     assert kp.plan(side, macs=0.5) == small
 
 
@@ -368,25 +368,25 @@ def test_the_resolution_is_that_of_both_sides_wherever_the_channels_are():
         model = keras.Model(
             inputs, keras.layers.GlobalAveragePooling2D(form)(keras.layers.Conv2D(4, 3, data_format=form)(x))
         )
-        assert kp.cost(model, resolution=8).macs == 6 * 6 * 8 * 27 + 4 * 4 * 4 * 72
-    with pytest.raises(kp.PruneError, match="resolution=8, input shapes"):
-        kp.cost(keras.Sequential([keras.Input((8, 16, 3)), keras.layers.Conv2D(4, 3)]), resolution=8)
+        assert kp.cost(model, size=8).macs == 6 * 6 * 8 * 27 + 4 * 4 * 4 * 72
+    with pytest.raises(kp.PruneError, match="size=8, input shapes"):
+        kp.cost(keras.Sequential([keras.Input((8, 16, 3)), keras.layers.Conv2D(4, 3)]), size=8)
 
 
 @pytest.mark.parametrize("shape", [(4,), (8, 8, 3)])
 @pytest.mark.parametrize(
     "call",
     [
-        lambda model: kp.plan(model, macs=0.5, resolution=32),
-        lambda model: kp.synthesise(model, 4, method="noise", resolution=32, verbose=0),
-        lambda model: kp.latency.profile(model, resolution=32, verbose=0),
+        lambda model: kp.plan(model, macs=0.5, size=32),
+        lambda model: kp.synthesise(model, 4, method="noise", size=32, verbose=0),
+        lambda model: kp.latency.profile(model, size=32, verbose=0),
     ],
     ids=["plan", "synthesise", "profile"],
 )
 def test_a_resolution_that_no_input_can_take_is_refused(shape, call):
     inputs = keras.Input(shape)
     outputs = keras.layers.Dense(3)(keras.layers.Dense(8)(keras.layers.Flatten()(inputs)))
-    with pytest.raises(kp.PruneError, match="resolution=32, input shapes"):
+    with pytest.raises(kp.PruneError, match="size=32, input shapes"):
         call(keras.Model(inputs, outputs))
 
 
@@ -470,9 +470,9 @@ def test_parameters_are_counted_where_the_input_side_is_free(coupling):
     free, fixed = (kp.trace(model(side), coupling=coupling) for side in (None, 16))
     for make in (lambda graph: kp.plan(graph, params=0.4), lambda graph: kp.papers.precrop(graph, params=0.4)):
         assert make(free).keep == make(fixed).keep
-    dense, slim = (kp.cost(free, plan, resolution=16).params for plan in (None, kp.plan(free, params=0.4)))
+    dense, slim = (kp.cost(free, plan, size=16).params for plan in (None, kp.plan(free, params=0.4)))
     assert abs(slim / dense - 0.4) < 0.01
-    with pytest.raises(kp.PruneError, match="Expected a resolution"):
+    with pytest.raises(kp.PruneError, match="Expected a size"):
         kp.plan(free, macs=0.4)
 
 

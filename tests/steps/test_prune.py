@@ -208,8 +208,8 @@ def test_the_side_of_images_is_that_of_the_data():
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
     images = np.random.default_rng(0).normal(size=(8, 12, 12, 3)).astype("float32")
     found = kp.prune(model, 0.5, images)
-    assert found.report.macs == kp.cost(found.slim, resolution=12).macs / kp.cost(model, resolution=12).macs <= 0.51
-    with pytest.raises(kp.PruneError, match="resolution="):
+    assert found.report.macs == kp.cost(found.slim, size=12).macs / kp.cost(model, size=12).macs <= 0.51
+    with pytest.raises(kp.PruneError, match="size="):
         kp.prune(model, 0.5)
 
 
@@ -298,7 +298,7 @@ def test_a_free_length_is_that_of_the_data():
     tokens = np.random.default_rng(0).integers(0, 20, (60, 9))
     model = _of_tokens()
     found = kp.prune(model, macs=0.5, data=tokens, verbose=0)
-    counted = [kp.cost(each, resolution=9).macs for each in (found.slim, model)]
+    counted = [kp.cost(each, size=9).macs for each in (found.slim, model)]
     assert found.report.macs == pytest.approx(counted[0] / counted[1])
 
 

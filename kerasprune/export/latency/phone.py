@@ -19,6 +19,7 @@ from kerasprune.files.reading import is_file, read_text
 from kerasprune.files.writing import make_folder, replace_when_done, write_text
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 
 WAITING, TIMES, SCRIPT = "waiting.txt", "times.txt", "measure.sh"
 _MARK = "measured: "
@@ -48,7 +49,7 @@ def profile_phone(
     machine: str,
     precision: str = "float32",
     threads: int = 1,
-    resolution: int | None = None,
+    size: Size | None = None,
 ) -> LatencyTable | None:
     """Returns the latency table of a model on a phone: the time of every operator at all widths.
 
@@ -62,7 +63,7 @@ def profile_phone(
         machine: The name of the phone.
         precision: As for `profile`. Defaults to `"float32"`.
         threads: Threads of the interpreter. Defaults to 1.
-        resolution: Input side, in pixels, if the model's is free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
 
     Returns:
         The table, or `None` until the script has run once.
@@ -79,7 +80,7 @@ def profile_phone(
     """
     faults = [] if isinstance(machine, str) and machine.strip() else [f"Received: machine={short(machine)}."]
     raise_faults("Expected the name of a phone, such as 'Pixel 8'.", faults)
-    graph = trace_for_profile(model, precision, threads, resolution)
+    graph = trace_for_profile(model, precision, threads, size)
     phone = _Phone(Path(folder), f"{precision}-{threads}", threads)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, machine=machine, runtime=PHONE)
     bench = Bench(empty, graph, phone.operators)

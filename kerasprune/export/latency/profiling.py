@@ -18,6 +18,7 @@ from kerasprune.export.latency.table import PRECISIONS, LatencyTable, name_fault
 from kerasprune.export.latency.whole_networks import times_of, uniform
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace, without
 
 _ROUNDS = 9  # of refining: a width of 512 is halved so often
@@ -32,7 +33,7 @@ def profile(
     *,
     precision: str = "float32",
     threads: int = 1,
-    resolution: int | None = None,
+    size: Size | None = None,
     store: str | Path | None = None,
     verbose: int = 1,
 ) -> LatencyTable:
@@ -48,7 +49,7 @@ def profile(
         precision: Precision of the file: `"float32"`, `"int8"` (activations in integers too), `"int16x8"`, `"float16"`,
             `"dynamic"` or `"int4"`. Defaults to `"float32"`.
         threads: Threads of the interpreter. Defaults to 1.
-        resolution: Input side, in pixels, if the model's is free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
         store: A `.csv` file that the table is saved to after every file of operators; an interrupted call continues
             from it. Defaults to `None`.
         verbose: 0 = silent, 1 = progress on standard error. Defaults to 1.
@@ -68,7 +69,7 @@ def profile(
         True
     """
     raise_faults("The table cannot be saved:", [] if store is None else name_faults(store))
-    graph = trace_for_profile(model, precision, threads, resolution)
+    graph = trace_for_profile(model, precision, threads, size)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
     before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
     bench = Bench(before, graph, times_alone, store, verbose)
@@ -88,7 +89,7 @@ def _of_shorter(graph: ChannelGraph) -> list[Operator]:
     return [each for names in removed for each in operators(without(graph, names))]
 
 
-def trace_for_profile(model: keras.Model, precision: str, threads: int, resolution: int | None) -> ChannelGraph:
+def trace_for_profile(model: keras.Model, precision: str, threads: int, size: Size | None) -> ChannelGraph:
     """Returns the graph of a model to be measured; arguments as for `profile`.
 
     Raises:
@@ -96,11 +97,11 @@ def trace_for_profile(model: keras.Model, precision: str, threads: int, resoluti
     """
     faults = [*choice_faults(PRECISIONS, precision=precision), *whole_number_faults(1, threads=threads)]
     raise_faults("Invalid arguments for profile:", faults)
-    graph = trace(model, unknown="freeze", resolution=resolution)
+    graph = trace(model, unknown="freeze", size=size)
     if any(each.is_free_inside for each in operators(graph)):
         raise PruneError(
             f"Expected fixed sides, on which time depends. Received: {model.name!r} with a free side, and "
-            "resolution=None. Give resolution=, e.g. 224."
+            "size=None. Give size=, e.g. 224."
         )
     return graph
 

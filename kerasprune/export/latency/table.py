@@ -24,6 +24,7 @@ from kerasprune.files.writing import write_text
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.surgery.applied_plan import cut
 from kerasprune.surgery.costs.cost import counter, graph_at
 
@@ -72,19 +73,19 @@ class LatencyTable:
     calibration: tuple[tuple[float, float], ...] = ()
 
     def predict(
-        self, model: keras.Model | ChannelGraph, plan: Plan | None = None, *, resolution: int | None = None
+        self, model: keras.Model | ChannelGraph, plan: Plan | None = None, *, size: Size | None = None
     ) -> float:
         """Returns the milliseconds of a model, or of the slim model that a plan gives.
 
         Args:
             model: The model, or its graph.
             plan: The plan. Defaults to `None`: the model as it is.
-            resolution: Input side, in pixels, if the model's is free. Defaults to the plan's, else the model's.
+            size: Size of the inputs, see `kp.trace`, if it is free. Defaults to the plan's, else the model's.
 
         Raises:
             PruneError: The table lacks an operator, or a width is larger than those measured.
         """
-        graph = graph_at(model, plan, resolution)
+        graph = graph_at(model, plan, size)
         applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
         return self.of_operators(operators(applied.graph), counter(applied.alive))
 
@@ -103,7 +104,7 @@ class LatencyTable:
             how = f"precision={self.precision!r}, threads={self.threads})"
             call = f"profile_phone(model, folder, machine={self.machine!r}, {how}" if self.runtime == PHONE else None
             raise PruneError(
-                f"Expected a table of this model's operators at this resolution. Received: a table without "
+                f"Expected a table of this model's operators at this size. Received: a table without "
                 f"{len(lacking)} of them, such as {lacking[0]}, of {self.machine}. Measure them on that device: "
                 f"kp.latency.{call or f'profile(model, {how}'}."
             )

@@ -17,6 +17,7 @@ from kerasprune.export.conversion import to_tflite
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
+from kerasprune.graph.sizes import Size
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -65,7 +66,7 @@ class LatencyComparison:
 def latency(
     model: Source,
     *,
-    resolution: int | tuple[int, int] | None = None,
+    size: Size | None = None,
     threads: int = 1,
     runs: int = 50,
     warmup: int = 10,
@@ -74,7 +75,7 @@ def latency(
 
     Args:
         model: The path of a `.tflite` file, or a Keras model, which is converted to a temporary float32 file.
-        resolution: Side or sides for the free input axes of a Keras model; a `.tflite` file has fixed ones. Defaults to
+        size: Size of the inputs of a Keras model, see `kp.trace`; a `.tflite` file has fixed ones. Defaults to
             `None`: the model has no free axes.
         threads: Threads of the interpreter. Defaults to 1.
         runs: Timed invocations. Defaults to 50.
@@ -92,7 +93,7 @@ def latency(
         >>> latency(model, runs=5).runs
         5
     """
-    compared = compare_latency([model], resolution=resolution, threads=threads, runs=runs, warmup=warmup)
+    compared = compare_latency([model], size=size, threads=threads, runs=runs, warmup=warmup)
     return compared.latencies[0]
 
 
@@ -100,7 +101,7 @@ def latency(
 def compare_latency(
     models: Sequence[Source],
     *,
-    resolution: int | tuple[int, int] | None = None,
+    size: Size | None = None,
     threads: int = 1,
     runs: int = 50,
     warmup: int = 10,
@@ -112,7 +113,7 @@ def compare_latency(
 
     Args:
         models: Paths of `.tflite` files or Keras models; the others are compared with the first.
-        resolution: As in `latency`.
+        size: As in `latency`.
         threads: As in `latency`.
         runs: Timed rounds. Defaults to 50.
         warmup: Untimed rounds before the timed ones. Defaults to 10.
@@ -125,22 +126,22 @@ def compare_latency(
     """
     faults = [] if models else ["Expected at least one model. Received: models=[]."]
     faults += whole_number_faults(1, threads=threads, runs=runs) + whole_number_faults(0, warmup=warmup)
-    if models and resolution is not None and not any(isinstance(each, keras.Model) for each in models):
+    if models and size is not None and not any(isinstance(each, keras.Model) for each in models):
         files = ", ".join(map(str, models))
-        fixed = (f"A .tflite file has fixed sides. Received: {files} with ", Key("resolution"), f"={resolution!r}. ")
+        fixed = (f"A .tflite file has fixed sides. Received: {files} with ", Key("size"), f"={size!r}. ")
         faults.append(PruneError(*fixed, "Leave it out, or pass the Keras model."))
     raise_faults("Invalid arguments for compare_latency:", faults)
-    interpreters = [_opened(model, resolution, threads) for model in models]
+    interpreters = [_opened(model, size, threads) for model in models]
     times = np.array([[time_invocation(each) for each in interpreters] for _ in range(warmup + runs)])[warmup:]
     low, median, high = np.percentile(times, [5, 50, 95], axis=0).tolist()
     latencies = tuple(Latency(*each, runs) for each in zip(median, low, high, strict=True))
     return LatencyComparison(latencies, tuple(np.median(times / times[:, :1], axis=0).tolist()))
 
 
-def _opened(model: Source, resolution: int | tuple[int, int] | None, threads: int) -> Interpreter:
+def _opened(model: Source, size: Size | None, threads: int) -> Interpreter:
     """Returns an interpreter with its inputs filled."""
     if isinstance(model, keras.Model):
-        signature = static_signature(model, None, resolution)
+        signature = static_signature(model, None, size)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tflite"
             path.write_bytes(to_tflite(model, signature, None, samples_of(signature)))

@@ -16,6 +16,7 @@ from kerasprune.export.tflite_interpreter import open_interpreter, signature_tim
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size, shapes_at_size
 from kerasprune.surgery.rebuild import rebuild
 
 UNDISTURBED = 10  # percentile of the runs: other work on the machine only adds time
@@ -79,15 +80,15 @@ def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads
 
 
 def _converted(slim: keras.Model, graph: ChannelGraph, precision: str) -> bytes:
-    return parts_to_tflite({NETWORK: _fixed(slim, graph.resolution)}, PRECISIONS[precision])
+    return parts_to_tflite({NETWORK: _fixed(slim, graph.size)}, PRECISIONS[precision])
 
 
-def _fixed(model: keras.Model, resolution: int | None) -> keras.Model:
+def _fixed(model: keras.Model, size: Size | None) -> keras.Model:
     """Returns a model whose free sides are fixed."""
-    if resolution is None or all(None not in each.shape[1:] for each in model.inputs):
+    if size is None or all(None not in each.shape[1:] for each in model.inputs):
         return model
     inputs = [
-        keras.Input([resolution if side is None else side for side in each.shape[1:]], dtype=each.dtype, name=each.name)
-        for each in model.inputs
+        keras.Input(shape, dtype=each.dtype, name=each.name)
+        for each, shape in zip(model.inputs, shapes_at_size(model, size), strict=True)
     ]
     return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, inputs)))

@@ -65,14 +65,14 @@ class PruningNet(keras.Model):
 
     Args:
         model: A functional or Sequential model, which is left untouched, or its graph; if its input side is free,
-            `kp.trace(model, resolution=…)`.
+            `kp.trace(model, size=…)`.
         hidden: Hidden units of each network; W₂ is `hidden` times as large as the model. Defaults to 64.
         fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
         seed: Random seed of the networks' weights and of the drawn widths. Defaults to 0.
 
     Raises:
         PruneError: An argument is out of range, no channel can be removed, a layer computes statistics over prunable
-            channels, the input side is free and no resolution is given, or the model has a `train_step` of its own.
+            channels, the input side is free and no size is given, or the model has a `train_step` of its own.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -195,7 +195,7 @@ def traced_alike(model: keras.Model, like: keras.Model | ChannelGraph) -> Channe
     """Returns the graph of a model, with the options of another graph if it is one."""
     if not isinstance(like, ChannelGraph):
         return trace(model)
-    return trace(model, coupling=like.coupling, freeze=like.freeze, resolution=like.resolution, unknown="freeze")
+    return trace(model, coupling=like.coupling, freeze=like.freeze, size=like.size, unknown="freeze")
 
 
 def _check(widths: Widths) -> None:
@@ -204,8 +204,8 @@ def _check(widths: Widths) -> None:
     faults = []
     if any(None in kernel.positions for kernel in graph.kernels):
         faults.append(
-            "Expected a resolution, by which multiply–adds are counted: the input side of the model is free. Received: "
-            f"{graph.model.name!r} alone. Pass, for example, kp.trace(model, resolution=32) instead."
+            "Expected a size, by which multiply–adds are counted: the input side of the model is free. Received: "
+            f"{graph.model.name!r} alone. Pass, for example, kp.trace(model, size=32) instead."
         )
     if graph.padded:
         faults.append(f"Expected coupling 'tied' or 'free'. Received: a graph with coupling={graph.coupling!r}.")

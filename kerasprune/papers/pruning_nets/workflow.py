@@ -9,11 +9,12 @@ from typing import Any
 
 import keras
 
-from kerasprune.data.batches import example_batches, image_side
+from kerasprune.data.batches import example_batches, free_size
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.papers.pruning_nets.pruning_net import PruningNet, traced_alike
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, digest, returned_accuracy
 from kerasprune.recipes.search.evolution import Evolution, Genes
@@ -65,7 +66,7 @@ def meta_pruning(
     fractions: Sequence[float] = FRACTIONS,
     evolution: Evolution = Evolution(),  # noqa: B008
     samples: int = SAMPLES,
-    resolution: int | None = None,
+    size: Size | None = None,
     folder: str | Path | None = None,
     seed: int = 0,
     verbose: int = 0,
@@ -94,7 +95,7 @@ def meta_pruning(
         fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
         evolution: The length of the search. Defaults to the paper's 20 generations of 50.
         samples: Number of examples that are used. Defaults to 1000.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to that of the data.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to that of the data.
         folder: A folder for the PruningNet and the scores, from which a killed run resumes; the final training is
             repeated. One PruningNet serves all values of `macs`. Use another folder for another `judge`. Defaults to
             `None`.
@@ -132,7 +133,7 @@ def meta_pruning(
     dense = model.model if isinstance(model, ChannelGraph) else model
     batches = example_batches(dense, data, samples)
     fresh = traced_alike(reinitialise(plain(dense), seed=seed), model)
-    fresh = graph_at(fresh, None, resolution or fresh.resolution or image_side(dense, batches))
+    fresh = graph_at(fresh, None, size or fresh.size or free_size(dense, [each.shape for each in batches[0]]))
     net = PruningNet(fresh, hidden=hidden, fractions=fractions, seed=seed)
     net.widths.limit(macs, delta)  # raises before anything is trained
     _train(net, fit, net_epochs, folder, {"hidden": hidden, "net_epochs": net_epochs, "seed": seed})

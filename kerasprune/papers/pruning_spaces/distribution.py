@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.sizes import Size
 from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.recipes.search.counting import costs
 from kerasprune.surgery.costs.cost import prunable_graph
@@ -75,7 +76,7 @@ def mcb(
     model: keras.Model | ChannelGraph,
     allocations: Allocations | np.ndarray,
     *,
-    resolution: int | None = None,
+    size: Size | None = None,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> np.ndarray:
     """Returns the mean computation budget of allocations.
@@ -85,14 +86,14 @@ def mcb(
     Args:
         model: The model, or its graph.
         allocations: The allocations, or an array of fractions kept, shape `(allocations, prunable groups)`.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
         One number per allocation; the dense model's is 1.
 
     Raises:
-        PruneError: The allocations are of another model, or the input side is free and no resolution is given.
+        PruneError: The allocations are of another model, or the input side is free and no size is given.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -104,7 +105,7 @@ def mcb(
     Reference:
         He et al., Network Pruning Spaces, 2023, Eq. 2.
     """
-    graph, options = prunable_graph(model), {"resolution": resolution, "macs_of": macs_of}
+    graph, options = prunable_graph(model), {"size": size, "macs_of": macs_of}
     whole = np.ones((1, len(graph.prunable)))
     slim, dense = (np.divide(*costs(graph, each, **options)) for each in (allocations, whole))
     return slim / dense

@@ -13,6 +13,7 @@ from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.papers.pruning_spaces.sampling import random_allocations
 from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.recipes.search.allocations import Allocations
@@ -149,7 +150,7 @@ def eagle_eye(
     loss: Any = None,
     samples: int = SAMPLES,
     batch: int = BATCH,
-    resolution: int | None = None,
+    size: Size | None = None,
     seed: int = 0,
 ) -> Chosen:
     """Returns the best of many random allocations of equal cost, ready for fine-tuning: EagleEye.
@@ -171,7 +172,7 @@ def eagle_eye(
         loss: Loss of a model that is not compiled. Defaults to the compiled one.
         samples: Number of examples for the statistics. Defaults to 1000.
         batch: Examples per batch, of arrays. Defaults to 128.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
         seed: Seed of the allocations. Defaults to 0.
 
     Returns:
@@ -194,7 +195,7 @@ def eagle_eye(
     """
     if macs is None and params is None:
         raise PruneError("Expected macs or params, the fraction of the dense model's that is kept. Received: neither.")
-    space = Space(model, macs=macs, params=params, delta=delta, criterion=criterion, resolution=resolution)
+    space = Space(model, macs=macs, params=params, delta=delta, criterion=criterion, size=size)
     allocations = random_allocations(space, n, min_keep=min_keep, seed=seed)
     options = {"validation": validation, "measure": measure, "loss": loss, "samples": samples, "batch": batch}
     ranking = rank(space.graph, allocations, data, by="recalibrated", **options, seed=seed)

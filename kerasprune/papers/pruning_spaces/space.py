@@ -19,6 +19,7 @@ from kerasprune.errors import (
     raise_faults,
 )
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.sizes import Size
 from kerasprune.planning import targets
 from kerasprune.planning.targets.base import CostMeter, Target
 from kerasprune.recipes.search.allocations import Highest
@@ -72,7 +73,7 @@ class Space:
         target: Time on a device, or size of the exported file, from 2 · `delta` below it up to it, as for `kp.plan`.
             Defaults to `None`: not constrained.
         criterion: Scores the channels; it must not need data. Defaults to `"l2"`.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Raises:
@@ -101,7 +102,7 @@ class Space:
     mcb: float | tuple[float, float] | None = None
     target: str | dict | type | Target | None = None
     criterion: str | dict | Criterion = "l2"
-    resolution: int | None = None
+    size: Size | None = None
     macs_of: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,7 +119,7 @@ class Space:
         if self.std is not None:
             self.windows["std"] = Window(0.0, float(self.std))
         raise_faults("Invalid arguments for Space:", _contradictions(self.windows))
-        self.graph = prunable_graph(self.model, self.resolution)
+        self.graph = prunable_graph(self.model, self.size)
         if {"macs", "mcb"} & self.windows.keys():
             check_counted(cost(self.graph, macs_of=self.macs_of), "macs= and mcb=")
         self.count = Counting(self.graph, Highest(self.graph, self.criterion), self.macs_of)

@@ -14,6 +14,7 @@ import keras
 
 from kerasprune.errors import given_values, is_number, of_percent, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.papers.synexp.synexp import densities
@@ -127,7 +128,7 @@ def layer_densities(
     params: float | None = None,
     macs: float | None = None,
     freeze: Sequence[str] = (),
-    resolution: int | None = None,
+    size: Size | None = None,
 ) -> dict[str, float]:
     """Returns SynExp's density of every kernel that is not frozen, for masks at initialisation.
 
@@ -137,7 +138,7 @@ def layer_densities(
         macs: Fraction of their multiply–adds that is kept. Defaults to `None`: no limit.
         freeze: Names of layers, or wildcards, that are kept whole and not counted; a graph has its own. Defaults to
             none.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
 
     Returns:
         `{variable path: density}`, for `kp.sparsity.random_masks`.
@@ -157,7 +158,7 @@ def layer_densities(
         faults.append(f"Expected freeze= with a model; trace(model, freeze=…) is for a graph. Received: {freeze=}.")
     raise_faults("Invalid arguments for layer_densities:", faults)
     graph = model if isinstance(model, ChannelGraph) else trace(model, freeze=freeze, unknown="freeze")
-    kernels = graph_at(graph, None, resolution).free_kernels
+    kernels = graph_at(graph, None, size).free_kernels
     costs = kernel_costs(kernels, macs=macs is not None)
     budgets = {key: share * costs[key].sum() for key, share in given_values(params=params, macs=macs).items()}
     found = densities(costs["params"], costs.get("macs"), **budgets)

@@ -13,6 +13,7 @@ from kerasprune.errors import fraction_faults, given_values, nearest, raise_faul
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import kept_number, legal
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.planning.budgets.plan_request import Choice
@@ -24,7 +25,7 @@ def precrop(
     *,
     params: float | None = None,
     macs: float | None = None,
-    resolution: int | None = None,
+    size: Size | None = None,
 ) -> Plan:
     """Chooses the width of each layer of an untrained network.
 
@@ -41,7 +42,7 @@ def precrop(
         params: Fraction of the parameters kept, as closely as whole channels allow, from above or below. Defaults to
             `None`: no target.
         macs: Fraction of the multiply–adds kept, in the same way. Defaults to `None`: no target.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
 
     Returns:
         The plan, with `coupling="padded"`, for `kp.rebuild(model, plan)`. A warning is given if one budget makes the
@@ -66,7 +67,7 @@ def precrop(
         section 4.1.
     """
     raise_faults("Invalid arguments for precrop:", share_faults(params, macs, 1))
-    graph = prunable_graph(model, resolution, coupling="padded")
+    graph = prunable_graph(model, size, coupling="padded")
     make = partial(_first_channels, graph)
     choice = built_as_asked(
         graph, given_values(params=params, macs=macs), make, lambda choice: counter(graph.alive(choice))

@@ -9,6 +9,7 @@ import keras
 
 from kerasprune.errors import PruneError, given_values, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
 from kerasprune.surgery.costs.cost import graph_at
@@ -22,7 +23,7 @@ def reconfigure(
     *,
     params: float | None = 1.0,
     macs: float | None = 1.0,
-    resolution: int | None = None,
+    size: Size | None = None,
     seed: int = 0,
 ) -> keras.Model:
     """Returns the same architecture with the widths of PreConfig, untrained.
@@ -36,7 +37,7 @@ def reconfigure(
         params: The new model's parameters as a fraction of the old one's, as closely as whole channels allow, from
             above or below; `None`: no target. Defaults to 1.0.
         macs: The new model's multiply–adds, in the same way. Defaults to 1.0.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
         seed: Seed of the initial weights. Defaults to 0.
 
     Returns:
@@ -61,7 +62,7 @@ def reconfigure(
         section 4.2.
     """
     raise_faults("Invalid arguments for reconfigure:", share_faults(params, macs, LARGEST) + seed_faults(seed=seed))
-    graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, resolution)
+    graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, size)
     sizes = GroupSizes(graph)
     free = [name for name in graph.groups if name not in sizes.fixed]
     if not free or graph.coupling == "padded":

@@ -65,8 +65,8 @@ class Extent:
         shape = functional(model).inputs[0].shape[1:]
         if side is None and None in shape:
             raise PruneError(
-                "Expected the side of the inputs: the model leaves it free. Received: resolution=None. "
-                "Pass resolution=, e.g. resolution=32."
+                "Expected the side of the inputs: the model leaves it free. Received: size=None. "
+                "Pass size=, e.g. size=32."
             )
         widths = {name: group.size for name, group in graph.prunable.items()}
         return cls(_count_blocks(graph), len(blocks_of(graph)), widths, side or max(shape, key=shape.count))
@@ -252,7 +252,7 @@ class Costs:
         macs = np.zeros((len(depths), len(asked), len(sides)))
         for i, number in enumerate(depths):
             removed = least_blocks(dict(scores), extent.blocks - int(number))
-            graph = trace(model, unknown="freeze", resolution=extent.side, removed=removed)
+            graph = trace(model, unknown="freeze", size=extent.side, removed=removed)
             for j, width in enumerate(asked):
                 numbers = extent.channels_at(graph, width).items()  # the cost depends on their number alone
                 kept = fill_slices(graph, {name: np.arange(number) for name, number in numbers})
@@ -289,7 +289,7 @@ def _at_sides(model: keras.Model, sides: np.ndarray) -> list[dict[str, int]]:
     found: list[dict[str, int]] = []
     for side in sides.tolist():
         try:
-            found.append(_by_layer(cost(trace(model, unknown="freeze", resolution=side))))
+            found.append(_by_layer(cost(trace(model, unknown="freeze", size=side))))
         except ValueError:
             if not found:
                 raise
@@ -372,7 +372,7 @@ def measured_point(model: keras.Model, extent: Extent, side: int, accuracy: floa
         accuracy: Its accuracy.
         plan: The plan from the dense network to this one.
     """
-    counted = cost(model, resolution=side)
+    counted = cost(model, size=side)
     return Point(*extent.fractions(model, side), accuracy, counted.macs, counted.params, side, plan, model)
 
 

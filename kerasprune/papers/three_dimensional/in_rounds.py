@@ -40,7 +40,7 @@ def rounds(
     keep: float,
     rounds: int = 4,
     epochs_per_round: int = 40,
-    resolution: int | None = None,
+    size: int | None = None,
     data: Any = None,
     blocks: str | dict | BlockCriterion = "discrimination",
     channels: str | dict | Criterion = "bn_scale",
@@ -60,7 +60,7 @@ def rounds(
         keep: Fraction of the dimension that the last round keeps.
         rounds: Number of rounds. Defaults to 4.
         epochs_per_round: Epochs of training after each step. Defaults to 40.
-        resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
+        size: Side of the dense model's inputs, in pixels. Defaults to the model's own.
         data: Batches of `(inputs, labels)` for the criterion of blocks, at the dense model's resolution.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels; compared inside each group. Defaults to `"bn_scale"`.
@@ -87,7 +87,7 @@ def rounds(
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Algorithm 1.
     """
     check_rounds(dimension, keep, rounds, epochs_per_round)
-    extent = Extent.of(model, resolution)
+    extent = Extent.of(model, size)
     if dimension == "depth":
         check_blocks(model, extent)
     judges = Judges(blocks, channels, data, seed, getattr(model, "loss", None))

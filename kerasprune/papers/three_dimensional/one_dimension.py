@@ -32,7 +32,7 @@ def one_dimension(
     *,
     macs: float = 0.5,
     data: Any = None,
-    resolution: int | None = None,
+    size: int | None = None,
     epochs: int = 80,
     blocks: str | dict | BlockCriterion = "discrimination",
     channels: str | dict | Criterion = "bn_scale",
@@ -49,7 +49,7 @@ def one_dimension(
         dimension: `"depth"`, `"width"` or `"resolution"`.
         macs: Fraction of the multiply–adds that is kept. Defaults to 0.5.
         data: Batches for criteria that use data.
-        resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
+        size: Side of the dense model's inputs, in pixels. Defaults to the model's own.
         epochs: Epochs of training. Defaults to 80.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels. Defaults to `"bn_scale"`.
@@ -72,7 +72,7 @@ def one_dimension(
     """
     check_rounds(dimension, 1.0, 1, epochs)
     raise_faults("Invalid arguments for one_dimension:", fraction_faults(macs=macs))
-    extent = Extent.of(model, resolution)
+    extent = Extent.of(model, size)
     if dimension == "resolution":
         check_side(model, extent.side - 1)
     judges = Judges(blocks, channels, data, seed, getattr(model, "loss", None))

@@ -48,7 +48,7 @@ class ShrinkRounds(PruningCallback):
         rounds: Number of rounds. Defaults to 4.
         keep: Fraction of the dimension that the last round keeps. Defaults to 0.5.
         epochs_per_round: Epochs of each round; `fit` takes `rounds · epochs_per_round`. Defaults to 40.
-        resolution: Side of the inputs, in pixels, if the model leaves it free. Defaults to the model's own.
+        size: Side of the inputs, in pixels, if the model leaves it free. Defaults to the model's own.
         data: Batches of `(inputs, labels)` for the criterion of blocks.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
@@ -62,7 +62,7 @@ class ShrinkRounds(PruningCallback):
             model cannot be shrunk without changing shapes.
 
     Example:
-        >>> callback = ShrinkRounds("resolution", rounds=2, keep=0.5, epochs_per_round=1, resolution=32)
+        >>> callback = ShrinkRounds("resolution", rounds=2, keep=0.5, epochs_per_round=1, size=32)
         >>> callback.sizes
         [24, 16]
 
@@ -70,7 +70,7 @@ class ShrinkRounds(PruningCallback):
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Algorithm 1.
     """
 
-    takes = frozenset({"resolution"})
+    takes = frozenset({"size"})
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class ShrinkRounds(PruningCallback):
         *,
         keep: float = 0.5,
         epochs_per_round: int = 40,
-        resolution: int | None = None,
+        size: int | None = None,
         data: Any = None,
         blocks: str | dict | BlockCriterion = "discrimination",
         channels: str | dict | Criterion = "bn_scale",
@@ -94,7 +94,7 @@ class ShrinkRounds(PruningCallback):
         self.rounds = rounds
         self.keep = keep
         self.epochs_per_round = epochs_per_round
-        self.resolution = resolution
+        self.size = size
         self.data = data
         self.blocks = blocks
         self.channels = channels
@@ -119,11 +119,11 @@ class ShrinkRounds(PruningCallback):
     @property
     def sizes(self) -> list[int]:
         """Sides of the inputs in every round, for `kp.data.rounds`."""
-        if self.resolution is None:
-            raise PruneError("Expected the side of the dense model's inputs. Received: resolution=None. Pass it.")
+        if self.size is None:
+            raise PruneError("Expected the side of the dense model's inputs. Received: size=None. Pass it.")
         if self.dimension != "resolution":
-            return [self.resolution] * self.rounds
-        return [max(1, round(fraction * self.resolution)) for fraction in steps(self.keep, self.rounds)]
+            return [self.size] * self.rounds
+        return [max(1, round(fraction * self.size)) for fraction in steps(self.keep, self.rounds)]
 
     def begin(self) -> None:
         """Attaches the masks and takes the first step; an instance can be used for several fits."""
@@ -133,7 +133,7 @@ class ShrinkRounds(PruningCallback):
                 f"Expected a fit of rounds · epochs_per_round = {wanted} epochs. Received: epochs={asked}. "
                 "Change one of the three."
             )
-        self._extent = Extent.of(self.model, self.resolution)
+        self._extent = Extent.of(self.model, self.size)
         if self.dimension == "depth":
             check_blocks(self.model, self._extent)
         begun = {"epochs": np.asarray(0), "points": np.zeros((0, 7)), "plans": np.array([_written(NOTHING)])}

@@ -36,7 +36,7 @@ def choose(run: Run, model: keras.Model, spec: ThreeDimensionsSection) -> Plan:
         spec: The section of the recipe.
     """
     side = run.recipe.data.side
-    dense = cost(model, resolution=side).macs
+    dense = cost(model, size=side).macs
 
     def train(slim: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
         del seed  # that of the recipe applies
@@ -51,7 +51,7 @@ def choose(run: Run, model: keras.Model, spec: ThreeDimensionsSection) -> Plan:
                 place=f"point-{slim.count_params()}-{resolution}-{checksum(slim):.9e}",
             )
         if run.recipe.smoke:
-            return cost(slim, resolution=resolution).macs / dense
+            return cost(slim, size=resolution).macs / dense
         return run.metrics(slim, run.validation(slim, resolution))["accuracy"]
 
     result = three_dimensions(
@@ -59,7 +59,7 @@ def choose(run: Run, model: keras.Model, spec: ThreeDimensionsSection) -> Plan:
         train,
         macs=spec.macs,
         data=run.examples("train", model).batches(),
-        resolution=side,
+        size=side,
         epochs_per_round=spec.training.epochs,
         epochs=0,  # the fine-tuning stage follows
         rounds=spec.rounds,

@@ -85,7 +85,7 @@ def three_dimensions(
     *,
     macs: float = 0.5,
     data: Any = None,
-    resolution: int | None = None,
+    size: int | None = None,
     epochs_per_round: int = 40,
     epochs: int = 80,
     rounds: int = 4,
@@ -110,7 +110,7 @@ def three_dimensions(
             `kerasprune.recipes.populations.store.TrainAndJudge`.
         macs: T, the fraction of the multiply–adds kept. Defaults to 0.5.
         data: Batches of `(inputs, labels)` at the dense model's resolution, for criteria that use data.
-        resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
+        size: Side of the dense model's inputs, in pixels. Defaults to the model's own.
         epochs_per_round: Training epochs of every point. Defaults to 40, as in the paper on CIFAR-10.
         epochs: Epochs of the final training. Defaults to 80.
         rounds: Points along each dimension. Defaults to 4.
@@ -146,7 +146,7 @@ def three_dimensions(
     raise_faults("Invalid arguments for three_dimensions:", fraction_faults(macs=macs, min_macs=low))
     check_rounds("depth", low, rounds, epochs_per_round)
     raise_faults("Invalid arguments for three_dimensions:", _faults(macs, low, epochs, constraint, surface))
-    extent = check_extent(model, resolution, low)
+    extent = check_extent(model, size, low)
     check_points(extent, low, rounds, surface)
     judges = Judges(blocks, channels, data, seed, getattr(model, "loss", None))
     judges.width_plan(model, extent, low**0.5)
@@ -158,7 +158,7 @@ def three_dimensions(
     limit.check(macs, np.array(lower))
     points = collect(
         model, fit, low, judges,
-        rounds=rounds, epochs_per_round=epochs_per_round, resolution=resolution, folder=folder,
+        rounds=rounds, epochs_per_round=epochs_per_round, size=size, folder=folder,
     )  # fmt: skip
     fitted = surface.fit(*([getattr(point, name) for point in points] for name in ("d", "w", "r", "accuracy")))
     optimum = fitted.optimum(macs, lower, constraint=limit)
@@ -177,7 +177,7 @@ def collect(
     *,
     rounds: int = 4,
     epochs_per_round: int = 40,
-    resolution: int | None = None,
+    size: int | None = None,
     folder: str | Path | None = None,
 ) -> list[Point]:
     """Returns the points of Algorithm 1: the dense network, then along each dimension `rounds` networks.
@@ -189,10 +189,10 @@ def collect(
         judges: The criteria of blocks and channels.
         rounds: Points along each dimension.
         epochs_per_round: Epochs of training of every point.
-        resolution: Side of the dense model's inputs.
+        size: Side of the dense model's inputs.
         folder: A folder for finished points.
     """
-    extent = Extent.of(model, resolution)
+    extent = Extent.of(model, size)
     settings = {"weights": checksum(model), "side": extent.side, "seed": judges.seed}
     plan = Plan.of(trace(model, unknown="freeze"), {})
     dense = finish_point(
@@ -201,7 +201,7 @@ def collect(
     points = [dense]
     for dimension, least in zip(DIMENSIONS, _alone(low), strict=True):
         points += shrink(
-            model, fit, dimension, keep=least, rounds=rounds, epochs_per_round=epochs_per_round, resolution=resolution,
+            model, fit, dimension, keep=least, rounds=rounds, epochs_per_round=epochs_per_round, size=size,
             data=judges.data, blocks=judges.blocks, channels=judges.channels, seed=judges.seed, folder=folder,
         )  # fmt: skip
     return points
@@ -277,18 +277,18 @@ def _faults(macs: float, low: float, epochs: int, constraint: str | Constraint, 
     return faults
 
 
-def check_extent(model: keras.Model, resolution: int | None, low: float) -> Extent:
+def check_extent(model: keras.Model, size: int | None, low: float) -> Extent:
     """Returns the extent of a model, having checked that depth and resolution can shrink.
 
     Args:
         model: The dense model.
-        resolution: Side of its inputs, in pixels; `None`: its own.
+        size: Side of its inputs, in pixels; `None`: its own.
         low: The T to be reached.
 
     Raises:
         PruneError: Its input side is fixed, or it has no blocks that can be dropped.
     """
-    extent = Extent.of(model, resolution)
+    extent = Extent.of(model, size)
     check_side(model, extent.side_at(low**0.5))
     check_blocks(model, extent)
     return extent

@@ -71,7 +71,7 @@ class Time(Target):
         """Returns the target with a table; without one this machine is measured."""
         if self.table is not None:
             return self
-        options = {"precision": self.precision or "float32", "resolution": graph.resolution}
+        options = {"precision": self.precision or "float32", "size": graph.size}
         return replace(self, table=profile(graph.model, **options))
 
     def report(self, graph: ChannelGraph, plan: Plan) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import once
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.sizes import Size
 from kerasprune.recipes.search.allocations import (
     Allocations,
     Highest,
@@ -34,7 +35,7 @@ class Counting:
     choice is then counted by itself, which takes milliseconds instead of microseconds.
 
     Args:
-        graph: The graph, traced at the resolution to count at.
+        graph: The graph, traced at the size to count at.
         choose: Returns the legal choice of channels, `{group name: indices kept}`, for a number of channels per group.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
@@ -85,7 +86,7 @@ def costs(
     model: keras.Model | ChannelGraph,
     allocations: Allocations | np.ndarray,
     *,
-    resolution: int | None = None,
+    size: Size | None = None,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the costs of many allocations, a million per second.
@@ -100,14 +101,14 @@ def costs(
     Args:
         model: The model, or its graph.
         allocations: The allocations, or an array of fractions kept, shape `(allocations, prunable groups)`.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
         Multiply–adds and parameters of each allocation, as integers.
 
     Raises:
-        PruneError: The allocations are of another model, or the input side is free and no resolution is given.
+        PruneError: The allocations are of another model, or the input side is free and no size is given.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -128,7 +129,7 @@ def costs(
                 f"Expected allocations of the model {graph.model.name!r}. Received: {allocations!r}, which has other "
                 "groups. Pass the model, or the graph, that they were sampled from."
             )
-    graph = graph_at(graph, None, resolution)
+    graph = graph_at(graph, None, size)
     count = Counting(graph, Highest(graph, criterion), macs_of)
     found = count(count.channels_at(fractions_of(graph, keep)))
     return found[:, 0], found[:, 1]

@@ -12,7 +12,7 @@ import keras
 from kerasprune import criteria
 from kerasprune._keras import structures
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.batches import example_batches, image_side
+from kerasprune.data.batches import example_batches, free_size
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import (
     choice_faults,
@@ -25,6 +25,7 @@ from kerasprune.errors import (
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.planning import targets
 from kerasprune.planning.budgets.trials import Trials
@@ -57,7 +58,7 @@ def search_plan(
     fractions: Sequence[float] = FRACTIONS,
     evolution: Evolution = SHORT,
     samples: int = SAMPLES,
-    resolution: int | None = None,
+    size: Size | None = None,
     loss: Any = None,
     path: str | Path | None = None,
     seed: int = 0,
@@ -84,7 +85,7 @@ def search_plan(
         fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
         evolution: The length of the search. Defaults to 10 generations of 20.
         samples: Number of examples to repair and judge with. Defaults to 1000.
-        resolution: Input side, in pixels, if the model leaves it free. Defaults to that of the data.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to that of the data.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         path: An SQLite file for the scores, from which a killed search resumes. Use another file after changing your
             own judge. Defaults to `None`: nothing is stored.
@@ -118,7 +119,9 @@ def search_plan(
     raise_faults("Invalid arguments for search_plan:", faults)
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     batches = example_batches(graph.model, data, samples)
-    widths = Widths(graph_at(graph, None, resolution or image_side(graph.model, batches)), fractions)
+    widths = Widths(
+        graph_at(graph, None, size or free_size(graph.model, [each.shape for each in batches[0]])), fractions
+    )
     widths = replace(widths, scores=criteria.score(criteria.get(criterion), graph, data, loss, seed))
     limit = (
         widths.limit_of(targets.get(target), delta)

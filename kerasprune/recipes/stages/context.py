@@ -112,7 +112,7 @@ class Run(Experiment):
         return self._graphs[id(model), coupling]
 
     def _remember(self, graph: ChannelGraph) -> None:
-        if not graph.freeze and graph.resolution is None:
+        if not graph.freeze and graph.size is None:
             self._graphs[id(graph.model), graph.coupling] = graph
 
     def for_format(self, name: str, form: str) -> keras.Model:
@@ -134,8 +134,8 @@ class Run(Experiment):
         """
         arguments = spec.arguments
         declaration = declaring_class(lookup.member("callback", spec.name))
-        if "resolution" in declaration.takes:
-            arguments.setdefault("resolution", self.free_side(model))
+        if "size" in declaration.takes:
+            arguments.setdefault("size", self.free_side(model))
         if plan is not None and declaration.decides:
             raise PruneError(
                 f"Expected no plan with {spec.name!r}, which decides by the scales that it finds. Received: "

@@ -19,7 +19,7 @@ def evaluate(run: Run) -> None:
     for name in dict.fromkeys(("dense", run.final())):
         model = run.model(name)
         side, data = run.side(name), run.recipe.data
-        costs = cost(model, resolution=side or run.free_side(model))
+        costs = cost(model, size=side or run.free_side(model))
         with run.console.status(f"evaluate {name}"):
             logs = run.metrics(model, None if data is None else run.examples(data.test, model, size=side))
         found[name] = {

@@ -10,21 +10,21 @@ import numpy as np
 
 from kerasprune._keras import inner_layers
 from kerasprune.data.signature import inputs_of
-from kerasprune.errors import Key, PruneError, is_number, nearest, short, whole_number_faults
-from kerasprune.graph.trace import at_resolution
+from kerasprune.errors import Key, PruneError, is_number, nearest, short
+from kerasprune.graph.sizes import Size, shape_at
 from kerasprune.repair.synthesis.inputs import IMAGE, InputDraw, takes_numbers
 from kerasprune.repair.synthesis.noise import Noise
 from kerasprune.repair.synthesis.value_range import STANDARD, UNBOUNDED, ValueRange, declared_range
 from kerasprune.surgery.random_inputs import looked_up
 
 
-def drawn_inputs(body: keras.Model, resolution: int | None, value_range: Any, frequencies: Any) -> list[InputDraw]:
+def drawn_inputs(body: keras.Model, size: Size | None, value_range: Any, frequencies: Any) -> list[InputDraw]:
     """Returns the inputs of a model; the range of images that declare none stays open."""
     specs = inputs_of(body).inputs
     given = value_range if isinstance(value_range, Mapping) else {spec.name: value_range for spec in specs}
     found = []
     for spec, tensor, entries in zip(specs, body.inputs, looked_up(body), strict=True):
-        shape = at_resolution((None, *spec.shape), resolution)[1:]
+        shape = shape_at(spec.name, spec.shape, size)
         shares = None if frequencies is None else np.asarray(frequencies)
         shares = shares if shares is not None and shares.shape == (entries.table,) else None
         noise, is_open = None, False
@@ -47,18 +47,16 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and all(map(is_number, value)) and value[0] < value[1]
 
 
-def argument_faults(
-    inputs: Sequence[InputDraw], resolution: int | None, value_range: Any, frequencies: Any
-) -> list[str | PruneError]:
+def argument_faults(inputs: Sequence[InputDraw], value_range: Any, frequencies: Any) -> list[str | PruneError]:
     """Returns the faults of the arguments that are about the inputs."""
     return [
-        *_input_faults(inputs, resolution),
+        *_input_faults(inputs),
         *_range_faults(inputs, value_range),
         *_frequency_faults(inputs, frequencies),
     ]
 
 
-def _input_faults(inputs: Sequence[InputDraw], resolution: int | None) -> list[str | PruneError]:
+def _input_faults(inputs: Sequence[InputDraw]) -> list[str | PruneError]:
     faults: list[str | PruneError] = [
         PruneError(
             f"Expected inputs of numbers. Received: texts for {each.name!r}. Give real examples: ", Key("data"), "."
@@ -69,8 +67,8 @@ def _input_faults(inputs: Sequence[InputDraw], resolution: int | None) -> list[s
     free = [each.name for each in inputs if None in each.shape]
     if free:
         named = ", ".join(map(repr, free))
-        faults.append(PruneError("Expected ", Key("resolution"), f", the size of the free axes of {named}."))
-    return faults + ([] if resolution is None else whole_number_faults(1, resolution=resolution))
+        faults.append(PruneError("Expected ", Key("size"), f", the size of the free axes of {named}."))
+    return faults
 
 
 def _range_faults(inputs: Sequence[InputDraw], given: Any) -> list[str]:

@@ -17,7 +17,8 @@ from kerasprune.data.signature import Signature, inputs_of
 from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import check_finite_weights
-from kerasprune.graph.trace import resolution_faults, shapes_at, trace
+from kerasprune.graph.sizes import Size, input_shapes, size_faults
+from kerasprune.graph.trace import shapes_at, trace
 from kerasprune.repair.synthesis.arguments import argument_faults, drawn_inputs
 from kerasprune.repair.synthesis.fitting import InputFit, Start
 from kerasprune.repair.synthesis.inputs import InputDraw
@@ -71,19 +72,19 @@ class Drawing:
         *,
         method: str | None = "statistics",
         steps: int | None = None,
-        resolution: int | None = None,
+        size: Size | None = None,
         value_range: Any = None,
         frequencies: Any = None,
         seed: int = 0,
     ) -> None:
         self._body = functional(plain(model))
-        self._inputs = drawn_inputs(self._body, resolution, value_range, frequencies)
+        self._inputs = drawn_inputs(self._body, size, value_range, frequencies)
         faults = [
             *whole_number_faults(1, samples=samples, **({} if steps is None else {"steps": steps})),
             *([] if method is None else choice_faults(METHODS, method=method)),
             *seed_faults(seed=seed),
-            *resolution_faults([each.shape[1:] for each in self._body.inputs], resolution),
-            *argument_faults(self._inputs, resolution, value_range, frequencies),
+            *size_faults(input_shapes(self._body), size),
+            *argument_faults(self._inputs, value_range, frequencies),
         ]
         raise_faults("Invalid arguments for synthesise:", faults)
         check_finite_weights(self._body)
@@ -97,10 +98,10 @@ class Drawing:
             )
         self.steps, self._held, self._bytes = 0, BATCH, 0
         if self.fitted:
-            self._bytes = _activation_bytes(self._body, resolution)
+            self._bytes = _activation_bytes(self._body, size)
             self._held = min(BATCH, max(1, MOST_BYTES // self._bytes))
             passes = samples * (1 if self._held >= min(BATCH, samples) else _TWICE)
-            self.steps = steps or _affordable_steps(self._body, resolution, passes)
+            self.steps = steps or _affordable_steps(self._body, size, passes)
         self._fits: dict[int, InputFit] = {}
 
     @cached_property
@@ -231,12 +232,12 @@ def _stored(body: keras.Model, method: str | None) -> StoredMoments | None:
         return None
 
 
-def _activation_bytes(body: keras.Model, resolution: int | None) -> int:
+def _activation_bytes(body: keras.Model, size: Size | None) -> int:
     """Returns the memory of the activations of an example while it is fitted."""
-    return _TENSORS * 4 * sum(prod(shape[1:]) for shapes in shapes_at(body, resolution) for shape in shapes)
+    return _TENSORS * 4 * sum(prod(shape[1:]) for shapes in shapes_at(body, size) for shape in shapes)
 
 
-def _affordable_steps(body: keras.Model, resolution: int | None, passes: float) -> int:
+def _affordable_steps(body: keras.Model, size: Size | None, passes: float) -> int:
     """Returns the number of steps, of so many forward passes each, within `_MOST_MACS`."""
-    macs = cost(trace(body, unknown="freeze", resolution=resolution)).macs
+    macs = cost(trace(body, unknown="freeze", size=size)).macs
     return int(np.clip(_MOST_MACS / (passes * max(macs, 1)), FEWEST_STEPS, STEPS))

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.graph.sizes import Size
 from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.repair.synthesis.saved_batches import SavedBatches
 
@@ -21,7 +22,7 @@ def synthesise(
     *,
     method: str = "statistics",
     steps: int | None = None,
-    resolution: int | None = None,
+    size: Size | None = None,
     value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     frequencies: Any = None,
     seed: int = 0,
@@ -45,7 +46,7 @@ def synthesise(
         method: `"statistics"` or `"noise"`. Defaults to `"statistics"`.
         steps: Maximum number of Adam steps; it stops early if the distance is below that of real images. Defaults to
             100, or fewer (at least 10) for large models that would take more than about an hour on two cores.
-        resolution: Size of free axes, such as the image side. Defaults to `None`: the model has none.
+        size: Size of free axes, such as the image side, see `kp.trace`. Defaults to `None`: the model has none.
         value_range: `(lowest, highest)` input value, or a dict of such pairs by input name. Defaults to that of a
             `Rescaling` or `Normalization` at the input, otherwise for images to the usual scale that fits the stored
             statistics best.
@@ -75,7 +76,7 @@ def synthesise(
         ZeroQ, CVPR 2020, §3.1. Smooth noise as the start is ours.
     """
     drawing = Drawing(
-        model, samples, method=method, steps=steps, resolution=resolution, value_range=value_range,
+        model, samples, method=method, steps=steps, size=size, value_range=value_range,
         frequencies=frequencies, seed=seed,
     )  # fmt: skip
     return draw_batches(drawing, store, verbose)

@@ -50,7 +50,7 @@ def fold(
         model: The trained model, which is left untouched, or a graph of it.
         plan: How many channels each group keeps: a plan, whose choice of channels is replaced, or the fraction of the
             multiply–adds to keep, which is passed to `kp.plan(model, "l1", macs=plan)`; if the model's input side is
-            free, pass `kp.trace(model, resolution=…)` as the model.
+            free, pass `kp.trace(model, size=…)` as the model.
         repair: How to restore the variance that averaging removes from the input of a BatchNorm: `"approximate"`
             multiplies the kernel before it by `√(n / (1 + (n − 1)·ρ))` for a cluster of n channels with mean cosine ρ
             between their weights; `"examples"` recomputes the statistics of all BatchNorms from `data`; `None` does

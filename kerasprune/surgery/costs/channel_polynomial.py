@@ -106,7 +106,7 @@ class ChannelPolynomial:
     `cost(k) = Σ_m a_m · Π_{l in m} (c_l + Σ_g n_lg · k_g)`, over lines `l` of channels and groups `g`.
 
     Args:
-        graph: The graph, traced at the resolution to count at.
+        graph: The graph, traced at the size to count at.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Example:

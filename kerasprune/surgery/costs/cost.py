@@ -22,6 +22,7 @@ from kerasprune.errors import Key, PruneError, kind_faults, nearest, raise_fault
 from kerasprune.graph.channels import Count, Ids, Slice, once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan, plan_faults
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
@@ -92,7 +93,7 @@ def cost(
     model: keras.Model | ChannelGraph,
     plan: Plan | None = None,
     *,
-    resolution: int | None = None,
+    size: Size | None = None,
     absorb: bool = False,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Cost:
@@ -103,7 +104,7 @@ def cost(
     Args:
         model: The model, or its graph.
         plan: The plan. Defaults to `None`: the dense model.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the plan's, else the model's.
         absorb: Count the biases that `rebuild(model, plan, absorb=True)` adds. Defaults to `False`.
         macs_of: Multiply–adds per sample of layers without a rule, by name, to count them. Defaults to none.
 
@@ -111,7 +112,7 @@ def cost(
         The cost.
 
     Raises:
-        PruneError: The input side is free and no resolution is given, the plan is of another model, or `macs_of` names
+        PruneError: The input side is free and no size is given, the plan is of another model, or `macs_of` names
             other layers.
 
     Example:
@@ -121,7 +122,7 @@ def cost(
         >>> cost(model).macs  # 3·3·3·4 weights, 64 positions
         6912
     """
-    graph = graph_at(model, plan, resolution)
+    graph = graph_at(model, plan, size)
     applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
     raise_faults("Invalid arguments for cost:", macs_of_faults(graph, macs_of))
     if not absorb:
@@ -266,24 +267,22 @@ def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
         warn(f"The target is met by the counted multiply–adds alone; {not_counted(found)}. {_RIGHT}.")
 
 
-def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:
-    """Returns a graph with the output positions at the given resolution, or the plan's."""
+def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, size: Size | None) -> ChannelGraph:
+    """Returns a graph with the output positions at the given size, or the plan's."""
     if plan is not None:
         raise_faults("Invalid arguments for cost:", plan_faults(plan=plan))
-    resolution = resolution or (plan.resolution if plan else None)
+    size = size or (plan.resolution if plan else None)
     if not isinstance(model, ChannelGraph):
-        return trace(model, coupling=plan.coupling if plan else "tied", unknown="freeze", resolution=resolution)
-    if resolution in (None, model.resolution):
+        return trace(model, coupling=plan.coupling if plan else "tied", unknown="freeze", size=size)
+    if size in (None, model.size):
         return model
-    return trace(model.model, coupling=model.coupling, freeze=model.freeze, unknown="freeze", resolution=resolution)
+    return trace(model.model, coupling=model.coupling, freeze=model.freeze, unknown="freeze", size=size)
 
 
-def prunable_graph(
-    model: keras.Model | ChannelGraph, resolution: int | None = None, coupling: str = "tied"
-) -> ChannelGraph:
-    """Returns the graph of a model at a resolution; raises a `PruneError` if no channel can be removed."""
+def prunable_graph(model: keras.Model | ChannelGraph, size: Size | None = None, coupling: str = "tied") -> ChannelGraph:
+    """Returns the graph of a model at a size; raises a `PruneError` if no channel can be removed."""
     graph = model if isinstance(model, ChannelGraph) else trace(model, coupling=coupling)
-    graph = graph_at(graph, None, resolution)
+    graph = graph_at(graph, None, size)
     graph.check_prunable()
     return graph
 
@@ -296,9 +295,9 @@ def macs_of_kernel(kernel: Slice, size: Any) -> Any:
     """
     if None in kernel.positions:
         raise PruneError(
-            "Expected a resolution: the input side of the model is free, so the multiply–adds of "
-            f"{kernel.owner.name!r} are not known. Received: resolution=None. Give ",
-            Key("resolution"),
+            "Expected a size: the input side of the model is free, so the multiply–adds of "
+            f"{kernel.owner.name!r} are not known. Received: size=None. Give ",
+            Key("size"),
             "=32, or another side.",
         )
     return size * sum(kernel.positions)

@@ -10,6 +10,7 @@ import keras
 
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
 from kerasprune.surgery.costs.cost import cost, cost_of_applied, graph_at, not_counted
@@ -67,7 +68,7 @@ def _share(pair: tuple[int, int]) -> float:
 
 
 def report(
-    model: keras.Model, plan: Plan, *, resolution: int | None = None, macs_of: Mapping[str, int] = MappingProxyType({})
+    model: keras.Model, plan: Plan, *, size: Size | None = None, macs_of: Mapping[str, int] = MappingProxyType({})
 ) -> PlanReport:
     """Returns a table of the channels that a plan keeps in every group, and of the costs before and after.
 
@@ -76,7 +77,7 @@ def report(
     Args:
         model: The dense model.
         plan: The plan.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
+        size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the plan's, else the model's.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: they are estimated, on a
             separate line.
 
@@ -85,7 +86,7 @@ def report(
         `{group name: (channels, channels kept)}`; and `to_dict()` for all of them as plain data.
 
     Raises:
-        PruneError: The plan does not fit the model, or the resolution of a free input side is missing.
+        PruneError: The plan does not fit the model, or the size of a free input side is missing.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -97,7 +98,7 @@ def report(
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
     """
-    graph = graph_at(model, plan, resolution)
+    graph = graph_at(model, plan, size)
     applied = cut(graph, plan)
     folded = fold(applied)
     dense, slim = cost(graph, macs_of=macs_of), cost_of_applied(applied, macs_of, folded.added)

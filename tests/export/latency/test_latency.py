@@ -53,7 +53,7 @@ def test_keras_models(monkeypatch):
 
     monkeypatch.setattr(module, "_opened", noted)
     for side in (16, (96, 64)):
-        assert latency(free, resolution=side, runs=1).median_ms > 0
+        assert latency(free, size=side, runs=1).median_ms > 0
     assert shapes == [[1, 16, 16, 3], [1, 96, 64, 3]]
 
 
@@ -91,7 +91,7 @@ def test_faults(paths, tmp_path):
     for call, message in (
         (lambda: latency(paths[0], runs=0, threads=0), "(?s)threads=0.*runs=0"),
         (lambda: latency(paths[0], warmup=-1), "warmup=-1"),
-        (lambda: latency(paths[0], resolution=32), "fixed sides"),
+        (lambda: latency(paths[0], size=32), "fixed sides"),
         (lambda: latency(tmp_path / "absent.tflite"), "not a file"),
         (lambda: latency(tmp_path / "text.tflite"), "LiteRT"),
         (lambda: compare_latency([]), "at least one model"),

@@ -252,7 +252,7 @@ def test_bad_arguments_are_refused_before_anything_is_measured(tmp_path):
     assert "precision='int2'" in str(error.value) and "threads=0" in str(error.value)
     x = inputs = keras.Input((None, None, 3))
     free = keras.Model(inputs, layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(x)))
-    with pytest.raises(PruneError, match="Give resolution="):
+    with pytest.raises(PruneError, match="Give size="):
         kp.latency.profile(free)
 
 

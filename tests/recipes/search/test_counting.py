@@ -79,10 +79,10 @@ def test_fractions_keep_as_many_channels_as_kept_number_says():
 def test_a_free_input_side_is_counted_at_the_resolution_given():
     model = kp.models.resnet_cifar(8, input_shape=(None, None, 3))
     keep = np.full((1, len(kp.trace(model).prunable)), 0.5)
-    with pytest.raises(kp.PruneError, match="Expected a resolution"):
+    with pytest.raises(kp.PruneError, match="Expected a size"):
         kp.papers.spaces.costs(model, keep)
     plan = kp.papers.spaces.Allocations(kp.trace(model), keep).plan(0)
-    assert kp.papers.spaces.costs(model, keep, resolution=24)[0][0] == kp.cost(model, plan, resolution=24).macs
+    assert kp.papers.spaces.costs(model, keep, size=24)[0][0] == kp.cost(model, plan, size=24).macs
 
 
 def test_what_is_no_recipe_of_the_model_is_refused():

@@ -161,7 +161,7 @@ def _statistics(mean, variance):
         (lambda: _statistics([0.0] * 3, [1.0] * 3), "never trained"),
         (lambda: _statistics([0.5] * 3, [0.0] * 3), "no channel that varies"),
         (lambda: _statistics([float("nan")] * 3, [1.0] * 3), "NaN"),
-        (lambda: keras.Sequential([keras.Input((None, 4)), layers.BatchNormalization()]), "resolution"),
+        (lambda: keras.Sequential([keras.Input((None, 4)), layers.BatchNormalization()]), "size"),
         pytest.param(
             lambda: keras.Sequential([keras.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a"])]),
             "texts",

@@ -134,7 +134,7 @@ def free_model():
 
 def test_resolution_scales_the_positions():
     model = free_model()
-    found = {side: kp.cost(model, resolution=side) for side in (16, 32, 33)}
+    found = {side: kp.cost(model, size=side) for side in (16, 32, 33)}
     assert found[16].macs == 108 * 256 + 180 * 64 + 10
     assert found[32].macs - 10 == 4 * (found[16].macs - 10)
     assert found[33].macs == 108 * 33**2 + 180 * 17**2 + 10
@@ -145,11 +145,11 @@ def test_a_plan_brings_its_resolution():
     model = free_model()
     plan = kp.Plan({"first": [0, 1]}, resolution=16)
     assert kp.cost(model, plan).macs == 54 * 256 + 90 * 64 + 10
-    assert kp.cost(model, plan, resolution=32).macs == 54 * 1024 + 90 * 256 + 10
+    assert kp.cost(model, plan, size=32).macs == 54 * 1024 + 90 * 256 + 10
 
 
 def test_free_side_without_resolution_is_an_error():
-    with pytest.raises(kp.PruneError, match=r"resolution.*Received: resolution=None") as error:
+    with pytest.raises(kp.PruneError, match=r"size.*Received: size=None") as error:
         kp.cost(free_model())
     assert "'first'" in str(error.value)
 
@@ -157,9 +157,9 @@ def test_free_side_without_resolution_is_an_error():
 @pytest.mark.parametrize("layer", [layers.LSTM(4), layers.Bidirectional(layers.LSTM(2))], ids=["lstm", "both_ways"])
 def test_a_free_length_without_resolution_is_an_error_even_if_only_the_last_step_is_the_output(layer):
     model = keras.Sequential([keras.Input((None, 3)), layer])
-    with pytest.raises(kp.PruneError, match=r"resolution.*Received: resolution=None"):
+    with pytest.raises(kp.PruneError, match=r"size.*Received: size=None"):
         kp.cost(model)
-    assert kp.cost(model, resolution=8).macs == 8 * sum(math.prod(w.shape) for w in layer.weights if w.ndim == 2)
+    assert kp.cost(model, size=8).macs == 8 * sum(math.prod(w.shape) for w in layer.weights if w.ndim == 2)
 
 
 @pytest.mark.parametrize("which", ["states", "stacked", "unknown"])
@@ -182,8 +182,8 @@ def test_both_directions_that_are_kept_whole_are_counted(which):
 
 
 def test_resolution_of_a_fixed_model_is_an_error():
-    with pytest.raises(kp.PruneError, match="Received: resolution=16"):
-        counted(layers.Conv2D(4, 3), (8, 8, 3), resolution=16)
+    with pytest.raises(kp.PruneError, match="Received: size=16"):
+        counted(layers.Conv2D(4, 3), (8, 8, 3), size=16)
 
 
 def test_absorbed_biases_are_counted():
@@ -198,8 +198,8 @@ def test_absorbed_biases_are_counted():
 
 def test_cost_of_a_graph_is_the_cost_of_its_model():
     model = free_model()
-    assert kp.cost(kp.trace(model), resolution=16) == kp.cost(model, resolution=16)
-    assert kp.cost(kp.trace(model, resolution=16)) == kp.cost(model, resolution=16)
+    assert kp.cost(kp.trace(model), size=16) == kp.cost(model, size=16)
+    assert kp.cost(kp.trace(model, size=16)) == kp.cost(model, size=16)
 
 
 @pytest.mark.experiments

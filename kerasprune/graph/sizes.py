@@ -1,0 +1,98 @@
+"""The size at which a model is counted, tried and exported: what stands in for the free axes of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kerasprune.errors import Key, PruneError, count_faults, is_number, nearest
+
+if TYPE_CHECKING:
+    import keras
+
+Sides = int | Sequence[int]
+Size = Sides | Mapping[str, Sides]
+"""A number for every free axis, one number for each, or either of them by the name of the input."""
+Shape = tuple[int | None, ...]
+
+
+def shape_at(name: str, shape: Shape, size: Size | None) -> Shape:
+    """Returns the shape of an input, without its batch axis, with its free axes set.
+
+    Args:
+        name: The name of the input.
+        shape: Its shape; `None` is a free axis.
+        size: The size; axes for which it has no number stay free.
+
+    Example:
+        >>> shape_at("image", (None, None, 3), (32, 48)), shape_at("tokens", (None,), {"image": 32})
+        ((32, 48, 3), (None,))
+    """
+    sides = size.get(name) if isinstance(size, Mapping) else size
+    if sides is None:
+        return shape
+    numbers = iter([sides] * len(shape) if is_number(sides) else sides)
+    return tuple(next(numbers, None) if axis is None else axis for axis in shape)
+
+
+def shapes_at_size(model: keras.Model, size: Size | None) -> list[Shape]:
+    """Returns the shapes of the inputs of a built model at a size, without their batch axes."""
+    return [shape_at(name, shape, size) for name, shape in input_shapes(model).items()]
+
+
+def input_shapes(model: keras.Model) -> dict[str, Shape]:
+    """Returns the shapes of the inputs of a functional model by name, without their batch axes."""
+    return {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+
+
+def size_faults(shapes: Mapping[str, Shape], size: Size | None, name: str = "size") -> list[PruneError]:
+    """Returns the fault of a size that the inputs of a model cannot take.
+
+    Args:
+        shapes: The shapes of the inputs by name, without their batch axes.
+        size: The size; `None`: none is given.
+        name: The argument, or the key of a recipe, that gives it. Defaults to `"size"`.
+
+    Example:
+        >>> size_faults({"image": (None, None, 3)}, 32)
+        []
+    """
+    if size is None:
+        return []
+    key = Key(name)
+    by_input = size if isinstance(size, Mapping) else dict.fromkeys(shapes, size)
+    if unknown := [each for each in by_input if each not in shapes]:
+        inputs = f"Received: {unknown[0]!r}.{nearest(unknown[0], shapes)}"
+        return [PruneError("Expected ", key, f" to name inputs of the model. {inputs}")]
+    if not all(map(_is_of_sides, by_input.values())):
+        wanted = " to be a number of pixels above 0, one for each free axis, or a dict of these by input. Received: "
+        return [PruneError("Expected ", key, wanted, key, f"={size!r}.")]
+    taken = {name: _takes(shape, by_input[name]) for name, shape in shapes.items() if name in by_input}
+    images = [taken[name] for name in taken if len(shapes[name]) == 3 or None in shapes[name]]
+    if all(taken.values()) if isinstance(size, Mapping) else any(taken.values()) and all(images):
+        return []
+    wanted = "Build the model with input_shape=(None, None, channels), or leave" if images else "Leave"
+    return [
+        PruneError(
+            "Expected a model with a free input side (None, None, channels), or the size that it was built for; one "
+            "number for all free axes, or one for each. Received: ",
+            key,
+            f"={size!r}, input shapes {list(shapes.values())}. {wanted} ",
+            key,
+            " out.",
+        )
+    ]
+
+
+def _is_of_sides(sides: Sides) -> bool:
+    numbers = sides if isinstance(sides, Sequence) and not isinstance(sides, str) else [sides]
+    return bool(numbers) and not any(count_faults(size=each) for each in numbers)
+
+
+def _takes(shape: Shape, sides: Sides) -> bool:
+    """Returns whether an input takes these sides: by its free axes, or since they are its own."""
+    if None in shape:
+        return is_number(sides) or shape.count(None) == len(sides)
+    if is_number(sides):
+        return shape.count(sides) >= (2 if len(shape) == 3 else 1)
+    return any(shape[begin : begin + len(sides)] == tuple(sides) for begin in range(len(shape)))
