@@ -21,7 +21,7 @@ def counts(monkeypatch):
 def test_a_plan_imports_neither_reconstruction_nor_rebuilding_nor_export(counts):
     found = counts("plan")
     assert len(found.modules) <= 68 and found.traces == 1 and not found.loads and not found.rebuilds
-    surgery = {"kerasprune.surgery", "kerasprune.surgery.applied_plan"}
+    surgery = {"kerasprune.surgery", "kerasprune.surgery.cut"}
     assert {name for name in found.modules if name.startswith("kerasprune.surgery")} == surgery
     assert not {"kerasprune.planning.budgets.measured", "kerasprune.planning.budgets.trials"} & set(found.modules)
     assert not [name for name in found.modules if name.startswith(("kerasprune.export", "kerasprune.testing"))]

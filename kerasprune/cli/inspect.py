@@ -28,7 +28,7 @@ from kerasprune.errors import choice_faults, raise_faults
 
 if TYPE_CHECKING:
     from kerasprune.graph.graph import ChannelGraph
-    from kerasprune.surgery.costs.cost import Cost
+    from kerasprune.surgery.costs.counts import Cost
 
 ORDERS = ("model", "macs", "params")
 

@@ -37,9 +37,8 @@ from kerasprune.cli.outcome import check_recipe, name_of_run, print_json, print_
 from kerasprune.cli.startup import start
 from kerasprune.cli.target import target_of
 from kerasprune.cli.words import ROUNDING, word_of
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import Key, PruneError, raise_faults, short
 from kerasprune.models.sets.lookup import SYNTHETIC
-from kerasprune.steps.examples_argument import examples_faults
 
 if TYPE_CHECKING:
     from kerasprune.recipes.stages.context import Run
@@ -80,7 +79,7 @@ def prune(
     check_needed(context, data=of_data, finetune_epochs=OF_TRAINING, export=("calibrate",))
     kept = target_of(context, options)
     drawn = int(examples) if examples.isdecimal() else examples
-    raise_faults("Invalid arguments for prune:", examples_faults(drawn, options["data"]))
+    raise_faults("Invalid arguments for prune:", _examples_faults(drawn, options["data"]))
     recipe = {
         **name_of_run(model),
         **options_given(options, "seed"),
@@ -111,6 +110,16 @@ def prune(
         print_json(folder)
     elif not quiet:
         print_outcome(folder, valid, context)
+
+
+def _examples_faults(examples: str | int, data: Any) -> list[PruneError]:
+    """Returns a fault if `--examples` is neither a choice nor a number above 0, or given with data."""
+    name, received = Key("examples"), (". Received: ", Key("examples"), f"={short(examples)}.")
+    if examples not in ("auto", "none") and not (type(examples) is int and examples > 0):
+        return [PruneError("Expected ", name, " to be 'auto', 'none' or an integer above 0", *received)]
+    if data is not None and examples != "auto":
+        return [PruneError("Expected ", name, " without ", Key("data"), ", in whose place they are drawn", *received)]
+    return []
 
 
 def _drawing(options: dict[str, Any], **samples: int) -> dict[str, Any]:

@@ -61,7 +61,8 @@ def plan(
     """Chooses the channels that a model keeps.
 
     Args:
-        model: The trained model, or its graph from `kp.trace`.
+        model: The trained model, or its graph from `kp.trace`. Subclassed models and composite layers are written out
+            first, see `kp.functional`; the plan is that of `kp.functional(model)`.
         criterion: Scores channels: a name, a dict with name and arguments, a class or an instance. Defaults to `"l1"`.
         budget: Distributes the fraction kept over the groups; given in the same ways. Defaults to `"uniform"`.
         keep: Fraction of the channels kept. Give one of `keep`, `macs`, `params` and `target`, or none if the
@@ -111,6 +112,7 @@ def plan(
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
     last_step = budget.last_step(graph, data, seed)
+    loss = getattr(model, "loss", None) if loss is None else loss  # before the model was written out
     scores = criteria.score(criterion, graph, data, loss, seed)
     counted = next((name for name in ("macs", "params") if shares[name] is not None), "keep")
     meter = None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
-from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
 from kerasprune.graph.plans import Plan
 from kerasprune.recipes import loader
@@ -17,13 +16,15 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import weight_decay
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.optimizers import optimizer
-from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.finetune import fit
 from kerasprune.steps.judge import Judge
-from kerasprune.steps.ready import made_ready
-from kerasprune.surgery.costs.cost import cost, shares_of
+from kerasprune.steps.repair import make_candidate
+from kerasprune.steps.tuning import tune
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.costs.counts import shares_of
+from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.fresh_weights import reinitialise
-from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.rebuild import rebuild_cut
 
 READY = {"folded": "removed", "reconstructed": "reconstructed"}
 
@@ -73,17 +74,16 @@ def evaluate(
         check_chance_level(run, model)
     plan, slim = (None, model) if start == "dense" else _started(run, judge, start, seed)
     measure, removed = measure_model(judge, slim)
-    began = time.perf_counter()
-    trained = start != "dense" and run.recipe.finetune is not None
-    if trained:
-        train(run, slim, judge, plan)
+    began, validation = time.perf_counter(), removed
+    if start != "dense" and run.recipe.finetune is not None:
+        validation = train(run, slim, judge, plan)
     seconds = time.perf_counter() - began
     side = run.free_side(model)
     before, after = (cost(each, size=side) for each in (model, slim))
     return {
         "measure": measure,
         "removed": removed,
-        "validation": measure_model(judge, slim)[1] if trained else removed,
+        "validation": validation,
         "test": measure_model(run.judge(model, run.recipe.data.test), slim)[1],
         **shares_of(after, before),
         "compression": before.params / after.params,
@@ -95,46 +95,49 @@ def evaluate(
 def _started(run: Experiment, judge: Judge, start: str, seed: int) -> tuple[Plan, keras.Model]:
     """Returns the plan, and the slim model as its training begins."""
     graph = run.traced(judge.dense, run.recipe.prune.plan)
-    plan = run.plan(graph, run.recipe.prune.plan)
-    slim = rebuild(graph, plan)
+    cut = Cut.of(graph, run.plan(graph, run.recipe.prune.plan))
     if start == "scratch":
-        return plan, reinitialise(slim, seed=seed)
-    return plan, ready(run, judge, slim, plan, READY[start], 0, run.slack)
+        return cut.plan, reinitialise(rebuild_cut(cut), seed=seed)
+    return cut.plan, ready(run, judge, cut, READY[start], 0, run.slack)
 
 
-def ready(
-    run: Experiment, judge: Judge, slim: keras.Model, plan: Plan, way: str, seed: int, slack: float
-) -> keras.Model:
+def ready(run: Experiment, judge: Judge, cut: Cut, way: str, seed: int, slack: float) -> keras.Model:
     """Returns a slim model prepared on training examples, in one of the ways of `kp.papers.spaces.rank`."""
-    data = run.plain_examples(judge.dense).inputs
-    return made_ready(way, judge, slim, plan, data, samples=SAMPLES, seed=seed, slack=slack)
+    return make_candidate(way, cut, judge, run.plain_examples(judge.dense).inputs, seed=seed, slack=slack)
 
 
-def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan | None) -> None:
+def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan) -> float:
     """Fine-tunes a model by the section of the recipe, and leaves it with its best or its last weights.
+
+    Returns its measure on validation examples.
 
     Args:
         run: The experiment.
         slim: The model.
         judge: A judge of the dense model, which is the teacher if the recipe has `distil`.
-        plan: The plan of `slim`; `None` if it is unknown.
+        plan: The plan of `slim`.
     """
     spec, training = run.recipe.finetune, run.examples("train", slim, batch=run.recipe.finetune.batch)
     trained = run.aware(slim)
-    delivery = Delivery(spec.deliver, judge, trained)
-    started = [judge.step("started", slim)] if delivery.callbacks else []
     made = optimizer(spec.optimizer, spec.epochs, training.steps(), run.compiled_optimizer())
     objective = run.objective(slim, spec.label_smoothing)
-    with weight_decay(slim, spec.l2, spec.l2_on):
-        twin = run.student(trained, judge.dense, plan)
-        fit(trained, training, objective, made, spec.epochs, twin=twin, callbacks=delivery.callbacks)
-    if started:
-        delivery.result(started)
+
+    def fit_with(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        with weight_decay(slim, spec.l2, spec.l2_on):
+            twin = run.student(trained, judge.dense, plan)
+            fit(trained, training, objective, made, spec.epochs, twin=twin, callbacks=callbacks)
+
+    started = [judge.step("started", slim)] if spec.deliver == "best" else []
+    tuned = tune(trained, fit_with, judge, started, deliver=spec.deliver, seed=run.recipe.seed)
+    return _measured(tuned.delivered.metrics)[1]
 
 
 def measure_model(judge: Judge, model: keras.Model) -> tuple[str, float]:
     """Returns the measure of a model and its value."""
-    metrics = judge.metrics(model)
+    return _measured(judge.metrics(model))
+
+
+def _measured(metrics: Mapping[str, float]) -> tuple[str, float]:
     if not metrics:
         raise PruneError("Expected labels to judge by. Received: examples without labels.")
     measure = "accuracy" if "accuracy" in metrics else "loss"

@@ -23,7 +23,7 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
     Args:
         make: Makes the draw.
     """
-    only, remedy = "only cut, since ", (". ", Key("examples"), "=600 draws ")
+    only, remedy = "only cut, since ", (". Give ", Key("examples", "data=kp.synthesise(model)"), ", which draws ")
     try:
         drawing = make()
         if not drawing.fitted:
@@ -41,26 +41,19 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
 
 
 def drawn_examples(
-    model: keras.Model, examples: str | int, size: Size | None, batch: int, seed: int, verbose: int
+    model: keras.Model, size: Size | None, batch: int, seed: int, verbose: int
 ) -> tuple[Examples | None, Examples | None, str]:
-    """Returns examples to solve on and to judge on, and a remark; `None` for both if none are drawn.
+    """Returns examples to solve on and to judge on, and a remark; `None` for both if they are not affordable.
 
     Args:
         model: The dense model.
-        examples: `"auto"`, see `affordable`; or their number.
         size: Size of free axes.
         batch: Examples per batch.
         seed: Random seed.
         verbose: Progress, 0 or more.
-
-    Raises:
-        PruneError: A number of examples is given, and they cannot be drawn.
     """
-    if examples == "auto":
-        drawing, reason = affordable(lambda: Drawing(model, method=None, size=size, seed=seed))
-        if drawing is None:
-            return None, None, " ".join(str(reason).split())
-    else:
-        drawing = Drawing(model, examples, method=None, size=size, seed=seed)
+    drawing, reason = affordable(lambda: Drawing(model, method=None, size=size, seed=seed))
+    if drawing is None:
+        return None, None, " ".join(str(reason).split())
     found = Examples(draw_batches(drawing, verbose=verbose), batch)
     return (*(held_out(found, seed) or (found, found)), REMARK)

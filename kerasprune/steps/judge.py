@@ -1,4 +1,4 @@
-"""Measures models after a step: loss, metrics and the error of the outputs; chooses the nearer of two models."""
+"""Measures models after a step: loss, metrics and the error of the outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from kerasprune.criteria.data_checks import check_inputs, check_targets, explain
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
-from kerasprune.errors import warn
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import Measure, StepReport
@@ -116,30 +115,3 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
     losses, _ = losses_by_output(twin)
     for each in labelled:
         check_targets(twin, losses, each.labels)
-
-
-NO_GAIN = (
-    "Reconstruction would move the outputs away from those of the dense model: the kernels are not changed. "
-    "Give more examples."
-)
-
-
-def nearer(
-    judge: Judge, slim: keras.Model, solved: keras.Model, before: StepReport | None = None
-) -> tuple[keras.Model, StepReport | None]:
-    """Returns the solved model and its report if its outputs are closer to the dense model's than before.
-
-    Args:
-        judge: Measures both.
-        slim: The model after removal.
-        solved: The reconstructed model.
-        before: The report of `slim`. Defaults to `None`: it is measured here.
-
-    Returns:
-        The solved model and its report; or `slim` and `None`, with a warning.
-    """
-    found = judge.step("reconstructed", solved)
-    if not found.is_further_than(before or judge.step("removed", slim)):
-        return solved, found
-    warn(NO_GAIN)
-    return slim, None

@@ -31,6 +31,11 @@ REMEDIES = {
     **dict.fromkeys(("sparsity", "target_sparsity", "final_sparsity", "amount", "ratio", "pruning_ratio"), _KEPT),
     "importance": "Give criterion=.",
     "ignored_layers": "Give their names as freeze=.",
+    **dict.fromkeys(("coupling", "unknown", "min_keep", "round_to", "macs_of"), "Give it in plan={…}."),
+    **dict.fromkeys(("samples", "positions", "ridge", "slack"), "Give it in reconstruct={…}."),
+    **dict.fromkeys(("temperature", "weight", "outputs", "features"), "Give it in distil={…}."),
+    "examples": "Give data=kp.synthesise(model, number); or reconstruct=False, which only cuts.",
+    "resolution": "Give size=.",
     "example_inputs": "Leave it out: the model knows the shapes of its inputs.",
 }
 """Keywords of `fit`, of `compile` and of other libraries of pruning, each with its remedy."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 
@@ -13,8 +13,6 @@ from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
 from kerasprune.errors import PruneError, warn
-from kerasprune.export.latency.table import LatencyTable
-from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
@@ -22,26 +20,27 @@ from kerasprune.graph.walk import has_free_axes
 from kerasprune.planning.budgets.base import Budget
 from kerasprune.planning.plan import plan as make_plan
 from kerasprune.planning.targets.base import Target
-from kerasprune.repair.reconstruction.reconstruct import reconstruct_with_remarks
 from kerasprune.steps import finetune
-from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.chance_level import warn_of_chance
 from kerasprune.steps.drawn_examples import drawn_examples
-from kerasprune.steps.judge import Judge, check_examples, nearer
+from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.keywords import answer_unknown_keywords
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.pixel_scale import warn_of_scale
 from kerasprune.steps.progress import Progress
-from kerasprune.steps.ready import remove
+from kerasprune.steps.removal import remove
+from kerasprune.steps.repair import NO_GAIN, reconstruct_if_nearer
 from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.settings import PruneSettings
+from kerasprune.steps.tuning import tune
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.costs.cost import cost, shares_of
+from kerasprune.surgery.costs.counts import shares_of
+from kerasprune.surgery.cut import Cut, graph_for
 from kerasprune.surgery.inlining.plain import at_unknown, plain
-from kerasprune.surgery.seeds import seed_layers
 from kerasprune.training.distillation.student import distil as taught
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
+_DRAW_MORE = "Give data, or draw more with data=kp.synthesise(model, 2000)."
 
 
 class Pruned(NamedTuple):
@@ -65,22 +64,18 @@ def prune(
     data: Any = None,
     epochs: int = 0,
     *,
-    keep: float | None = None,
     params: float | None = None,
+    keep: float | None = None,
     target: str | dict | type | Target | None = None,
     criterion: str | dict | type | Criterion = "l1",
     budget: str | dict | type | Budget = "uniform",
-    coupling: str = "tied",
     freeze: Sequence[str] = (),
-    unknown: str = "raise",
-    min_keep: float = 1,
-    round_to: int | Literal["auto"] | LatencyTable = defaults.AUTO,
+    plan: Plan | Mapping[str, Any] | None = None,
     size: Size | None = None,
-    reconstruct: bool = True,
-    distil: bool = True,
+    reconstruct: bool | Mapping[str, Any] = True,
+    distil: bool | Mapping[str, Any] = True,
     verify: bool = True,
     validation: Any = None,
-    examples: str | int = "auto",
     loss: Any = None,
     optimizer: Any = None,
     batch: int = defaults.BATCH,
@@ -99,31 +94,29 @@ def prune(
         model: The trained model, which is not changed. If it is compiled, its loss and metrics are used.
         macs: Fraction of the multiply–adds kept. Defaults to 0.5, if none of `keep`, `params` and `target` is given.
         data: `(x, y)`, `(x, y, sample_weight)` or `x`, as arrays or pandas tables, or batches that can be read
-            repeatedly, such as a `tf.data.Dataset`. Labels are optional. Defaults to `None`: see `examples`.
+            repeatedly, such as a `tf.data.Dataset`. Labels are optional. Defaults to `None`: the kernels are solved on
+            600 examples drawn from the BatchNorm statistics, if the model has any and if this takes no more than about
+            five minutes; `data=kp.synthesise(model, 2000)` draws another number.
         epochs: Epochs of fine-tuning. Defaults to 0.
-        keep: Fraction of the channels kept, instead of `macs`.
         params: Fraction of the parameters kept, instead of `macs`.
+        keep: Fraction of the channels kept, instead of `macs`.
         target: Time on a device, or size of the exported file, instead of `macs`; see `kp.plan`.
         criterion: See `kp.plan`. Defaults to `"l1"`.
         budget: See `kp.plan`. Defaults to `"uniform"`.
-        coupling: See `kp.trace`. Defaults to `"tied"`.
         freeze: Names of layers that keep all channels, with wildcards. Defaults to none.
-        unknown: `"raise"` at a layer whose channels cannot be followed, or `"freeze"`, which keeps all channels that
-            touch it. Layers without a rule are inlined if possible, otherwise kept whole with a warning. Defaults to
-            `"raise"`.
-        min_keep: Fewest channels kept in a group; values below 1 are a fraction of the group. Defaults to 1.
-        round_to: A number, `"auto"` or a latency table, see `kp.plan`. Defaults to `"auto"`.
-        size: Input side in pixels for counting, if the model's is free. Defaults to that of the data.
+        plan: A plan, in place of all arguments that make one; or a dict of the other arguments of `kp.trace` and
+            `kp.plan`: `coupling`, `unknown`, `min_keep`, `round_to`, `macs_of`. Layers without a rule are inlined if
+            possible, otherwise kept whole with a warning. Defaults to `None`.
+        size: Size of the inputs at which costs are counted, and examples drawn, if the model leaves it free; see
+            `kp.trace`. Defaults to that of the data.
         reconstruct: Whether the kernels are solved by least squares; the result is used if its outputs are closer to
-            the dense model's. Defaults to `True`.
+            the dense model's. Or a dict of arguments of `kp.reconstruct`. Defaults to `True`.
         distil: Whether the dense model is the teacher during fine-tuning, for 0.9 of the loss, or all of it without
-            labels. Defaults to `True`.
-        verify: Whether the slim model is compared with the masked dense model after removal. Defaults to `True`.
+            labels. Or a dict of arguments of `kp.distil`. Defaults to `True`.
+        verify: Whether the slim model is compared with the masked dense model after removal; the report says so if it
+            is not. Defaults to `True`.
         validation: Data for the report and for validation in `fit`, in the form of `data`. Defaults to a held-out tenth
             of `data` if the best epoch is selected, otherwise to `data`.
-        examples: Without data, the examples to reconstruct on, see `kp.synthesise`: `"auto"` draws 600 from the
-            BatchNorm statistics, if the model has any and if this takes no more than about five minutes; a number draws
-            that many; `"none"` only removes channels. Defaults to `"auto"`.
         loss: Loss of fine-tuning: a loss, a function or a name; named losses take logits unless the model ends in
             softmax or sigmoid. Defaults to the compiled one.
         optimizer: A Keras optimizer, or a name; the learning rate decays by half a cosine. Defaults to a new optimizer
@@ -145,8 +138,8 @@ def prune(
         saved, Keras warns on loading that this has no state); the plan; and the report, which can be printed.
 
     Raises:
-        PruneError: An argument is out of range, two targets are given, an argument that a step needs is missing, or
-            the slim model does not match its plan.
+        PruneError: An argument is out of range, two targets are given, or a plan with a target, an argument that a step
+            needs is missing, or the slim model does not match its plan.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -157,14 +150,7 @@ def prune(
         >>> [step.name for step in report.steps]
         ['dense', 'removed', 'reconstructed']
     """
-    given = PruneSettings(
-        model=model, macs=macs, data=data, epochs=epochs, keep=keep, params=params, target=target, criterion=criterion,
-        budget=budget, coupling=coupling, freeze=freeze, unknown=unknown, min_keep=min_keep, round_to=round_to,
-        size=size, reconstruct=reconstruct, distil=distil, verify=verify, validation=validation,
-        examples=examples, loss=loss, optimizer=optimizer, batch=batch, callbacks=callbacks, deliver=deliver, seed=seed,
-        verbose=verbose,
-    )  # fmt: skip
-    return _Pruning(given).result()
+    return _Pruning(PruneSettings(**locals())).result()
 
 
 class _Pruning:
@@ -179,7 +165,11 @@ class _Pruning:
         self.steps: list[StepReport] = []
         self.remarks: list[str] = []
         self.found: dict[str, Any] = {}
-        self.objective, self.dense = of_model(settings.model, settings.loss), plain(settings.model)
+        self.objective = of_model(settings.model, settings.loss)
+        self.graph = None
+        if isinstance(settings.plan, Plan):
+            self.graph = graph_for(settings.model, settings.plan, settings.size or settings.plan.resolution)
+        self.dense = plain(settings.model) if self.graph is None else self.graph.model
         self.given, validation = (
             None if data is None else Examples(data, settings.batch, len(self.dense.inputs))
             for data in (settings.data, settings.validation)
@@ -189,7 +179,7 @@ class _Pruning:
         check_examples(self.dense, self.objective, self.given, self.judged)
         self._set_aside()
         self.solved_on = self.given
-        if self.given is None and settings.reconstruct and settings.examples != "none":
+        if self.given is None and settings.reconstruct is not False:
             self._draw()
         self.judge = Judge(self.dense, self.objective, self.judged)
 
@@ -203,22 +193,23 @@ class _Pruning:
                 warn_of_chance(self.judge, self.steps[0].metrics)
         training = None if self.given is None else finetune.to_train_on(self.given, settings.seed)
         with progress.step("plan"):
-            graph, plan = self._planned(training)
+            cut = self._cut(training)
         with progress.step("remove"):
-            slim = removed = self._removed(graph, plan)
-        if self.solved_on is not None and settings.reconstruct:
+            slim = removed = self._removed(cut)
+        if self.solved_on is not None and settings.reconstruct is not False:
             with progress.step("reconstruct"):
-                slim = self._solved(slim, plan)
+                slim = self._solved(slim, cut)
         if settings.epochs:
             with progress.step("fine-tune"):
-                delivered = self._tuned(slim)
+                delivered = self._tuned(slim, cut)
             slim = removed if delivered is self.steps[1] else slim
         if settings.model.compiled:
             compile_like(slim, settings.model)
-        kept = shares_of(cost(graph, plan), cost(graph))
+        macs_of = settings.how.get("macs_of", {})
+        kept = shares_of(cut.cost(macs_of), cut.dense_cost(macs_of))
         remarks = tuple(self.remarks)
-        report = PruningReport(tuple(self.steps), **kept, removed=plan.removed, remarks=remarks, **self.found)
-        return Pruned(slim, plan, report)
+        report = PruningReport(tuple(self.steps), **kept, removed=cut.plan.removed, remarks=remarks, **self.found)
+        return Pruned(slim, cut.plan, report)
 
     # ---- examples ----------------------------------------------------------------------------------------------
 
@@ -236,7 +227,7 @@ class _Pruning:
                 warn(f"The best epoch is {remark}.")
             self.given, self.judged = parts or (given, given)
             self.remarks.append(remark)
-        elif given is not None and given is self.judged and (settings.reconstruct or settings.epochs):
+        elif given is not None and given is self.judged and (settings.reconstruct is not False or settings.epochs):
             self.remarks.append(
                 "measured on the examples that the model was made with; give validation= for other data"
             )
@@ -246,81 +237,89 @@ class _Pruning:
         settings = self.settings
         with self.progress.step("draw examples"):
             self.solved_on, drawn, remark = drawn_examples(
-                self.dense, settings.examples, settings.size, settings.batch, settings.seed, settings.verbose
+                self.dense, settings.size, settings.batch, settings.seed, settings.verbose
             )
         self.judged = drawn if settings.validation is None else self.judged
         self.remarks += [remark] if remark else []
 
     # ---- steps -------------------------------------------------------------------------------------------------
 
-    def _planned(self, training: Examples | None) -> tuple[ChannelGraph, Plan]:
-        """Returns the graph of the dense model, and the plan."""
-        settings, dense, side = self.settings, self.dense, self.settings.size
-        if side is None and training is not None and has_free_axes(dense):
-            side = free_size(dense, [each.shape for each in training.first(dense, 1)[0]])
-        unknown = at_unknown(dense, settings.unknown)
-        graph = trace(dense, coupling=settings.coupling, freeze=settings.freeze, unknown=unknown, size=side)
-        data = None if training is None else training.batches()
+    def _cut(self, training: Examples | None) -> Cut:
+        """Returns the cut of the given plan, or of a new one."""
+        settings, dense, size, how = self.settings, self.dense, self.settings.size, self.settings.how
+        if self.graph is not None:
+            return Cut.of(self.graph, settings.plan)
+        if size is None and training is not None and has_free_axes(dense):
+            size = free_size(dense, [each.shape for each in training.first(dense, 1)[0]])
+        unknown = at_unknown(dense, how.pop("unknown", "raise"))
+        graph = trace(dense, coupling=how.pop("coupling", "tied"), freeze=settings.freeze, unknown=unknown, size=size)
         target = settings.target and settings.target.prepared(graph)
         plan = make_plan(
-            graph, settings.criterion, settings.budget, **settings.fractions, target=target, data=data,
-            loss=self.objective.loss, min_keep=settings.min_keep, round_to=settings.round_to, size=side,
-            seed=settings.seed,
+            graph, settings.criterion, settings.budget, **settings.fractions, target=target, loss=self.objective.loss,
+            data=None if training is None else training.batches(), seed=settings.seed, **how,
         )  # fmt: skip
         self.found |= {} if target is None else {"target": target.report(graph, plan)}
-        return graph, plan
+        return Cut.of(graph, plan)
 
-    def _removed(self, graph: ChannelGraph, plan: Plan) -> keras.Model:
+    def _removed(self, cut: Cut) -> keras.Model:
         """Returns the model without the channels that the plan removes."""
-        slim, verdict = remove(graph, plan, verified=self.settings.verify, examples=self.given)
+        slim, verdict = remove(cut, verified=self.settings.verify, examples=self.given)
         self.found |= {} if verdict is None else {"verified": verdict.error, "reason": verdict.reason}
         self.steps.append(self.judge.step("removed", slim))
         return slim
 
-    def _solved(self, slim: keras.Model, plan: Plan) -> keras.Model:
+    def _solved(self, slim: keras.Model, cut: Cut) -> keras.Model:
         """Returns the reconstructed model; the given model if that does not help.
 
         A fault of examples that were drawn, which nobody asked for, is a remark.
         """
-        seed, slack = self.settings.seed, defaults.BEFORE_TRAINING if self.settings.epochs else 0.0
+        settings = self.settings
+        options = {"seed": settings.seed, "slack": defaults.BEFORE_TRAINING if settings.epochs else 0.0}
+        options |= {"remedy": _DRAW_MORE if self.given is None else _MORE, **settings.options("reconstruct")}
         try:
-            inputs = finetune.to_train_on(self.solved_on, seed).inputs
-            more = "Give data, or more examples=." if self.given is None else _MORE
-            solved, remarks = reconstruct_with_remarks(
-                slim, self.dense, plan, inputs, slack=slack, seed=seed, remedy=more
-            )
+            inputs = finetune.to_train_on(self.solved_on, settings.seed).inputs
+            solved = reconstruct_if_nearer(slim, cut, self.judge, inputs, self.steps[-1], **options)
         except PruneError as error:
             if self.given is not None:
                 raise
             self.remarks.append(f"only cut. {' '.join(str(error).split())}")
             return slim
-        best, step = nearer(self.judge, slim, solved, self.steps[-1])
-        self.remarks += remarks
-        self.steps += [] if step is None else [step]
-        return best
+        self.remarks += solved.remarks
+        if solved.step is None:
+            warn(NO_GAIN)
+        else:
+            self.steps.append(solved.step)
+        return solved.model
 
-    def _tuned(self, slim: keras.Model) -> StepReport:
+    def _tuned(self, slim: keras.Model, cut: Cut) -> StepReport:
         """Fine-tunes the model; returns the step whose model is delivered."""
         settings = self.settings
         training = finetune.to_train_on(self.given, settings.seed)
-        delivery = Delivery(settings.deliver, self.judge, slim)
-        seed_layers(slim, settings.seed + defaults.SEED_OF_FINETUNING)
         compiled = settings.model.optimizer if settings.model.compiled else None
-        weight = finetune.teacher_weight(self.given.labelled)
+        teaching = settings.options("distil")
         callbacks = [each for each in keras.tree.flatten(settings.callbacks) if each is not None]
         watched = settings.validation is not None or callbacks and self.judged is not self.given
-        finetune.fit(
-            slim,
-            training,
-            self.objective if self.given.labelled else Objective(),
-            finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps(), callbacks),
-            settings.epochs,
-            twin=taught(slim, self.dense, weight=weight) if settings.distil else None,
-            validation=self.judged if watched else None,
-            callbacks=[*callbacks, *delivery.callbacks, *self.progress.callbacks("fine-tune", settings.epochs)],
-        )  # fmt: skip
-        tuned, delivered = delivery.result(self.steps[1:])
-        self.steps.append(tuned)
-        self.remarks += self.judge.measure.remarks(*self.steps[-2:])
-        self.found["delivered"] = delivered.name
-        return delivered
+
+        def student() -> keras.Model | None:
+            if teaching is None:
+                return None
+            how = {"weight": finetune.teacher_weight(self.given.labelled), **teaching}
+            return taught(slim, self.dense, **how, plan=cut.plan if how.get("features") else None)
+
+        def train(more: Sequence[keras.callbacks.Callback]) -> None:
+            finetune.fit(
+                slim,
+                training,
+                self.objective if self.given.labelled else Objective(),
+                finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps(), callbacks),
+                settings.epochs,
+                twin=student(),
+                validation=self.judged if watched else None,
+                callbacks=[*callbacks, *more, *self.progress.callbacks("fine-tune", settings.epochs)],
+            )
+
+        tuned = tune(slim, train, self.judge, self.steps[1:], deliver=settings.deliver, seed=settings.seed)
+        self.steps.append(tuned.step)
+        self.remarks += tuned.remarks
+        self.found["delivered"] = tuned.delivered.name
+        return tuned.delivered

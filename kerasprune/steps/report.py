@@ -81,6 +81,9 @@ class Measure:
         return [f"{after.name} is worse than {before.name}: {name} {was} → {now}"]
 
 
+UNVERIFIED = "not verified: the slim model was not compared with the masked model"
+
+
 def line_of_verification(error: float, reason: str = "") -> str:
     """Returns a line on the comparison of the slim model with the masked dense model.
 
@@ -129,7 +132,7 @@ class PruningReport:
         lines = [f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"]
         lines += [self.target] if self.target else []
         lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
-        lines += [] if self.verified is None else [line_of_verification(self.verified, self.reason)]
+        lines.append(UNVERIFIED if self.verified is None else line_of_verification(self.verified, self.reason))
         for step in filter(str, self.steps):
             lines.append(f"{step} (delivered)" if step.name == self.delivered else str(step))
         return "\n".join([*lines, *self.remarks])

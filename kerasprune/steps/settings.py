@@ -1,10 +1,11 @@
-"""The arguments of `prune`, checked before anything is done."""
+"""The arguments of `kp.prune`, declared once and checked before anything is done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
@@ -18,19 +19,22 @@ from kerasprune.errors import (
     is_number,
     kind_faults,
     make_or_note,
+    nearest,
     raise_faults,
     seed_faults,
     short,
     warn,
     whole_number_faults,
 )
-from kerasprune.export.latency.table import LatencyTable
 from kerasprune.graph.built_model import LOAD
+from kerasprune.graph.plans import Plan
+from kerasprune.graph.sizes import Size
 from kerasprune.planning import targets
 from kerasprune.planning.targets.base import Target
-from kerasprune.steps.examples_argument import examples_faults
+from kerasprune.repair.reconstruction.reconstruct import reconstruct
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.custom_train_step import has_own_step
+from kerasprune.training.distillation.student import distil
 
 KEPT = 0.5  # default fraction of the multiply–adds
 _LABELS = "Expected labels with the inputs, data=(x, y). Received: an array for epochs."
@@ -38,34 +42,43 @@ _SHARE = "Expected validation as (x, y), or None for a tenth of the data that is
 _VERBOSE = "Expected verbose to be 0, 1 or 2."
 
 
+OF_PLAN = ("coupling", "unknown", "min_keep", "round_to", "macs_of")
+"""The keys of `plan`: arguments of `kp.trace` and `kp.plan` that `kp.prune` does not take itself."""
+
+
+def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
+    kinds = inspect.signature(function).parameters.items()
+    return tuple(name for name, each in kinds if each.kind is each.KEYWORD_ONLY and name != "plan")
+
+
+OF_STEPS = {"reconstruct": _keywords(reconstruct), "distil": _keywords(distil)}
+"""The keys of `reconstruct` and `distil`: the keywords of these functions."""
+
+
 @dataclass(frozen=True)
 class PruneSettings:
-    """The checked arguments of `prune`, which documents them.
+    """The arguments of `kp.prune`, which documents them; the fields are its parameters.
 
     Raises:
-        PruneError: An argument is out of range, or two targets are given.
+        PruneError: An argument is out of range, two targets are given, or a plan with what would make another.
     """
 
     model: keras.Model
     macs: float | None
     data: Any
     epochs: int
-    keep: float | None
     params: float | None
+    keep: float | None
     target: Target | None
     criterion: Any
     budget: Any
-    coupling: str
     freeze: Sequence[str]
-    unknown: str
-    min_keep: float
-    round_to: int | Literal["auto"] | LatencyTable
-    size: int | None
-    reconstruct: bool
-    distil: bool
+    plan: Plan | Mapping[str, Any] | None
+    size: Size | None
+    reconstruct: bool | Mapping[str, Any]
+    distil: bool | Mapping[str, Any]
     verify: bool
     validation: Any
-    examples: str | int
     loss: Any
     optimizer: Any
     batch: int
@@ -85,7 +98,11 @@ class PruneSettings:
             *([] if self.verbose in (0, 1, 2) else [f"{_VERBOSE} Received: verbose={self.verbose!r}."]),
             *_optimizer_faults(self.optimizer),
             *_callback_faults(self.callbacks),
-            *examples_faults(self.examples, self.data),
+            *_key_faults(OF_STEPS["reconstruct"], (True, False), reconstruct=self.reconstruct),
+            *_key_faults(OF_STEPS["distil"], (True, False), distil=self.distil),
+            *([] if isinstance(self.plan, Plan) else _key_faults(OF_PLAN, (None,), plan=self.plan)),
+            *choice_faults((True, False), verify=self.verify),
+            *self._decided_twice(),
         ]
         if self.target is not None and (target := make_or_note(faults, targets.get, self.target)):
             object.__setattr__(self, "target", target)
@@ -94,6 +111,28 @@ class PruneSettings:
             received = ", ".join(f"{name}={value!r}" for name, value in asked.items())
             faults.append(f"Expected one of macs, keep, params and target. Received: {received}.")
         raise_faults("Invalid arguments for prune:", faults)
+
+    def _decided_twice(self) -> list[str]:
+        """Returns a fault if a plan is given, and an argument that would make another one."""
+        if not isinstance(self.plan, Plan):
+            return []
+        decided = given_values(**self._given, target=self.target)
+        decided |= {} if self.criterion == "l1" else {"criterion": self.criterion}
+        decided |= {} if self.budget == "uniform" else {"budget": self.budget}
+        decided |= {"freeze": self.freeze} if len(self.freeze) else {}
+        received = ", ".join(f"{name}={short(value)}" for name, value in decided.items())
+        both = f"Received: plan={self.plan!r} and {received}. Leave one of them out."
+        return [f"Expected a plan, or the arguments that make one. {both}"] if decided else []
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """The arguments of `kp.trace` and `kp.plan` beside those of `kp.prune`; empty with a plan."""
+        return {} if isinstance(self.plan, Plan) or self.plan is None else dict(self.plan)
+
+    def options(self, step: str) -> dict[str, Any] | None:
+        """Returns the arguments of `"reconstruct"` or `"distil"`; `None` if it is switched off."""
+        given = getattr(self, step)
+        return None if given is False else {} if given is True else dict(given)
 
     @property
     def _given(self) -> dict[str, float | None]:
@@ -116,8 +155,11 @@ class PruneSettings:
             return
         if examples is None:
             raise PruneError(f"Expected data to fine-tune on. Received: epochs={self.epochs}, data=None.")
-        if not examples.labelled and not self.distil:
+        taught = self.options("distil")
+        if not examples.labelled and taught is None:
             raise PruneError("Expected labels with distil=False. Received: inputs alone. Leave distil=True.")
+        if not examples.labelled and taught.get("weight", 1) != 1:
+            raise PruneError(f"Expected labels with distil={taught}. Received: inputs alone. Leave its weight out.")
         if examples.labelled and objective.loss is None:
             raise PruneError(
                 f"Expected a loss to fine-tune with. Received: loss=None, and {self.model.name!r} is not compiled. "
@@ -128,6 +170,21 @@ class PruneSettings:
                 f"{type(self.model).__name__}.train_step is not used for fine-tuning, which trains as Keras does, on "
                 "the loss. If it matters, leave epochs=0 and train the slim model with the step."
             )
+
+
+def _key_faults(keys: Sequence[str], alone: Sequence[Any], **values: Any) -> list[str]:
+    """Returns the faults of arguments that take one of some values, or a mapping of other arguments."""
+    ((name, value),) = values.items()
+    if any(value is each for each in alone):
+        return []
+    if not isinstance(value, Mapping):
+        wanted = " or ".join([*map(repr, alone), f"a dict with {', '.join(keys)}"])
+        return [f"Expected {name} to be {wanted}. Received: {name}={short(value)}."]
+    return [
+        f"Expected the keys {', '.join(keys)} in {name}. Received: {key!r}.{nearest(str(key), keys)}"
+        for key in value
+        if key not in keys
+    ]
 
 
 def _callback_faults(callbacks: Any) -> list[str]:

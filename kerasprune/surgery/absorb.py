@@ -23,8 +23,8 @@ from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.rule import BIAS, channel_axis, find
 from kerasprune.graph.walk import bodies, is_model, nodes, wiring
 from kerasprune.rules.conv import TRANSPOSED
-from kerasprune.surgery.applied_plan import AppliedPlan
 from kerasprune.surgery.constants import Emitted, constant_line, constants, emits
+from kerasprune.surgery.cut import Cut
 
 
 @dataclass
@@ -56,16 +56,16 @@ class Folded:
         return biases | {id(norm.moving_mean): mean for norm, mean in self.means.values()}
 
 
-def fold(applied: AppliedPlan) -> Folded:
+def fold(cut: Cut) -> Folded:
     """Returns the biases that replace the constants of removed channels.
 
     Args:
-        applied: The dense model's graph with a plan applied.
+        cut: The dense model's graph with a plan cut.
 
     Returns:
         The folded biases, and the layers in which folding is not exact.
     """
-    graph, alive = applied.graph, applied.alive
+    graph, alive = cut.graph, cut.alive
     folded = Folded()
     if alive.all():
         return folded
@@ -75,7 +75,7 @@ def fold(applied: AppliedPlan) -> Folded:
         kernels[id(kernel.owner)].append(kernel)
     deltas: dict[int, tuple[Any, np.ndarray]] = {}
     bordered: set[int] = set()
-    for call, inputs in constants(applied, kept):
+    for call, inputs in constants(cut, kept):
         layer = call.operation
         reading = [kernel for kernel in kernels[id(layer)] if kernel.reads]
         if not reading:

@@ -22,7 +22,7 @@ from kerasprune.graph.graph import values
 from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
 from kerasprune.graph.trace import tensors_left_out
 from kerasprune.graph.walk import walk
-from kerasprune.surgery.applied_plan import AppliedPlan
+from kerasprune.surgery.cut import Cut
 
 Calculation = Callable[[list[np.ndarray], list[tuple[int | None, ...]]], np.ndarray]
 """`calculation(values, shapes)`: the values that go in, with size one where all positions hold the same, and the shapes
@@ -83,9 +83,9 @@ class Emitted:
 
 
 @full_precision()
-def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitted]]]:
+def constants(cut: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitted]]]:
     """Walks the model with constants in place of tensors; returns every call with those that went in."""
-    graph = applied.graph
+    graph = cut.graph
     calls = iter(graph.calls)
     seen: list[tuple[TracedCall, list[Emitted]]] = []
 
@@ -112,7 +112,7 @@ def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall,
 
     body = functional(graph.model)
     inputs = [Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs]
-    walk(body, inputs, visit, dropped=tensors_left_out(graph.model, applied.plan.removed, _removed_ids))
+    walk(body, inputs, visit, dropped=tensors_left_out(graph.model, cut.plan.removed, _removed_ids))
     return seen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -15,12 +16,12 @@ from kerasprune.graph.channels import Padded
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import tensors_left_out
-from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.comparison import difference, outputs_of
 from kerasprune.surgery.constants import along_axis
 from kerasprune.surgery.copy_layer import make_layer
-from kerasprune.surgery.rebuild import config_changes, map_operands, rebuild, unused_name
+from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.rebuild import config_changes, map_operands, rebuild_cut, unused_name
 
 
 def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "output") -> keras.Model:
@@ -50,10 +51,13 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
     """
     if silence not in _SILENCED:
         raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")
-    applied = cut(model, plan)
-    graph, alive = applied.graph, applied.alive
-    whole = AppliedPlan(graph, plan, graph.there)  # without the channels that are removed with their block
-    model = graph.model
+    return mask_cut(Cut.of(model, plan), silence=silence)
+
+
+def mask_cut(cut: Cut, *, silence: str = "output") -> keras.Model:
+    """Returns the masked model of a cut; see `mask`."""
+    graph, alive, model = cut.graph, cut.alive, cut.model
+    whole = replace(cut, alive=graph.there)  # without the channels that are removed with their block
     slices = {id(entry.variable): entry for entry in graph.slices}
     axes_of = _SILENCED[silence]
     norms = {id(n): (n, axis, alive[ids], whole.alive[ids]) for n, axis, ids in graph.norms if not alive[ids].all()}
@@ -87,7 +91,7 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
     def argument(node: Any, index: int, given: Any) -> Any:
         return map_operands(graph, node, index, taken(node, index, given), narrowed)
 
-    return clone(model, make, argument, tensors_left_out(model, plan.removed), value)[0]
+    return clone(model, make, argument, tensors_left_out(model, cut.plan.removed), value)[0]
 
 
 _SILENCED = {"output": attrgetter("reads"), "weights": attrgetter("makes")}  # axes of a slice
@@ -157,5 +161,6 @@ def border_error(model: keras.Model, plan: Plan, inputs: Any) -> float:
         >>> 1e-4 < error < 1
         True
     """
-    silenced, slim = mask(model, plan, silence="weights"), rebuild(model, plan)
+    cut = Cut.of(model, plan)
+    silenced, slim = mask_cut(cut, silence="weights"), rebuild_cut(cut)
     return difference(outputs_of(silenced, inputs)[0], outputs_of(slim, inputs)[0]).error

@@ -18,14 +18,13 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import layer_names, tensors_left_out
 from kerasprune.graph.walk import pause_collection
 from kerasprune.surgery.absorb import Folded, fold
-from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.gates import without_gates
 
 
-@pause_collection()
 def rebuild(
     model: keras.Model | ChannelGraph, plan: Plan, *, absorb: bool = True, compile: str | None = None
 ) -> keras.Model:
@@ -61,23 +60,30 @@ def rebuild(
     """
     if compile is not None:
         raise_faults("The model cannot be rebuilt:", choice_faults(("same",), compile=compile))
-    applied = cut(model, plan)
-    warn_of_norms(applied, plan)
-    graph = applied.graph
-    model = graph.model
-    folded = fold(applied) if absorb else Folded()
-    changes = config_changes(graph, applied.count)
+    new = rebuild_cut(Cut.of(model, plan), absorb=absorb)
+    if compile is not None:
+        compile_like(new, model.model if isinstance(model, ChannelGraph) else model)
+    return new
+
+
+@pause_collection()
+def rebuild_cut(cut: Cut, *, absorb: bool = True) -> keras.Model:
+    """Returns the slim model of a cut; see `rebuild`."""
+    warn_of_norms(cut)
+    graph, model = cut.graph, cut.model
+    folded = fold(cut) if absorb else Folded()
+    changes = config_changes(graph, cut.count)
     for key in folded.added:
         changes.setdefault(key, {})["use_bias",] = True
     slices = {id(entry.variable): entry for entry in graph.slices}
-    changed, taken = folded.changed, taken_arguments(graph, applied.take)
+    changed, taken = folded.changed, taken_arguments(graph, cut.take)
 
     def value(variable: keras.Variable) -> np.ndarray:
         new = changed.get(id(variable))
-        return applied.value(slices.get(id(variable)), variable) if new is None else new
+        return cut.value(slices.get(id(variable)), variable) if new is None else new
 
     def padded(sum_: Padded, branch: Any) -> Any:
-        missing = applied.count(sum_.trunk) - applied.count(sum_.branch)
+        missing = cut.count(sum_.trunk) - cut.count(sum_.branch)
         widths = [[0, missing if axis == sum_.axis else 0] for axis in range(len(branch.shape))]
         name = unused_name(model, f"{sum_.node.operation.name}_pad_{sum_.index}")
         return knp.Pad(widths, name=name)(branch) if missing else branch
@@ -88,11 +94,8 @@ def rebuild(
     def make(layer: Any) -> Any:
         return make_layer(layer, changes.get(id(layer), {}))
 
-    new, _ = clone(model, make, argument, tensors_left_out(model, plan.removed), value, folded.added)
-    new = without_gates(new)
-    if compile is not None:
-        compile_like(new, model)
-    return new
+    new, _ = clone(model, make, argument, tensors_left_out(model, cut.plan.removed), value, folded.added)
+    return without_gates(new)
 
 
 def config_changes(graph: ChannelGraph, count: Count) -> dict[int, dict[tuple[str, ...], Any]]:
@@ -126,13 +129,13 @@ SMALL = 0.2
 """The largest relative norm of removed channels that counts as small."""
 
 
-def relative_norm_cut(applied: AppliedPlan, pushed: str) -> float:
+def relative_norm_cut(cut: Cut, pushed: str) -> float:
     """Returns the relative norm of the channels to be removed: mean |w| removed ÷ mean |w| kept.
 
     It is a mean over kernels, weighted by the number of channels removed.
 
     Args:
-        applied: The graph with the plan applied.
+        cut: The graph with the plan cut.
         pushed: `"filter"`: along the axes where channels are made; `"channel"`: along those where they are read;
             `"scale"`: of the scales γ in place of kernels.
 
@@ -140,9 +143,9 @@ def relative_norm_cut(applied: AppliedPlan, pushed: str) -> float:
         A number ≥ 0; NaN if no channels are removed.
     """
     ratios, numbers = [], []
-    for entry, axes in along(applied.graph, pushed):
+    for entry, axes in along(cut.graph, pushed):
         for axis in axes:
-            alive = None if entry.ids[axis] is None else applied.alive[entry.ids[axis]]
+            alive = None if entry.ids[axis] is None else cut.alive[entry.ids[axis]]
             if alive is None or alive.all() or not alive.any():
                 continue
             values = np.abs(ops.convert_to_numpy(entry.variable).astype("float64"))
@@ -165,11 +168,12 @@ def along(graph: ChannelGraph, pushed: str) -> list[tuple[Slice, Sequence[int]]]
     return [(kernel, kernel.makes if pushed == "filter" else kernel.reads) for kernel in graph.kernels]
 
 
-def warn_of_norms(applied: AppliedPlan, plan: Plan) -> None:
+def warn_of_norms(cut: Cut) -> None:
     """Warns if a plan made by a penalty removes channels whose weights are not small."""
+    plan = cut.plan
     if not plan.pushed:
         return
-    norm = relative_norm_cut(applied, plan.pushed)
+    norm = relative_norm_cut(cut, plan.pushed)
     if norm > SMALL:
         others = " or ".join(f'"{pushed}"' for pushed in ("channel", "scale") if pushed != plan.pushed)
         warn(

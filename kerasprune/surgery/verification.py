@@ -22,13 +22,13 @@ from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import cut
 from kerasprune.surgery.comparison import difference, differences, outputs_of
 from kerasprune.surgery.compute_dtype import coarsest_type, rounding
-from kerasprune.surgery.costs.cost import cost
-from kerasprune.surgery.mask import mask
+from kerasprune.surgery.costs.cost import cost, graph_at
+from kerasprune.surgery.cut import Cut, graph_for
+from kerasprune.surgery.mask import mask_cut
 from kerasprune.surgery.random_inputs import random_inputs
-from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.rebuild import rebuild_cut
 
 _TOLERANCES = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 3e-2}
 _SIDE = 16  # at which costs are compared where the input side is free
@@ -164,26 +164,29 @@ def verify(
     given = {"model": model.model if isinstance(model, ChannelGraph) else model, "slim": slim}
     faults = [*kind_faults(keras.Model, LOAD, **given), *plan_faults(plan=plan)]
     raise_faults("Nothing can be verified:", faults)
-    graph = model
-    if not isinstance(model, ChannelGraph):
-        graph = trace(model, coupling=plan.coupling, unknown="freeze", size=plan.resolution)
-    model = graph.model
-    _check_order(model, slim, plan)
+    graph = model if isinstance(model, ChannelGraph) else graph_for(model, plan, plan.resolution)
+    _check_order(graph.model, slim, plan)
+    return verify_cut(Cut.of(graph, plan), slim, data, strict=strict, reload=reload)
+
+
+def verify_cut(cut: Cut, slim: keras.Model, data: Any = None, *, strict: bool = False, reload: bool = True) -> Verdict:
+    """Returns the verdict on the slim model of a cut; see `verify`."""
+    model = cut.model
+    faults: list[str] = []
     inputs = random_inputs(model, side=_SIDE) if data is None else data
     precision = coarsest_type(model)
     tolerance = _TOLERANCES[precision]
-    params, macs, wrong = _costs(graph, slim, plan)
+    params, macs, wrong = _costs(cut, slim)
     draws = _differs_from_itself(model, inputs, tolerance, at_random=data is None)
     reload_error = _loaded_alone(slim, inputs) if reload else None
     copy_error = error = float("nan")
     approximate, reason = (), ""
     if not draws:
-        all_kept = Plan({}, coupling=plan.coupling)
-        copy_error = max(_difference(model, make(graph, all_kept), inputs) for make in (rebuild, mask))
+        copy_error = _difference(model, rebuild_cut(cut.nothing), inputs)
         what = "A copy of the dense model, from which nothing is removed"
         faults += _too_large(what, copy_error, tolerance, precision)
-        folded = fold(cut(graph, plan))
-        error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
+        folded = fold(cut)
+        error, approximate = _against_masks(cut, slim, inputs, tolerance, [*folded.padded, *folded.lost])
         inexact = {_FOLDED: folded.padded, _DROPPED: folded.lost} if approximate else {}
         reason = " and ".join(each for each, layers in inexact.items() if layers)
         faults += _too_large("The slim model", error, tolerance, precision) if not approximate else []
@@ -201,7 +204,7 @@ def _check_order(model: keras.Model, slim: keras.Model, plan: Plan) -> None:
     if more <= params:
         return
     try:
-        cut(trace(slim, coupling=plan.coupling, unknown="freeze"), plan)
+        Cut.of(trace(slim, coupling=plan.coupling, unknown="freeze"), plan)
     except PruneError:
         return
     raise PruneError(
@@ -211,7 +214,7 @@ def _check_order(model: keras.Model, slim: keras.Model, plan: Plan) -> None:
 
 
 def _against_masks(
-    graph: ChannelGraph, slim: keras.Model, plan: Plan, inputs: Any, tolerance: float, inexact: Sequence[str]
+    cut: Cut, slim: keras.Model, inputs: Any, tolerance: float, inexact: Sequence[str]
 ) -> tuple[float, tuple[str, ...]]:
     """Returns the difference from the masked model, and the layers in which folded constants explain it.
 
@@ -219,11 +222,15 @@ def _against_masks(
     could be folded exactly. Otherwise it must equal a second `rebuild`, which must be exact except for the folding:
     without folding, it must equal the masked model.
     """
-    error = min(_difference(mask(graph, plan, silence=silence), slim, inputs) for silence in ("output", "weights"))
+    silenced, masked = mask_cut(cut, silence="weights"), None
+    error = _difference(silenced, slim, inputs)
+    if error > tolerance:
+        masked = mask_cut(cut)
+        error = min(error, _difference(masked, slim, inputs))
     if error <= tolerance or not inexact:
         return error, ()
-    unfolded = _difference(mask(graph, plan), rebuild(graph, plan, absorb=False), inputs)
-    if max(unfolded, _difference(rebuild(graph, plan), slim, inputs)) > tolerance:
+    unfolded = _difference(masked, rebuild_cut(cut, absorb=False), inputs)
+    if max(unfolded, _difference(rebuild_cut(cut), slim, inputs)) > tolerance:
         return error, ()
     return error, tuple(dict.fromkeys(inexact))
 
@@ -258,12 +265,12 @@ def _too_large(what: str, error: float, tolerance: float, precision: str) -> lis
     return [f"{what} differs by {error:.1e}; {limit}. Was it trained further, or is a rule wrong?"]
 
 
-def _costs(graph: ChannelGraph, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
+def _costs(cut: Cut, slim: keras.Model) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
     """Returns parameters and multiply–adds, predicted and found, and the faults of them."""
-    free = has_free_axes(graph.model) and plan.resolution is None
-    side = _SIDE if free else plan.resolution
-    found = cost(slim, size=side)
-    predicted = [cost(graph, plan, size=side, absorb=absorb) for absorb in (True, False)]
+    size = cut.whole.size or cut.plan.resolution or (_SIDE if has_free_axes(cut.model) else None)
+    found = cost(slim, size=size)
+    counted = cut if size == cut.whole.size else Cut.of(graph_at(cut.whole, cut.plan, size), cut.plan)
+    predicted = [counted.cost(added=fold(counted).added), counted.cost()]
     nearest = min(predicted, key=lambda each: abs(each.params - found.params))
     pairs = {"parameters": (nearest.params, found.params), "multiply–adds": (nearest.macs, found.macs)}
     wrong = [f"{name}: {a:,} were predicted, the slim model has {b:,}." for name, (a, b) in pairs.items() if a != b]

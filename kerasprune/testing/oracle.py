@@ -15,9 +15,10 @@ from kerasprune.graph.trace import layer_names
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.comparison import check_finite, difference, outputs_of
-from kerasprune.surgery.costs.cost import Cost, cost
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.costs.counts import Cost
+from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
@@ -93,7 +94,7 @@ def check_rebuild(
     inputs = random_inputs(model, seed=seed, side=_SIDE) if inputs is None else inputs
     before = model.to_json(), model.get_weights()
     _check_copies(model, plan, inputs, tolerance)
-    applied, silent = cut(model, plan), mask(model, plan)
+    cut, silent = Cut.of(model, plan), mask(model, plan)
     slim, folded = rebuild(model, plan, absorb=False), rebuild(model, plan)
     found = compare(silent, slim, inputs)
     require(
@@ -106,9 +107,9 @@ def check_rebuild(
         f"Expected rebuild(absorb=False) to equal mask() to {tolerance:.0e}. "
         f"Received: a relative difference of {found.error:.1e}.",
     )
-    _check_effect(model, silent, applied, inputs, tolerance)
-    _check_folded(model, applied, folded, inputs, tolerance)
-    _check_names(applied, slim)
+    _check_effect(model, silent, cut, inputs, tolerance)
+    _check_folded(model, cut, folded, inputs, tolerance)
+    _check_names(cut, slim)
     _check_costs(model, plan, slim, folded)
     require(
         before[0] == model.to_json() and all(map(np.array_equal, before[1], model.get_weights())),
@@ -149,8 +150,8 @@ def _check_copies(model: keras.Model, plan: Plan, inputs: Any, tolerance: float)
         )
 
 
-def _check_effect(model: keras.Model, silent: keras.Model, applied: AppliedPlan, inputs: Any, tolerance: float) -> None:
-    if applied.alive.all() and not applied.plan.removed:
+def _check_effect(model: keras.Model, silent: keras.Model, cut: Cut, inputs: Any, tolerance: float) -> None:
+    if cut.alive.all() and not cut.plan.removed:
         return
     effect = compare(model, silent, inputs).error
     require(
@@ -160,11 +161,11 @@ def _check_effect(model: keras.Model, silent: keras.Model, applied: AppliedPlan,
     )
 
 
-def _check_folded(model: keras.Model, applied: AppliedPlan, slim: keras.Model, inputs: Any, tolerance: float) -> None:
-    found = fold(applied)
+def _check_folded(model: keras.Model, cut: Cut, slim: keras.Model, inputs: Any, tolerance: float) -> None:
+    found = fold(cut)
     if found.padded or found.lost:
         return
-    error = compare(mask(model, applied.plan, silence="weights"), slim, inputs).error
+    error = compare(mask(model, cut.plan, silence="weights"), slim, inputs).error
     require(
         error <= _FOLDED * tolerance,
         f"Expected rebuild(absorb=True) to equal mask(silence='weights') to {_FOLDED * tolerance:.0e}, as no folded "
@@ -172,15 +173,15 @@ def _check_folded(model: keras.Model, applied: AppliedPlan, slim: keras.Model, i
     )
 
 
-def _check_names(applied: AppliedPlan, slim: keras.Model) -> None:
+def _check_names(cut: Cut, slim: keras.Model) -> None:
     """Checks that kept layers have the same names in the same order, but for operations that widen a branch."""
-    operations = [call.operation for call in applied.graph.calls]
+    operations = [call.operation for call in cut.graph.calls]
     named = dict.fromkeys(each.name for each in operations if not isinstance(each, Gate))  # gates are multiplied in
     expected = [
-        name for name in named if name not in applied.plan.removed
+        name for name in named if name not in cut.plan.removed
     ]  # a dense block is removed with its concatenation
     received = layer_names(slim)
-    if applied.graph.padded:  # that operation also moves others in the order of the calls
+    if cut.graph.padded:  # that operation also moves others in the order of the calls
         expected, received = sorted(expected), sorted(set(received) & set(expected))
     require(expected == received, f"Expected the same layer names. Received: {received} instead of {expected}.")
 

@@ -59,7 +59,7 @@ def by_command(folder, out, *options):
     ("arguments", "options"),
     [
         ({"macs": 0.4}, ("--macs", 0.4)),
-        ({"keep": 0.5, "optimizer": "adam", "batch": 32, "seed": 3, "round_to": 2, "min_keep": 4}, None),
+        ({"keep": 0.5, "optimizer": "adam", "batch": 32, "seed": 3, "plan": {"round_to": 2, "min_keep": 4}}, None),
         ({"params": 0.5, "criterion": "taylor_fo", "budget": "global", "distil": False}, None),
     ],
 )
@@ -68,7 +68,9 @@ def test_weights_and_reports_are_the_same(files, arguments, options):
     out = "-".join(map(str, arguments))
     if options is None:
         named = {"distil": ("--no-distil",)}
-        options = [w for k, v in arguments.items() for w in named.get(k, (f"--{k.replace('_', '-')}", v))]
+        spelled = {**arguments, **arguments.get("plan", {})}
+        spelled.pop("plan", None)
+        options = [w for k, v in spelled.items() for w in named.get(k, (f"--{k.replace('_', '-')}", v))]
     model = keras.models.load_model(folder / "dense.keras")
     slim, plan, report = kp.prune(model, data=splits["train"], validation=splits["val"], epochs=2, **arguments)
     other, said = by_command(folder, out, "--finetune-epochs", 2, *options)

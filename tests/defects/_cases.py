@@ -25,7 +25,7 @@ import numpy as np
 
 import kerasprune as kp
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.cut import Cut
 from kerasprune.testing import compare, random_inputs, random_plan
 
 TOLERANCE = 1e-4
@@ -107,7 +107,7 @@ def exact(model, *, seeds=(0, 1), freeze=(), couplings=("tied",), drawn=True, in
 
 
 def _plan(model, graph, plan, inputs, costs):
-    part = cut(graph, plan)
+    part = Cut.of(graph, plan)
     worst = _same(kp.mask(model, plan), kp.rebuild(model, plan, absorb=False), inputs, "rebuild(absorb=False)")
     found, folded = fold(part), kp.rebuild(model, plan)
     if not found.padded and not found.lost:

@@ -78,6 +78,6 @@ def test_pruning_counts_at_the_sides_of_the_data():
     x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False, name="conv")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.GlobalMaxPooling2D()(x))))
     data = np.random.default_rng(0).normal(size=(16, 6, 10, 3)).astype("float32")
-    found = kp.prune(model, macs=0.5, data=data, round_to=1, verbose=0)
+    found = kp.prune(model, macs=0.5, data=data, plan={"round_to": 1}, verbose=0)
     dense, slim = (kp.cost(each, size=(6, 10)).macs for each in (model, found.slim))
     assert found.report.macs == slim / dense

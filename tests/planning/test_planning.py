@@ -14,7 +14,7 @@ import kerasprune as kp
 from kerasprune.graph.kept_channels import kept_number, legal
 from kerasprune.planning.budgets.base import Budget
 from kerasprune.planning.targets.base import CostMeter, Target
-from kerasprune.surgery.costs.cost import costs_of, counter
+from kerasprune.surgery.costs.counts import costs_of, counter
 from kerasprune.testing.toys import toy_model
 
 MODELS = {

@@ -64,6 +64,6 @@ def test_a_function_of_several_tensors_is_refused_or_their_channels_stay():
         kp.trace(whole)
     graph = kp.trace(whole, unknown="freeze")
     assert list(graph.prunable) == ["first"] and [each.name for each in graph.unknown] == ["distance"]
-    slim, plan, _ = kp.prune(whole, macs=0.6, unknown="freeze")
+    slim, plan, _ = kp.prune(whole, macs=0.6, plan={"unknown": "freeze"})
     assert set(plan.keep) == {"first"} and slim.get_layer("right").units == 6
     assert compare(kp.mask(whole, plan, silence="weights"), slim, random_inputs(whole)).error < 1e-5

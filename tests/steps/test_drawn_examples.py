@@ -33,7 +33,7 @@ def names(report) -> list[str]:
 @pytest.mark.thorough
 def test_without_data_kernels_are_solved_on_drawn_examples(model, monkeypatch):
     monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 40)
-    slim, plan, report = kp.prune(model, keep=0.5, examples=100, verbose=0)
+    slim, plan, report = kp.prune(model, keep=0.5, verbose=0)
     assert names(report) == ["dense", "removed", "reconstructed"] and steps.REMARK in str(report)
     real = np.random.default_rng(9).normal(size=(300, 8, 8, 3)).astype("float32")
     wanted = model.predict(real, verbose=0)
@@ -46,13 +46,8 @@ def test_without_data_kernels_are_solved_on_drawn_examples(model, monkeypatch):
     assert plan == kp.plan(kp.trace(model, coupling="tied"), keep=0.5)
 
 
-def test_none_only_cuts_and_a_number_beside_data_is_refused(model):
-    assert names(kp.prune(model, keep=0.5, examples="none", verbose=0).report) == ["dense", "removed"]
-    with pytest.raises(kp.PruneError, match="without data, in whose place"):
-        kp.prune(model, keep=0.5, data=np.zeros((4, 8, 8, 3)), examples=10)
-    for wrong in (0, True, "all", 2.5, None):
-        with pytest.raises(kp.PruneError, match="examples"):
-            kp.prune(model, keep=0.5, examples=wrong)
+def test_without_a_reconstruction_nothing_is_drawn(model):
+    assert names(kp.prune(model, keep=0.5, reconstruct=False, verbose=0).report) == ["dense", "removed"]
 
 
 def test_what_takes_long_is_left_out_and_the_report_names_the_call(model, monkeypatch):
@@ -65,13 +60,14 @@ def test_a_model_without_statistics_is_only_cut_by_default():
     plain = keras.Sequential([keras.Input((6,)), layers.Dense(12, "relu"), layers.Dense(2)])
     report = kp.prune(plain, keep=0.5, verbose=0).report
     assert names(report) == ["dense", "removed"]
-    assert "no statistics of BatchNormalization" in str(report) and "examples=600 draws noise" in str(report)
+    assert "no statistics of BatchNormalization" in str(report)
+    assert "Give data=kp.synthesise(model), which draws noise" in str(report)
 
 
-def test_a_number_draws_noise_if_there_are_no_statistics():
+def test_the_remedy_for_a_model_without_statistics_is_one():
     plain = keras.Sequential([keras.Input((6,)), layers.Dense(12, "relu"), layers.Dense(2)])
-    report = kp.prune(plain, keep=0.5, examples=50, verbose=0).report
-    assert names(report) == ["dense", "removed", "reconstructed"] and steps.REMARK in str(report)
+    noise = kp.synthesise(plain, 50, method="noise", verbose=0)
+    assert names(kp.prune(plain, keep=0.5, data=noise, verbose=0).report) == ["dense", "removed", "reconstructed"]
 
 
 def test_a_layer_without_gradients_is_no_reason_to_fail(model, monkeypatch):
@@ -87,7 +83,7 @@ def test_a_fault_of_drawn_examples_is_a_remark_and_one_of_data_an_error(model, m
     def fails(*args, **kwargs):
         raise kp.PruneError("not finite")
 
-    monkeypatch.setattr("kerasprune.steps.prune.reconstruct_with_remarks", fails)
+    monkeypatch.setattr("kerasprune.steps.repair.reconstruct_cut", fails)
     monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 2)
     report = kp.prune(model, keep=0.5, verbose=0).report
     assert names(report) == ["dense", "removed"] and "only cut. not finite" in str(report)
@@ -139,15 +135,12 @@ def test_the_command_makes_and_times_a_draw_once(prepared, monkeypatch):
 
 
 @pytest.mark.experiments
-def test_one_check_of_examples_for_the_command_and_for_python(prepared, model):
-    """Each says it with the names of its reader."""
+def test_the_examples_of_the_command_are_checked(prepared):
     for given in ("0", "some", "2.5"):
         code, output = said([*prepared, "--examples", given])
         assert code == 2 and "Expected --examples to be 'auto', 'none' or an integer above 0" in output
     code, output = said([*prepared, "--examples", "none", "--data", "digits"])
     assert code == 2 and "Expected --examples without --data" in output
-    with pytest.raises(kp.PruneError, match="Expected examples without data.*Received: examples='none'"):
-        kp.prune(model, keep=0.5, examples="none", data=np.zeros((4, 8, 8, 3)))
 
 
 @pytest.mark.experiments
@@ -156,7 +149,7 @@ def test_why_no_examples_are_drawn_names_what_the_reader_has(prepared, tmp_path)
     plain.save(tmp_path / "model.keras")
     code, output = said(prepared)
     assert code == 0 and "no statistics of BatchNormalization" in output
-    assert "--examples=600 draws noise" in output and "method=" not in output
+    assert "Give --examples, which draws noise" in output and "method=" not in output
     assert "method=" not in str(kp.prune(plain, keep=0.5, verbose=0).report)
 
 
@@ -189,8 +182,6 @@ def test_few_examples_are_told_with_what_the_caller_can_give(tmp_path):
         kp.reconstruct(kp.rebuild(wide, plan), wide, plan, few)
     with pytest.warns(UserWarning, match=r"Fewer positions.*Give more data; of more than 1,000 examples kp"):
         kp.prune(wide, keep=0.5, data=few, verbose=0)
-    with pytest.warns(UserWarning, match=r"Fewer positions.*Give data, or more examples="):
-        kp.prune(wide, keep=0.5, examples=40, verbose=0)
     start = ["prune", str(tmp_path / "model.keras"), "--keep", "0.5", "--out"]
     for more, given, words in (
         ("--data", str(tmp_path / "few.npy"), "Give more data, or in a recipe"),

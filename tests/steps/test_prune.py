@@ -71,7 +71,7 @@ def test_a_reconstruction_that_harms_is_not_taken(start, monkeypatch):
         worse.set_weights([-3 * w for w in slim.get_weights()])
         return worse, []
 
-    monkeypatch.setattr(importlib.import_module("kerasprune.steps.prune"), "reconstruct_with_remarks", harmed)
+    monkeypatch.setattr(importlib.import_module("kerasprune.steps.repair"), "reconstruct_cut", harmed)
     with pytest.warns(UserWarning, match="away from those of the dense model"):
         found = kp.prune(model, data=x)
     assert [step.name for step in found.report.steps] == ["dense", "removed"]
@@ -372,4 +372,4 @@ def test_a_model_that_takes_no_random_inputs_is_compared_on_the_data():
     assert report.verified < 1e-5 and len(plan.keep["hidden"]) == 8
     assert slim.predict(data, verbose=0).shape == (20, 2)
     with pytest.raises(kp.PruneError, match="Give data to compare on"):
-        kp.prune(model, keep=0.5, examples="none", verbose=0)
+        kp.prune(model, keep=0.5, reconstruct=False, verbose=0)

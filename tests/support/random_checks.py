@@ -14,7 +14,7 @@ import numpy as np
 import kerasprune as kp
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.cut import Cut
 from kerasprune.testing import compare, random_inputs, random_plan
 from support.random_models import random_model
 
@@ -159,7 +159,7 @@ def _without_blocks(graph: ChannelGraph, plan: kp.Plan, random: np.random.Genera
     for keep, removed in tries:
         tried = kp.Plan(keep, removed, coupling=plan.coupling)
         try:
-            cut(graph, tried)
+            Cut.of(graph, tried)
         except kp.PruneError:
             continue
         return tried
@@ -168,7 +168,7 @@ def _without_blocks(graph: ChannelGraph, plan: kp.Plan, random: np.random.Genera
 
 def check_plan(model: keras.Model, plan: kp.Plan, inputs: Any) -> Outcome:
     """Checks that a plan is carried out exactly, and at the predicted cost."""
-    applied = cut(model, plan)
+    cut = Cut.of(model, plan)
     silent, slim = kp.mask(model, plan), kp.rebuild(model, plan, absorb=False)
     error = compare(silent, slim, inputs).error
     _require(error <= TOLERANCE, f"rebuild(absorb=False) and mask() differ by {error:.1e}")
@@ -177,7 +177,7 @@ def check_plan(model: keras.Model, plan: kp.Plan, inputs: Any) -> Outcome:
         one, two = getattr(predicted, key), getattr(built, key)
         _require(one == two, f"{key} were predicted as {one}, and are {two}")
     _require(built.params == slim.count_params(), f"params are {slim.count_params()}, cost() says {built.params}")
-    folded, found = None, fold(applied)
+    folded, found = None, fold(cut)
     if not found.padded and not found.lost:
         folded = compare(kp.mask(model, plan, silence="weights"), kp.rebuild(model, plan), inputs).error
         _require(folded <= TOLERANCE, f"rebuild(absorb=True) and mask(silence='weights') differ by {folded:.1e}")

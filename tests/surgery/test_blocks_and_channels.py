@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.cut import Cut
 from kerasprune.testing import check_rebuild, randomise
 
 
@@ -33,9 +33,9 @@ def test_blocks_and_channels_go_at_once(coupling, keep):
     model = residual()
     plan = kp.Plan(keep, ["sum1"], coupling=coupling)
     check_rebuild(model, plan)
-    applied = cut(model, plan)
-    assert applied.graph.coupling == coupling
-    widths = {call.operation.name: applied.count(call.outputs[0].axes[3]) for call in applied.graph.calls[:-2]}
+    cut = Cut.of(model, plan)
+    assert cut.graph.coupling == coupling
+    widths = {call.operation.name: cut.count(call.outputs[0].axes[3]) for call in cut.graph.calls[:-2]}
     names = {name: len(kept) for name, kept in keep.items()}
     assert widths.keys() >= names.keys() and all(widths[name] == number for name, number in names.items())
     assert "outer1" not in widths
@@ -46,19 +46,19 @@ def test_what_is_frozen_stays_frozen_without_a_block():
     graph = kp.trace(model, freeze=["inner0"])
     with pytest.raises(kp.PruneError, match="'inner0' must be kept whole"):
         kp.rebuild(graph, kp.Plan({"inner0": [1]}, ["sum1"]))
-    assert cut(graph, kp.Plan({}, ["sum1"])).graph.freeze == ("inner0",)
+    assert Cut.of(graph, kp.Plan({}, ["sum1"])).graph.freeze == ("inner0",)
 
 
 def test_what_is_left_of_a_variable_is_a_copy_of_its_rows():
     model = residual()
-    applied = cut(model, kp.Plan({"stem": [0, 2, 5], "inner0": [1, 4]}))
+    cut = Cut.of(model, kp.Plan({"stem": [0, 2, 5], "inner0": [1, 4]}))
     layer = model.get_layer("inner0")
-    entries = {id(entry.variable): entry for entry in applied.graph.slices}
+    entries = {id(entry.variable): entry for entry in cut.graph.slices}
     kernel = np.asarray(layer.kernel)
     np.testing.assert_array_equal(
-        applied.value(entries[id(layer.kernel)], layer.kernel), kernel[:, :, [0, 2, 5]][..., [1, 4]]
+        cut.value(entries[id(layer.kernel)], layer.kernel), kernel[:, :, [0, 2, 5]][..., [1, 4]]
     )
-    np.testing.assert_array_equal(applied.value(entries[id(layer.bias)], layer.bias), np.asarray(layer.bias)[[1, 4]])
+    np.testing.assert_array_equal(cut.value(entries[id(layer.bias)], layer.bias), np.asarray(layer.bias)[[1, 4]])
 
 
 def test_a_constant_is_as_narrow_as_what_a_dropped_dense_block_leaves():

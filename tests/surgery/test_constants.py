@@ -8,7 +8,7 @@ from keras import layers, ops
 
 import kerasprune as kp
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.cut import Cut
 from kerasprune.testing import check_rebuild, randomise
 
 
@@ -31,7 +31,7 @@ def test_what_a_norm_over_channels_stops_stays_nothing(after):
     x = layers.LayerNormalization()(layers.Dense(8, name="a")(inputs))
     model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(layers.Flatten()(after(x)))))
     plan = kp.Plan({"a": [1, 2, 5]})
-    folded = fold(cut(model, plan))
+    folded = fold(Cut.of(model, plan))
     assert not folded.biases and not folded.lost and not folded.padded
     check_rebuild(model, plan)
 
@@ -55,7 +55,7 @@ def test_who_says_nothing_leaves_nothing(shape, maker):
     model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(x)))
     graph = kp.trace(model)
     plan = kp.Plan({"a": [1, 2, 5]} if graph.groups["a"].prunable else {})
-    folded = fold(cut(model, plan))
+    folded = fold(Cut.of(model, plan))
     assert not folded.biases and not folded.lost and not folded.padded
 
 
@@ -72,7 +72,7 @@ def test_what_is_emitted_along_another_axis_is_called_lost(maker):
     inputs = keras.Input((5, 4))
     model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(layers.Flatten()(maker(inputs)))))
     plan = kp.Plan({"a": [1, 2, 5]})
-    assert fold(cut(model, plan)).lost == ["b"]
+    assert fold(Cut.of(model, plan)).lost == ["b"]
     check_rebuild(model, plan)
 
 
@@ -81,7 +81,7 @@ def test_an_einsum_whose_bias_runs_along_its_channels_is_silent(bias_axes):
     inputs = keras.Input((5, 4))
     x = layers.EinsumDense("abc,bd->adc", (8, 4), bias_axes=bias_axes, name="a")(inputs)
     model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(layers.Flatten()(x))))
-    assert not fold(cut(model, kp.Plan({"a": [1, 2, 5]}))).lost
+    assert not fold(Cut.of(model, kp.Plan({"a": [1, 2, 5]}))).lost
 
 
 def test_what_a_border_of_another_value_surrounds_is_called_lost():
@@ -89,4 +89,4 @@ def test_what_a_border_of_another_value_surrounds_is_called_lost():
     x = layers.Conv2D(4, 1, bias_initializer="ones", name="a")(inputs)
     x = layers.Resizing(5, 5, pad_to_aspect_ratio=True, fill_value=2.0)(x)
     model = keras.Model(inputs, layers.Conv2D(2, 2, name="b")(x))
-    assert fold(cut(model, kp.Plan({"a": [0, 1]}))).lost == ["b"]
+    assert fold(Cut.of(model, kp.Plan({"a": [0, 1]}))).lost == ["b"]

@@ -12,7 +12,7 @@ from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.cut import Cut
 from kerasprune.testing import check_rebuild, compare, random_inputs, random_plan, randomise
 
 SIDE = 64
@@ -187,7 +187,7 @@ NETS = {"valid": valid_net, "pointwise": pointwise_net, "dense": dense_net}
 def test_absorption_is_exact_without_padding(name, seed):
     model = randomise(NETS[name](), seed)
     plan = random_plan(kp.trace(model), seed)
-    folded = fold(cut(model, plan))
+    folded = fold(Cut.of(model, plan))
     assert folded.biases and not folded.padded and not folded.lost
     inputs = random_inputs(model, seed=seed)
     slim, silent = kp.rebuild(model, plan), kp.mask(model, plan, silence="weights")
@@ -295,7 +295,7 @@ def test_borders_are_reported(inside, padded):
     model = randomise(padded_net(inside), 2)
     plan = kp.Plan({"a": [0, 1, 2]})
     model.get_layer("a").bias.assign(np.linspace(0.2, 0.9, 8))
-    folded = fold(cut(model, plan))
+    folded = fold(Cut.of(model, plan))
     assert folded.padded == padded and not folded.lost
     error = kp.surgery.border_error(model, plan, random_inputs(model))
     assert (error > 1e-4) == bool(padded)
@@ -308,13 +308,13 @@ def test_what_no_bias_can_make_up_for_is_said():
     x = layers.PReLU(alpha_initializer="ones", name="alpha")(layers.Conv2D(6, 1, name="a")(inputs))
     model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.Conv2D(5, 1, name="b")(x)))), 3)
     model.get_layer("a").bias.assign(-np.ones(6))
-    assert fold(cut(model, kp.Plan({"a": [0, 1]}))).lost == ["b"]
+    assert fold(Cut.of(model, kp.Plan({"a": [0, 1]}))).lost == ["b"]
 
     shared = layers.Conv2D(5, 1, name="shared")
     ends = [layers.Flatten()(shared(layers.Conv2D(6, 1, name=name)(inputs))) for name in ("left", "right")]
     model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Concatenate()(ends))), 3)
     (name,) = [name for name, group in kp.trace(model).groups.items() if "left" in group.layers]
-    assert fold(cut(model, kp.Plan({name: [0, 1]}))).lost == ["shared"]
+    assert fold(Cut.of(model, kp.Plan({name: [0, 1]}))).lost == ["shared"]
 
 
 def test_one_channel_that_speaks_twice():
@@ -341,7 +341,7 @@ def test_norms_over_channels_stop_constants():
     inputs = keras.Input((5, 4))
     x = layers.LayerNormalization()(layers.Dense(8, name="a")(inputs))
     model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.Dense(6, name="b")(x)))))
-    folded = fold(cut(model, kp.Plan({"a": [1, 2, 5]})))
+    folded = fold(Cut.of(model, kp.Plan({"a": [1, 2, 5]})))
     assert not folded.biases and not folded.lost
 
 

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.surgery.costs.cost import cost_of_counts
+from kerasprune.surgery.costs.counts import cost_of_counts
 from kerasprune.surgery.resize import GroupSizes, resize
 
 

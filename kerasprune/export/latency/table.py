@@ -25,8 +25,9 @@ from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
-from kerasprune.surgery.applied_plan import cut
-from kerasprune.surgery.costs.cost import counter, graph_at
+from kerasprune.surgery.costs.cost import graph_at
+from kerasprune.surgery.costs.counts import counter
+from kerasprune.surgery.cut import Cut
 
 PRECISIONS = {
     "float32": None,
@@ -86,8 +87,8 @@ class LatencyTable:
             PruneError: The table lacks an operator, or a width is larger than those measured.
         """
         graph = graph_at(model, plan, size)
-        applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
-        return self.of_operators(operators(applied.graph), counter(applied.alive))
+        cut = Cut.of(graph, plan or Plan({}, coupling=graph.coupling))
+        return self.of_operators(operators(cut.graph), counter(cut.alive))
 
     def of_operators(self, found: list[Operator], count: Count) -> float:
         """Returns the milliseconds of a model's operators.

@@ -8,13 +8,12 @@ from typing import Any
 
 import keras
 
-from kerasprune.graph.plans import Plan
 from kerasprune.recipes import lookup
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.contender import begun, measure_model, ready, train
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.search.allocations import Allocations
-from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.cut import Cut
 
 
 def dense(recipe: str, trust: bool, imports: Sequence[str]) -> dict[str, Any]:
@@ -58,11 +57,11 @@ def ranked(
     """
     del space, number  # names only
     run, model = begun(**experiment)
-    judge, chosen = run.judge(model), _plan(run, model, keep)
+    judge, cut = run.judge(model), _cut(run, model, keep)
     found: dict[str, Any] = {}
     for way in by:
         began = time.perf_counter()
-        slim = ready(run, judge, rebuild(model, chosen), chosen, way, seed, 0.0)
+        slim = ready(run, judge, cut, way, seed, 0.0)
         found[way] = measure_model(judge, slim)[1]
         found[f"{way}_seconds"] = time.perf_counter() - began
     return found
@@ -92,17 +91,18 @@ def trained(
     del space, number  # names only
     run, model = begun(**experiment)
     keras.utils.set_random_seed(seed)
-    judge, chosen = run.judge(model), _plan(run, model, keep)
-    slim = ready(run, judge, rebuild(model, chosen), chosen, start, seed, run.slack)
+    judge, cut = run.judge(model), _cut(run, model, keep)
+    slim = ready(run, judge, cut, start, seed, run.slack)
     began = time.perf_counter()
-    train(run, slim, judge, chosen)
+    validation = train(run, slim, judge, cut.plan)
     seconds = time.perf_counter() - began
-    validation, test = measure_model(judge, slim)[1], measure_model(run.judge(model, run.recipe.data.test), slim)[1]
+    test = measure_model(run.judge(model, run.recipe.data.test), slim)[1]
     return {"validation": validation, "test": test, "train_seconds": seconds}
 
 
-def _plan(run: Experiment, model: keras.Model, keep: Sequence[float]) -> Plan:
-    """Returns the plan that keeps these fractions, of the channels that the recipe's criterion scores highest."""
+def _cut(run: Experiment, model: keras.Model, keep: Sequence[float]) -> Cut:
+    """Returns the cut that keeps these fractions, of the channels that the recipe's criterion scores highest."""
     spec = run.recipe.prune.plan
     criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
-    return Allocations(run.traced(model, spec), [list(keep)], criterion).plan(0)
+    graph = run.traced(model, spec)
+    return Cut.of(graph, Allocations(graph, [list(keep)], criterion).plan(0))

@@ -20,10 +20,11 @@ from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.repair.reconstruction.recalibrate import recalibrate
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import of_model
-from kerasprune.steps.ready import made_ready
+from kerasprune.steps.repair import make_candidate
 from kerasprune.steps.report import StepReport, accuracy_of
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.costs.cost import prunable_graph
+from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.rebuild import rebuild
 
 MEASURES = ("accuracy", "loss", "error")
@@ -130,7 +131,7 @@ def rank(
         )
     scores = []
     for plan in map(allocations.plan, range(len(allocations))):
-        slim = made_ready(by, judge, rebuild(graph, plan), plan, examples.inputs, samples=samples, seed=seed, slack=0.0)
+        slim = make_candidate(by, Cut.of(graph, plan), judge, examples.inputs, samples=samples, seed=seed)
         scores.append(_score(judge.step(by, slim), found))
     return Ranking(allocations, np.array(scores), found)
 

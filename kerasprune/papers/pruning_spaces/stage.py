@@ -20,8 +20,8 @@ from kerasprune.recipes.fit import fit
 from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.recipes.stages.context import Run
 from kerasprune.repair.reconstruction.recalibrate import trainable_norms
-from kerasprune.steps.ready import made_ready
-from kerasprune.surgery.rebuild import rebuild
+from kerasprune.steps.repair import make_candidate
+from kerasprune.surgery.cut import Cut
 
 TABLE = "space.csv"
 
@@ -40,10 +40,9 @@ def choose(run: Run, model: keras.Model, spec: SpaceSection) -> Plan:
     judge = run.validation_judge
 
     def ready(number: int) -> keras.Model:
-        plan, examples = allocations.plan(number), run.plain_examples(model).inputs
-        slim = rebuild(allocations.graph, plan)
+        cut, examples = Cut.of(allocations.graph, allocations.plan(number)), run.plain_examples(model).inputs
         options = {"samples": spec.samples, "seed": run.recipe.seed, "slack": run.slack}
-        return made_ready(spec.judge, judge, slim, plan, examples, **options)
+        return make_candidate(spec.judge, cut, judge, examples, **options)
 
     def trained(number: int, *, name: str, training: Round) -> keras.Model:
         keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, in whatever order they are trained

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 import keras
 
 from kerasprune.errors import given_values, is_number, of_percent, raise_faults, warn
+from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.papers.synexp.synexp import densities
-from kerasprune.surgery.costs.cost import Count, ShareCounter, check_counted, cost, graph_at
+from kerasprune.surgery.costs.cost import check_counted, cost, graph_at
+from kerasprune.surgery.costs.counts import ShareCounter
 
 Made = TypeVar("Made")
 Shares = Mapping[str, float]

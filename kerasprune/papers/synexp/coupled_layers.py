@@ -12,7 +12,7 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import components
 from kerasprune.papers.synexp.synexp import densities
-from kerasprune.surgery.costs.cost import macs_of_kernel
+from kerasprune.surgery.costs.counts import macs_of_kernel
 
 _SLACK = 1e-9  # relative
 

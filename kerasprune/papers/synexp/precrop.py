@@ -17,7 +17,8 @@ from kerasprune.graph.sizes import Size
 from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.planning.budgets.plan_request import Choice
-from kerasprune.surgery.costs.cost import counter, prunable_graph
+from kerasprune.surgery.costs.cost import prunable_graph
+from kerasprune.surgery.costs.counts import counter
 
 
 def precrop(

@@ -11,7 +11,8 @@ from kerasprune.models import get
 from kerasprune.papers.synexp.precrop import precrop
 from kerasprune.papers.synexp.reconfigure import reconfigure
 from kerasprune.recipes.reproductions.entry import Note, Row
-from kerasprune.surgery.costs.cost import cost, shares_of
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.costs.counts import shares_of
 from kerasprune.surgery.rebuild import rebuild
 
 SIDE = 224

@@ -19,12 +19,14 @@ from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import fill_slices, kept_number
 from kerasprune.graph.plans import Plan
-from kerasprune.graph.trace import resolution_faults, trace
+from kerasprune.graph.sizes import input_shapes, size_faults
+from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.papers.three_dimensional.registry import block_criteria
 from kerasprune.planning.budgets.base import top
 from kerasprune.recipes.populations.store import describe_criterion
-from kerasprune.surgery.costs.cost import Cost, cost, cost_of_what_stays
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.costs.counts import Cost, cost_of_what_stays
 
 DIMENSIONS = ("depth", "width", "resolution")
 NOTHING = Plan({})  # pruned
@@ -196,7 +198,7 @@ def check_blocks(model: keras.Model, extent: Extent) -> None:
 def check_side(model: keras.Model, side: int) -> None:
     """Raises a `PruneError` if a model does not take inputs of a side."""
     shape = functional(model).inputs[0].shape
-    if resolution_faults([shape[1:]], side):
+    if size_faults(input_shapes(functional(model)), side):
         raise PruneError(
             "Expected a model with a free input side, e.g. input_shape=(None, None, 3), whose resolution can change. "
             f"Received: {model.name!r} with inputs of shape {tuple(shape)}. Build it with free "

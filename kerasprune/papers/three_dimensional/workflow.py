@@ -32,7 +32,7 @@ from kerasprune.papers.three_dimensional.in_rounds import built_point, finish_po
 from kerasprune.papers.three_dimensional.in_rounds import rounds as shrink
 from kerasprune.papers.three_dimensional.surface import Surface
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum
-from kerasprune.surgery.costs.cost import shares_of
+from kerasprune.surgery.costs.counts import shares_of
 from kerasprune.surgery.rebuild import rebuild
 
 CONSTRAINTS = ("macs", "volume")

@@ -18,8 +18,8 @@ from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import without
 from kerasprune.planning.budgets.base import Budget, Floor
-from kerasprune.surgery.applied_plan import cut
-from kerasprune.surgery.costs.cost import ShareCounter, counter
+from kerasprune.surgery.costs.counts import ShareCounter, counter
+from kerasprune.surgery.cut import Cut
 
 Choice = dict[str, np.ndarray]
 """`{group name: indices kept}`: a plan that is not checked yet."""
@@ -176,7 +176,7 @@ class PlanRequest:
     def fits(self, choice: Choice) -> bool:
         """Returns whether a choice is feasible: groups that a dropped block separated may have to be tied."""
         try:
-            cut(self.whole, self.plan(choice))
+            Cut.of(self.whole, self.plan(choice))
         except PruneError:
             return False
         return True

@@ -18,7 +18,8 @@ from kerasprune.repair.reconstruction.pairing import pair_models
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
 from kerasprune.repair.reconstruction.solving import Solving
 from kerasprune.surgery.comparison import relative_error
-from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.rebuild import rebuild_cut
 
 
 class Trials:
@@ -64,7 +65,8 @@ class Trials:
         Raises:
             PruneError: The plan does not fit the model.
         """
-        pairing = pair_models(rebuild(self.graph, plan), self.graph, plan, self._dense)
+        cut = Cut.of(self.graph, plan)
+        pairing = pair_models(rebuild_cut(cut), cut, self._dense)
         self._memory.begin()
         Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], turns=self._turns).solve_all()
         measured = last_outputs(pairing)

@@ -14,7 +14,7 @@ from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.planning.targets.base import CostMeter, Target
-from kerasprune.surgery.costs.cost import counter, kept_size
+from kerasprune.surgery.costs.counts import counter, kept_size
 
 _NEAR = 0.98  # of the target: smaller files are too small
 _FITTED = (1.0, 0.6, 0.3)  # of the channels: files on which the count is fitted

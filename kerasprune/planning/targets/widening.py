@@ -13,7 +13,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
 from kerasprune.planning.targets.time import TimeMeter
-from kerasprune.surgery.costs.cost import counter
+from kerasprune.surgery.costs.counts import counter
 
 _FREE = 0.002  # relative growth of the whole time that counts as none
 _FURTHEST = 64  # channels: the largest block of a kernel

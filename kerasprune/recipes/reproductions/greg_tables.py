@@ -15,7 +15,8 @@ from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.planning.plan import plan
 from kerasprune.recipes.reproductions.entry import Row
-from kerasprune.surgery.costs.cost import cost, counter, kept_size
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.costs.counts import counter, kept_size
 
 _CIFAR, _IMAGENET = {"input_shape": (32, 32, 3)}, {"input_shape": (224, 224, 3)}
 NETWORKS = {

@@ -13,7 +13,8 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.recipes.reproductions.entry import Note, Row
-from kerasprune.surgery.costs.cost import Cost, cost
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.costs.counts import Cost
 
 FIGURES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 RATES = {each["what"]: [rate for rate, times in each["rates"] for _ in range(times)] for each in FIGURES["networks"]}

@@ -22,7 +22,8 @@ from kerasprune.recipes.search.allocations import (
     sizes_of,
 )
 from kerasprune.surgery.costs.channel_polynomial import ChannelPolynomial, Lines
-from kerasprune.surgery.costs.cost import cost_of_what_stays, counter, graph_at, macs_of_faults, prunable_graph
+from kerasprune.surgery.costs.cost import graph_at, macs_of_faults, prunable_graph
+from kerasprune.surgery.costs.counts import cost_of_what_stays, counter
 
 if TYPE_CHECKING:
     from kerasprune.planning.targets.base import CostMeter

@@ -20,6 +20,7 @@ from kerasprune.recipes.reports import tables
 from kerasprune.recipes.run_folder import NAMES, RunFolder
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import StepReport
+from kerasprune.surgery.cut import Cut
 from kerasprune.training.callback import declaring_class
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class Run(Experiment):
     folder: RunFolder
     console: Console
     _models: dict[str, keras.Model] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _plans: list[Plan] = field(default_factory=list, init=False, repr=False, compare=False)
     _graphs: dict[tuple[int, str], ChannelGraph] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cuts: dict[int, Cut] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     # ---- models -----------------------------------------------------------------------------------------------
 
@@ -86,9 +89,23 @@ class Run(Experiment):
     # ---- the plan and graphs -------------------------------------------------------------------------------------
 
     def plan_of(self) -> Plan | None:
-        """Returns the plan of the run, or `None` before it is made."""
+        """Returns the plan of the run, read once, or `None` before it is made."""
         path = self.folder.file("plan.json")
-        return Plan.load(path) if path.exists() else None
+        if not self._plans and path.exists():
+            self.keep_plan(Plan.load(path))
+        return self._plans[-1] if self._plans else None
+
+    def keep_plan(self, plan: Plan) -> None:
+        """Keeps the plan of the run for the stages that follow."""
+        self._plans[:] = [plan]
+
+    def cut(self) -> Cut:
+        """Returns the cut that the plan of the run makes in the pruned model, made once."""
+        model, plan = self.model("pruned"), self.plan_of()
+        if id(model) not in self._cuts or self._cuts[id(model)].plan is not plan:
+            self._cuts.clear()
+            self._cuts[id(model)] = Cut.of(self.graph(model, plan.coupling), plan)
+        return self._cuts[id(model)]
 
     def side(self, name: str) -> int | None:
         """Returns the image side of the model called `name` if a plan has changed it, else `None`."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
 from kerasprune import callbacks
-from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.graph.graph import values
 from kerasprune.recipes.fit import train_stage
 from kerasprune.recipes.stages.context import Run, judge_after, mark_delivered, write
-from kerasprune.steps.best_epoch import Delivery
-from kerasprune.surgery.seeds import seed_layers
+from kerasprune.steps.tuning import tune
 
 BEFORE = {"rebuild": "rebuilt", "reconstruct": "reconstructed"}
 """`{stage: its model}` of the stages whose model may be better than the fine-tuned one."""
@@ -27,17 +27,17 @@ def finetune(run: Run) -> None:
     holding = [] if masks is None else [callbacks.HoldMask(masks)]
     trained = run.aware(model)
     twin = run.student(trained, run.model("dense"), run.plan_of()) if spec.distil else None
-    judge = judge_after(run, "finetune", model)
-    delivery = Delivery(spec.deliver, judge, trained)
-    seed_layers(model, run.recipe.seed + SEED_OF_FINETUNING)
-    more = [*holding, *delivery.callbacks]
-    train_stage(run, "finetune", trained, spec, size=run.side("rebuilt"), twin=twin, more=more)
+
+    def train_with(more: Sequence[keras.callbacks.Callback]) -> None:
+        train_stage(run, "finetune", trained, spec, size=run.side("rebuilt"), twin=twin, more=[*holding, *more])
+
     steps = {name: step for name, step in run.folder.steps().items() if name in BEFORE}
-    with run.console.status("measure finetune"):
-        steps["finetune"], chosen = delivery.result(list(steps.values()))
-    write(run, "finetune", steps["finetune"])
-    name = next(name for name, step in steps.items() if step is chosen)
-    mark_delivered(run, name, judge.measure.remarks(*list(steps.values())[-2:]) if len(steps) > 1 else [])
+    judge = judge_after(run, "finetune", model)
+    tuned = tune(trained, train_with, judge, list(steps.values()), deliver=spec.deliver, seed=run.recipe.seed)
+    steps["finetune"] = tuned.step
+    write(run, "finetune", tuned.step)
+    name = next(name for name, step in steps.items() if step is tuned.delivered)
+    mark_delivered(run, name, tuned.remarks)
     if trained is not model and name == "finetune":
         run.folder.write_arrays("ranges.npz", {v.path: values(v) for v in trained.ranges})
     run.save("slim", run.model(BEFORE[name]) if name in BEFORE else model)

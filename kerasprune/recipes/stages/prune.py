@@ -32,6 +32,7 @@ def prune(run: Run) -> None:
         plan = spec.alone.stage().choose(run, model, spec.alone)
     if plan is not None:
         plan.save(run.folder.file("plan.json"))
+        run.keep_plan(plan)
     run.save("pruned", model)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from kerasprune.errors import Key, PruneError
-from kerasprune.graph.trace import without
+from kerasprune.errors import Key, PruneError, warn
 from kerasprune.recipes.reports.dependencies import describe_graph
 from kerasprune.recipes.stages.context import Run, note, write
-from kerasprune.steps.judge import nearer
-from kerasprune.steps.ready import remove
+from kerasprune.steps.removal import remove
 from kerasprune.steps.report import line_of_verification
 from kerasprune.surgery.fresh_weights import reinitialise
 from kerasprune.training.masks import apply_masks
@@ -24,19 +22,18 @@ def rebuild(run: Run) -> None:
         model = run.take("pruned")
         apply_masks(model, masks)
     else:
-        model, plan = run.model("pruned"), run.plan_of()
-        graph = run.graph(model, plan.coupling)
-        remaining = without(graph, plan.removed).groups
+        cut = run.cut()
+        plan = cut.plan
         kept = {
-            name: [group.size, len(plan.keep.get(name, range(group.size))) if name in remaining else 0]
-            for name, group in graph.prunable.items()
+            name: [group.size, len(plan.keep.get(name, range(group.size))) if name in cut.graph.groups else 0]
+            for name, group in cut.whole.prunable.items()
         }
         run.folder.write_json("widths.json", kept)
-        run.folder.write_json("graph.json", describe_graph(graph))
+        run.folder.write_json("graph.json", describe_graph(cut.whole))
         if plan.removed:
             run.console.print(f"dropped whole: {', '.join(plan.removed)}", highlight=False)
-        examples = None if run.recipe.data is None or run.draws else run.plain_examples(model)
-        slim, verdict = remove(graph, plan, examples=examples)
+        examples = None if run.recipe.data is None or run.draws else run.plain_examples(cut.model)
+        slim, verdict = remove(cut, examples=examples)
         found = {"error": verdict.error, "reason": verdict.reason, "approximate": list(verdict.approximate)}
         run.folder.write_json("verified.json", found)
         run.console.print(line_of_verification(verdict.error, verdict.reason), highlight=False)
@@ -51,21 +48,23 @@ def reconstruct(run: Run) -> None:
 
     If its outputs on validation examples are then farther from the dense ones, the kernels are not changed.
     """
-    from kerasprune.repair.reconstruction.reconstruct import reconstruct_with_remarks  # slow to import, and rarely used
+    from kerasprune.steps.repair import NO_GAIN, reconstruct_if_nearer  # slow to import, and rarely used
 
     spec, slim = run.recipe.reconstruct, run.model("rebuilt")
     with run.console.status("reconstruct"):
         try:
-            solved, remarks = reconstruct_with_remarks(
-                slim, run.model("pruned"), run.plan_of(), run.plain_examples(slim).inputs,
+            before, inputs = run.folder.steps().get("rebuild"), run.plain_examples(slim).inputs
+            solved = reconstruct_if_nearer(
+                slim, run.cut(), run.validation_judge, inputs, before,
                 samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=run.slack,
                 seed=run.recipe.seed, remedy=DRAW_MORE if run.draws else GIVE_MORE,
             )  # fmt: skip
         except PruneError as error:
             raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error
-    for remark in remarks:
+    for remark in solved.remarks:
         run.console.print(remark, highlight=False)
-    model, found = nearer(run.validation_judge, slim, solved, run.folder.steps().get("rebuild"))
-    if found is not None:
-        write(run, "reconstruct", found)
-    run.save("reconstructed", model)
+    if solved.step is None:
+        warn(NO_GAIN)
+    else:
+        write(run, "reconstruct", solved.step)
+    run.save("reconstructed", solved.model)

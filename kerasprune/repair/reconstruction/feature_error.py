@@ -15,6 +15,7 @@ from kerasprune.repair.reconstruction.as_linear import Linear, as_linear
 from kerasprune.repair.reconstruction.pairing import Pair, Pairing, pair_models
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
 from kerasprune.surgery.comparison import relative_error
+from kerasprune.surgery.cut import Cut
 
 
 def feature_error(
@@ -47,7 +48,7 @@ def feature_error(
         >>> feature_error(kp.rebuild(model, plan), model, plan, np.ones((16, 4)))
         0.0
     """
-    pairing = pair_models(slim, model, plan)
+    pairing = pair_models(slim, Cut.of(model, plan))
     return _relative_error(pairing, _pairs(pairing.last_features()), example_batches(slim, data, samples))
 
 
@@ -59,7 +60,7 @@ def logit_error(
     Arguments and errors are those of `feature_error`. No output is ever removed, so that plans which keep other
     features can be compared.
     """
-    pairing = pair_models(slim, model, plan)
+    pairing = pair_models(slim, Cut.of(model, plan))
     return _relative_error(pairing, last_outputs(pairing), example_batches(slim, data, samples))
 
 

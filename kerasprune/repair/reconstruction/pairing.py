@@ -11,11 +11,9 @@ import numpy as np
 from kerasprune._keras import inner_layers
 from kerasprune.errors import nearest, raise_faults
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.plans import Plan
 from kerasprune.repair.reconstruction.program import Program, Step, Value
 from kerasprune.rules.gate import Gate
-from kerasprune.surgery.applied_plan import AppliedPlan, cut
+from kerasprune.surgery.cut import Cut
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,14 @@ class Pairing:
     """A slim model and the dense one, call by call.
 
     Args:
-        applied: The dense model's graph with the plan applied.
+        cut: The cut in the dense model.
         slim: The calls of the slim model.
         dense: The calls of the dense model, blocks that were dropped included.
         dense_of: The call of the dense model for every call of the slim one that it has too.
         of: For every output of those calls, the pair of tensors.
     """
 
-    applied: AppliedPlan
+    cut: Cut
     slim: Program
     dense: Program
     dense_of: dict[Step, Step] = field(repr=False)
@@ -54,14 +52,14 @@ class Pairing:
 
     def has_kernel(self, step: Step) -> bool:
         """Returns whether a call in the slim model belongs to a layer with a kernel."""
-        owners = {id(kernel.owner) for kernel in self.applied.graph.kernels}
+        owners = {id(kernel.owner) for kernel in self.cut.graph.kernels}
         dense = self.dense_of.get(step)
         return dense is not None and any(id(each) in owners for each in inner_layers(dense.operation))
 
     def reads_channels(self, step: Step) -> bool:
         """Returns whether a kernel of a layer reads channels; what an embedding looks up is exact after removal."""
         own = {id(each) for each in inner_layers(self.dense_of[step].operation)}
-        kernels = (kernel for kernel in self.applied.graph.kernels if id(kernel.owner) in own)
+        kernels = (kernel for kernel in self.cut.graph.kernels if id(kernel.owner) in own)
         return any(kernel.reads and any(number != 0 for number in kernel.positions) for kernel in kernels)
 
     def last_kernel_steps(self) -> list[Step]:
@@ -92,22 +90,18 @@ class Pairing:
         return [self.of[value] for value in dict.fromkeys(values) if value in self.of]
 
 
-def pair_models(
-    slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, dense: Program | None = None
-) -> Pairing:
+def pair_models(slim: keras.Model, cut: Cut, dense: Program | None = None) -> Pairing:
     """Pairs a slim model with the dense one.
 
     Args:
         slim: What `kp.rebuild(model, plan)` has made.
-        model: The dense model, or a graph of it.
-        plan: The plan.
+        cut: The cut that the plan makes in the dense model.
         dense: The calls of the dense model, where they are known. Defaults to `None`: they are found.
 
     Raises:
-        PruneError: The plan does not fit the model, or the slim model is not one of this plan.
+        PruneError: The slim model is not one of this plan.
     """
-    applied = cut(model, plan)
-    mine, dense = Program(slim), dense or Program(applied.graph.model)
+    mine, dense = Program(slim), dense or Program(cut.model)
     theirs: dict[int, deque[Step]] = defaultdict(deque)
     for step in dense.steps:
         theirs[id(step.node)].append(step)
@@ -119,7 +113,7 @@ def pair_models(
     faults = []
     if [x.shape for x in mine.inputs] != [x.shape for x in dense.inputs]:
         faults.append(f"inputs {[x.shape for x in dense.inputs]}. Received: {[x.shape for x in mine.inputs]}.")
-    for call in applied.graph.calls:
+    for call in cut.graph.calls:
         name = call.operation.name
         step = theirs[id(call.node)].popleft()
         own = ours[name].popleft() if ours[name] else None
@@ -130,14 +124,14 @@ def pair_models(
             continue
         dense_of[own] = step
         for value, whole, ids in zip(own.outputs, step.outputs, call.outputs, strict=True):
-            of[value] = pair = Pair(value, whole, {axis: applied.take(line) for axis, line in ids.axes.items()})
+            of[value] = pair = Pair(value, whole, {axis: cut.take(line) for axis, line in ids.axes.items()})
             faults += _width_faults(name, pair, ids)
     raise_faults(
-        f"Expected the model that kp.rebuild returns for {applied.graph.model.name!r} with this plan. "
+        f"Expected the model that kp.rebuild returns for {cut.model.name!r} with this plan. "
         f"Received: {slim.name!r}, which does not have",
         faults,
     )
-    return Pairing(applied, mine, dense, dense_of, of)
+    return Pairing(cut, mine, dense, dense_of, of)
 
 
 def _width_faults(name: str, pair: Pair, ids: Ids) -> list[str]:

@@ -17,6 +17,7 @@ from kerasprune.repair.reconstruction.pairing import pair_models
 from kerasprune.repair.reconstruction.recalibrate import take_own_statistics
 from kerasprune.repair.reconstruction.solving import Solving
 from kerasprune.surgery.clone import clone
+from kerasprune.surgery.cut import Cut
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
 _TURNS = 8
@@ -84,18 +85,16 @@ def reconstruct(
         He et al., Channel Pruning for Accelerating Very Deep Neural Networks, ICCV 2017, §3.1; Luo et al., ThiNet, ICCV
         2017, §3.2; Zhang et al., Accelerating Very Deep Convolutional Networks, 2015, §2.2 (relu, asymmetric).
     """
-    new, remarks = reconstruct_with_remarks(
-        slim, model, plan, data, samples=samples, positions=positions, ridge=ridge, slack=slack, seed=seed
-    )
+    options = {"samples": samples, "positions": positions, "ridge": ridge, "slack": slack, "seed": seed}
+    new, remarks = reconstruct_cut(slim, Cut.of(model, plan), data, **options)
     for remark in remarks:
         warn(f"{remark[0].upper()}{remark[1:]}.")
     return new
 
 
-def reconstruct_with_remarks(
+def reconstruct_cut(
     slim: keras.Model,
-    model: keras.Model | ChannelGraph,
-    plan: Plan,
+    cut: Cut,
     data: Any,
     *,
     samples: int = SAMPLES,
@@ -105,15 +104,14 @@ def reconstruct_with_remarks(
     seed: int = 0,
     remedy: str = "Give more data, or raise samples= and positions=.",
 ) -> tuple[keras.Model, list[str]]:
-    """Returns the model of `reconstruct`, and remarks for a report in place of its warning; see there.
+    """Returns the reconstructed slim model of a cut, and remarks for a report in place of the warning of `reconstruct`.
 
     `remedy` says how the caller gives more examples, if they are few.
     """
     faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
     raise_faults("The model cannot be reconstructed:", faults + non_negative_faults(ridge=ridge, slack=slack))
-    pair_models(slim, model, plan)  # to say first what does not fit
     new, _ = clone(slim, value=lambda variable: values(variable).copy())
-    pairing = pair_models(new, model, plan)
+    pairing = pair_models(new, cut)
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})

@@ -137,7 +137,7 @@ class Solving:
 
     def __post_init__(self) -> None:
         self._slim = ProgramRun(self.pairing.slim, self.examples, scratch=self.targets.scratch)
-        self._slices = {id(entry.variable): entry for entry in self.pairing.applied.graph.slices}
+        self._slices = {id(entry.variable): entry for entry in self.pairing.cut.graph.slices}
         self._count = sum(len(batch[0]) for batch in self.examples)
         self._done: set[Step] = set()
 
@@ -146,7 +146,7 @@ class Solving:
         program = self.pairing.slim
         steps = [step for step in program.before(program.outputs) if self.pairing.has_kernel(step)]
         order = [(calls, self._kernels(calls, apart)) for calls, apart in in_order(program, steps)]
-        self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.applied.graph.unknown}
+        self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.cut.graph.unknown}
         for calls, kernels in order:
             self.targets.pinned.update(self._needed(calls, kernels))
         for calls, kernels in order:
@@ -230,7 +230,7 @@ class Solving:
     def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> Rows:
         """Collects rows of a call at random positions, the same number from every example."""
         view, columns = kernel.view, self._columns(kernel)
-        factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
+        factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.cut.count)
         pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
         if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - self._done)):
             pair = None
@@ -271,7 +271,7 @@ class Solving:
         groups, rows, columns = kernel.dense.start.shape
         numbers = np.arange(groups * columns).reshape(groups, 1, columns)
         numbers = kernel.dense.kernel(np.broadcast_to(numbers, (groups, rows, columns)), kernel.dense.variable.shape)
-        return kernel.view.matrix(kernel.entry.taken(numbers, self.pairing.applied.take))[:, 0]
+        return kernel.view.matrix(kernel.entry.taken(numbers, self.pairing.cut.take))[:, 0]
 
     def _check(self, kernel: Kernel, rows: Rows) -> None:
         for name, array in (("slim", rows.x), ("dense", rows.y)):

@@ -13,13 +13,13 @@ from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
-from kerasprune.graph.trace import trace
 from kerasprune.planning.plan import plan as planned
 from kerasprune.repair.reconstruction.recalibrate import recalibrate
 from kerasprune.steps.folding.clusters import obstacle, representatives, vectors
 from kerasprune.steps.folding.variance import Changed, lost_spread, normed_kernels
-from kerasprune.surgery.applied_plan import cut
 from kerasprune.surgery.clone import clone, taken_arguments
+from kerasprune.surgery.costs.cost import prunable_graph
+from kerasprune.surgery.cut import Cut, graph_for
 from kerasprune.surgery.reordering import from_others
 
 _REPAIRS = ("approximate", "examples")
@@ -121,9 +121,9 @@ def _with_plan(model: keras.Model | ChannelGraph, plan: Plan | float) -> tuple[C
     """Returns the graph, and a plan that fits it."""
     graph = model
     if not isinstance(model, ChannelGraph):
-        graph = trace(model, coupling=plan.coupling, unknown="freeze") if isinstance(plan, Plan) else trace(model)
+        graph = graph_for(model, plan) if isinstance(plan, Plan) else prunable_graph(model)
     plan = plan if isinstance(plan, Plan) else planned(graph, "l1", macs=plan)
-    cut(graph, plan)  # raises if it does not fit
+    Cut.of(graph, plan)  # raises if it does not fit
     return graph, plan
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from kerasprune.graph.channels import once
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.surgery.costs.cost import cost_of_counts
+from kerasprune.surgery.costs.counts import cost_of_counts
 
 KEYS = ("macs", "params")
 _AT_ONCE = 2**15  # numbers that fit into the cache: ten times as fast

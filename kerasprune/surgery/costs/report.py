@@ -8,12 +8,13 @@ from typing import Any
 
 import keras
 
+from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import cut
-from kerasprune.surgery.costs.cost import cost, cost_of_applied, graph_at, not_counted
+from kerasprune.surgery.costs.cost import graph_at, macs_of_faults, not_counted
+from kerasprune.surgery.cut import Cut
 
 
 class PlanReport(str):
@@ -99,15 +100,16 @@ def report(
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
     """
     graph = graph_at(model, plan, size)
-    applied = cut(graph, plan)
-    folded = fold(applied)
-    dense, slim = cost(graph, macs_of=macs_of), cost_of_applied(applied, macs_of, folded.added)
+    cut = Cut.of(graph, plan)
+    folded = fold(cut)
+    raise_faults("Invalid arguments for report:", macs_of_faults(graph, macs_of))
+    dense, slim = cut.dense_cost(macs_of), cut.cost(macs_of, folded.added)
     groups = {
-        name: (group.size, len(plan.keep.get(name, range(group.size)))) for name, group in applied.graph.groups.items()
+        name: (group.size, len(plan.keep.get(name, range(group.size)))) for name, group in cut.graph.groups.items()
     }
     keys = ("params", "macs", *(("products",) if dense.products else ()), "activations", "bytes")
     costs = {key: (getattr(dense, key), getattr(slim, key)) for key in keys}
-    lines = [_groups(applied.graph, groups), "", _costs(costs)]
+    lines = [_groups(cut.graph, groups), "", _costs(costs)]
     if plan.removed:
         lines.append(f"blocks dropped whole: {', '.join(plan.removed)}")
     if dense.estimated:

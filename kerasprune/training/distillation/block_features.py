@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import nodes
-from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.cut import Cut
 
 _LEAST = 1e-12
 
@@ -61,16 +61,16 @@ def block_features(slim: Functional, teacher: Functional, plan: Plan) -> BlockFe
     Raises:
         PruneError: The plan does not fit the teacher or the slim model, or there are no blocks.
     """
-    applied = cut(trace(teacher, coupling=plan.coupling, unknown="freeze"), plan)
+    cut = Cut.of(teacher, plan)
     blocks = set(trace(teacher, unknown="freeze").blocks)
     made = [{node.operation.name: node.outputs[0] for node in nodes(model)} for model in (slim, teacher)]
     kept, ends = [], []
-    for call in applied.graph.calls:
+    for call in cut.graph.calls:
         name, lines = call.operation.name, list(call.outputs[0].axes.items())
         if name not in blocks or len(lines) != 1 or not all(name in tensors for tensors in made):
             continue
         axis, ids = lines[0]
-        kept.append((axis, applied.take(ids)))
+        kept.append((axis, cut.take(ids)))
         ends.append(name)
         planned, there = len(kept[-1][1]), made[0][name].shape[axis]
         if planned != there:

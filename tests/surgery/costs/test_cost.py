@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.surgery.costs.cost import Cost, shares_of
+from kerasprune.surgery.costs.counts import Cost, shares_of
 
 
 def counted(layer, shape, **kwargs):

@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
-from kerasprune.steps.ready import remove
+from kerasprune.steps.removal import remove
 
 
 class Own(layers.Layer):

@@ -1,37 +1,92 @@
-"""A graph with a plan applied to it: which channels are kept, and which positions of a variable."""
+"""A plan carried out on the graph of a model: which channels are kept, which positions of a variable, at what cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import keras
 import numpy as np
 
+from kerasprune._keras import Functional
 from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.kept_channels import faults_of_shards, faults_of_slices
 from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.residual_trunks import faults_of_sums
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace, without
+from kerasprune.surgery.costs.counts import Cost, cost_of_counts, cost_of_what_stays, counter
+from kerasprune.surgery.inlining.plain import plain, unread
 
 _AT_ONCE = 2**18  # numbers
+_NONE: Mapping = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class AppliedPlan:
-    """The kept part of a traced model.
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """The part of a traced model that a plan keeps; `Cut.of` makes one, and checks that the plan fits.
 
     Args:
-        graph: The graph, without the removed blocks.
-        plan: The plan.
+        whole: The graph of the dense model.
+        graph: The graph without the removed blocks.
+        plan: The plan. Groups inside removed blocks are ignored.
         alive: For every id whether its channel is kept.
     """
 
+    whole: ChannelGraph
     graph: ChannelGraph
     plan: Plan
     alive: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(cls, model: keras.Model | ChannelGraph, plan: Plan) -> Cut:
+        """Returns the cut that a plan makes in a model.
+
+        Args:
+            model: The model, or a graph of it with the plan's coupling.
+            plan: The plan.
+
+        Raises:
+            PruneError: The plan does not fit the model.
+        """
+        raise_faults("The plan cannot be applied:", plan_faults(plan=plan))
+        whole = model if isinstance(model, ChannelGraph) else graph_for(model, plan)
+        plan.check(whole)
+        graph, alive, faults = whole, whole.alive(plan.keep), []
+        if plan.removed:
+            graph = without(whole, plan.removed)
+            alive, faults = _carried_over(whole, graph, alive)
+        raise_faults(
+            f"The plan does not fit the model {graph.model.name!r}:",
+            [*faults, *faults_of_sums(graph, alive), *faults_of_slices(graph, alive), *faults_of_shards(graph, alive)],
+        )
+        return cls(whole, graph, plan, alive)
+
+    @property
+    def model(self) -> keras.Model:
+        """The dense model."""
+        return self.whole.model
+
+    @property
+    def nothing(self) -> Cut:
+        """The cut in the same model that removes nothing."""
+        return Cut.of(self.whole, Plan({}, coupling=self.plan.coupling))
+
+    def cost(self, macs_of: Mapping[str, int] = _NONE, added: Mapping[int, np.ndarray] = _NONE) -> Cost:
+        """Returns the cost of the slim model.
+
+        Args:
+            macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
+            added: Biases that folding adds, `{id(layer): bias}`. Defaults to none.
+        """
+        return cost_of_counts(self.graph, counter(self.alive), macs_of, added)
+
+    def dense_cost(self, macs_of: Mapping[str, int] = _NONE) -> Cost:
+        """Returns the cost of the dense model."""
+        return cost_of_what_stays(self.whole, {}, macs_of)
 
     def count(self, ids: np.ndarray) -> int:
         """Returns the number of these channels that are kept."""
@@ -69,33 +124,23 @@ def _taken(array: np.ndarray, positions: Mapping[int, np.ndarray]) -> np.ndarray
     return taken
 
 
-def cut(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
-    """Applies a plan to a model after checking that they fit.
+def graph_for(model: keras.Model, plan: Plan | None = None, size: Size | None = None) -> ChannelGraph:
+    """Returns the graph of a model that a plan was made for; layers without a rule are kept whole.
+
+    Subclassed models, and composite layers if the plan is one of the model without them, are written out.
 
     Args:
-        model: The model, or a graph of it with the plan's coupling.
-        plan: The plan. Groups inside removed blocks are ignored.
-
-    Returns:
-        The graph with the plan applied.
+        model: The model.
+        plan: The plan. Defaults to `None`: any plan.
+        size: See `kp.trace`. Defaults to the model's own.
 
     Raises:
-        PruneError: The plan does not fit the model.
+        PruneError: A subclassed model cannot be written out.
     """
-    raise_faults("The plan cannot be applied:", plan_faults(plan=plan))
-    graph = model
-    if not isinstance(model, ChannelGraph):
-        graph = trace(model, coupling=plan.coupling, unknown="freeze")
-    plan.check(graph)
-    alive, faults = graph.alive(plan.keep), []
-    if plan.removed:
-        whole, graph = graph, without(graph, plan.removed)
-        alive, faults = _carried_over(whole, graph, alive)
-    raise_faults(
-        f"The plan does not fit the model {graph.model.name!r}:",
-        [*faults, *faults_of_sums(graph, alive), *faults_of_slices(graph, alive), *faults_of_shards(graph, alive)],
-    )
-    return AppliedPlan(graph, plan, alive)
+    how = {"coupling": plan.coupling if plan else "tied", "size": size}
+    graph = trace(model if isinstance(model, keras.Sequential | Functional) else plain(model), unknown="freeze", **how)
+    others = plan is not None and plan.fingerprint not in ("", graph.fingerprint)
+    return trace(plain(model), unknown="freeze", **how) if others and unread(graph.model) else graph
 
 
 def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:

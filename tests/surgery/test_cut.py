@@ -1,4 +1,4 @@
-"""A graph with a plan applied: what is left of a variable is what NumPy takes, and belongs to nobody else."""
+"""A graph with a plan cut: what is left of a variable is what NumPy takes, and belongs to nobody else."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.surgery import applied_plan
-from kerasprune.surgery.applied_plan import cut
+import kerasprune.surgery.cut as cut_file
+from kerasprune.surgery.cut import Cut
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 60, 2**18])
 @pytest.mark.parametrize("axes", [(), (0,), (3,), (2, 3), (1, 2), (0, 1, 2, 3)])
 def test_in_parts_or_at_once_the_same_is_taken(monkeypatch, at_once, axes):
-    monkeypatch.setattr(applied_plan, "_AT_ONCE", at_once)
+    monkeypatch.setattr(cut_file, "_AT_ONCE", at_once)
     generator = np.random.default_rng(0)
     array = generator.normal(size=(3, 4, 9, 5)).astype("float32")
     places = {axis: np.sort(generator.permutation(array.shape[axis])[:2]) for axis in axes}
     expected = array
     for axis, each in places.items():
         expected = np.take(expected, each, axis=axis)
-    taken = applied_plan._taken(array, places)
+    taken = cut_file._taken(array, places)
     np.testing.assert_array_equal(taken, expected)
     assert taken.dtype == array.dtype and not np.shares_memory(taken, array)
 
@@ -35,10 +35,10 @@ def test_what_is_left_is_writable_and_no_part_of_the_model():
     model = keras.Model(inputs, layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D()(x)))
     graph = kp.trace(model)
     for keep in ({}, {"first": [0, 3]}):
-        applied = cut(graph, kp.Plan(keep))
+        cut = Cut.of(graph, kp.Plan(keep))
         for variable in model.variables:
             entry = next((each for each in graph.slices if each.variable is variable), None)
-            left = applied.value(entry, variable)
+            left = cut.value(entry, variable)
             before = keras.ops.convert_to_numpy(variable)
             left[...] = 7
             np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), before)
