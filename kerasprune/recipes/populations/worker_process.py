@@ -42,13 +42,13 @@ class Worker:
         return Outcome(self.job.key, time.monotonic() - self.began, error=error, log=log[-TAIL:])
 
 
-class Crew:
+class WorkerPool:
     """Base of the engines whose workers are processes.
 
-    A subclass writes `_hired()`, which returns a new worker, one of `_workers` now, that has `take(job)`;
-    `_heard_of(busy, patience)`, which waits at most so many seconds and returns the workers that have sent a message or
-    ended; `_heard(worker)`, the outcome of such a worker's job, if any; and `_given_up(worker, error)`, which ends a
-    worker after its deadline and returns the outcome of its job.
+    A subclass writes `_start_worker()`, which returns a new worker, one of `_workers` now, that has `take(job)`;
+    `_wait_for_messages(busy, patience)`, which waits at most so many seconds and returns the workers that have sent a
+    message or ended; `_read_message(worker)`, the outcome of such a worker's job, if any; and
+    `_end_late_worker(worker, error)`, which ends a worker after its deadline and returns the outcome of its job.
 
     Args:
         settings: Number of workers, and timeout.
@@ -65,7 +65,7 @@ class Crew:
 
     def start(self, job: Job) -> None:
         """Hands a job to an idle worker, or to a new one."""
-        worker = next((one for one in self._workers if one.job is None), None) or self._hired()
+        worker = next((one for one in self._workers if one.job is None), None) or self._start_worker()
         worker.take(job)
 
     def wait(self) -> list[Outcome]:
@@ -78,13 +78,13 @@ class Crew:
         while not outcomes:
             busy = self._busy()
             limits = [worker.deadline for worker in busy if worker.deadline is not None]
-            heard_of = self._heard_of(busy, max(0.0, min(limits) - time.monotonic()) if limits else None)
+            answered = self._wait_for_messages(busy, max(0.0, min(limits) - time.monotonic()) if limits else None)
             for worker in busy:
                 outcome = None
-                if worker in heard_of:
-                    outcome = self._heard(worker)
+                if worker in answered:
+                    outcome = self._read_message(worker)
                 elif worker.deadline is not None and time.monotonic() >= worker.deadline:
-                    outcome = self._given_up(worker, f"Given up after timeout={worker.timeout:g} seconds.")
+                    outcome = self._end_late_worker(worker, f"Given up after timeout={worker.timeout:g} seconds.")
                 if outcome is not None:
                     outcomes.append(outcome)
         return outcomes
