@@ -16,7 +16,7 @@ from kerasprune.data.signature import leaves_side_free
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import resolution_faults, trace
@@ -57,7 +57,7 @@ class Experiment:
         recipe = self.recipe
         if isinstance(recipe.model, schema.Start):
             model = plain(load_model(recipe.model.path))
-            shapes = [x.shape[1:] for x in functional(model).inputs]
+            shapes = [x.shape[1:] for x in body_of(model).inputs]
             for fault in resolution_faults(shapes, recipe.model.size, "model.size"):
                 raise fault
             return model
@@ -77,14 +77,14 @@ class Experiment:
 
     def free_side(self, model: keras.Model) -> int | None:
         """Returns the image side for a model that leaves it free, `None` for one that fixes it."""
-        if not leaves_side_free(functional(model)):
+        if not leaves_side_free(body_of(model)):
             return None
         data = self.recipe.data
         if data is None or data.size is None and self.draws:
             return getattr(self.recipe.model, "size", None)
         if data.size is None and own(data.name) is not None:
             inputs = keras.tree.flatten(self.examples("train", model).data.element_spec[0])
-            return free_size(functional(model), inputs[0].shape) or data.side
+            return free_size(body_of(model), inputs[0].shape) or data.side
         return data.side
 
     def traced(self, model: keras.Model, spec: plan_section.Traced) -> ChannelGraph:

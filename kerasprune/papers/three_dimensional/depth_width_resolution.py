@@ -15,7 +15,7 @@ from kerasprune import criteria
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, raise_faults, whole_number_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import fill_slices, kept_number
 from kerasprune.graph.plans import Plan
@@ -62,7 +62,7 @@ class Extent:
             PruneError: The model's side is free and none is given.
         """
         graph = trace(model, unknown="freeze")
-        shape = functional(model).inputs[0].shape[1:]
+        shape = body_of(model).inputs[0].shape[1:]
         if side is None and None in shape:
             raise PruneError(
                 "Expected the side of the inputs: the model leaves it free. Received: resolution=None. "
@@ -109,7 +109,7 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
 
 
-def steps(keep: float, rounds: int) -> list[float]:
+def fractions_by_round(keep: float, rounds: int) -> list[float]:
     """Returns the fractions kept after each round, `x_n = 1 − n (1 − keep) / rounds`."""
     return [1 - number * (1 - keep) / rounds for number in range(1, rounds + 1)]
 
@@ -195,7 +195,7 @@ def check_blocks(model: keras.Model, extent: Extent) -> None:
 
 def check_side(model: keras.Model, side: int) -> None:
     """Raises a `PruneError` if a model does not take inputs of a side."""
-    shape = functional(model).inputs[0].shape
+    shape = body_of(model).inputs[0].shape
     if resolution_faults([shape[1:]], side):
         raise PruneError(
             "Expected a model with a free input side, e.g. input_shape=(None, None, 3), whose resolution can change. "
@@ -241,7 +241,7 @@ class Costs:
         least = max(extent.blocks - extent.droppable, ceil(lower[0] * extent.blocks - 1e-9))
         depths = np.arange(extent.blocks, least - 1, -1)
         sides = np.arange(extent.side, max(1, ceil(lower[2] * extent.side - 1e-9)) - 1, -1)
-        if None not in functional(model).inputs[0].shape[1:]:
+        if None not in body_of(model).inputs[0].shape[1:]:
             sides = sides[:1]  # the model's side is fixed
         asked = _widths(extent, lower[1])
         built = [extent.built_at(w=w)[1] for w in asked]

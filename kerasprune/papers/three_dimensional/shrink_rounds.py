@@ -20,8 +20,8 @@ from kerasprune.papers.three_dimensional.depth_width_resolution import (
     check_blocks,
     check_rounds,
     continue_plan,
+    fractions_by_round,
     measured_point,
-    steps,
 )
 from kerasprune.papers.three_dimensional.plan_masks import PlanMasks
 from kerasprune.surgery.rebuild import rebuild
@@ -123,7 +123,7 @@ class ShrinkRounds(PruningCallback):
             raise PruneError("Expected the side of the dense model's inputs. Received: resolution=None. Pass it.")
         if self.dimension != "resolution":
             return [self.resolution] * self.rounds
-        return [max(1, round(fraction * self.resolution)) for fraction in steps(self.keep, self.rounds)]
+        return [max(1, round(fraction * self.resolution)) for fraction in fractions_by_round(self.keep, self.rounds)]
 
     def begin(self) -> None:
         """Attaches the masks and takes the first step; an instance can be used for several fits."""
@@ -191,7 +191,7 @@ class ShrinkRounds(PruningCallback):
     # ---- one round --------------------------------------------------------------------------------------------
 
     def _fraction(self, number: int) -> float:
-        return steps(self.keep, self.rounds)[number - 1]
+        return fractions_by_round(self.keep, self.rounds)[number - 1]
 
     def _finish(self, logs: dict) -> None:
         """Ends a round."""

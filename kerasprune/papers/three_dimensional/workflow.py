@@ -26,7 +26,7 @@ from kerasprune.papers.three_dimensional.depth_width_resolution import (
     check_rounds,
     check_side,
     depth_plan,
-    steps,
+    fractions_by_round,
 )
 from kerasprune.papers.three_dimensional.in_rounds import built_point, finish_point
 from kerasprune.papers.three_dimensional.in_rounds import rounds as shrink
@@ -313,7 +313,7 @@ def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> N
         )
     points = [extent.built_at()]
     for name, least in zip("dwr", _alone(low), strict=True):
-        points += [extent.built_at(**{name: fraction}) for fraction in steps(least, rounds)]
+        points += [extent.built_at(**{name: fraction}) for fraction in fractions_by_round(least, rounds)]
     raise_faults(
         f"The surface cannot be fitted to the points of rounds={rounds} down to T = {low}: "
         f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower min_macs=, or pass a "

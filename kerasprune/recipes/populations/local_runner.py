@@ -20,7 +20,7 @@ from typing import Any
 
 from kerasprune.backend.process_death import cause_of_death, remedy_of_death
 from kerasprune.errors import PruneError
-from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings
+from kerasprune.recipes.populations.engine import CandidateFunction, Job, Outcome, Settings
 from kerasprune.recipes.populations.worker_process import (
     TAIL,
     Worker,
@@ -48,7 +48,7 @@ class LocalRunner(WorkerPool):
         PruneError: This process is itself one that evaluates candidates.
     """
 
-    def __init__(self, function: str | Candidate, settings: Settings) -> None:
+    def __init__(self, function: str | CandidateFunction, settings: Settings) -> None:
         if multiprocessing.current_process().name.startswith(PREFIX):
             raise PruneError(
                 "Expected to start processes from the script only. Received: a script that does so when it is "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerasprune.errors import PruneError, extras, warn
-from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings
+from kerasprune.recipes.populations.engine import CandidateFunction, Job, Outcome, Settings
 from kerasprune.recipes.populations.worker_process import (
     Worker,
     WorkerPool,
@@ -46,7 +46,7 @@ class RayRunner(WorkerPool):
     """
 
     @extras("engine='ray'")
-    def __init__(self, function: str | Candidate, settings: Settings) -> None:
+    def __init__(self, function: str | CandidateFunction, settings: Settings) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
         import ray
 
@@ -136,7 +136,7 @@ class _RayWorker(Worker):
         self.awaited = self.actor.evaluate.remote(self.job)
 
 
-def _carried(ray: Any, function: str | Candidate) -> str | bytes:
+def _carried(ray: Any, function: str | CandidateFunction) -> str | bytes:
     """Returns the address of a function; a function of the script, which no other process imports, is pickled."""
     of_the_script = not isinstance(function, str) and function.__module__ == "__main__"
     return ray.cloudpickle.dumps(function) if of_the_script else place_of(function)

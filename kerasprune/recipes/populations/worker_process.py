@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from kerasprune.errors import PruneError
-from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings, evaluate_job
+from kerasprune.recipes.populations.engine import CandidateFunction, Job, Outcome, Settings, evaluate_job
 
 TAIL = 4000  # characters of the output of a candidate
 
@@ -93,7 +93,7 @@ class WorkerPool:
         return [worker for worker in self._workers if worker.job is not None]
 
 
-def place_of(function: str | Candidate) -> str:
+def place_of(function: str | CandidateFunction) -> str:
     """Returns `"module:name"` of a function, as seen by processes started from this one."""
     return function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
 
@@ -110,7 +110,7 @@ def environment(threads: int, workers: int) -> dict[str, str]:
     return {**dict.fromkeys(names, str(threads)), **(shared if workers > 1 else {})}
 
 
-def find_function(place: str) -> Candidate:
+def find_function(place: str) -> CandidateFunction:
     """Returns the function of an address.
 
     Args:
@@ -145,7 +145,7 @@ def begin(file: int, variables: Mapping[str, str]) -> None:
     faulthandler.enable()
 
 
-def record_outcome(function: Candidate, job: Job, file: int) -> Outcome:
+def record_outcome(function: CandidateFunction, job: Job, file: int) -> Outcome:
     """Returns the outcome of a job; a failed one with the end of the output of this process."""
     os.ftruncate(file, 0)
     os.lseek(file, 0, os.SEEK_SET)
