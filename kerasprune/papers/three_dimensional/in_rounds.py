@@ -17,17 +17,8 @@ from kerasprune.graph.built_model import body_of
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
-from kerasprune.papers.three_dimensional.depth_width_resolution import (
-    NOTHING,
-    Extent,
-    Judges,
-    Point,
-    check_blocks,
-    check_rounds,
-    continue_plan,
-    fractions_by_round,
-    measured_point,
-)
+from kerasprune.papers.three_dimensional.extents import NOTHING, Extent, Point, check_blocks, measured_point
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges, check_rounds, continue_plan, fractions_by_round
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum, returned_accuracy
 from kerasprune.surgery.rebuild import rebuild
 

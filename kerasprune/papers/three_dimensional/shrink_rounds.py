@@ -12,18 +12,9 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.plans import Plan
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
-from kerasprune.papers.three_dimensional.depth_width_resolution import (
-    NOTHING,
-    Extent,
-    Judges,
-    Point,
-    check_blocks,
-    check_rounds,
-    continue_plan,
-    fractions_by_round,
-    measured_point,
-)
+from kerasprune.papers.three_dimensional.extents import NOTHING, Extent, Point, check_blocks, measured_point
 from kerasprune.papers.three_dimensional.plan_masks import PlanMasks
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges, check_rounds, continue_plan, fractions_by_round
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.training.callback import PruningCallback
 

@@ -16,20 +16,10 @@ from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.accuracy_predictor import MAP
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensional.constraints import Buildable, Constraint, Optimum, Volume
-from kerasprune.papers.three_dimensional.depth_width_resolution import (
-    DIMENSIONS,
-    Costs,
-    Extent,
-    Judges,
-    Point,
-    check_blocks,
-    check_rounds,
-    check_side,
-    depth_plan,
-    fractions_by_round,
-)
+from kerasprune.papers.three_dimensional.extents import DIMENSIONS, Costs, Extent, Point, check_blocks, check_side
 from kerasprune.papers.three_dimensional.in_rounds import built_point, finish_point
 from kerasprune.papers.three_dimensional.in_rounds import rounds as shrink
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges, check_rounds, depth_plan, fractions_by_round
 from kerasprune.papers.three_dimensional.surface import Surface
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum
 from kerasprune.surgery.costs.cost import shares_of
