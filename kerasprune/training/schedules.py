@@ -1,12 +1,13 @@
 """Schedules: from a training step to the fraction kept, or to the strength of a growing penalty.
 
 A schedule is called with a step (a number or a tensor) and returns a fraction; all compute with `keras.ops`, so they
-can run inside the compiled step. Points in training are written `"500it"` (steps) or `"10ep"` (epochs).
+can run inside the compiled step. A `Moment`, a point in training, is written `"500it"` (steps) or `"10ep"` (epochs).
 `LinearGrowth`, `TwoSlopeGrowth` and `GeometricGrowth` are the laws of growth of the penalties of GReg and IncReg.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -30,7 +31,6 @@ from kerasprune.errors import (
 )
 from kerasprune.training.registry import schedules as _schedules
 from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
-from kerasprune.training.training_point import READ, Moment
 
 __all__ = [
     "ConstantSparsity",
@@ -61,7 +61,46 @@ def __dir__() -> list[str]:
 Schedule = Callable[[Any], Any]
 """`schedule(step) -> fraction kept`."""
 
+_READ = "Read a text with kp.schedules.Moment.read."  # the remedy for a point in training that is no `Moment`
+
 add, names = _schedules.add, _schedules.names
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in training: a number of epochs and steps.
+
+    Example:
+        >>> Moment.read("2ep").steps(steps_per_epoch=50)
+        100
+    """
+
+    epochs: int = 0
+    iterations: int = 0
+
+    def __post_init__(self) -> None:
+        faults = whole_number_faults(0, epochs=self.epochs, iterations=self.iterations)
+        raise_faults("Invalid arguments for Moment:", faults)
+
+    def __str__(self) -> str:
+        epochs = f"{self.epochs}ep" if self.epochs else ""
+        return epochs if epochs and not self.iterations else f"{epochs}{self.iterations}it"
+
+    @classmethod
+    def read(cls, text: str | int | Moment) -> Moment:
+        """Reads `"500it"`, `"10ep"` or `"2ep50it"`; a plain number counts steps."""
+        if isinstance(text, Moment):
+            return text
+        if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+            return cls(iterations=text)
+        match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", text) if isinstance(text, str) and text else None
+        if match is None:
+            raise PruneError(f"Expected a point in training such as '500it', '10ep' or '2ep50it'. Received: {text!r}.")
+        return cls(int(match[1] or 0), int(match[2] or 0))
+
+    def steps(self, steps_per_epoch: int) -> int:
+        """Returns the point as a number of steps."""
+        return self.epochs * steps_per_epoch + self.iterations
 
 
 @dataclass(frozen=True)
@@ -90,7 +129,7 @@ class Ramp:
         faults = fraction_faults(keep=self.keep, start=self.start)
         if not faults and self.start < self.keep:
             faults = [f"Expected start ≥ keep. Received: start={self.start}, keep={self.keep}: nothing comes back."]
-        faults += kind_faults(Moment, READ, begin=self.begin, end=self.end) + positive_faults(power=self.power)
+        faults += kind_faults(Moment, _READ, begin=self.begin, end=self.end) + positive_faults(power=self.power)
         faults += positive_faults(**given_values(steps_per_epoch=self.steps_per_epoch)) + count_faults(every=self.every)
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order((self.begin, self.end), self.steps_per_epoch)
@@ -127,7 +166,7 @@ class Steps:
             )
         named = {f"fractions[{index}]": value for index, value in enumerate(self.fractions)}
         points = {f"points[{index}]": value for index, value in enumerate(self.points)}
-        faults = fraction_faults(**named) + kind_faults(Moment, READ, **points)
+        faults = fraction_faults(**named) + kind_faults(Moment, _READ, **points)
         faults += positive_faults(**given_values(steps_per_epoch=self.steps_per_epoch))
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order(self.points, self.steps_per_epoch)

@@ -20,7 +20,7 @@ from kerasprune.papers.lottery_tickets.ablations import shuffle_masks
 from kerasprune.papers.lottery_tickets.testbed import SMALL, DigitsTestbed, examples
 from kerasprune.papers.lottery_tickets.tickets import lottery
 from kerasprune.recipes.reproductions.entry import Claim, Note, Row, TrainingEntry
-from kerasprune.training.training_point import Moment
+from kerasprune.training.schedules import Moment
 from kerasprune.training.trainings import Fit, Trainings
 
 STABLE = 2.0

@@ -17,7 +17,7 @@ from kerasprune.surgery.fresh_weights import reinitialise
 from kerasprune.training.granularity import Weight
 from kerasprune.training.masks import Masks
 from kerasprune.training.registry import scopes
-from kerasprune.training.training_point import Moment
+from kerasprune.training.schedules import Moment
 from kerasprune.training.trainings import Fit, SchedulePlace, Trainings, fit_faults
 
 CONTROLS = ("random_reinit", "random_prune", "one_shot")
