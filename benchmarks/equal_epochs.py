@@ -107,10 +107,10 @@ def our_plan(graph, run: Run):
         return kp.plan(graph, run.picks, run.budget, macs=run.target, data=data, **options)
     uniform = kp.plan(graph, run.picks, macs=run.target, data=data, **options)
     share = kp.cost(graph, uniform, size=protocol.SIZE).macs / kp.cost(graph, size=protocol.SIZE).macs
-    return kp.plan(graph, run.picks, run.budget, macs=share, data=unlabelled(run).take(IMAGES // 100), **options)
+    return kp.plan(graph, run.picks, run.budget, macs=share, data=unlabelled_images(run).take(IMAGES // 100), **options)
 
 
-def unlabelled(run: Run):
+def unlabelled_images(run: Run):
     """Returns training images without labels, a hundred at a time."""
     return images("train", run, augment=None, batch=100).map(lambda inputs, _: inputs)
 
@@ -126,7 +126,7 @@ def started(grown, plan, run: Run, smoke: bool):
     if run.start == "scratch":
         return keras.models.clone_model(slim)  # weights drawn anew
     if run.start == "reconstructed":
-        examples = unlabelled(run).take(1 if smoke else IMAGES // 100)
+        examples = unlabelled_images(run).take(1 if smoke else IMAGES // 100)
         return kp.reconstruct(slim, grown, plan, examples, slack=BEFORE_TRAINING)
     return slim
 

@@ -64,7 +64,7 @@ def plan_all(network: str) -> None:
     graph = kp.trace(equal_epochs.dense_model(run, smoke=False))
     fixed = kp.trace(graph.model, size=protocol.SIZE) if None in graph.model.input_shape[1:] else graph
     table = kp.latency.profile(graph.model, size=protocol.SIZE, verbose=0)
-    examples = equal_epochs.unlabelled(run).take(equal_epochs.IMAGES // 100)
+    examples = equal_epochs.unlabelled_images(run).take(equal_epochs.IMAGES // 100)
     dense = kp.Plan({}, coupling=graph.coupling)
     asked, tried = dict.fromkeys(WAYS, HALF), {name: {} for name in WAYS}
     for _ in range(CORRECTIONS):

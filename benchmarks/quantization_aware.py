@@ -73,7 +73,7 @@ def one_run(run) -> dict:
     train(slim, run, protocol.FINETUNE_RATE, first_epoch=0)
     start, test = slim.get_weights(), equal_epochs.images("test", run)
     train(slim, run, RATE, first_epoch=EPOCHS)
-    calibration = np.concatenate(list(equal_epochs.unlabelled(run).take(3)))[:CALIBRATION]
+    calibration = np.concatenate(list(equal_epochs.unlabelled_images(run).take(3)))[:CALIBRATION]
     scores = {"float": protocol.accuracy(slim, test), "after_training": in_file(slim, run, calibration)[0]}
     slim.set_weights(start)
     aware = kp.quantization_aware(slim)
@@ -106,7 +106,7 @@ def after(network: str, path: str, relu: bool, hard: list[str]) -> None:
 
     model = keras.models.load_model(path)
     images, labels = (np.concatenate(each) for each in zip(*equal_epochs.images("validation", BEST), strict=True))
-    calibration = np.concatenate(list(equal_epochs.unlabelled(BEST).take(3)))[:CALIBRATION]
+    calibration = np.concatenate(list(equal_epochs.unlabelled_images(BEST).take(3)))[:CALIBRATION]
     wanted = model.predict(images, verbose=0)
     if relu:
         model = keras.models.clone_model(model, clone_function=without_ceiling)

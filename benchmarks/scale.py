@@ -31,7 +31,7 @@ import numpy as np
 from keras import layers, ops
 
 import kerasprune as kp
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import is_model, nodes, walk
 
@@ -150,8 +150,8 @@ def keras_alone(slim: keras.Model) -> Callable[[], keras.Model]:
 
 def bodies(model: keras.Model) -> list[Any]:
     """Returns a model and those nested in it."""
-    nested = [node.operation for node in nodes(functional(model)) if is_model(node.operation)]
-    return [functional(model), *(body for each in nested for body in bodies(each))]
+    nested = [node.operation for node in nodes(body_of(model)) if is_model(node.operation)]
+    return [body_of(model), *(body for each in nested for body in bodies(each))]
 
 
 def copied(model: keras.Model, configs: dict, weights: dict, made: dict) -> keras.Model:
@@ -171,8 +171,8 @@ def copied(model: keras.Model, configs: dict, weights: dict, made: dict) -> kera
             made[id(node.operation)] = copied(node.operation, configs, weights, made)
         return made[id(node.operation)](*args, **kwargs)
 
-    inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in functional(model).inputs]
-    return keras.Model(inputs, walk(functional(model), inputs, visit, enter), name=model.name)
+    inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in body_of(model).inputs]
+    return keras.Model(inputs, walk(body_of(model), inputs, visit, enter), name=model.name)
 
 
 def starting(add_weight: Callable, weights: dict[str, np.ndarray]) -> Callable:

@@ -90,7 +90,7 @@ def train_data(seed: int):
 
 def one_run(policy: str, budget: float, seed: int) -> dict:
     """Runs one cell and returns its row."""
-    from kerasprune.papers.three_dimensional.depth_width_resolution import Extent
+    from kerasprune.papers.three_dimensional.extents import Extent
     from kerasprune.papers.three_dimensional.in_rounds import built_point
     from kerasprune.papers.three_dimensional.one_dimension import one_dimension
     from kerasprune.papers.three_dimensional.workflow import three_dimensions

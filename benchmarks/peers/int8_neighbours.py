@@ -52,7 +52,7 @@ def one_run(run) -> list[dict]:
     protocol.train(slim, run, protocol.protocol.FINETUNE_RATE, first_epoch=0)
     start = slim.get_weights()
     protocol.train(slim, run, RATE, first_epoch=EPOCHS)
-    calibration = np.concatenate(list(equal_epochs.unlabelled(run).take(3)))[:CALIBRATION]
+    calibration = np.concatenate(list(equal_epochs.unlabelled_images(run).take(3)))[:CALIBRATION]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         files = {name: home / f"{number}.tflite" for number, name in enumerate((*OURS, TFMOT, MCT))}

@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.errors import choice_faults, raise_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import values
 from kerasprune.surgery.compute_dtype import PRECISIONS
 
@@ -71,7 +71,7 @@ def conservation(model: keras.Model, data: Any, *, loss: Any = None, precision: 
         arXiv 2006.05467, section 4, Theorem 2.
     """
     raise_faults("Invalid arguments for conservation:", choice_faults(PRECISIONS, precision=precision))
-    layers = {layer.name: layer.trainable_variables for layer in functional(model).layers if layer.trainable_variables}
+    layers = {layer.name: layer.trainable_variables for layer in body_of(model).layers if layer.trainable_variables}
     variables = [variable for own in layers.values() for variable in own]
     slope = MeanLoss(model, variables, data, loss, precision=precision).gradient()
     return Conservation(

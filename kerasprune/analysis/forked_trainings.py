@@ -20,7 +20,7 @@ from kerasprune.recipes.populations.store import Store, digest
 from kerasprune.steps.numbers import moments
 from kerasprune.surgery.seeds import seed_layers
 from kerasprune.training.masks import apply_masks, masked_variables
-from kerasprune.training.training_point import Moment
+from kerasprune.training.schedules import Moment
 from kerasprune.training.trainings import Fit, SchedulePlace, Trainings, fit_faults
 
 _FIGURES = ("instability", "barrier", "error_a", "error_b")

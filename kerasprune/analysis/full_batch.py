@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from kerasprune.backend.derivatives import gradient
 from kerasprune.criteria.base import as_array
-from kerasprune.criteria.objective import batches_for_loss, objective
+from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
 from kerasprune.errors import PruneError, choice_faults, positive_faults, raise_faults, whole_number_faults
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.compute_dtype import PRECISIONS, in_precision
@@ -80,7 +80,7 @@ class _Descent:
     def __init__(self, copy: keras.Model, model: keras.Model, data: Any, loss: Any, precision: str) -> None:
         own, there = in_precision(copy, precision)
         self._variables = [there[id(variable)] for variable in copy.trainable_variables]
-        self._of_batch = gradient(objective(model, loss, computing=own), self._variables, own.variables)
+        self._of_batch = gradient(batch_loss(model, loss, computing=own), self._variables, own.variables)
         read = list(data) if isinstance(data, Iterator) else data
         self._batches = list(batches_for_loss(read, model, loss))
         self._last: tuple[np.ndarray, float] | None = None

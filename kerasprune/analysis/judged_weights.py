@@ -11,11 +11,11 @@ from keras import ops, tree
 
 from kerasprune._keras import call_operation
 from kerasprune.backend.precision import full_precision
-from kerasprune.criteria.objective import batches_for_loss, output_loss
+from kerasprune.criteria.batch_loss import batches_for_loss, output_loss
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import values
 from kerasprune.repair.reconstruction.recalibrate import take_statistics, trainable_norms
 
@@ -72,7 +72,7 @@ class WeightsJudge:
         given = [ops.convert_to_tensor(each) for each in weights]
         with keras.StatelessScope(list(zip(self._model.weights, given, strict=True))):
             if self._examples is not None and not own_statistics:
-                take_statistics(functional(self._model), self._examples)
+                take_statistics(body_of(self._model), self._examples)
             sums = np.zeros(2)
             for batch in self._batches:
                 outputs = call_operation(self._model, batch.inputs, training=False)

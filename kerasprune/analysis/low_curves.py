@@ -20,7 +20,7 @@ from kerasprune.analysis.judged_weights import (
     weights_of,
 )
 from kerasprune.backend.derivatives import gradient
-from kerasprune.criteria.objective import batches_for_loss, objective
+from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
 from kerasprune.errors import choice_faults, positive_faults, raise_faults, seed_faults, whole_number_faults
 
 
@@ -141,7 +141,7 @@ class _Bend:
         self._places = [places[id(variable)] for variable in model.trainable_variables]
         self._trained = [keras.Variable(weights[place], name=f"bend_{place}") for place in self._places]
         self._optimizer = keras.optimizers.Adam(learning_rate)
-        mean_loss = objective(model, loss, computing=_by_batch(model))
+        mean_loss = batch_loss(model, loss, computing=_by_batch(model))
         self._gradient = gradient(mean_loss, model.trainable_variables, model.variables)
 
     @property

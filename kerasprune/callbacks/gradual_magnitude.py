@@ -14,9 +14,10 @@ from kerasprune.errors import PruneError, count_faults, raise_faults, warn, whol
 from kerasprune.training import schedules
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.in_step import cond
+from kerasprune.training.mask_updates import Updates, updates
 from kerasprune.training.masks import Selection
 from kerasprune.training.optimizer import batches_per_update
-from kerasprune.training.schedules import Moment, Updates, updates
+from kerasprune.training.schedules import Moment
 from kerasprune.training.scope import Pattern, Scope
 
 EVERY = 100

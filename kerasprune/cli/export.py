@@ -140,10 +140,10 @@ def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale:
     if calibrate is None and data is None:
         return None
     from kerasprune.data.examples import inputs_only
-    from kerasprune.models.sets.unlabelled import unlabelled, warn_of_constants
+    from kerasprune.models.sets.unlabelled import read_unlabelled, warn_of_constants
 
     if calibrate is not None:
-        return unlabelled(calibrate, model.inputs, scale=scale, size=size)
+        return read_unlabelled(calibrate, model.inputs, scale=scale, size=size)
     if scale is None and Path(data).is_dir():
         warn_of_constants(data)
     return inputs_only(_examples(model, data, scale, size, "validation"))

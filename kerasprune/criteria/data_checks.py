@@ -11,14 +11,14 @@ import keras
 import numpy as np
 
 from kerasprune._keras import compile_arguments, structures
+from kerasprune.criteria.batch_loss import losses_by_output
 from kerasprune.criteria.labels import check_labels
-from kerasprune.criteria.objective import losses_by_output
 from kerasprune.criteria.output_kind import output_names
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import Signature, flat, inputs_of, is_graph, keys_of
 from kerasprune.errors import PruneError, first_of, nearest
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.random_inputs import looked_up
 
 _BATCHES = 50  # of a data set, whose tokens are looked at
@@ -70,7 +70,7 @@ def check_targets(model: keras.Model, losses: Losses, labels: Any) -> None:
     """
     names = output_names(model)
     if isinstance(labels, Mapping):
-        _check_names(list(flat(labels)), names, isinstance(structures(functional(model))[1], Mapping))
+        _check_names(list(flat(labels)), names, isinstance(structures(body_of(model))[1], Mapping))
     check_labels(model, losses, labels)
 
 

@@ -22,7 +22,7 @@ from kerasprune.criteria.members_of_channels import aggregate_pieces
 from kerasprune.criteria.registry import aggregations
 from kerasprune.data.batches import example_batches
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import walk
 from kerasprune.repair.reconstruction.program import Program
@@ -142,7 +142,7 @@ def run_through(graph: ChannelGraph, batches: Iterable[list[np.ndarray]], look: 
         batches: The inputs.
         look: Called after every call.
     """
-    body = functional(in_precision(graph.model, "float32")[0])
+    body = body_of(in_precision(graph.model, "float32")[0])
     sizes = (prod(d or 64 for d in each.shape[1:]) for call in graph.calls for each in call.node.outputs)
     step, examples = max(1, _NUMBERS_AT_ONCE // max(sum(sizes), 1)), 0
 

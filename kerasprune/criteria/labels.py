@@ -15,7 +15,7 @@ from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import label_faults
 from kerasprune.data.signature import alike, flat
 from kerasprune.errors import Key, PruneError, first_of, raise_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 
 _OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor shaped as the outputs
 
@@ -46,7 +46,7 @@ def check_labels(model: keras.Model, losses: Mapping[str, Any], labels: Any) -> 
     """
     names = output_names(model)
     answers = labels_by_output(labels, names)
-    for name, output in zip(names, functional(model).outputs, strict=True):
+    for name, output in zip(names, body_of(model).outputs, strict=True):
         if losses[name] is None:
             continue
         if answers[name] is None:

@@ -19,7 +19,7 @@ from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.linear_layers import Recurrence, Rescaled, Table, Through, scaled_norm
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import is_model, pause_collection, walk
 from kerasprune.surgery.clone import clone
@@ -83,7 +83,7 @@ class Linearised:
 
     @pause_collection()
     def __init__(self, graph: ChannelGraph, swap: Swap = lambda layer: None) -> None:
-        self._body, self._swap = functional(graph.model), swap
+        self._body, self._swap = body_of(graph.model), swap
         self._fixed: dict[int, int] = {}  # powers of normalisations
         self._scales: dict[tuple[int, int], Rescaled] = {}
         _refuse(graph)

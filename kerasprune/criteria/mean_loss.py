@@ -13,10 +13,10 @@ from keras import ops, tree
 from kerasprune._keras import maker
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
 from kerasprune.criteria.base import as_array
-from kerasprune.criteria.objective import batches_for_loss, objective
+from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError, first_of
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.compute_dtype import in_precision
 
 _SHARES = ("softmax", "sigmoid", "log_softmax")
@@ -117,7 +117,7 @@ class MeanLoss:
             y = own(inputs, training=self.training)
             return y if self.temperature == 1 else tree.map_structure(lambda each: each / self.temperature, y)
 
-        function = objective(self.model, self.loss, computing=outputs)
+        function = batch_loss(self.model, self.loss, computing=outputs)
         return of(function, [there[id(variable)] for variable in self.variables], own.variables)
 
     def batches(self) -> Iterator[Batch]:
@@ -149,7 +149,7 @@ def finite(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) ->
 
 def _check_logits(model: keras.Model, temperature: float) -> None:
     """Checks that the outputs to be divided are logits."""
-    last = [maker(tensor) for tensor in functional(model).outputs] if temperature != 1 else []
+    last = [maker(tensor) for tensor in body_of(model).outputs] if temperature != 1 else []
     ends = {layer.name: getattr(layer, "activation", layer) for layer in last}
     found = [name for name, end in ends.items() if getattr(end, "__name__", type(end).__name__).lower() in _SHARES]
     if found:

@@ -11,7 +11,7 @@ from keras import activations, layers, losses
 from kerasprune._keras import maker, structures
 from kerasprune.data.signature import flat, keys_of
 from kerasprune.errors import PruneError, nearest, warn
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 
 
 def output_names(model: keras.Model) -> list[str]:
@@ -27,7 +27,7 @@ def output_names(model: keras.Model) -> list[str]:
         >>> output_names(keras.Model(inputs, heads)), output_names(keras.Model(inputs, list(heads.values())))
         (['age', 'weight'], ['weight_head', 'age_head'])
     """
-    body = functional(model)
+    body = body_of(model)
     return keys_of(structures(body)[1]) or list(body.output_names)
 
 
@@ -117,7 +117,7 @@ def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:
         model: The model.
         losses_of: The loss of each output, by its name.
     """
-    body = functional(model)
+    body = body_of(model)
     for name, tensor in zip(output_names(model), body.outputs, strict=True):
         last = maker(tensor)
         linear = isinstance(last, _UNBOUNDED) and getattr(last, "activation", None) in (None, activations.linear)

@@ -17,7 +17,7 @@ from kerasprune.backend.derivatives import gradient
 from kerasprune.criteria.base import Checked, Criterion, argument, as_array, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
 from kerasprune.errors import PruneError, whole_number_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -41,10 +41,10 @@ class Flow:
 
     def __init__(self, graph: ChannelGraph, side: int = 32, swap: Swap = lambda layer: None) -> None:
         self.pipes = Linearised(graph, swap)
-        model, structure = self.pipes.model, structures(functional(graph.model))[0]
+        model, structure = self.pipes.model, structures(body_of(graph.model))[0]
         self._inputs = [
             np.ones((1, *[side if size is None else size for size in tensor.shape[1:]]), tensor.dtype)
-            for tensor in functional(graph.model).inputs
+            for tensor in body_of(graph.model).inputs
         ]
 
         def total(inputs: Any, factors: Any) -> Any:

@@ -151,7 +151,7 @@ def explain_converter_errors(name: str, quantize: str | None) -> Iterator[None]:
     except (PruneError, ModuleNotFoundError):
         raise
     except ConverterDeath as death:
-        raise PruneError(_obituary(name, quantize, death)) from death
+        raise PruneError(_explain_crash(name, quantize, death)) from death
     except Exception as error:  # the converter raises its own, private family
         raise PruneError(_explain(name, quantize, str(error))) from error
 
@@ -192,7 +192,7 @@ def _explain(name: str, quantize: str | None, message: str) -> str:
     return f"The model {name!r} was not converted to TFLite. {cause}. Received: quantize={quantize!r}. {remedy}"
 
 
-def _obituary(name: str, quantize: str | None, death: ConverterDeath) -> str:
+def _explain_crash(name: str, quantize: str | None, death: ConverterDeath) -> str:
     """Returns the message for a crash of the converter."""
     lines = [line for line in death.log.strip().splitlines() if not _NOISE.match(line)]
     last = "".join(f"\n  {line[:300]}" for line in lines[-LAST_LINES:])

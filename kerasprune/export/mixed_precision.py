@@ -22,7 +22,7 @@ from kerasprune.export.converter_process import process
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_graph import layers_in, nodes
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.walk import walk
 from kerasprune.surgery.comparison import relative_error
 
@@ -50,7 +50,7 @@ def _made_by(model: keras.Model, count: int) -> Iterator[tuple[str, list[str]]]:
         chains[name] = [name, *([] if begins else chains[before[0]])]
         return [name] * len(node.outputs)
 
-    makers = walk(functional(model), [""] * len(model.inputs), visit)
+    makers = walk(body_of(model), [""] * len(model.inputs), visit)
     return zip(names, [chains[name] for name in makers], strict=True)
 
 

@@ -10,7 +10,7 @@ from keras import layers
 
 from kerasprune._keras import number_of_calls
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Block
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import Wiring, bodies, nodes, wiring
@@ -36,7 +36,7 @@ def find_blocks(model: keras.Model) -> dict[str, Block]:
         The blocks, in the order of the graph. No layer outside a block reads a tensor inside it.
     """
     blocks: dict[str, Block] = {}
-    for body in dict.fromkeys(bodies(functional(model))):
+    for body in dict.fromkeys(bodies(body_of(model))):
         wired, calls = wiring(body), nodes(body)
         branches = [block for node in calls if (block := _branch(node, wired))]
         inside = {name for block in branches for name in block.layers}

@@ -1,4 +1,4 @@
-"""The functional graph of a model, or an error with the remedy."""
+"""The body of a model, which is its functional graph, or an error with the remedy."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def check_built(model: keras.Model) -> None:
         )
 
 
-def functional(model: Any) -> Functional:
-    """Returns the functional graph of a model.
+def body_of(model: Any) -> Functional:
+    """Returns the body of a model: the functional graph of its layers.
 
     Args:
         model: A functional or Sequential model that is built.

@@ -14,7 +14,7 @@ from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.ranged_model import without_ranges
@@ -77,7 +77,7 @@ def trace(
     choices = choice_faults(COUPLINGS, coupling=coupling) + choice_faults(("raise", "freeze"), unknown=unknown)
     raise_faults("Invalid arguments for trace:", choices)
     model = without_ranges(model)
-    body = functional(model)
+    body = body_of(model)
     patterns = as_patterns(freeze)
     _check_patterns(body, patterns)
     graph = GraphBuilder(coupling)
@@ -108,7 +108,7 @@ def trace(
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
         fed = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
         graph.enter(node.operation, fed)
-        return walk(functional(node.operation), fed, visit, enter, left_out)
+        return walk(body_of(node.operation), fed, visit, enter, left_out)
 
     inputs = [_input_ids(graph, x, size) for x in body.inputs]
     for output in walk(body, inputs, visit, enter, left_out):
@@ -278,7 +278,7 @@ def shapes_at(
     model: keras.Model, size: Size | None, removed: Sequence[str] = ()
 ) -> list[tuple[tuple[int | None, ...], ...]]:
     """Returns the output shapes of every call in the order of the walk, at a size (`None`: the model's)."""
-    body = functional(model)
+    body = body_of(model)
     for fault in size_faults(input_shapes(body), size):
         raise fault
     shapes = []

@@ -12,7 +12,7 @@ import keras
 from keras import tree
 
 from kerasprune._keras import Functional, inner_layers, nodes_by_depth
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 
 Visit = Callable[..., Any]
 """`visit(node, *args, **kwargs)`: called for each call of a layer or operation, with symbolic tensors replaced."""
@@ -36,7 +36,7 @@ def nodes(model: Functional) -> list[Any]:
 
 def all_nodes(model: keras.Model) -> Iterator[Any]:
     """Yields the calls of a functional or Sequential model; after that of a nested model those inside it."""
-    for node in nodes(functional(model)):
+    for node in nodes(body_of(model)):
         yield node
         if is_model(node.operation):
             yield from all_nodes(node.operation)
@@ -90,7 +90,7 @@ def walk(
             results = enter(node, *args, **kwargs)
         else:
             fed = tree.flatten((args, kwargs))[: len(node.input_tensors)]
-            results = walk(functional(node.operation), fed, visit, dropped=dropped)
+            results = walk(body_of(node.operation), fed, visit, dropped=dropped)
         if not isinstance(results, list | tuple) or len(results) != len(node.outputs):
             results = tree.flatten(results)
         values.update(zip(map(id, node.outputs), results, strict=True))
@@ -152,7 +152,7 @@ def wiring(*bodies_of_model: Functional) -> Wiring:
 def bodies(model: Functional) -> Iterator[Functional]:
     """Yields a functional model, then the models nested in it, once for every call."""
     yield model
-    yield from (functional(node.operation) for node in all_nodes(model) if is_model(node.operation))
+    yield from (body_of(node.operation) for node in all_nodes(model) if is_model(node.operation))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from kerasprune.data.examples import Examples
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size, input_shapes, size_faults
@@ -57,7 +57,7 @@ class Experiment:
         recipe = self.recipe
         if isinstance(recipe.model, schema.Start):
             model = plain(load_model(recipe.model.path))
-            for fault in size_faults(input_shapes(functional(model)), recipe.model.size, "model.size"):
+            for fault in size_faults(input_shapes(body_of(model)), recipe.model.size, "model.size"):
                 raise fault
             return model
         name, arguments = recipe.model.name, recipe.model.arguments
@@ -76,14 +76,14 @@ class Experiment:
 
     def free_side(self, model: keras.Model) -> Size | None:
         """Returns the size of the inputs for a model that leaves it free, `None` for one that fixes it."""
-        if not has_free_axes(functional(model)):
+        if not has_free_axes(body_of(model)):
             return None
         data = self.recipe.data
         if data is None or data.size is None and self.draws:
             return getattr(self.recipe.model, "size", None)
         if data.size is None and own(data.name) is not None:
             inputs = keras.tree.flatten(self.examples("train", model).data.element_spec[0])
-            return free_size(functional(model), [each.shape for each in inputs]) or data.side
+            return free_size(body_of(model), [each.shape for each in inputs]) or data.side
         return data.side
 
     def traced(self, model: keras.Model, spec: plan_section.Traced) -> ChannelGraph:

@@ -11,7 +11,7 @@ from kerasprune.backend.process_death import REMEDY
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text, write_text
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.planning.budgets.registry import budgets
 from kerasprune.planning.plan import request_faults
 from kerasprune.recipes import loader, lookup, schema
@@ -201,7 +201,7 @@ def rehearse(one: Run) -> None:
     if any(name.startswith("tflite") for name in recipe.export):
         from kerasprune.export.tflite_export import check_takes_numbers  # imports TensorFlow
 
-        check_takes_numbers(model, inputs_of(functional(model)))
+        check_takes_numbers(model, inputs_of(body_of(model)))
     if recipe.data is not None:
         if one.draws:
             _ = one.drawing  # checked as it is made

@@ -56,11 +56,11 @@ def pin_units(graph: GraphBuilder, layer: Any, cell: Any, ids: np.ndarray) -> No
     """Pins the units of a recurrent layer if its functions mix them, or are not zero at zero."""
     for function in (cell.activation, getattr(cell, "recurrent_activation", None)):  # SimpleRNN has one only
         apply_function(graph, layer, function, ids, (None, ids.size), 1)
-    if speaks_at_zero(cell.activation):
+    if is_nonzero_at_zero(cell.activation):
         graph.pin(ids, f"{layer.name!r} has an activation that is not zero at zero")
 
 
-def speaks_at_zero(function: Callable[[Any], Any] | None) -> bool:
+def is_nonzero_at_zero(function: Callable[[Any], Any] | None) -> bool:
     """Returns whether a function is not zero at zero, so that a silent recurrent unit still emits something."""
     if function is None:
         return False

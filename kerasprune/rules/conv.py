@@ -16,7 +16,7 @@ from kerasprune.rules.activations import biased_and_activated
 def conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """`out[f] = Σ_c kernel[…, c, f] * x[c] + bias[f]`."""
     if 1 < layer.groups == x.size == layer.filters:
-        return _lanes(graph, layer, x)
+        return _channel_by_channel(graph, layer, x)
     out = graph.new(layer, layer.filters)
     read = x
     if layer.groups > 1:
@@ -27,7 +27,7 @@ def conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     return biased_and_activated(graph, layer, out)
 
 
-def _lanes(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
+def _channel_by_channel(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """As many groups as channels: every channel is convolved separately, as in a depthwise convolution."""
     _kernel(graph, layer, layer.kernel, None, x, makes=(1,))
     graph.sets(layer, "filters", x)

@@ -11,7 +11,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
-from kerasprune.rules.activations import apply_function, speaks_at_zero
+from kerasprune.rules.activations import apply_function, is_nonzero_at_zero
 from kerasprune.rules.reshape import shape_by_counts
 
 
@@ -43,8 +43,8 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
         own = [axes.get(c) if c in layer.bias_axes else None for c in last]
         graph.slices(layer, layer.bias, *own, role="bias", makes=tuple(a for a, i in enumerate(own) if i is not None))
     out = {axis: axes[letter] for axis, letter in enumerate(target) if letter in axes}
-    speaks = speaks_at_zero(layer.activation)
-    graph.emits([a for a in out if speaks or layer.bias is not None and target[a] not in layer.bias_axes])
+    nonzero = is_nonzero_at_zero(layer.activation)
+    graph.emits([a for a in out if nonzero or layer.bias is not None and target[a] not in layer.bias_axes])
     for axis, ids in out.items():
         apply_function(graph, layer, layer.activation, ids, shape, axis)
     made, written = Ids(shape, out), layer.partial_output_shape

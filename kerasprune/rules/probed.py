@@ -39,14 +39,14 @@ def probed(graph: GraphBuilder, operation: Any, *args: Any, **kwargs: Any) -> li
         narrow = [tensors[i].axes[axis] for i, axis in at.items() if axis in tensors[i].axes and i not in wide]
         for ids in narrow:
             graph.pin(ids, f"{operation.name!r} combines them with another number of channels")
-        lanes = trial.lanes(wide, size) if trial else None
-        if lanes is None or len(carried) < len(wide):
-            why = "mixes them" if lanes is None else "combines them with channels that are always kept"
+        channels = trial.channels_along(wide, size) if trial else None
+        if channels is None or len(carried) < len(wide):
+            why = "mixes them" if channels is None else "combines them with channels that are always kept"
             for ids in carried:
                 graph.pin(ids, f"{operation.name!r} {why}")
-        if lanes is not None:
+        if channels is not None:
             graph.tie(*carried)
-            for output, axis in lanes.items():
+            for output, axis in channels.items():
                 made[output][axis] = carried[0]
     return [Ids(shape, axes) for shape, axes in zip(graph.call.outputs, made, strict=True)]
 
@@ -72,7 +72,7 @@ class _Trial:
         again = all(map(same, self._run({}), self._whole))
         return again and all(map(same, self._run(first), [y[:1] for y in self._whole]))
 
-    def lanes(self, axes: dict[int, int], size: int) -> dict[int, int] | None:
+    def channels_along(self, axes: dict[int, int], size: int) -> dict[int, int] | None:
         """Returns `{output: axis}` of the channels along `axes`, `{input: axis}`; `None` if they are mixed."""
         half = max(1, size // 2)
         choices = [np.sort(self._random.permutation(size)[:half]) for _ in range(2)] + [self._random.permutation(size)]

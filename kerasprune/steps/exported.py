@@ -14,7 +14,7 @@ from kerasprune.data.batches import Batches, batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import signature_of
 from kerasprune.export.parity import Function, keras_function, same_choice
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.comparison import relative_error
 
@@ -67,7 +67,7 @@ def beside_dense(run: Function, dense: keras.Model, examples: Batches) -> dict[s
 
 def _outputs_alone(model: keras.Model) -> keras.Model:
     """Returns a model whose inputs and outputs are the outputs of another, so that Keras judges given outputs."""
-    graph = functional(model)
+    graph = body_of(model)
     _, outputs = structures(graph)
     leaves = keras.tree.flatten(outputs)
     given = [keras.Input(each.shape[1:], dtype=_type(each.dtype)) for each in leaves]

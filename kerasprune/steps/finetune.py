@@ -16,7 +16,7 @@ from kerasprune.criteria.data_checks import explain_errors
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
 from kerasprune.errors import warn
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.compiled import carry_exclusions, inner_optimizer, safe_options
 
@@ -45,7 +45,7 @@ def fit(
         validation: Validation examples. Defaults to `None`.
         callbacks: Callbacks of `fit`. Defaults to none.
     """
-    twin = twin or keras.Model(*structures(functional(model)), name=model.name)
+    twin = twin or keras.Model(*structures(body_of(model)), name=model.name)
     replace(objective, options=safe_options(twin, objective.options)).compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
     with explain_errors(twin, training), traced_for_each_model(), with_remainders():

@@ -12,11 +12,11 @@ from kerasprune._keras import first_metric, structures
 from kerasprune.backend.devices import with_remainders
 from kerasprune.backend.precision import full_precision
 from kerasprune.backend.tracing import traced_for_each_model
+from kerasprune.criteria.batch_loss import losses_by_output
 from kerasprune.criteria.data_checks import check_inputs, check_targets, explain_errors
-from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import Measure, StepReport
 from kerasprune.surgery.comparison import outputs_of, relative_error
@@ -61,7 +61,7 @@ class Judge:
         if not self.examples.labelled or self.objective.loss is None:
             return {}
         if model not in self._twins:
-            self._twins[model] = self.objective.compile(keras.Model(*structures(functional(model))))
+            self._twins[model] = self.objective.compile(keras.Model(*structures(body_of(model))))
         twin = self._twins[model]
         with explain_errors(twin, self.examples), traced_for_each_model(), with_remainders(), full_precision():
             found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
@@ -90,7 +90,7 @@ class Judge:
 
     def _outputs(self, model: keras.Model) -> list[Any]:
         """Returns the outputs of a model on the same examples, batch by batch."""
-        given = structures(functional(model))[0]
+        given = structures(body_of(model))[0]
         return [outputs_of(model, keras.tree.pack_sequence_as(given, batch)) for batch in self._first]
 
 
@@ -111,7 +111,7 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
     labelled = [each for each in found if each.labelled]
     if not labelled or objective.loss is None:
         return
-    twin = objective.compile(keras.Model(*structures(functional(model))))
+    twin = objective.compile(keras.Model(*structures(body_of(model))))
     losses, _ = losses_by_output(twin)
     for each in labelled:
         check_targets(twin, losses, each.labels)

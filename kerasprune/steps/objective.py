@@ -11,7 +11,7 @@ import keras
 
 from kerasprune._keras import compile_arguments
 from kerasprune.errors import Key, PruneError
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.compiled import fresh
 from kerasprune.training.distillation.label_smoothing import smooth_labels
 from kerasprune.training.distillation.soft_targets import kind_of
@@ -125,7 +125,7 @@ def by_name(
 
 def ends_in_probabilities(model: keras.Model) -> bool:
     """Returns whether an output of a model is a softmax or sigmoid, also at the end of a model inside."""
-    return any(kind_of(each, ()) != "values" for each in functional(model).outputs)
+    return any(kind_of(each, ()) != "values" for each in body_of(model).outputs)
 
 
 def unknown_objective(loss: Any, error: Exception) -> PruneError:

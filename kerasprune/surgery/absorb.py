@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Slice, TracedCall
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.rule import BIAS, channel_axis, find
@@ -154,7 +154,7 @@ def following_norms(graph: ChannelGraph) -> dict[int, keras.layers.BatchNormaliz
     A constant to be added to such an output can be subtracted from the mean of the BatchNorm instead. Layers that are
     called several times are left out, and a BatchNorm that was removed with its block.
     """
-    entered = list(bodies(functional(graph.model)))
+    entered = list(bodies(body_of(graph.model)))
     wired, calls = wiring(*entered), [node for body in entered for node in nodes(body)]
     times = Counter(id(node.operation) for node in calls)
     kept = {id(call.operation) for call in graph.calls}

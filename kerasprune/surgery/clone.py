@@ -14,7 +14,7 @@ from keras import tree
 
 from kerasprune._keras import inner_layers, lay_out_alike, maker, structures
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Take
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import Dropped, all_nodes, walk
@@ -77,13 +77,13 @@ def clone(
         return made[id(nested)](*args, **kwargs)
 
     def copy(old: keras.Model, fed: list[Any]) -> keras.Model:
-        body = functional(old)
+        body = body_of(old)
         inputs = [input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
         outputs = walk(body, inputs, visit, enter, dropped)
         outputs = [_told_apart(y, inputs, old.name) if dropped.bypass else y for y in outputs]
         return model_like(old, inputs, outputs)
 
-    new = copy(model, functional(model).inputs)
+    new = copy(model, body_of(model).inputs)
     called = [node.operation for node in all_nodes(model)]
     train_alike([(model, new), *((old, made[id(old)]) for old in called if id(old) in made)])
     return new, made
@@ -96,7 +96,7 @@ def model_like(old: keras.Model, inputs: list[Any], outputs: list[Any]) -> keras
 
 def structured_like(old: keras.Model, inputs: list[Any], outputs: list[Any]) -> tuple[Any, Any]:
     """Returns flat inputs and outputs in the nested structures of those of an old model."""
-    nested, results = structures(functional(old))
+    nested, results = structures(body_of(old))
     return tree.pack_sequence_as(nested, inputs), tree.pack_sequence_as(results, outputs)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune.backend.precision import full_precision
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.graph import values
 from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
@@ -110,7 +110,7 @@ def constants(cut: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitte
         with np.errstate(all="ignore"):
             return [replace(x, bordered=bordered) for x in _PASS[kind](call, emitted, args, kwargs, alive)]
 
-    body = functional(graph.model)
+    body = body_of(graph.model)
     inputs = [Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs]
     walk(body, inputs, visit, dropped=tensors_left_out(graph.model, cut.plan.removed, _removed_ids))
     return seen

@@ -17,7 +17,7 @@ from keras import tree
 
 from kerasprune._keras import copied_operation, declared_output_shape, inner_layers, lay_out_alike
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.constructor_arguments import arguments
 from kerasprune.graph.walk import is_model
 
@@ -68,7 +68,7 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = Mappin
 
 def copy_model(model: keras.Model) -> keras.Model:
     """Returns a copy of a functional or Sequential model, with the same weights; it is not compiled."""
-    functional(model)  # raises if it is another one
+    body_of(model)  # raises if it is another one
     copy = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))
     copy.set_weights(model.get_weights())
     lay_out_alike(model.weights, copy.weights)

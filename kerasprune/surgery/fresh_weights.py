@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasprune.errors import raise_faults, whole_number_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.copy_layer import copy_assets
 
 
@@ -37,7 +37,7 @@ def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
         Liu et al., Rethinking the Value of Network Pruning, ICLR 2019.
     """
     raise_faults("Invalid arguments for reinitialise:", whole_number_faults(0, seed=seed))
-    functional(model)  # says what is wrong with a model that has no graph
+    body_of(model)  # says what is wrong with a model that has no graph
     seeds = keras.random.SeedGenerator(seed)
 
     def fresh(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -10,7 +10,7 @@ from keras import ops
 
 from kerasprune._keras import maker
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
@@ -70,7 +70,7 @@ def gated(model: keras.Model) -> keras.Model:
         out = new(*args, **kwargs)
         return out if behind is None else behind(out)
 
-    body = functional(model)
+    body = body_of(model)
     inputs = [input_like(x, x) for x in body.inputs]
     outputs = walk(body, inputs, visit)
     for old, new, _ in made.values():
@@ -86,7 +86,7 @@ def without_gates(model: keras.Model) -> keras.Model:
     Raises:
         PruneError: A gate does not follow a layer into which it can be multiplied.
     """
-    calls = [node for node in nodes(functional(model)) if isinstance(node.operation, Gate)]
+    calls = [node for node in nodes(body_of(model)) if isinstance(node.operation, Gate)]
     if not calls:
         return model
     scales = {id(owner): (owner, node.operation) for node in calls for owner in [_owner(node)]}

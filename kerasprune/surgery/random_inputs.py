@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, tree
 
 from kerasprune._keras import Functional, structures
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.rule import BUILT_IN
 from kerasprune.graph.walk import walk
 
@@ -95,7 +95,7 @@ def _texts(shape: tuple[int, ...], entries: Entries, generator: np.random.Genera
 
 def looked_up(model: keras.Model) -> list[Entries]:
     """Returns the entries that may be looked up, for each input, in the tables of all layers that it goes into."""
-    body = functional(model)
+    body = body_of(model)
     found = [Entries() for _ in body.inputs]
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> list[frozenset[tuple[int, bool]]]:

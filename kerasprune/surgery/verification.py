@@ -16,7 +16,7 @@ import numpy as np
 from keras import tree
 
 from kerasprune.errors import PruneError, kind_faults, raise_faults
-from kerasprune.graph.built_model import LOAD, functional
+from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.trace import trace
@@ -200,7 +200,7 @@ def verify_cut(cut: Cut, slim: keras.Model, data: Any = None, *, strict: bool = 
 
 def _check_order(model: keras.Model, slim: keras.Model, plan: Plan) -> None:
     """Raises if the plan is one of the second model, which is the larger one: the two were swapped."""
-    params, more = functional(model).count_params(), functional(slim).count_params()
+    params, more = body_of(model).count_params(), body_of(slim).count_params()
     if more <= params:
         return
     try:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import call_operation
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
@@ -71,7 +71,7 @@ def _settle_statistics(model: keras.Model, generator: np.random.Generator, seed:
         return call_operation(layer, *args, **kwargs)
 
     batch = keras.tree.flatten(random_inputs(model, 8, seed))
-    walk(functional(model), [keras.ops.convert_to_tensor(x) for x in batch], visit)
+    walk(body_of(model), [keras.ops.convert_to_tensor(x) for x in batch], visit)
 
 
 def _drawn(variable: Any, generator: np.random.Generator) -> np.ndarray:

@@ -283,7 +283,7 @@ class PruningCallback(keras.callbacks.Callback):
     def set_model(self, model: keras.Model) -> None:
         """Joins the other callbacks of the fit; removes leftovers of an interrupted fit from the model."""
         super().set_model(model)
-        RunningFit.of(model).enlist(self)
+        RunningFit.of(model).add(self)
 
     def set_params(self, params: dict) -> None:
         """Marks the list of callbacks as complete."""

@@ -87,7 +87,7 @@ class RunningFit:
 
     # ---- the phases -----------------------------------------------------------------------------------------
 
-    def enlist(self, callback: Any) -> None:
+    def add(self, callback: Any) -> None:
         """Adds a callback; removes leftovers of an interrupted fit from the model."""
         for left in [each for each, phase in self.phases.items() if phase is not Phase.LISTED or each is callback]:
             self.remove(left)

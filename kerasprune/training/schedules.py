@@ -1,19 +1,19 @@
 """Schedules: from a training step to the fraction kept, or to the strength of a growing penalty.
 
 A schedule is called with a step (a number or a tensor) and returns a fraction; all compute with `keras.ops`, so they
-can run inside the compiled step. Points in training are written `"500it"` (steps) or `"10ep"` (epochs).
+can run inside the compiled step. A `Moment`, a point in training, is written `"500it"` (steps) or `"10ep"` (epochs).
 `LinearGrowth`, `TwoSlopeGrowth` and `GeometricGrowth` are the laws of growth of the penalties of GReg and IncReg.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import floor
 from typing import Any
 
-import numpy as np
 from keras import ops
 
 from kerasprune.errors import (
@@ -30,7 +30,6 @@ from kerasprune.errors import (
 )
 from kerasprune.training.registry import schedules as _schedules
 from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
-from kerasprune.training.training_point import READ, Moment
 
 __all__ = [
     "ConstantSparsity",
@@ -61,7 +60,46 @@ def __dir__() -> list[str]:
 Schedule = Callable[[Any], Any]
 """`schedule(step) -> fraction kept`."""
 
+_READ = "Read a text with kp.schedules.Moment.read."  # the remedy for a point in training that is no `Moment`
+
 add, names = _schedules.add, _schedules.names
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in training: a number of epochs and steps.
+
+    Example:
+        >>> Moment.read("2ep").steps(steps_per_epoch=50)
+        100
+    """
+
+    epochs: int = 0
+    iterations: int = 0
+
+    def __post_init__(self) -> None:
+        faults = whole_number_faults(0, epochs=self.epochs, iterations=self.iterations)
+        raise_faults("Invalid arguments for Moment:", faults)
+
+    def __str__(self) -> str:
+        epochs = f"{self.epochs}ep" if self.epochs else ""
+        return epochs if epochs and not self.iterations else f"{epochs}{self.iterations}it"
+
+    @classmethod
+    def read(cls, text: str | int | Moment) -> Moment:
+        """Reads `"500it"`, `"10ep"` or `"2ep50it"`; a plain number counts steps."""
+        if isinstance(text, Moment):
+            return text
+        if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+            return cls(iterations=text)
+        match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", text) if isinstance(text, str) and text else None
+        if match is None:
+            raise PruneError(f"Expected a point in training such as '500it', '10ep' or '2ep50it'. Received: {text!r}.")
+        return cls(int(match[1] or 0), int(match[2] or 0))
+
+    def steps(self, steps_per_epoch: int) -> int:
+        """Returns the point as a number of steps."""
+        return self.epochs * steps_per_epoch + self.iterations
 
 
 @dataclass(frozen=True)
@@ -90,7 +128,7 @@ class Ramp:
         faults = fraction_faults(keep=self.keep, start=self.start)
         if not faults and self.start < self.keep:
             faults = [f"Expected start ≥ keep. Received: start={self.start}, keep={self.keep}: nothing comes back."]
-        faults += kind_faults(Moment, READ, begin=self.begin, end=self.end) + positive_faults(power=self.power)
+        faults += kind_faults(Moment, _READ, begin=self.begin, end=self.end) + positive_faults(power=self.power)
         faults += positive_faults(**given_values(steps_per_epoch=self.steps_per_epoch)) + count_faults(every=self.every)
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order((self.begin, self.end), self.steps_per_epoch)
@@ -127,7 +165,7 @@ class Steps:
             )
         named = {f"fractions[{index}]": value for index, value in enumerate(self.fractions)}
         points = {f"points[{index}]": value for index, value in enumerate(self.points)}
-        faults = fraction_faults(**named) + kind_faults(Moment, READ, **points)
+        faults = fraction_faults(**named) + kind_faults(Moment, _READ, **points)
         faults += positive_faults(**given_values(steps_per_epoch=self.steps_per_epoch))
         raise_faults("Invalid arguments for the schedule:", faults)
         _check_order(self.points, self.steps_per_epoch)
@@ -315,52 +353,6 @@ def ConstantSparsity(  # noqa: N802  as tensorflow-model-optimization calls it
     faults += whole_number_faults(-1, end_step=end_step) + whole_number_faults(1, frequency=frequency)
     raise_faults("Invalid arguments for ConstantSparsity:", faults)
     return constant(_kept(target_sparsity), begin=begin_step)
-
-
-@dataclass(frozen=True)
-class Updates:
-    """The steps at which masks are renewed, ascending, and the fraction kept from each on."""
-
-    steps: tuple[int, ...]
-    keep: tuple[float, ...]
-
-    def at(self, step: int) -> float:
-        """Returns the fraction kept after a number of steps."""
-        return ([1.0] + [keep for due, keep in zip(self.steps, self.keep, strict=True) if due <= step])[-1]
-
-
-def updates(schedule: Schedule, every: int, steps_per_epoch: float | None, total: int | None) -> Updates:
-    """Returns the table of a schedule.
-
-    Args:
-        schedule: From a step to the fraction kept.
-        every: Steps between two renewals.
-        steps_per_epoch: Updates of the weights in an epoch, with gradient accumulation perhaps a fraction; `None`
-            if unknown.
-        total: Updates of the weights in the whole fit, or `None` if unknown; needed for plain functions.
-
-    Raises:
-        PruneError: The length of the fit is needed and not known, or the fraction kept grows or leaves (0, 1].
-    """
-    if isinstance(schedule, Ramp | Steps):
-        bound = schedule if steps_per_epoch is None else schedule.at(steps_per_epoch)
-        moments = bound.moments(every)
-    elif total is None:
-        raise PruneError(
-            "Expected data of known length for a schedule that is a plain function. Received: no number of steps. "
-            "Give fit steps_per_epoch=, or use a schedule of kp.schedules."
-        )
-    else:
-        bound, moments = schedule, list(range(0, total + 1, every))
-    found = [np.asarray(bound(step)) for step in moments]
-    if any(each.dtype.kind not in "iuf" or each.size != 1 for each in found):
-        raise PruneError(f"Expected a schedule that returns a fraction kept. Received: {short(found[0])} at step 0.")
-    # float32 has 7 digits; 0.7 must not become 0.69999999, which rounds to one weight less.
-    keep = [round(float(each.item()), 7) for each in found]
-    bad = [k for k in keep if not 0 < k <= 1]
-    if bad or any(after > before for before, after in pairwise([1.0, *keep])):
-        raise PruneError(f"Expected fractions kept in (0, 1] that do not grow. Received: {(bad or keep)[:5]}.")
-    return Updates(tuple(moments), tuple(keep))
 
 
 def _sparsity_faults(**values: Any) -> list[str]:

@@ -18,7 +18,7 @@ from kerasprune.surgery.compiled import inner_optimizer
 from kerasprune.surgery.copy_layer import copy_model
 from kerasprune.training.masks import apply_masks, hold_masks
 from kerasprune.training.rewinding import rewind_optimizer
-from kerasprune.training.training_point import Moment
+from kerasprune.training.schedules import Moment
 
 Fit = Callable[..., float]
 """`fit(model, *, resolution, epochs, seed, initial_epoch) -> accuracy`: trains a model in place."""

@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
-from kerasprune.criteria.objective import objective
+from kerasprune.criteria.batch_loss import batch_loss
 from kerasprune.testing.randomness import randomise
 from kerasprune.testing.toys import toy_data
 
@@ -64,7 +64,7 @@ def test_of_a_network_with_batchnorm_and_dropout_which_stays_as_it_is():
     model.train_on_batch(images, labels)
     before = numbers_of(model)
     kernels = [model.get_layer(name).kernel for name in ("conv", "logits")]
-    loss = objective(model)
+    loss = batch_loss(model)
 
     of_batch = gradient(loss, kernels, model.variables)
     _, whole = of_batch(images, labels, None)
@@ -106,7 +106,7 @@ def test_a_table_that_is_looked_up_in_has_a_dense_gradient():
     model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(layers.Embedding(6, 2)(inputs))))
     table = model.layers[1].embeddings
     batch = np.array([[0, 1, 1], [5, 1, 0]]), np.ones((2, 1), "float32"), None
-    _, (slope,) = gradient(objective(model, "mse"), [table], model.variables)(*batch)
+    _, (slope,) = gradient(batch_loss(model, "mse"), [table], model.variables)(*batch)
     assert slope.shape == (6, 2) and (np.abs(array(slope)).sum(axis=1) > 0).tolist() == [1, 1, 0, 0, 0, 1]
-    (product,) = hessian_vector_product(objective(model, "mse"), [table], model.variables)([np.ones((6, 2))], *batch)
+    (product,) = hessian_vector_product(batch_loss(model, "mse"), [table], model.variables)([np.ones((6, 2))], *batch)
     assert product.shape == (6, 2)

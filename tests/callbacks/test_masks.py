@@ -18,10 +18,11 @@ from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude,
 from kerasprune.testing.toys import toy_model
 from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.granularity import WeightBlock
+from kerasprune.training.mask_updates import updates
 from kerasprune.training.optimizer import slots
 from kerasprune.training.phases import Phases
 from kerasprune.training.rewinding import rewind_optimizer
-from kerasprune.training.schedules import cubic, updates
+from kerasprune.training.schedules import cubic
 from kerasprune.training.scope import Global, Layer, Pattern
 
 pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends")

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import cli
-from kerasprune.papers.three_dimensional.depth_width_resolution import Extent, Judges
+from kerasprune.papers.three_dimensional.extents import Extent
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

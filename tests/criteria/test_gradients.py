@@ -10,8 +10,8 @@ from support.two_layer import KERNELS, cross_entropies, network, numbers, scaled
 
 import kerasprune as kp
 from kerasprune import criteria
+from kerasprune.criteria.batch_loss import batch_loss
 from kerasprune.criteria.gradients import GradientCriterion, mean_gradients
-from kerasprune.criteria.objective import objective
 from kerasprune.data.batches import batches
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]
@@ -103,18 +103,18 @@ def test_losses_and_labels_of_several_outputs_with_weights_of_examples():
     model.compile("sgd", {"a": "mse", "b": LOSS}, loss_weights={"a": 0.5, "b": 2.0})
     answers = X[:, :1] ** 2, Y
     share = np.linspace(0, 1, 30).astype("float32")
-    mean = objective(model)({"x": X}, list(answers), share)
+    mean = batch_loss(model)({"x": X}, list(answers), share)
     a, b = (np.asarray(keras.ops.convert_to_numpy(y)) for y in model({"x": X}))
     logs = np.log(np.exp(b).sum(axis=1)) - b[np.arange(30), Y]
     expected = (share * (0.5 * (a - answers[0])[:, 0] ** 2 + 2 * logs)).mean()
     assert float(keras.ops.convert_to_numpy(mean)) == pytest.approx(expected, rel=1e-5)
-    assert objective(model, model.loss)({"x": X}, list(answers), share) == mean
+    assert batch_loss(model, model.loss)({"x": X}, list(answers), share) == mean
     named = {"a": answers[0], "b": answers[1]}
-    assert objective(model)({"x": X}, named, share) == mean
+    assert batch_loss(model)({"x": X}, named, share) == mean
     with pytest.raises(kp.PruneError, match=r"labels for each of the outputs \['a', 'b'\]"):
-        objective(model)({"x": X}, Y)
+        batch_loss(model)({"x": X}, Y)
     with pytest.raises(kp.PruneError, match="'c'"):
-        objective(model, {"c": "mse"})
+        batch_loss(model, {"c": "mse"})
 
 
 NESTS = {  # outputs; the loss, labels and weights by them
@@ -132,7 +132,7 @@ def test_outputs_of_every_form_have_the_loss_that_keras_evaluates(form):
     model = keras.Model({"x": inputs}, packed)
     model.compile("sgd", NESTS[form]("mse", LOSS), loss_weights=NESTS[form](0.5, 2.0))
     labels = NESTS[form](X[:, :1] ** 2, Y)
-    mean = float(keras.ops.convert_to_numpy(objective(model)({"x": X}, labels, None)))
+    mean = float(keras.ops.convert_to_numpy(batch_loss(model)({"x": X}, labels, None)))
     found = model.evaluate({"x": X}, labels, batch_size=len(X), verbose=0, return_dict=True)
     assert mean == pytest.approx(found["loss"])
     scores = criteria.get("taylor_fo").score(kp.trace(model), [({"x": X}, labels)])
@@ -144,7 +144,7 @@ def test_of_several_losses_for_one_output_the_first_counts_as_in_keras():
     model = keras.Model(inputs, layers.Dense(1)(layers.Dense(5, name="hidden")(inputs)))
     model.compile("sgd", ["mse", "mae"])
     labels = X[:, :1] ** 2
-    mean = float(keras.ops.convert_to_numpy(objective(model)(X, labels, None)))
+    mean = float(keras.ops.convert_to_numpy(batch_loss(model)(X, labels, None)))
     assert mean == pytest.approx(model.evaluate(X, labels, batch_size=len(X), verbose=0, return_dict=True)["loss"])
 
 
@@ -154,9 +154,9 @@ def test_a_loss_of_probabilities_on_logits_is_warned_of(last):
     model = keras.Model(inputs, last(layers.Dense(3, name="hidden")(inputs)))
     for loss in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()):
         with pytest.warns(UserWarning, match=r"logits.*take keras.losses.SparseCategoricalCrossentropy\(from_logits"):
-            objective(model, loss)
+            batch_loss(model, loss)
     with pytest.warns(UserWarning, match=r"logits.*take keras.losses.BinaryCrossentropy\(from_logits"):
-        objective(model, "binary_crossentropy")
+        batch_loss(model, "binary_crossentropy")
 
 
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", LOSS, "mse"])
@@ -164,7 +164,7 @@ def test_losses_that_fit_are_not(loss, recwarn):
     inputs = keras.Input((4,))
     softmax = keras.Model(inputs, layers.Dense(3, activation="softmax")(inputs))
     logits = keras.Model(inputs, layers.Dense(3)(inputs))
-    objective(softmax if isinstance(loss, str) else logits, loss)
+    batch_loss(softmax if isinstance(loss, str) else logits, loss)
     assert not recwarn.list
 
 

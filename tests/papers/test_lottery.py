@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.papers.lottery_tickets.ablations import shuffled
+from kerasprune.papers.lottery_tickets.ablations import shuffle_masks
 from kerasprune.papers.lottery_tickets.tickets import CONTROLS
 
 KEEP = (0.5, 0.2)
@@ -112,7 +112,7 @@ def test_masks(drawn):
 
 def test_shuffled_masks_depend_on_the_seed():
     masks = {"a": np.arange(100).reshape(10, 10) < 30}
-    one, same, other = (shuffled(masks, seed=seed)["a"] for seed in (1, 1, 2))
+    one, same, other = (shuffle_masks(masks, seed=seed)["a"] for seed in (1, 1, 2))
     assert one.sum() == 30 and (one == same).all() and (one != other).any()
 
 

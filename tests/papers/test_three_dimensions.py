@@ -15,7 +15,7 @@ import pytest
 import kerasprune as kp
 from kerasprune.criteria.magnitude import L1
 from kerasprune.papers.three_dimensional import MAP, Smooth, blocks_of
-from kerasprune.papers.three_dimensional.depth_width_resolution import Costs, Extent
+from kerasprune.papers.three_dimensional.extents import Costs, Extent
 from kerasprune.papers.three_dimensional.in_rounds import rounds
 from kerasprune.papers.three_dimensional.one_dimension import one_dimension
 from kerasprune.papers.three_dimensional.workflow import Judges, check_points, collect, plan_at, three_dimensions

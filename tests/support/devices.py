@@ -31,7 +31,7 @@ def on_paper(monkeypatch: pytest.MonkeyPatch, time=stairs) -> None:
             found.append(2 * sum(map(time, each)) + 0.5)
         return found
 
-    monkeypatch.setattr(profiling.Bench, "_timed", timed)
+    monkeypatch.setattr(profiling.OperatorMeasurements, "_timed", timed)
     monkeypatch.setattr(profiling, "times_of", times_of)
 
 

@@ -22,7 +22,7 @@ import support.random_parts  # noqa: F401
 import support.random_sequences  # noqa: F401
 import support.random_unusual  # noqa: F401
 import support.random_wiring  # noqa: F401
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.walk import is_model, nodes
 from kerasprune.testing import randomise
 from kerasprune.testing.randomness import randomise_weights
@@ -98,7 +98,7 @@ def contents(model: Any) -> tuple[set[type], set[tuple[type, type]]]:
     """Returns the classes of layers and operations in a model, and those that stand next to each other."""
     classes: set[type] = set()
     pairs: set[tuple[type, type]] = set()
-    body = functional(model)
+    body = body_of(model)
     for node in nodes(body):
         if is_model(node.operation):
             inner, neighbours = contents(node.operation)

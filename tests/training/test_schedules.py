@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude
+from kerasprune.training.mask_updates import updates
 from kerasprune.training.schedules import (
     ConstantSparsity,
     Moment,
@@ -19,7 +20,6 @@ from kerasprune.training.schedules import (
     cubic,
     linear,
     steps,
-    updates,
 )
 
 

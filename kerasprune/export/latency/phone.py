@@ -11,7 +11,12 @@ import keras
 from kerasprune.errors import extras, raise_faults, short, warn
 from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.latency.operators import Alike, operators
-from kerasprune.export.latency.profiling import Bench, calibrate_table, calibration_plans, trace_for_profile
+from kerasprune.export.latency.profiling import (
+    OperatorMeasurements,
+    calibrate_table,
+    calibration_plans,
+    trace_for_profile,
+)
 from kerasprune.export.latency.single_operators import Pair, build_operators, place_of
 from kerasprune.export.latency.table import PHONE, PRECISIONS, LatencyTable
 from kerasprune.export.latency.whole_networks import NETWORK, timed_file_of
@@ -83,16 +88,16 @@ def profile_phone(
     graph = trace_for_profile(model, precision, threads, size)
     phone = _Phone(Path(folder), f"{precision}-{threads}", threads)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, machine=machine, runtime=PHONE)
-    bench = Bench(empty, graph, phone.operators)
-    bench.measure()
+    measurements = OperatorMeasurements(empty, graph, phone.operators)
+    measurements.measure()
     plans = calibration_plans(graph)
     times = phone.networks(graph, plans, precision)
     script = phone.write_script()
     if phone.waiting:
         warn(f"{len(phone.waiting)} files and widths wait to be timed: run sh {script}, then call this again.")
-        if None in times or any(each.key not in bench.table.times for each in operators(graph)):
+        if None in times or any(each.key not in measurements.table.times for each in operators(graph)):
             return None
-    return calibrate_table(bench.table, graph, plans, times)
+    return calibrate_table(measurements.table, graph, plans, times)
 
 
 class _Phone:

@@ -72,9 +72,9 @@ def profile(
     graph = trace_for_profile(model, precision, threads, size)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
     before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
-    bench = Bench(before, graph, times_alone, store, verbose)
-    bench.measure()
-    table = bench.table
+    measurements = OperatorMeasurements(before, graph, times_alone, store, verbose)
+    measurements.measure()
+    table = measurements.table
     if table is not before or not table.calibration:  # new times, or an interrupted call
         plans = calibration_plans(graph)
         table = calibrate_table(table, graph, plans, times_of(graph, plans, precision, threads))
@@ -106,7 +106,7 @@ def trace_for_profile(model: keras.Model, precision: str, threads: int, size: Si
     return graph
 
 
-class Bench:
+class OperatorMeasurements:
     """Measures operators file by file, and keeps what is measured.
 
     Args:

@@ -13,7 +13,7 @@ from kerasprune.export.half_precision import precision
 from kerasprune.export.quantization.fake_quantize import FollowedRange
 from kerasprune.export.quantization.graph_with_ranges import GraphWithRanges
 from kerasprune.export.quantization.rounded_layers import RoundedKernel
-from kerasprune.graph.built_model import LOAD, functional
+from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.surgery.clone import structured_like
 from kerasprune.surgery.compiled import compile_like
@@ -71,7 +71,7 @@ def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200)
         CVPR 2018, arXiv 1712.05877, §3.
     """
     _check(slim, bits, delay)
-    graph = GraphWithRanges(functional(slim), delay, 2 * delay + _LONGER)
+    graph = GraphWithRanges(body_of(slim), delay, 2 * delay + _LONGER)
     aware = QuantizationAware(slim, *structured_like(slim, *graph.tensors()))
     names = list(dict.fromkeys(graph.in_float))
     if names:
@@ -142,7 +142,7 @@ def _check(slim: keras.Model, bits: int, delay: int) -> None:
     raise_faults("Invalid arguments for quantization_aware:", faults + whole_number_faults(0, delay=delay))
     if isinstance(slim, RangedModel):
         raise PruneError("Expected a plain model. Received: one of kp.quantization_aware. Give aware.plain.")
-    functional(slim)
+    body_of(slim)
     check_keras_step(slim, "Build the same graph as a keras.Model.")
     if precision(slim) != "float32":
         raise PruneError(

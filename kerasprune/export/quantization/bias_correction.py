@@ -15,7 +15,7 @@ from kerasprune.errors import kind_faults, raise_faults, whole_number_faults
 from kerasprune.export.quantization.operators import Kind, kind_of
 from kerasprune.export.quantization.rounded_layers import compute_output, kernel_of, share_variables
 from kerasprune.export.quantization.rounding import read, rounded_kernel
-from kerasprune.graph.built_model import LOAD, functional
+from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import values
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
@@ -63,7 +63,7 @@ def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> 
     """
     faults = kind_faults(keras.Model, LOAD, model=model) + whole_number_faults(1, samples=samples)
     raise_faults("Biases cannot be corrected:", faults)
-    graph = trace(clone(functional(model), value=values)[0], unknown="freeze")
+    graph = trace(clone(body_of(model), value=values)[0], unknown="freeze")
     norms, times = following_norms(graph), Counter(id(call.operation) for call in graph.calls)
     found = {}
     for call in graph.calls:

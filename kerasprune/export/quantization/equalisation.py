@@ -14,7 +14,7 @@ from keras import activations
 from kerasprune.errors import first_of, kind_faults, raise_faults, warn
 from kerasprune.export.quantization.operators import Kind, function_of, kind_of
 from kerasprune.export.quantization.rounded_layers import along, kernel_of
-from kerasprune.graph.built_model import LOAD, functional
+from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import Wiring, bodies, is_model, wiring
@@ -139,7 +139,7 @@ def _span(layer: Any, norm: Any) -> np.ndarray:
 
 def _pairs(graph: ChannelGraph) -> tuple[list[list[Side]], list[str]]:
     """Returns the pairs of a model, and the names of layers whose outputs relu6 clips."""
-    reads, norms = wiring(*bodies(functional(graph.model))), following_norms(graph)
+    reads, norms = wiring(*bodies(body_of(graph.model))), following_norms(graph)
     times = Counter(id(call.operation) for call in graph.calls)
     nodes = {id(call.operation): call.node for call in graph.calls}
     ids = {id(entry.variable): entry.ids for entry in graph.slices}

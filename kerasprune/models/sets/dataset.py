@@ -137,7 +137,7 @@ class View:
         return min([BATCH, *found]) if given is None else given
 
     def faults(self, batch: int, seed: int, first_epoch: int, first_step: int = 0) -> list[str]:
-        """Returns the faults of the arguments of `load` and `rounds`."""
+        """Returns the faults of the arguments of `load` and `load_resized`."""
         return [
             *wrong_numbers(batch=(batch, 1), seed=(seed, 0), first_epoch=(first_epoch, 0)),
             *_wrong_split(self.source.info, self.split, batch, first_step),

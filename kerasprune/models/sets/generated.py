@@ -12,7 +12,7 @@ EXAMPLES = {"train": 256, "validation": 64, "test": 64}
 SEED = 0
 
 
-def generated(classes: int) -> Source:
+def noise_source(classes: int) -> Source:
     """Returns uniform noise, 32x32, with cyclic labels: two training batches of 128.
 
     Args:

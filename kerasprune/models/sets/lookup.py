@@ -105,11 +105,11 @@ def find(name: str | Path, data_dir: str | None = None) -> Source:
 
         return tfds_source(rest, data_dir)
     if colon and prefix == "generated":
-        from kerasprune.models.sets.generated import generated
+        from kerasprune.models.sets.generated import noise_source
 
         if not rest.isdecimal() or int(rest) < 1:
             raise PruneError(f"Expected a number of classes, as in 'generated:10'. Received: name={text!r}.")
-        return generated(int(rest))
+        return noise_source(int(rest))
     if is_folder(text) or not isinstance(name, str):
         from kerasprune.data.folder import folder
 

@@ -1,4 +1,4 @@
-"""`rounds`: a data set whose images become smaller, or larger, after every few epochs."""
+"""`kp.data.rounds`: a data set whose images become smaller, or larger, after every few epochs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kerasprune.models.sets.dataset import View, wrong_numbers
 from kerasprune.models.sets.lookup import find
 
 
-def rounds(
+def load_resized(
     name: str | Path,
     *,
     sizes: Sequence[int],
@@ -53,7 +53,8 @@ def rounds(
         PruneError: As for `load`, or `sizes` is empty.
 
     Example:
-        >>> train = rounds("digits", sizes=[16, 12], epochs_per_round=1, batch=64)
+        >>> import kerasprune as kp
+        >>> train = kp.data.rounds("digits", sizes=[16, 12], epochs_per_round=1, batch=64)
         >>> [next(iter(train))[0].shape[1]] + [images.shape[1] for _ in range(2) for images, _ in train][::18]
         [16, 16, 12]
     """

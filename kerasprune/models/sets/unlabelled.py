@@ -18,7 +18,7 @@ from kerasprune.models.sets.augmentation import resize
 from kerasprune.models.sets.dataset import standardise
 
 
-def unlabelled(
+def read_unlabelled(
     path: Path, inputs: Sequence[Any], *, scale: str | None = None, size: int | None = None, batch: int = 128
 ) -> tf.data.Dataset:
     """Returns batches of the inputs of a model.

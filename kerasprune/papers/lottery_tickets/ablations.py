@@ -17,7 +17,7 @@ from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 
 
-def shuffled(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.ndarray]:
+def shuffle_masks(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.ndarray]:
     """Returns masks that keep the same number of weights in every kernel, at random positions.
 
     Args:
@@ -25,9 +25,10 @@ def shuffled(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.
         seed: Random seed. Defaults to 0.
 
     Example:
-        >>> import numpy as np
+        >>> import numpy as np, kerasprune as kp
         >>> mask = {"kernel": np.arange(6).reshape(2, 3) < 2}
-        >>> {path: (each.shape, int(each.sum())) for path, each in shuffled(mask, seed=1).items()}
+        >>> masks = kp.papers.lottery_tickets.shuffled(mask, seed=1)
+        >>> {path: (each.shape, int(each.sum())) for path, each in masks.items()}
         {'kernel': ((2, 3), 2)}
 
     Reference:

@@ -16,11 +16,11 @@ import keras
 import numpy as np
 
 from kerasprune.analysis.forked_trainings import instability_from
-from kerasprune.papers.lottery_tickets.ablations import shuffled
+from kerasprune.papers.lottery_tickets.ablations import shuffle_masks
 from kerasprune.papers.lottery_tickets.testbed import SMALL, DigitsTestbed, examples
 from kerasprune.papers.lottery_tickets.tickets import lottery
 from kerasprune.recipes.reproductions.entry import Claim, Note, Row, TrainingEntry
-from kerasprune.training.training_point import Moment
+from kerasprune.training.schedules import Moment
 from kerasprune.training.trainings import Fit, Trainings
 
 STABLE = 2.0
@@ -74,7 +74,7 @@ class LinearModeSetting:
             if keep < 1 and not masks:
                 tickets = lottery(model, self.fit_from(k), keep=self.keep, epochs=rest, seed=seed)
                 masks = {ticket.keep: ticket.masks for ticket in tickets}
-            mask = shuffled(masks[keep], seed=seed) if name == "random" else masks.get(keep)
+            mask = shuffle_masks(masks[keep], seed=seed) if name == "random" else masks.get(keep)
             found = instability_from(
                 model,
                 self.fit_from(k),

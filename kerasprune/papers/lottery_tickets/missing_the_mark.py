@@ -16,7 +16,7 @@ import numpy as np
 
 from kerasprune import criteria
 from kerasprune.models.sets.digits import Examples
-from kerasprune.papers.lottery_tickets.ablations import Inverted, shuffled
+from kerasprune.papers.lottery_tickets.ablations import Inverted, shuffle_masks
 from kerasprune.papers.lottery_tickets.testbed import (
     SMALL,
     DigitsTestbed,
@@ -97,7 +97,7 @@ def chosen(
         criterion = Inverted(criterion)
     rounds = 100 if method == "synflow" else 1
     masks = prune_at_init(model, criterion, keep=keep, rounds=rounds, data=data, loss=cross_entropy(), seed=seed)
-    return shuffled(masks, seed=seed) if variant == "shuffled" else masks
+    return shuffle_masks(masks, seed=seed) if variant == "shuffled" else masks
 
 
 def facts(model: keras.Model, masks: Masks) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import keras
 import numpy as np
 
 from kerasprune.errors import choice_faults, is_number, raise_faults, whole_number_faults
-from kerasprune.papers.lottery_tickets.ablations import shuffled
+from kerasprune.papers.lottery_tickets.ablations import shuffle_masks
 from kerasprune.recipes.populations.store import returned_accuracy
 from kerasprune.surgery.fresh_weights import reinitialise
 from kerasprune.training.granularity import Weight
 from kerasprune.training.masks import Masks
 from kerasprune.training.registry import scopes
-from kerasprune.training.training_point import Moment
+from kerasprune.training.schedules import Moment
 from kerasprune.training.trainings import Fit, SchedulePlace, Trainings, fit_faults
 
 CONTROLS = ("random_reinit", "random_prune", "one_shot")
@@ -114,7 +114,7 @@ def lottery(
             fresh = SchedulePlace(0, 0, reinitialise(model, seed=search.seed()).get_weights())
             tickets.append(search.trained("random_reinit", fraction, fresh, masks))
         if "random_prune" in controls:
-            tickets.append(search.trained("random_prune", fraction, begun, shuffled(masks, seed=search.seed())))
+            tickets.append(search.trained("random_prune", fraction, begun, shuffle_masks(masks, seed=search.seed())))
         if "one_shot" in controls:
             tickets.append(search.trained("one_shot", fraction, begun, search.smallest(dense, fraction)))
     return tickets

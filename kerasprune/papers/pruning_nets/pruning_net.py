@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.errors import PruneError, raise_faults, seed_faults, whole_number_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
@@ -186,7 +186,7 @@ def _own_graph(model: keras.Model | ChannelGraph) -> ChannelGraph:
     """Returns the graph of a copy of a model."""
     given = model.model if isinstance(model, ChannelGraph) else model
     check_keras_step(given, "Give keras.Model(model.inputs, model.outputs), if Keras's step is to train the net.")
-    body = functional(plain(given))
+    body = body_of(plain(given))
     copy = clone(body, value=values)[0]
     return traced_alike(copy, model)
 

@@ -5,9 +5,9 @@ Wang et al., Accelerate CNNs from Three Dimensions: A Comprehensive Pruning Fram
     max over (d, w, r) of A(d, w, r)   subject to   C(d, w, r) ≤ T
 
 Read `accuracy_predictor.py` (A, a sum of products of polynomials, of which `surface.py` is the fit), `constraints.py`
-(the optimum), `depth_width_resolution.py` (one network of given d, w, r), `discrimination.py` (which
-blocks are pruned), `in_rounds.py` and `one_dimension.py` (the networks that A is measured on), `workflow.py` (the
-whole).
+(the optimum), `extents.py` (the d, w, r of networks, and what they cost), `shrinking_plans.py` (how a network gets
+them), `discrimination.py` (which blocks are pruned), `in_rounds.py` and `one_dimension.py` (the networks that A is
+measured on), `workflow.py` (the whole).
 """
 
 from kerasprune.registry import lazy

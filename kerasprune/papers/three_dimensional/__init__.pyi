@@ -10,8 +10,8 @@ from kerasprune.papers.three_dimensional.constraints import Buildable as Buildab
 from kerasprune.papers.three_dimensional.constraints import Constraint as Constraint
 from kerasprune.papers.three_dimensional.constraints import Smooth as Smooth
 from kerasprune.papers.three_dimensional.constraints import Volume as Volume
-from kerasprune.papers.three_dimensional.depth_width_resolution import Point as Point
 from kerasprune.papers.three_dimensional.discrimination import Discrimination as Discrimination
+from kerasprune.papers.three_dimensional.extents import Point as Point
 from kerasprune.papers.three_dimensional.in_rounds import rounds as rounds
 from kerasprune.papers.three_dimensional.map_table5 import table5 as table5
 from kerasprune.papers.three_dimensional.registry import block_criteria as block_criteria

@@ -86,10 +86,10 @@ class Discrimination(BlockCriterion):
         if data is None:
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Pass data=.")
         program, ends, places = _ends(graph)
-        quota = _Quota(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
-        fitted = _read(graph.model, program, places, data, quota)
+        limit = _SampleLimit(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
+        fitted = _read(graph.model, program, places, data, limit)
         if self.evaluation is not None:
-            tested = _read(graph.model, program, places, self.evaluation, quota)
+            tested = _read(graph.model, program, places, self.evaluation, limit)
         else:
             order = np.random.default_rng(seed).permutation(len(fitted[0]))
             which, rest = np.split(order, [max(1, round(self.held_out * len(order)))])
@@ -110,7 +110,7 @@ class Discrimination(BlockCriterion):
 
 
 @dataclass(frozen=True)
-class _Quota:
+class _SampleLimit:
     """The samples that are read: the first ones, or the first ones of each class."""
 
     number: int
@@ -179,19 +179,19 @@ def _classes(answers: Any) -> np.ndarray:
 
 
 def _read(
-    model: keras.Model, program: Program, places: Mapping[Value, int], data: Any, quota: _Quota
+    model: keras.Model, program: Program, places: Mapping[Value, int], data: Any, limit: _SampleLimit
 ) -> list[np.ndarray]:
     """Returns the labels of the samples, then their features at every place, given with its channel axis."""
     parts, found = [], np.zeros(0)
     for inputs, answers, _ in every_batch(data, model):
         labels = _classes(answers)
-        taken = quota.taken(labels, found)
+        taken = limit.taken(labels, found)
         if len(taken):
             run = ProgramRun(program, example_batches(model, [(inputs, answers)], len(labels)))
             pooled = [list(map(_pooled, tensors, places.values())) for tensors in run.batches(*places)]
             parts.append([np.concatenate(each)[taken] for each in zip(*pooled, strict=True)])
             found = np.concatenate([found, labels[taken]])
-        if quota.met(found):
+        if limit.met(found):
             break
     check_found(len(found))
     if len(np.unique(found)) < 2:

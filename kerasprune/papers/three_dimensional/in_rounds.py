@@ -13,21 +13,12 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError
 from kerasprune.files import read_json, write_json
 from kerasprune.files.keras_model import load_model
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
-from kerasprune.papers.three_dimensional.depth_width_resolution import (
-    NOTHING,
-    Extent,
-    Judges,
-    Point,
-    check_blocks,
-    check_rounds,
-    continue_plan,
-    measured_point,
-    steps,
-)
+from kerasprune.papers.three_dimensional.extents import NOTHING, Extent, Point, check_blocks, measured_point
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges, check_rounds, continue_plan, fractions_by_round
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum, returned_accuracy
 from kerasprune.surgery.rebuild import rebuild
 
@@ -96,7 +87,7 @@ def rounds(
     settings |= {"weights": checksum(model)} | judges.described((dimension,))
     store = Store(folder, dimension, settings)
     before, done, points = model, NOTHING, []
-    for number, fraction in enumerate(steps(keep, rounds), 1):
+    for number, fraction in enumerate(fractions_by_round(keep, rounds), 1):
 
         def train(before: keras.Model = before, done: Plan = done, fraction: float = fraction) -> Point:
             step = judges.next_plan(before, extent, dimension, fraction)
@@ -137,7 +128,7 @@ def finish_point(store: Store, number: int, train: Callable[[], Point]) -> Point
 
 def _save(folder: Path, point: Point) -> None:
     # A second model over the same layers: it is saved with neither optimizer nor loss.
-    body = functional(point.model)
+    body = body_of(point.model)
     keras.Model(body.inputs, body.outputs, name=point.model.name).save(folder / "model.keras")
     point.plan.save(folder / "plan.json")
     write_json(folder / "point.json", point.facts)

@@ -11,16 +11,8 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import fraction_faults, raise_faults
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion, blocks_of
-from kerasprune.papers.three_dimensional.depth_width_resolution import (
-    DIMENSIONS,
-    Costs,
-    Extent,
-    Judges,
-    Point,
-    check_blocks,
-    check_rounds,
-    check_side,
-)
+from kerasprune.papers.three_dimensional.extents import DIMENSIONS, Costs, Extent, Point, check_blocks, check_side
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges, check_rounds
 from kerasprune.papers.three_dimensional.workflow import finished_at
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum
 

@@ -12,18 +12,9 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.plans import Plan
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
-from kerasprune.papers.three_dimensional.depth_width_resolution import (
-    NOTHING,
-    Extent,
-    Judges,
-    Point,
-    check_blocks,
-    check_rounds,
-    continue_plan,
-    measured_point,
-    steps,
-)
+from kerasprune.papers.three_dimensional.extents import NOTHING, Extent, Point, check_blocks, measured_point
 from kerasprune.papers.three_dimensional.plan_masks import PlanMasks
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges, check_rounds, continue_plan, fractions_by_round
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.training.callback import PruningCallback
 
@@ -123,7 +114,7 @@ class ShrinkRounds(PruningCallback):
             raise PruneError("Expected the side of the dense model's inputs. Received: size=None. Pass it.")
         if self.dimension != "resolution":
             return [self.size] * self.rounds
-        return [max(1, round(fraction * self.size)) for fraction in steps(self.keep, self.rounds)]
+        return [max(1, round(fraction * self.size)) for fraction in fractions_by_round(self.keep, self.rounds)]
 
     def begin(self) -> None:
         """Attaches the masks and takes the first step; an instance can be used for several fits."""
@@ -191,7 +182,7 @@ class ShrinkRounds(PruningCallback):
     # ---- one round --------------------------------------------------------------------------------------------
 
     def _fraction(self, number: int) -> float:
-        return steps(self.keep, self.rounds)[number - 1]
+        return fractions_by_round(self.keep, self.rounds)[number - 1]
 
     def _finish(self, logs: dict) -> None:
         """Ends a round."""

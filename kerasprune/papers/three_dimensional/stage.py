@@ -11,8 +11,9 @@ from kerasprune.analysis.feature_maps import mean_feature_maps
 from kerasprune.graph.plans import Plan
 from kerasprune.papers.three_dimensional.accuracy_predictor import MAP
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
-from kerasprune.papers.three_dimensional.depth_width_resolution import DIMENSIONS, Judges, Point
+from kerasprune.papers.three_dimensional.extents import DIMENSIONS, Point
 from kerasprune.papers.three_dimensional.section import ThreeDimensionsSection
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges
 from kerasprune.papers.three_dimensional.workflow import ThreeDimensions, check_extent, check_points, three_dimensions
 from kerasprune.recipes import lookup
 from kerasprune.recipes.experiment import Experiment

@@ -16,20 +16,10 @@ from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.accuracy_predictor import MAP
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensional.constraints import Buildable, Constraint, Optimum, Volume
-from kerasprune.papers.three_dimensional.depth_width_resolution import (
-    DIMENSIONS,
-    Costs,
-    Extent,
-    Judges,
-    Point,
-    check_blocks,
-    check_rounds,
-    check_side,
-    depth_plan,
-    steps,
-)
+from kerasprune.papers.three_dimensional.extents import DIMENSIONS, Costs, Extent, Point, check_blocks, check_side
 from kerasprune.papers.three_dimensional.in_rounds import built_point, finish_point
 from kerasprune.papers.three_dimensional.in_rounds import rounds as shrink
+from kerasprune.papers.three_dimensional.shrinking_plans import Judges, check_rounds, depth_plan, fractions_by_round
 from kerasprune.papers.three_dimensional.surface import Surface
 from kerasprune.recipes.populations.store import Store, TrainAndJudge, checksum
 from kerasprune.surgery.costs.counts import shares_of
@@ -313,7 +303,7 @@ def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> N
         )
     points = [extent.built_at()]
     for name, least in zip("dwr", _alone(low), strict=True):
-        points += [extent.built_at(**{name: fraction}) for fraction in steps(least, rounds)]
+        points += [extent.built_at(**{name: fraction}) for fraction in fractions_by_round(least, rounds)]
     raise_faults(
         f"The surface cannot be fitted to the points of rounds={rounds} down to T = {low}: "
         f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower min_macs=, or pass a "

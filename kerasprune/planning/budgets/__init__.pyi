@@ -1,6 +1,6 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.graph.kept_channels import kept_number as kept_number
-from kerasprune.graph.stages import stages as stages
+from kerasprune.graph.network_stages import stages as stages
 from kerasprune.planning.budgets.base import Budget as Budget
 from kerasprune.planning.budgets.base import Floor as Floor
 from kerasprune.planning.budgets.base import top as top

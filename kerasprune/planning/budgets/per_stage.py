@@ -9,7 +9,7 @@ from math import log
 
 from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.stages import stages
+from kerasprune.graph.network_stages import stages
 from kerasprune.planning.budgets.base import Budget
 
 

@@ -87,7 +87,7 @@ class Sensitivity(Checked, MeasuredBudget):
         while search.left > len(start):
             now = search.worth(self.step)
             worth = {name: (each * worth.get(name, each)) ** 0.5 for name, each in now.items()}
-            if not search.leap(worth) and not search.exchange(worth):
+            if not search.change_all(worth) and not search.exchange(worth):
                 break
         return search.widths
 
@@ -104,7 +104,7 @@ class _SensitivitySearch:
         self.left -= len(self.widths)
         return worth_of(self.widths, self.error, step, self.space)
 
-    def leap(self, worth: Mapping[str, float]) -> bool:
+    def change_all(self, worth: Mapping[str, float]) -> bool:
         """Changes all groups at once, with a shrinking reach until a step is accepted; returns whether one was."""
         while self.left > 0 and self.reach >= _SHORTEST:
             if self._taken(stepped(self.widths, worth, self.reach, self.space)):

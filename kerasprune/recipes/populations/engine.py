@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from kerasprune.errors import PruneError
 from kerasprune.registry import import_address
 
-Candidate = Callable[..., Any]
+CandidateFunction = Callable[..., Any]
+"""Evaluates a candidate, whose values are its arguments."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Settings:
 class Engine(Protocol):
     """Evaluates jobs, several at a time; made with `(function, settings)`, and idle until the first job."""
 
-    def __init__(self, function: str | Candidate, settings: Settings) -> None: ...
+    def __init__(self, function: str | CandidateFunction, settings: Settings) -> None: ...
 
     @property
     def free(self) -> int:
@@ -86,7 +87,7 @@ class Engine(Protocol):
         """Ends all running jobs."""
 
 
-def address_of(function: str | Candidate) -> str:
+def address_of(function: str | CandidateFunction) -> str:
     """Returns `"module:name"` of a function, the same in every process.
 
     Args:
@@ -124,7 +125,7 @@ def _module(name: str) -> str:
     return Path(getattr(main, "__file__", "__main__")).stem
 
 
-def evaluate_job(function: str | Candidate, job: Job) -> Outcome:
+def evaluate_job(function: str | CandidateFunction, job: Job) -> Outcome:
     """Calls the function of a job in this process; an exception becomes the error of the outcome."""
     began = time.perf_counter()
     try:
@@ -174,7 +175,7 @@ class SerialRunner:
         settings: Not used: there is one worker, and no timeout.
     """
 
-    def __init__(self, function: str | Candidate, settings: Settings) -> None:
+    def __init__(self, function: str | CandidateFunction, settings: Settings) -> None:
         del settings
         self._function = function
         self._job: Job | None = None

@@ -20,11 +20,11 @@ from typing import Any
 
 from kerasprune.backend.process_death import cause_of_death, remedy_of_death
 from kerasprune.errors import PruneError
-from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings
+from kerasprune.recipes.populations.engine import CandidateFunction, Job, Outcome, Settings
 from kerasprune.recipes.populations.worker_process import (
     TAIL,
-    Crew,
     Worker,
+    WorkerPool,
     begin,
     environment,
     find_function,
@@ -37,7 +37,7 @@ _PATIENCE = 5  # seconds that a process has to end by itself
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would share TensorFlow's threads and locks, and hang
 
 
-class LocalRunner(Crew):
+class LocalRunner(WorkerPool):
     """An engine of spawned processes.
 
     Args:
@@ -48,7 +48,7 @@ class LocalRunner(Crew):
         PruneError: This process is itself one that evaluates candidates.
     """
 
-    def __init__(self, function: str | Candidate, settings: Settings) -> None:
+    def __init__(self, function: str | CandidateFunction, settings: Settings) -> None:
         if multiprocessing.current_process().name.startswith(PREFIX):
             raise PruneError(
                 "Expected to start processes from the script only. Received: a script that does so when it is "
@@ -57,7 +57,7 @@ class LocalRunner(Crew):
         super().__init__(settings)
         self._place = place_of(function)
         self._logs = Path(tempfile.mkdtemp(prefix="kerasprune-"))
-        self._leaving: list[_LocalWorker] = []
+        self._ending: list[_LocalWorker] = []
         self._begun = 0
 
     def start(self, job: Job) -> None:
@@ -69,14 +69,14 @@ class LocalRunner(Crew):
         """Ends all processes, also in the middle of a job."""
         for worker in self._workers:
             worker.process.terminate()
-        for worker in [*self._workers, *self._leaving]:
+        for worker in [*self._workers, *self._ending]:
             worker.process.join(_PATIENCE)
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
         shutil.rmtree(self._logs, ignore_errors=True)
 
-    def _hired(self) -> _LocalWorker:
+    def _start_worker(self) -> _LocalWorker:
         threads, workers = self._settings.threads, self._settings.workers
         variables = environment(threads or max(1, (os.cpu_count() or 1) // workers), workers)
         ours, theirs = _SPAWN.Pipe()
@@ -84,7 +84,7 @@ class LocalRunner(Crew):
         process = _SPAWN.Process(
             target=_work, args=(theirs, self._place, str(log), variables), name=f"{PREFIX}{log.stem}"
         )
-        with _deaf_to_interrupts():
+        with _interrupts_blocked():
             process.start()
         theirs.close()
         self._begun += 1
@@ -92,11 +92,11 @@ class LocalRunner(Crew):
         self._workers.append(worker)
         return worker
 
-    def _heard_of(self, busy: list[_LocalWorker], patience: float | None) -> list[_LocalWorker]:
+    def _wait_for_messages(self, busy: list[_LocalWorker], patience: float | None) -> list[_LocalWorker]:
         ready = pipes.wait([handle for one in busy for handle in (one.pipe, one.process.sentinel)], patience)
         return [one for one in busy if one.pipe in ready or one.process.sentinel in ready]
 
-    def _heard(self, worker: _LocalWorker) -> Outcome | None:
+    def _read_message(self, worker: _LocalWorker) -> Outcome | None:
         try:
             message = worker.pipe.recv() if worker.pipe.poll() else worker.ended()
         except (EOFError, OSError):
@@ -106,26 +106,26 @@ class LocalRunner(Crew):
             return None
         if isinstance(message, str):
             raise PruneError(message)
-        self._dismiss(worker)
+        self._release_worker(worker)
         return message
 
-    def _given_up(self, worker: _LocalWorker, error: str) -> Outcome:
+    def _end_late_worker(self, worker: _LocalWorker, error: str) -> Outcome:
         worker.process.kill()
         worker.process.join()
         outcome = worker.failed(error, worker.written())
-        self._dismiss(worker)
+        self._release_worker(worker)
         return outcome
 
-    def _dismiss(self, worker: _LocalWorker) -> None:
+    def _release_worker(self, worker: _LocalWorker) -> None:
         """Takes the job from a process, and ends the process after its last job."""
         worker.job = None
         worker.left -= 1
         if worker.left > 0 and worker.process.is_alive():
             return
         self._workers.remove(worker)
-        self._leaving = [one for one in self._leaving if one.process.is_alive()]
+        self._ending = [one for one in self._ending if one.process.is_alive()]
         worker.send(None)
-        self._leaving.append(worker)
+        self._ending.append(worker)
 
 
 @dataclass(eq=False)
@@ -141,7 +141,7 @@ class _LocalWorker(Worker):
         self.send(job)
 
     def send(self, message: Job | None) -> None:
-        with contextlib.suppress(OSError):  # its process has ended, which `_heard` reports
+        with contextlib.suppress(OSError):  # its process has ended, which `_read_message` reports
             self.pipe.send(message)
 
     def written(self) -> str:
@@ -162,7 +162,7 @@ class _LocalWorker(Worker):
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def _interrupts_blocked() -> Iterator[None]:
     """Starts processes that ignore Ctrl-C: the terminal sends it to all, but the parent ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

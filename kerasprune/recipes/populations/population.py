@@ -20,7 +20,15 @@ from kerasprune.errors import (
 from kerasprune.files import write_rows
 from kerasprune.files.writing import claim_store
 from kerasprune.recipes.populations.candidate_store import CandidateStore, Evaluation, key_of
-from kerasprune.recipes.populations.engine import Candidate, Engine, Job, SerialRunner, Settings, address_of, plain
+from kerasprune.recipes.populations.engine import (
+    CandidateFunction,
+    Engine,
+    Job,
+    SerialRunner,
+    Settings,
+    address_of,
+    plain,
+)
 from kerasprune.recipes.populations.meter import Meter
 from kerasprune.registry import Registry
 
@@ -92,7 +100,7 @@ class Population:
 
     def run(
         self,
-        function: str | Candidate,
+        function: str | CandidateFunction,
         candidates: Iterable[Mapping[str, Any]],
         *,
         version: str = "",
@@ -188,7 +196,9 @@ class Population:
             return self._store.forget_failures()
 
 
-def _jobs(function: str | Candidate, address: str, candidates: Iterable[Mapping[str, Any]], version: str) -> list[Job]:
+def _jobs(
+    function: str | CandidateFunction, address: str, candidates: Iterable[Mapping[str, Any]], version: str
+) -> list[Job]:
     """Returns the candidates with their keys; all that do not fit are named at once."""
     jobs, faults = [], []
     for number, candidate in enumerate(candidates):
@@ -205,7 +215,7 @@ def _jobs(function: str | Candidate, address: str, candidates: Iterable[Mapping[
     return jobs
 
 
-def _argument_faults(function: str | Candidate, candidate: Mapping[str, Any]) -> list[str]:
+def _argument_faults(function: str | CandidateFunction, candidate: Mapping[str, Any]) -> list[str]:
     """Returns the faults of arguments by the signature of a function; those of an address are not checked."""
     if isinstance(function, str):
         return []

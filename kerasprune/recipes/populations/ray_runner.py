@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerasprune.errors import PruneError, extras, warn
-from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings
+from kerasprune.recipes.populations.engine import CandidateFunction, Job, Outcome, Settings
 from kerasprune.recipes.populations.worker_process import (
-    Crew,
     Worker,
+    WorkerPool,
     begin,
     environment,
     find_function,
@@ -27,7 +27,7 @@ from kerasprune.recipes.populations.worker_process import (
 WORKERS_LOST = 3  # by one candidate, which then has failed: it may be the cause
 
 
-class RayRunner(Crew):
+class RayRunner(WorkerPool):
     """An engine of actors on a Ray cluster: the one that the script has joined, or one of this machine's cores.
 
     If a worker is lost (killed, out of memory, its machine gone), another one evaluates its candidate, which counts as
@@ -46,7 +46,7 @@ class RayRunner(Crew):
     """
 
     @extras("engine='ray'")
-    def __init__(self, function: str | Candidate, settings: Settings) -> None:
+    def __init__(self, function: str | CandidateFunction, settings: Settings) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
         import ray
 
@@ -65,25 +65,25 @@ class RayRunner(Crew):
     def close(self) -> None:
         """Ends all workers, also in the middle of a job, and leaves a cluster that was joined here."""
         for worker in list(self._workers):
-            self._dismiss(worker)
+            self._release_worker(worker)
         if self._joined:
             self._ray.shutdown()
 
-    def _hired(self) -> _RayWorker:
+    def _start_worker(self) -> _RayWorker:
         actor = self._actors.remote(*self._arguments)
         worker = _RayWorker(self._settings.timeout, self._settings.per_process, actor, actor.ready.remote())
         self._workers.append(worker)
         return worker
 
-    def _dismiss(self, worker: _RayWorker) -> None:
+    def _release_worker(self, worker: _RayWorker) -> None:
         self._workers.remove(worker)
         self._ray.kill(worker.actor)
 
-    def _heard_of(self, busy: list[_RayWorker], patience: float | None) -> list[_RayWorker]:
+    def _wait_for_messages(self, busy: list[_RayWorker], patience: float | None) -> list[_RayWorker]:
         ready, _ = self._ray.wait([worker.awaited for worker in busy], timeout=patience)
         return [worker for worker in busy if worker.awaited in ready]
 
-    def _heard(self, worker: _RayWorker) -> Outcome | None:
+    def _read_message(self, worker: _RayWorker) -> Outcome | None:
         """Returns the outcome of a worker's job; `None` if the job only begins, here or elsewhere."""
         try:
             message = self._ray.get(worker.awaited)
@@ -96,19 +96,19 @@ class RayRunner(Crew):
             return None
         worker.job, worker.left = None, worker.left - 1
         if worker.left == 0:
-            self._dismiss(worker)
+            self._release_worker(worker)
         return message
 
-    def _given_up(self, worker: _RayWorker, error: str) -> Outcome:
-        self._dismiss(worker)
+    def _end_late_worker(self, worker: _RayWorker, error: str) -> Outcome:
+        self._release_worker(worker)
         return worker.failed(error)
 
     def _replaced(self, worker: _RayWorker, error: Exception) -> Outcome | None:
         """Gives the job of a lost worker to another one; returns a failed outcome if too many were lost."""
-        self._dismiss(worker)
+        self._release_worker(worker)
         self._lost[worker.job.key] += 1
         if self._lost[worker.job.key] < WORKERS_LOST:
-            self._hired().take(worker.job)
+            self._start_worker().take(worker.job)
             return None
         if not worker.ready:
             raise PruneError(
@@ -136,7 +136,7 @@ class _RayWorker(Worker):
         self.awaited = self.actor.evaluate.remote(self.job)
 
 
-def _carried(ray: Any, function: str | Candidate) -> str | bytes:
+def _carried(ray: Any, function: str | CandidateFunction) -> str | bytes:
     """Returns the address of a function; a function of the script, which no other process imports, is pickled."""
     of_the_script = not isinstance(function, str) and function.__module__ == "__main__"
     return ray.cloudpickle.dumps(function) if of_the_script else place_of(function)

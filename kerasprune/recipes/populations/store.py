@@ -13,7 +13,7 @@ import numpy as np
 from kerasprune.errors import PruneError, is_number
 from kerasprune.files import path_of, read_json, replace_when_done, write_json
 from kerasprune.files.writing import claim_store
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.recipes.populations.engine import plain
 
 
@@ -60,7 +60,7 @@ def digest(arrays: Iterable[Any]) -> str:
 
 def checksum(model: keras.Model) -> float:
     """Returns a number that identifies the weights of a model, as stored in folders of points."""
-    arrays = (keras.ops.convert_to_numpy(weight).astype("float64") for weight in functional(model).weights)
+    arrays = (keras.ops.convert_to_numpy(weight).astype("float64") for weight in body_of(model).weights)
     return float(sum(number * np.abs(array).sum() for number, array in enumerate(arrays, 1)))
 
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from kerasprune.errors import PruneError
-from kerasprune.recipes.populations.engine import Candidate, Job, Outcome, Settings, evaluate_job
+from kerasprune.recipes.populations.engine import CandidateFunction, Job, Outcome, Settings, evaluate_job
 
 TAIL = 4000  # characters of the output of a candidate
 
@@ -42,13 +42,13 @@ class Worker:
         return Outcome(self.job.key, time.monotonic() - self.began, error=error, log=log[-TAIL:])
 
 
-class Crew:
+class WorkerPool:
     """Base of the engines whose workers are processes.
 
-    A subclass writes `_hired()`, which returns a new worker, one of `_workers` now, that has `take(job)`;
-    `_heard_of(busy, patience)`, which waits at most so many seconds and returns the workers that have sent a message or
-    ended; `_heard(worker)`, the outcome of such a worker's job, if any; and `_given_up(worker, error)`, which ends a
-    worker after its deadline and returns the outcome of its job.
+    A subclass writes `_start_worker()`, which returns a new worker, one of `_workers` now, that has `take(job)`;
+    `_wait_for_messages(busy, patience)`, which waits at most so many seconds and returns the workers that have sent a
+    message or ended; `_read_message(worker)`, the outcome of such a worker's job, if any; and
+    `_end_late_worker(worker, error)`, which ends a worker after its deadline and returns the outcome of its job.
 
     Args:
         settings: Number of workers, and timeout.
@@ -65,7 +65,7 @@ class Crew:
 
     def start(self, job: Job) -> None:
         """Hands a job to an idle worker, or to a new one."""
-        worker = next((one for one in self._workers if one.job is None), None) or self._hired()
+        worker = next((one for one in self._workers if one.job is None), None) or self._start_worker()
         worker.take(job)
 
     def wait(self) -> list[Outcome]:
@@ -78,13 +78,13 @@ class Crew:
         while not outcomes:
             busy = self._busy()
             limits = [worker.deadline for worker in busy if worker.deadline is not None]
-            heard_of = self._heard_of(busy, max(0.0, min(limits) - time.monotonic()) if limits else None)
+            answered = self._wait_for_messages(busy, max(0.0, min(limits) - time.monotonic()) if limits else None)
             for worker in busy:
                 outcome = None
-                if worker in heard_of:
-                    outcome = self._heard(worker)
+                if worker in answered:
+                    outcome = self._read_message(worker)
                 elif worker.deadline is not None and time.monotonic() >= worker.deadline:
-                    outcome = self._given_up(worker, f"Given up after timeout={worker.timeout:g} seconds.")
+                    outcome = self._end_late_worker(worker, f"Given up after timeout={worker.timeout:g} seconds.")
                 if outcome is not None:
                     outcomes.append(outcome)
         return outcomes
@@ -93,7 +93,7 @@ class Crew:
         return [worker for worker in self._workers if worker.job is not None]
 
 
-def place_of(function: str | Candidate) -> str:
+def place_of(function: str | CandidateFunction) -> str:
     """Returns `"module:name"` of a function, as seen by processes started from this one."""
     return function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
 
@@ -110,7 +110,7 @@ def environment(threads: int, workers: int) -> dict[str, str]:
     return {**dict.fromkeys(names, str(threads)), **(shared if workers > 1 else {})}
 
 
-def find_function(place: str) -> Candidate:
+def find_function(place: str) -> CandidateFunction:
     """Returns the function of an address.
 
     Args:
@@ -145,7 +145,7 @@ def begin(file: int, variables: Mapping[str, str]) -> None:
     faulthandler.enable()
 
 
-def record_outcome(function: Candidate, job: Job, file: int) -> Outcome:
+def record_outcome(function: CandidateFunction, job: Job, file: int) -> Outcome:
     """Returns the outcome of a job; a failed one with the end of the output of this process."""
     os.ftruncate(file, 0)
     os.lseek(file, 0, os.SEEK_SET)

@@ -57,7 +57,7 @@ def _is_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("summary.json", "recipe.yaml"))
 
 
-def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
+def rows_by_experiment(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Returns one row per experiment: its settings, and the mean and standard deviation of each measure.
 
     `mean = Σ x / n` and `deviation = √(Σ (x − mean)² / (n − 1))`, over the runs that have the measure.
@@ -70,11 +70,12 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
         `<measure>_deviation` (`None` for a single run) for each measure that any run has.
 
     Example:
+        >>> import kerasprune as kp
         >>> from kerasprune.recipes.reports.record import Record
         >>> def run(seed, macs, accuracy):
         ...     recipe = {"name": "tiny", "seed": seed, "prune": {"macs": macs}}
         ...     return Record("", recipe, {"dense": {"accuracy": 0.9}, "slim": {"accuracy": accuracy}})
-        >>> rows = compared([run(0, 0.5, 0.80), run(1, 0.5, 0.84), run(0, 0.3, 0.70)])
+        >>> rows = kp.recipes.reports.compared([run(0, 0.5, 0.80), run(1, 0.5, 0.84), run(0, 0.3, 0.70)])
         >>> [(row["prune.macs"], row["runs"], round(row["accuracy"], 3)) for row in rows]
         [(0.5, 2, 0.82), (0.3, 1, 0.7)]
     """
@@ -104,12 +105,12 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], Rows]:
-    """Returns header and rows of text of `compared`: `82.00 ± 2.83 %`; no ± for a single run.
+    """Returns header and rows of text of `rows_by_experiment`: `82.00 ± 2.83 %`; no ± for a single run.
 
     Args:
         records: The runs.
     """
-    rows = compared(records)
+    rows = rows_by_experiment(records)
     keys = rows[0] if rows else {}
     names = [key for key in keys if f"{key}_deviation" in keys]
     heads = [key for key in keys if key not in names and key.removesuffix("_deviation") not in names]
@@ -121,7 +122,7 @@ def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], Rows]:
 
 
 def write_comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
-    """Writes the rows of `compared` of run folders as a CSV file and returns its path.
+    """Writes the rows of `rows_by_experiment` for run folders as a CSV file and returns its path.
 
     Args:
         folders: Folders of finished runs.
@@ -130,7 +131,7 @@ def write_comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
     Raises:
         PruneError: A folder holds no finished run.
     """
-    rows = compared([read(folder) for folder in folders])
+    rows = rows_by_experiment([read(folder) for folder in folders])
     plain = [{key: _text(cell) if isinstance(cell, list) else cell for key, cell in row.items()} for row in rows]
     return write_rows(path, plain)
 

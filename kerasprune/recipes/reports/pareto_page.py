@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasprune.files import write_text
-from kerasprune.recipes.reports.comparison import compared, comparison_table
+from kerasprune.recipes.reports.comparison import comparison_table, rows_by_experiment
 from kerasprune.recipes.reports.figures import DENSE, SLIM, svg
 from kerasprune.recipes.reports.html import render_page
 from kerasprune.recipes.reports.record import Record, read
@@ -46,7 +46,7 @@ def comparison_page(records: Sequence[Record]) -> str:
     Args:
         records: The runs.
     """
-    rows = compared(records)
+    rows = rows_by_experiment(records)
     figures = []
     for cost, label in COSTS.items():
         shown = [row for row in rows if row.get(cost) is not None and row.get("accuracy") is not None]

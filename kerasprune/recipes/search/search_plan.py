@@ -22,7 +22,7 @@ from kerasprune.errors import (
     short,
     whole_number_faults,
 )
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
@@ -162,5 +162,5 @@ def _plan_score(
 
 def pack_inputs(model: keras.Model, batch: list[Any]) -> Any:
     """Returns the inputs of a batch in the structure that a model takes."""
-    packed = keras.tree.pack_sequence_as(structures(functional(model))[0], batch)
+    packed = keras.tree.pack_sequence_as(structures(body_of(model))[0], batch)
     return list(packed) if isinstance(packed, tuple) else packed  # a tuple would be inputs and labels

@@ -98,10 +98,10 @@ def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
     """Returns the images that an export is calibrated and checked with, or `None`, and their side."""
     size = run.side(name) or run.free_side(model)
     if run.recipe.calibrate is not None:
-        from kerasprune.models.sets.unlabelled import unlabelled
+        from kerasprune.models.sets.unlabelled import read_unlabelled
 
         scale = run.recipe.data and run.recipe.data.scale
-        return unlabelled(Path(run.recipe.calibrate), model.inputs, scale=scale, size=size), size
+        return read_unlabelled(Path(run.recipe.calibrate), model.inputs, scale=scale, size=size), size
     if run.recipe.data is None:
         return None, size
     images = run.examples(run.recipe.data.validation or "train", model, size=run.side(name))

@@ -21,7 +21,7 @@ from keras import tree
 from kerasprune._keras import argument_names, call_operation, mask_of, put_mask
 from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import Batches
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.walk import walk
 
 MEMORY = 2**30
@@ -100,7 +100,7 @@ class Program:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        body = functional(model)
+        body = body_of(model)
         self.steps: list[Step] = []
 
         def visit(node: Any, *args: Any, **kwargs: Any) -> tuple[Value, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from kerasprune.data.signature import Signature, inputs_of
 from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.sizes import Size, input_shapes, size_faults
 from kerasprune.graph.trace import shapes_at, trace
@@ -77,7 +77,7 @@ class Drawing:
         frequencies: Any = None,
         seed: int = 0,
     ) -> None:
-        self._body = functional(plain(model))
+        self._body = body_of(plain(model))
         self._inputs = drawn_inputs(self._body, size, value_range, frequencies)
         faults = [
             *whole_number_faults(1, samples=samples, **({} if steps is None else {"steps": steps})),

@@ -13,7 +13,7 @@ from keras import layers, ops
 from kerasprune._keras import call_operation, calls_of_layers, inner_layers
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import values
 from kerasprune.graph.walk import walk
 
@@ -55,7 +55,7 @@ class StoredMoments:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        self.body = functional(model)
+        self.body = body_of(model)
         norms = [each for each in inner_layers(self.body) if isinstance(each, layers.BatchNormalization)]
         found = {norm: _stored(norm) for norm in norms}
         self.layers = {norm: stored for norm, stored in found.items() if stored is not None}

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.walk import all_nodes
 
 _WIDTH = 5.0  # standard deviations of the noise from the lowest to the highest number
@@ -64,7 +64,7 @@ def declared_range(model: keras.Model, tensor: keras.KerasTensor) -> ValueRange 
         >>> float(found.low), float(found.high)
         (0.0, 255.0)
     """
-    for node in all_nodes(functional(model)):
+    for node in all_nodes(body_of(model)):
         layer = node.operation
         if not any(each is tensor for each in node.input_tensors):
             continue

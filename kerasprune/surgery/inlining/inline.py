@@ -16,8 +16,7 @@ from keras import tree
 
 from kerasprune._keras import Functional, calls_of_layers, inner_functional, maker, replaced_operations, structures
 from kerasprune.errors import PruneError, warn
-from kerasprune.graph.built_model import check_model
-from kerasprune.graph.built_model import functional as walked
+from kerasprune.graph.built_model import body_of, check_model
 from kerasprune.graph.walk import has_free_axes, nodes
 from kerasprune.surgery.clone import input_like, train_alike
 from kerasprune.surgery.comparison import difference, outputs_of
@@ -123,7 +122,7 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
     if given is not None:
         return tree.map_structure(fresh, given)
     if isinstance(model, Functional) or isinstance(model, keras.Sequential) and inner_functional(model) is not None:
-        taken = structures(walked(model))[0]
+        taken = structures(body_of(model))[0]
         return tree.map_structure(lambda x: fresh(_as_taken(model, x)), taken)
     shapes = (model.get_build_config() or {}) if model.built else {}
     shape = shapes.get("input_shape")
@@ -137,7 +136,7 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
 
 def _as_taken(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
     """Returns an input whose free sizes are fixed if a nested model that reads it fixes them."""
-    for node in nodes(walked(model)) if None in x.shape[1:] else ():
+    for node in nodes(body_of(model)) if None in x.shape[1:] else ():
         nested = node.operation
         if isinstance(nested, Functional) and len(nested.inputs) == 1 and node.input_tensors[0] is x:
             inner = _as_taken(nested, nested.inputs[0]).shape

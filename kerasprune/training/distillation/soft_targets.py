@@ -11,7 +11,7 @@ from keras import layers, losses, ops
 from kerasprune._keras import compile_arguments, making_node
 from kerasprune.criteria.output_kind import kind_by_loss, pick_by_output
 from kerasprune.errors import choice_faults, raise_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.walk import is_model
 
 KINDS = ("softmax", "logits", "sigmoid", "binary_logits", "values")
@@ -123,7 +123,7 @@ def _kind_by_activation(tensor: keras.KerasTensor) -> str:
     node = making_node(tensor)
     operation = node.operation
     if is_model(operation) and len(operation.outputs) == 1:
-        return _kind_by_activation(functional(operation).outputs[0])
+        return _kind_by_activation(body_of(operation).outputs[0])
     activation = getattr(operation, "activation", None)
     linear = isinstance(operation, layers.Activation) and _is(activation, "linear")
     moved = isinstance(operation, layers.Identity | layers.Flatten | layers.Reshape)

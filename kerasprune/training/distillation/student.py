@@ -24,7 +24,7 @@ from kerasprune.errors import (
     raise_faults,
     warn,
 )
-from kerasprune.graph.built_model import LOAD, functional
+from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.plans import Plan
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.custom_train_step import check_keras_step
@@ -101,7 +101,7 @@ def distil(
     """
     _check(slim, teacher, temperature, weight, features, plan)
     given = given_kinds(output_names(slim), outputs)
-    seen = block_features(functional(slim), functional(teacher), plan) if features else None
+    seen = block_features(body_of(slim), body_of(teacher), plan) if features else None
     student = Student(slim, Teaching(teacher, float(temperature), float(weight), given, float(features), seen))
     if slim.compiled:
         compile_like(student, slim)
@@ -139,7 +139,7 @@ class Student(keras.Model):
     """
 
     def __init__(self, slim: keras.Model, teaching: Teaching) -> None:
-        super().__init__(*structures(functional(slim)), name=slim.name)
+        super().__init__(*structures(body_of(slim)), name=slim.name)
         vars(self).update(_slim=slim, _teaching=teaching)  # past Keras's tracking
 
     @property
@@ -271,7 +271,7 @@ def _check(
     raise_faults("Invalid arguments for distil:", faults)
     if isinstance(slim, Student):
         raise PruneError("Expected a slim model. Received: a student. Give student.student.")
-    functional(slim)
+    body_of(slim)
     check_keras_step(slim, "Call the teacher in that step.")
     if slim.count_params() > teacher.count_params():
         warn(
@@ -284,7 +284,7 @@ def _check(
             "change with it. Give the dense model that slim was rebuilt from."
         )
     if isinstance(teacher, Functional | keras.Sequential):
-        raise_faults("The teacher does not fit the slim model:", _misfits(functional(slim), functional(teacher)))
+        raise_faults("The teacher does not fit the slim model:", _misfits(body_of(slim), body_of(teacher)))
 
 
 def _misfits(slim: Functional, teacher: Functional) -> list[str]:

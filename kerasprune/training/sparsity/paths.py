@@ -26,7 +26,7 @@ _MEANS = {
 }
 
 
-def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> dict[str, np.ndarray]:
+def attached_masks(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> dict[str, np.ndarray]:
     """Returns masks without detached weights: those that no path of kept weights connects with both input and output.
 
     A detached weight does not affect the function of the inputs, so it can be removed; a unit with a bias and without
@@ -45,11 +45,11 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int =
         PruneError: The masks do not fit the model, or paths cannot be followed, such as those through attention.
 
     Example:
-        >>> import keras, numpy as np
+        >>> import keras, numpy as np, kerasprune as kp
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(1)])
         >>> first, last = (layer.kernel.path for layer in model.layers)
         >>> masks = {first: np.array([[1, 1], [1, 1]], bool), last: np.array([[0], [1]], bool)}
-        >>> attached(model, masks)[first].tolist()
+        >>> kp.sparsity.attached(model, masks)[first].tolist()
         [[False, True], [False, True]]
 
     Reference:

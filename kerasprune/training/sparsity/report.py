@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune.graph.trace import trace
 from kerasprune.training.sparsity.mask_checks import boolean_masks
-from kerasprune.training.sparsity.paths import attached
+from kerasprune.training.sparsity.paths import attached_masks
 from kerasprune.training.sparsity.ranking import join_scores
 
 
@@ -162,6 +162,6 @@ def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side
         (effective compression).
     """
     given = boolean_masks(trace(model, unknown="freeze"), masks)
-    left = attached(model, given, side=side)
+    left = attached_masks(model, given, side=side)
     layers = tuple(LayerSparsity(p, mask.size, int(mask.sum()), int(left[p].sum())) for p, mask in given.items())
     return SparsityReport(layers, maximal_compression(given))

@@ -266,7 +266,7 @@ def test_a_file_is_not_overwritten_unasked(monkeypatch, tmp_path):
     (tmp_path / "there.json").touch()
     with pytest.raises(PruneError, match=r"(?s)ends in \.csv.*overwrite=True"):  # both at once
         table.save(tmp_path / "there.json")
-    monkeypatch.setattr(profiling, "Bench", None)  # nothing is measured
+    monkeypatch.setattr(profiling, "OperatorMeasurements", None)  # nothing is measured
     with pytest.raises(PruneError, match="ends in .csv"):
         kp.latency.profile(network(), store=tmp_path / "table.txt", verbose=0)
 

@@ -39,7 +39,7 @@ def folders(tmp_path):
 def test_runs_that_differ_in_the_seed_are_one_row(folders):
     finished, unfinished = comparison.runs_below([folders])
     assert [path.name for path in finished] == ["half-0", "half-1", "half-2", "third"] and not unfinished
-    half, third = comparison.compared([read(path) for path in finished])
+    half, third = comparison.rows_by_experiment([read(path) for path in finished])
     assert (half["prune.plan.keep"], third["prune.plan.keep"]) == (0.5, 0.3)
     assert half["prune.plan.budget.keep"] == [1, 0.5]
     assert (half["runs"], third["runs"]) == (3, 1)
@@ -95,7 +95,7 @@ def test_models_that_do_not_classify_are_compared_by_loss_and_metrics(tmp_path):
 def test_one_seed_twice_is_said(folders):
     write(folders / "again", recipe(2), slim=0.85)
     with pytest.warns(UserWarning, match="too small"):
-        comparison.compared([read(path) for path in comparison.runs_below([folders])[0]])
+        comparison.rows_by_experiment([read(path) for path in comparison.runs_below([folders])[0]])
 
 
 def test_folders_that_are_no_runs(folders, tmp_path):

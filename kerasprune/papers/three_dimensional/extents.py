@@ -1,9 +1,9 @@
-"""Depth, width and resolution: counting them, planning them, and the costs of networks of given ones."""
+"""Depth, width and resolution of networks: of one that was built, and the costs of all that can be."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from math import ceil
 from typing import Any
 
@@ -11,20 +11,15 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune import criteria
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, choice_faults, fraction_faults, raise_faults, whole_number_faults
-from kerasprune.graph.built_model import functional
+from kerasprune.errors import PruneError
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import fill_slices, kept_number
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import input_shapes, size_faults
 from kerasprune.graph.trace import trace
-from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion, blocks_of, least_blocks, score_blocks
-from kerasprune.papers.three_dimensional.registry import block_criteria
-from kerasprune.planning.budgets.base import top
-from kerasprune.recipes.populations.store import describe_criterion
+from kerasprune.papers.three_dimensional.block_criterion import blocks_of, least_blocks
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.costs.counts import Cost, cost_of_what_stays
 
@@ -64,7 +59,7 @@ class Extent:
             PruneError: The model's side is free and none is given.
         """
         graph = trace(model, unknown="freeze")
-        shape = functional(model).inputs[0].shape[1:]
+        shape = body_of(model).inputs[0].shape[1:]
         if side is None and None in shape:
             raise PruneError(
                 "Expected the side of the inputs: the model leaves it free. Received: size=None. "
@@ -111,81 +106,6 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
 
 
-def steps(keep: float, rounds: int) -> list[float]:
-    """Returns the fractions kept after each round, `x_n = 1 − n (1 − keep) / rounds`."""
-    return [1 - number * (1 - keep) / rounds for number in range(1, rounds + 1)]
-
-
-def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping[str, float]) -> Plan:
-    """Returns the plan that drops the blocks of lowest score until a depth is reached.
-
-    Args:
-        model: The model; it may have lost blocks already.
-        extent: The extent of the dense model.
-        depth: Fraction of the dense model's blocks that is kept.
-        scores: `{block: score}` of the model's droppable blocks.
-    """
-    graph = trace(model, unknown="freeze")
-    droppable = len(blocks_of(graph))
-    more = extent.blocks - extent.droppable + droppable - extent.blocks_at(depth)
-    number = min(max(0, more), droppable)
-    return Plan.of(graph, {}, least_blocks(dict(scores), number))
-
-
-@dataclass(frozen=True)
-class Judges:
-    """The criteria of blocks and channels.
-
-    Args:
-        blocks: Criterion of blocks. Defaults to `"discrimination"`.
-        channels: Criterion of channels. Defaults to `"bn_scale"`.
-        data: Batches of `(inputs, labels)` for criteria that use data. Defaults to `None`.
-        seed: Seed of all random draws. Defaults to 0.
-        loss: Loss for criteria that use gradients. Defaults to the compiled one.
-    """
-
-    blocks: str | dict | BlockCriterion = "discrimination"
-    channels: str | dict | Criterion = "bn_scale"
-    data: Any = None
-    seed: int = 0
-    loss: Any = None
-
-    def importance(self, model: keras.Model) -> dict[str, float]:
-        """Returns the score of every droppable block."""
-        return score_blocks(self.blocks, trace(model, unknown="freeze"), self.data, seed=self.seed)
-
-    def width_plan(self, model: keras.Model, extent: Extent, width: float) -> Plan:
-        """Returns the plan that keeps one fraction of every group's channels, those of highest score in the group.
-
-        Args:
-            model: The model; it may have lost channels already.
-            extent: The extent of the dense model.
-            width: Fraction of the dense model's channels that is kept.
-        """
-        graph = trace(model, unknown="freeze")
-        numbers = extent.channels_at(graph, width)
-        if all(number == graph.groups[name].size for name, number in numbers.items()):
-            return Plan.of(graph, {name: np.arange(number) for name, number in numbers.items()})
-        scores = criteria.score(criteria.get(self.channels), graph, self.data, self.loss, self.seed)
-        chosen = {name: top(scores[name], number) for name, number in numbers.items()}
-        return Plan.of(graph, fill_slices(graph, chosen, scores))
-
-    def next_plan(self, model: keras.Model, extent: Extent, dimension: str, fraction: float) -> Plan:
-        """Returns the plan that shrinks a model along one dimension to a fraction of the dense model."""
-        if dimension == "depth":
-            return depth_plan(model, extent, fraction, self.importance(model))
-        if dimension == "width":
-            return self.width_plan(model, extent, fraction)
-        side = extent.side_at(fraction)
-        check_side(model, side)
-        return Plan.of(trace(model, unknown="freeze"), {}, resolution=side)
-
-    def described(self, dimensions: Collection[str]) -> dict[str, Any]:
-        """Returns the criteria that decide along some dimensions, as plain data."""
-        judges = {"blocks": describe_criterion(block_criteria.get(self.blocks))} if "depth" in dimensions else {}
-        return judges | ({"channels": describe_criterion(criteria.get(self.channels))} if "width" in dimensions else {})
-
-
 def check_blocks(model: keras.Model, extent: Extent) -> None:
     """Raises a `PruneError` if a model has no blocks that can be dropped."""
     if not extent.droppable:
@@ -197,8 +117,8 @@ def check_blocks(model: keras.Model, extent: Extent) -> None:
 
 def check_side(model: keras.Model, side: int) -> None:
     """Raises a `PruneError` if a model does not take inputs of a side."""
-    shape = functional(model).inputs[0].shape
-    if size_faults(input_shapes(functional(model)), side):
+    shape = body_of(model).inputs[0].shape
+    if size_faults(input_shapes(body_of(model)), side):
         raise PruneError(
             "Expected a model with a free input side, e.g. input_shape=(None, None, 3), whose resolution can change. "
             f"Received: {model.name!r} with inputs of shape {tuple(shape)}. Build it with free "
@@ -243,7 +163,7 @@ class Costs:
         least = max(extent.blocks - extent.droppable, ceil(lower[0] * extent.blocks - 1e-9))
         depths = np.arange(extent.blocks, least - 1, -1)
         sides = np.arange(extent.side, max(1, ceil(lower[2] * extent.side - 1e-9)) - 1, -1)
-        if None not in functional(model).inputs[0].shape[1:]:
+        if None not in body_of(model).inputs[0].shape[1:]:
             sides = sides[:1]  # the model's side is fixed
         asked = _widths(extent, lower[1])
         built = [extent.built_at(w=w)[1] for w in asked]
@@ -359,11 +279,6 @@ class Point:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
 
 
-def continue_plan(plan: Plan, step: Plan) -> Plan:
-    """Returns the plan equal to two plans applied in turn, with the fingerprint of the dense model."""
-    return replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
-
-
 def measured_point(model: keras.Model, extent: Extent, side: int, accuracy: float, plan: Plan) -> Point:
     """Returns the point of a network, with its dimensions and costs.
 
@@ -376,14 +291,3 @@ def measured_point(model: keras.Model, extent: Extent, side: int, accuracy: floa
     """
     counted = cost(model, size=side)
     return Point(*extent.fractions(model, side), accuracy, counted.macs, counted.params, side, plan, model)
-
-
-def check_rounds(dimension: str, keep: float, rounds: int, epochs_per_round: int) -> None:
-    """Checks the arguments that describe rounds."""
-    faults = [
-        *fraction_faults(keep=keep),
-        *choice_faults(DIMENSIONS, dimension=dimension),
-        *whole_number_faults(1, rounds=rounds),
-        *whole_number_faults(0, epochs_per_round=epochs_per_round),
-    ]
-    raise_faults("Invalid rounds:", faults)

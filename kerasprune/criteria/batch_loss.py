@@ -14,14 +14,14 @@ from kerasprune.criteria.output_kind import by_output, output_names, pick_by_out
 from kerasprune.data.batches import Batch, batches
 from kerasprune.errors import Key, PruneError
 
-Objective = Callable[[Any, Any, Any], Any]
+BatchLoss = Callable[[Any, Any, Any], Any]
 """`(inputs, labels, weights) → mean loss`, a scalar tensor."""
 
 OutputLoss = Callable[[Any, Any, Any], Any]
 """`(outputs, labels, weights) → mean loss`."""
 
 
-def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., Any] | None = None) -> Objective:
+def batch_loss(model: keras.Model, loss: Any = None, *, computing: Callable[..., Any] | None = None) -> BatchLoss:
     """Returns the mean loss over the examples of a batch, without penalties on weights, as evaluation computes it.
 
     BatchNorm uses its moving statistics and dropout is off.
@@ -39,7 +39,7 @@ def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., 
         >>> import keras
         >>> from keras import ops
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
-        >>> mean = objective(model, "mse")
+        >>> mean = batch_loss(model, "mse")
         >>> float(mean(ops.ones((4, 2)), ops.zeros((4, 1)), None))
         4.0
     """
@@ -77,7 +77,7 @@ def losses_by_output(model: keras.Model, loss: Any = None) -> tuple[dict[str, An
 
     Args:
         model: The model.
-        loss: As for `objective`.
+        loss: As for `batch_loss`.
 
     Raises:
         PruneError: The loss is missing, or names unknown outputs.
@@ -93,7 +93,7 @@ def batches_for_loss(data: Any, model: keras.Model, loss: Any = None, most: int 
     Args:
         data: As for `batches`.
         model: The model.
-        loss: As for `objective`.
+        loss: As for `batch_loss`.
         most: Largest number of examples; the last batch is cut. Defaults to `None`: all.
 
     Raises:

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.papers.three_dimensional.depth_width_resolution import Costs, Extent, check_side
+from kerasprune.papers.three_dimensional.extents import Costs, Extent, check_side
 
 
 def test_a_network_all_of_whose_channels_stay_has_one_width():
