@@ -32,10 +32,10 @@ from kerasprune.cli.options import (
     option,
     options_given,
     take_options,
+    target_of,
 )
 from kerasprune.cli.outcome import check_recipe, name_of_run, print_json, print_outcome, run_of, run_recipe
 from kerasprune.cli.startup import start
-from kerasprune.cli.target import target_of
 from kerasprune.cli.words import ROUNDING, word_of
 from kerasprune.errors import Key, PruneError, raise_faults, short
 from kerasprune.models.sets.lookup import SYNTHETIC

@@ -25,10 +25,10 @@ from kerasprune.cli.options import (
     option,
     options_given,
     take_options,
+    target_of,
 )
 from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_table
-from kerasprune.cli.target import target_of
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, given_values, raise_faults
 

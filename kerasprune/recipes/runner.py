@@ -22,7 +22,6 @@ from kerasprune.recipes.reports.tables import judge_expected
 from kerasprune.recipes.run_folder import MARK, RunFolder, begun, broken_off, take_folder
 from kerasprune.recipes.run_warnings import Warnings
 from kerasprune.recipes.schema import only_hands_on, stage_names
-from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import import_address
@@ -37,6 +36,11 @@ if TYPE_CHECKING:
 
 # Removed at the end of a run.
 INTERMEDIATE = ("pruned.keras", "rebuilt.keras", "reconstructed.keras")
+
+# Of a smoke run.
+SMOKE_SIDE = 64  # pixels at most
+SMOKE_BATCH = 4  # images at most
+SMOKE_FIT = {"epochs": 2, "steps": None, "batch": None}  # a schedule needs a few steps
 
 
 def run(
@@ -77,7 +81,7 @@ def run(
     if not isinstance(recipe, schema.Recipe):
         recipe = loader.load(recipe, settings, trust=trust)
     if smoke:
-        recipe = shortened(recipe)
+        recipe = smoke_form(recipe)
     if strict and recipe.smoke:
         raise PruneError("Expected a full run with strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(folder) if folder is not None else default_folder(recipe)
@@ -135,6 +139,28 @@ def resume(folder: str | Path, *, trust: bool = False, strict: bool = False, con
     """
     recipe = begun(folder, trust=trust)
     return run(recipe, folder, resume=True, trust=trust, strict=strict, console=console)
+
+
+def smoke_form(recipe: schema.Recipe) -> schema.Recipe:
+    """Returns a recipe that runs every stage on two batches of generated images, for an epoch or two.
+
+    Its figures mean nothing.
+    """
+    if recipe.smoke:
+        return recipe
+    changes: dict[str, object] = {"smoke": True}
+    for stage in ("train", "finetune"):
+        spec = getattr(recipe, stage)
+        changes[stage] = spec and spec.one_epoch()
+    if recipe.data:
+        side, batch = min(recipe.data.side, SMOKE_SIDE), min(recipe.data.batch, SMOKE_BATCH)
+        changes["data"] = recipe.data.model_copy(update={"size": side, "batch": batch})
+    if recipe.prune:
+        shorter: dict[str, object] = SMOKE_FIT if recipe.prune.callback else {}
+        if recipe.prune.alone:
+            shorter = {recipe.prune.section: recipe.prune.alone.least()}
+        changes["prune"] = recipe.prune.model_copy(update=shorter)
+    return recipe.model_copy(update=changes)
 
 
 def default_folder(recipe: schema.Recipe) -> Path:

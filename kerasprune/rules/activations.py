@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, POINTWISE, channel_axis, tensor_rule
-from kerasprune.rules.function_probe import fault_of
+from kerasprune.rules.probed import fault_of
 
 DROPOUTS = (
     layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D, layers.AlphaDropout,

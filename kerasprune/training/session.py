@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kerasprune._keras import raw_iterations
+from kerasprune._keras import raw_iterations, trained_variables
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.training.constraints import Attached, Before, attach, take_off
-from kerasprune.training.gradients import Change, change_gradient
 from kerasprune.training.in_step import state_variable
 from kerasprune.training.jax_step import JaxStep, synchronise
 from kerasprune.training.optimizer import batches_per_update, ensure_built, forget_steps, inner_optimizer, places
 
 State = dict[str, np.ndarray]
 """The state of a callback by name: plain arrays, so that files need no pickle."""
+Change = Callable[[Any], Any]
+"""Returns the gradient that takes the place of one. Called inside the compiled step."""
 
 
 class Session:
@@ -127,7 +128,18 @@ class Session:
 
         To be called along with `constrain`, by which it is known whether a step updates through the optimizer.
         """
-        self.ends.append(change_gradient(self._optimizer, variable, change))
+        replaced = vars(self._optimizer)
+        if not isinstance(replaced.get("apply"), _ChangedGradients):  # one for all callbacks, whichever ends first
+            replaced["apply"] = _ChangedGradients(self._optimizer)
+        every, mine = replaced["apply"].changes, (variable, change)
+        every.append(mine)
+
+        def end() -> None:
+            every[:] = [each for each in every if each is not mine]
+            if not every:
+                replaced.pop("apply", None)
+
+        self.ends.append(end)
 
     def before(self, variables: Iterable[Any], act: Callable[[], None]) -> None:
         """Calls `act` in every step, after the update of the weights and before the constraints added next.
@@ -247,3 +259,24 @@ class Session:
         self.start = int(state["start"])
         self._begun_at = self._batches()  # batches before the kill are not of this fit
         self.notes = {name: array for name, array in state.items() if name not in self.variables and name != "start"}
+
+
+class _ChangedGradients:
+    """Stands in for `optimizer.apply`, a public method through which every step of Keras goes, on all backends.
+
+    Args:
+        optimizer: The optimizer that updates the weights, without loss scaling around it.
+    """
+
+    def __init__(self, optimizer: keras.Optimizer) -> None:
+        self._optimizer, self._apply = optimizer, optimizer.apply
+        self.changes: list[tuple[Any, Change]] = []
+
+    def __call__(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> Any:
+        variables = trained_variables(self._optimizer) if trainable_variables is None else trainable_variables
+        changed = list(grads)
+        for variable, change in self.changes:
+            for place, each in enumerate(variables):
+                if each is variable and changed[place] is not None:
+                    changed[place] = change(changed[place])
+        return self._apply(changed, trainable_variables)

@@ -20,7 +20,6 @@ from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.granularity import WeightBlock
 from kerasprune.training.mask_updates import updates
 from kerasprune.training.optimizer import slots
-from kerasprune.training.phases import Phases
 from kerasprune.training.rewinding import rewind_optimizer
 from kerasprune.training.schedules import cubic
 from kerasprune.training.scope import Global, Layer, Pattern
@@ -530,12 +529,6 @@ def test_a_shortened_schedule_still_renews_its_masks_on_the_way():
     callback = GradualMagnitude(cubic(0.3, end="10ep")).compressed(4 * STEPS)
     kept = train(compiled(small()), [callback], epochs=4).history["kept"]
     assert 1 > kept[0] > kept[1] > kept[2] > 0.3 and kept[3] == pytest.approx(0.3, abs=0.01)
-
-
-def test_phases_end_where_executions_end():
-    with pytest.raises(kp.PruneError, match="executions? of 3 steps"):
-        Phases.of(rewind=4, rounds=1, steps_per_epoch=8, epochs=2, together=3)
-    assert Phases.of(rewind=0, rounds=1, steps_per_epoch=8, epochs=2, together=3).ends == (8,)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from kerasprune.callbacks._iterative import Phases
 from kerasprune.recipes import learning
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes.optimizers import learning_rate
-from kerasprune.training.phases import Phases
 from kerasprune.training.schedules import Moment
 
 # Network, depth, first learning rate, epochs of warm-up, rounds, epochs of a round, rewind point, dense and ticket.

@@ -13,7 +13,7 @@ from support.refusal import refusal
 from kerasprune import PruneError, recipes
 from kerasprune.recipes import learning, library
 from kerasprune.recipes import loader as loading
-from kerasprune.recipes.smoke import smoke
+from kerasprune.recipes.runner import smoke_form
 
 TEXT = """\
 name: tiny
@@ -164,7 +164,7 @@ def test_resolved_recipe_reads_back_equal():
     recipe = loading.parse(TEXT, ["data.validation=null", "prune.plan.round_to=8"])
     assert recipe.data.validation is None
     assert loading.parse(loading.dump(recipe)) == recipe
-    short = smoke(recipe)
+    short = smoke_form(recipe)
     assert loading.parse(loading.dump(short)) == short
 
 
@@ -221,18 +221,6 @@ def test_unknown_recipe_names_the_nearest():
         loading.load("digits-greg")
     with pytest.raises(PruneError, match="not a file"):
         loading.load("nowhere.yaml")
-
-
-def test_smoke_is_short_and_leaves_the_rest():
-    recipe = loading.load("greg1-resnet50-imagenet-3.06x")
-    short = smoke(recipe)
-    assert short.smoke
-    assert (short.train.epochs, short.prune.epochs, short.finetune.epochs) == (1, 2, 1)
-    assert (short.data.size, short.data.batch) == (64, 4)
-    assert short.prune.plan == recipe.prune.plan
-    assert short.prune.callback == recipe.prune.callback
-    assert smoke(short) == short
-    assert not recipe.smoke
 
 
 @pytest.mark.parametrize(("section", "side"), [({}, 32), ({"size": 32}, 32), ({"size": 16}, 16)])

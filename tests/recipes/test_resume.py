@@ -17,7 +17,6 @@ from kerasprune.files import temporary_files as strays
 from kerasprune.recipes import loader, progress, runner
 from kerasprune.recipes.registry import STAGES
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.smoke import smoke
 from kerasprune.recipes.stages.context import Run
 
 TEXT = """\
@@ -192,7 +191,7 @@ def test_strict_fails_where_an_expected_figure_is_missed(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_killed_at_a_random_batch(name, tmp_path, monkeypatch):
-    recipe, kill = smoke(loader.load(name)), Kill(monkeypatch)
+    recipe, kill = runner.smoke_form(loader.load(name)), Kill(monkeypatch)
     whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
     runner.run(recipe, whole.path, console=Console(quiet=True))
     kill.after(random.Random(name).randint(1, kill.batches))

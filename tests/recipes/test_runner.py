@@ -290,6 +290,18 @@ def test_callback_that_picks_by_itself_wants_free_trunks(tmp_path):
         running.run(loading.parse(TEXT, settings), tmp_path / "out", console=QUIET)
 
 
+def test_smoke_is_short_and_leaves_the_rest():
+    recipe = loading.load("greg1-resnet50-imagenet-3.06x")
+    short = running.smoke_form(recipe)
+    assert short.smoke
+    assert (short.train.epochs, short.prune.epochs, short.finetune.epochs) == (1, 2, 1)
+    assert (short.data.size, short.data.batch) == (64, 4)
+    assert short.prune.plan == recipe.prune.plan
+    assert short.prune.callback == recipe.prune.callback
+    assert running.smoke_form(short) == short
+    assert not recipe.smoke
+
+
 def test_default_folder_is_named_after_recipe_and_hash():
     recipe = loading.parse(TEXT)
     assert running.default_folder(recipe) == Path("runs") / f"tiny-{loading.fingerprint(recipe)}"

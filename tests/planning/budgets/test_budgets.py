@@ -13,10 +13,9 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.graph.kept_channels import kept_number
-from kerasprune.graph.network_stages import stages
 from kerasprune.planning.budgets import Budget, Floor, top
 from kerasprune.planning.budgets.global_threshold import GlobalBudget
-from kerasprune.planning.budgets.per_stage import PerStage
+from kerasprune.planning.budgets.per_stage import PerStage, stages
 from kerasprune.planning.budgets.uniform import Uniform
 from kerasprune.testing import check_budget
 

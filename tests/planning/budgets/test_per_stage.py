@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.graph.network_stages import stages
+from kerasprune.planning.budgets.per_stage import stages
 
 
 def conv(filters, name, strides=1, kernel=1):

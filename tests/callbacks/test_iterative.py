@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 import kerasprune as kp
-from kerasprune.training.phases import Phases
+from kerasprune.callbacks._iterative import Phases
 
 FITS = list(product((0, 1, 3, 6), (1, 2, 4), (2, 3, 5), range(1, 9)))
 
@@ -46,5 +46,6 @@ def test_phases_end_where_executions_end(rewind, together, torn):
     if not torn:
         assert Phases.of(rewind, 1, 10, 1, together).ends == (5,)
         return
-    with pytest.raises(kp.PruneError, match=re.escape(f"steps {torn} with 10 steps")):
+    after = re.escape(f"steps {torn} with 10 steps")
+    with pytest.raises(kp.PruneError, match=f"execution of {together} steps.*{after}"):
         Phases.of(rewind, 1, 10, 1, together)
