@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.errors import PruneError, short, whole_number_faults
+from kerasprune.errors import PruneError, short
 
 
 def _model(optimizer="adam") -> keras.Model:
@@ -78,12 +78,6 @@ def test_every_warning_of_the_package_is_raised_by_the_one_helper():
     files = Path(kp.__file__).parent.rglob("*.py")
     found = [path.name for path in files if re.search(r"stacklevel|warnings\.warn\(|import warn$", path.read_text())]
     assert found == ["errors.py"]
-
-
-def test_a_number_of_numpy_that_is_refused_is_called_one():
-    (fault,) = whole_number_faults(0, seed=np.int64(1))
-    assert "Received: seed=1 as int64 of NumPy" in fault and ".item()" in fault
-    assert not whole_number_faults(0, seed=1)
 
 
 def test_a_member_says_which_arguments_it_needs():

@@ -18,7 +18,8 @@ from kerasprune.analysis.judged_weights import (
     combine_weights,
     weights_of,
 )
-from kerasprune.errors import extras, raise_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import extras, raise_faults
 
 
 @dataclass(frozen=True, eq=False)

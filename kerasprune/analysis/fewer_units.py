@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from kerasprune.analysis.judged_weights import Weights, WeightsJudge, weights_of
-from kerasprune.errors import raise_faults, seed_faults, whole_number_faults
+from kerasprune.checks import seed_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.trace import trace
 
 Kept = dict[str, np.ndarray]

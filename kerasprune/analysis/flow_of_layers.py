@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.checks import choice_faults
 from kerasprune.criteria.mean_loss import MeanLoss
-from kerasprune.errors import choice_faults, raise_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import values
 from kerasprune.surgery.compute_dtype import PRECISIONS

@@ -14,7 +14,8 @@ import numpy as np
 from kerasprune.analysis.between_models import between
 from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_statistics, weights_of
-from kerasprune.errors import extras, make_or_note, raise_faults, seed_faults, whole_number_faults
+from kerasprune.checks import seed_faults, whole_number_faults
+from kerasprune.errors import extras, make_or_note, raise_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
 from kerasprune.recipes.populations.store import Store, digest
 from kerasprune.steps.numbers import moments

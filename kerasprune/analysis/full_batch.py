@@ -10,9 +10,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from kerasprune.backend.derivatives import gradient
+from kerasprune.checks import choice_faults, positive_faults, whole_number_faults
 from kerasprune.criteria.base import as_array
 from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
-from kerasprune.errors import PruneError, choice_faults, positive_faults, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.compute_dtype import PRECISIONS, in_precision
 from kerasprune.surgery.copy_layer import copy_model

@@ -11,7 +11,8 @@ import numpy as np
 
 from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import WeightsJudge, check_alike, check_statistics, combine_weights, weights_of
-from kerasprune.errors import PruneError, extras, non_negative_faults, raise_faults, whole_number_faults
+from kerasprune.checks import non_negative_faults, whole_number_faults
+from kerasprune.errors import PruneError, extras, raise_faults
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,8 +20,9 @@ from kerasprune.analysis.judged_weights import (
     weights_of,
 )
 from kerasprune.backend.derivatives import gradient
+from kerasprune.checks import choice_faults, positive_faults, seed_faults, whole_number_faults
 from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
-from kerasprune.errors import choice_faults, positive_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 
 
 def _bezier(t: float) -> tuple[float, float, float]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import extras, raise_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import extras, raise_faults
 from kerasprune.export.mixed_precision import MixedFiles
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature

@@ -11,7 +11,8 @@ import numpy as np
 from kerasprune.analysis.between_models import Line, along
 from kerasprune.analysis.fewer_units import DropoutStability, dropout_stability
 from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_alike, combine_weights, weights_of
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 

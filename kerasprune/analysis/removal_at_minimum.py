@@ -13,9 +13,10 @@ import numpy as np
 from kerasprune import criteria as registered
 from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import WeightsJudge, weights_of
+from kerasprune.checks import fraction_faults, seed_faults
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.mean_loss import MeanLoss
-from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults
+from kerasprune.errors import extras, raise_faults
 from kerasprune.files import path_of, write_rows
 from kerasprune.training.sparsity.ranking import highest
 

@@ -13,8 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.checks import choice_faults, is_number
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import PruneError, choice_faults, is_number, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import replace_when_done
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, fraction_faults, make_or_note, raise_faults, warn, whole_number_faults
+from kerasprune.checks import fraction_faults, whole_number_faults
+from kerasprune.errors import PruneError, make_or_note, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import as_patterns, trace

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults, whole_number_faults
+from kerasprune.checks import proper_fraction_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.fit import RunningFit
 from kerasprune.training.masks import Selection

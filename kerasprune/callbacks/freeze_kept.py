@@ -9,8 +9,9 @@ import numpy as np
 from keras import ops
 
 from kerasprune import criteria
+from kerasprune.checks import interval_faults, seed_faults
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace

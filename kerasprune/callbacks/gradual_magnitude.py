@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, count_faults, raise_faults, warn, whole_number_faults
+from kerasprune.checks import count_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.training import schedules
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.in_step import cond

@@ -8,7 +8,8 @@ from typing import Any
 from keras import ops
 
 from kerasprune.callbacks._growing import GrowingPenalty, keep_faults
-from kerasprune.errors import is_number, make_or_note, non_negative_faults, raise_faults
+from kerasprune.checks import is_number, non_negative_faults
+from kerasprune.errors import make_or_note, raise_faults
 from kerasprune.training.candidates import Unit
 from kerasprune.training.in_step import cond
 from kerasprune.training.regularizers.growth import TwoSlopeGrowth

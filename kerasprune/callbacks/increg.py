@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from kerasprune.callbacks._growing import GrowingPenalty, keep_faults
-from kerasprune.errors import kind_faults, raise_faults
+from kerasprune.checks import kind_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.plans import Plan
 from kerasprune.training.candidates import Unit
 from kerasprune.training.in_step import cond

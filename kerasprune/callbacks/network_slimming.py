@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, to_target
+from kerasprune.checks import fraction_faults, given_values
 from kerasprune.defaults import AUTO
-from kerasprune.errors import fraction_faults, given_values, make_or_note
+from kerasprune.errors import make_or_note
 from kerasprune.graph.sizes import Size
 from kerasprune.planning.budgets.base import Floor
 from kerasprune.training import regularizers

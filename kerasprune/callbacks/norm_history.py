@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasprune.checks import whole_number_faults
 from kerasprune.criteria.magnitude import L1
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import replace_when_done
 from kerasprune.graph.trace import trace
 from kerasprune.training.callback import PruningCallback

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, to_target
+from kerasprune.checks import fraction_faults, given_values, positive_faults
 from kerasprune.defaults import AUTO
-from kerasprune.errors import fraction_faults, given_values, make_or_note, positive_faults, short
+from kerasprune.errors import make_or_note, short
 from kerasprune.graph.sizes import Size
 from kerasprune.planning.budgets.base import Floor
 from kerasprune.training import regularizers, thresholds

@@ -12,8 +12,9 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import set_first_epoch
+from kerasprune.checks import count_faults
 from kerasprune.data.epoch_counters import positions
-from kerasprune.errors import PruneError, count_faults, raise_faults, warn
+from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.files import make_folder, path_of
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import PRUNED

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from kerasprune.checks import proper_fraction_faults
 from kerasprune.criteria.magnitude import L2
-from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.trace import trace
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kerasprune.checks import whole_number_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     DATA,
@@ -30,7 +31,7 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 
 
 @commands.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from kerasprune.checks import choice_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     Import,
@@ -23,7 +24,7 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.startup import Messages, start
 from kerasprune.data.scaling import SCALES
-from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kerasprune.checks import choice_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     Import,
@@ -24,7 +25,7 @@ from kerasprune.cli.options import (
 from kerasprune.cli.pack import PACKED, print_sizes
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
-from kerasprune.errors import choice_faults, raise_faults
+from kerasprune.errors import raise_faults
 
 if TYPE_CHECKING:
     from kerasprune.graph.graph import ChannelGraph

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kerasprune.checks import whole_number_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import Import, Trust, Verbose, check_model_path, import_code, load, option
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 
 if TYPE_CHECKING:
     from kerasprune.export.latency import LatencyComparison

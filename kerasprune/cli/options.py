@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.models import OptionInfo
 
+from kerasprune.checks import given_values
 from kerasprune.cli.startup import start
 from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
 from kerasprune.defaults import OTHER_RATE, RATE
-from kerasprune.errors import PruneError, given_values, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.models.sets.lookup import check_name
 
 if TYPE_CHECKING:

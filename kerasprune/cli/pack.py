@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kerasprune.checks import given_values
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import AsJson, Import, ModelPath, Trust, Verbose, check_model_path, import_code, load
 from kerasprune.cli.startup import start as start_keras
 from kerasprune.cli.tables import print_table
-from kerasprune.errors import PruneError, given_values
+from kerasprune.errors import PruneError
 
 if TYPE_CHECKING:
     from kerasprune.export.codec import SizeTable

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from kerasprune.checks import choice_faults, given_values
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     MEASURED,
@@ -30,7 +31,7 @@ from kerasprune.cli.options import (
 from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_table
 from kerasprune.defaults import DELTA, SAMPLES
-from kerasprune.errors import PruneError, choice_faults, given_values, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 
 if TYPE_CHECKING:
     import keras

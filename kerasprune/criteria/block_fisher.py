@@ -11,11 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.checks import positive_faults, whole_number_faults
 from kerasprune.criteria.base import Checked, argument
 from kerasprune.criteria.example_gradients import example_gradients
 from kerasprune.criteria.gradients import GradientCriterion
 from kerasprune.criteria.mean_loss import Gradients
-from kerasprune.errors import positive_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 
 _AT_ONCE = 2**22  # gradients of filters in memory at once

@@ -15,12 +15,13 @@ from keras import ops, tree
 from kerasprune._keras import call_operation
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
 from kerasprune.backend.precision import full_precision
+from kerasprune.checks import choice_faults, count_faults, whole_number_faults
 from kerasprune.criteria.base import Checked, argument, as_array
 from kerasprune.criteria.batch_loss import batches_for_loss, output_loss
 from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
 from kerasprune.data.batches import Batch
-from kerasprune.errors import PruneError, choice_faults, count_faults, whole_number_faults
+from kerasprune.errors import PruneError
 from kerasprune.registry import Registry
 from kerasprune.surgery.compute_dtype import PRECISIONS, in_precision
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
+from kerasprune.checks import positive_faults
 from kerasprune.criteria.base import Checked, argument
 from kerasprune.criteria.gradients import GradientCriterion
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss
-from kerasprune.errors import positive_faults
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 from scipy.stats import rankdata
 
+from kerasprune.checks import whole_number_faults
 from kerasprune.criteria.base import Scores, argument
 from kerasprune.criteria.feature_maps import MapCriterion, Place, places
-from kerasprune.errors import first_of, warn, whole_number_faults
+from kerasprune.errors import first_of, warn
 from kerasprune.graph.graph import ChannelGraph
 
 

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 from numpy.linalg import LinAlgError, cholesky, inv, solve
 
+from kerasprune.checks import choice_faults, positive_faults, whole_number_faults
 from kerasprune.criteria.base import Checked, argument
 from kerasprune.criteria.block_fisher import damp_of
 from kerasprune.criteria.example_gradients import example_gradients
 from kerasprune.criteria.mean_loss import MeanLoss
-from kerasprune.errors import PruneError, choice_faults, positive_faults, whole_number_faults
+from kerasprune.errors import PruneError
 from kerasprune.graph.graph import values
 from kerasprune.registry import Registry
 from kerasprune.surgery.compute_dtype import PRECISIONS

@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
+from kerasprune.checks import interval_faults
 from kerasprune.criteria.base import Checked, argument
-from kerasprune.errors import interval_faults
 
 
 class Normalisation:

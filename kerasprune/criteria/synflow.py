@@ -14,9 +14,10 @@ from keras.backend import result_type
 
 from kerasprune._keras import call_operation, structures
 from kerasprune.backend.derivatives import gradient
+from kerasprune.checks import whole_number_faults
 from kerasprune.criteria.base import Checked, Criterion, argument, as_array, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
-from kerasprune.errors import PruneError, whole_number_faults
+from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph

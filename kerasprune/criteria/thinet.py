@@ -11,12 +11,13 @@ import numpy as np
 from keras import ops, tree
 from keras.backend import result_type
 
+from kerasprune.checks import positive_faults, whole_number_faults
 from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
 from kerasprune.criteria.elimination import Problem, elimination_errors
 from kerasprune.criteria.feature_maps import check_maps, run_through
 from kerasprune.criteria.members_of_channels import Member, Readers
 from kerasprune.data.batches import example_batches
-from kerasprune.errors import first_of, positive_faults, warn, whole_number_faults
+from kerasprune.errors import first_of, warn
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, chosen_positions

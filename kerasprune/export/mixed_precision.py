@@ -13,8 +13,9 @@ import keras
 import numpy as np
 
 from kerasprune._keras import inner_layers
+from kerasprune.checks import choice_faults
 from kerasprune.data.signature import Signature, is_graph
-from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.conversion import explain_converter_errors, output_names, to_tflite
 from kerasprune.export.converter import FLOAT_FILE, RANGES_FILE
 from kerasprune.export.converter_child import RESULT

@@ -12,8 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.checks import choice_faults, whole_number_faults
 from kerasprune.data.signature import Signature, signature_of
-from kerasprune.errors import Key, PruneError, choice_faults, extras, nearest, raise_faults, warn, whole_number_faults
+from kerasprune.errors import Key, PruneError, extras, nearest, raise_faults, warn
 from kerasprune.export.calibration import CALIBRATION_SAMPLES
 from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS

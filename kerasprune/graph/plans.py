@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from kerasprune.checks import choice_faults, kind_faults
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import PruneError, choice_faults, kind_faults, nearest, raise_faults, short
+from kerasprune.errors import PruneError, nearest, raise_faults, short
 from kerasprune.files import DeniedError, is_file, path_of, read_json, write_json
 from kerasprune.graph.graph import ChannelGraph
 

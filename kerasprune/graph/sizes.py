@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kerasprune.errors import Key, PruneError, count_faults, is_number, nearest
+from kerasprune.checks import count_faults, is_number
+from kerasprune.errors import Key, PruneError, nearest
 
 if TYPE_CHECKING:
     import keras

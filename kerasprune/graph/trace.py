@@ -10,8 +10,9 @@ import keras
 from keras import KerasTensor, tree
 
 from kerasprune._keras import argument_names, inner_layers, maker, output_specs
+from kerasprune.checks import choice_faults
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults
+from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.built_model import body_of

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import keras
 
-from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import raise_faults
 
 InputShape = Sequence[int | None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.errors import whole_number_faults
+from kerasprune.checks import whole_number_faults
 from kerasprune.models import arguments
 from kerasprune.models.parts import Parts
 

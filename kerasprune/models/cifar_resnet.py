@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.errors import choice_faults, positive_faults
+from kerasprune.checks import choice_faults, positive_faults
 from kerasprune.models import arguments
 from kerasprune.models.parts import SCALES, Parts, scale_width
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from kerasprune.errors import choice_faults, positive_faults
+from kerasprune.checks import choice_faults, positive_faults
 from kerasprune.models import arguments
 from kerasprune.models.parts import SCALES, Parts, scale_width
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import DEFAULT_BLOCKS_ARGS, EfficientNet
-from kerasprune.errors import interval_faults, positive_faults
+from kerasprune.checks import interval_faults, positive_faults
 from kerasprune.models import arguments
 from kerasprune.models.mobilenet import multiple_of_8
 from kerasprune.models.parts import layer_seed

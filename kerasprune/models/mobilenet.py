@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.errors import choice_faults, interval_faults, positive_faults
+from kerasprune.checks import choice_faults, interval_faults, positive_faults
 from kerasprune.models import arguments
 from kerasprune.models.parts import Parts, layer_seed
 

@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 
 from kerasprune import criteria
+from kerasprune.checks import fraction_faults, given_values, is_number, kind_faults, seed_faults
 from kerasprune.criteria.base import Criterion
 from kerasprune.defaults import AUTO
-from kerasprune.errors import (
-    fraction_faults,
-    given_values,
-    is_number,
-    kind_faults,
-    raise_faults,
-    seed_faults,
-    warn,
-)
+from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size

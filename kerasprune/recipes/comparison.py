@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasprune.checks import choice_faults, proper_fraction_faults, whole_number_faults
 from kerasprune.criteria.registry import criteria as known_criteria
-from kerasprune.errors import (
-    PruneError,
-    choice_faults,
-    make_or_note,
-    proper_fraction_faults,
-    raise_faults,
-    whole_number_faults,
-)
+from kerasprune.errors import PruneError, make_or_note, raise_faults
 from kerasprune.files import is_file, path_of, replace_when_done, write_rows, write_text
 from kerasprune.recipes import loader
 from kerasprune.recipes.populations.population import Population

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.files import path_of
 from kerasprune.files.temporary_files import remove
 from kerasprune.files.writing import standard_error_in

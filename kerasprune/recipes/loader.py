@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kerasprune.errors import Given, Key, PruneError, of_percent, raise_faults, short
+from kerasprune.checks import of_percent
+from kerasprune.errors import Given, Key, PruneError, raise_faults, short
 from kerasprune.files import is_file, is_folder, read_text
 from kerasprune.models.sets.lookup import NAMED, PREFIXED, SYNTHETIC
 from kerasprune.recipes import library

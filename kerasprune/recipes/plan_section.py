@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
+from kerasprune.checks import given_values
 from kerasprune.defaults import AUTO, COUPLINGS
-from kerasprune.errors import Key, PruneError, given_values, join_messages
+from kerasprune.errors import Key, PruneError, join_messages
 from kerasprune.recipes.node import Budget, Criterion, Fraction, Named, Node, PositiveInt, Target
 
 

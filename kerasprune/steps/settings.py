@@ -10,22 +10,10 @@ from typing import Any
 import keras
 
 from kerasprune import defaults
+from kerasprune.checks import choice_faults, given_values, is_number, kind_faults, seed_faults, whole_number_faults
 from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.examples import Examples
-from kerasprune.errors import (
-    PruneError,
-    choice_faults,
-    given_values,
-    is_number,
-    kind_faults,
-    make_or_note,
-    nearest,
-    raise_faults,
-    seed_faults,
-    short,
-    warn,
-    whole_number_faults,
-)
+from kerasprune.errors import PruneError, make_or_note, nearest, raise_faults, short, warn
 from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size

@@ -11,11 +11,12 @@ from typing import Any
 
 import keras
 
+from kerasprune.checks import kind_faults
 from kerasprune.data.batches import FlatInputs, example_batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import is_graph, signature_of
 from kerasprune.defaults import JUDGED
-from kerasprune.errors import PruneError, extras, kind_faults, raise_faults
+from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.export.formats import Format
 from kerasprune.export.latency.slim_beside_dense import times_of_operators
 from kerasprune.export.parity import Function

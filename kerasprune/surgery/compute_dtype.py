@@ -9,7 +9,8 @@ import keras
 
 from kerasprune._keras import inner_layers
 from kerasprune.backend.precision import device
-from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.checks import choice_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.walk import is_model, pause_collection
 from kerasprune.surgery.clone import clone

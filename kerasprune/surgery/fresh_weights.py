@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.copy_layer import copy_assets
 

@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.errors import choice_faults, raise_faults, warn
+from kerasprune.checks import choice_faults
+from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.channels import Count, Padded, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import free_name

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import kind_faults, raise_faults
+from kerasprune.checks import kind_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Take
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace

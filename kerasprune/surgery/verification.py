@@ -15,7 +15,8 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune.errors import PruneError, kind_faults, raise_faults
+from kerasprune.checks import kind_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan, plan_faults

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, warn, whole_number_faults
+from kerasprune.checks import choice_faults, whole_number_faults
+from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import divisible_number, kept_number

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from kerasprune._keras import first_epoch
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.fit import detach
 

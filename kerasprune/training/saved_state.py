@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError, short, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import PruneError, short
 from kerasprune.files import parse_json, replace_when_done
 from kerasprune.files.arrays import read_arrays
 

@@ -16,18 +16,16 @@ from typing import Any
 
 from keras import ops
 
-from kerasprune.errors import (
-    PruneError,
+from kerasprune.checks import (
     count_faults,
     fraction_faults,
     given_values,
     interval_faults,
     kind_faults,
     positive_faults,
-    raise_faults,
-    short,
     whole_number_faults,
 )
+from kerasprune.errors import PruneError, raise_faults, short
 from kerasprune.training.registry import schedules as _schedules
 from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
 

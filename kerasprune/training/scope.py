@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.kept_channels import kept_number
 from kerasprune.training.candidates import Unit
 from kerasprune.training.in_step import lowest

@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import raw_iterations, trained_variables
-from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.checks import choice_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.training.constraints import Attached, Before, attach, take_off
 from kerasprune.training.in_step import state_variable
 from kerasprune.training.jax_step import JaxStep, synchronise

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import choice_faults, interval_faults, raise_faults, whole_number_faults
+from kerasprune.checks import choice_faults, interval_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.training.registry import thresholds as _thresholds
 
 __all__ = [

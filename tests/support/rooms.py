@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 # it imports from rooms on lower floors only, so that no group imports the one above it.
 CORE: tuple[tuple[str, ...], ...] = (
     ("_keras", "defaults", "errors"),
-    ("backend", "files", "former_names", "registry"),
+    ("backend", "checks", "files", "former_names", "registry"),
     ("graph",),
     ("data", "rules"),
     ("surgery",),

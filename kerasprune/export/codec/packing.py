@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from kerasprune._keras import inner_layers, own_weights
-from kerasprune.errors import PruneError, choice_faults, given_values, kind_faults, raise_faults, seed_faults, short
+from kerasprune.checks import choice_faults, given_values, kind_faults, seed_faults
+from kerasprune.errors import PruneError, raise_faults, short
 from kerasprune.export.codec.container import WHAT, read_file, to_bytes
 from kerasprune.export.codec.entries import DTYPES, Entry, arrays_of, entry_of
 from kerasprune.export.codec.sharing import BITS, STARTS, bits_of, is_shared, share

@@ -9,16 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import (
-    PruneError,
-    choice_faults,
-    first_of,
-    nearest,
-    raise_faults,
-    seed_faults,
-    short,
-    whole_number_faults,
-)
+from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
+from kerasprune.errors import PruneError, first_of, nearest, raise_faults, short
 
 BITS: Mapping[str, int] = MappingProxyType({"conv": 8, "dense": 5})
 """Bits of a code in the paper."""

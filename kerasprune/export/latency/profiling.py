@@ -9,7 +9,8 @@ from time import perf_counter
 
 import keras
 
-from kerasprune.errors import PruneError, choice_faults, extras, raise_faults, warn, whole_number_faults
+from kerasprune.checks import choice_faults, whole_number_faults
+from kerasprune.errors import PruneError, extras, raise_faults, warn
 from kerasprune.export.latency.machine import this_machine
 from kerasprune.export.latency.operators import Operator, by_key, operators
 from kerasprune.export.latency.single_operators import IN_A_FILE, Pair, times_alone

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kerasprune.errors import Key, PruneError, extras, raise_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
+from kerasprune.errors import Key, PruneError, extras, raise_faults
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature

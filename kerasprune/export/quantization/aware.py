@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from kerasprune._keras import replaced_attributes
-from kerasprune.errors import PruneError, first_of, kind_faults, raise_faults, warn, whole_number_faults
+from kerasprune.checks import kind_faults, whole_number_faults
+from kerasprune.errors import PruneError, first_of, raise_faults, warn
 from kerasprune.export.half_precision import precision
 from kerasprune.export.quantization.fake_quantize import FollowedRange
 from kerasprune.export.quantization.graph_with_ranges import GraphWithRanges

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.checks import kind_faults, whole_number_faults
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
-from kerasprune.errors import kind_faults, raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.export.quantization.operators import Kind, kind_of
 from kerasprune.export.quantization.rounded_layers import compute_output, kernel_of, share_variables
 from kerasprune.export.quantization.rounding import read, rounded_kernel

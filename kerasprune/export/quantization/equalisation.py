@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from keras import activations
 
-from kerasprune.errors import first_of, kind_faults, raise_faults, warn
+from kerasprune.checks import kind_faults
+from kerasprune.errors import first_of, raise_faults, warn
 from kerasprune.export.quantization.operators import Kind, function_of, kind_of
 from kerasprune.export.quantization.rounded_layers import along, kernel_of
 from kerasprune.graph.built_model import LOAD, body_of

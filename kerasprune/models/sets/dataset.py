@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kerasprune.checks import choice_faults, fraction_faults
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.scaling import CHANNELS, SCALES, DataInfo, normalise, rescale
 from kerasprune.data.sources import Images, Source
 from kerasprune.defaults import BATCH
-from kerasprune.errors import choice_faults, extras, fraction_faults, nearest, raise_faults
+from kerasprune.errors import extras, nearest, raise_faults
 from kerasprune.models.sets.augmentation import MIRRORING, Augmentation, resize, resize_and_crop
 from kerasprune.models.sets.lookup import find
 from kerasprune.models.sets.registry import augmentations

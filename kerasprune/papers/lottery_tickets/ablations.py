@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from kerasprune import criteria
+from kerasprune.checks import whole_number_faults
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import ChannelGraph
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import choice_faults, is_number, raise_faults, whole_number_faults
+from kerasprune.checks import choice_faults, is_number, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.papers.lottery_tickets.ablations import shuffle_masks
 from kerasprune.recipes.populations.store import returned_accuracy
 from kerasprune.surgery.fresh_weights import reinitialise

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, raise_faults, seed_faults, whole_number_faults
+from kerasprune.checks import seed_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values

@@ -9,9 +9,10 @@ from typing import Any
 
 import keras
 
+from kerasprune.checks import fraction_faults, whole_number_faults
 from kerasprune.data.batches import example_batches, free_size
 from kerasprune.defaults import DELTA, SAMPLES
-from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from kerasprune.checks import choice_faults, given_values, whole_number_faults
 from kerasprune.defaults import READY
-from kerasprune.errors import PruneError, choice_faults, given_values, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces import figures

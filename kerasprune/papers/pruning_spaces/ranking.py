@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
-from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size

@@ -8,15 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.checks import fraction_faults, proper_fraction_faults, seed_faults, whole_number_faults
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import (
-    PruneError,
-    fraction_faults,
-    proper_fraction_faults,
-    raise_faults,
-    seed_faults,
-    whole_number_faults,
-)
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces.space import Space, Window
 from kerasprune.recipes.search.allocations import Allocations, bisect_intervals

@@ -9,15 +9,9 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kerasprune.checks import fraction_faults, given_values, interval_faults, is_number, non_negative_faults
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import (
-    fraction_faults,
-    given_values,
-    interval_faults,
-    is_number,
-    non_negative_faults,
-    raise_faults,
-)
+from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.sizes import Size
 from kerasprune.planning import targets

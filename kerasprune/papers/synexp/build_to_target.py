@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import keras
 
-from kerasprune.errors import given_values, is_number, of_percent, raise_faults, warn
+from kerasprune.checks import given_values, is_number, of_percent
+from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.sizes import Size

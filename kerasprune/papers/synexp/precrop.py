@@ -9,7 +9,8 @@ from math import sqrt
 import keras
 import numpy as np
 
-from kerasprune.errors import fraction_faults, given_values, nearest, raise_faults
+from kerasprune.checks import fraction_faults, given_values
+from kerasprune.errors import nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import kept_number, legal
 from kerasprune.graph.plans import Plan

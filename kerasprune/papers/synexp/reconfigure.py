@@ -7,7 +7,8 @@ from math import sqrt
 
 import keras
 
-from kerasprune.errors import PruneError, given_values, raise_faults, seed_faults
+from kerasprune.checks import given_values, seed_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from kerasprune.errors import is_number, raise_faults
+from kerasprune.checks import is_number
+from kerasprune.errors import raise_faults
 
 __all__ = ["densities", "expectation"]
 

@@ -8,7 +8,8 @@ from math import pi, prod, sqrt
 
 import numpy as np
 
-from kerasprune.errors import choice_faults, fraction_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.checks import choice_faults, fraction_faults, seed_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.papers.synexp.synexp import expectation
 
 _MAGNITUDE = sqrt(2 / pi)  # of a standard normal number

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import legendre
 
-from kerasprune.errors import is_number, non_negative_faults, raise_faults, whole_number_faults
+from kerasprune.checks import is_number, non_negative_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.papers.three_dimensional.surface import Surface
 
 

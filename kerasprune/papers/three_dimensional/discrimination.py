@@ -10,9 +10,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune.checks import choice_faults, interval_faults, whole_number_faults
 from kerasprune.data.batches import every_batch, example_batches
 from kerasprune.data.refusals import check_found
-from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion, blocks_of
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Value

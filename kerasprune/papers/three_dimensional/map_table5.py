@@ -8,7 +8,8 @@ from importlib import resources
 
 import numpy as np
 
-from kerasprune.errors import choice_faults, raise_faults
+from kerasprune.checks import choice_faults
+from kerasprune.errors import raise_faults
 from kerasprune.papers.three_dimensional.accuracy_predictor import MAP, Polynomial
 from kerasprune.papers.three_dimensional.surface import Surface
 from kerasprune.recipes.reproductions.entry import AtMost, Note, Row

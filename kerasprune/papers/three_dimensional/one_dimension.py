@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
+from kerasprune.checks import fraction_faults
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import fraction_faults, raise_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion, blocks_of
 from kerasprune.papers.three_dimensional.extents import DIMENSIONS, Costs, Extent, Point, check_blocks, check_side

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.checks import whole_number_faults
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.plans import Plan
 from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensional.extents import NOTHING, Extent, Point, check_blocks, measured_point

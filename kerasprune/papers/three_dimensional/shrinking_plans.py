@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from kerasprune import criteria
+from kerasprune.checks import choice_faults, fraction_faults, whole_number_faults
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import choice_faults, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.kept_channels import fill_slices
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace

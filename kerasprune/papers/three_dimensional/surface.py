@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
+from kerasprune.checks import fraction_faults, interval_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.papers.three_dimensional.constraints import Constraint, Optimum, constraint_of, slope
 
 Values = float | Sequence[float] | np.ndarray

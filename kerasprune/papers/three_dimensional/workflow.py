@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.checks import fraction_faults, whole_number_faults
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.accuracy_predictor import MAP

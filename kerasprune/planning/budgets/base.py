@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from kerasprune.checks import is_number
 from kerasprune.criteria.base import Checked, Scores, argument, top
 from kerasprune.defaults import AUTO
-from kerasprune.errors import PruneError, is_number
+from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import kept_number, legal
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import log, prod
 
-from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults
+from kerasprune.checks import fraction_faults
+from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import SUMS
 from kerasprune.graph.channels import TracedCall
 from kerasprune.graph.graph import ChannelGraph

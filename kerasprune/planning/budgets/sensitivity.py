@@ -9,8 +9,8 @@ from itertools import permutations
 from math import exp, log
 from typing import Any
 
+from kerasprune.checks import interval_faults, is_number, kind_faults, whole_number_faults
 from kerasprune.criteria.base import Checked, argument
-from kerasprune.errors import interval_faults, is_number, kind_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.planning.budgets.measured import MeasuredBudget, Widths, WidthSpace
 

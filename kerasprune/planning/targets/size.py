@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from kerasprune.errors import choice_faults, extras, raise_faults, whole_number_faults
+from kerasprune.checks import choice_faults, whole_number_faults
+from kerasprune.errors import extras, raise_faults
 from kerasprune.export.latency.table import PRECISIONS
 from kerasprune.export.latency.whole_networks import file_of, uniform
 from kerasprune.graph.channels import Count

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from kerasprune.errors import choice_faults, kind_faults, positive_faults, proper_fraction_faults, raise_faults
+from kerasprune.checks import choice_faults, kind_faults, positive_faults, proper_fraction_faults
+from kerasprune.errors import raise_faults
 from kerasprune.export.latency.operators import Operator, operators
 from kerasprune.export.latency.profiling import profile
 from kerasprune.export.latency.table import PRECISIONS, LatencyTable

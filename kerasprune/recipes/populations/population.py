@@ -9,14 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kerasprune.errors import (
-    given_values,
-    kind_faults,
-    positive_faults,
-    raise_faults,
-    warn,
-    whole_number_faults,
-)
+from kerasprune.checks import given_values, kind_faults, positive_faults, whole_number_faults
+from kerasprune.errors import raise_faults, warn
 from kerasprune.files import write_rows
 from kerasprune.files.writing import claim_store
 from kerasprune.recipes.populations.candidate_store import CandidateStore, Evaluation, key_of

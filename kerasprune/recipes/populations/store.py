@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, is_number
+from kerasprune.checks import is_number
+from kerasprune.errors import PruneError
 from kerasprune.files import path_of, read_json, replace_when_done, write_json
 from kerasprune.files.writing import claim_store
 from kerasprune.graph.built_model import body_of

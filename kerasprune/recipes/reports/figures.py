@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kerasprune.errors import is_number
+from kerasprune.checks import is_number
 from kerasprune.recipes.reports.record import Norms, Record
 from kerasprune.recipes.reports.tables import files
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults, short, warn, whole_number_faults
+from kerasprune.checks import interval_faults, seed_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, short, warn
 
 Genes = tuple[int, ...]
 Judge = Callable[[list[Genes]], Sequence[float | None]]

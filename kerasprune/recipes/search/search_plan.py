@@ -11,17 +11,11 @@ import keras
 
 from kerasprune import criteria
 from kerasprune._keras import structures
+from kerasprune.checks import choice_faults, kind_faults, seed_faults, whole_number_faults
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import example_batches, free_size
 from kerasprune.defaults import DELTA, SAMPLES
-from kerasprune.errors import (
-    choice_faults,
-    kind_faults,
-    raise_faults,
-    seed_faults,
-    short,
-    whole_number_faults,
-)
+from kerasprune.errors import raise_faults, short
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan

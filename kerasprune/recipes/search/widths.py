@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, short
+from kerasprune.checks import fraction_faults, interval_faults
+from kerasprune.errors import PruneError, raise_faults, short
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import fill_slices, legal
 from kerasprune.graph.plans import Plan

@@ -11,9 +11,10 @@ from keras import layers, tree
 
 from kerasprune._keras import call_operation, calls_of_layers, inner_layers, structures
 from kerasprune.backend.precision import full_precision
+from kerasprune.checks import whole_number_faults
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import values
 from kerasprune.surgery.clone import clone

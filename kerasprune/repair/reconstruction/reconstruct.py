@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.checks import non_negative_faults, seed_faults, whole_number_faults
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
-from kerasprune.errors import non_negative_faults, raise_faults, seed_faults, warn, whole_number_faults
+from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
 from kerasprune.repair.reconstruction.dense_targets import Targets

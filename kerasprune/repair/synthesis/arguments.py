@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from kerasprune._keras import inner_layers
+from kerasprune.checks import is_number
 from kerasprune.data.signature import inputs_of
-from kerasprune.errors import Key, PruneError, is_number, nearest, short
+from kerasprune.errors import Key, PruneError, nearest, short
 from kerasprune.graph.sizes import Size, shape_at
 from kerasprune.repair.synthesis.inputs import IMAGE, InputDraw, takes_numbers
 from kerasprune.repair.synthesis.noise import Noise

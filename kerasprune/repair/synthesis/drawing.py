@@ -13,8 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
 from kerasprune.data.signature import Signature, inputs_of
-from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.sizes import Size, input_shapes, size_faults

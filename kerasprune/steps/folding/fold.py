@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, choice_faults, fraction_faults, kind_faults, raise_faults, warn
+from kerasprune.checks import choice_faults, fraction_faults, kind_faults
+from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values

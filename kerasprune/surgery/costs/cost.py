@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 import keras
 
-from kerasprune.errors import PruneError, kind_faults, nearest, raise_faults, warn, whole_number_faults
+from kerasprune.checks import kind_faults, whole_number_faults
+from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.sizes import Size

@@ -9,8 +9,9 @@ import keras
 from keras import layers, losses, ops
 
 from kerasprune._keras import compile_arguments, making_node
+from kerasprune.checks import choice_faults
 from kerasprune.criteria.output_kind import kind_by_loss, pick_by_output
-from kerasprune.errors import choice_faults, raise_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.walk import is_model
 

@@ -11,19 +11,12 @@ import keras
 from keras import ops, tree
 
 from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, structures
+from kerasprune.checks import interval_faults, kind_faults, non_negative_faults, positive_faults
 from kerasprune.criteria.data_checks import explain_errors
 from kerasprune.criteria.output_kind import output_names, pick_by_output, warn_of_logits
 from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.signature import alike
-from kerasprune.errors import (
-    PruneError,
-    interval_faults,
-    kind_faults,
-    non_negative_faults,
-    positive_faults,
-    raise_faults,
-    warn,
-)
+from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.plans import Plan
 from kerasprune.surgery.compiled import compile_like

@@ -10,16 +10,15 @@ from typing import Any, ClassVar, Protocol, Self
 import keras
 from keras import ops
 
-from kerasprune.errors import (
-    PruneError,
+from kerasprune.checks import (
     given_values,
     interval_faults,
     is_number,
     kind_faults,
     positive_faults,
-    raise_faults,
     whole_number_faults,
 )
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.registry import Registry
 
 _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasprune.errors import non_negative_faults, positive_faults, raise_faults
+from kerasprune.checks import non_negative_faults, positive_faults
+from kerasprune.errors import raise_faults
 
 
 class ScalePenalty(keras.regularizers.Regularizer):

@@ -10,8 +10,9 @@ import numpy as np
 
 from kerasprune import criteria
 from kerasprune._keras import compile_arguments
+from kerasprune.checks import fraction_faults, whole_number_faults
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import clone

@@ -8,7 +8,8 @@ from math import prod
 import keras
 import numpy as np
 
-from kerasprune.errors import choice_faults, fraction_faults, nearest, raise_faults, seed_faults
+from kerasprune.checks import choice_faults, fraction_faults, seed_faults
+from kerasprune.errors import nearest, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
