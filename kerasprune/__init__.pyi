@@ -21,7 +21,7 @@ from kerasprune.graph.rule import rule as rule
 from kerasprune.graph.trace import trace as trace
 from kerasprune.planning import budgets as budgets
 from kerasprune.planning import targets as targets
-from kerasprune.planning.plan import plan as plan
+from kerasprune.planning.make_plan import plan as plan
 from kerasprune.repair.reconstruction.recalibrate import recalibrate as recalibrate
 from kerasprune.repair.reconstruction.reconstruct import reconstruct as reconstruct
 from kerasprune.repair.synthesis.synthesise import synthesise as synthesise

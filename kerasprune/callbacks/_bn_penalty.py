@@ -20,9 +20,9 @@ from kerasprune.files import replace_when_done
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
-from kerasprune.planning import plan as planning
 from kerasprune.planning.budgets.base import Floor, top
 from kerasprune.planning.budgets.global_threshold import ThresholdBudget
+from kerasprune.planning.make_plan import plan as make_plan
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.training.bn_scales import NetworkScales, find_scales
 from kerasprune.training.callback import PruningCallback
@@ -299,7 +299,7 @@ def to_target(scales: NetworkScales, floor: Floor, **target: float) -> tuple[dic
         target: `keep=`, `macs=` or `params=`, as for `kp.plan`.
     """
     graph = scales.graph
-    plan = planning.plan(graph, scales, ThresholdBudget(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
+    plan = make_plan(graph, scales, ThresholdBudget(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
     scores = scales.score(graph)
     removed = [np.delete(scores[name], kept) for name, kept in plan.keep.items()]
     highest = float(max((values.max(initial=0.0) for values in removed), default=0.0))

@@ -23,7 +23,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.models.sets.lookup import SYNTHETIC, own
 from kerasprune.planning import budgets
-from kerasprune.planning.plan import plan as make_plan
+from kerasprune.planning.make_plan import plan as make_plan
 from kerasprune.planning.targets.base import Target
 from kerasprune.recipes import lookup, plan_section, schema
 from kerasprune.recipes.examples import SMOKE_SAMPLES, examples, own_examples

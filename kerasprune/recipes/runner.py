@@ -13,7 +13,7 @@ from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.graph.built_model import body_of
 from kerasprune.planning.budgets.registry import budgets
-from kerasprune.planning.plan import request_faults
+from kerasprune.planning.make_plan import request_faults
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.loader import locate_files

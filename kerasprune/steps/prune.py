@@ -18,7 +18,7 @@ from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.planning.budgets.base import Budget
-from kerasprune.planning.plan import plan as make_plan
+from kerasprune.planning.make_plan import plan as make_plan
 from kerasprune.planning.targets.base import Target
 from kerasprune.steps import finetune
 from kerasprune.steps.chance_level import warn_of_chance

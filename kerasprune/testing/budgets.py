@@ -12,8 +12,8 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.planning import budgets
-from kerasprune.planning import plan as planning
 from kerasprune.planning.budgets.base import Budget, Floor
+from kerasprune.planning.make_plan import plan as make_plan
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.testing.toys import require, toy_model
@@ -54,7 +54,7 @@ def check_budget(
     dense, channel = cost(graph).macs, _dearest_channel(graph)
     found = []
     for target in targets:
-        plan = planning.plan(graph, "random", budget, macs=target, data=data, round_to=1, seed=seed)
+        plan = make_plan(graph, "random", budget, macs=target, data=data, round_to=1, seed=seed)
         distance = abs(cost(graph, plan).macs - target * dense)
         require(
             distance <= channel,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.papers.pruning_spaces.space import DELTA
-from kerasprune.planning.plan import plan
+from kerasprune.planning.make_plan import plan
 from kerasprune.recipes.reproductions.entry import Row
 from kerasprune.surgery.costs.cost import cost
 

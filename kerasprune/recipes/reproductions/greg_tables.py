@@ -13,7 +13,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
-from kerasprune.planning.plan import plan
+from kerasprune.planning.make_plan import plan
 from kerasprune.recipes.reproductions.entry import Row
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.costs.counts import counter, kept_size

@@ -14,7 +14,7 @@ from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
-from kerasprune.planning.plan import plan as planned
+from kerasprune.planning.make_plan import plan as planned
 from kerasprune.repair.reconstruction.recalibrate import recalibrate
 from kerasprune.steps.folding.clusters import obstacle, representatives, vectors
 from kerasprune.steps.folding.variance import Changed, lost_spread, normed_kernels
