@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "kerasprune"
 TRACED = ("graph/trace.py", "trace")
 LOADED = ("files/keras_model.py", "load_model")
-REBUILT = ("surgery/rebuild.py", "rebuild")
+REBUILT = ("surgery/rebuild.py", "rebuild_cut")
+CUT = ("surgery/cut.py", "of")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,12 @@ from kerasprune.errors import nearest, raise_faults
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+def _nested(argument: str, *names: str) -> dict[str, str]:
+    """Returns the remedies for arguments of other functions that `kp.prune` takes in a dict."""
+    return {name: f'Give {argument}={{"{name}": …}}.' for name in names}
+
+
 _KEPT = "Give the fraction that is kept: keep=0.3 for a sparsity of 0.7."
 REMEDIES = {
     "x": "Give data=x or data=(x, y).",
@@ -31,9 +37,9 @@ REMEDIES = {
     **dict.fromkeys(("sparsity", "target_sparsity", "final_sparsity", "amount", "ratio", "pruning_ratio"), _KEPT),
     "importance": "Give criterion=.",
     "ignored_layers": "Give their names as freeze=.",
-    **dict.fromkeys(("coupling", "unknown", "min_keep", "round_to", "macs_of"), "Give it in plan={…}."),
-    **dict.fromkeys(("samples", "positions", "ridge", "slack"), "Give it in reconstruct={…}."),
-    **dict.fromkeys(("temperature", "weight", "outputs", "features"), "Give it in distil={…}."),
+    **_nested("plan", "coupling", "unknown", "min_keep", "round_to", "macs_of"),
+    **_nested("reconstruct", "samples", "positions", "ridge", "slack"),
+    **_nested("distil", "temperature", "weight", "outputs", "features"),
     "examples": "Give data=kp.synthesise(model, number); or reconstruct=False, which only cuts.",
     "resolution": "Give size=.",
     "example_inputs": "Leave it out: the model knows the shapes of its inputs.",

@@ -89,7 +89,7 @@ class PruneSettings:
             *_key_faults(OF_STEPS["reconstruct"], (True, False), reconstruct=self.reconstruct),
             *_key_faults(OF_STEPS["distil"], (True, False), distil=self.distil),
             *([] if isinstance(self.plan, Plan) else _key_faults(OF_PLAN, (None,), plan=self.plan)),
-            *choice_faults((True, False), verify=self.verify),
+            *_key_faults((), (True, False), verify=self.verify),
             *self._decided_twice(),
         ]
         if self.target is not None and (target := make_or_note(faults, targets.get, self.target)):
@@ -165,8 +165,8 @@ def _key_faults(keys: Sequence[str], alone: Sequence[Any], **values: Any) -> lis
     ((name, value),) = values.items()
     if any(value is each for each in alone):
         return []
-    if not isinstance(value, Mapping):
-        wanted = " or ".join([*map(repr, alone), f"a dict with {', '.join(keys)}"])
+    if not (keys and isinstance(value, Mapping)):
+        wanted = " or ".join([*map(repr, alone), *([f"a dict with {', '.join(keys)}"] if keys else [])])
         return [f"Expected {name} to be {wanted}. Received: {name}={short(value)}."]
     return [
         f"Expected the keys {', '.join(keys)} in {name}. Received: {key!r}.{nearest(str(key), keys)}"
