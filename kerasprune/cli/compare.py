@@ -11,31 +11,28 @@ from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     DATA,
     OF_TRAINING,
+    RUNNING,
     SELECTION,
     TRAINING,
-    Import,
     ModelPath,
     Out,
-    Trust,
-    Verbose,
+    begin,
     check_model_path,
     check_needed,
     data_section,
     finetune_section,
-    import_code,
     names_of,
     numbers_of,
     option,
     options_given,
     take_options,
 )
-from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, raise_faults
 
 
 @commands.command()
-@take_options(*DATA, *SELECTION[1:], "loss", *TRAINING)
+@take_options(*DATA, *SELECTION[1:], "loss", *TRAINING, *RUNNING, "workers")
 def compare(
     context: typer.Context,
     model: ModelPath,
@@ -59,14 +56,6 @@ def compare(
             metavar="NAME,NAME", help="What every criterion should beat: random, l1, scratch; 'none' for none."
         ),
     ] = "random,l1,scratch",
-    workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Carry on, also with more criteria, fractions or seeds.")
-    ] = False,
-    imports: Import = None,
-    trust: Trust = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    verbose: Verbose = False,
     **options: Any,
 ) -> None:
     """Compare criteria on a trained model: the same budgets, fine-tuning and seeds for all, with controls."""
@@ -83,20 +72,20 @@ def compare(
         "start": "reconstructed" if reconstruct else "folded",
         "plan": options_given(options, *SELECTION[1:]),
         "loss": options["loss"],
-        "trust": (imports or True) if trust else False,
+        "trust": (options["imports"] or True) if options["trust"] else False,
     }
     from kerasprune.files import read_rows
     from kerasprune.recipes.comparison import PLOT, TABLE
     from kerasprune.recipes.comparison import compare as compare_criteria
     from kerasprune.recipes.reports.contest import contest_table
 
-    start(verbose=verbose)
-    import_code(imports, trust, verbose)
+    begin(options)
     faults = whole_number_faults(1, **{"--seeds": seeds}) + whole_number_faults(0, **{"--seed": seed})
     raise_faults("Invalid arguments for compare:", faults)
-    same = {"seeds": range(seed, seed + seeds), "folder": out, "resume": resume, "workers": workers}
-    folder = compare_criteria(model, **contest, **same, verbose=int(not quiet))
-    if quiet:
+    same = {"seeds": range(seed, seed + seeds), "folder": out}
+    same |= {name: options[name] for name in ("resume", "workers")}
+    folder = compare_criteria(model, **contest, **same, verbose=int(not options["quiet"]))
+    if options["quiet"]:
         return
     print_table("", *contest_table([_numbers(row) for row in read_rows(folder / TABLE)]))
     typer.echo(f"mean ± standard deviation over the seeds; {folder / TABLE}, {folder / PLOT}")

@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kerasprune.checks import choice_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
-    Import,
+    CODE,
     ModelPath,
-    Trust,
-    Verbose,
+    begin,
     check_model_path,
     given_values,
-    import_code,
     load,
     option,
+    take_options,
 )
 from kerasprune.cli.pack import PACKED, print_sizes
-from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import raise_faults
 
@@ -35,6 +33,7 @@ ORDERS = ("model", "macs", "params")
 
 
 @commands.command()
+@take_options(*CODE)
 def inspect(
     model: ModelPath,
     coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
@@ -42,10 +41,8 @@ def inspect(
     prunable: Annotated[bool, typer.Option("--prunable", help="Show only what can be pruned.")] = False,
     sort: Annotated[str, typer.Option(help="Order of the layers: model, macs or params.")] = "model",
     size: Annotated[int | None, option("model.size")] = None,
-    imports: Import = None,
-    trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print groups and layers as JSON, and nothing else.")] = False,
-    verbose: Verbose = False,
+    **options: Any,
 ) -> None:
     """Show which channels of a model are coupled, and what its layers cost; of a .kpz file, its bytes by array."""
     if model.suffix == PACKED:
@@ -53,13 +50,12 @@ def inspect(
         return
     check_model_path(model)
     raise_faults("Invalid arguments for inspect:", choice_faults(ORDERS, sort=sort))
-    start(verbose=verbose)
+    begin(options)
     from kerasprune.graph.trace import trace
     from kerasprune.graph.walk import has_free_axes
     from kerasprune.surgery.costs.cost import cost
     from kerasprune.surgery.inlining.plain import plain
 
-    import_code(imports, trust)
     loaded = plain(load(model))
     graph = trace(loaded, **given_values(coupling=coupling, freeze=freeze), unknown="freeze", size=size)
     free = size is None and has_free_axes(loaded)

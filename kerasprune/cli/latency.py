@@ -6,14 +6,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kerasprune.checks import whole_number_faults
 from kerasprune.cli.application import commands
-from kerasprune.cli.options import Import, Trust, Verbose, check_model_path, import_code, load, option
-from kerasprune.cli.startup import start
+from kerasprune.cli.options import (
+    CODE,
+    begin,
+    check_model_path,
+    load,
+    option,
+    take_options,
+)
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, raise_faults
 
@@ -24,6 +30,7 @@ TFLITE = ".tflite"
 
 
 @commands.command()
+@take_options(*CODE)
 def latency(
     models: Annotated[
         list[Path], typer.Argument(metavar="MODEL…", help="Paths of .keras and .tflite files, first the reference.")
@@ -32,10 +39,8 @@ def latency(
     threads: Annotated[int, typer.Option(help="Threads of the interpreter.")] = 1,
     runs: Annotated[int, typer.Option(help="Timed rounds, one inference of every model in each.")] = 50,
     warmup: Annotated[int, typer.Option(help="Rounds before them that are not timed.")] = 10,
-    imports: Import = None,
-    trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the times as JSON, and nothing else.")] = False,
-    verbose: Verbose = False,
+    **options: Any,
 ) -> None:
     """Time one inference of models in turn, at batch 1 on this machine; .keras files as float32 TFLite."""
     numbers = {"--threads": threads, "--runs": runs}
@@ -43,8 +48,7 @@ def latency(
     raise_faults("Invalid arguments for latency:", faults)
     for path in models:
         _check(path)
-    start(verbose=verbose)
-    import_code(imports, trust)
+    begin(options)
     from kerasprune.export.latency import compare_latency
 
     opened = [path if path.suffix == TFLITE else load(path) for path in models]

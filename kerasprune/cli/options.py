@@ -52,7 +52,18 @@ SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
 MEASURED = ("time", "table", "bytes", "precision")
 DATA = ("data", "scale", "size", "batch", "validation")
 TRAINING = ("optimizer", "learning_rate", "deliver")
+CODE = ("imports", "trust", "verbose")
+RUNNING = (*CODE, "quiet", "resume")
 """Groups of options, by parameter, that `take_options` adds to a command."""
+_ALIKE: dict[str, tuple[Any, Any]] = {  # parameter: (annotation, default)
+    "imports": (Import, None),
+    "trust": (Trust, False),
+    "verbose": (Verbose, False),
+    "quiet": (Quiet, False),
+    "workers": (Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")], 1),
+    "resume": (Annotated[bool, typer.Option("--resume", help="Carry on with what an earlier run left.")], False),
+}
+"""Options that are the same for every command that has them."""
 OF_TARGETS = {
     "time": (str, "0.5|12ms", "Time of one inference: a fraction of the dense model's, or milliseconds."),
     "table": (Path, "FILE.csv", "The device's table, see 'kerasprune profile'. Defaults to measuring this machine."),
@@ -104,7 +115,7 @@ def take_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
     """Returns a decorator: a command also takes these shared options, handed to its `**options`.
 
     Args:
-        names: Parameters of the table above; `expand_options` makes options of them once the command is asked for.
+        names: Parameters of the tables above; `expand_options` makes options of them once the command is asked for.
     """
 
     def mark(function: Callable[..., None]) -> Callable[..., None]:
@@ -118,17 +129,10 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
     """Returns a command with each shared option as a parameter of its signature, which typer reads."""
     own = inspect.signature(function, eval_str=True).parameters.values()
     required = [each for each in own if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
-    shared = []
-    for name in getattr(function, "taken", ()):
-        if name in OF_TARGETS:
-            kind, metavar, text = OF_TARGETS[name]
-            annotation = Annotated[kind | None, typer.Option(metavar=metavar, help=text)]
-            shared.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-            continue
-        kind, key, default = _SHARED[name]
-        annotation = Annotated[kind, option(key, RATES if name == "learning_rate" else "")]
-        shared.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
+    taken = getattr(function, "taken", ())
+    shared = [_parameter(name) for name in taken if name not in _ALIKE]
     optional = [each.replace(kind=each.KEYWORD_ONLY) for each in own if each.default is not each.empty]
+    optional += [_parameter(name) for name in taken if name in _ALIKE]
     parameters = [each.replace(annotation=_with_metavar(each)) for each in (*required, *shared, *optional)]
 
     @wraps(function)
@@ -138,6 +142,19 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    """Returns the parameter of a shared option."""
+    if name in _ALIKE:
+        annotation, default = _ALIKE[name]
+    elif name in OF_TARGETS:
+        kind, metavar, text = OF_TARGETS[name]
+        annotation, default = Annotated[kind | None, typer.Option(metavar=metavar, help=text)], None
+    else:
+        kind, key, default = _SHARED[name]
+        annotation = Annotated[kind, option(key, RATES if name == "learning_rate" else "")]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _with_metavar(parameter: inspect.Parameter) -> Any:
@@ -331,6 +348,12 @@ def import_code(names: list[str] | None, trust: bool, verbose: bool = False) -> 
         start(verbose=verbose)
     for name in names or ():
         import_classes(name, trust=trust)
+
+
+def begin(options: Mapping[str, Any]) -> None:
+    """Imports Keras and the user's code as the options `CODE` say."""
+    start(verbose=options["verbose"])
+    import_code(options["imports"], options["trust"])
 
 
 def finetune_section(epochs: int, options: Mapping[str, Any], *, distil: bool = False) -> dict[str, Any] | None:

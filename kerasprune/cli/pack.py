@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kerasprune.checks import given_values
 from kerasprune.cli.application import commands
-from kerasprune.cli.options import AsJson, Import, ModelPath, Trust, Verbose, check_model_path, import_code, load
+from kerasprune.cli.options import (
+    CODE,
+    AsJson,
+    ModelPath,
+    check_model_path,
+    import_code,
+    load,
+    take_options,
+)
 from kerasprune.cli.startup import start as start_keras
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError
@@ -23,6 +31,7 @@ PACKED = ".kpz"
 
 
 @commands.command()
+@take_options(*CODE)
 def pack(
     model: ModelPath,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.kpz", help="File to write; must not exist yet.")],
@@ -33,20 +42,18 @@ def pack(
     start: Annotated[str, typer.Option(help="First centroids: linear, density, random or exact.")] = "linear",
     rest: Annotated[str | None, typer.Option(help="float16: store what is not coded in half precision.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
-    imports: Import = None,
-    trust: Trust = False,
     as_json: AsJson = False,
-    verbose: Verbose = False,
+    **options: Any,
 ) -> None:
     """Write a model with shared, Huffman-coded weights to a .kpz file, and measure it."""
     check_model_path(model)
     if out.suffix != PACKED:
         raise PruneError(f"Expected --out to end in {PACKED}. Received: --out {out}.")
     table = _bits(bits)
-    start_keras(verbose=verbose)
+    start_keras(verbose=options["verbose"])
     from kerasprune.export import codec
 
-    import_code(imports, trust)
+    import_code(*(options[name] for name in CODE))
     written = codec.pack(load(model), out, start=start, rest=rest, overwrite=overwrite, **given_values(bits=table))
     _print(written, as_json)
 

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
-    Import,
+    CODE,
     ModelPath,
-    Quiet,
-    Trust,
-    Verbose,
+    begin,
     check_model_path,
     check_needed,
-    import_code,
     load,
     option,
+    take_options,
 )
-from kerasprune.cli.startup import start
 from kerasprune.errors import raise_faults
 
 
 @commands.command()
+@take_options(*CODE, "quiet")
 def profile(
     context: typer.Context,
     model: ModelPath,
@@ -39,10 +37,7 @@ def profile(
     ] = None,
     machine: Annotated[str, typer.Option(help="The name of the phone.")] = "phone",
     size: Annotated[int | None, option("model.size")] = None,
-    imports: Import = None,
-    trust: Trust = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    **options: Any,
 ) -> None:
     """Measure how long this machine takes for the model's operators at all widths, for 'prune --time --table'.
 
@@ -50,8 +45,7 @@ def profile(
     """
     check_model_path(model)
     check_needed(context, phone=("machine",))
-    start(verbose=verbose)
-    import_code(imports, trust)
+    begin(options)
     from kerasprune.export.latency import profile as measured
     from kerasprune.export.latency import profile_phone
     from kerasprune.export.latency.table import LatencyTable, name_faults
@@ -61,12 +55,12 @@ def profile(
         if out.exists():
             LatencyTable.load(out)  # raises for another file, which is not replaced
     loaded = load(model)
-    options = {"precision": precision, "threads": threads, "size": size}
+    how = {"precision": precision, "threads": threads, "size": size}
     if phone is None:
-        table = measured(loaded, **options, store=out, verbose=int(not quiet))
+        table = measured(loaded, **how, store=out, verbose=int(not options["quiet"]))
     else:
-        table = profile_phone(loaded, phone, machine=machine, **options)
+        table = profile_phone(loaded, phone, machine=machine, **how)
         if table is not None:
             table.save(out, overwrite=True)
-    if not quiet and table is not None:
+    if not options["quiet"] and table is not None:
         typer.echo(f"{out}: {table.predict(loaded, size=size):.3g} ms predicted for {model.name}.")

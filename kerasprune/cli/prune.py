@@ -12,18 +12,15 @@ from kerasprune.cli.options import (
     MEASURED,
     OF_DATA,
     OF_TRAINING,
+    RUNNING,
     SELECTION,
     TARGETS,
     TRAINING,
     AsJson,
-    Import,
     LogFile,
     ModelPath,
     Out,
     Overwrite,
-    Quiet,
-    Trust,
-    Verbose,
     check_model_path,
     check_needed,
     data_section,
@@ -50,7 +47,7 @@ EXAMPLES = (
 
 
 @commands.command()
-@take_options(*TARGETS, *MEASURED, *SELECTION, *ROUNDING, *DATA, "loss", *TRAINING, "seed", "export")
+@take_options(*TARGETS, *MEASURED, *SELECTION, *ROUNDING, *DATA, "loss", *TRAINING, "seed", "export", *RUNNING)
 def prune(
     context: typer.Context,
     model: ModelPath,
@@ -60,13 +57,8 @@ def prune(
     distil: Annotated[bool, typer.Option(help="The dense model teaches the slim one while it is fine-tuned.")] = True,
     examples: Annotated[str, typer.Option(metavar="auto|none|NUMBER", help=EXAMPLES)] = "auto",
     calibrate: Annotated[str | None, option("calibrate")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Carry on with what an earlier run left.")] = False,
     overwrite: Overwrite = False,
-    imports: Import = None,
-    trust: Trust = False,
     as_json: AsJson = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
     log_file: LogFile = None,
     **options: Any,
 ) -> None:
@@ -92,12 +84,13 @@ def prune(
         "export": options["export"] or [],
         "calibrate": calibrate,
     }
-    import_code(imports, trust, verbose)
+    trust, quiet, resume = (options[name] for name in ("trust", "quiet", "resume"))
+    import_code(options["imports"], trust, options["verbose"])
     room = out if overwrite and not resume else None
     if isinstance(drawn, int):
         recipe |= _drawing(options, samples=drawn) | ({} if reconstruct else {"reconstruct": None})
     valid = check_recipe(recipe, model, trust, room=room)
-    start(verbose=verbose)
+    start(verbose=options["verbose"])
     shown, begun, reason = {"quiet": quiet, "as_json": as_json}, None, None
     if drawn == "auto" and valid.data is None and reconstruct:
         drawing = check_recipe(recipe | _drawing(options), model, trust, room=room)

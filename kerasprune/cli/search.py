@@ -12,13 +12,11 @@ from rich.console import Console
 from kerasprune.checks import choice_faults, given_values
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
+    CODE,
     MEASURED,
     SELECTION,
-    Import,
     ModelPath,
     Out,
-    Trust,
-    Verbose,
     check_model_path,
     data_section,
     import_code,
@@ -46,7 +44,7 @@ STORE, PLAN, TABLE, SLIM = "search.sqlite", "plan.json", "candidates.csv", "slim
 
 
 @commands.command()
-@take_options("data", "scale", "size", "criterion", *MEASURED, *SELECTION[2:], "seed")
+@take_options("data", "scale", "size", "criterion", *MEASURED, *SELECTION[2:], "seed", *CODE, "resume")
 def search(
     context: typer.Context,
     model: ModelPath,
@@ -59,12 +57,8 @@ def search(
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
     generations: Annotated[int, typer.Option(help="How many generations are judged.")] = 10,
     samples: Annotated[int, typer.Option(help="Examples that candidates are repaired and judged with.")] = SAMPLES,
-    resume: Annotated[bool, typer.Option("--resume", help="Carry on; nothing is judged twice.")] = False,
-    imports: Import = None,
-    trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the best as JSON, and nothing else.")] = False,
-    verbose: Verbose = False,
     **options: Any,
 ) -> None:
     """Search for the widths of all groups by evolution, without labels and without training; needs --data."""
@@ -86,10 +80,11 @@ def search(
     from kerasprune.recipes.run_folder import claim, take_folder
     from kerasprune.recipes.run_warnings import Warnings, texts_of_warnings
 
-    import_code(imports, trust, verbose)
-    checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
+    resume = options["resume"]
+    import_code(*(options[name] for name in CODE))
+    checked = loader.check(recipe, source=f"Searching {model.name}", trust=options["trust"])
     claim(out, (STORE,), resume=resume)
-    start(verbose=verbose)
+    start(verbose=options["verbose"])
     messages = Messages(None if quiet else Console(stderr=True))
     with messages.shown(), take_folder(out, (STORE,), resume=resume), Warnings(out, STORE).collected():
         counts = {"population": population, "generations": generations, "samples": samples}

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import keras
 
-from kerasprune.export.latency.slim_beside_dense import OperatorTimes, milliseconds_lost
 from kerasprune.export.latency.timing import compare_latency
 from kerasprune.export.report import ExportReport
 from kerasprune.export.tflite_graph import Unexpected, nodes, unexpected_operators
 from kerasprune.steps.numbers import figure, milliseconds, share
 from kerasprune.surgery.inlining.plain import plain
+
+if TYPE_CHECKING:
+    from kerasprune.export.latency.slim_beside_dense import OperatorTimes
 
 Both = tuple[float, float]
 """Of the dense and of the slim model."""
@@ -61,6 +64,8 @@ class FileGain:
         """The milliseconds beyond the share of the slim MACs by cause: see `slim_beside_dense.milliseconds_lost`."""
         if self.milliseconds is None or self.macs is None or not self.macs[0] or not self.alone:
             return {}
+        from kerasprune.export.latency.slim_beside_dense import milliseconds_lost  # only where operators were timed
+
         return milliseconds_lost(self.alone, self.milliseconds, self.macs[1] / self.macs[0])
 
     def by_kind(self) -> dict[str, Both]:

@@ -13,7 +13,6 @@ from kerasprune._keras import compile_arguments
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.compiled import fresh
-from kerasprune.training.distillation.label_smoothing import smooth_labels
 from kerasprune.training.distillation.soft_targets import kind_of
 
 # Losses by name; the last activation of the model determines whether of logits or of probabilities.
@@ -52,13 +51,19 @@ class Objective:
         given |= {name: fresh(given[name]) for name in ("metrics", "weighted_metrics") if given.get(name)}
         try:
             keras.tree.map_structure(keras.losses.get, self.loss)  # Keras itself looks a name up at the first step only
-            loss = smooth_labels(self.loss, self.label_smoothing) if self.label_smoothing else self.loss
-            model.compile(optimizer, loss=loss, **given)
+            model.compile(optimizer, loss=self._smoothed(), **given)
         except PruneError:
             raise
         except (ValueError, TypeError) as error:
             raise unknown_objective(self.loss, error) from error
         return model
+
+    def _smoothed(self) -> Any:
+        if not self.label_smoothing:
+            return self.loss
+        from kerasprune.training.distillation.label_smoothing import smooth_labels  # of few recipes
+
+        return smooth_labels(self.loss, self.label_smoothing)
 
 
 def of_model(model: keras.Model, loss: Any = None) -> Objective:

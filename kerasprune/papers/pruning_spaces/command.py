@@ -11,26 +11,22 @@ from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     DATA,
     OF_DATA,
+    RUNNING,
     SELECTION,
     TRAINING,
-    Import,
     ModelPath,
     Out,
-    Trust,
-    Verbose,
     check_model_path,
     check_needed,
     data_section,
     finetune_section,
     given_values,
-    import_code,
     names_of,
     numbers_of,
     option,
     options_given,
     take_options,
 )
-from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError
 
@@ -38,7 +34,7 @@ _SHOWN = 10
 
 
 @commands.command()
-@take_options(*DATA, *TRAINING, *SELECTION[2:], "loss")
+@take_options(*DATA, *TRAINING, *SELECTION[2:], "loss", *RUNNING, "workers")
 def space(
     context: typer.Context,
     model: ModelPath,
@@ -73,12 +69,6 @@ def space(
     criterion: Annotated[str | None, option("prune.space.criterion")] = None,
     shown: Annotated[int, typer.Option(help="Number of the best plans that are written, with --data.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the draw and of the trainings.")] = 0,
-    workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume an earlier run.")] = False,
-    imports: Import = None,
-    trust: Trust = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    verbose: Verbose = False,
     **options: Any,
 ) -> None:
     """Draw plans of one cost from a pruning space; with --data, rank and fine-tune the slim models."""
@@ -100,17 +90,16 @@ def space(
         "best": best,
         "start": begin,
         "finetune": finetune_section(finetune_epochs, options),
-        "trust": (imports or True) if trust else False,
+        "trust": (options["imports"] or True) if options["trust"] else False,
     }
     from kerasprune.papers.pruning_spaces.explore import Draw, explore
 
-    start(verbose=verbose)
-    import_code(imports, trust, verbose)
+    begin(options)
     plan = given_values(criterion=criterion) | options_given(options, *SELECTION[2:])
     draw = Draw(**windows, **given_values(delta=delta, n=n), plan=plan, size=options["size"], seed=seed)
-    same = {"loss": options["loss"], "shown": shown, "folder": out, "resume": resume, "workers": workers}
-    folder = explore(model, draw, **runs, **same, verbose=int(not quiet))
-    if not quiet:
+    same = {"shown": shown, "folder": out, **{name: options[name] for name in ("loss", "resume", "workers")}}
+    folder = explore(model, draw, **runs, **same, verbose=int(not options["quiet"]))
+    if not options["quiet"]:
         _print(folder)
 
 

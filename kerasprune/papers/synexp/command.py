@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
+    CODE,
     AsJson,
-    Import,
     LogFile,
     ModelPath,
     Out,
     Overwrite,
-    Quiet,
-    Trust,
-    Verbose,
     check_model_path,
     given_values,
     import_code,
     option,
+    options_given,
+    take_options,
 )
 from kerasprune.cli.outcome import check_recipe, name_of_run, print_json, run_recipe
 from kerasprune.cli.startup import start
@@ -29,6 +28,7 @@ from kerasprune.errors import PruneError
 
 
 @commands.command()
+@take_options("size", "seed", "export", *CODE, "quiet")
 def precrop(
     model: ModelPath,
     out: Out,
@@ -36,16 +36,10 @@ def precrop(
     macs: Annotated[float | None, option("prune.precrop.macs")] = None,
     freeze: Annotated[list[str] | None, option("prune.precrop.freeze")] = None,
     unknown: Annotated[str | None, option("prune.precrop.unknown")] = None,
-    size: Annotated[int | None, option("model.size")] = None,
-    seed: Annotated[int | None, option("seed")] = None,
-    export: Annotated[list[str] | None, option("export")] = None,
     overwrite: Overwrite = False,
-    imports: Import = None,
-    trust: Trust = False,
     as_json: AsJson = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
     log_file: LogFile = None,
+    **options: Any,
 ) -> None:
     """Choose the widths of a network before it is trained (PreCrop): slim.keras is untrained, whatever MODEL is.
 
@@ -57,18 +51,18 @@ def precrop(
     recipe = {
         **name_of_run(model),
         "why": f"{model.name}, its widths chosen before training.",
-        **given_values(seed=seed),
-        "model": {"start": str(model), "size": size},
+        **options_given(options, "seed"),
+        "model": {"start": str(model), "size": options["size"]},
         "prune": {"precrop": given_values(params=params, macs=macs, freeze=freeze, unknown=unknown)},
-        "export": export or [],
+        "export": options["export"] or [],
     }
-    import_code(imports, trust, verbose)
-    valid = check_recipe(recipe, model, trust, room=out if overwrite else None)
-    start(verbose=verbose)
-    folder = run_recipe(valid, out, log_file, quiet=quiet, as_json=as_json, overwrite=overwrite)
+    import_code(*(options[name] for name in CODE))
+    valid = check_recipe(recipe, model, options["trust"], room=out if overwrite else None)
+    start(verbose=options["verbose"])
+    folder = run_recipe(valid, out, log_file, quiet=options["quiet"], as_json=as_json, overwrite=overwrite)
     if as_json:
         print_json(folder)
-    elif not quiet:
+    elif not options["quiet"]:
         print_summary(folder)
         typer.echo(f"slim model, untrained: {folder / 'slim.keras'}")
         typer.echo(f"next: train it as {model.name} would have been, by the same schedule")
