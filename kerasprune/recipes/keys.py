@@ -21,7 +21,7 @@ def field(key: str) -> FieldInfo:
 
     Example:
         >>> field("prune.plan.round_to").default
-        1
+        'auto'
     """
     return _found(key).model_fields[key.rpartition(".")[2]]
 
