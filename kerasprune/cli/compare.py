@@ -16,7 +16,6 @@ from kerasprune.cli.options import (
     TRAINING,
     ModelPath,
     Out,
-    begin,
     check_model_path,
     check_needed,
     data_section,
@@ -25,6 +24,7 @@ from kerasprune.cli.options import (
     numbers_of,
     option,
     options_given,
+    start_command,
     take_options,
 )
 from kerasprune.cli.tables import print_table
@@ -79,7 +79,7 @@ def compare(
     from kerasprune.recipes.comparison import compare as compare_criteria
     from kerasprune.recipes.reports.contest import contest_table
 
-    begin(options)
+    start_command(options)
     faults = whole_number_faults(1, **{"--seeds": seeds}) + whole_number_faults(0, **{"--seed": seed})
     raise_faults("Invalid arguments for compare:", faults)
     same = {"seeds": range(seed, seed + seeds), "folder": out}

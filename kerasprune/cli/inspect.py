@@ -14,11 +14,11 @@ from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     CODE,
     ModelPath,
-    begin,
     check_model_path,
     given_values,
     load,
     option,
+    start_command,
     take_options,
 )
 from kerasprune.cli.pack import PACKED, print_sizes
@@ -50,7 +50,7 @@ def inspect(
         return
     check_model_path(model)
     raise_faults("Invalid arguments for inspect:", choice_faults(ORDERS, sort=sort))
-    begin(options)
+    start_command(options)
     from kerasprune.graph.trace import trace
     from kerasprune.graph.walk import has_free_axes
     from kerasprune.surgery.costs.cost import cost

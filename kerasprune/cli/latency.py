@@ -14,10 +14,10 @@ from kerasprune.checks import whole_number_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     CODE,
-    begin,
     check_model_path,
     load,
     option,
+    start_command,
     take_options,
 )
 from kerasprune.cli.tables import print_table
@@ -48,7 +48,7 @@ def latency(
     raise_faults("Invalid arguments for latency:", faults)
     for path in models:
         _check(path)
-    begin(options)
+    start_command(options)
     from kerasprune.export.latency import compare_latency
 
     opened = [path if path.suffix == TFLITE else load(path) for path in models]

@@ -350,7 +350,7 @@ def import_code(names: list[str] | None, trust: bool, verbose: bool = False) -> 
         import_classes(name, trust=trust)
 
 
-def begin(options: Mapping[str, Any]) -> None:
+def start_command(options: Mapping[str, Any]) -> None:
     """Imports Keras and the user's code as the options `CODE` say."""
     start(verbose=options["verbose"])
     import_code(options["imports"], options["trust"])

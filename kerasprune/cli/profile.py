@@ -11,11 +11,11 @@ from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     CODE,
     ModelPath,
-    begin,
     check_model_path,
     check_needed,
     load,
     option,
+    start_command,
     take_options,
 )
 from kerasprune.errors import raise_faults
@@ -45,7 +45,7 @@ def profile(
     """
     check_model_path(model)
     check_needed(context, phone=("machine",))
-    begin(options)
+    start_command(options)
     from kerasprune.export.latency import profile as measured
     from kerasprune.export.latency import profile_phone
     from kerasprune.export.latency.table import LatencyTable, name_faults

@@ -66,8 +66,10 @@ def size_faults(shapes: Mapping[str, Shape], size: Size | None, name: str = "siz
         inputs = f"Received: {unknown[0]!r}.{nearest(unknown[0], shapes)}"
         return [PruneError("Expected ", key, f" to name inputs of the model. {inputs}")]
     if not all(map(_is_of_sides, by_input.values())):
-        wanted = " to be a number of pixels above 0, one for each free axis, or a dict of these by input. Received: "
-        return [PruneError("Expected ", key, wanted, key, f"={size!r}.")]
+        wanted = (
+            f"Expected {name} to be a number of pixels above 0, one for each free axis, or a dict of these by input."
+        )
+        return [PruneError(f"{wanted} Received: {name}={size!r}.")]
     taken = {name: _takes(shape, by_input[name]) for name, shape in shapes.items() if name in by_input}
     images = [taken[name] for name in taken if len(shapes[name]) == 3 or None in shapes[name]]
     if all(taken.values()) if isinstance(size, Mapping) else any(taken.values()) and all(images):

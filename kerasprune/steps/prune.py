@@ -34,6 +34,7 @@ from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.steps.tuning import tune
 from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.costs.cost import graph_at
 from kerasprune.surgery.costs.counts import shares_of
 from kerasprune.surgery.cut import Cut, graph_for
 from kerasprune.surgery.inlining.plain import at_unknown, plain
@@ -168,7 +169,7 @@ class _Pruning:
         self.objective = of_model(settings.model, settings.loss)
         self.graph = None
         if isinstance(settings.plan, Plan):
-            self.graph = graph_for(settings.model, settings.plan, settings.size or settings.plan.resolution)
+            self.graph = graph_for(settings.model, settings.plan)
         self.dense = plain(settings.model) if self.graph is None else self.graph.model
         self.given, validation = (
             None if data is None else Examples(data, settings.batch, len(self.dense.inputs))
@@ -247,10 +248,10 @@ class _Pruning:
     def _cut(self, training: Examples | None) -> Cut:
         """Returns the cut of the given plan, or of a new one."""
         settings, dense, size, how = self.settings, self.dense, self.settings.size, self.settings.how
-        if self.graph is not None:
-            return Cut.of(self.graph, settings.plan)
         if size is None and training is not None and has_free_axes(dense):
             size = free_size(dense, [each.shape for each in training.first(dense, 1)[0]])
+        if self.graph is not None:
+            return Cut.of(graph_at(self.graph, settings.plan, size), settings.plan)
         unknown = at_unknown(dense, how.pop("unknown", "raise"))
         graph = trace(dense, coupling=how.pop("coupling", "tied"), freeze=settings.freeze, unknown=unknown, size=size)
         target = settings.target and settings.target.prepared(graph)

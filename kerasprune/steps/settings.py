@@ -107,7 +107,7 @@ class PruneSettings:
         decided = given_values(**self._given, target=self.target)
         decided |= {} if self.criterion == "l1" else {"criterion": self.criterion}
         decided |= {} if self.budget == "uniform" else {"budget": self.budget}
-        decided |= {"freeze": self.freeze} if len(self.freeze) else {}
+        decided |= {"freeze": self.freeze} if self.freeze else {}
         received = ", ".join(f"{name}={short(value)}" for name, value in decided.items())
         both = f"Received: plan={self.plan!r} and {received}. Leave one of them out."
         return [f"Expected a plan, or the arguments that make one. {both}"] if decided else []

@@ -392,16 +392,39 @@ def test_a_resolution_that_no_input_can_take_is_refused(shape, call):
 
 def test_unknown_layers_are_not_guessed():
     class Odd(layers.Layer):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.seeds = keras.random.SeedGenerator(1)
+
         def call(self, x):
-            return x[..., ::-1]
+            return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
 
     inputs = keras.Input((8, 8, 3))
     x = Odd(name="odd")(layers.Conv2D(4, 3, name="before")(inputs))
     x = layers.Conv2D(4, 3, name="after")(x)
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalMaxPooling2D()(x)))
     with pytest.raises(kp.PruneError, match="of class Odd, which kerasprune does not know"):
-        kp.plan(model, keep=0.5)
+        kp.trace(model)
     assert list(kp.plan(kp.trace(model, unknown="freeze"), keep=0.5).keep) == ["after"]
+    with pytest.warns(UserWarning, match="kept whole when the model is pruned: 'odd'"):
+        assert list(kp.plan(model, keep=0.5).keep) == ["after"]
+
+
+def test_composite_layers_are_written_out_and_their_plan_is_carried_out():
+    class Block(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.wide, self.narrow = layers.Dense(16, "relu", name="wide"), layers.Dense(6, name="narrow")
+
+        def call(self, x):
+            return x + self.narrow(self.wide(x))
+
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Dense(2)(Block(name="block")(inputs)))
+    plan = kp.plan(model, keep=0.5)
+    assert plan == kp.plan(kp.functional(model), keep=0.5)
+    slim = kp.rebuild(model, plan)
+    assert kp.verify(model, slim, plan, reload=False).passed and kp.cost(model, plan).macs == kp.cost(slim).macs
 
 
 def test_a_graph_decides_coupling_and_what_is_frozen():

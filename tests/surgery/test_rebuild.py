@@ -375,7 +375,7 @@ ACTIONS = {
 @pytest.mark.parametrize(
     "make, words",
     [
-        (Subclassed, ["'code'", "Subclassed", "kp.functional(model)"]),
+        (Subclassed, ["'code'", "Subclassed", "kp.functional(model"]),
         (lambda: keras.Sequential([layers.Dense(3)], name="unbuilt"), ["'unbuilt'", "model.build(input_shape)"]),
         (lambda: "model.keras", ["model='model.keras'", "str"]),
     ],

@@ -25,6 +25,7 @@ from kerasprune.cli.options import (
     numbers_of,
     option,
     options_given,
+    start_command,
     take_options,
 )
 from kerasprune.cli.tables import print_table
@@ -94,7 +95,7 @@ def space(
     }
     from kerasprune.papers.pruning_spaces.explore import Draw, explore
 
-    begin(options)
+    start_command(options)
     plan = given_values(criterion=criterion) | options_given(options, *SELECTION[2:])
     draw = Draw(**windows, **given_values(delta=delta, n=n), plan=plan, size=options["size"], seed=seed)
     same = {"shown": shown, "folder": out, **{name: options[name] for name in ("loss", "resume", "workers")}}

@@ -17,7 +17,7 @@ from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import fill_slices, kept_number
 from kerasprune.graph.plans import Plan
-from kerasprune.graph.sizes import input_shapes, size_faults
+from kerasprune.graph.sizes import input_shapes, shapes_at_size, size_faults
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.block_criterion import blocks_of, least_blocks
 from kerasprune.surgery.costs.cost import cost
@@ -118,7 +118,8 @@ def check_blocks(model: keras.Model, extent: Extent) -> None:
 def check_side(model: keras.Model, side: int) -> None:
     """Raises a `PruneError` if a model does not take inputs of a side."""
     shape = body_of(model).inputs[0].shape
-    if size_faults(input_shapes(body_of(model)), side):
+    shapes = input_shapes(body_of(model))
+    if size_faults(shapes, side) or shapes_at_size(body_of(model), side)[0].count(side) < min(2, len(shape) - 1):
         raise PruneError(
             "Expected a model with a free input side, e.g. input_shape=(None, None, 3), whose resolution can change. "
             f"Received: {model.name!r} with inputs of shape {tuple(shape)}. Build it with free "

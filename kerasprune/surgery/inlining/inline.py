@@ -7,6 +7,7 @@ classes of the user.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +15,18 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import Functional, calls_of_layers, inner_functional, maker, replaced_operations, structures
+from kerasprune._keras import (
+    Functional,
+    calls_of_layers,
+    inner_functional,
+    inner_layers,
+    maker,
+    replaced_operations,
+    structures,
+)
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import body_of, check_model
+from kerasprune.graph.groups import free_name
 from kerasprune.graph.walk import has_free_axes, nodes
 from kerasprune.surgery.clone import input_like, train_alike
 from kerasprune.surgery.comparison import difference, outputs_of
@@ -104,8 +114,24 @@ def _written(writer: Writer, fed: Any) -> keras.Model:
                 f"{line_of(error)}. Write that with keras.ops, or put it into a layer of its own."
             ) from error
     new = keras.Model(fed, outputs, name=model.name)
+    _number_operations(new, model)
     train_alike([(model, new), *writer.pairs])
     return new
+
+
+def _number_operations(new: keras.Model, model: keras.Model) -> None:
+    """Names the operations of a written model by their places in it, so that a plan fits whenever it is written.
+
+    Keras numbers them on within a process. Those of the given model, which it shares, keep their names.
+    """
+    graphs = [each for each in inner_layers(model) if isinstance(each, Functional)]
+    own = {id(node.operation) for each in graphs for node in nodes(each)}
+    operations = {id(node.operation): node.operation for node in nodes(new)}
+    numbered = [each for key, each in operations.items() if key not in own and not isinstance(each, keras.layers.Layer)]
+    names = {each.name for each in operations.values()} - {each.name for each in numbered}
+    for each in numbered:
+        each.name = free_name(re.sub(r"_\d+$", "", each.name), names, "_")
+        names.add(each.name)
 
 
 def symbolic_inputs(model: keras.Model, given: Any) -> Any:

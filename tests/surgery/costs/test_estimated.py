@@ -9,6 +9,7 @@ from keras import layers, ops
 
 import kerasprune as kp
 from kerasprune.steps.removal import remove
+from kerasprune.surgery.cut import Cut
 
 
 class Own(layers.Layer):
@@ -97,7 +98,7 @@ def test_a_target_warns_where_little_is_not_counted():
 def test_pruning_by_another_target_says_what_its_multiply_adds_leave_out():
     graph = kp.trace(tiny(), unknown="freeze")
     with pytest.warns(UserWarning, match="of the slim one do not include everything: not counted: some"):
-        remove(graph, kp.plan(graph, keep=0.5))
+        remove(Cut.of(graph, kp.plan(graph, keep=0.5)))
 
 
 def test_products_with_own_weights_that_are_most_of_a_model_are_named():
@@ -111,7 +112,7 @@ def test_products_with_own_weights_that_are_most_of_a_model_are_named():
     inputs = keras.Input((16,))
     graph = kp.trace(kp.functional(keras.Model(inputs, layers.Dense(3)(layers.Dense(4)(Product()(inputs))))))
     with pytest.warns(UserWarning, match="1,024, where 268 are counted"):
-        remove(graph, kp.plan(graph, keep=0.5))
+        remove(Cut.of(graph, kp.plan(graph, keep=0.5)))
 
 
 def test_a_slim_model_costs_what_was_predicted():
