@@ -146,9 +146,9 @@ def import_address(address: str) -> Any:
     return attrgetter(name)(found) if name else found
 
 
-def additions_of_papers(table: str | None) -> dict[str, str]:
+def additions_of_papers(table: str | None) -> dict[str, Any]:
     """Returns the additions of papers to a table, such as `{name: "module:Name"}`; nothing for `None`."""
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     if table is None:
         return found
     for paper in pkgutil.iter_modules([str(Path(__file__).parent / "papers")]):

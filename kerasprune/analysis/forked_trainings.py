@@ -19,7 +19,7 @@ from kerasprune.errors import extras, make_or_note, raise_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
 from kerasprune.recipes.populations.store import Store, digest
 from kerasprune.steps.numbers import moments
-from kerasprune.surgery.seeds import seed_layers
+from kerasprune.steps.tuning import seed_layers
 from kerasprune.training.masks import apply_masks, masked_variables
 from kerasprune.training.schedules import Moment
 from kerasprune.training.trainings import Fit, SchedulePlace, Trainings, fit_faults

@@ -32,7 +32,7 @@ OPTIONS = {
     "finetune.distil": "--distil",
     "finetune.deliver": "--deliver",
     **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate", "examples")},
-    **additions_of_papers("options"),
+    **{f"{key}.{name}": f"--{name}" for key, names in additions_of_papers("options").items() for name in names},
 }
 
 _QUOTED = r"[\w.]+\([^()\s][^()]*\)|`[^`]*`"  # calls of Python, which stay

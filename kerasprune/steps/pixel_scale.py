@@ -11,7 +11,6 @@ import numpy as np
 from kerasprune.data.arrays_or_batches import as_numpy, is_array
 from kerasprune.data.examples import Examples
 from kerasprune.errors import PruneError, warn
-from kerasprune.repair.synthesis.stored_moments import StoredMoments
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import accuracy_of
 
@@ -99,6 +98,8 @@ def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:
     images = pixels[:_FEW].astype("float32") if pixels.ndim == _IMAGES and pixels.dtype.kind in "uif" else None
     if images is None or len(model.inputs) != 1 or not (images.min() >= 0 and images.max() > _BRIGHT):
         return
+    from kerasprune.repair.synthesis.stored_moments import StoredMoments  # of models that are given such pixels
+
     try:
         stored = StoredMoments(model)
     except PruneError:  # no statistics

@@ -12,7 +12,7 @@ from kerasprune.registry import lazy
 
 BRINGS = {
     "commands": {"space": "kerasprune.papers.pruning_spaces.command"},
-    "options": {f"prune.space.{name}": f"--{name}" for name in ("params", "macs", "delta", "n", "criterion")},
+    "options": {"prune.space": ("params", "macs", "delta", "n", "criterion")},
     "prune_sections": {"space": "kerasprune.papers.pruning_spaces.section:SpaceSection"},
     "reproductions": {"space-counts": "kerasprune.papers.pruning_spaces.space_counts:space_counts"},
     "section_files": {"space": "space.csv"},

@@ -13,7 +13,7 @@ from kerasprune.registry import lazy
 BRINGS = {
     "beginnings": {"reconfigure": "kerasprune.papers.synexp.reconfigure:reconfigure"},
     "commands": {"precrop": "kerasprune.papers.synexp.command"},
-    "options": {f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},
+    "options": {"prune.precrop": ("params", "macs", "freeze", "unknown")},
     "prune_sections": {"precrop": "kerasprune.papers.synexp.section:PreCrop"},
     "reproductions": {
         "precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables",
