@@ -85,7 +85,8 @@ def to_tflite(
         raise PruneError(
             "TFLite files are written under the TensorFlow backend. "
             f"Received: backend={keras.backend.backend()!r}. "
-            "Save the model as .keras, and export it in a process with KERAS_BACKEND=tensorflow."
+            "Save the model as .keras, and export it in a process with KERAS_BACKEND=tensorflow, where "
+            'pip install "kerasprune[export]" was run.'
         )
     calibrated = QUANTIZATIONS[quantize].calibrated
     with tempfile.TemporaryDirectory() as name, explain_converter_errors(model.name, quantize):

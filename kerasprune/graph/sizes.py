@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kerasprune.checks import count_faults, is_number
+from kerasprune.checks import is_number, whole_number_faults
 from kerasprune.errors import Key, PruneError, nearest
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def size_faults(shapes: Mapping[str, Shape], size: Size | None, name: str = "siz
     key = Key(name)
     by_input = size if isinstance(size, Mapping) else dict.fromkeys(shapes, size)
     if unknown := [each for each in by_input if each not in shapes]:
-        inputs = f"Received: {unknown[0]!r}.{nearest(unknown[0], shapes)}"
-        return [PruneError("Expected ", key, f" to name inputs of the model. {inputs}")]
-    if not all(map(_is_of_sides, by_input.values())):
+        inputs = f"{', '.join(map(repr, shapes))}. Received: {unknown[0]!r}.{nearest(str(unknown[0]), shapes)}"
+        return [PruneError("Expected ", key, f" to name inputs of the model: {inputs}")]
+    if not by_input or not all(map(_is_of_sides, by_input.values())):
         wanted = (
             f"Expected {name} to be a number of pixels above 0, one for each free axis, or a dict of these by input."
         )
@@ -74,22 +74,22 @@ def size_faults(shapes: Mapping[str, Shape], size: Size | None, name: str = "siz
     images = [taken[name] for name in taken if len(shapes[name]) == 3 or None in shapes[name]]
     if all(taken.values()) if isinstance(size, Mapping) else any(taken.values()) and all(images):
         return []
+    received = f"={size!r}, input shapes {list(shapes.values())}. "
+    free = {each: (32,) * shape.count(None) for each, shape in shapes.items() if None in shape}
+    if free:
+        one = next(iter(free.values())) if len(free) == 1 else free
+        wanted = "Expected a number for each free axis of the inputs. Received: "
+        return [
+            PruneError(wanted, key, received, "Give ", key, f"={one}, or one number for all free axes, ", key, "=32.")
+        ]
     wanted = "Build the model with input_shape=(None, None, channels), or leave" if images else "Leave"
-    return [
-        PruneError(
-            "Expected a model with a free input side (None, None, channels), or the size that it was built for; one "
-            "number for all free axes, or one for each. Received: ",
-            key,
-            f"={size!r}, input shapes {list(shapes.values())}. {wanted} ",
-            key,
-            " out.",
-        )
-    ]
+    expected = "Expected a model with a free input side (None, None, channels), or the size that it was built for. "
+    return [PruneError(expected, "Received: ", key, received, wanted, " ", key, " out.")]
 
 
 def _is_of_sides(sides: Sides) -> bool:
     numbers = sides if isinstance(sides, Sequence) and not isinstance(sides, str) else [sides]
-    return bool(numbers) and not any(count_faults(size=each) for each in numbers)
+    return bool(numbers) and not any(whole_number_faults(1, size=each) for each in numbers)
 
 
 def _takes(shape: Shape, sides: Sides) -> bool:

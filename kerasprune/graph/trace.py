@@ -285,7 +285,13 @@ def shapes_at(
     shapes = []
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
-        outputs = output_specs(node.operation, args, kwargs)
+        try:
+            outputs = output_specs(node.operation, args, kwargs)
+        except ValueError as error:
+            if size is None:
+                raise
+            line = str(error).strip().partition("\n")[0]
+            raise PruneError(f"Expected a size that the model takes. Received: size={size!r}: {line}") from error
         shapes.append(tuple(tuple(output.shape) for output in outputs))
         return outputs
 

@@ -23,20 +23,23 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
     Args:
         make: Makes the draw.
     """
-    only, remedy = "only cut, since ", (". Give ", Key("examples", "data=kp.synthesise(model)"), ", which draws ")
+    only, noise = "only cut, since ", Key("examples", 'data=kp.synthesise(model, method="noise")')
     try:
         drawing = make()
         if not drawing.fitted:
             lacking = "no input of numbers, or no statistics of BatchNormalization, which examples are fitted to"
-            return None, PruneError(only, f"the model has {lacking}", *remedy, "noise.")
+            return None, PruneError(only, f"the model has {lacking}. Give ", noise, ", which draws noise.")
         seconds = drawing.estimate.seconds
     except Exception as error:  # layers of the user's may have no gradients: what was possible before still is
         parts = error.args if isinstance(error, PruneError) else (f"{type(error).__name__} was raised.",)
         parts = join_messages(" ", getattr(error, "faults", ())) or parts
         return None, PruneError(only, "no examples can be drawn from the model. ", *parts)
     if seconds > AT_ONCE:
-        interrupted = "kp.synthesise(model, store=folder) draws data too, and can be interrupted."
-        return None, PruneError(only, f"drawing examples takes {drawing.estimate}", *remedy, "them; ", interrupted)
+        drawn, stored = (
+            Key("examples", "data=kp.synthesise(model)"),
+            "kp.synthesise(model, store=folder) can be interrupted.",
+        )
+        return None, PruneError(only, f"drawing examples takes {drawing.estimate}. Give ", drawn, f"; {stored}")
     return drawing, None
 
 

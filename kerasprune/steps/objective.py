@@ -66,18 +66,19 @@ class Objective:
         return smooth_labels(self.loss, self.label_smoothing)
 
 
-def of_model(model: keras.Model, loss: Any = None) -> Objective:
+def of_model(model: keras.Model, loss: Any = None, body: keras.Model | None = None) -> Objective:
     """Returns the objective that a model is compiled with.
 
     Args:
         model: The model; one that is not compiled has no metrics.
         loss: Another loss, or the name of one. Defaults to the compiled one.
+        body: The model written out, if it has no graph. Defaults to the model.
     """
     compiled = compile_arguments(model) if model.compiled else {}
     options = {name: value for name, value in compiled.items() if name not in ("optimizer", "loss", "metrics")}
     if loss is None:
         return Objective(compiled.get("loss"), compiled.get("metrics") or (), options)
-    return by_name(loss, model, compiled.get("metrics") or (), options)
+    return by_name(loss, body or model, compiled.get("metrics") or (), options)
 
 
 def of_config(config: Mapping[str, Any], model: keras.Model, loss: str | None = None) -> Objective | None:

@@ -166,11 +166,11 @@ class _Pruning:
         self.steps: list[StepReport] = []
         self.remarks: list[str] = []
         self.found: dict[str, Any] = {}
-        self.objective = of_model(settings.model, settings.loss)
         self.graph = None
         if isinstance(settings.plan, Plan):
             self.graph = graph_for(settings.model, settings.plan)
         self.dense = plain(settings.model) if self.graph is None else self.graph.model
+        self.objective = of_model(settings.model, settings.loss, self.dense)
         self.given, validation = (
             None if data is None else Examples(data, settings.batch, len(self.dense.inputs))
             for data in (settings.data, settings.validation)
@@ -195,6 +195,8 @@ class _Pruning:
         training = None if self.given is None else finetune.to_train_on(self.given, settings.seed)
         with progress.step("plan"):
             cut = self._cut(training)
+            macs_of = settings.how.get("macs_of", {})
+            kept = shares_of(cut.cost(macs_of), cut.dense_cost(macs_of))
         with progress.step("remove"):
             slim = removed = self._removed(cut)
         if self.solved_on is not None and settings.reconstruct is not False:
@@ -206,8 +208,6 @@ class _Pruning:
             slim = removed if delivered is self.steps[1] else slim
         if settings.model.compiled:
             compile_like(slim, settings.model)
-        macs_of = settings.how.get("macs_of", {})
-        kept = shares_of(cut.cost(macs_of), cut.dense_cost(macs_of))
         remarks = tuple(self.remarks)
         report = PruningReport(tuple(self.steps), **kept, removed=cut.plan.removed, remarks=remarks, **self.found)
         return Pruned(slim, cut.plan, report)

@@ -19,14 +19,15 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.planning import targets
 from kerasprune.planning.targets.base import Target
-from kerasprune.repair.reconstruction.reconstruct import reconstruct
+from kerasprune.repair.reconstruction.reconstruct import reconstruct, reconstruction_faults
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.custom_train_step import has_own_step
-from kerasprune.training.distillation.student import distil
+from kerasprune.training.distillation.student import distil, teaching_faults
 
 KEPT = 0.5  # default fraction of the multiply–adds
 _LABELS = "Expected labels with the inputs, data=(x, y). Received: an array for epochs."
 _SHARE = "Expected validation as (x, y), or None for a tenth of the data that is held out."
+_IDLE = "Expected epochs of fine-tuning with arguments for distil. Received: epochs=0."
 _VERBOSE = "Expected verbose to be 0, 1 or 2."
 
 
@@ -86,8 +87,9 @@ class PruneSettings:
             *([] if self.verbose in (0, 1, 2) else [f"{_VERBOSE} Received: verbose={self.verbose!r}."]),
             *_optimizer_faults(self.optimizer),
             *_callback_faults(self.callbacks),
-            *_key_faults(OF_STEPS["reconstruct"], (True, False), reconstruct=self.reconstruct),
-            *_key_faults(OF_STEPS["distil"], (True, False), distil=self.distil),
+            *_step_faults(reconstruction_faults, "reconstruct", self.reconstruct),
+            *_step_faults(teaching_faults, "distil", self.distil),
+            *([_IDLE] if isinstance(self.distil, Mapping) and self.epochs == 0 else []),
             *([] if isinstance(self.plan, Plan) else _key_faults(OF_PLAN, (None,), plan=self.plan)),
             *_key_faults((), (True, False), verify=self.verify),
             *self._decided_twice(),
@@ -158,6 +160,12 @@ class PruneSettings:
                 f"{type(self.model).__name__}.train_step is not used for fine-tuning, which trains as Keras does, on "
                 "the loss. If it matters, leave epochs=0 and train the slim model with the step."
             )
+
+
+def _step_faults(faults_of: Callable[..., list[str]], step: str, given: Any) -> list[str]:
+    """Returns the faults of the arguments of a step."""
+    keys = _key_faults(OF_STEPS[step], (True, False), **{step: given})
+    return keys or ([] if isinstance(given, bool) else faults_of(**given))
 
 
 def _key_faults(keys: Sequence[str], alone: Sequence[Any], **values: Any) -> list[str]:

@@ -19,7 +19,7 @@ from kerasprune.graph.residual_trunks import faults_of_sums
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace, without
 from kerasprune.surgery.costs.counts import Cost, cost_of_counts, cost_of_what_stays, counter
-from kerasprune.surgery.inlining.plain import plain, unread
+from kerasprune.surgery.inlining.plain import has_composites, plain, unread
 
 _AT_ONCE = 2**18  # numbers
 _NONE: Mapping = MappingProxyType({})
@@ -127,7 +127,8 @@ def _taken(array: np.ndarray, positions: Mapping[int, np.ndarray]) -> np.ndarray
 def graph_for(model: keras.Model, plan: Plan | None = None, size: Size | None = None) -> ChannelGraph:
     """Returns the graph of a model that a plan was made for; layers without a rule are kept whole.
 
-    Subclassed models, and composite layers if the plan is one of the model without them, are written out.
+    Subclassed models are written out; composite layers, too, if the plan is one of the model without them, or none is
+    given.
 
     Args:
         model: The model.
@@ -140,7 +141,9 @@ def graph_for(model: keras.Model, plan: Plan | None = None, size: Size | None = 
     how = {"coupling": plan.coupling if plan else "tied", "size": size}
     graph = trace(model if isinstance(model, keras.Sequential | Functional) else plain(model), unknown="freeze", **how)
     others = plan is not None and plan.fingerprint not in ("", graph.fingerprint)
-    return trace(plain(model), unknown="freeze", **how) if others and unread(graph.model) else graph
+    if others and unread(graph.model) or plan is None and has_composites(graph.model):
+        return trace(plain(model), unknown="freeze", **how)
+    return graph
 
 
 def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -20,7 +20,6 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan, plan_faults
-from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.comparison import difference, differences, outputs_of
@@ -166,7 +165,7 @@ def verify(
     faults = [*kind_faults(keras.Model, LOAD, **given), *plan_faults(plan=plan)]
     raise_faults("Nothing can be verified:", faults)
     graph = model if isinstance(model, ChannelGraph) else graph_for(model, plan, plan.resolution)
-    _check_order(graph.model, slim, plan)
+    check_order(graph.model, slim, plan)
     return verify_cut(Cut.of(graph, plan), slim, data, strict=strict, reload=reload)
 
 
@@ -199,18 +198,18 @@ def verify_cut(cut: Cut, slim: keras.Model, data: Any = None, *, strict: bool = 
     return verdict
 
 
-def _check_order(model: keras.Model, slim: keras.Model, plan: Plan) -> None:
+def check_order(model: keras.Model, slim: keras.Model, plan: Plan) -> None:
     """Raises if the plan is one of the second model, which is the larger one: the two were swapped."""
     params, more = body_of(model).count_params(), body_of(slim).count_params()
     if more <= params:
         return
     try:
-        Cut.of(trace(slim, coupling=plan.coupling, unknown="freeze"), plan)
+        Cut.of(graph_for(slim, plan), plan)
     except PruneError:
         return
     raise PruneError(
-        f"Expected the dense model first: kp.verify(model, slim, plan). Received: a model of {params:,} parameters and "
-        f"a slim one of {more:,}, which the plan is for. Swap the two."
+        f"Expected the dense model as model, and the smaller one as slim. Received: a model of {params:,} parameters "
+        f"and a slim one of {more:,}, which the plan is for. Swap the two."
     )
 
 
@@ -263,7 +262,7 @@ def _too_large(what: str, error: float, tolerance: float, precision: str) -> lis
     if error <= tolerance:
         return []
     limit = f"{rounding(precision)} explains at most {tolerance:.0e}"
-    return [f"{what} differs by {error:.1e}; {limit}. Was it trained further, or is a rule wrong?"]
+    return [f"{what} differs by {error:.1e}; {limit}. Was it trained or reconstructed since, or is a rule wrong?"]
 
 
 def _costs(cut: Cut, slim: keras.Model) -> tuple[tuple[int, int], tuple[int, int], list[str]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerasprune.checks import is_number
+from kerasprune.checks import is_number, whole_number_faults
 from kerasprune.criteria.base import Checked, Scores, argument, top
 from kerasprune.defaults import AUTO
 from kerasprune.errors import PruneError
@@ -39,7 +39,7 @@ def _least_faults(min_keep: Any) -> list[str]:
 
 
 def _multiple_faults(round_to: Any) -> list[str]:
-    if round_to == AUTO or is_number(round_to) and round_to >= 1 and round_to == int(round_to):
+    if round_to == AUTO or not whole_number_faults(1, round_to=round_to):
         return []
     return [f"Expected round_to to be a positive integer or {AUTO!r}. Received: round_to={round_to!r}."]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
+from math import ceil, floor, log10
 
 import numpy as np
 
@@ -121,8 +122,8 @@ class PlanRequest:
             self.plan(end).check(self.whole)  # the budget may be a user's
         if share(least) > self.target:
             remedies = ", or ".join(["Ask for more", *self.looser])
-            shown = self.meter.shown if self.meter else "{:.3g}".format
-            received = f"{'' if self.meter else f'{self.counted}='}{shown(self.target)}"
+            shown = self.meter.shown if self.meter else _rounded_up
+            received = shown(self.target) if self.meter else f"{self.counted}={self.target}"
             raise PruneError(
                 f"Expected a target that can be reached: at least {shown(share(least))} of the {self.counted} "
                 f"are kept. Received: {received}. {remedies}."
@@ -180,6 +181,12 @@ class PlanRequest:
         except PruneError:
             return False
         return True
+
+
+def _rounded_up(share: float) -> str:
+    """Returns a share with three digits, not below it."""
+    unit = 10.0 ** (floor(log10(share)) - 2) if share > 0 else 1.0
+    return f"{ceil(share / unit) * unit:.3g}"
 
 
 def _same(one: Choice, other: Choice) -> bool:

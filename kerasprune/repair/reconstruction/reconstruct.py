@@ -12,13 +12,14 @@ from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph, values
-from kerasprune.graph.plans import Plan
+from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.repair.reconstruction.dense_targets import Targets
 from kerasprune.repair.reconstruction.pairing import pair_models
 from kerasprune.repair.reconstruction.recalibrate import take_own_statistics
 from kerasprune.repair.reconstruction.solving import Solving
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.cut import Cut, graph_for
+from kerasprune.surgery.verification import check_order
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
 _TURNS = 8
@@ -87,10 +88,21 @@ def reconstruct(
         2017, §3.2; Zhang et al., Accelerating Very Deep Convolutional Networks, 2015, §2.2 (relu, asymmetric).
     """
     options = {"samples": samples, "positions": positions, "ridge": ridge, "slack": slack, "seed": seed}
-    new, remarks = reconstruct_cut(slim, Cut.of(model, plan), data, **options)
+    raise_faults("The model cannot be reconstructed:", plan_faults(plan=plan))
+    graph = model if isinstance(model, ChannelGraph) else graph_for(model, plan)
+    check_order(graph.model, slim, plan)
+    new, remarks = reconstruct_cut(slim, Cut.of(graph, plan), data, **options)
     for remark in remarks:
         warn(f"{remark[0].upper()}{remark[1:]}.")
     return new
+
+
+def reconstruction_faults(
+    samples: int = 1, positions: int = 1, ridge: float = 0.0, slack: float = 0.0, seed: int = 0
+) -> list[str]:
+    """Returns the faults of arguments of `reconstruct`."""
+    counts = whole_number_faults(1, samples=samples, positions=positions)
+    return [*counts, *non_negative_faults(ridge=ridge, slack=slack), *seed_faults(seed=seed)]
 
 
 def reconstruct_cut(
@@ -109,8 +121,8 @@ def reconstruct_cut(
 
     `remedy` says how the caller gives more examples, if they are few.
     """
-    faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
-    raise_faults("The model cannot be reconstructed:", faults + non_negative_faults(ridge=ridge, slack=slack))
+    faults = reconstruction_faults(samples=samples, positions=positions, ridge=ridge, slack=slack, seed=seed)
+    raise_faults("The model cannot be reconstructed:", faults)
     new, _ = clone(slim, value=lambda variable: values(variable).copy())
     pairing = pair_models(new, cut)
     examples = example_batches(slim, data, samples)

@@ -114,7 +114,7 @@ def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, size: Size | 
     """Returns a graph with the output positions at the given size, or the plan's."""
     if plan is not None:
         raise_faults("Invalid arguments for cost:", plan_faults(plan=plan))
-    size = size or (plan.resolution if plan else None)
+    size = plan.resolution if size is None and plan else size
     if not isinstance(model, ChannelGraph):
         return graph_for(model, plan, size)
     if size in (None, model.size):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune._keras import Functional
+from kerasprune._keras import Functional, inner_layers
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import find, wraps_several
@@ -47,6 +47,12 @@ def at_unknown(model: keras.Model, asked: str) -> str:
         asked: What the user asked for.
     """
     return "freeze" if unread(model) else asked
+
+
+def has_composites(model: keras.Model) -> bool:
+    """Returns whether a functional model has layers without a rule that are made of several layers."""
+    operations = [node.operation for node in all_nodes(model) if not is_model(node.operation)]
+    return any(find(each) is None and len(inner_layers(each)) > 2 or wraps_several(each) for each in operations)
 
 
 def unread(model: keras.Model) -> list[str]:

@@ -252,12 +252,20 @@ class Student(keras.Model):
         )
 
 
+def teaching_faults(
+    temperature: float = 1.0, weight: float = 0.0, outputs: Any = None, features: float = 0.0
+) -> list[str]:
+    """Returns the faults of arguments of `distil` that need no model; those of `outputs` do."""
+    del outputs
+    numbers = positive_faults(temperature=temperature) + interval_faults("[0, 1]", "a number", weight=weight)
+    return [*numbers, *non_negative_faults(features=features)]
+
+
 def _check(
     slim: keras.Model, teacher: keras.Model, temperature: float, weight: float, features: float, plan: Plan | None
 ) -> None:
-    faults = kind_faults(keras.Model, LOAD, slim=slim, teacher=teacher) + positive_faults(temperature=temperature)
-    faults += interval_faults("[0, 1]", "a number", weight=weight)
-    wrong = non_negative_faults(features=features)
+    faults = kind_faults(keras.Model, LOAD, slim=slim, teacher=teacher)
+    wrong = teaching_faults(temperature, weight, features=features)
     faults += wrong
     if not wrong and features and plan is None:
         faults.append(f"Expected plan, which slim was rebuilt with. Received: features={features!r}, plan=None.")
