@@ -191,8 +191,8 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     if request.misses(chosen):
         warn(
             f"The target {_asked(request)} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
-            f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
-            f"{_nearer(request)}"
+            f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}"
+            f"{_shared(request)}. {_nearer(request)}"
         )
     elif counted == "keep" and floor != Floor():
         unbound = replace(request, floor=Floor()).met()
@@ -202,6 +202,12 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
                 f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels are kept instead of "
                 f"{asked:,}. Lower {' and '.join(floor.raised)}, or ask for less."
             )
+
+
+def _shared(request: PlanRequest) -> str:
+    """Returns which widths devices allow that share weights; empty without any."""
+    parts = sorted({each.devices for each in request.graph.sharded_axes})
+    return f", and widths that {' and '.join(map(str, parts))} devices can share" if parts else ""
 
 
 def _asked(request: PlanRequest) -> str:

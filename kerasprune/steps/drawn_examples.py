@@ -35,11 +35,9 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
         parts = join_messages(" ", getattr(error, "faults", ())) or parts
         return None, PruneError(only, "no examples can be drawn from the model. ", *parts)
     if seconds > AT_ONCE:
-        drawn, stored = (
-            Key("examples", "data=kp.synthesise(model)"),
-            "kp.synthesise(model, store=folder) can be interrupted.",
-        )
-        return None, PruneError(only, f"drawing examples takes {drawing.estimate}. Give ", drawn, f"; {stored}")
+        drawn, stored = Key("examples", "data=kp.synthesise(model)"), "kp.synthesise(model, store=folder)"
+        told = f"; {stored} can be interrupted."
+        return None, PruneError(only, f"drawing examples takes {drawing.estimate}. Give ", drawn, told)
     return drawing, None
 
 
