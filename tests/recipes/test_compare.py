@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import kerasprune as kp
 from kerasprune import PruneError, cli
 from kerasprune.recipes.comparison import compare, version_of
+from kerasprune.repair.reconstruction.reconstruct import reconstruct_cut
 
 FINETUNE = {"epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
 
@@ -121,14 +122,14 @@ def test_nothing_is_run_twice(files, folder):
 @pytest.mark.thorough
 def test_switches(files, tmp_path, monkeypatch):
     """What reconstruction and distillation are given, and that what they return is what is judged and trained."""
-    calls, solved, solve = [], [], kp.reconstruct
+    calls, solved, solve = [], [], reconstruct_cut
 
-    def reconstruct(slim, model, plan, data, samples, slack, seed):
-        calls.append((len(list(data)), next(iter(data))[0].shape, samples, slack, plan.keep["first"]))
-        solved.append(solve(slim, model, plan, data, samples=samples, slack=slack, seed=seed))
-        solved.append(keras.models.clone_model(solved[0]))
-        solved[1].set_weights(solved[0].get_weights())
-        return solved[0]
+    def reconstruct(slim, cut, data, samples, slack, seed):
+        calls.append((len(list(data)), next(iter(data))[0].shape, samples, slack, cut.plan.keep["first"]))
+        new, remarks = solve(slim, cut, data, samples=samples, slack=slack, seed=seed)
+        solved.extend([new, keras.models.clone_model(new)])
+        solved[1].set_weights(new.get_weights())
+        return new, remarks
 
     def distil(slim, teacher, temperature, weight, features, plan):
         calls.append([layer.units for model in (slim, teacher) for layer in model.layers[1:]])
@@ -136,7 +137,7 @@ def test_switches(files, tmp_path, monkeypatch):
         slim.layers[-1].bias.assign([-9.0, 9.0])
         return slim
 
-    monkeypatch.setattr("kerasprune.repair.reconstruction.reconstruct.reconstruct", reconstruct)
+    monkeypatch.setattr("kerasprune.steps.repair.reconstruct_cut", reconstruct)
     monkeypatch.setattr("kerasprune.training.distillation.student.distil", distil)
     taught = {**FINETUNE, "distil": {}}
     out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", finetune=taught)
@@ -156,11 +157,11 @@ def test_a_reconstruction_that_harms_is_not_taken(files, tmp_path, monkeypatch):
     def harmed(slim, *args, **kwargs):
         worse = keras.models.clone_model(slim)
         worse.set_weights([-3 * weight for weight in slim.get_weights()])
-        return worse
+        return worse, []
 
     same = {"seeds": 1, "controls": (), "finetune": None}
     plain = rows(run(files, tmp_path / "plain", ("l1",), **same) / "runs.csv")[1]
-    monkeypatch.setattr("kerasprune.repair.reconstruction.reconstruct.reconstruct", harmed)
+    monkeypatch.setattr("kerasprune.steps.repair.reconstruct_cut", harmed)
     kept = rows(run(files, tmp_path / "out", ("l1",), **same, start="reconstructed") / "runs.csv")[1]
     assert (kept["removed"], kept["test"]) == (plain["removed"], plain["test"])
 
