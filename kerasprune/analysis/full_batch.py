@@ -14,9 +14,9 @@ from kerasprune.checks import choice_faults, positive_faults, whole_number_fault
 from kerasprune.criteria.base import as_array
 from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.surgery.clone import copy_model
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.compute_dtype import PRECISIONS, in_precision
-from kerasprune.surgery.copy_layer import copy_model
 
 
 def to_minimum(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError
+from kerasprune.graph.graph import values
 from kerasprune.graph.ranged_model import RangedModel
+from kerasprune.surgery.clone import clone
 from kerasprune.surgery.compute_dtype import HALF_TYPES, coarsest_type
+from kerasprune.surgery.copy_layer import make_layer
 
 
 def precision(model: keras.Model) -> str:
@@ -33,24 +37,26 @@ def in_float32(model: keras.Model) -> keras.Model:
             f"Received: {model.name!r} in {model.dtype_policy.name}. "
             "Build it under the float32 policy and load the weights into it."
         )
-    # A bare model has no compile settings, so its losses and metrics need not be known here.
-    sequential = isinstance(model, keras.Sequential)
-    bare = keras.Model(*((model.inputs[0], model.outputs[0]) if sequential else (model.input, model.output)))
-    twin = keras.models.clone_model(
-        bare, clone_function=lambda layer: type(layer).from_config(_widened(layer.get_config()))
-    )
-    twin.set_weights(bare.get_weights())
-    return twin
+    return clone(model, _widened, value=values)[0]
 
 
-def _widened(config: Any) -> Any:
-    """Returns a nested configuration with every half type replaced by float32."""
+def _widened(layer: Any) -> Any:
+    """Returns a new layer or operation like another that computes in float32, and all that is inside it."""
+    if not isinstance(layer, keras.layers.Layer):
+        return make_layer(layer)
+    return make_layer(layer, dict.fromkeys(_half_types(layer.get_config()), "float32"))
+
+
+def _half_types(config: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yields the places of a nested configuration that hold a half type."""
     if isinstance(config, dict):
-        wide = {key: _widened(value) for key, value in config.items()}
-        return wide | {"dtype": "float32"} if _half_type(config) else wide
-    if isinstance(config, (list, tuple)):
-        return type(config)(_widened(value) for value in config)
-    return config
+        if _half_type(config):
+            yield (*path, "dtype")
+        for key, value in config.items():
+            yield from _half_types(value, (*path, key)) if key != "dtype" else ()
+    elif isinstance(config, list | tuple):
+        for index, value in enumerate(config):
+            yield from _half_types(value, (*path, index))
 
 
 def _half_type(config: dict) -> str | None:

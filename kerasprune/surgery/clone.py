@@ -16,7 +16,7 @@ from kerasprune._keras import inner_layers, lay_out_alike, maker, structures
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Take
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.walk import Dropped, all_nodes, walk
 from kerasprune.surgery.copy_layer import make_layer
 
@@ -87,6 +87,11 @@ def clone(
     called = [node.operation for node in all_nodes(model)]
     train_alike([(model, new), *((old, made[id(old)]) for old in called if id(old) in made)])
     return new, made
+
+
+def copy_model(model: keras.Model) -> keras.Model:
+    """Returns a copy of a functional or Sequential model, with the same weights; it is not compiled."""
+    return clone(model, value=lambda variable: values(variable).copy())[0]
 
 
 def model_like(old: keras.Model, inputs: list[Any], outputs: list[Any]) -> keras.Model:

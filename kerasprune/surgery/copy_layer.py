@@ -15,9 +15,8 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import copied_operation, declared_output_shape, inner_layers, lay_out_alike
+from kerasprune._keras import copied_operation, declared_output_shape, inner_layers
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import body_of
 from kerasprune.graph.constructor_arguments import arguments
 from kerasprune.graph.walk import is_model
 
@@ -51,28 +50,22 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = Mappin
         config = _config(layer)
     config = _unbuilt(config) if len(inner) > 1 else dict(config)
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
+    kept = {key: config[key] for key in quick}
     config.update(dict.fromkeys(quick, "zeros"))
     if _of_keras(type(layer)) and type(layer.dtype_policy) is keras.DTypePolicy and "dtype" in config:
         config["dtype"] = layer.dtype_policy.name  # what Keras makes of it too, by way of a whole object
     for path, value in changes.items():
         config = _with(config, path, value, layer)
+    config = _without_arrays(config) if changes else config
     new = _from_config(layer, config)
-    vars(new).update({key: vars(layer)[key] for key in quick})  # past the layer's tracking, which is slow
+    drawn = [key for key in quick if not changes or _without_arrays(kept[key]) == kept[key]]
+    vars(new).update({key: vars(layer)[key] for key in drawn})  # past the layer's tracking, which is slow
     if functions:
         _put_back(layer, new)
     for name, value in _forgotten(layer, new, config, everything=not changes).items():
         setattr(new, name, value)
     copy_assets(layer, new)
     return new
-
-
-def copy_model(model: keras.Model) -> keras.Model:
-    """Returns a copy of a functional or Sequential model, with the same weights; it is not compiled."""
-    body_of(model)  # raises if it is another one
-    copy = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))
-    copy.set_weights(model.get_weights())
-    lay_out_alike(model.weights, copy.weights)
-    return copy
 
 
 def copy_assets(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
@@ -177,6 +170,24 @@ def _with(config: Any, path: tuple[str | int, ...], value: Any, layer: Any) -> A
             f"the channels. Received: {', '.join(config)}. Add it to get_config(), or freeze={layer.name!r}."
         )
     return {**config, head: _with(config[head], tuple(rest), value, layer) if rest else value}
+
+
+def _without_arrays(config: Any) -> Any:
+    """Returns a config in which initializers that hold an array, of the old width, start from zero instead."""
+    if isinstance(config, list):
+        return [_without_arrays(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if "initializers" in str(config.get("module")) and any(
+        np.ndim(_plain(x)) for x in (config.get("config") or {}).values()
+    ):
+        return keras.saving.serialize_keras_object(keras.initializers.Zeros())
+    return {key: _without_arrays(value) for key, value in config.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value of a config as an array if it is one that Keras has written down."""
+    return value["config"]["value"] if isinstance(value, dict) and value.get("class_name") == "__numpy__" else value
 
 
 # ---- what a config does not hold ----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -11,12 +12,12 @@ from keras import ops
 from kerasprune._keras import maker
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import body_of
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import Dropped, nodes, walk
 from kerasprune.rules.gate import Gate
-from kerasprune.surgery.clone import clone, input_like, model_like, train_alike
+from kerasprune.surgery.clone import clone, input_like, model_like, starting_from, train_alike
 from kerasprune.surgery.copy_layer import make_layer
 
 _KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
@@ -63,19 +64,19 @@ def gated(model: keras.Model) -> keras.Model:
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
         old = node.operation
+        started: Any = nullcontext()
         if id(old) not in made:
             behind = Gate(name=f"{old.name}_gate", dtype=old.dtype_policy.name) if id(old) in chosen else None
             made[id(old)] = old, make_layer(old), behind
+            started = starting_from(old, made[id(old)][1], values) if getattr(old, "weights", ()) else started
         _, new, behind = made[id(old)]
-        out = new(*args, **kwargs)
+        with started:
+            out = new(*args, **kwargs)
         return out if behind is None else behind(out)
 
     body = body_of(model)
     inputs = [input_like(x, x) for x in body.inputs]
     outputs = walk(body, inputs, visit)
-    for old, new, _ in made.values():
-        for variable, copy in zip(getattr(old, "weights", ()), getattr(new, "weights", ()), strict=True):
-            copy.assign(variable)
     train_alike([(old, new) for old, new, _ in made.values()])
     return model_like(model, inputs, outputs)
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from kerasprune import criteria
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.surgery.clone import clone
+from kerasprune.surgery.clone import clone, copy_model
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.reordering import reorder
 from kerasprune.testing.toys import require, toy_data, toy_model
@@ -77,8 +77,7 @@ def check_criterion(
 
 def _with_memory(model: keras.Model, seed: int) -> keras.Model:
     """Returns a copy of a model with random optimizer variables."""
-    copy, _ = clone(model, lambda layer: make_layer(layer, {}), lambda node, index, value: value)
-    copy.set_weights(model.get_weights())
+    copy = copy_model(model)
     copy.compile(keras.optimizers.Adam(), "mse")
     copy.optimizer.build(copy.trainable_variables)
     generator = np.random.default_rng(seed)
@@ -130,9 +129,7 @@ def renamed(model: keras.Model) -> keras.Model:
         names[id(layer)] = f"layer_{9999 - len(names)}"
         return make_layer(layer, {("name",): names[id(layer)]})
 
-    new, _ = clone(model, make, lambda node, index, value: value)
-    new.set_weights(model.get_weights())
-    return new
+    return clone(model, make, value=values)[0]
 
 
 def _orders(graph: ChannelGraph, seed: int) -> dict[str, np.ndarray]:
@@ -155,6 +152,6 @@ def _check_finite(graph: ChannelGraph, scores: Scores) -> None:
 
 
 def _same(expected: Scores, received: Scores, tolerance: float, claim: str) -> None:
-    for name, values in expected.items():
-        error = np.abs(values - received[name]).max() / max(np.abs(values).max(), 1e-30)
+    for name, wanted in expected.items():
+        error = np.abs(wanted - received[name]).max() / max(np.abs(wanted).max(), 1e-30)
         require(error <= tolerance, f"Expected {claim}. Received: a relative difference of {error:.1e} in {name!r}.")

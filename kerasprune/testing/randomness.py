@@ -14,7 +14,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.walk import walk
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.clone import copy_model
 from kerasprune.surgery.random_inputs import random_inputs
 
 _POSITIVE = ("gamma", "scale", "variance")
@@ -40,8 +40,7 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
         >>> bool((keras.ops.abs(randomise(model).get_layer("logits").bias) > 0).numpy().all())
         True
     """
-    copy = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}), recursive=True)
-    copy.set_weights(model.get_weights())
+    copy = copy_model(model)
     randomise_weights(copy, seed)
     return copy
 

@@ -14,8 +14,8 @@ from keras import tree
 
 from kerasprune._keras import raw_iterations
 from kerasprune.errors import PruneError
+from kerasprune.surgery.clone import copy_model
 from kerasprune.surgery.compiled import inner_optimizer
-from kerasprune.surgery.copy_layer import copy_model
 from kerasprune.training.masks import apply_masks, hold_masks
 from kerasprune.training.rewinding import rewind_optimizer
 from kerasprune.training.schedules import Moment

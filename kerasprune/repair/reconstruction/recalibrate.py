@@ -18,6 +18,7 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import values
 from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import make_layer
 
 
 def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:
@@ -134,7 +135,7 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
     norms = [each for each in trainable_norms(model) if _can_compensate(each)]
     if not norms:
         return
-    twins = {norm: layers.BatchNormalization.from_config(norm.get_config()) for norm in norms}
+    twins = {norm: make_layer(norm) for norm in norms}
     averages, numbers = Averages(twins.values()), dict.fromkeys(norms, 0)
 
     def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
