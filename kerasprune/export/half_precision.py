@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import keras
 
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError
-from kerasprune.graph.graph import values
 from kerasprune.graph.ranged_model import RangedModel
-from kerasprune.surgery.clone import clone
-from kerasprune.surgery.compute_dtype import HALF_TYPES, coarsest_type
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.compute_dtype import coarsest_type, in_precision
 
 
 def precision(model: keras.Model) -> str:
@@ -37,31 +31,4 @@ def in_float32(model: keras.Model) -> keras.Model:
             f"Received: {model.name!r} in {model.dtype_policy.name}. "
             "Build it under the float32 policy and load the weights into it."
         )
-    return clone(model, _widened, value=values)[0]
-
-
-def _widened(layer: Any) -> Any:
-    """Returns a new layer or operation like another that computes in float32, and all that is inside it."""
-    if not isinstance(layer, keras.layers.Layer):
-        return make_layer(layer)
-    return make_layer(layer, dict.fromkeys(_half_types(layer.get_config()), "float32"))
-
-
-def _half_types(config: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yields the places of a nested configuration that hold a half type."""
-    if isinstance(config, dict):
-        if _half_type(config):
-            yield (*path, "dtype")
-        for key, value in config.items():
-            yield from _half_types(value, (*path, key)) if key != "dtype" else ()
-    elif isinstance(config, list | tuple):
-        for index, value in enumerate(config):
-            yield from _half_types(value, (*path, index))
-
-
-def _half_type(config: dict) -> str | None:
-    """Returns the half type that a configuration's dtype, a string or a serialised policy, computes in."""
-    match config.get("dtype"):
-        case str(name) | {"class_name": "DTypePolicy", "config": {"name": str(name)}}:
-            return next((half for half in HALF_TYPES if name in (half, f"mixed_{half}")), None)
-    return None
+    return in_precision(model, "float32")[0]

@@ -14,6 +14,7 @@ from kerasprune.checks import interval_faults, positive_faults
 from kerasprune.models import arguments
 from kerasprune.models.mobilenet import multiple_of_8
 from kerasprune.models.parts import layer_seed
+from kerasprune.surgery.copy_layer import make_layer
 
 SMALLEST_SIDE = 32
 
@@ -51,12 +52,11 @@ def from_application(
     names = _own_names(raw.layers)
 
     def seeded(layer: keras.Layer) -> keras.Layer:
-        config = {**layer.get_config(), "name": names[layer.name]}
-        initializers = [value.get("config", {}) for value in config.values() if isinstance(value, dict)]
-        for each in (config, *initializers):
-            if "seed" in each:
-                each["seed"] = layer_seed(config["name"], seed)
-        return type(layer).from_config(config)
+        name = names[layer.name]
+        config = layer.get_config()
+        places = [("seed",), *((key, "config", "seed") for key, value in config.items() if isinstance(value, dict))]
+        found = [place for place in places if "seed" in (config[place[0]]["config"] if place[1:] else config)]
+        return make_layer(layer, {("name",): name, **dict.fromkeys(found, layer_seed(name, seed))})
 
     return keras.models.clone_model(raw, clone_function=seeded, call_function=_call_unless_preprocessing)
 

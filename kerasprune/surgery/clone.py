@@ -51,7 +51,8 @@ def clone(
         argument: `argument(node, index, value)` returns the value of a positional argument of a call. Defaults to the
             same value.
         dropped: Parts that are left out. Defaults to none.
-        value: `value(variable)` returns the value of the copy of a variable. Defaults to newly initialised weights.
+        value: `value(variable)` returns the value of the copy of a variable. Defaults to newly initialised weights;
+            only what `Normalization` was adapted to stays.
         added: Biases that the old layers lack, `{id(old layer): bias}`. Defaults to none.
 
     Returns:
@@ -65,8 +66,12 @@ def clone(
         if id(operation) in made:
             return made[id(operation)](*args, **kwargs)
         new = made[id(operation)] = make(operation)
-        if value is None or not getattr(operation, "weights", ()):
+        if not getattr(operation, "weights", ()):
             return new(*args, **kwargs)
+        if value is None:
+            called = new(*args, **kwargs)
+            keep_adapted(operation, new)
+            return called
         with starting_from(operation, new, value, added.get(id(operation))):
             return new(*args, **kwargs)
 
@@ -164,6 +169,15 @@ def starting_from(
         if isinstance(after, keras.layers.RNN) and after.stateful:
             for state, target in zip(tree.flatten(before.states), tree.flatten(after.states), strict=True):
                 target.assign(value(state))
+
+
+def keep_adapted(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Gives the `Normalization` layers of a new layer, which is built, what those of an old one were adapted to."""
+    for before, after in zip(inner_layers(old), inner_layers(new), strict=False):
+        if isinstance(before, keras.layers.Normalization) and isinstance(after, keras.layers.Normalization):
+            for variable, target in zip(before.weights, after.weights, strict=True):
+                target.assign(values(variable))
+            after.finalize_state()  # it computes with numbers that it derives from its weights
 
 
 def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[Any]) -> None:

@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.walk import is_model, pause_collection
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.copy_layer import layer_config, make_layer
 
 PRECISIONS = ("float32", "float64")
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
@@ -78,7 +78,7 @@ def _computes_in(layer: Any, precision: str) -> bool:
 def _made(layer: Any, precision: str) -> Any:
     if not isinstance(layer, keras.layers.Layer) or not {layer.dtype_policy.variable_dtype} & _FLOATS:
         return make_layer(layer)
-    return make_layer(layer, dict.fromkeys(_policies(layer.get_config()), precision))
+    return make_layer(layer, dict.fromkeys(_policies(layer_config(layer)), precision))
 
 
 def _policies(config: Any) -> Iterator[tuple[str | int, ...]]:

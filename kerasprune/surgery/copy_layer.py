@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import tempfile
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -23,19 +24,28 @@ from kerasprune.graph.walk import is_model
 _ROUND_TRIPS = ("keras.", "kerasprune.")
 """Packages whose functions and objects come back from a config as they were."""
 _STAND_INS = {"_initializer": keras.initializers.Zeros(), "_regularizer": None, "_constraint": None}
+ArrayChange = Callable[[str, np.ndarray], np.ndarray | None]
 _PLAIN = (int, float, complex, str, bytes, np.ndarray, np.generic, types.FunctionType, types.NoneType)
 
 
-def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = MappingProxyType({})) -> Any:
+def make_layer(
+    layer: Any,
+    changes: Mapping[tuple[str | int, ...], Any] = MappingProxyType({}),
+    array: ArrayChange = lambda name, array: array,
+) -> Any:
     """Returns a new layer or operation, as the old one but for `changes` of its config.
 
     What a config does not hold is taken from the object: functions that Keras cannot read back, constructor arguments
-    that `get_config()` forgets, and, if nothing is changed, plain attributes that were set from outside. Random
-    initial weights would be overwritten at once, so they start from zero; the initializers are put back.
+    that `get_config()` forgets, and, if no more than the precision is changed, plain attributes that were set from
+    outside. Random initial weights would be overwritten at once, so they start from zero; the initializers are put
+    back.
 
     Args:
         layer: A layer or operation.
         changes: `{path of keys and places in the config: value}`. Defaults to none.
+        array: `array(name, array)` returns what becomes of an array in the initializer, regularizer or constraint of
+            this name: another array, or `None`, which leaves that part out (an initializer draws then). Defaults to
+            the same array.
 
     Raises:
         PruneError: The class of the layer cannot be made from its config.
@@ -44,28 +54,35 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = Mappin
         return _operation(layer, changes)
     if isinstance(layer, keras.layers.Lambda):
         return _lambda(layer)
-    inner = inner_layers(layer)
-    functions = [(each, name, vars(each)[name]) for each in inner for name in _functions(each)]
-    with _without(functions):
-        config = _config(layer)
-    config = _unbuilt(config) if len(inner) > 1 else dict(config)
-    quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
-    kept = {key: config[key] for key in quick}
+    config = layer_config(layer)
+    changed = {path[0] for path in changes}
+    quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and key not in changed]
+    quick = [key for key in quick if config[key] is not None]
     config.update(dict.fromkeys(quick, "zeros"))
     if _of_keras(type(layer)) and type(layer.dtype_policy) is keras.DTypePolicy and "dtype" in config:
         config["dtype"] = layer.dtype_policy.name  # what Keras makes of it too, by way of a whole object
     for path, value in changes.items():
         config = _with(config, path, value, layer)
-    config = _without_arrays(config) if changes else config
     new = _from_config(layer, config)
-    drawn = [key for key in quick if not changes or _without_arrays(kept[key]) == kept[key]]
-    vars(new).update({key: vars(layer)[key] for key in drawn})  # past the layer's tracking, which is slow
-    if functions:
-        _put_back(layer, new)
-    for name, value in _forgotten(layer, new, config, everything=not changes).items():
+    vars(new).update({key: vars(layer)[key] for key in quick})  # past the layer's tracking, which is slow
+    _put_back(layer, new, array)
+    everything = all(path[-1] == "dtype" for path in changes)
+    for name, value in _forgotten(layer, new, config, everything).items():
         setattr(new, name, value)
     copy_assets(layer, new)
     return new
+
+
+def leave_out(name: str, array: np.ndarray) -> None:
+    """Leaves out every part that holds an array: the `array` for `make_layer` where widths change freely."""
+
+
+def layer_config(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Returns the config of a layer, with stand-ins for what Keras cannot read back, and for parts that hold arrays."""
+    inner = inner_layers(layer)
+    with _without([(each, name, vars(each)[name]) for each in inner for name in _functions(each)]):
+        config = _config(layer)
+    return _unbuilt(config) if len(inner) > 1 else dict(config)
 
 
 def copy_assets(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
@@ -172,24 +189,6 @@ def _with(config: Any, path: tuple[str | int, ...], value: Any, layer: Any) -> A
     return {**config, head: _with(config[head], tuple(rest), value, layer) if rest else value}
 
 
-def _without_arrays(config: Any) -> Any:
-    """Returns a config in which initializers that hold an array, of the old width, start from zero instead."""
-    if isinstance(config, list):
-        return [_without_arrays(each) for each in config]
-    if not isinstance(config, dict):
-        return config
-    if "initializers" in str(config.get("module")) and any(
-        np.ndim(_plain(x)) for x in (config.get("config") or {}).values()
-    ):
-        return keras.saving.serialize_keras_object(keras.initializers.Zeros())
-    return {key: _without_arrays(value) for key, value in config.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Returns a value of a config as an array if it is one that Keras has written down."""
-    return value["config"]["value"] if isinstance(value, dict) and value.get("class_name") == "__numpy__" else value
-
-
 # ---- what a config does not hold ----------------------------------------------------------------------------
 
 
@@ -197,9 +196,7 @@ def _plain(value: Any) -> Any:
 def _without(functions: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
     """Takes functions that Keras cannot read back, `(layer, name, function)`, off layers while the block runs."""
     for each, name, _ in functions:
-        vars(each)[name] = next(
-            (one for end, one in _STAND_INS.items() if name.endswith(end)), keras.activations.linear
-        )
+        vars(each)[name] = _stand_in(name)
     try:
         yield
     finally:
@@ -207,22 +204,52 @@ def _without(functions: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
             vars(each)[name] = function
 
 
-def _put_back(old: Any, new: Any) -> None:
+def _put_back(old: Any, new: Any, array: ArrayChange) -> None:
     """Gives a new layer the functions of an old one that no config holds, inner layers included."""
     for name in _functions(old):
-        vars(new)[name] = vars(old)[name]
+        vars(new)[name] = _with_arrays(vars(old)[name], name, array)
     for name, inner in vars(old).items():
-        if isinstance(inner, keras.layers.Layer) and isinstance(vars(new).get(name), type(inner)):
-            _put_back(inner, vars(new)[name])
+        if isinstance(inner, keras.layers.Layer | list | tuple | dict):
+            for before, after in zip(tree.flatten(inner), tree.flatten(vars(new).get(name)), strict=False):
+                if isinstance(before, keras.layers.Layer) and isinstance(after, type(before)):
+                    _put_back(before, after, array)
+
+
+def _with_arrays(part: Any, name: str, array: ArrayChange) -> Any:
+    """Returns an initializer, regularizer or constraint with the arrays that `array` gives it."""
+    held = _arrays(part)
+    given = {key: array(name, value) for key, value in held.items()}
+    if all(given[key] is held[key] for key in held):
+        return part
+    if any(value is None for value in given.values()):
+        return keras.initializers.GlorotUniform() if name.endswith("_initializer") else _stand_in(name)
+    other = copy(part)
+    vars(other).update(given)
+    return other
+
+
+def _arrays(part: Any) -> dict[str, np.ndarray]:
+    """Returns the arrays that an initializer, regularizer or constraint holds, by attribute."""
+    if isinstance(part, keras.layers.Layer | type | types.FunctionType) or not hasattr(part, "__dict__"):
+        return {}
+    held = {
+        key: value for key, value in vars(part).items() if isinstance(value, np.ndarray | list) or _is_tensor(value)
+    }
+    return {key: np.asarray(value) for key, value in held.items() if np.ndim(value)}
+
+
+def _stand_in(name: str) -> Any:
+    """Returns what stands for the function of this name in a config."""
+    return next((one for end, one in _STAND_INS.items() if name.endswith(end)), keras.activations.linear)
 
 
 def _functions(layer: Any) -> list[str]:
-    """Returns the attributes of a layer that hold a constructor argument which Keras cannot read back."""
+    """Returns the attributes of a layer that hold a constructor argument which Keras cannot read back, or an array."""
     return [
         name
         for argument in _argument_names(type(layer))
         for name in (argument, f"_{argument}")
-        if callable(value := vars(layer).get(name)) and not comes_back(value)
+        if callable(value := vars(layer).get(name)) and (not comes_back(value) or _arrays(value))
     ]
 
 
@@ -264,7 +291,11 @@ def _forgotten(old: Any, new: Any, config: Mapping[str, Any], everything: bool) 
 
 def _is_plain(value: Any) -> bool:
     """Returns whether a value can be shared: a number, text, array or function, but no variable and no layer."""
-    return isinstance(value, _PLAIN) or keras.ops.is_tensor(value) and not isinstance(value, keras.Variable)
+    return isinstance(value, _PLAIN) or _is_tensor(value)
+
+
+def _is_tensor(value: Any) -> bool:
+    return keras.ops.is_tensor(value) and not isinstance(value, keras.Variable)
 
 
 def _equal(one: Any, other: Any) -> bool:

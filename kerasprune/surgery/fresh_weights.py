@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from kerasprune.checks import whole_number_faults
 from kerasprune.errors import raise_faults
-from kerasprune.graph.built_model import body_of
-from kerasprune.surgery.copy_layer import copy_assets
+from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import layer_config, make_layer
 
 
 def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
@@ -38,25 +39,21 @@ def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
         Liu et al., Rethinking the Value of Network Pruning, ICLR 2019.
     """
     raise_faults("Invalid arguments for reinitialise:", whole_number_faults(0, seed=seed))
-    body_of(model)  # says what is wrong with a model that has no graph
     seeds = keras.random.SeedGenerator(seed)
 
-    def fresh(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = _reseeded(layer.get_config(), seeds)
-        new = type(layer).from_config(config)
-        copy_assets(layer, new)
-        return new
+    def fresh(layer: Any) -> Any:
+        places = _seeds(layer_config(layer)) if isinstance(layer, keras.layers.Layer) else ()
+        return make_layer(layer, {place: int(keras.random.randint((), 0, 2**31 - 1, seed=seeds)) for place in places})
 
-    return keras.models.clone_model(model, clone_function=fresh)
+    return clone(model, fresh)[0]
 
 
-def _reseeded(config: Any, seeds: keras.random.SeedGenerator) -> Any:
-    """Returns a layer's configuration with new seeds in its initialisers; those of other parts stay."""
-    if isinstance(config, list | tuple):
-        return type(config)(_reseeded(each, seeds) for each in config)
-    if not isinstance(config, dict):
-        return config
-    if "initializers" in str(config.get("module")) and "seed" in config.get("config", {}):
-        drawn = int(keras.random.randint((), 0, 2**31 - 1, seed=seeds))
-        return {**config, "config": {**config["config"], "seed": drawn}}
-    return {key: _reseeded(value, seeds) for key, value in config.items()}
+def _seeds(config: Any) -> Iterator[tuple[str | int, ...]]:
+    """Yields where in a layer's config the seeds of its initialisers stand; those of other parts stay."""
+    if not isinstance(config, dict | list | tuple):
+        return
+    if isinstance(config, dict) and "initializers" in str(config.get("module")) and "seed" in config.get("config", {}):
+        yield ("config", "seed")
+        return
+    for key, value in config.items() if isinstance(config, dict) else enumerate(config):
+        yield from ((key, *rest) for rest in _seeds(value))

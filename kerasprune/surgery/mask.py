@@ -19,9 +19,9 @@ from kerasprune.graph.trace import tensors_left_out
 from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.comparison import difference, outputs_of
 from kerasprune.surgery.constants import along_axis
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.copy_layer import leave_out, make_layer
 from kerasprune.surgery.cut import Cut
-from kerasprune.surgery.rebuild import config_changes, map_operands, rebuild_cut, unused_name
+from kerasprune.surgery.rebuild import config_changes, cut_array, map_operands, rebuild_cut, unused_name
 
 
 def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "output") -> keras.Model:
@@ -68,7 +68,9 @@ def mask_cut(cut: Cut, *, silence: str = "output") -> keras.Model:
     def make(layer: Any) -> Any:
         if isinstance(layer, keras.layers.TimeDistributed) and any(id(each) in norms for each in inner_layers(layer)):
             return keras.layers.TimeDistributed(make(layer.layer), name=layer.name, dtype=layer.dtype_policy)
-        return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, changes.get(id(layer), {}))
+        if id(layer) in norms:
+            return NormOverKept(*norms[id(layer)])
+        return make_layer(layer, changes.get(id(layer), {}), cut_array(graph, layer, whole.take))
 
     def value(variable: Any) -> np.ndarray:
         array = keras.ops.convert_to_numpy(variable)
@@ -116,7 +118,7 @@ class NormOverKept(keras.layers.Layer):
         changes = {}
         if getattr(norm, "groups", None) == kept.size:
             changes["groups",] = self._indices.size
-        self._slim = make_layer(norm, changes)
+        self._slim = make_layer(norm, changes, leave_out)
 
     def build(self, shape: tuple) -> None:
         """Builds the normalisation of the kept channels, whose weights are the layer's."""

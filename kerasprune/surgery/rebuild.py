@@ -12,7 +12,7 @@ from keras import ops
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.checks import choice_faults
 from kerasprune.errors import raise_faults, warn
-from kerasprune.graph.channels import Count, Padded, Slice
+from kerasprune.graph.channels import Count, Padded, Slice, Take
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.plans import Plan
@@ -21,7 +21,7 @@ from kerasprune.graph.walk import pause_collection
 from kerasprune.surgery.absorb import Folded, fold
 from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.copy_layer import ArrayChange, make_layer
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.gates import without_gates
 
@@ -93,7 +93,7 @@ def rebuild_cut(cut: Cut, *, absorb: bool = True) -> keras.Model:
         return map_operands(graph, node, index, taken(node, index, given), padded)
 
     def make(layer: Any) -> Any:
-        return make_layer(layer, changes.get(id(layer), {}))
+        return make_layer(layer, changes.get(id(layer), {}), cut_array(graph, layer, cut.take))
 
     new, _ = clone(model, make, argument, tensors_left_out(model, cut.plan.removed), value, folded.added)
     return without_gates(new)
@@ -105,6 +105,20 @@ def config_changes(graph: ChannelGraph, count: Count) -> dict[int, dict[tuple[st
     for setting in graph.settings:
         changes.setdefault(id(setting.owner), {})[setting.key] = setting.value(count)
     return changes
+
+
+def cut_array(graph: ChannelGraph, layer: Any, take: Take) -> ArrayChange:
+    """Returns the `array` for `make_layer` that cuts arrays in initializers as the variables that start from them."""
+    entries = [entry for entry in graph.slices if entry.owner is layer]
+
+    def array(name: str, given: np.ndarray) -> np.ndarray | None:
+        if not entries:
+            return given
+        alike = [entry for entry in entries if tuple(entry.variable.shape) == given.shape]
+        alike.sort(key=lambda entry: not entry.variable.name.startswith(name.strip("_").rpartition("_")[0]))
+        return alike[0].taken(given, take) if alike else None
+
+    return array
 
 
 def map_operands(graph: ChannelGraph, node: Any, index: int, value: Any, change: Callable[[Padded, Any], Any]) -> Any:

@@ -8,12 +8,11 @@ from functools import cached_property
 import keras
 import numpy as np
 
-from kerasprune._keras import inner_layers
 from kerasprune.errors import nearest, raise_faults, short
 from kerasprune.graph.channels import Count, once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.copy_layer import leave_out, make_layer
 from kerasprune.surgery.fresh_weights import reinitialise
 from kerasprune.surgery.gates import without_gates
 from kerasprune.surgery.rebuild import config_changes
@@ -94,13 +93,8 @@ def resize(graph: ChannelGraph, widths: Mapping[str, int], seed: int = 0) -> ker
     counted = GroupSizes(graph)
     raise_faults(f"{graph.model.name!r} cannot be resized:", _faults(counted, widths))
     changes = config_changes(graph, counted.counter(widths))
-    new, _ = clone(graph.model, lambda layer: make_layer(layer, changes.get(id(layer), {})))
-    new = reinitialise(without_gates(new), seed=seed)
-    for before, after in zip(inner_layers(graph.model), inner_layers(new), strict=False):
-        if isinstance(after, keras.layers.Normalization) and isinstance(before, keras.layers.Normalization):
-            after.set_weights(before.get_weights())
-            after.finalize_state()
-    return new
+    new, _ = clone(graph.model, lambda layer: make_layer(layer, changes.get(id(layer), {}), leave_out))
+    return reinitialise(without_gates(new), seed=seed)
 
 
 def _faults(counted: GroupSizes, widths: Mapping[str, int]) -> list[str]:

@@ -48,8 +48,8 @@ def test_folded_constants_explain_no_wrong_surgery(monkeypatch, model, plan):
 
     made = module.make_layer
 
-    def wrong(layer, changes):
-        new = made(layer, changes)
+    def wrong(layer, *how):
+        new = made(layer, *how)
         if layer.name == "branch":
             new.activation = keras.activations.tanh
         return new
@@ -103,8 +103,8 @@ def test_a_layer_that_its_config_does_not_give_back_is_found(monkeypatch, model,
     """The masked model is copied as the slim one is: only the comparison with the dense model itself sees it."""
     from kerasprune.surgery import rebuild as module
 
-    def forgetful(layer, changes):
-        new = made(layer, changes)
+    def forgetful(layer, *how):
+        new = made(layer, *how)
         if layer.name == "first":
             new.activation = keras.activations.tanh
         return new

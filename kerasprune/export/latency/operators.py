@@ -19,7 +19,7 @@ from kerasprune.graph.channels import Count, Ids, TracedCall
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import NORMALISED, PADDED, POINTWISE, find
 from kerasprune.surgery.clone import taken_arguments
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.copy_layer import leave_out, make_layer
 from kerasprune.surgery.rebuild import config_changes
 
 _FOLLOW = {POINTWISE, NORMALISED}  # operations that a converter fuses into the one before them
@@ -110,7 +110,7 @@ class Operator:
             pairs = zip(call.node.input_tensors, step.reads, strict=True)
             args, kwargs = call.node.arguments.fill_in({id(tensor): tensors[number] for tensor, number in pairs})
             args = [argument(call.node, index, value) for index, value in enumerate(args)]
-            new = make_layer(call.operation, changes.get(id(call.operation), {}))
+            new = make_layer(call.operation, changes.get(id(call.operation), {}), leave_out)
             outputs = keras.tree.flatten(new(*args, **kwargs))
             tensors.update(zip(step.makes, outputs, strict=True))
         return keras.Model(inputs, outputs)

@@ -10,6 +10,9 @@ import numpy as np
 
 from kerasprune.export.codec.entries import GAPS
 from kerasprune.export.codec.packing import pack
+from kerasprune.graph.graph import values
+from kerasprune.surgery.clone import starting_from
+from kerasprune.surgery.copy_layer import make_layer
 
 
 def symbol_bits(model: keras.Model) -> dict[str, dict[str, float]]:
@@ -64,16 +67,17 @@ def factorised(model: keras.Model, share: float) -> keras.Model:
         model: A chain of layers.
         share: Numbers in the factors, r · (inputs + outputs), as a fraction of those of the kernel.
     """
-    layers, weights = [keras.Input(model.input_shape[1:])], []
+    x = inputs = keras.Input(model.input_shape[1:])
     for layer in model.layers[1:]:
-        own, twin = layer.get_weights(), type(layer).from_config(layer.get_config())
+        new, factors = make_layer(layer), {}
         if isinstance(layer, keras.layers.Dense) and layer is not model.layers[-1]:
-            rank = max(1, round(share * own[0].size / sum(own[0].shape)))
-            left, middle, right = np.linalg.svd(own[0], full_matrices=False)
-            layers.append(keras.layers.Dense(rank, use_bias=False))
-            own = [left[:, :rank] * middle[:rank], right[:rank], *own[1:]]
-        layers.append(twin)
-        weights += own
-    small = keras.Sequential(layers)
-    small.set_weights(weights)
-    return small
+            kernel = values(layer.kernel)
+            rank = max(1, round(share * kernel.size / sum(kernel.shape)))
+            left, middle, right = np.linalg.svd(kernel, full_matrices=False)
+            first = keras.layers.Dense(rank, use_bias=False)
+            x = first(x)
+            first.kernel.assign(left[:, :rank] * middle[:rank])
+            factors[id(layer.kernel)] = right[:rank]
+        with starting_from(layer, new, lambda v, factors=factors: factors.get(id(v), values(v))):
+            x = new(x)
+    return keras.Model(inputs, x)

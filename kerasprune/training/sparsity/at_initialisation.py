@@ -15,8 +15,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import values
 from kerasprune.graph.trace import trace
-from kerasprune.surgery.clone import clone
-from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.clone import copy_model
 from kerasprune.training.registry import scopes
 from kerasprune.training.sparsity.mask_checks import check_candidates
 from kerasprune.training.sparsity.ranking import highest
@@ -165,7 +164,7 @@ def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
 
 def _copy(model: keras.Model) -> keras.Model:
     """Returns a copy with the same weights and loss, whose weights may be set to zero."""
-    copy, _ = clone(model, lambda layer: make_layer(layer, {}), lambda node, index, value: value, value=values)
+    copy = copy_model(model)
     arguments = (compile_arguments(model) if model.compiled else None) or {}
     if arguments.get("loss") is not None:
         copy.compile(loss=arguments["loss"], loss_weights=arguments.get("loss_weights"))

@@ -75,7 +75,7 @@ def _passing(layer: Any) -> Any:
     if of_tensors or isinstance(layer, layers.Multiply):
         return Either(layer.name)
     kind = _MEANS.get(type(layer))
-    return kind and kind.from_config({**layer.get_config(), "dtype": "float32"})
+    return kind and kind(**{**layer.get_config(), "dtype": "float32"})
 
 
 def _reached(step: np.ndarray) -> np.ndarray:
