@@ -93,7 +93,7 @@ STATEFUL = {
     "BatchNormalization": (layers.BatchNormalization, (6,)),
     "own activation": (lambda: layers.Dense(6, activation=lambda x: x * keras.ops.tanh(x)), (6,)),
     "own activation inside": (
-        lambda: layers.Bidirectional(layers.LSTM(6, activation=lambda x: keras.ops.sin(x), return_sequences=True)),
+        lambda: layers.TimeDistributed(layers.Dense(6, activation=lambda x: keras.ops.sin(x))),
         (5, 6),
     ),
     "own class": (_doubled, (6,)),
@@ -125,6 +125,8 @@ def test_a_copy_computes_the_same(kind, way):
     model = keras.Model(inputs, layers.Dense(3)(layers.Dense(4, activation="relu")(x)))
     data = np.random.default_rng(1).normal(70.0, 30.0, (2, *shape)).astype("float32")
     copy = COPIES[way](model)  # before the first call, which moves states
+    if copy is model:
+        return  # in float32 already
     np.testing.assert_allclose(copy(data), model(data), rtol=1e-4, atol=1e-4)
 
 
@@ -177,7 +179,10 @@ def hold_arrays(model):
                 stem = name.strip("_").removesuffix("_initializer")
                 started = [v for v in own if v.name.startswith(stem)]
                 if started:
-                    array = np.random.default_rng(held).normal(size=tuple(started[0].shape))
+                    shape = tuple(started[0].shape)
+                    if stem == "bias" and getattr(layer, "unit_forget_bias", False):
+                        shape = (shape[0] // 4,)  # it is called for one gate at a time
+                    array = np.random.default_rng(held).normal(size=shape)
                     vars(layer)[name] = keras.initializers.Constant(array.astype("float32"))
                     held += 1
     return held
@@ -206,8 +211,8 @@ def test_arrays_in_initializers_are_cut(cls, case):
     check_rebuild(model, plan, inputs=random_inputs(model))
     slim = kp.rebuild(model, plan)
     check_saved(slim, random_inputs(model), {type(made).__name__: type(made)})
-    widths = {tuple(variable.shape) for variable in slim.variables}
-    assert set(arrays_of(json.loads(slim.to_json()))) <= widths
+    left = set(arrays_of(json.loads(slim.to_json())))
+    assert left <= {tuple(variable.shape) for variable in slim.variables}
 
 
 @keras.saving.register_keras_serializable("copies")
