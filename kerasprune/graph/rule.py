@@ -236,8 +236,8 @@ def find(operation: Any) -> Rule | None:
 def find_or_try(operation: Any) -> Rule | None:
     """Returns the rule that `find` does, or for a layer that is as good as an operation that of operations.
 
-    Such a layer is a function of its inputs alone, whatever their width: nothing in it has weights, draws numbers from a
-    seed of its own, reads a mask, or is built by code of the user, which may note the number of channels.
+    Such a layer is a function of its inputs alone, whatever their width: nothing in it has weights, draws from a seed
+    of its own, reads a mask, or is built by code of the user, which may note the number of channels.
     """
     found, inner = find(operation), inner_layers(operation)
     if found is not None or operation.variables or "mask" in argument_names(operation):

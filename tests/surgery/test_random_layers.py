@@ -142,6 +142,23 @@ def test_what_a_layer_of_the_user_draws_is_not_folded(monkeypatch, make):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_layer_that_draws_in_inference_stays_and_the_rest_is_pruned():
+    class Doubting(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.a, self.drop, self.b = layers.Dense(16), layers.Dropout(0.5), layers.Dense(8)
+
+        def call(self, x):
+            return self.b(self.drop(self.a(x), training=True))
+
+    inputs = keras.Input((4,))
+    x = Doubting(name="doubting")(layers.Dense(12, activation="relu", name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(layers.Dense(16, activation="relu", name="after")(x)))
+    with pytest.warns(UserWarning, match="kept whole when the model is pruned: 'doubting' calls 'dropout"):
+        plain = kp.functional(model)
+    assert set(kp.trace(plain, unknown="freeze").prunable) == {"after"}
+
+
 def test_statistics_of_a_batch_are_those_of_inference():
     inputs = keras.Input((4,))
     x = layers.Dropout(0.5)(layers.Dense(8)(inputs), training=True)
@@ -159,7 +176,7 @@ def test_a_model_that_draws_is_compared_with_what_is_written():
             self.add_loss(-0.5 * ops.mean(1 + log - mean**2 - ops.exp(log)))
             return mean
 
-    class Sampling(layers.Layer):
+    class Latent(layers.Layer):
         def __init__(self):
             super().__init__()
             self.seeds = keras.random.SeedGenerator(1)
@@ -171,7 +188,7 @@ def test_a_model_that_draws_is_compared_with_what_is_written():
         def __init__(self, apart):
             super().__init__()
             self.wide, self.mean, self.log = layers.Dense(16, activation="relu"), layers.Dense(4), layers.Dense(4)
-            self.sampling, self.out, self.divergence = Sampling(), layers.Dense(12), Divergence() if apart else None
+            self.sampling, self.out, self.divergence = Latent(), layers.Dense(12), Divergence() if apart else None
 
         def call(self, x):
             mean, log = self.mean(self.wide(x)), self.log(self.wide(x))
@@ -186,7 +203,7 @@ def test_a_model_that_draws_is_compared_with_what_is_written():
         model = Auto(apart)
         model.compile("sgd", "mse")
         model.fit(x, x, verbose=0)
-        with pytest.warns(UserWarning, match="sampling") as caught:
+        with pytest.warns(UserWarning, match="latent") as caught:
             slim = kp.prune(model, keep=0.5, data=x, verbose=0).slim
         said = any("without the losses" in str(each.message) for each in caught)
         slim(x)

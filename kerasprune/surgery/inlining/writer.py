@@ -35,8 +35,8 @@ class _LooksAtTrainingError(Exception):
     """Raised if the code of a layer behaves differently in training mode."""
 
 
-class _AddsLossError(Exception):
-    """Raised if the code of a layer without layers in it adds a loss: the layer is kept, and its loss with it."""
+class _StaysError(Exception):
+    """Raised by what a graph of operations would not do: the layer whose code does it is kept. Says what it is."""
 
 
 class _Training:
@@ -102,6 +102,8 @@ class Writer:
         kwargs = {name: x for name, x in kwargs.items() if not isinstance(x, _Training)}
         if self._leaf:
             return call(layer, *args, **kwargs)
+        if kwargs.get("training") is True and self._path:
+            raise _StaysError(f"calls {layer.name!r} in training mode, which a model would not in inference")
         if not any(isinstance(x, keras.KerasTensor) for x in tree.flatten((args, kwargs))):
             if not _is_weighted(layer):
                 return call(layer, *args, **kwargs)
@@ -122,8 +124,8 @@ class Writer:
                 if same is not None:
                     return self._called(layer, call, args, {}, same)
                 why = "acts differently in training mode"
-            except _AddsLossError:
-                why = "adds a loss"
+            except _StaysError as error:
+                why = str(error)
             except Exception as error:  # noqa: BLE001  the code is the user's
                 why = f"fails on symbolic tensors {line_of(error)}"
             self.kept, self.without_losses = before  # the layers in it stay with it
@@ -169,7 +171,7 @@ class Writer:
             if self._leaf:
                 original(layer, loss)
             elif layer is not self.model and len(inner_layers(layer)) == 1:
-                raise _AddsLossError
+                raise _StaysError("adds a loss")
             else:
                 self.without_losses[layer.name] = None
 
