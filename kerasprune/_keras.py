@@ -102,6 +102,11 @@ def argument_names(operation: Any) -> list[str]:
     return list(inspect.signature(operation.call).parameters)
 
 
+def in_inference(operation: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the named arguments of a call as a model passes them in inference, even if it was made with training."""
+    return {**kwargs, "training": False} if "training" in argument_names(operation) else dict(kwargs)
+
+
 def copied_operation(operation: Any) -> Any:
     """Returns a copy of an operation without its calls; `copy.copy` would use its config."""
     new = object.__new__(type(operation))
@@ -136,6 +141,21 @@ def lacks_mask(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> bool:
 def own_weights(layer: Any) -> list[Any]:
     """Returns the variables of a layer itself, without those of layers inside it."""
     return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+@contextmanager
+def same_draws(model: keras.Model) -> Iterator[None]:
+    """Lets all seed generators of a model draw from the same state in this block; puts their states back after it."""
+    generators = [each for layer in inner_layers(model) for each in layer._seed_generators]
+    states = [each.state for each in generators if isinstance(each, keras.random.SeedGenerator)]
+    before = [keras.ops.copy(state.value) for state in states]
+    for state in states:
+        state.assign(keras.ops.zeros_like(state.value))
+    try:
+        yield
+    finally:
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
 
 
 @contextmanager

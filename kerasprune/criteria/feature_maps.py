@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops, tree
 
-from kerasprune._keras import argument_names, call_operation, inner_layers, nn
+from kerasprune._keras import call_operation, in_inference, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.backend.precision import full_precision
 from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
@@ -147,9 +147,7 @@ def run_through(graph: ChannelGraph, batches: Iterable[list[np.ndarray]], look: 
     step, examples = max(1, _NUMBERS_AT_ONCE // max(sum(sizes), 1)), 0
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
-        if "training" in argument_names(node.operation):
-            kwargs["training"] = False
-        results = call_operation(node.operation, *args, **kwargs)
+        results = call_operation(node.operation, *args, **in_inference(node.operation, kwargs))
         look(next(numbers), args, tree.flatten(results))
         return results
 

@@ -23,14 +23,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune._keras import inner_layers
-from kerasprune.errors import PruneError
+from kerasprune._keras import argument_names, inner_layers
+from kerasprune.checks import choice_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph import constructor_arguments
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 
 EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
 BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
+_CONSTANTS = (EVALUATED, POINTWISE, CARRIED, PADDED, BIAS, NORMALISED, SILENT, UNKNOWN)
 
 KEEP_ITS_CHANNELS = "keep its channels with unknown='freeze', of a command with --unknown freeze."
 """The remedy for a layer that cannot be traced, as the end of a message."""
@@ -164,6 +166,9 @@ def rule(
     Returns:
         A decorator that returns the function unchanged.
 
+    Raises:
+        PruneError: What is given is not a class, or `constant` is unknown.
+
     Example:
         >>> import keras, kerasprune as kp
         >>> class Twice(keras.layers.Layer):
@@ -174,8 +179,10 @@ def rule(
         ...     return x
     """
 
+    register = tensor_rule(*classes, constant=constant, reads=reads)
+
     def decorate(function: Callable) -> Callable:
-        tensor_rule(*classes, constant=constant, reads=reads)(_on_channel_axis(function))
+        register(_on_channel_axis(function))
         return function
 
     return decorate
@@ -193,6 +200,13 @@ def tensor_rule(
             with any other argument that the function does not take is treated as having no rule. Defaults to none.
         reads: As for `rule`.
     """
+
+    faults = [
+        f"Expected a class of layers or operations. Received: {each!r}. Write @kp.rule(MyLayer) above the function."
+        for each in classes or (None,)
+        if not isinstance(each, type)
+    ]
+    raise_faults("Invalid arguments for rule:", faults + choice_faults(_CONSTANTS, constant=constant))
 
     def decorate(function: Callable) -> Callable:
         table.add(classes, Rule(function, constant, frozenset(ignored), None if reads is None else frozenset(reads)))
@@ -217,6 +231,19 @@ def find(operation: Any) -> Rule | None:
         if any(_computes(name, value) for name, value in vars(base).items()):
             break
     return find_general(operation)
+
+
+def find_or_try(operation: Any) -> Rule | None:
+    """Returns the rule that `find` does, or for a layer that is as good as an operation that of operations.
+
+    Such a layer is a function of its inputs alone, whatever their width: nothing in it has weights, draws from a seed
+    of its own, reads a mask, or is built by code of the user, which may note the number of channels.
+    """
+    found, inner = find(operation), inner_layers(operation)
+    if found is not None or operation.variables or "mask" in argument_names(operation):
+        return found
+    bases = [cls for each in inner for cls in type(each).__mro__ if not cls.__module__.startswith("keras.")]
+    return None if any("build" in vars(cls) for cls in bases) else table.of(keras.Operation)
 
 
 def find_general(operation: Any) -> Rule | None:

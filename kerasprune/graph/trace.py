@@ -19,7 +19,7 @@ from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.ranged_model import without_ranges
-from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
+from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general, find_or_try
 from kerasprune.graph.sizes import Size, input_shapes, shape_at, shapes_at_size, size_faults
 from kerasprune.graph.walk import (
     Dropped,
@@ -92,7 +92,7 @@ def trace(
         graph.call = Call(node, tuple(x.shape for x in tensors), outputs, tuple(tensors))
         made: list[Ids] = []
         with graph.first_axis(tensors, made):
-            out = _apply(graph, find(operation), operation, tensors, args, kwargs, unknown)
+            out = _apply(graph, find_or_try(operation), operation, tensors, args, kwargs, unknown)
             made += [out] if isinstance(out, Ids) else out
         if any(fnmatchcase(operation.name, pattern) for pattern in patterns):
             graph.pin_made(operation, "named in freeze=")
@@ -167,7 +167,10 @@ def _apply(
     kwargs: Any,
     unknown: str,
 ) -> Any:
-    """Calls the rule of an operation; without one raises, or pins all channels it reads if unknown is "freeze"."""
+    """Calls the rule of an operation, or tries a layer that has none and is as good as an operation.
+
+    Otherwise raises, or pins all channels it reads if unknown is "freeze".
+    """
     kind, changed = type(operation).__name__, changed_weights(operation)
     called = args, kwargs
     args, given = _bound(operation, rule, *called)
@@ -184,7 +187,7 @@ def _apply(
             with graph.pinned_on_error(f"{operation.name!r} of class {kind} cannot be traced"):
                 made = rule.function(graph, operation, *args, **{k: v for k, v in given.items() if rule.takes(k)})
         except PruneError:
-            if unknown == "raise":
+            if unknown == "raise" and find(operation) is not None:
                 raise
         else:
             passed = {**given, **kwargs}

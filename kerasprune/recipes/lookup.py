@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kerasprune.checks import is_number
 from kerasprune.errors import PruneError, nearest, short
 from kerasprune.files.reading import import_code
 from kerasprune.recipes.registry import families
@@ -62,6 +63,11 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
         f"Expected {key} of {family} {name!r} to be true or false. Received: {key}={short(arguments[key])}"
         for key, default in known.items()
         if isinstance(default, bool) and key in arguments and not isinstance(arguments[key], bool)
+    ]
+    found += [
+        f"Expected {key} of {family} {name!r} to be a finite number. Received: {key}={short(arguments[key])}"
+        for key, default in known.items()
+        if is_number(default) and key in arguments and not (arguments[key] is None or is_number(arguments[key]))
     ]
     if ANYTHING in known:
         return found

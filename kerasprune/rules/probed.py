@@ -9,7 +9,9 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from kerasprune._keras import argument_names
 from kerasprune.backend.precision import full_precision
+from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import tensor_rule
@@ -23,6 +25,8 @@ _POINTWISE = tuple(
     )
 )  # fmt: skip
 _MIXING = tuple(keras.activations.get(name) for name in ("softmax", "log_softmax", "sparsemax", "glu"))
+DEVIATIONS = (2.0, 20.0, 200.0)
+"""Standard deviations of the random numbers, one for each sample: a function may clip what is large."""
 _FREE = 3  # side of an axis whose size is not fixed
 _SMALL = 5  # side of an axis that carries no channels, in the first try of an operation
 _SIDE = 3  # likewise, of a function
@@ -31,13 +35,16 @@ _Cuts = dict[int, tuple[int, np.ndarray]]
 
 @tensor_rule(keras.Operation)
 def probed(graph: GraphBuilder, operation: Any, *args: Any, **kwargs: Any) -> list[Ids]:
-    """`f(x[c]) = f(x)[c]` for any choice of channels, tried on random numbers; an operation has no weights.
+    """`f(x[c]) = f(x)[c]` for any choice of channels, tried on random numbers; `f` has no weights.
 
-    Tensors that are broadcast are cut together, along the same axis counted from the right.
+    Tensors that are broadcast are cut together, along the same axis counted from the right. Channels that an operation
+    mixes are pinned; a layer that mixes them raises, since only its author knows whether it should.
     """
     tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
     made: list[dict[int, np.ndarray]] = [{} for _ in graph.call.outputs]
     trial = _trial(graph, operation, args, kwargs, tensors)
+    if trial is None and isinstance(operation, keras.layers.Layer):
+        raise PruneError(f"{operation.name!r} cannot be tried on random numbers.")
     for x in tensors:
         graph.pin_all(x, f"{operation.name!r} treats them as samples", but=tuple(axis for axis in x.axes if axis))
     for place in sorted({axis - len(x.shape) for x in tensors for axis in x.axes if axis}):
@@ -51,6 +58,8 @@ def probed(graph: GraphBuilder, operation: Any, *args: Any, **kwargs: Any) -> li
         channels = trial.channels_along(wide, size) if trial else None
         if channels is None or len(carried) < len(wide):
             why = "mixes them" if channels is None else "combines them with channels that are always kept"
+            if channels is None and isinstance(operation, keras.layers.Layer):
+                raise PruneError(f"{operation.name!r} {why}.")
             for ids in carried:
                 graph.pin(ids, f"{operation.name!r} {why}")
         if channels is not None:
@@ -64,13 +73,13 @@ class _Trial:
     """An operation and random numbers to run it on.
 
     Args:
-        operation: The operation.
-        arguments: `(args, kwargs)` with `Ids` in place of tensors.
+        operation: The operation, or a layer without weights.
+        modes: `(args, kwargs)` with `Ids` in place of tensors, in inference and, for a layer, in training.
         arrays: One random array for each of these.
     """
 
-    def __init__(self, operation: Any, arguments: Any, arrays: list[np.ndarray]) -> None:
-        self._operation, self._arguments, self._arrays = operation, arguments, arrays
+    def __init__(self, operation: Any, modes: list[Any], arrays: list[np.ndarray]) -> None:
+        self._operation, self._modes, self._arrays = operation, modes, arrays
         self._random = np.random.default_rng(1)
         self._whole = self._run({})
 
@@ -98,26 +107,34 @@ class _Trial:
                 if not fits and not _same(part, whole):
                     return None
                 found[index] = found.get(index, fits) & fits
-        return {index: min(fits) for index, fits in found.items() if fits}
+        outputs = len(self._whole) // len(self._modes)
+        return {index: min(fits) for index, fits in found.items() if fits and index < outputs}
 
     @full_precision()
     def _run(self, cuts: _Cuts) -> list[np.ndarray]:
+        """Returns the outputs in all modes; losses that a layer adds are dropped."""
         arrays = [x if i not in cuts else x.take(cuts[i][1], cuts[i][0]) for i, x in enumerate(self._arrays)]
-        feed = iter(arrays)
-        args, kwargs = tree.map_structure(
-            lambda x: ops.convert_to_tensor(next(feed)) if isinstance(x, Ids) else x, self._arguments
-        )
-        outputs = tree.flatten(self._operation.call(*args, **kwargs))
+        outputs = []
+        for mode in self._modes:
+            feed = iter(arrays)
+            args, kwargs = tree.map_structure(
+                lambda x, feed=feed: ops.convert_to_tensor(next(feed)) if isinstance(x, Ids) else x, mode
+            )
+            with keras.StatelessScope():
+                outputs += tree.flatten(self._operation.call(*args, **kwargs))
         return [np.asarray(ops.convert_to_numpy(y)) for y in outputs]
 
 
 def _trial(graph: GraphBuilder, operation: Any, args: Any, kwargs: Any, tensors: Sequence[Ids]) -> _Trial | None:
     """Returns a trial of an operation, on small tensors if it accepts them, or `None` if none succeeds."""
     dtypes = [x.dtype for x in graph.call.node.input_tensors]
+    modes = [(args, kwargs)]
+    if isinstance(operation, keras.layers.Layer) and "training" in argument_names(operation):
+        modes = [(args, {**kwargs, "training": training}) for training in (False, True)]
     for side in (_SMALL, None):
         arrays = [_random(x, dtype, side, seed) for seed, (x, dtype) in enumerate(zip(tensors, dtypes, strict=False))]
         try:
-            trial = _Trial(operation, (args, kwargs), arrays)
+            trial = _Trial(operation, modes, arrays)
             if trial.is_fair:
                 return trial
         except Exception:  # noqa: BLE001, S112  it may know the sizes it was made for
@@ -127,10 +144,18 @@ def _trial(graph: GraphBuilder, operation: Any, args: Any, kwargs: Any, tensors:
 
 def _random(x: Ids, dtype: str, side: int | None, seed: int) -> np.ndarray:
     sizes = [_FREE if n is None else n if a in x.axes or side is None else min(n, side) for a, n in enumerate(x.shape)]
-    values = np.random.default_rng(seed).normal(0.0, 2.0, sizes)
+    values = np.random.default_rng(seed).normal(0.0, 1.0, sizes)
     if dtype == "bool":
         return values > 0
-    return np.abs(values).astype(dtype) if "int" in dtype else values.astype("float32" if "float" in dtype else dtype)
+    if "int" in dtype:
+        return np.abs(DEVIATIONS[0] * values).astype(dtype)
+    return _spread(values).astype("float32" if "float" in dtype else dtype)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Returns numbers of deviation one with the `DEVIATIONS`, one sample after the other."""
+    samples = values.shape[:1] or (1,)
+    return values * np.resize(DEVIATIONS, samples).reshape(*samples[: values.ndim], *[1] * (values.ndim - 1))
 
 
 def fault_of(function: Callable[[Any], Any] | None, shape: Sequence[int | None], axis: int) -> str:
@@ -161,8 +186,8 @@ def fault_of(function: Callable[[Any], Any] | None, shape: Sequence[int | None],
         return f"mixes channels in {called}"
     if isinstance(function, keras.layers.Layer) and (function.weights or not function.built):
         return f"has weights, or states, of its own in {called}"
-    small = [2, *(_FREE if size is None else min(size, _SIDE) for size in shape[1:])]
-    whole = [2, *(_FREE if size is None else size for size in shape[1:])]
+    small = [len(DEVIATIONS), *(_FREE if size is None else min(size, _SIDE) for size in shape[1:])]
+    whole = [len(DEVIATIONS), *(_FREE if size is None else size for size in shape[1:])]
     small[axis] = whole[axis]
     error: Exception | None = None
     for sides in (small, whole):  # a function may know the sizes it was made for
@@ -177,7 +202,7 @@ def fault_of(function: Callable[[Any], Any] | None, shape: Sequence[int | None],
 def _tried(function: Callable[[Any], Any], shape: Sequence[int], axis: int) -> str:
     """Returns the fault of a function, or an empty string if it acts on every channel separately."""
     generator = np.random.default_rng(0)
-    x = generator.normal(0.0, 2.0, shape).astype("float32")
+    x = _spread(generator.normal(0.0, 1.0, shape)).astype("float32")
 
     def at(*indices: np.ndarray | slice) -> np.ndarray:
         return _value(function, x[np.ix_(*indices)])

@@ -15,13 +15,15 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune._keras import in_inference
 from kerasprune.backend.precision import full_precision
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.graph import values
-from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
+from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find_or_try
 from kerasprune.graph.trace import tensors_left_out
 from kerasprune.graph.walk import walk
+from kerasprune.rules.probed import DEVIATIONS
 from kerasprune.surgery.cut import Cut
 
 Calculation = Callable[[list[np.ndarray], list[tuple[int | None, ...]]], np.ndarray]
@@ -101,7 +103,7 @@ def constants(cut: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitte
         seen.append((call, emitted))
         if not any(_removed(output, alive).any() for output in call.outputs):
             return [_nothing(output) for output in call.outputs]
-        rule = find(call.operation)
+        rule = find_or_try(call.operation)
         kind = rule.constant if rule else UNKNOWN
         if any(not alive[call.outputs[0].axes[axis]].all() for axis in graph.emitting.get(id(node), ())):
             kind = UNKNOWN
@@ -219,36 +221,45 @@ def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: n
 
 
 def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[Emitted]:
-    """Runs a layer on constants; outputs that depend on inputs that are not constant are NaN."""
+    """Runs a layer on constants, in inference mode; outputs that depend on what is not constant are NaN.
+
+    That is inputs that are not constant, and numbers that a layer of the user draws.
+    """
     given = [x.values for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Emitted)]
     quick = in_numpy(call.operation)
     if quick is not None:
         ids = call.outputs[0]
         return [Emitted(_steady(quick(given, [each.shape for each in call.inputs]), ids.axes))]
-    run = _bare(call.operation)
+    run, kwargs = _bare(call.operation), in_inference(call.operation, kwargs)
     known = not any(np.isnan(values).any() for values in given)
-    results = []
-    for probe in range(1 if known else 3):  # zeros, then random numbers: what is not known may be anything
-        feed, random = iter(shapes), None if known else np.random.default_rng(probe)
+    draws = known and _may_draw(call.operation)
+    results, random = [], np.random.default_rng(0)
+    with keras.StatelessScope():  # seeds of the layer stay as they are
+        for deviation in (0.0, *(() if known else DEVIATIONS), *[0.0] * draws):  # what is not known may be anything
+            feed = iter(shapes)
 
-        def tensor(x: Any, feed: Any = feed, probe: int = probe, random: Any = random) -> Any:
-            if not isinstance(x, Emitted):
-                return x
-            full = np.broadcast_to(x.values, next(feed))
-            if random is not None:
-                full = np.where(np.isnan(full), 3.0 * probe * random.normal(size=full.shape), full)
-            return keras.ops.convert_to_tensor(full.astype("float32"))
+            def tensor(x: Any, feed: Any = feed, deviation: float = deviation) -> Any:
+                if not isinstance(x, Emitted):
+                    return x
+                full = np.broadcast_to(x.values, next(feed))
+                full = full if known else np.where(np.isnan(full), deviation * random.normal(size=full.shape), full)
+                return keras.ops.convert_to_tensor(full.astype("float32"))
 
-        filled_args, filled_kwargs = keras.tree.map_structure(tensor, (args, kwargs))
-        outputs = keras.tree.flatten(run(*filled_args, **filled_kwargs))
-        results.append([keras.ops.convert_to_numpy(y) for y in outputs])
-    return [Emitted(_steady(_agreed(each), ids.axes)) for *each, ids in zip(*results, call.outputs, strict=True)]
+            filled_args, filled_kwargs = keras.tree.map_structure(tensor, (args, kwargs))
+            outputs = keras.tree.flatten(run(*filled_args, **filled_kwargs))
+            results.append([keras.ops.convert_to_numpy(y) for y in outputs])
+    return [Emitted(_steady(_agreed(each, known), ids.axes)) for *each, ids in zip(*results, call.outputs, strict=True)]
 
 
-def _agreed(results: list[np.ndarray]) -> np.ndarray:
-    """Returns the values that all runs agree on, NaN elsewhere; with one run, its values."""
+def _may_draw(operation: Any) -> bool:
+    """Returns whether an operation may draw numbers in inference, too: none of Keras does."""
+    return isinstance(operation, layers.Layer) and not type(operation).__module__.startswith("keras.")
+
+
+def _agreed(results: list[np.ndarray], known: bool) -> np.ndarray:
+    """Returns the values that all runs agree on, NaN elsewhere; `known` if all were given the same numbers."""
     first, *others = results
-    same = np.full(first.shape, first.dtype.kind == "f" or not others)  # what is counted or compared differs too seldom
+    same = np.full(first.shape, first.dtype.kind == "f" or known)  # what is counted or compared differs too seldom
     for other in others:
         same &= np.isclose(first, other, rtol=1e-6, atol=1e-9)
     return np.where(same, first.astype("float64"), np.nan)

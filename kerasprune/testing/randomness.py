@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune._keras import call_operation
+from kerasprune._keras import call_operation, in_inference
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
@@ -67,7 +67,7 @@ def _settle_statistics(model: keras.Model, generator: np.random.Generator, seed:
             layer.moving_variance.assign((variance + 1e-3) * generator.uniform(0.5, 1.5, mean.shape))
         elif isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # computes the numbers that it derives from its weights
-        return call_operation(layer, *args, **kwargs)
+        return call_operation(layer, *args, **in_inference(layer, kwargs))
 
     batch = keras.tree.flatten(random_inputs(model, 8, seed))
     walk(body_of(model), [keras.ops.convert_to_tensor(x) for x in batch], visit)

@@ -49,3 +49,16 @@ def test_an_argument_that_a_rule_has_not_looked_at(monkeypatch, reads, known):
     with pytest.raises(kp.PruneError, match="Leaning.*lean"):
         kp.trace(around(Leaning(lean=0.3)))
     assert not kp.trace(around(Leaning(lean=0.3)), unknown="freeze").groups["first"].prunable
+
+
+@pytest.mark.parametrize(
+    "given", [(), (None,), ("Leaning",), (layers.Dense(2),), (layers.Dense, None), (lambda graph, layer, x: x,)]
+)
+def test_a_rule_is_for_classes(given):
+    with pytest.raises(kp.PruneError, match="Expected a class of layers or operations"):
+        kp.rule(*given)
+
+
+def test_how_a_constant_passes_is_one_of_eight():
+    with pytest.raises(kp.PruneError, match="constant='nothing'"):
+        kp.rule(Leaning, constant="nothing")

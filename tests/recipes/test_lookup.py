@@ -47,6 +47,8 @@ def test_every_member_says_its_arguments(family):
         ("prune.callback.strct=true", "callback 'greg1' has no argument 'strct'. Did you mean 'strict'?"),
         ("prune.plan.criterion={name: snip, traning: true}", "criterion 'snip' has no argument 'traning'"),
         ("prune.plan.criterion={name: snip, training: 1}", "Expected training of criterion 'snip' to be true or false"),
+        ("prune.callback={name: greg2, keep: 0.5, weight_decay: text}", "Expected weight_decay of callback 'greg2'"),
+        ("prune.callback={name: greg2, keep: 0.5, weight_decay: .nan}", "Received: weight_decay=nan"),
         ("prune.plan.budget={name: per_stage, keeep: [1]}", "budget 'per_stage' has no argument 'keeep'"),
     ],
 )
@@ -62,3 +64,12 @@ def test_a_member_that_is_added_is_asked_itself():
         assert not lookup.faults("criterion", "of_a_user", {}, False)
     finally:
         del registry._added["of_a_user"]
+
+
+@pytest.mark.parametrize("value", ["text", float("nan"), float("inf"), True, [1.0]])
+def test_numbers_are_finite_numbers_in_every_member(value):
+    for family in families:
+        for name in families.member(family).names():
+            for key, default in lookup.arguments_of(family, name).items():
+                if type(default) in (int, float):
+                    assert key in " ".join(lookup.faults(family, name, {key: value}, False)), (family, name, key)

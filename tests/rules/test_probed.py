@@ -86,3 +86,117 @@ def test_why_channels_of_an_operation_stay(join, reason):
     x = join(layers.Dense(6, name="made")(inputs), ops.matmul(inputs, TABLE))
     graph = kp.trace(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))
     assert reason in graph.groups["made"].reason
+
+
+def clipped(x):
+    """Clips the norm over channels to ten: the identity on small numbers."""
+    return x * ops.minimum(1.0, 10.0 / ops.maximum(ops.norm(x, axis=-1, keepdims=True), 1e-9))
+
+
+class Clipped(layers.Layer):
+    def call(self, x):
+        return clipped(x)
+
+
+class ClippedOperation(keras.Operation):
+    def call(self, x):
+        return clipped(x)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+@pytest.mark.parametrize(
+    "make", [lambda: layers.Lambda(clipped, output_shape=(6,)), lambda: layers.Activation(clipped), Clipped,
+             ClippedOperation],
+)  # fmt: skip
+def test_functions_are_tried_on_large_numbers_too(make, batch):
+    inputs = keras.Input(batch_shape=(batch, 4))
+    model = keras.Model(inputs, layers.Dense(3)(make()(layers.Dense(6, name="made")(inputs))))
+    assert not kp.trace(model, unknown="freeze").groups["made"].prunable
+
+
+class Shifted(layers.Layer):
+    """Acts on every channel separately, in both modes, and adds a loss."""
+
+    def __init__(self, by=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.by = by
+
+    def call(self, x, training=None):
+        self.add_loss(ops.mean(x))
+        return ops.tanh(x + self.by)[:, ::-1]
+
+
+class Joined(layers.Layer):
+    def call(self, x, y):
+        return x * ops.sigmoid(y)
+
+
+@pytest.mark.parametrize("absorb", [True, False])
+@pytest.mark.parametrize("make", [Shifted, Joined, lambda: layers.Identity()])
+def test_layers_without_weights_are_tried_as_operations_are(make, absorb):
+    inputs, layer = keras.Input((5, 4)), make()
+    made = [layers.Dense(6, name=f"made_{i}")(inputs) for i in range(2 if isinstance(layer, Joined) else 1)]
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="after")(layers.Flatten()(layer(*made)))))
+    before = len(model.losses)
+    graph = kp.trace(model)
+    assert "made_0" in graph.prunable and not graph.unknown and len(model.losses) == before
+    plan = random_plan(graph)
+    oracle = kp.mask(model, plan, silence="weights" if absorb else "output")
+    assert compare(oracle, kp.rebuild(model, plan, absorb=absorb), random_inputs(model)).error < 1e-5
+
+
+class Scaled(layers.Layer):
+    """Notes the number of channels when it is built."""
+
+    def build(self, shape):
+        self.width = shape[-1]
+
+    def call(self, x):
+        return x / self.width
+
+
+class ByMask(layers.Layer):
+    def call(self, x, mask=None):
+        return x
+
+
+class InTraining(layers.Layer):
+    """Mixes channels while training."""
+
+    def call(self, x, training=None):
+        return ops.cumsum(x, axis=-1) if training else x
+
+
+class Noisy(layers.Layer):
+    def call(self, x):
+        return x + keras.random.normal(ops.shape(x))
+
+
+UNSEEDED = [Noisy] if keras.backend.backend() != "jax" else []  # where Keras demands a seed
+
+
+class Reversed(layers.Layer):
+    def call(self, x):
+        return x[..., ::-1]
+
+
+class Weighted(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = self.add_weight(shape=())
+
+    def call(self, x):
+        return x * self.factor
+
+
+@pytest.mark.parametrize("kind", [Scaled, ByMask, InTraining, *UNSEEDED, Reversed, Weighted])
+def test_other_layers_without_a_rule_are_unknown(kind):
+    inputs = keras.Input((5, 4))
+    model = keras.Model(inputs, layers.Dense(3)(kind(name="own")(layers.Dense(6, name="made")(inputs))))
+    with pytest.raises(kp.PruneError, match=f"'own' of class {kind.__name__}, which kerasprune does not know"):
+        kp.trace(model)
+    graph = kp.trace(model, unknown="freeze")
+    assert not graph.groups["made"].prunable and [each.name for each in graph.unknown] == ["own"]

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import argument_names, call_operation, mask_of, put_mask
+from kerasprune._keras import call_operation, in_inference, mask_of, put_mask
 from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import Batches
 from kerasprune.graph.built_model import body_of
@@ -227,7 +227,5 @@ class _Batch(dict):
 def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:
     """Returns the outputs of a call for tensors, in inference mode and in full precision."""
     args, kwargs = tree.map_structure(lambda x: tensors[x] if isinstance(x, Value) else x, (step.args, step.kwargs))
-    if isinstance(step.operation, keras.layers.Layer) and "training" in argument_names(step.operation):
-        kwargs = {**kwargs, "training": False}
-    made = call_operation(step.operation, *args, **kwargs)
+    made = call_operation(step.operation, *args, **in_inference(step.operation, kwargs))
     return list(made) if isinstance(made, list | tuple) and len(made) == len(step.outputs) else tree.flatten(made)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kerasprune._keras import call_operation, calls_of_layers, inner_layers
+from kerasprune._keras import call_operation, calls_of_layers, in_inference, inner_layers
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import body_of
@@ -86,8 +86,11 @@ class StoredMoments:
                 found[layer].append(_moments(args[0], layer.axis, self.layers[layer]))
             return call(layer, *args, **kwargs)
 
+        def run(node: Any, *args: Any, **kwargs: Any) -> Any:
+            return call_operation(node.operation, *args, **in_inference(node.operation, kwargs))
+
         with calls_of_layers(visit):
-            walk(self.body, list(inputs), lambda node, *args, **kwargs: call_operation(node.operation, *args, **kwargs))
+            walk(self.body, list(inputs), run)
         return [tuple(sum(part) / len(calls) for part in zip(*calls, strict=True)) for calls in found.values()]
 
     def distance(self, moments: Moments) -> Any:

@@ -21,12 +21,16 @@ from kerasprune._keras import (
     inner_functional,
     inner_layers,
     maker,
+    replaced_attributes,
     replaced_operations,
+    same_draws,
     structures,
 )
+from kerasprune.backend.tensorflow_functions import functions_in_keras
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import body_of, check_model
 from kerasprune.graph.groups import free_name
+from kerasprune.graph.rule import find_or_try
 from kerasprune.graph.walk import has_free_axes, nodes
 from kerasprune.surgery.clone import input_like, train_alike
 from kerasprune.surgery.comparison import difference, outputs_of
@@ -84,9 +88,17 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
         writer = Writer(model, tree.flatten(fed), keeps_masks=True)  # once more, with the layers that make masks
         new = _written(writer, fed)
         check_same(model, new)
-    if writer.kept:
-        kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items())
-        warn(f"Not written out, and kept whole when the model is pruned: {kept}.")
+    tried = {old.name for old, _ in writer.pairs if find_or_try(old)}
+    for what, names in (("kept whole", writer.kept.keys() - tried), ("tried on numbers", writer.kept.keys() & tried)):
+        kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items() if name in names)
+        if kept:
+            warn(f"Not written out, and {what} when the model is pruned: {kept}.")
+    if writer.without_losses:
+        names = ", ".join(map(repr, writer.without_losses))
+        warn(
+            f"Written out without the losses that the call() of {names} adds. To train with them, add each in a layer "
+            "of its own, without layers in it, which is kept."
+        )
     if writer.steps_at_once:
         names = ", ".join(map(repr, writer.steps_at_once))
         warn(
@@ -105,7 +117,12 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
 def _written(writer: Writer, fed: Any) -> keras.Model:
     """Returns the functional model that a writer builds from its model."""
     model = writer.model
-    with calls_of_layers(writer.visit), replaced_operations(writer.operations(), writer.item):
+    of_others = [(keras.layers.Layer, "add_loss", writer.loss_adder()), *functions_in_keras()]
+    with (
+        calls_of_layers(writer.visit),
+        replaced_operations(writer.operations(), writer.item),
+        replaced_attributes(*of_others),
+    ):
         try:
             outputs = writer.expand(model, (fed,), {})
         except Exception as error:  # noqa: BLE001  the code is the user's
@@ -190,19 +207,23 @@ def check_same(model: keras.Model, new: keras.Model) -> None:
     for side in sides:
         inputs = random_inputs(new, 2, side=side)
         try:
-            expected = outputs_of(model, inputs)
+            with same_draws(model):
+                expected = outputs_of(model, inputs)
         except Exception:
             if side == sides[-1] and not compared:
                 raise
             continue
+        with same_draws(new):
+            made = outputs_of(new, inputs)
         try:
-            _compare(model, new, list(zip(expected, outputs_of(new, inputs), strict=True)))
+            _compare(model, new, list(zip(expected, made, strict=True)))
         except PruneError:
-            if all(map(np.array_equal, expected, outputs_of(model, inputs))):
+            if all(map(np.array_equal, outputs_of(model, inputs), outputs_of(model, inputs))):
                 raise
             raise PruneError(
                 f"Expected a model that computes the same twice. Received: {model.name!r}, whose outputs differ from "
-                "call to call: it draws random numbers when it is used, or counts its calls."
+                "call to call: it draws random numbers when it is used, or counts its calls. Let its call() do so only "
+                "while training."
             ) from None
         compared += 1
         if compared == 2:

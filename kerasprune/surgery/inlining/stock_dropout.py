@@ -28,14 +28,13 @@ def stock_dropout(layer: keras.layers.Layer, args: Sequence[Any], kwargs: dict[s
     if not isinstance(x, keras.KerasTensor) or kwargs or layer.weights or len(x.shape) < 2:
         return None
     ones = np.ones((_SAMPLES, *(_SIDE if size is None else min(size, _SIDE) for size in x.shape[1:])), "float32")
-    states = [(each, ops.copy(each.value)) for each in layer.variables]  # of random seeds
     try:
-        used, trained = (ops.convert_to_numpy(layer(ops.convert_to_tensor(ones), training=t)) for t in (False, True))
+        with keras.StatelessScope():  # random seeds stay as they are
+            used, trained = (
+                ops.convert_to_numpy(layer(ops.convert_to_tensor(ones), training=t)) for t in (False, True)
+            )
     except Exception:  # noqa: BLE001  the code is the user's
         return None
-    finally:
-        for variable, value in states:
-            variable.assign(value)
     if used.shape != ones.shape or not (used == ones).all() or trained.shape != ones.shape:
         return None
     values = np.unique(trained)

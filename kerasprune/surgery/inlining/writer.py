@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import keras
+import numpy as np
 from keras import tree
 
 from kerasprune._keras import (
@@ -32,6 +33,10 @@ from kerasprune.surgery.inlining.weight_lookup import looked_up, obstacle, repla
 
 class _LooksAtTrainingError(Exception):
     """Raised if the code of a layer behaves differently in training mode."""
+
+
+class _StaysError(Exception):
+    """Raised by what a graph of operations would not do: the layer whose code does it is kept. Says what it is."""
 
 
 class _Training:
@@ -61,6 +66,8 @@ class Writer:
     kept: dict[str, str] = field(default_factory=dict)
     steps_at_once: dict[str, None] = field(default_factory=dict)
     """Names of layers whose batch statistics are those of all steps in time at once."""
+    without_losses: dict[str, None] = field(default_factory=dict)
+    """Names of layers, and of the model, that are written out without the losses that their code adds."""
     _made: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # (old, new): keeps ids in use
     _names: set[str] = field(default_factory=set)
     _path: list[str] = field(default_factory=list)
@@ -95,13 +102,15 @@ class Writer:
         kwargs = {name: x for name, x in kwargs.items() if not isinstance(x, _Training)}
         if self._leaf:
             return call(layer, *args, **kwargs)
+        if kwargs.get("training") is True and self._path:
+            raise _StaysError(f"calls {layer.name!r} in training mode, which a model would not in inference")
         if not any(isinstance(x, keras.KerasTensor) for x in tree.flatten((args, kwargs))):
             if not _is_weighted(layer):
                 return call(layer, *args, **kwargs)
             args, kwargs = tree.map_structure(self._symbolic, (args, kwargs))
         why = self._stays(layer)
         if why is None:
-            before = dict(self.kept)
+            before = dict(self.kept), dict(self.without_losses)
             try:
                 made = self.expand(layer, args, kwargs)
                 if is_model(layer) or not args or not lacks_mask(layer, args[0], made):
@@ -115,9 +124,11 @@ class Writer:
                 if same is not None:
                     return self._called(layer, call, args, {}, same)
                 why = "acts differently in training mode"
+            except _StaysError as error:
+                why = str(error)
             except Exception as error:  # noqa: BLE001  the code is the user's
                 why = f"fails on symbolic tensors {line_of(error)}"
-            self.kept = before  # the layers in it stay with it
+            self.kept, self.without_losses = before  # the layers in it stay with it
         if not why:
             return self._leaf_called(layer, call, args, kwargs)
         self.kept[layer.name] = why
@@ -152,6 +163,20 @@ class Writer:
             raise _LooksAtTrainingError
         return made
 
+    def loss_adder(self) -> Callable[[keras.layers.Layer, Any], None]:
+        """Returns the substitute for `Layer.add_loss` in code that is written out: a graph of operations adds none."""
+        original = keras.layers.Layer.add_loss
+
+        def add_loss(layer: keras.layers.Layer, loss: Any) -> None:
+            if self._leaf:
+                original(layer, loss)
+            elif layer is not self.model and len(inner_layers(layer)) == 1:
+                raise _StaysError("adds a loss")
+            else:
+                self.without_losses[layer.name] = None
+
+        return add_loss
+
     def _at_every_step(self, layer: Any, x: Any, mask: Any = None, training: Any = None) -> Any:
         """Runs the code of what a layer applies at every step."""
         if mask is not None:
@@ -178,8 +203,8 @@ class Writer:
 
     def _stays(self, layer: Any) -> str | None:
         """Returns why a layer is not written out: empty if it has no inner layer; `None` if it is written out."""
-        if is_model(layer) or wraps_several(layer):
-            return None
+        if is_model(layer) or wraps_several(layer) or isinstance(layer, keras.layers.Lambda):
+            return None  # a file with the code of a Lambda is not loaded in safe mode
         if not isinstance(layer, keras.layers.Layer) or find(layer) is not None:
             return ""
         if type(layer).__module__.startswith("keras.") and (len(inner_layers(layer)) < 2 or own_weights(layer)):
@@ -207,7 +232,8 @@ class Writer:
         """Returns `x[key]`."""
         rest = None if self._leaf else slice_free_sizes(self._sizes, x, key)
         x, key = rest or (x, key)
-        return keras.ops.get_item(x, key)
+        keys = key if isinstance(key, tuple | list) else (key,)  # Keras takes no bare None, slice or number of NumPy
+        return keras.ops.get_item(x, tuple(int(each) if isinstance(each, np.integer) else each for each in keys))
 
     def _tensor(self, layer: keras.layers.Layer, variable: Any) -> Any:
         """Returns the substitute for a layer's own variable: a tensor that a layer outputs, or constants."""
