@@ -17,6 +17,7 @@ from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_stat
 from kerasprune.checks import seed_faults, whole_number_faults
 from kerasprune.errors import extras, make_or_note, raise_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
+from kerasprune.graph.graph import weight_paths
 from kerasprune.recipes.populations.store import Store, digest
 from kerasprune.steps.numbers import moments
 from kerasprune.steps.tuning import seed_layers
@@ -151,7 +152,7 @@ def instability_from(
     """
     places = _checked(fit, ks, epochs, points, seeds)
     masks = {} if mask is None else mask
-    masked = {id(variable): kept for variable, kept in masked_variables(model.variables, masks)}
+    masked = {id(variable): kept for variable, kept in masked_variables(model, masks)}
     forks = _Forks(model, fit, epochs, masks, points, data, loss, check_statistics(model, recalibrate))
     settings = {
         "model": digest(weights_of(model)),
@@ -193,8 +194,8 @@ class _Forks:
         statistics: Any,
     ) -> None:
         self._trainings, self._start = Trainings(model, fit), model.get_weights()
-        names = zip(model.variables, self._trainings.model.variables, strict=True)
-        self._masks = {copy.path: masks[own.path] for own, copy in names if own.path in masks}
+        names = zip(weight_paths(model).values(), weight_paths(self._trainings.model).values(), strict=True)
+        self._masks = {copy: masks[own] for own, copy in names if own in masks}
         self._epochs, self._points, self._judged = epochs, points, (data, loss, statistics)
 
     @cached_property

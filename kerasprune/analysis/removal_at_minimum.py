@@ -18,6 +18,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.errors import extras, raise_faults
 from kerasprune.files import path_of, write_rows
+from kerasprune.graph.graph import weight_paths
 from kerasprune.training.sparsity.ranking import highest
 
 
@@ -127,8 +128,8 @@ def removal_curve(
         removal, number = criterion.removal(model, batches, loss), sum(each.size for each in scores.values())
         for place, fraction in enumerate(keep):
             new = removal(highest(scores, max(round(fraction * number), 1)))
-            pairs = zip(model.weights, weights, strict=True)
-            losses[name][place] = judge.at([new.get(each.path, own).astype(own.dtype) for each, own in pairs])[0]
+            pairs = zip(weight_paths(model).values(), weights, strict=True)
+            losses[name][place] = judge.at([new.get(path, own).astype(own.dtype) for path, own in pairs])[0]
     slope = MeanLoss(model, model.trainable_variables, batches, loss).gradient().values()
     norm = float(np.sqrt(sum((each**2).sum() for each in slope)))
     return RemovalCurve(np.array(keep, "float64"), losses, judge.at(weights)[0], norm)

@@ -78,7 +78,7 @@ class FreezeKept(PruningCallback):
     def begin(self) -> None:
         """Scores the channels, and holds the filters and biases that make the best of them."""
         graph = trace(self.model, unknown="freeze", freeze=self.freeze)
-        best = self._best(graph)
+        best, self._paths = self._best(graph), graph.paths
         ensure_built(self.model)
         self._holds: list[tuple[Any, Freeze]] = []
         filters = {id(entry.owner) for entry in graph.kernels}
@@ -101,10 +101,10 @@ class FreezeKept(PruningCallback):
         return best
 
     def _hold(self, variable: Any, frozen: np.ndarray) -> None:
-        track = self.session.variable
+        track, path = self.session.variable, self._paths[id(variable)]
         rule = Freeze(
-            track(f"frozen/{variable.path}", frozen),
-            track(f"held/{variable.path}", np.array(values(variable))),
+            track(f"frozen/{path}", frozen),
+            track(f"held/{path}", np.array(values(variable))),
             *memory(self.model.optimizer, variable),
         )
         self.session.constrain(variable, rule)
@@ -117,7 +117,9 @@ class FreezeKept(PruningCallback):
 
     def shortfalls(self) -> list[str]:
         """Returns a fault that names the frozen filters that have moved."""
-        held = [(v.path, *map(ops.convert_to_numpy, (rule.frozen, rule.held, v))) for v, rule in self._holds]
+        held = [(v, *map(ops.convert_to_numpy, (rule.frozen, rule.held, v))) for v, rule in self._holds]
+        moved = [self._paths[id(v)] for v, frozen, values, now in held if not np.array_equal(values[frozen], now[frozen])]
+        ]
         moved = [path for path, frozen, values, now in held if not np.array_equal(values[frozen], now[frozen])]
         if not moved or not self.session.attached("constraint"):
             return super().shortfalls()
@@ -136,7 +138,7 @@ class FreezeKept(PruningCallback):
     def frozen(self) -> dict[str, np.ndarray]:
         """`{variable path: booleans of its shape, true where a weight is frozen}`."""
         self.used()
-        return {variable.path: ops.convert_to_numpy(rule.frozen) for variable, rule in self._holds}
+        return {self._paths[id(variable)]: ops.convert_to_numpy(rule.frozen) for variable, rule in self._holds}
 
 
 def _lines(graph: ChannelGraph, entry: Slice, best: np.ndarray) -> list[np.ndarray]:

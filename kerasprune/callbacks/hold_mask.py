@@ -44,7 +44,7 @@ class HoldMask(PruningCallback):
 
     def begin(self) -> None:
         """Holds one mask per named variable, and zeroes the removed weights."""
-        pairs = masked_variables(self.model.trainable_variables, self._given, "trained variable")
-        self.hold(Masks([Unit.of(v.path, mask.size, int(mask.sum()), (Part(v),)) for v, mask in pairs]))
+        pairs = zip(self._given, masked_variables(self.model, self._given, trained=True), strict=True)
+        self.hold(Masks([Unit.of(name, mask.size, int(mask.sum()), (Part(v),)) for name, (v, mask) in pairs]))
         self.held.assign([~self._given[unit.name].ravel() for unit in self.held.units])
         self.held.apply()

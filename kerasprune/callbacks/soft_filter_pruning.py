@@ -79,7 +79,7 @@ def _others(model: keras.Model, freeze: Sequence[str], units: Sequence[Unit]) ->
     graph = trace(model, coupling="tied", freeze=freeze)
     made = [each for name in graph.prunable for each in graph.made_by(name)]
     return [
-        Unit.of(kernel.variable.path, kernel.variable.shape[axis], 0, (Part(kernel.variable, axis, own),))
+        Unit.of(graph.paths[id(kernel.variable)], kernel.variable.shape[axis], 0, (Part(kernel.variable, axis, own),))
         for kernel, axis, _ in made
         if isinstance(kernel.owner, _CONVOLUTIONS) and kernel.variable.trainable and id(kernel.variable) not in done
         for own in [np.arange(kernel.variable.shape[axis])]

@@ -10,6 +10,7 @@ from keras import ops
 
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
+from kerasprune.graph.graph import weight_paths
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.fit import RunningFit
 
@@ -66,6 +67,6 @@ class Sparsity(PruningCallback):
 
 def zeros(model: keras.Model) -> dict[str, tuple[int, int]]:
     """Returns `{variable path: (zeros, weights)}` of the kernels: the weights with at least two axes."""
-    kernels = [variable for variable in model.weights if len(variable.shape) >= 2]
-    arrays = ((kernel.path, ops.convert_to_numpy(kernel)) for kernel in kernels)
+    paths = weight_paths(model)
+    arrays = ((paths[id(v)], ops.convert_to_numpy(v)) for v in model.weights if len(v.shape) >= 2)
     return {path: (int(values.size - np.count_nonzero(values)), int(values.size)) for path, values in arrays}

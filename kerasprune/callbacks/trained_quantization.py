@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.codec.packing import with_kernels
 from kerasprune.export.codec.sharing import BITS, bits_of, is_shared, share, widen_floats
 from kerasprune.graph.built_model import check_built
-from kerasprune.graph.graph import values
+from kerasprune.graph.graph import values, weight_paths
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.optimizer import ensure_built, inner_optimizer, memory
 
@@ -134,7 +134,7 @@ class TrainedQuantization(PruningCallback):
 
     def _shared(self, variable: Any, bits: int) -> Clusters:
         array = share(values(variable), 1 << bits, start=self.start, seed=self.seed)
-        codes = self.session.variable(f"codes/{variable.path}", _codes(array))
+        codes = self.session.variable(f"codes/{weight_paths(self.model)[id(variable)]}", _codes(array))
         clusters = Clusters(variable, codes, 1 << bits)
         self.session.change_gradient(variable, clusters.summed)
         self.session.constrain(variable, clusters)
@@ -160,7 +160,8 @@ class TrainedQuantization(PruningCallback):
 
     def shortfalls(self) -> list[str]:
         """Returns a fault that names the kernels with more values than codes."""
-        apart = [each.variable.path for each in self._clusters if _book(each).size > each.number]
+        paths = weight_paths(self.model)
+        apart = [paths[id(each.variable)] for each in self._clusters if _book(each).size > each.number]
         if not apart or not self.session.attached("constraint"):
             return super().shortfalls()
         return [
@@ -173,8 +174,8 @@ class TrainedQuantization(PruningCallback):
     def codebooks(self) -> dict[str, np.ndarray]:
         """`{variable path: the values of its clusters, sorted}`, during and after `fit`."""
         self.used()
-        _ = self.model  # on JAX this brings the variables up to date
-        return {each.variable.path: _book(each) for each in self._clusters}
+        paths = weight_paths(self.model)  # on JAX asking for the model brings the variables up to date
+        return {paths[id(each.variable)]: _book(each) for each in self._clusters}
 
     def status(self) -> str:
         """Returns how many kernels are shared."""

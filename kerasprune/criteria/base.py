@@ -141,7 +141,7 @@ class Criterion:
         self.check(data)
         graph = trace(model, unknown="freeze")
         worth = self._worth(graph, data, loss, seed)
-        return {k.variable.path: as_array(self.reduced(worth(k)), "float64") for k in graph.kernels}
+        return {graph.paths[id(k.variable)]: as_array(self.reduced(worth(k)), "float64") for k in graph.kernels}
 
     def prepared(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
@@ -162,7 +162,8 @@ class Criterion:
             data: Batches of `(inputs, labels)`. Defaults to `None`.
             loss: The loss function. Defaults to `None`.
         """
-        found = {kernel.variable.path: values(kernel.variable) for kernel in trace(model, unknown="freeze").kernels}
+        graph = trace(model, unknown="freeze")
+        found = {graph.paths[id(kernel.variable)]: values(kernel.variable) for kernel in graph.kernels}
         return lambda masks: {path: found[path] * np.asarray(mask, found[path].dtype) for path, mask in masks.items()}
 
     def check(self, data: Any) -> None:

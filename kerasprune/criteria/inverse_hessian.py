@@ -77,10 +77,10 @@ class LossSurface:
         """
         raise NotImplementedError
 
-    def cut(self, line: np.ndarray) -> dict[str, np.ndarray]:
-        """Splits an array over all weights into `{variable path: array of its shape}`."""
+    def cut(self, line: np.ndarray) -> dict[int, np.ndarray]:
+        """Splits an array over all weights into `{id(variable): array of its shape}`."""
         parts = np.split(line, list(self.starts.values())[1:])
-        return {v.path: part.reshape(v.shape) for v, part in zip(self.variables, parts, strict=True)}
+        return {id(v): part.reshape(v.shape) for v, part in zip(self.variables, parts, strict=True)}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from kerasprune.criteria.base import Checked, Criterion, Removal, Scores, argume
 from kerasprune.criteria.inverse_hessian import LossSurface, inverses
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.channels import Slice
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, weight_paths
 from kerasprune.graph.trace import trace
 
 
@@ -69,14 +69,14 @@ class OBS(Checked, Criterion):
         """Returns the removal of weights whose others compensate, as `obs_update` does; H⁻¹ is computed once."""
         self.check(data)
         kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
-        return partial(_compensated, list(self.inverse.surfaces(model, kernels, data, loss)))
+        return partial(_compensated, list(self.inverse.surfaces(model, kernels, data, loss)), weight_paths(model))
 
     def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
         """Returns `½ w_q²/[H⁻¹]_qq` of every weight of a kernel."""
-        found: dict[str, np.ndarray] = {}
+        found: dict[int, np.ndarray] = {}
         for surface in self.inverse.surfaces(graph.model, [k.variable for k in graph.kernels], data, loss):
             found |= surface.cut(surface.single())
-        return lambda kernel: found[kernel.variable.path]
+        return lambda kernel: found[id(kernel.variable)]
 
 
 def obs_update(
@@ -117,20 +117,24 @@ def obs_update(
         Hassibi and Stork, Optimal Brain Surgeon, NIPS 1992, equation 5.
     """
     kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
-    known = {variable.path: variable for variable in kernels}
+    paths = weight_paths(model)
+    known = {paths[id(variable)]: variable for variable in kernels}
     arrays = {path: np.asarray(mask) for path, mask in masks.items()}
     _check_masks(arrays, known)
     chosen = inverses.get(inverse)
     changing = [known[path] for path in arrays] if chosen.by_kernel else kernels
-    return _compensated(chosen.surfaces(model, changing, data, loss), arrays)
+    return _compensated(chosen.surfaces(model, changing, data, loss), paths, arrays)
 
 
-def _compensated(surfaces: Iterable[LossSurface], masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _compensated(
+    surfaces: Iterable[LossSurface], paths: Mapping[int, str], masks: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Returns the kernels of quadratic models after removing weights and changing the others."""
     found: dict[str, np.ndarray] = {}
     for surface in surfaces:
-        stay = [np.ravel(masks.get(variable.path, np.ones(variable.shape))) for variable in surface.variables]
-        found |= surface.cut(surface.compensated(np.concatenate(stay) == 0))
+        stay = [np.ravel(masks.get(paths[id(v)], np.ones(v.shape))) for v in surface.variables]
+        made = surface.cut(surface.compensated(np.concatenate(stay) == 0))
+        found |= {paths[key]: array for key, array in made.items()}
     return found
 
 

@@ -134,7 +134,7 @@ class SynFlow(Checked, Criterion):
     ) -> Callable[[], dict[str, np.ndarray]]:
         """Returns a function that computes `saliency_of` from the model's weights at each call."""
         graph = trace(model, unknown="freeze")
-        paths, shares = [kernel.variable.path for kernel in graph.kernels], self._shares(graph)
+        paths, shares = [graph.paths[id(kernel.variable)] for kernel in graph.kernels], self._shares(graph)
         return lambda: dict(zip(paths, shares(), strict=True))
 
     def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:

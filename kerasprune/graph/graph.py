@@ -8,10 +8,9 @@ is a *channel class*, and the classes that run through the same layers form a `G
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import product
 from math import gcd, lcm, prod
@@ -24,7 +23,7 @@ from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.channels import Block, Group, Padded, Product, Setting, Slice, Take, TracedCall, Unknown
 from kerasprune.graph.groups import distinct
 from kerasprune.graph.sharded_axes import ShardedAxis, sharded_axes
-from kerasprune.graph.walk import pause_collection
+from kerasprune.graph.walk import named_operations, pause_collection
 
 
 def values(variable: keras.Variable) -> np.ndarray:
@@ -41,6 +40,27 @@ def values(variable: keras.Variable) -> np.ndarray:
     if backend == "tensorflow" and len(variable.shape):  # single numbers of bfloat16 are no arrays there
         return np.asarray(variable.value.value())  # the tensor that the resource holds
     return np.asarray(variable.value) if backend == "jax" else keras.ops.convert_to_numpy(variable)
+
+
+def weight_paths(model: keras.Model) -> dict[int, str]:
+    """Returns `{id(weight): its path}`; where paths are equal, `path#1`, `path#2`, … in the order of `model.weights`.
+
+    Two models loaded from files and joined to one have layers, and so paths, of the same names.
+
+    Example:
+        >>> import keras
+        >>> inputs, layers = keras.Input((2,)), [keras.layers.Dense(1, use_bias=False, name="d") for _ in range(3)]
+        >>> branches = [keras.Sequential([keras.Input((2,)), layer], name="a") for layer in layers[:2]]
+        >>> outputs = [branch(inputs) for branch in branches]
+        >>> [*weight_paths(keras.Model(inputs, layers[2](keras.layers.Add()(outputs)))).values()]
+        ['a/d/kernel#1', 'a/d/kernel#2', 'd/kernel']
+    """
+    total, seen = Counter(variable.path for variable in model.weights), Counter()
+    found = {}
+    for variable in model.weights:
+        seen[variable.path] += 1
+        found[id(variable)] = variable.path + (f"#{seen[variable.path]}" if total[variable.path] > 1 else "")
+    return found
 
 
 def check_finite_weights(model: keras.Model) -> None:
@@ -164,6 +184,11 @@ class ChannelGraph:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
+    def paths(self) -> dict[int, str]:
+        """`{id(weight): its path}` of the model; see `weight_paths`."""
+        return weight_paths(self.model)
+
+    @cached_property
     def kernels(self) -> list[Slice]:
         """The kernels, in the order of the graph."""
         return [s for s in self.slices if s.role == "kernel"]
@@ -171,7 +196,12 @@ class ChannelGraph:
     @property
     def free_kernels(self) -> list[Slice]:
         """The kernels of the layers that are not frozen."""
-        return [k for k in self.kernels if not any(fnmatchcase(k.owner.name, name) for name in self.freeze)]
+        return [k for k in self.kernels if id(k.owner) not in self.named]
+
+    @cached_property
+    def named(self) -> set[int]:
+        """The ids of the layers and operations that `freeze` names."""
+        return named_operations(self.model, self.freeze)
 
     @cached_property
     def weights(self) -> list[tuple[Any, Sequence[Any], list[Slice | None]]]:

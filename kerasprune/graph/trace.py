@@ -28,6 +28,7 @@ from kerasprune.graph.walk import (
     changed_weights,
     has_free_axes,
     is_model,
+    named_operations,
     pause_collection,
     walk,
 )
@@ -53,7 +54,8 @@ def trace(
         coupling: What happens where tensors are added: `"tied"`: they are pruned together; `"free"`: they keep their
             width, and only channels inside the branches can be pruned; `"padded"`: a branch may become narrower than
             the trunk, and is added to its first channels. Defaults to `"tied"`.
-        freeze: Names of layers, or wildcards, all of whose channels are kept. Defaults to none.
+        freeze: Names of layers, or wildcards, all of whose channels are kept; that of a nested model stands for all
+            layers in it. Defaults to none.
         unknown: What to do at a layer without a rule, or with quantized weights: `"raise"` an error, or `"freeze"` the
             channels it reads and report the layer. Defaults to `"raise"`.
         size: Size of the inputs at which output positions are counted, where the model leaves axes free: a number, one
@@ -81,6 +83,7 @@ def trace(
     body = body_of(model)
     patterns = as_patterns(freeze)
     _check_patterns(body, patterns)
+    named = named_operations(body, patterns)
     graph = GraphBuilder(coupling)
     counted = size is not None or _is_free_inside(body)
     shapes = iter(shapes_at(model, size, removed)) if counted else None
@@ -94,7 +97,7 @@ def trace(
         with graph.first_axis(tensors, made):
             out = _apply(graph, find_or_try(operation), operation, tensors, args, kwargs, unknown)
             made += [out] if isinstance(out, Ids) else out
-        if any(fnmatchcase(operation.name, pattern) for pattern in patterns):
+        if id(operation) in named:
             graph.pin_made(operation, "named in freeze=")
             for each in made:
                 graph.pin_all(each, "named in freeze=")
@@ -260,7 +263,7 @@ def as_patterns(freeze: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:
-    names = list(layer_names(model))
+    names = list(dict.fromkeys(node.operation.name for node in all_nodes(model)))
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise PruneError(

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import keras
@@ -40,6 +41,23 @@ def all_nodes(model: keras.Model) -> Iterator[Any]:
         yield node
         if is_model(node.operation):
             yield from all_nodes(node.operation)
+
+
+def named_operations(model: keras.Model, patterns: Iterable[str]) -> set[int]:
+    """Returns the ids of operations that names or wildcards match, or that are inside of a layer or model they match."""
+    found: set[int] = set()
+
+    def add(body: Functional, inside: bool) -> None:
+        for node in nodes(body):
+            operation = node.operation
+            named = inside or any(fnmatchcase(operation.name, pattern) for pattern in patterns)
+            if is_model(operation):
+                add(body_of(operation), named)
+            elif named:
+                found.update(map(id, (operation, *inner_layers(operation))))
+
+    add(body_of(model), False)
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -143,18 +142,12 @@ def scale_fault(graph: ChannelGraph, name: str) -> str:
 
 
 def _layers(graph: ChannelGraph) -> tuple[ScaleVariable, ...]:
-    """Returns the scales layer by layer; if two layers share a path, the second is numbered."""
+    """Returns the scales layer by layer."""
     found: dict[int, tuple[Slice, dict[str, np.ndarray]]] = {}
     for name in graph.prunable:
         for entry, _, channel in graph.scaled_by(name):
             found.setdefault(id(entry.variable), (entry, {}))[1][name] = channel
-    seen: Counter[str] = Counter()
-    scales = []
-    for entry, channels in found.values():
-        path = entry.variable.path
-        seen[path] += 1
-        scales.append(ScaleVariable(path if seen[path] == 1 else f"{path}:{seen[path]}", entry.variable, channels))
-    return tuple(scales)
+    return tuple(ScaleVariable(graph.paths[key], entry.variable, channels) for key, (entry, channels) in found.items())
 
 
 def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, ClassVar
 
@@ -80,7 +79,7 @@ class _OfKernels(Granularity):
         sizes = {
             path: _size(part)
             for path, (kernel, part) in self._parts(graph).items()
-            if kernel.variable.trainable and not _named(kernel, graph.freeze)
+            if kernel.variable.trainable and id(kernel.owner) not in graph.named
         }
         return graph, self.candidates(graph, sizes)
 
@@ -95,7 +94,7 @@ class _OfKernels(Granularity):
             PruneError: A name is not that of a layer with a kernel, or the layer is kept whole.
         """
         parts = self._parts(graph)
-        owners = {kernel.owner.name for kernel in graph.kernels if not _named(kernel, graph.freeze)}
+        owners = {kernel.owner.name for kernel in graph.kernels if id(kernel.owner) not in graph.named}
         inside = owners & {kernel.owner.name for kernel, _ in parts.values()}
         fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(inside, keep)
         remedy = "it has fewer than two axes." if self.depthwise else "take depthwise=True in the granularity."
@@ -110,26 +109,16 @@ class _OfKernels(Granularity):
         }
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
-        """Returns one unit for every named kernel.
-
-        Raises:
-            PruneError: Two kernels have the same path.
-        """
+        """Returns one unit for every named kernel."""
         parts = self._parts(graph)
         return [Unit.of(path, _size(part), kept[path], (part,)) for path, (_, part) in parts.items() if path in kept]
 
     def _parts(self, graph: ChannelGraph) -> dict[str, tuple[Slice, Part]]:
         parts: dict[str, tuple[Slice, Part]] = {}
         for kernel in graph.kernels:
-            path = kernel.variable.path
             part = self.part(kernel) if self.depthwise or not is_depthwise(kernel) else None
-            if path in parts:
-                raise PruneError(
-                    f"Expected kernels with names of their own. Received: two with the path {path!r}. "
-                    "Train kp.functional(model), which tells them apart."
-                )
             if part is not None:
-                parts[path] = (kernel, part)
+                parts[graph.paths[id(kernel.variable)]] = (kernel, part)
         return parts
 
 
@@ -365,11 +354,6 @@ class Scale(_OfGroups):
             shifts = (each for each in graph.slices if each.owner is scale.owner and each.role == "bias")
             found += [(each, axis, channel) for each in (scale, *shifts)]
         return found
-
-
-def _named(kernel: Slice, patterns: Sequence[str]) -> bool:
-    """Whether the layer of a kernel is among names or wildcards."""
-    return any(fnmatchcase(kernel.owner.name, pattern) for pattern in patterns)
 
 
 def _size(part: Part) -> int:

@@ -16,7 +16,7 @@ from kerasprune import criteria
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, weight_paths
 from kerasprune.graph.kept_channels import divisible
 from kerasprune.graph.plans import Plan
 from kerasprune.training.candidates import Part, Unit
@@ -121,7 +121,9 @@ class Masks:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns `{variable path: boolean mask, true for kept weights}`."""
-        return {variable.path: self._array(variable, pairs) for variable, pairs in self.kernels}
+        units = ((part.variable, unit.name) for unit in self.units for part in unit.parts)
+        paths = {id(variable): name for variable, name in units} if self.graph is None else self.graph.paths
+        return {paths[id(variable)]: self._array(variable, pairs) for variable, pairs in self.kernels}
 
     def _array(self, variable: Any, pairs: Sequence[tuple[Unit, Part]]) -> np.ndarray:
         return np.array(np.broadcast_to(ops.convert_to_numpy(_kept(pairs)), tuple(variable.shape)))
@@ -138,9 +140,11 @@ class Masks:
 
     def frozen(self) -> list[str]:
         """Returns the paths of the kernels that are kept whole because they are not trained."""
+        if self.graph is None:
+            return []
         inside = {id(variable) for variable, _ in self.kernels}
-        kernels = () if self.graph is None else self.graph.kernels
-        return [k.variable.path for k in kernels if not k.variable.trainable and id(k.variable) not in inside]
+        kept = [k.variable for k in self.graph.kernels if not k.variable.trainable and id(k.variable) not in inside]
+        return [self.graph.paths[id(variable)] for variable in kept]
 
     def share(self) -> float:
         """Returns the fraction kept of the weights of all kernels."""
@@ -162,19 +166,20 @@ def dtype_faults(masks: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def masked_variables(
-    variables: Sequence[Any], masks: Mapping[str, np.ndarray], called: str = "variable"
+    model: keras.Model, masks: Mapping[str, np.ndarray], trained: bool = False
 ) -> list[tuple[Any, np.ndarray]]:
     """Returns `(variable, mask)` for masks by path.
 
     Args:
-        variables: The variables that may be masked.
-        masks: `{variable path: boolean mask, true for kept weights}`.
-        called: The noun for one of the variables in messages. Defaults to `"variable"`.
+        model: The model.
+        masks: `{path of a weight, see weight_paths: boolean mask, true for kept weights}`.
+        trained: Whether only weights that are trained may be masked. Defaults to `False`.
 
     Raises:
-        PruneError: A path is not that of a variable, a mask is not boolean, or shapes differ.
+        PruneError: A path is not that of a weight, a mask is not boolean, or shapes differ.
     """
-    known = {variable.path: variable for variable in variables}
+    paths, called = weight_paths(model), "trained variable" if trained else "variable"
+    known = {paths[id(variable)]: variable for variable in model.weights if variable.trainable or not trained}
     faults = dtype_faults(masks)
     for path, mask in masks.items():
         if path not in known:
@@ -188,7 +193,7 @@ def masked_variables(
 
 def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
     """Sets removed weights to zero, in place; masks as for `masked_variables`."""
-    for variable, mask in masked_variables(model.variables, masks):
+    for variable, mask in masked_variables(model, masks):
         variable.assign(np.where(mask, ops.convert_to_numpy(variable), 0))
 
 
@@ -200,7 +205,7 @@ def hold_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[
     """
     put = []
     try:
-        for variable, kept in masked_variables(model.variables, masks):
+        for variable, kept in masked_variables(model, masks):
             mask = Mask(partial(ops.convert_to_tensor, kept, "bool"))
             put.append((variable, attach(variable, "constraint", mask)))
         forget_steps(model)

@@ -14,6 +14,7 @@ from kerasprune.callbacks import HoldMask
 from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.files import replace_when_done
 from kerasprune.files.arrays import read_arrays
+from kerasprune.graph.graph import weight_paths
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.models.sets.digits import Examples, digit_arrays
@@ -149,10 +150,10 @@ def macs_left(model: keras.Model, masks: Masks) -> float:
 
 def gradient_norm(model: keras.Model, masks: Masks, data: list[Examples]) -> float:
     """Returns the norm of the gradient by the weights that masks leave; the model is left as it was."""
-    kernels = [kernel.variable for kernel in trace(model).kernels]
+    kernels, paths = [kernel.variable for kernel in trace(model).kernels], weight_paths(model)
     dense = model.get_weights()
     for kernel in kernels:
-        kernel.assign(np.where(masks.get(kernel.path, True), kernel, 0))
+        kernel.assign(np.where(masks.get(paths[id(kernel)], True), kernel, 0))
     slopes = MeanLoss(model, kernels, data, cross_entropy(), training=True).gradient()
     model.set_weights(dense)
-    return float(np.sqrt(sum((slopes[id(each)][masks.get(each.path, ...)] ** 2).sum() for each in kernels)))
+    return float(np.sqrt(sum((slopes[id(each)][masks.get(paths[id(each)], ...)] ** 2).sum() for each in kernels)))

@@ -161,8 +161,9 @@ def layer_densities(
         faults.append(f"Expected freeze= with a model; trace(model, freeze=…) is for a graph. Received: {freeze=}.")
     raise_faults("Invalid arguments for layer_densities:", faults)
     graph = model if isinstance(model, ChannelGraph) else trace(model, freeze=freeze, unknown="freeze")
-    kernels = graph_at(graph, None, size).free_kernels
+    graph = graph_at(graph, None, size)
+    kernels = graph.free_kernels
     costs = kernel_costs(kernels, macs=macs is not None)
     budgets = {key: share * costs[key].sum() for key, share in given_values(params=params, macs=macs).items()}
     found = densities(costs["params"], costs.get("macs"), **budgets)
-    return dict(zip((kernel.variable.path for kernel in kernels), found.tolist(), strict=True))
+    return dict(zip((graph.paths[id(kernel.variable)] for kernel in kernels), found.tolist(), strict=True))

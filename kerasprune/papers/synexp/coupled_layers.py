@@ -65,7 +65,7 @@ class CoupledLayers:
         number = np.repeat(np.arange(total), layers)
         costs = kernel_costs(graph.kernels, macs=macs)
         sums = {key: np.bincount(unit, each, minlength=total) for key, each in costs.items()}
-        of_kernel = dict(zip((kernel.variable.path for kernel in graph.kernels), unit, strict=True))
+        of_kernel = dict(zip((graph.paths[id(kernel.variable)] for kernel in graph.kernels), unit, strict=True))
         return cls({key: (each / layers)[number] for key, each in sums.items()}, number, of_group, of_kernel)
 
     def solved(self, fractions: Mapping[str, float], *, cap: bool = True) -> tuple[dict[str, float], list[str]]:

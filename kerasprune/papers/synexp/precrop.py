@@ -114,7 +114,7 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
     ]
     raise_faults("Invalid arguments for plan_of_densities:", faults)
     weights = kernel_costs(graph.kernels, macs=False)["params"]
-    paths = [kernel.variable.path for kernel in graph.kernels]
+    paths = [graph.paths[id(kernel.variable)] for kernel in graph.kernels]
     unit = [layers.of_kernel[path] for path in paths]
     kept = np.bincount(unit, weights * [densities.get(path, 1.0) for path in paths])
     density = kept / np.bincount(unit, weights)

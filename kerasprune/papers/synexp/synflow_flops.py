@@ -58,5 +58,5 @@ def share_of_free(graph: ChannelGraph, share: float) -> float:
 def macs_left(graph: ChannelGraph, densities: Mapping[str, float]) -> float:
     """Returns the fraction of the multiply–adds of all kernels that is left; those without a density are whole."""
     macs = kernel_costs(graph.kernels, macs=True)["macs"]
-    density = np.array([densities.get(kernel.variable.path, 1.0) for kernel in graph.kernels])
+    density = np.array([densities.get(graph.paths[id(kernel.variable)], 1.0) for kernel in graph.kernels])
     return float(density @ macs / macs.sum())

@@ -83,7 +83,7 @@ class _Memory(Targets):
     def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
         super().__init__(dense, examples, random)
         self._examples = examples
-        self._held: dict[tuple[Step, str, Value | None], list[Made]] = {}
+        self._held: dict[tuple[Step, int, Value | None], list[Made]] = {}
 
     def begin(self) -> None:
         """Starts a new run: a model without other blocks may need values that were freed."""
@@ -91,7 +91,7 @@ class _Memory(Targets):
 
     def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
         """Yields the targets of a kernel, batch by batch."""
-        key = step, kernel.dense.variable.path, total
+        key = step, id(kernel.dense.variable), total
         if key not in self._held:
             self._held[key] = list(super().of(kernel, step, total, number))
         yield from self._held[key]

@@ -42,6 +42,6 @@ def counted(model: keras.Model, masks: Mapping[str, np.ndarray] | None) -> dict[
         return {}
     weights = map(keras.ops.convert_to_numpy, model.weights)  # without the states of dropout
     nonzero = sum(int(np.count_nonzero(weight)) for weight in weights)
-    values = [keras.ops.convert_to_numpy(variable) for variable, _ in masked_variables(model.variables, masks)]
+    values = [keras.ops.convert_to_numpy(variable) for variable, _ in masked_variables(model, masks)]
     zeros = sum(int(value.size - np.count_nonzero(value)) for value in values)
     return {"nonzero": nonzero, "sparsity": zeros / sum(value.size for value in values)}

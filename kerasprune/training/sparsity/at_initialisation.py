@@ -13,7 +13,7 @@ from kerasprune._keras import compile_arguments
 from kerasprune.checks import fraction_faults, whole_number_faults
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import raise_faults
-from kerasprune.graph.graph import values
+from kerasprune.graph.graph import values, weight_paths
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import copy_model
 from kerasprune.training.registry import scopes
@@ -119,12 +119,14 @@ def prune_at_init(
     competitions = [[[*masks][at] for at in each] for each in scopes.get(scope).competitions([*masks])]
     copy = model if rounds == 1 else _copy(model)
     of_model, of_copy = (trace(each, unknown="freeze").kernels for each in (model, copy))
-    copies = {old.variable.path: new.variable for old, new in zip(of_model, of_copy, strict=True)}
+    paths, names = weight_paths(model), weight_paths(copy)
+    copies = {paths[id(old.variable)]: new.variable for old, new in zip(of_model, of_copy, strict=True)}
+    called = {path: names[id(variable)] for path, variable in copies.items()}
     saliency = chosen.prepared(copy, data=batches, loss=loss, seed=seed)
     for done in range(1, rounds + 1):
         for path, mask in masks.items() if done > 1 else ():
             copies[path].assign(np.where(mask, values(kernels[path]), 0))
-        scores = _of_candidates(saliency(), copies, masks)
+        scores = _of_candidates(saliency(), called, masks)
         fraction = _kept(schedule, keep, done / rounds)
         for paths in competitions:
             masks |= _fewer({path: masks[path] for path in paths}, {path: scores[path] for path in paths}, fraction)
@@ -156,8 +158,9 @@ def _kept(schedule: Schedule, keep: float, progress: float) -> float:
 def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
     """Returns the trainable kernels by their paths; warns of frozen ones."""
     graph = trace(model, freeze=freeze, unknown="freeze")
-    found = {k.variable.path: k.variable for k in graph.free_kernels if k.variable.trainable}
-    frozen = [k.variable.path for k in graph.free_kernels if not k.variable.trainable]
+    kernels = {graph.paths[id(kernel.variable)]: kernel.variable for kernel in graph.free_kernels}
+    found = {path: variable for path, variable in kernels.items() if variable.trainable}
+    frozen = [path for path in kernels if path not in found]
     check_candidates(found, frozen)
     return found
 
@@ -172,10 +175,10 @@ def _copy(model: keras.Model) -> keras.Model:
 
 
 def _of_candidates(
-    scored: Mapping[str, np.ndarray], copies: Mapping[str, Any], masks: Mapping[str, np.ndarray]
+    scored: Mapping[str, np.ndarray], called: Mapping[str, str], masks: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Returns the scores of the kernels by their paths in the model; checks that there is one for each weight."""
-    found = {path: np.asarray(scored.get(copies[path].path, ())) for path in masks}
+    found = {path: np.asarray(scored.get(called[path], ())) for path in masks}
     raise_faults(
         "Expected one score per weight from the criterion.",
         [

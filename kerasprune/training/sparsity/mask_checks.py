@@ -36,7 +36,7 @@ def boolean_masks(graph: ChannelGraph, masks: Mapping[str, np.ndarray]) -> dict[
     Raises:
         PruneError: A path is not that of a kernel, or a mask has another shape or other values than 0 and 1.
     """
-    shapes = {kernel.variable.path: tuple(kernel.variable.shape) for kernel in graph.kernels}
+    shapes = {graph.paths[id(kernel.variable)]: tuple(kernel.variable.shape) for kernel in graph.kernels}
     faults = []
     for path, mask in masks.items():
         array = np.asarray(mask)

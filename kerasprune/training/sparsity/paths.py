@@ -60,12 +60,12 @@ def attached_masks(model: keras.Model, masks: Mapping[str, np.ndarray], *, side:
     flow = Flow(graph, side, _passing)
     flow.check([np.ones(tuple(kernel.variable.shape), "float32") for kernel in graph.kernels])
     kernels = [kernel.variable for kernel in graph.kernels]
-    weights = [given.get(v.path, np.ones(tuple(v.shape))).astype("float32") for v in kernels]
+    weights = [given.get(graph.paths[id(v)], np.ones(tuple(v.shape))).astype("float32") for v in kernels]
     for number, layer in flow.pipes.recurrences.items():  # P: paths over any number of steps
         units = len(weights[number])
         layer.paths.assign(_reached(weights[number].reshape(units, -1, units).sum(1) > 0))
     shares = flow.shares(weights)
-    on_path = {variable.path: share > 0 for variable, share in zip(kernels, shares, strict=True)}
+    on_path = {graph.paths[id(variable)]: share > 0 for variable, share in zip(kernels, shares, strict=True)}
     return {path: mask & on_path[path] for path, mask in given.items()}
 
 
