@@ -197,7 +197,7 @@ def test_the_command_reads_sizes(text, size):
     assert size_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["a", "0", "32x", "image=32,9", ""])
+@pytest.mark.parametrize("text", ["a", "32x", "image=32,9", ""])
 def test_the_command_refuses_what_is_no_size(text):
     from kerasprune.cli.options import size_of
 

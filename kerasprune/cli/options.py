@@ -84,7 +84,7 @@ METAVARS = {
     "--export": "FORMAT",
     "--calibrate": "PATH",
     "--round-to": "N|auto|table",
-    "--size": "N|NxN|INPUT=N",
+    "--size": "N|NxN|NAME=N",
 }
 
 KINDS = {int: "N", float: "NUMBER", str: "NAME", Path: "PATH"}
@@ -214,8 +214,8 @@ def size_of(text: str) -> int | list[int] | dict[str, int | list[int]]:
     except ValueError:
         numbers = []
     names = [name for name, _ in pairs]
-    if not numbers or min(map(min, numbers)) < 1 or len(pairs) > 1 and not all(names):
-        wanted = "Expected --size as numbers above 0: 32, 32x48, or by input image=32x48,tokens=20"
+    if not numbers or len(pairs) > 1 and not all(names):
+        wanted = "Expected --size as numbers: 32, 32x48, or by input image=32x48,tokens=20"
         raise PruneError(f"{wanted}. Received: --size {text}.")
     sides = [each[0] if len(each) == 1 else each for each in numbers]
     return dict(zip(names, sides, strict=True)) if all(names) else sides[0]

@@ -39,7 +39,7 @@ def shape_at(name: str, shape: Shape, size: Size | None) -> Shape:
     return tuple(next(numbers, None) if axis is None else axis for axis in shape)
 
 
-def filled(shapes: Mapping[str, Shape], size: Size | None, number: int) -> dict[str, tuple[int, ...]]:
+def fill_size(shapes: Mapping[str, Shape], size: Size | None, number: int) -> dict[str, tuple[int, ...]]:
     """Returns a size with the number for every free axis that it leaves open.
 
     Args:
@@ -48,7 +48,7 @@ def filled(shapes: Mapping[str, Shape], size: Size | None, number: int) -> dict[
         number: The number.
 
     Example:
-        >>> filled({"image": (None, None, 3), "tokens": (None,), "age": (1,)}, {"image": (24, 32)}, 16)
+        >>> fill_size({"image": (None, None, 3), "tokens": (None,), "age": (1,)}, {"image": (24, 32)}, 16)
         {'image': (24, 32), 'tokens': (16,)}
     """
     known = {name: shape_at(name, shape, size) for name, shape in shapes.items()}

@@ -21,7 +21,7 @@ from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
-from kerasprune.graph.sizes import GUESSES, Size, filled, input_shapes, shape_at, shapes_at_size, size_faults
+from kerasprune.graph.sizes import GUESSES, Size, fill_size, input_shapes, shape_at, shapes_at_size, size_faults
 from kerasprune.graph.walk import (
     Dropped,
     all_nodes,
@@ -330,7 +330,7 @@ def size_to_try(model: keras.Model, size: Size | None = None, guesses: Sequence[
     if not open_axes:
         return size
     for guess in guesses:
-        tried = filled(shapes, size, guess)
+        tried = fill_size(shapes, size, guess)
         numbers = sum(prod(shape_at(name, shape, tried)) for name, shape in shapes.items())
         if numbers <= _LARGEST and _runs(model, tried):
             return tried

@@ -172,16 +172,14 @@ class Experiment:
         self, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None
     ) -> Examples:
         """Returns the examples of a split, in batches; at another image size if one is given."""
-        found, fixed = examples(self.recipe, split, model, batch, size, self.held), fixed_batch(body_of(model))
-        if fixed:
-            found = found.unbatch().batch(fixed, drop_remainder=True)
-        return Examples(found, self.recipe.data.batch, fixed=fixed)
+        found = examples(self.recipe, split, model, batch, size, self.held)
+        return Examples(found, self.recipe.data.batch, fixed=fixed_batch(model))
 
     def plain_examples(self, model: keras.Model) -> Examples:
         """Returns the training examples without augmentation."""
         data = self.recipe.data.model_copy(update={"augment": None})
         recipe = self.recipe.model_copy(update={"data": data})
-        return Examples(examples(recipe, "train", model, held=self.held), data.batch)
+        return Examples(examples(recipe, "train", model, held=self.held), data.batch, fixed=fixed_batch(model))
 
     def validation(self, model: keras.Model, size: int | None = None) -> Examples | None:
         """Returns the validation examples, or `None` if the recipe has none."""

@@ -91,7 +91,8 @@ def _checked_size(value: Any) -> Any:
     for sides in by_input:
         numbers = sides if isinstance(sides, list | tuple) else [sides]
         if not numbers or whole_number_faults(1, **{str(place): each for place, each in enumerate(numbers)}):
-            raise ValueError("Expected a number > 0, a list with one for each free axis, or either by input")
+            several = ", a list with one for each free axis, or either by input" if sides is not value else ""
+            raise ValueError(f"Expected a number > 0{several}")
     return value
 
 

@@ -48,8 +48,7 @@ class Start(Node):
 
     Args:
         start: Path of a `.keras` file, here or below the package's recipes, e.g. `checkpoints/….keras`.
-        size: Size of the inputs, if the model leaves it free and there is no data: a number, a list such as
-            `[height, width]`, or either by input, `{image: [32, 48]}`. Defaults to `None`.
+        size: Size of the inputs, if it is free: a number, one for each axis, or by input. Defaults to `None`.
     """
 
     start: str

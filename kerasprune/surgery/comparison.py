@@ -68,7 +68,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def stateful_layers(model: keras.Model) -> list[keras.layers.RNN]:
-    """Returns the recurrent layers of a model that go on from the batch before."""
+    """Returns the recurrent layers of a model that begin with the state after the batch before."""
     return [each for each in inner_layers(model) if isinstance(each, keras.layers.RNN) and each.stateful]
 
 
