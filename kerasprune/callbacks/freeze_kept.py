@@ -118,9 +118,7 @@ class FreezeKept(PruningCallback):
     def shortfalls(self) -> list[str]:
         """Returns a fault that names the frozen filters that have moved."""
         held = [(v, *map(ops.convert_to_numpy, (rule.frozen, rule.held, v))) for v, rule in self._holds]
-        moved = [self._paths[id(v)] for v, frozen, values, now in held if not np.array_equal(values[frozen], now[frozen])]
-        ]
-        moved = [path for path, frozen, values, now in held if not np.array_equal(values[frozen], now[frozen])]
+        moved = [self._paths[id(v)] for v, where, values, now in held if not np.array_equal(values[where], now[where])]
         if not moved or not self.session.attached("constraint"):
             return super().shortfalls()
         return [

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import keras
 
     from kerasprune.export.formats import Format
+    from kerasprune.graph.sizes import Size
 
 EXAMPLES = 1000  # that calibrate and check
 
@@ -55,7 +56,7 @@ def export(
     calibrate: Annotated[Path | None, option("calibrate")] = None,
     loss: Annotated[str | None, option("loss")] = None,
     test: Annotated[str, option("data.test")] = "test",
-    size: Annotated[int | None, option("model.size")] = None,
+    size: Annotated[str | None, option("model.size")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder at --out.")] = False,
     imports: Import = None,
     trust: Trust = False,
@@ -136,7 +137,7 @@ def _places(out: Path, model: Path, formats: Mapping[str, Format], overwrite: bo
     return places
 
 
-def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
+def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: Size | None) -> Any:
     """Returns batches of inputs to calibrate and check with, or `None` if none are named."""
     if calibrate is None and data is None:
         return None
@@ -150,7 +151,7 @@ def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale:
     return inputs_only(_examples(model, data, scale, size, "validation"))
 
 
-def _examples(model: keras.Model, data: str, scale: str | None, size: int | None, split: str) -> Any:
+def _examples(model: keras.Model, data: str, scale: str | None, size: Size | None, split: str) -> Any:
     """Returns batches of the examples of a split, 1,000 at most."""
     from kerasprune.recipes import schema
     from kerasprune.recipes.examples import examples_of

@@ -40,7 +40,7 @@ def inspect(
     freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
     prunable: Annotated[bool, typer.Option("--prunable", help="Show only what can be pruned.")] = False,
     sort: Annotated[str, typer.Option(help="Order of the layers: model, macs or params.")] = "model",
-    size: Annotated[int | None, option("model.size")] = None,
+    size: Annotated[str | None, option("model.size")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print groups and layers as JSON, and nothing else.")] = False,
     **options: Any,
 ) -> None:

@@ -35,7 +35,7 @@ def latency(
     models: Annotated[
         list[Path], typer.Argument(metavar="MODEL…", help="Paths of .keras and .tflite files, first the reference.")
     ],
-    size: Annotated[int | None, option("model.size")] = None,
+    size: Annotated[str | None, option("model.size")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the interpreter.")] = 1,
     runs: Annotated[int, typer.Option(help="Timed rounds, one inference of every model in each.")] = 50,
     warmup: Annotated[int, typer.Option(help="Rounds before them that are not timed.")] = 10,

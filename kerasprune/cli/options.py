@@ -84,6 +84,7 @@ METAVARS = {
     "--export": "FORMAT",
     "--calibrate": "PATH",
     "--round-to": "N|auto|table",
+    "--size": "N|NxN|NAME=N",
 }
 
 KINDS = {int: "N", float: "NUMBER", str: "NAME", Path: "PATH"}
@@ -99,7 +100,7 @@ _SHARED: dict[str, tuple[Any, str, Any]] = {  # parameter: (type, key of a recip
     "round_to": (str | None, "prune.plan.round_to", None),
     "data": (str | None, "data.name", None),
     "scale": (str | None, "data.scale", None),
-    "size": (int | None, "model.size", None),
+    "size": (str | None, "model.size", None),
     "batch": (int | None, "data.batch", None),
     "validation": (str | None, "data.validation", None),
     "loss": (str | None, "loss", None),
@@ -137,6 +138,8 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def command(**options: Any) -> None:
+        if isinstance(options.get("size"), str):
+            options["size"] = size_of(options["size"])
         function(**options)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -196,6 +199,26 @@ def options_given(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
     found = given_values(**{name: options.get(name) for name in names})
     found |= {name: int(value) for name, value in found.items() if str(value).isdecimal()}
     return {name: None if value == "null" else value for name, value in found.items()}
+
+
+def size_of(text: str) -> int | list[int] | dict[str, int | list[int]]:
+    """Returns the size in the value of `--size`, as `kp.trace` takes it.
+
+    Example:
+        >>> size_of("32"), size_of("32x48"), size_of("image=32x48,tokens=20")
+        (32, [32, 48], {'image': [32, 48], 'tokens': 20})
+    """
+    pairs = [part.rpartition("=")[::2] for part in text.replace(" ", "").split(",")]
+    try:
+        numbers = [[int(number) for number in sides.lower().split("x")] for _, sides in pairs]
+    except ValueError:
+        numbers = []
+    names = [name for name, _ in pairs]
+    if not numbers or len(pairs) > 1 and not all(names):
+        wanted = "Expected --size as numbers: 32, 32x48, or by input image=32x48,tokens=20"
+        raise PruneError(f"{wanted}. Received: --size {text}.")
+    sides = [each[0] if len(each) == 1 else each for each in numbers]
+    return dict(zip(names, sides, strict=True)) if all(names) else sides[0]
 
 
 def names_of(text: str | None) -> list[str]:

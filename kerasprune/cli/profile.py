@@ -36,7 +36,7 @@ def profile(
         typer.Option(metavar="FOLDER", help="Files for benchmark_model on a phone are written there, its times read."),
     ] = None,
     machine: Annotated[str, typer.Option(help="The name of the phone.")] = "phone",
-    size: Annotated[int | None, option("model.size")] = None,
+    size: Annotated[str | None, option("model.size")] = None,
     **options: Any,
 ) -> None:
     """Measure how long this machine takes for the model's operators at all widths, for 'prune --time --table'.

@@ -93,6 +93,8 @@ def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
     if loss.name in _OWN_SHAPES or not _of_keras(loss):
         return
     wanted = tuple(outputs.shape[:-1] if "sparse" in loss.name else outputs.shape)
+    if isinstance(outputs, keras.KerasTensor):  # its batch may be fixed, which all labels together are not
+        wanted = (None, *wanted[1:])
     given = tuple(labels.shape)
     if not any(alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
         remedy = ("Give class numbers, or ", Key("loss"), "='categorical_crossentropy'.")

@@ -15,8 +15,10 @@ from kerasprune.backend.derivatives import gradient, hessian_vector_product, per
 from kerasprune.criteria.base import as_array
 from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
 from kerasprune.data.batches import Batch
+from kerasprune.data.signature import fixed_batch
 from kerasprune.errors import PruneError, first_of
 from kerasprune.graph.built_model import body_of
+from kerasprune.surgery.comparison import stateful_layers
 from kerasprune.surgery.compute_dtype import in_precision
 
 _SHARES = ("softmax", "sigmoid", "log_softmax")
@@ -101,8 +103,15 @@ class MeanLoss:
         """Yields the gradients of one example's loss after the other, one for each variable.
 
         Raises:
-            PruneError: The loss is missing, or data and model do not fit together.
+            PruneError: The loss is missing, data and model do not fit together, or a stateful layer takes no single
+                examples.
         """
+        fixed = fixed_batch(self.model)
+        if fixed not in (None, 1) and (found := stateful_layers(self.model)):
+            raise PruneError(
+                f"Expected layers that take single examples, whose gradients are needed. Received: {found[0].name!r}, "
+                f"which is stateful, of a batch of {fixed}. Choose criterion='taylor_fo', 'snip' or 'l1'."
+            )
         of_batch = self.derivative(gradient)
         for batch in self.batches():
             for _, found in per_example(of_batch, *batch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import keras
@@ -14,14 +13,15 @@ from keras.backend import result_type
 
 from kerasprune._keras import call_operation, structures
 from kerasprune.backend.derivatives import gradient
-from kerasprune.checks import whole_number_faults
+from kerasprune.checks import is_number, whole_number_faults
 from kerasprune.criteria.base import Checked, Criterion, argument, as_array, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
+from kerasprune.graph.sizes import Size, shapes_at_size
+from kerasprune.graph.trace import size_to_try, trace
 
 _LINEAR = 1e-3  # relative tolerance of f(2x) = 2 f(x)
 
@@ -33,19 +33,21 @@ class Flow:
 
     Args:
         graph: The graph of the model.
-        side: Size of free input axes. Defaults to 32.
+        side: Size of free input axes. Defaults to that of the graph, else to one that the model takes.
         swap: Further replacements of layers. Defaults to none.
 
     Raises:
         PruneError: The network cannot be linearised.
     """
 
-    def __init__(self, graph: ChannelGraph, side: int = 32, swap: Swap = lambda layer: None) -> None:
+    def __init__(self, graph: ChannelGraph, side: Size | None = None, swap: Swap = lambda layer: None) -> None:
         self.pipes = Linearised(graph, swap)
-        model, structure = self.pipes.model, structures(body_of(graph.model))[0]
+        body = body_of(graph.model)
+        model, structure = self.pipes.model, structures(body)[0]
+        shapes = shapes_at_size(body, size_to_try(body, side or graph.size))
         self._inputs = [
-            np.ones((1, *[side if size is None else size for size in tensor.shape[1:]]), tensor.dtype)
-            for tensor in body_of(graph.model).inputs
+            np.ones((tensor.shape[0] or 1, *shape), tensor.dtype)
+            for tensor, shape in zip(body.inputs, shapes, strict=True)
         ]
 
         def total(inputs: Any, factors: Any) -> Any:
@@ -89,6 +91,10 @@ class Flow:
             )
 
 
+def _side_faults(**values: Any) -> list[str]:
+    return whole_number_faults(1, **{name: each for name, each in values.items() if is_number(each)})
+
+
 @dataclass(frozen=True)
 class SynFlow(Checked, Criterion):
     """A weight's share of the flow through the network; needs no data.
@@ -108,7 +114,8 @@ class SynFlow(Checked, Criterion):
     shares of R. An LSTM or GRU adds up its gates and looks back one step.
 
     Args:
-        side: Size of free input axes. Defaults to 32.
+        side: Size of free input axes, see `size` of `kp.trace`. Defaults to that of the graph, else to 32, or the first
+            of some numbers that the model takes.
 
     Raises:
         PruneError: In `score`: the network has attention, or multiplies tensors by each other.
@@ -127,7 +134,7 @@ class SynFlow(Checked, Criterion):
         arXiv 2006.05467, section 5, Algorithm 1.
     """
 
-    side: int = argument(32, partial(whole_number_faults, 1))
+    side: Size | None = argument(None, _side_faults)
 
     def prepared(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0

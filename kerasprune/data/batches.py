@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from kerasprune._keras import maker
 from kerasprune.data.arrays_or_batches import parts_of, whole
 from kerasprune.data.refusals import (
     Shape,
@@ -20,7 +21,7 @@ from kerasprune.data.refusals import (
     check_given,
     weight_faults,
 )
-from kerasprune.data.signature import Signature, inputs_of, signature_of
+from kerasprune.data.signature import Signature, fixed_batch, inputs_of, signature_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.sizes import Size
 
@@ -65,29 +66,33 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
     found = 0
     for batch in every_batch(data, model):
         if most is not None and found + batch.size > most:
-            batch = _part(batch, slice(most - found))
+            if found and fixed_batch(model):
+                break
+            batch = batch if fixed_batch(model) else _part(batch, slice(most - found))
         if batch.size:
             yield batch
         found += batch.size
-        if found == most:
+        if most is not None and found >= most:
             break
     check_found(found)
 
 
 def every_batch(data: Any, model: keras.Model) -> Iterator[Batch]:
-    """Yields labelled batches as `batches` does, but accepts endless and empty data."""
+    """Yields labelled batches as `batches` does, but accepts endless and empty data.
+
+    Of a model that fixes the number, batches have it, and a remainder is left out.
+    """
     check_given(data)
-    signature = inputs_of(model)
+    signature, fixed = inputs_of(model), fixed_batch(model)
     number = len(signature.inputs)
     split = whole(data, number) is not None
     for place, parts in enumerate(parts_of(data, number)):
         batch = _batch(parts, signature)
         if not place:
             _check(batch, signature)
-        if split:
-            yield from (_part(batch, slice(begin, begin + _BATCH)) for begin in range(0, batch.size, _BATCH))
-        else:
-            yield batch
+        size = fixed or (_BATCH if split else max(batch.size, 1))
+        parts = (_part(batch, slice(begin, begin + size)) for begin in range(0, max(batch.size, 1), size))
+        yield from (part for part in parts if not fixed or part.size == fixed)
 
 
 def _part(batch: Batch, examples: slice) -> Batch:
@@ -149,20 +154,27 @@ def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
         samples: Largest number of examples.
 
     Returns:
-        Batches of at most 128 examples: one array per input, in flat order and in the type that the model takes.
+        Batches of at most 128 examples, or of the number that the model fixes, without a remainder: one array per
+        input, in flat order and in the type that the model takes.
 
     Raises:
         PruneError: The data do not fit the inputs, are empty, or hold something that is not a number.
     """
     parts: list[FlatInputs] = []
-    count = 0
-    for arrays in flat_inputs(signature_of(model), data):
+    count, fixed = 0, fixed_batch(model)
+    samples = max(samples, fixed or 0)
+    for arrays in flat_inputs(inputs_of(model) if fixed else signature_of(model), data):
         parts.append([array[: samples - count] for array in arrays])
         count += len(parts[-1][0])
         if count >= samples:
             break
     check_found(count)
-    return list(_regrouped(parts))
+    found = [batch for batch in _regrouped(parts, fixed) if fixed is None or len(batch[0]) == fixed]
+    if not found:
+        raise PruneError(
+            f"Expected at least {fixed} examples, which the inputs of {model.name!r} fix. Received: {count}. Give more."
+        )
+    return found
 
 
 def flat_inputs(signature: Signature, data: Any) -> Iterator[FlatInputs]:
@@ -194,7 +206,10 @@ def free_size(model: keras.Model, shapes: Iterable[Shape]) -> Size | None:
         24
     """
     pairs = zip(model.inputs, shapes, strict=True)
-    found = {x.name: tuple(n for own, n in zip(x.shape, shape, strict=True) if own is None)[1:] for x, shape in pairs}
+    found = {
+        maker(x).name: tuple(n for own, n in zip(x.shape[1:], shape[1:], strict=True) if own is None)
+        for x, shape in pairs
+    }
     numbers = {number for sides in found.values() for number in sides}
     if not numbers or None in numbers:
         return None
@@ -203,10 +218,10 @@ def free_size(model: keras.Model, shapes: Iterable[Shape]) -> Size | None:
     return {name: sides for name, sides in found.items() if sides}
 
 
-def _regrouped(parts: Batches) -> Iterator[FlatInputs]:
-    """Yields the same examples in smaller batches, which fit into memory."""
+def _regrouped(parts: Batches, fixed: int | None) -> Iterator[FlatInputs]:
+    """Yields the same examples in smaller batches: of a fixed number, or which fit into memory."""
     for batch in parts:
         numbers = sum(prod(array.shape[1:]) for array in batch if len(array))
-        size = min(_EXAMPLES_AT_ONCE, max(_NUMBERS_AT_ONCE // max(numbers, 1), 1))
+        size = fixed or min(_EXAMPLES_AT_ONCE, max(_NUMBERS_AT_ONCE // max(numbers, 1), 1))
         for begin in range(0, len(batch[0]), size):
             yield [array[begin : begin + size] for array in batch]

@@ -24,6 +24,8 @@ class Examples:
         data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
         batch: Examples per batch, of arrays; rounded up to a multiple of the devices that share it. Defaults to 128.
         inputs: Number of inputs of the model: as many arrays are inputs alone. Defaults to 1.
+        fixed: Examples per batch that the model fixes, in place of `batch`; of arrays the remainder is left out.
+            Defaults to `None`.
 
     Raises:
         PruneError: The data can be read only once, are endless, are lists of numbers or of batches, or differ in
@@ -37,7 +39,7 @@ class Examples:
         (True, 1, [40])
     """
 
-    def __init__(self, data: Any, batch: int = BATCH, inputs: int = 1) -> None:
+    def __init__(self, data: Any, batch: int = BATCH, inputs: int = 1, fixed: int | None = None) -> None:
         check_again(data)
         if isinstance(data, list) and not all(map(is_array, data)):
             raise PruneError(
@@ -48,7 +50,14 @@ class Examples:
         if self.arrays:
             check_found(len(keras.tree.flatten(data)))
         self.data = _fitting(_with_parts(data, inputs)) if self.arrays else data
-        self.batch = multiple_of_replicas(batch)
+        self.fixed, self.batch = fixed, fixed or multiple_of_replicas(batch)
+        if self.arrays and fixed:
+            number = len(keras.tree.flatten(self.data)[0])
+            if number < fixed:
+                raise PruneError(
+                    f"Expected at least {fixed} examples, the batch of the model. Received: {number}. Give more."
+                )
+            self.data = keras.tree.map_structure(lambda x: x[: number - number % fixed], self.data)
 
     @property
     def reorders(self) -> bool:

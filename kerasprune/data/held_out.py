@@ -33,15 +33,17 @@ def held_out(examples: Examples, seed: int = 0) -> tuple[Examples, Examples] | N
     """
     if examples.arrays:
         count = len(keras.tree.flatten(examples.data)[0])
-        order = np.random.default_rng(seed).permutation(count)
-        tenth = max(1, count // SHARE)
+        order, whole = np.random.default_rng(seed).permutation(count), examples.fixed or 1
+        tenth = max(1, count // SHARE // whole) * whole
         parts = [np.sort(order[tenth:]), np.sort(order[:tenth])]
-        return tuple(Examples(_rows(examples.data, part), examples.batch) for part in parts) if count > 1 else None
+        if count == tenth:
+            return None
+        return tuple(Examples(_rows(examples.data, part), examples.batch, fixed=examples.fixed) for part in parts)
     if isinstance(examples.data, keras.utils.PyDataset):
         parts = _of_py_dataset(examples.data)
     else:
         parts = _of_dataset(examples.data, examples.steps())
-    return parts and tuple(Examples(part, examples.batch) for part in parts)
+    return parts and tuple(Examples(part, examples.batch, fixed=examples.fixed) for part in parts)
 
 
 def _rows(data: Any, numbers: np.ndarray) -> Any:

@@ -14,7 +14,7 @@ from keras import tree
 
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import Shape, check_arrays, finite_faults, length_faults
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.graph.built_model import check_built
 
 LABELS = ("label", "labels", "target", "targets", "y")  # usual names of labels
@@ -41,21 +41,37 @@ def flat(nest: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input: name, shape without the batch axis (`None` for a free side) and dtype."""
+    """One input.
+
+    Args:
+        name: Its name.
+        shape: Its shape without the batch axis; `None` for a free side.
+        dtype: Its type.
+        free: Its shape before a file fixed the free sides. Defaults to `()`: nothing was fixed.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+    free: tuple[int | None, ...] = ()
 
     @property
     def holds_texts(self) -> bool:
         """Whether the input takes texts, which a layer of the model looks up."""
         return self.dtype == "string"
 
-    def shape_faults(self, shape: Shape) -> list[str]:
+    def shape_faults(self, shape: Shape) -> list[str | PruneError]:
         """Returns the faults of the shape of a batch, any axis of which may be `None`."""
         if len(shape) and alike(self.shape, shape[1:]):
             return []
+        if self.free and len(shape) and alike(self.free, shape[1:]):
+            received = f"Received: {self.shape} and {tuple(shape[1:])} for the input {self.name!r}. "
+            return [
+                PruneError(
+                    "A .tflite file has one size, or length, of its inputs. ", received,
+                    "Pad or crop the examples to one; or give ", Key("size"), "=… and examples that have it.",
+                )
+            ]  # fmt: skip
         expected, remedy = (None, *self.shape), self._remedy(tuple(shape))
         return [f"Expected shape {expected} for the input {self.name!r}. Received: shape {tuple(shape)}. {remedy}"]
 
@@ -72,9 +88,9 @@ class InputSpec:
             return "It lacks the batch axis: batch them, as data.batch(32) does."
         return "Resize the data, or build the model for them."
 
-    def faults(self, array: np.ndarray) -> list[str]:
+    def faults(self, array: np.ndarray) -> list[str | PruneError]:
         """Returns the faults of a batch for this input: of its shape, dtype and values."""
-        faults, name = self.shape_faults(array.shape), f"the input {self.name!r}"
+        faults, name = [*self.shape_faults(array.shape)], f"the input {self.name!r}"
         if self.holds_texts and not _are_texts(array):
             faults.append(
                 f"Expected texts for {name}. Received: dtype={array.dtype}. "
@@ -177,7 +193,9 @@ class Signature:
 
     def static(self, shapes: Sequence[tuple[int, ...]]) -> Signature:
         """Returns the signature with these shapes, one for each input."""
-        fixed = (replace(spec, shape=tuple(shape)) for spec, shape in zip(self.inputs, shapes, strict=True))
+        pairs = zip(self.inputs, shapes, strict=True)
+        free = (spec.free or (spec.shape if None in spec.shape else ()) for spec in self.inputs)
+        fixed = (replace(spec, shape=tuple(shape), free=was) for (spec, shape), was in zip(pairs, free, strict=True))
         return replace(self, inputs=tuple(fixed))
 
 
@@ -200,7 +218,9 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
             if tensor.shape[0] not in (None, 1):
                 raise PruneError(
                     f"The input {tensor.name!r} has a fixed batch size, so single samples do not fit. "
-                    f"Received: shape={tuple(tensor.shape)}. Build the model with keras.Input(shape=...) instead."
+                    f"Received: shape={tuple(tensor.shape)}. Build the model once more for one example, "
+                    f"keras.Input(batch_shape={(1, *tensor.shape[1:])}), as stateful layers need it, and take over the "
+                    "weights: new.set_weights(model.get_weights())."
                 )
         return inputs_of(model)
     if data is None:
@@ -211,6 +231,11 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
     arrays = [np.asarray(array) for array in keras.tree.flatten(data)]
     inputs = (InputSpec(f"input_{i}", array.shape[1:], str(array.dtype)) for i, array in enumerate(arrays))
     return Signature(tuple(inputs), data)
+
+
+def fixed_batch(model: keras.Model) -> int | None:
+    """Returns the number of examples that the inputs of a model fix, as stateful layers need; `None` for any number."""
+    return model.inputs[0].shape[0] if is_graph(model) else None
 
 
 def inputs_of(model: keras.Model) -> Signature:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-    from kerasprune.graph.sizes import Size
 from kerasprune.export.parity import Function
 
 
@@ -33,11 +32,10 @@ class Format:
     calibrates: bool = False
 
 
-def _saved_model(model: keras.Model, path: Path, *, data: Any, size: Size | None, overwrite: bool) -> Any:
+def _saved_model(model: keras.Model, path: Path, **options: Any) -> Any:
     from kerasprune import export
 
-    del size  # a SavedModel leaves free sides free
-    return export.saved_model(model, path, data=data, overwrite=overwrite)
+    return export.saved_model(model, path, **options)
 
 
 def _served(path: Path, model: keras.Model) -> Function:

@@ -15,10 +15,12 @@ from kerasprune.data.batches import FlatInputs, flat_inputs
 from kerasprune.data.refusals import check_again, check_found
 from kerasprune.data.signature import InputSpec, Signature
 from kerasprune.errors import PruneError
+from kerasprune.graph.built_model import body_of
+from kerasprune.graph.sizes import Size, shapes_at_size
+from kerasprune.graph.trace import size_to_try
 
 BATCH = 128  # samples of an array in one batch
 RANDOM_SAMPLES = 16
-FREE_SIDE = 96  # of random inputs: divisible by 32, and enough for the deepest strides of known classifiers
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,13 @@ def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samp
     return Samples(lambda: ([array[s : s + BATCH] for array in arrays] for s in starts), "data")
 
 
+def samples_for(model: keras.Model, signature: Signature, data: Any = None, size: Size | None = None) -> Samples:
+    """Returns `samples_of` the inputs of a model; random ones have a size, or one that the model takes."""
+    if data is None:
+        signature = signature.static(shapes_at_size(body_of(model), size_to_try(model, size)))
+    return samples_of(signature, data)
+
+
 def first_inputs(data: Any) -> Any:
     """Returns the nest of inputs in data, in the first of batches, as a subclassed model takes it."""
     if data is None or is_array(data) or isinstance(data, tuple | list | Mapping):
@@ -91,7 +100,7 @@ def first_inputs(data: Any) -> Any:
 
 
 def _random(spec: InputSpec, generator: np.random.Generator) -> np.ndarray:
-    shape = (RANDOM_SAMPLES, *(FREE_SIDE if side is None else side for side in spec.shape))
+    shape = (RANDOM_SAMPLES, *spec.shape)
     if keras.backend.is_float_dtype(spec.dtype):
         return generator.standard_normal(shape).astype(spec.dtype)
     if "int" in spec.dtype or spec.dtype == "bool":

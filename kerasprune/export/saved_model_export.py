@@ -15,15 +15,21 @@ from kerasprune.export.half_precision import precision
 from kerasprune.export.parity import compare, keras_function, require_close, served_function
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
-from kerasprune.export.samples import first_inputs, samples_of
+from kerasprune.export.samples import first_inputs, samples_for
 from kerasprune.graph.ranged_model import RangedModel
+from kerasprune.graph.sizes import Size
 
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 
 
 @extras("kp.export.saved_model")
 def saved_model(
-    model: keras.Model, path: str | os.PathLike, *, data: Any = None, overwrite: bool = False
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    data: Any = None,
+    overwrite: bool = False,
+    size: Size | None = None,
 ) -> ExportReport:
     """Writes a model's forward pass as a SavedModel folder and returns a report on it.
 
@@ -38,6 +44,8 @@ def saved_model(
             tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels are ignored.
             Defaults to `None`: random inputs.
         overwrite: Whether a SavedModel or an empty folder at `path` may be replaced. Defaults to `False`.
+        size: Size of random inputs, see `kp.trace`, where the model leaves it free. Defaults to 32, or the first of
+            some numbers that the model takes.
 
     Returns:
         The report: size, largest error, agreement. Its latency is `None`: TensorFlow's threads belong to the
@@ -64,7 +72,7 @@ def saved_model(
     if isinstance(model, RangedModel):
         model.check_exportable("a SavedModel")
     signature = signature_of(model, first_inputs(data))
-    samples = samples_of(signature, data)
+    samples = samples_for(model, signature, data, size)
     with new_saved_model(path, overwrite=overwrite) as temporary:
         _write(model, signature, temporary)
         parity = compare(keras_function(model, signature), served_function(temporary, signature), samples)

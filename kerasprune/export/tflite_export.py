@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from kerasprune.checks import choice_faults, whole_number_faults
-from kerasprune.data.signature import Signature, signature_of
-from kerasprune.errors import Key, PruneError, extras, nearest, raise_faults, warn
+from kerasprune.data.signature import Signature, is_graph, signature_of
+from kerasprune.errors import PruneError, extras, nearest, raise_faults, warn
 from kerasprune.export.calibration import CALIBRATION_SAMPLES
 from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
@@ -26,9 +26,11 @@ from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 from kerasprune.export.tflite_graph import operators
 from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
-from kerasprune.graph.sizes import Size, shape_at, size_faults
+from kerasprune.graph.sizes import Size, input_shapes, shape_at, size_faults
+from kerasprune.graph.trace import give_size
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95
@@ -160,7 +162,7 @@ def static_signature(model: keras.Model, data: Any, size: Size | None) -> Signat
     signature = signature_of(model, first_inputs(data))
     check_takes_numbers(model, signature)
     if size is not None:
-        shapes = {spec.name: spec.shape for spec in signature.inputs}
+        shapes = input_shapes(body_of(model)) if is_graph(model) else {x.name: x.shape for x in signature.inputs}
         raise_faults("Invalid arguments for tflite:", size_faults(shapes, size))
         signature = signature.static([shape_at(name, shape, size) for name, shape in shapes.items()])
     if data is not None:
@@ -169,9 +171,8 @@ def static_signature(model: keras.Model, data: Any, size: Size | None) -> Signat
     if free:
         raise PruneError(
             f"A .tflite file has fixed sides, but these inputs have free ones: {', '.join(free)}. "
-            "Received: no size. Give ",
-            Key("size"),
-            ", such as 32, or data of the size in use.",
+            "Received: no size, and no data of the size in use. ",
+            *give_size(model),
         )
     return signature
 

@@ -23,6 +23,7 @@ from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.channels import Block, Group, Padded, Product, Setting, Slice, Take, TracedCall, Unknown
 from kerasprune.graph.groups import distinct
 from kerasprune.graph.sharded_axes import ShardedAxis, sharded_axes
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.walk import named_operations, pause_collection
 
 
@@ -125,7 +126,7 @@ class ChannelGraph:
     calls: list[TracedCall]
     unknown: list[Unknown]
     freeze: tuple[str, ...]
-    size: int | None
+    size: Size | None
 
     @property
     def prunable(self) -> dict[str, Group]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from kerasprune._keras import maker
 from kerasprune.checks import is_number, whole_number_faults
 from kerasprune.errors import Key, PruneError, nearest
 
@@ -15,6 +16,8 @@ Sides = int | Sequence[int]
 Size = Sides | Mapping[str, Sides]
 """A number for every free axis, one number for each, or either of them by the name of the input."""
 Shape = tuple[int | None, ...]
+GUESSES = (32, 16, 64, 96, 128, 224, 384, 512, 1024, 2048, 4096, 8, 4)
+"""Numbers for free axes that are tried in turn, where neither the user nor the data says any."""
 
 
 def shape_at(name: str, shape: Shape, size: Size | None) -> Shape:
@@ -36,14 +39,37 @@ def shape_at(name: str, shape: Shape, size: Size | None) -> Shape:
     return tuple(next(numbers, None) if axis is None else axis for axis in shape)
 
 
+def fill_size(shapes: Mapping[str, Shape], size: Size | None, number: int) -> dict[str, tuple[int, ...]]:
+    """Returns a size with the number for every free axis that it leaves open.
+
+    Args:
+        shapes: The shapes of the inputs by name, without their batch axes.
+        size: The size.
+        number: The number.
+
+    Example:
+        >>> fill_size({"image": (None, None, 3), "tokens": (None,), "age": (1,)}, {"image": (24, 32)}, 16)
+        {'image': (24, 32), 'tokens': (16,)}
+    """
+    known = {name: shape_at(name, shape, size) for name, shape in shapes.items()}
+    return {
+        name: tuple(number if n is None else n for axis, n in zip(shape, known[name], strict=True) if axis is None)
+        for name, shape in shapes.items()
+        if None in shape
+    }
+
+
 def shapes_at_size(model: keras.Model, size: Size | None) -> list[Shape]:
     """Returns the shapes of the inputs of a built model at a size, without their batch axes."""
     return [shape_at(name, shape, size) for name, shape in input_shapes(model).items()]
 
 
 def input_shapes(model: keras.Model) -> dict[str, Shape]:
-    """Returns the shapes of the inputs of a functional model by name, without their batch axes."""
-    return {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+    """Returns the shapes of the inputs of a functional model, without their batch axes, by the names of their layers.
+
+    A rebuilt model has layers of the same names; the names that Keras gives to tensors change.
+    """
+    return {maker(tensor).name: tuple(tensor.shape[1:]) for tensor in model.inputs}
 
 
 def size_faults(shapes: Mapping[str, Shape], size: Size | None, name: str = "size") -> list[PruneError]:

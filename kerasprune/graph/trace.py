@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from fnmatch import fnmatchcase
+from math import prod
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ from keras import KerasTensor, tree
 from kerasprune._keras import argument_names, inner_layers, maker, output_specs
 from kerasprune.checks import choice_faults
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.errors import Key, PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.built_model import body_of
@@ -20,7 +21,7 @@ from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general, find_or_try
-from kerasprune.graph.sizes import Size, input_shapes, shape_at, shapes_at_size, size_faults
+from kerasprune.graph.sizes import GUESSES, Size, fill_size, input_shapes, shape_at, shapes_at_size, size_faults
 from kerasprune.graph.walk import (
     Dropped,
     all_nodes,
@@ -35,6 +36,7 @@ from kerasprune.graph.walk import (
 
 _NEUTRAL = frozenset({"training", "mask"})
 """Arguments that Keras passes to any layer."""
+_LARGEST = 2**22  # numbers of an input at a size that is guessed
 
 
 @pause_collection()
@@ -244,7 +246,7 @@ def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str
 
 
 def _input_ids(graph: GraphBuilder, tensor: KerasTensor, size: Size | None) -> Ids:
-    shape = (tensor.shape[0], *shape_at(tensor.name, tuple(tensor.shape[1:]), size))
+    shape = (tensor.shape[0], *shape_at(maker(tensor).name, tuple(tensor.shape[1:]), size))
     if len(shape) < 2 or tensor.shape[-1] is None:
         return Ids(shape)
     name = maker(tensor).name
@@ -306,3 +308,57 @@ def shapes_at(
     absent = tensors_left_out(model, removed, lambda x: KerasTensor(x.shape, dtype=x.dtype))
     walk(body, inputs, visit, dropped=absent)
     return shapes
+
+
+def size_to_try(model: keras.Model, size: Size | None = None, guesses: Sequence[int] = GUESSES) -> Size | None:
+    """Returns the size at which a model is tried: axes that are left open get the first guess that it takes.
+
+    Args:
+        model: A functional or Sequential model.
+        size: The size that the user, the data or the plan gives. Defaults to `None`: none.
+        guesses: Numbers for open axes. Defaults to 32 and others.
+
+    Returns:
+        A size for all free axes; the given one if it leaves none open.
+
+    Raises:
+        PruneError: The model does not take the size, or none of the guesses.
+
+    Example:
+        >>> sound = keras.Input((None, 4), name="sound")
+        >>> size_to_try(keras.Model(sound, keras.layers.Cropping1D(30)(sound)))
+        {'sound': (64,)}
+    """
+    shapes = input_shapes(body_of(model))
+    for fault in size_faults(shapes, size):
+        raise fault
+    open_axes = any(None in shape_at(name, shape, size) for name, shape in shapes.items())
+    if not open_axes:
+        return size
+    for guess in guesses:
+        tried = fill_size(shapes, size, guess)
+        numbers = sum(prod(shape_at(name, shape, tried)) for name, shape in shapes.items())
+        if numbers <= _LARGEST and _runs(model, tried):
+            return tried
+    raise PruneError(
+        f"Expected a size that the model takes: {model.name!r}, with inputs of shapes {list(shapes.values())}, takes "
+        "none that was tried, ", ", ".join(map(str, sorted(guesses))), ". Give ", Key("size"),
+        "=…, a number for each free axis.",
+    )  # fmt: skip
+
+
+def _runs(model: keras.Model, size: Size) -> bool:
+    try:
+        shapes = shapes_at(model, size)
+    except Exception:  # noqa: BLE001, layers may be anyone's
+        return False
+    return not any(0 in shape for call in shapes for shape in call)
+
+
+def give_size(model: keras.Model) -> tuple[str | Key, ...]:
+    """Returns the remedy for a missing size, with one that the model takes, as parts of an error."""
+    try:
+        sizes = size_to_try(model).values()
+    except PruneError:
+        return "Give ", Key("size"), "=…, a number for each free axis."
+    return "Give ", Key("size"), f"={next(iter(next(iter(sizes))))}, or another number for the free axes."

@@ -23,7 +23,8 @@ from kerasprune.planning.budgets.base import STEPS, Budget, Floor
 from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
 from kerasprune.planning.budgets.rounding import round_choice
 from kerasprune.planning.targets.base import CostMeter
-from kerasprune.surgery.costs.cost import check_counted, cost, prunable_graph
+from kerasprune.surgery.costs.cost import check_counted, cost
+from kerasprune.surgery.graphs import prunable_graph
 
 if TYPE_CHECKING:
     from kerasprune.export.latency.table import LatencyTable

@@ -10,6 +10,7 @@ import keras
 
 from kerasprune.errors import PruneError
 from kerasprune.graph.plans import Plan
+from kerasprune.graph.trace import size_to_try
 from kerasprune.recipes import loader
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.experiment import Experiment
@@ -78,7 +79,7 @@ def evaluate(
     if start != "dense" and run.recipe.finetune is not None:
         validation = train(run, slim, judge, plan)
     seconds = time.perf_counter() - began
-    side = run.free_side(model)
+    side = size_to_try(model, run.free_side(model))
     before, after = (cost(each, size=side) for each in (model, slim))
     return {
         "measure": measure,

@@ -66,7 +66,23 @@ def examples_of(
     seed: int = 0,
     held: SplitExamples | None = None,
 ) -> tf.data.Dataset:
-    """Returns batches of inputs and targets of a data section; see `examples`."""
+    """Returns batches of inputs and targets of a data section, see `examples`; of the size that the model fixes."""
+    given = {"batch": batch, "size": size, "seed": seed, "held": held}
+    fixed = model.inputs[0].shape[0]
+    found = _examples_of(spec, split, model, **given)
+    return found.unbatch().batch(fixed, drop_remainder=True) if fixed else found
+
+
+def _examples_of(
+    spec: Data,
+    split: str,
+    model: keras.Model,
+    *,
+    batch: int | None,
+    size: int | None,
+    seed: int,
+    held: SplitExamples | None,
+) -> tf.data.Dataset:
     held = held or own_examples(spec)
     if held is not None:
         return held.batches(split, batch or spec.batch, seed, spec.scale or "none", model.inputs)

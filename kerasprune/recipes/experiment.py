@@ -12,6 +12,7 @@ import keras
 from kerasprune import criteria
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
+from kerasprune.data.signature import fixed_batch
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
@@ -84,7 +85,7 @@ class Experiment:
         if data.size is None and own(data.name) is not None:
             inputs = keras.tree.flatten(self.examples("train", model).data.element_spec[0])
             return free_size(body_of(model), [each.shape for each in inputs]) or data.side
-        return data.side
+        return data.size or data.side
 
     def traced(self, model: keras.Model, spec: plan_section.Traced) -> ChannelGraph:
         """Traces a model as a section of the recipe specifies."""
@@ -171,13 +172,14 @@ class Experiment:
         self, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None
     ) -> Examples:
         """Returns the examples of a split, in batches; at another image size if one is given."""
-        return Examples(examples(self.recipe, split, model, batch, size, self.held), self.recipe.data.batch)
+        found = examples(self.recipe, split, model, batch, size, self.held)
+        return Examples(found, self.recipe.data.batch, fixed=fixed_batch(model))
 
     def plain_examples(self, model: keras.Model) -> Examples:
         """Returns the training examples without augmentation."""
         data = self.recipe.data.model_copy(update={"augment": None})
         recipe = self.recipe.model_copy(update={"data": data})
-        return Examples(examples(recipe, "train", model, held=self.held), data.batch)
+        return Examples(examples(recipe, "train", model, held=self.held), data.batch, fixed=fixed_batch(model))
 
     def validation(self, model: keras.Model, size: int | None = None) -> Examples | None:
         """Returns the validation examples, or `None` if the recipe has none."""

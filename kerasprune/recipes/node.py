@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from kerasprune.checks import whole_number_faults
 from kerasprune.errors import Key, PruneError, nearest
 from kerasprune.recipes import lookup as members
 
@@ -83,6 +84,20 @@ PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Truth = Annotated[bool, Field(strict=True)]
+
+
+def _checked_size(value: Any) -> Any:
+    by_input = value.values() if isinstance(value, Mapping) else [value]
+    for sides in by_input:
+        numbers = sides if isinstance(sides, list | tuple) else [sides]
+        if not numbers or whole_number_faults(1, **{str(place): each for place, each in enumerate(numbers)}):
+            several = ", a list with one for each free axis, or either by input" if sides is not value else ""
+            raise ValueError(f"Expected a number > 0{several}")
+    return value
+
+
+InputSize = Annotated[Any, AfterValidator(_checked_size)]
+"""The size of free axes, as `kp.trace` takes it: a number, a list, or either of them by the name of the input."""
 
 
 class Node(BaseModel):

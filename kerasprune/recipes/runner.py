@@ -12,6 +12,8 @@ from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.graph.built_model import body_of
+from kerasprune.graph.trace import size_to_try
+from kerasprune.models.sets.lookup import SYNTHETIC, own
 from kerasprune.planning.budgets.registry import budgets
 from kerasprune.planning.make_plan import request_faults
 from kerasprune.recipes import loader, lookup, schema
@@ -153,8 +155,10 @@ def smoke_form(recipe: schema.Recipe) -> schema.Recipe:
         spec = getattr(recipe, stage)
         changes[stage] = spec and spec.one_epoch()
     if recipe.data:
-        side, batch = min(recipe.data.side, SMOKE_SIDE), min(recipe.data.batch, SMOKE_BATCH)
-        changes["data"] = recipe.data.model_copy(update={"size": side, "batch": batch})
+        given = own(recipe.data.name) not in (None, SYNTHETIC) or not isinstance(recipe.data.size, int | None)
+        smaller = {} if given else {"size": min(recipe.data.side, SMOKE_SIDE)}
+        smaller["batch"] = min(recipe.data.batch, SMOKE_BATCH)
+        changes["data"] = recipe.data.model_copy(update=smaller)
     if recipe.prune:
         shorter: dict[str, object] = SMOKE_FIT if recipe.prune.callback else {}
         if recipe.prune.alone:
@@ -201,7 +205,7 @@ def rehearse(one: Run) -> None:
     model = one.dense_model()
     spec, plan = recipe.prune and recipe.prune.plan, None
     graph = one.traced(model, spec) if spec else model
-    cost(graph, size=one.free_side(model))  # as the evaluation will
+    cost(graph, size=size_to_try(model, one.free_side(model)))  # as the evaluation will
     if spec:
         check_plan(recipe)
         cheap = {"criterion": schema.Named(name="l1")}

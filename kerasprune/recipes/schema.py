@@ -28,6 +28,7 @@ from kerasprune.recipes.learning import Finetune, Fit, Regularised
 from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (
     Fraction,
+    InputSize,
     Named,
     Node,
     NonNegativeFloat,
@@ -47,11 +48,11 @@ class Start(Node):
 
     Args:
         start: Path of a `.keras` file, here or below the package's recipes, e.g. `checkpoints/….keras`.
-        size: Image side in pixels, if the model leaves it free and there is no data. Defaults to `None`.
+        size: Size of the inputs, if it is free: a number, one for each axis, or by input. Defaults to `None`.
     """
 
     start: str
-    size: PositiveInt | None = None
+    size: InputSize | None = None
 
     @property
     def path(self) -> Path:
@@ -126,7 +127,8 @@ class Data(Node):
         name: A data set ('kerasprune ls data'), images in a folder per class, arrays x and y in a `.npz` file, inputs
             without labels in a `.npy` file, or `module:function`, if it is trusted, which returns a tf.data.Dataset;
             or `synthetic`, inputs drawn from the trained model, see `kerasprune.synthesise`.
-        size: Image side in pixels, if the model leaves it free. Defaults to that of the model, or else 32.
+        size: Image side in pixels, if the model leaves it free; of other examples their size, as in `model.size`.
+            Defaults to that of the model or of the examples, or else 32.
         scale: Scaling of the pixels 0 … 255, as the model was trained. Defaults to `standardise` for data sets of
             images; arrays and functions are not scaled.
         batch: Examples per batch, if a stage gives no other number. Defaults to 128, at most all of them.
@@ -140,7 +142,7 @@ class Data(Node):
     """
 
     name: str
-    size: PositiveInt | None = None
+    size: InputSize | None = None
     scale: Literal[SCALES] | None = None  # type: ignore[valid-type]
     batch: PositiveInt = 128
     augment: str | None = None
@@ -154,7 +156,15 @@ class Data(Node):
     @property
     def side(self) -> int:
         """The image side for a model that leaves it free."""
-        return self.size or SIDE
+        return self.size if isinstance(self.size, int) else SIDE
+
+    @field_validator("size")
+    @classmethod
+    def _of_square_images(cls, size: Any, info: ValidationInfo) -> Any:
+        name = info.data.get("name")
+        if name is not None and own(name) is None and not isinstance(size, int | None):
+            raise ValueError(f"Expected a number > 0: images of {name!r} are square")
+        return size
 
     @field_validator("name")
     @classmethod

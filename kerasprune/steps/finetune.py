@@ -74,7 +74,7 @@ def to_train_on(examples: Examples, seed: int) -> Examples:
     from kerasprune.data.arrays import batches_of
 
     data = examples.data if isinstance(examples.data, tuple) else (examples.data,)
-    return Examples(batches_of(data, examples.batch, seed), examples.batch)
+    return Examples(batches_of(data, examples.batch, seed), examples.batch, fixed=examples.fixed)
 
 
 def teacher_weight(labelled: bool) -> float:

@@ -19,7 +19,7 @@ from kerasprune.defaults import JUDGED
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import Measure, StepReport
-from kerasprune.surgery.comparison import outputs_of, relative_error
+from kerasprune.surgery.comparison import fresh_states, outputs_of, relative_error
 
 _BATCHES = 50  # of a data set, whose tokens are looked at
 
@@ -63,7 +63,8 @@ class Judge:
         if model not in self._twins:
             self._twins[model] = self.objective.compile(keras.Model(*structures(body_of(model))))
         twin = self._twins[model]
-        with explain_errors(twin, self.examples), traced_for_each_model(), with_remainders(), full_precision():
+        explained = explain_errors(twin, self.examples)
+        with explained, traced_for_each_model(), with_remainders(), full_precision(), fresh_states(twin):
             found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
         first, higher = first_metric(twin) or ("loss", False)
         self.measure = Measure("loss") if higher is None else Measure(first, higher)

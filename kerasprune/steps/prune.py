@@ -12,7 +12,9 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
+from kerasprune.data.signature import fixed_batch, is_graph
 from kerasprune.errors import PruneError, warn
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
@@ -34,10 +36,11 @@ from kerasprune.steps.report import PruningReport, StepReport
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.steps.tuning import tune
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.costs.cost import graph_at
 from kerasprune.surgery.costs.counts import shares_of
-from kerasprune.surgery.cut import Cut, graph_for
+from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.graphs import graph_at, graph_for
 from kerasprune.surgery.inlining.plain import at_unknown, plain
+from kerasprune.surgery.verification import at_known_size
 from kerasprune.training.distillation.student import distil as taught
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
@@ -123,7 +126,7 @@ def prune(
         optimizer: A Keras optimizer, or a name; the learning rate decays by half a cosine. Defaults to a new optimizer
             with the class and settings of the compiled one, starting at a tenth of its rate (SGD: at 0.01); to SGD with
             momentum 0.9 if the model is not compiled.
-        batch: Examples per batch, of arrays. Defaults to 128.
+        batch: Examples per batch, of arrays, unless the inputs of the model fix it. Defaults to 128.
         callbacks: Callbacks of `fit`, which receive the validation metrics, too. If they are to set the learning rate,
             with `LearningRateScheduler` or `ReduceLROnPlateau`, it does not decay otherwise. Defaults to none.
         deliver: The model that is returned after fine-tuning: the `"best"` of all steps after removal and all epochs,
@@ -154,6 +157,14 @@ def prune(
     return _Pruning(PruneSettings(**locals())).result()
 
 
+def _inputs(settings: PruneSettings) -> Any:
+    """Returns inputs of the data in the nest that a subclassed model takes; `None` for others, or without data."""
+    data = settings.data
+    if data is None or is_graph(settings.model):
+        return None
+    return Examples(data, settings.batch, len(data) if isinstance(data, list) else 1).first_inputs
+
+
 class _Pruning:
     """A pruning: its settings, its examples, and the steps and remarks of its report.
 
@@ -166,15 +177,17 @@ class _Pruning:
         self.steps: list[StepReport] = []
         self.remarks: list[str] = []
         self.found: dict[str, Any] = {}
-        self.graph = None
-        if isinstance(settings.plan, Plan):
-            self.graph = graph_for(settings.model, settings.plan)
-        self.dense = plain(settings.model) if self.graph is None else self.graph.model
-        self.objective = of_model(settings.model, settings.loss, self.dense)
+        plan = settings.plan if isinstance(settings.plan, Plan) else None
+        self.dense = settings.model if plan and is_graph(settings.model) else plain(settings.model, _inputs(settings))
+        body = body_of(self.dense)
         self.given, validation = (
-            None if data is None else Examples(data, settings.batch, len(self.dense.inputs))
+            None if data is None else Examples(data, settings.batch, len(body.inputs), fixed_batch(body))
             for data in (settings.data, settings.validation)
         )
+        self.size = self._size()
+        self.graph = plan and graph_for(self.dense, plan, self.size)
+        self.dense = self.graph.model if self.graph else self.dense
+        self.objective = of_model(settings.model, settings.loss, self.dense)
         self.judged = validation or self.given
         settings.check_training(self.objective, self.given)
         check_examples(self.dense, self.objective, self.given, self.judged)
@@ -247,20 +260,34 @@ class _Pruning:
 
     def _cut(self, training: Examples | None) -> Cut:
         """Returns the cut of the given plan, or of a new one."""
-        settings, dense, size, how = self.settings, self.dense, self.settings.size, self.settings.how
-        if size is None and training is not None and has_free_axes(dense):
-            size = free_size(dense, [each.shape for each in training.first(dense, 1)[0]])
+        settings, dense, how = self.settings, self.dense, self.settings.how
         if self.graph is not None:
-            return Cut.of(graph_at(self.graph, settings.plan, size), settings.plan)
+            return self._counted(Cut.of(graph_at(self.graph, settings.plan, self.size), settings.plan))
         unknown = at_unknown(dense, how.pop("unknown", "raise"))
-        graph = trace(dense, coupling=how.pop("coupling", "tied"), freeze=settings.freeze, unknown=unknown, size=size)
+        graph = trace(
+            dense, coupling=how.pop("coupling", "tied"), freeze=settings.freeze, unknown=unknown, size=self.size
+        )
         target = settings.target and settings.target.prepared(graph)
         plan = make_plan(
             graph, settings.criterion, settings.budget, **settings.fractions, target=target, loss=self.objective.loss,
             data=None if training is None else training.batches(), seed=settings.seed, **how,
         )  # fmt: skip
         self.found |= {} if target is None else {"target": target.report(graph, plan)}
-        return Cut.of(graph, plan)
+        return self._counted(Cut.of(graph, plan))
+
+    def _size(self) -> Size | None:
+        """Returns the size that is given, or that of the data where the model leaves it free."""
+        body = body_of(self.dense)
+        if self.settings.size is not None or self.given is None or not has_free_axes(body):
+            return self.settings.size
+        return free_size(body, [each.shape for each in self.given.first(self.dense, 1)[0]])
+
+    def _counted(self, cut: Cut) -> Cut:
+        """Returns a cut at a size that is known; remarks on one that nobody gave."""
+        counted = at_known_size(cut)
+        if counted is not cut and self.size is None and cut.plan.resolution is None:
+            self.remarks.append(f"multiply–adds are counted at size={counted.whole.size}; give size= for another")
+        return counted
 
     def _removed(self, cut: Cut) -> keras.Model:
         """Returns the model without the channels that the plan removes."""

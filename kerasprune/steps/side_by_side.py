@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from kerasprune.checks import kind_faults
-from kerasprune.data.batches import FlatInputs, example_batches
+from kerasprune.data.batches import FlatInputs, example_batches, free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import is_graph, signature_of
 from kerasprune.defaults import JUDGED
@@ -22,10 +22,11 @@ from kerasprune.export.latency.slim_beside_dense import times_of_operators
 from kerasprune.export.parity import Function
 from kerasprune.export.registry import formats
 from kerasprune.export.report import ExportReport
-from kerasprune.export.samples import samples_of
+from kerasprune.export.samples import samples_for
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import has_free_axes
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import Both, FileGain, file_gain, in_turn
 from kerasprune.steps.numbers import count, figure, milliseconds, percent, points, scientific
@@ -142,7 +143,7 @@ def beside(
             those that judge. Defaults to the inputs of `data`.
         loss: The loss, or its name. Defaults to the compiled one of the dense or the slim model, else to
             classification if the labels are class indices.
-        size: Side in pixels, if that of the models is free. Defaults to that of `data`.
+        size: Size of the inputs, see `kp.trace`, if that of the models is free. Defaults to that of `data`.
         overwrite: Replace an existing file. Defaults to `False`.
 
     Returns:
@@ -168,7 +169,8 @@ def beside(
     data = calibrate if data is None else data
     examples = None if data is None else Examples(data, inputs=len(keras.tree.flatten(dense.inputs)))
     inputs = _inputs(dense, form, examples, size)  # before anything is written
-    side = _side(dense, data, size)
+    if is_graph(dense) and has_free_axes(dense):
+        size = size or free_size(dense, [each.shape for each in inputs[0]])
     options = {"data": data if calibrate is None else calibrate, "size": size}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / f"dense{form.suffix}"
@@ -179,7 +181,7 @@ def beside(
             *reports,
             **_judged(models, files, examples, loss, inputs),
             inputs="random" if data is None else "data",
-            gain=_gain(models, reports, ratios, form, side),
+            gain=_gain(models, reports, ratios, form, size),
         )
 
 
@@ -199,19 +201,13 @@ def _check_pair(dense: keras.Model, slim: keras.Model) -> None:
     raise_faults("The models are not comparable:", faults)
 
 
-def _side(model: keras.Model, data: Any, size: Size | None) -> int | None:
-    """Returns the side of the inputs if it is free, `None` if it is not or is not known."""
-    if size is not None or not is_graph(model) or None not in model.inputs[0].shape[1:] or data is None:
-        return size
-    return static_signature(model, data, None).inputs[0].shape[0]
-
-
 def _inputs(dense: keras.Model, form: Format, examples: Examples | None, size: Size | None) -> list[FlatInputs]:
     """Returns batches of the inputs that both files are compared with the dense model on; random ones without data."""
     if examples is not None:
         return list(example_batches(dense, examples.inputs, JUDGED))
-    free = form.precision is None and size is None  # a SavedModel leaves free sides free
-    return list(samples_of(signature_of(dense) if free else static_signature(dense, None, size)).batches())
+    free = form.precision is None  # a SavedModel leaves free sides free
+    signature = signature_of(dense) if free else static_signature(dense, None, size)
+    return list(samples_for(dense, signature, None, size).batches())
 
 
 def _judged(
@@ -247,11 +243,11 @@ def _objective(dense: keras.Model, slim: keras.Model, loss: Any, examples: Examp
 
 def _gain(
     models: tuple[keras.Model, keras.Model], reports: list[ExportReport], ratios: list[float], form: Format,
-    side: int | None,
+    size: Size | None,
 ) -> FileGain:  # fmt: skip
     """Returns the gain with operators timed alone, since LiteRT's interpreter for Python does not profile them."""
     try:  # a model may have layers that cannot be read, or leave a side free
-        graphs = tuple(trace(plain(model), unknown="freeze", size=side) for model in models)
+        graphs = tuple(trace(plain(model), unknown="freeze", size=size) for model in models)
         macs = tuple(cost(graph).macs for graph in graphs)
     except PruneError:
         return file_gain(models[1], reports, ratios, None)

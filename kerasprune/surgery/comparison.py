@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import call_operation
+from kerasprune._keras import call_operation, inner_layers
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
 
@@ -66,13 +67,34 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     return Difference(error, size, float(a.std(axis=0).max(initial=0.0)) / unit)
 
 
+def stateful_layers(model: keras.Model) -> list[keras.layers.RNN]:
+    """Returns the recurrent layers of a model that begin with the state after the batch before."""
+    return [each for each in inner_layers(model) if isinstance(each, keras.layers.RNN) and each.stateful]
+
+
+@contextmanager
+def fresh_states(model: keras.Model) -> Iterator[None]:
+    """Resets what stateful recurrent layers remember while the block runs; afterwards it is as before."""
+    remembering = stateful_layers(model)
+    states = [state for layer in remembering for state in tree.flatten(layer.states)]
+    before = [np.array(keras.ops.convert_to_numpy(state)) for state in states]
+    for layer in remembering:
+        layer.reset_state()
+    try:
+        yield
+    finally:
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+
+
 @full_precision()
 def outputs_of(model: keras.Model, inputs: Any, call: Callable[..., Any] = call_operation) -> list[np.ndarray]:
     """Returns the outputs of a model in inference and in full precision, one array each; `call` calls it.
 
     Its layers are called one by one: a program that the model has for `predict` may be of another precision.
     """
-    outputs = tree.flatten(call(model, inputs, training=False))
+    with fresh_states(model):
+        outputs = tree.flatten(call(model, inputs, training=False))
     return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
 
 

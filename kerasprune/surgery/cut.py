@@ -9,17 +9,15 @@ from types import MappingProxyType
 import keras
 import numpy as np
 
-from kerasprune._keras import Functional
 from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.kept_channels import faults_of_shards, faults_of_slices
 from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.residual_trunks import faults_of_sums
-from kerasprune.graph.sizes import Size
-from kerasprune.graph.trace import trace, without
+from kerasprune.graph.trace import without
 from kerasprune.surgery.costs.counts import Cost, cost_of_counts, cost_of_what_stays, counter
-from kerasprune.surgery.inlining.plain import has_composites, plain, unread
+from kerasprune.surgery.graphs import graph_for
 
 _AT_ONCE = 2**18  # numbers
 _NONE: Mapping = MappingProxyType({})
@@ -122,28 +120,6 @@ def _taken(array: np.ndarray, positions: Mapping[int, np.ndarray]) -> np.ndarray
             part = np.take(part, places, axis=axis)
         taken[(*[slice(None)] * first, slice(begin, begin + at_once))] = part
     return taken
-
-
-def graph_for(model: keras.Model, plan: Plan | None = None, size: Size | None = None) -> ChannelGraph:
-    """Returns the graph of a model that a plan was made for; layers without a rule are kept whole.
-
-    Subclassed models are written out; composite layers, too, if the plan is one of the model without them, or none is
-    given.
-
-    Args:
-        model: The model.
-        plan: The plan. Defaults to `None`: any plan.
-        size: See `kp.trace`. Defaults to the model's own.
-
-    Raises:
-        PruneError: A subclassed model cannot be written out.
-    """
-    how = {"coupling": plan.coupling if plan else "tied", "size": size}
-    graph = trace(model if isinstance(model, keras.Sequential | Functional) else plain(model), unknown="freeze", **how)
-    others = plan is not None and plan.fingerprint not in ("", graph.fingerprint)
-    if others and unread(graph.model) or plan is None and has_composites(graph.model):
-        return trace(plain(model), unknown="freeze", **how)
-    return graph
 
 
 def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -13,9 +13,10 @@ from keras import layers, tree
 from kerasprune._keras import Functional, structures
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.rule import BUILT_IN
+from kerasprune.graph.sizes import Size, shapes_at_size
+from kerasprune.graph.trace import size_to_try
 from kerasprune.graph.walk import walk
 
-_SIDE = 16
 _NUMBERS = 10
 _WORDS = 8  # in a text
 
@@ -46,24 +47,24 @@ class Entries:
         return min(self.table or _NUMBERS, _NUMBERS)
 
 
-def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:
+def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: Size | None = None) -> Any:
     """Returns a batch of random inputs in the structure of the model's inputs.
 
     Args:
         model: A functional or Sequential model.
-        batch: Number of samples. Defaults to 4.
+        batch: Number of samples, if the model does not fix it. Defaults to 4.
         seed: Random seed. Defaults to 0.
-        side: Size of free axes. Defaults to 16.
+        side: Size of free axes, see `kp.trace`. Defaults to 32, or the first of some numbers that the model takes.
 
     Returns:
         Normally distributed arrays; booleans for boolean inputs. Integers and texts are entries of the vocabulary of
         the `TextVectorization`, `StringLookup` or `IntegerLookup` that reads them, otherwise integers below the size of
         the smallest `Embedding` that looks them up, and below ten.
     """
-    generator = np.random.default_rng(seed)
+    body, generator = body_of(model), np.random.default_rng(seed)
 
-    def draw(tensor: keras.KerasTensor, entries: Entries) -> np.ndarray:
-        shape, dtype = (batch, *(side if size is None else size for size in tensor.shape[1:])), str(tensor.dtype)
+    def draw(tensor: keras.KerasTensor, sides: tuple[int, ...], entries: Entries) -> np.ndarray:
+        shape, dtype = (tensor.shape[0] or batch, *sides), str(tensor.dtype)
         if dtype == "string":
             return _texts(shape, entries, generator)
         if "int" in dtype:
@@ -72,8 +73,10 @@ def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int =
         values = generator.normal(size=shape)
         return values > 0 if dtype == "bool" else values.astype(dtype)
 
-    drawn = [draw(x, entries) for x, entries in zip(tree.flatten(model.inputs), looked_up(model), strict=True)]
-    return structure_inputs(model, drawn)
+    shapes = shapes_at_size(body, side)
+    if any(None in shape for shape in shapes):
+        shapes = shapes_at_size(body, size_to_try(body, side))
+    return structure_inputs(model, list(map(draw, body.inputs, shapes, looked_up(body))))
 
 
 def structure_inputs(model: keras.Model, inputs: list[Any]) -> Any:

@@ -16,22 +16,25 @@ import numpy as np
 from keras import tree
 
 from kerasprune.checks import kind_faults
+from kerasprune.data.batches import free_size
+from kerasprune.data.signature import inputs_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan, plan_faults
+from kerasprune.graph.trace import size_to_try
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.comparison import difference, differences, outputs_of
 from kerasprune.surgery.compute_dtype import coarsest_type, rounding
-from kerasprune.surgery.costs.cost import cost, graph_at
-from kerasprune.surgery.cut import Cut, graph_for
+from kerasprune.surgery.costs.cost import cost
+from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.graphs import graph_at, graph_for
 from kerasprune.surgery.mask import mask_cut
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild_cut
 
 _TOLERANCES = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 3e-2}
-_SIDE = 16  # at which costs are compared where the input side is free
 _SECONDS = 600
 _GIVE_DATA = "Give data to compare on."
 _FOLDED, _DROPPED = "folding constants at padded borders", "dropping what cannot be folded"
@@ -173,7 +176,8 @@ def verify_cut(cut: Cut, slim: keras.Model, data: Any = None, *, strict: bool = 
     """Returns the verdict on the slim model of a cut; see `verify`."""
     model = cut.model
     faults: list[str] = []
-    inputs = random_inputs(model, side=_SIDE) if data is None else data
+    cut = at_known_size(cut, data)
+    inputs = random_inputs(model, side=cut.whole.size) if data is None else data
     precision = coarsest_type(model)
     tolerance = _TOLERANCES[precision]
     params, macs, wrong = _costs(cut, slim)
@@ -265,12 +269,19 @@ def _too_large(what: str, error: float, tolerance: float, precision: str) -> lis
     return [f"{what} differs by {error:.1e}; {limit}. Was it trained or reconstructed since, or is a rule wrong?"]
 
 
+def at_known_size(cut: Cut, data: Any = None) -> Cut:
+    """Returns a cut whose costs are counted at a known size: its own, else that of the data, else one that is tried."""
+    size = cut.whole.size or cut.plan.resolution
+    if size is None and data is not None and has_free_axes(cut.model):
+        size = free_size(cut.model, [x.shape for x in inputs_of(cut.model).flatten(data)])
+    graph = graph_at(cut.whole, None, size_to_try(cut.model, size))
+    return cut if graph is cut.whole else Cut.of(graph, cut.plan)
+
+
 def _costs(cut: Cut, slim: keras.Model) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
     """Returns parameters and multiply–adds, predicted and found, and the faults of them."""
-    size = cut.whole.size or cut.plan.resolution or (_SIDE if has_free_axes(cut.model) else None)
-    found = cost(slim, size=size)
-    counted = cut if size == cut.whole.size else Cut.of(graph_at(cut.whole, cut.plan, size), cut.plan)
-    predicted = [counted.cost(added=fold(counted).added), counted.cost()]
+    found = cost(slim, size=cut.whole.size)
+    predicted = [cut.cost(added=fold(cut).added), cut.cost()]
     nearest = min(predicted, key=lambda each: abs(each.params - found.params))
     pairs = {"parameters": (nearest.params, found.params), "multiply–adds": (nearest.macs, found.macs)}
     wrong = [f"{name}: {a:,} were predicted, the slim model has {b:,}." for name, (a, b) in pairs.items() if a != b]

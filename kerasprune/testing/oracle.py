@@ -11,8 +11,7 @@ import keras
 import numpy as np
 
 from kerasprune.graph.plans import Plan
-from kerasprune.graph.trace import layer_names
-from kerasprune.graph.walk import has_free_axes
+from kerasprune.graph.trace import layer_names, size_to_try
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.comparison import check_finite, difference, outputs_of
@@ -26,7 +25,6 @@ from kerasprune.testing.toys import require
 
 _SPREAD = 30  # least spread of outputs between samples, in tolerances
 _FOLDED = 5  # largest error with folded constants, which are summed in another order, in tolerances
-_SIDE = 32
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def check_rebuild(
         >>> check_rebuild(model, kp.Plan({"hidden": [0, 2, 5]})).error < 1e-5
         True
     """
-    inputs = random_inputs(model, seed=seed, side=_SIDE) if inputs is None else inputs
+    inputs = random_inputs(model, seed=seed) if inputs is None else inputs
     before = model.to_json(), model.get_weights()
     _check_copies(model, plan, inputs, tolerance)
     cut, silent = Cut.of(model, plan), mask(model, plan)
@@ -188,7 +186,7 @@ def _check_names(cut: Cut, slim: keras.Model) -> None:
 
 def _check_costs(model: keras.Model, plan: Plan, slim: keras.Model, folded: keras.Model) -> None:
     """Checks that the predicted cost of a plan is that of the built model, layer by layer."""
-    side = _SIDE if has_free_axes(model) else None
+    side = size_to_try(model)
     found = cost(slim, size=side)
     _same_costs(cost(model, plan, size=side), found, "absorb=False")
     _same_costs(cost(model, plan, size=side, absorb=True), cost(folded, size=side), "absorb=True")

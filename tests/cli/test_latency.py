@@ -71,7 +71,7 @@ def test_what_cannot_be_timed_is_told(folder):
     slim = folder / "slim.tflite"
     for arguments, words in (
         ((folder / "free.keras",), "fixed sides, but these inputs have free ones"),
-        ((folder / "free.keras",), "Give --size, such as 32"),
+        ((folder / "free.keras",), "Give --size=32"),
         ((slim, "--size", 8), "slim.tflite with --size=8. Leave it out"),
         ((folder / "no.tflite",), "no.tflite', which is not a file"),
         ((slim, folder / "no.keras"), "no.keras', which is not a file"),

@@ -79,7 +79,7 @@ def test_random_samples_are_seeded_and_of_the_right_types():
     specs = (
         InputSpec("a", (4, 3), "float32"),
         InputSpec("b", (2,), "int32"),
-        InputSpec("c", (None,), "float16"),
+        InputSpec("c", (5,), "float16"),
     )
     signature = Signature(specs, [0, 0, 0])
     first, again = (samples_of(signature).first() for _ in range(2))

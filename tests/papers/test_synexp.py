@@ -84,7 +84,8 @@ def test_densities_are_those_of_a_general_solver():
     ],
 )
 def test_densities_of_real_networks(name):
-    costs = kernel_costs(kp.trace(kp.models.get(name)).kernels, macs=True)
+    graph = kp.trace(kp.models.get(name))
+    costs = kernel_costs(graph, graph.kernels, macs=True)
     alpha, beta = costs["params"], costs["macs"]
     for params, macs, cap in ((0.3, None, True), (None, 0.3, True), (0.5, 0.6, True), (0.8, 1.0, False)):
         given = [None if f is None else f * c.sum() for f, c in ((params, alpha), (macs, beta))]

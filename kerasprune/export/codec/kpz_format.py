@@ -15,16 +15,16 @@ from kerasprune.export.formats import Format
 from kerasprune.export.half_precision import precision
 from kerasprune.export.parity import Function, compare, keras_function, require_close
 from kerasprune.export.report import ExportReport, gzip_size
-from kerasprune.export.samples import first_inputs, samples_of
+from kerasprune.export.samples import first_inputs, samples_for
+from kerasprune.graph.sizes import Size
 
 
-def _write(model: keras.Model, path: Path, *, data: Any, size: int | None, overwrite: bool) -> ExportReport:
+def _write(model: keras.Model, path: Path, *, data: Any, size: Size | None, overwrite: bool) -> ExportReport:
     """Packs a model without sharing, unpacks it, and moves the file to `path` if that computes the same."""
-    del size  # free sides stay free
     if path.suffix != KPZ.suffix:
         raise PruneError(f"Expected a path that ends in {KPZ.suffix}. Received: path={str(path)!r}.")
     signature = signature_of(model, first_inputs(data))
-    samples = samples_of(signature, data)
+    samples = samples_for(model, signature, data, size)
     with new_file(path, overwrite=overwrite) as temporary:
         table = pack(model, temporary, bits={})
         parity = compare(keras_function(model, signature), keras_function(unpack(temporary), signature), samples)

@@ -20,7 +20,7 @@ from kerasprune.export.latency.whole_networks import times_of, uniform
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
-from kerasprune.graph.trace import trace, without
+from kerasprune.graph.trace import give_size, trace, without
 
 _ROUNDS = 9  # of refining: a width of 512 is halved so often
 _MATTERS = 0.001  # share of the network's time below which a jump is not looked for
@@ -101,8 +101,8 @@ def trace_for_profile(model: keras.Model, precision: str, threads: int, size: Si
     graph = trace(model, unknown="freeze", size=size)
     if any(each.is_free_inside for each in operators(graph)):
         raise PruneError(
-            f"Expected fixed sides, on which time depends. Received: {model.name!r} with a free side, and "
-            "size=None. Give size=, e.g. 224."
+            f"Expected fixed sides, on which time depends. Received: {model.name!r} with a free side, and size=None. ",
+            *give_size(model),
         )
     return graph
 

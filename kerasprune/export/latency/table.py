@@ -25,9 +25,9 @@ from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
-from kerasprune.surgery.costs.cost import graph_at
 from kerasprune.surgery.costs.counts import counter
 from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.graphs import graph_at
 
 PRECISIONS = {
     "float32": None,

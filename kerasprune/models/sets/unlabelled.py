@@ -13,7 +13,7 @@ from kerasprune.data.folder import SUFFIXES, refuse_corrupt
 from kerasprune.data.scaling import DataInfo, rescale
 from kerasprune.data.sources import encoded_image
 from kerasprune.data.splits import batches_for_model
-from kerasprune.errors import PruneError, warn
+from kerasprune.errors import Key, PruneError, warn
 from kerasprune.models.sets.augmentation import resize
 from kerasprune.models.sets.dataset import standardise
 
@@ -67,8 +67,9 @@ def _images(path: Path, inputs: Sequence[Any], scale: str, size: int | None, bat
     if len(inputs) != 1 or len(shape) != 4 or shape[3] not in (1, 3) or shape[1] != shape[2]:
         raise PruneError(f"Expected a model of square images for a folder of images. Received: inputs {shape}.")
     side = shape[1] or size
-    if side is None:
-        raise PruneError("Expected an image side, since that of the model is free. Received: size=None. Give --size.")
+    if not isinstance(side, int):
+        found = f"Expected an image side, a number, since that of the model is free. Received: size={side}. "
+        raise PruneError(found, "Give ", Key("size"), "=32, or another side.")
     refuse_corrupt([Path(file) for file in files])
     facts = DataInfo(name=str(path), classes=(), examples={}, size=None)
 

@@ -24,8 +24,8 @@ from kerasprune.recipes.search.width_search import RememberedScores, SearchedPla
 from kerasprune.recipes.search.widths import FRACTIONS
 from kerasprune.repair.reconstruction.recalibrate import recalibrate, trainable_norms
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.costs.cost import graph_at
 from kerasprune.surgery.fresh_weights import reinitialise
+from kerasprune.surgery.graphs import graph_at
 from kerasprune.surgery.inlining.plain import plain
 from kerasprune.surgery.rebuild import rebuild
 

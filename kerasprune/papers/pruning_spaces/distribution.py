@@ -15,7 +15,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.sizes import Size
 from kerasprune.recipes.search.allocations import Allocations
 from kerasprune.recipes.search.counting import costs
-from kerasprune.surgery.costs.cost import prunable_graph
+from kerasprune.surgery.graphs import prunable_graph
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
 from kerasprune.data.examples import Examples
+from kerasprune.data.signature import fixed_batch
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -24,8 +25,8 @@ from kerasprune.steps.objective import of_model
 from kerasprune.steps.repair import make_candidate
 from kerasprune.steps.report import StepReport, accuracy_of
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.costs.cost import prunable_graph
 from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.graphs import prunable_graph
 from kerasprune.surgery.rebuild import rebuild
 
 MEASURES = ("accuracy", "loss", "error")
@@ -120,8 +121,9 @@ def rank(
     raise_faults("Invalid arguments for rank:", faults)
     graph = prunable_graph(model)
     inputs, objective = len(graph.model.inputs), of_model(graph.model, loss)
-    examples = Examples(data, batch, inputs)
-    judge = Judge(graph.model, objective, examples if validation is None else Examples(validation, batch, inputs))
+    form = batch, inputs, fixed_batch(graph.model)
+    examples = Examples(data, *form)
+    judge = Judge(graph.model, objective, examples if validation is None else Examples(validation, *form))
     check_examples(graph.model, objective, judge.examples)
     dense = judge.step("dense", graph.model)
     found = measure or next(name for name in MEASURES if _score(dense, name) is not None)
@@ -203,7 +205,9 @@ def eagle_eye(
     ranking = rank(space.graph, allocations, data, by="recalibrated", **options, seed=seed)
     plan, dense = ranking.plan, space.graph.model
     slim = recalibrate(
-        rebuild(space.graph, plan), Examples(data, batch, len(space.graph.model.inputs)).inputs, samples=samples
+        rebuild(space.graph, plan),
+        Examples(data, batch, len(space.graph.model.inputs)).inputs,
+        samples=samples,
     )
     if dense.compiled:
         compile_like(slim, dense)

@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces.space import Space, Window
 from kerasprune.recipes.search.allocations import Allocations, bisect_intervals
-from kerasprune.surgery.costs.cost import prunable_graph
+from kerasprune.surgery.graphs import prunable_graph
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
 _WIDEST = 0.5  # half the width of the noise around the uniform allocation, if std is not given

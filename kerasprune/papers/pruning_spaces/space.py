@@ -18,7 +18,8 @@ from kerasprune.planning import targets
 from kerasprune.planning.targets.base import CostMeter, Target
 from kerasprune.recipes.search.allocations import Highest
 from kerasprune.recipes.search.counting import Counting
-from kerasprune.surgery.costs.cost import check_counted, cost, prunable_graph
+from kerasprune.surgery.costs.cost import check_counted, cost
+from kerasprune.surgery.graphs import prunable_graph
 
 AROUND = 0.1  # around a mean computation budget that is given as one number, as in the paper
 DELTA = 0.002  # half the width of a window, as in the paper

@@ -20,8 +20,9 @@ from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.papers.synexp.synexp import densities
-from kerasprune.surgery.costs.cost import check_counted, cost, graph_at
+from kerasprune.surgery.costs.cost import check_counted, cost
 from kerasprune.surgery.costs.counts import ShareCounter
+from kerasprune.surgery.graphs import graph_at
 
 Made = TypeVar("Made")
 Shares = Mapping[str, float]
@@ -163,7 +164,7 @@ def layer_densities(
     graph = model if isinstance(model, ChannelGraph) else trace(model, freeze=freeze, unknown="freeze")
     graph = graph_at(graph, None, size)
     kernels = graph.free_kernels
-    costs = kernel_costs(kernels, macs=macs is not None)
+    costs = kernel_costs(graph, kernels, macs=macs is not None)
     budgets = {key: share * costs[key].sum() for key, share in given_values(params=params, macs=macs).items()}
     found = densities(costs["params"], costs.get("macs"), **budgets)
     return dict(zip((graph.paths[id(kernel.variable)] for kernel in kernels), found.tolist(), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -17,11 +18,12 @@ from kerasprune.surgery.costs.counts import macs_of_kernel
 _SLACK = 1e-9  # relative
 
 
-def kernel_costs(kernels: Sequence[Slice], *, macs: bool) -> dict[str, np.ndarray]:
+def kernel_costs(graph: ChannelGraph, kernels: Sequence[Slice], *, macs: bool) -> dict[str, np.ndarray]:
     """Returns the costs of kernels, in their order.
 
     Args:
-        kernels: Kernels of a graph.
+        graph: A graph.
+        kernels: Kernels of it.
         macs: Whether to count multiply–adds, too.
 
     Returns:
@@ -32,7 +34,7 @@ def kernel_costs(kernels: Sequence[Slice], *, macs: bool) -> dict[str, np.ndarra
     """
     costs = {"params": np.array([prod(kernel.variable.shape) for kernel in kernels], float)}
     if macs:
-        costs["macs"] = np.array(list(map(macs_of_kernel, kernels, costs["params"])), float)
+        costs["macs"] = np.array(list(map(partial(macs_of_kernel, graph), kernels, costs["params"])), float)
     return costs
 
 
@@ -63,7 +65,7 @@ class CoupledLayers:
         layers = np.bincount(unit, [bool(k.reads and k.makes) for k in graph.kernels], minlength=total)
         layers = np.maximum(layers.astype(int), 1)
         number = np.repeat(np.arange(total), layers)
-        costs = kernel_costs(graph.kernels, macs=macs)
+        costs = kernel_costs(graph, graph.kernels, macs=macs)
         sums = {key: np.bincount(unit, each, minlength=total) for key, each in costs.items()}
         of_kernel = dict(zip((graph.paths[id(kernel.variable)] for kernel in graph.kernels), unit, strict=True))
         return cls({key: (each / layers)[number] for key, each in sums.items()}, number, of_group, of_kernel)

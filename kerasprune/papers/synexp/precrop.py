@@ -18,8 +18,8 @@ from kerasprune.graph.sizes import Size
 from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.planning.budgets.plan_request import Choice
-from kerasprune.surgery.costs.cost import prunable_graph
 from kerasprune.surgery.costs.counts import counter
+from kerasprune.surgery.graphs import prunable_graph
 
 
 def precrop(
@@ -113,7 +113,7 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
         if path not in layers.of_kernel
     ]
     raise_faults("Invalid arguments for plan_of_densities:", faults)
-    weights = kernel_costs(graph.kernels, macs=False)["params"]
+    weights = kernel_costs(graph, graph.kernels, macs=False)["params"]
     paths = [graph.paths[id(kernel.variable)] for kernel in graph.kernels]
     unit = [layers.of_kernel[path] for path in paths]
     kept = np.bincount(unit, weights * [densities.get(path, 1.0) for path in paths])

@@ -13,7 +13,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.build_to_target import built_as_asked, share_faults
-from kerasprune.surgery.costs.cost import graph_at
+from kerasprune.surgery.graphs import graph_at
 from kerasprune.surgery.resize import GroupSizes, resize
 
 LARGEST = 16  # times the model's own costs

@@ -51,12 +51,14 @@ def rows_of(name: str) -> Iterator[Row]:
 
 def share_of_free(graph: ChannelGraph, share: float) -> float:
     """Returns the fraction of the weights of kernels that are not frozen which leaves a fraction of all of them."""
-    free, total = (kernel_costs(kernels, macs=False)["params"].sum() for kernels in (graph.free_kernels, graph.kernels))
+    free, total = (
+        kernel_costs(graph, kernels, macs=False)["params"].sum() for kernels in (graph.free_kernels, graph.kernels)
+    )
     return float((share * total - (total - free)) / free)
 
 
 def macs_left(graph: ChannelGraph, densities: Mapping[str, float]) -> float:
     """Returns the fraction of the multiply–adds of all kernels that is left; those without a density are whole."""
-    macs = kernel_costs(graph.kernels, macs=True)["macs"]
+    macs = kernel_costs(graph, graph.kernels, macs=True)["macs"]
     density = np.array([densities.get(graph.paths[id(kernel.variable)], 1.0) for kernel in graph.kernels])
     return float(density @ macs / macs.sum())

@@ -12,11 +12,12 @@ from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import SUMS
 from kerasprune.graph.channels import TracedCall
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
+from kerasprune.graph.sizes import GUESSES
+from kerasprune.graph.trace import size_to_try, trace
 from kerasprune.graph.walk import Wiring
 from kerasprune.planning.budgets.base import Budget
 
-_NOMINAL_SIDE = 256  # of a free input side: only the order of sizes matters
+_LARGE = 256  # of a free input side, if the model takes it: only the order of sizes matters
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def stages(graph: ChannelGraph) -> dict[str, int]:
     branch, even before the block's stride; other layers belong to the stage of their own output size.
     """
     if any(None in call.outputs[0].shape[1:] for call in graph.calls):
-        graph = trace(graph.model, coupling=graph.coupling, unknown="freeze", size=_NOMINAL_SIDE)
+        size = size_to_try(graph.model, graph.size, (_LARGE, *GUESSES))
+        graph = trace(graph.model, coupling=graph.coupling, unknown="freeze", size=size)
     owners = {id(kernel.owner) for kernel in graph.kernels}
     found: dict[str, int] = {}
     stage, size = 0, None

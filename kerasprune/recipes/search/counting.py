@@ -22,8 +22,9 @@ from kerasprune.recipes.search.allocations import (
     sizes_of,
 )
 from kerasprune.surgery.costs.channel_polynomial import ChannelPolynomial, Lines
-from kerasprune.surgery.costs.cost import graph_at, macs_of_faults, prunable_graph
+from kerasprune.surgery.costs.cost import macs_of_faults
 from kerasprune.surgery.costs.counts import cost_of_what_stays, counter
+from kerasprune.surgery.graphs import graph_at, prunable_graph
 
 if TYPE_CHECKING:
     from kerasprune.planning.targets.base import CostMeter

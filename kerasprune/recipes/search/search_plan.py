@@ -29,7 +29,7 @@ from kerasprune.recipes.search.width_search import RememberedScores, SearchedPla
 from kerasprune.recipes.search.widths import FRACTIONS, Widths
 from kerasprune.repair.reconstruction.feature_error import logit_error
 from kerasprune.repair.reconstruction.recalibrate import recalibrate
-from kerasprune.surgery.costs.cost import graph_at
+from kerasprune.surgery.graphs import graph_at
 from kerasprune.surgery.rebuild import rebuild
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import keras
 import numpy as np
 
+from kerasprune.graph.trace import size_to_try
 from kerasprune.recipes.stages.context import Run
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.training.masks import masked_variables
@@ -19,7 +20,7 @@ def evaluate(run: Run) -> None:
     for name in dict.fromkeys(("dense", run.final())):
         model = run.model(name)
         side, data = run.side(name), run.recipe.data
-        costs = cost(model, size=side or run.free_side(model))
+        costs = cost(model, size=size_to_try(model, side or run.free_side(model)))
         with run.console.status(f"evaluate {name}"):
             logs = run.metrics(model, None if data is None else run.examples(data.test, model, size=side))
         found[name] = {

@@ -15,8 +15,7 @@ from kerasprune.errors import PruneError, warn
 from kerasprune.export.parity import Function
 from kerasprune.export.registry import formats
 from kerasprune.export.report import ExportReport
-from kerasprune.export.samples import samples_of
-from kerasprune.export.tflite_export import static_signature
+from kerasprune.export.samples import samples_for
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import file_gain, in_turn
@@ -88,8 +87,8 @@ def _compared(run: Run, side: str, file: Function, data: Any, size: int | None) 
     if run.side(side) is not None:
         return {}
     model, random = run.model(side), data is None
-    signature = signature_of(model) if size is None else static_signature(model, None, size)
-    batches = list(samples_of(signature).batches()) if random else example_batches(model, data, JUDGED)
+    random_ones = samples_for(model, signature_of(model), None, size).batches() if random else ()
+    batches = list(random_ones) or example_batches(model, data, JUDGED)
     found = beside_dense(file, run.model("dense"), batches)
     return {**found, "judged": sum(len(batch[0]) for batch in batches), "judged_on": "random" if random else "inputs"}
 

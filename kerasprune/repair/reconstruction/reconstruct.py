@@ -18,7 +18,9 @@ from kerasprune.repair.reconstruction.pairing import pair_models
 from kerasprune.repair.reconstruction.recalibrate import take_own_statistics
 from kerasprune.repair.reconstruction.solving import Solving
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.cut import Cut, graph_for
+from kerasprune.surgery.comparison import fresh_states
+from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.graphs import graph_for
 from kerasprune.surgery.verification import check_order
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
@@ -129,7 +131,8 @@ def reconstruct_cut(
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
     work = Solving(pairing, examples, targets, positions, ridges, slack=slack, turns=_TURNS)
-    work.solve_all()
-    take_own_statistics(new, examples)
+    with fresh_states(new), fresh_states(pairing.dense):
+        work.solve_all()
+        take_own_statistics(new, examples)
     work.warn(remedy)
     return new, work.remarks()

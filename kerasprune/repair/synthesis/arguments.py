@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune._keras import inner_layers
+from kerasprune._keras import inner_layers, maker
 from kerasprune.checks import is_number
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, nearest, short
@@ -25,7 +25,7 @@ def drawn_inputs(body: keras.Model, size: Size | None, value_range: Any, frequen
     given = value_range if isinstance(value_range, Mapping) else {spec.name: value_range for spec in specs}
     found = []
     for spec, tensor, entries in zip(specs, body.inputs, looked_up(body), strict=True):
-        shape = shape_at(spec.name, spec.shape, size)
+        shape = shape_at(maker(tensor).name, spec.shape, size)
         shares = None if frequencies is None else np.asarray(frequencies)
         shares = shares if shares is not None and shares.shape == (entries.table,) else None
         noise, is_open = None, False

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
-from kerasprune.data.signature import Signature, inputs_of
+from kerasprune.data.signature import Signature, fixed_batch, inputs_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights
@@ -30,6 +30,7 @@ from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.inlining.plain import plain
 
 METHODS = ("statistics", "noise")
+_ANY = "Expected a model that takes any number of examples at a time."
 BATCH, STEPS, FEWEST_STEPS = 200, 100, 10
 MOST_BYTES = 4 << 30  # of activations
 _TENSORS = 2  # of the size of each activation that a step holds: the value and its gradient
@@ -79,6 +80,7 @@ class Drawing:
         seed: int = 0,
     ) -> None:
         self._body = body_of(plain(model))
+        fixed = fixed_batch(self._body)
         self._inputs = drawn_inputs(self._body, size, value_range, frequencies)
         faults = [
             *whole_number_faults(1, samples=samples, **({} if steps is None else {"steps": steps})),
@@ -86,6 +88,7 @@ class Drawing:
             *seed_faults(seed=seed),
             *size_faults(input_shapes(self._body), size),
             *argument_faults(self._inputs, value_range, frequencies),
+            *([] if fixed in (None, 1) else [f"{_ANY} Received: {fixed}, which the inputs fix. Give data."]),
         ]
         raise_faults("Invalid arguments for synthesise:", faults)
         check_finite_weights(self._body)

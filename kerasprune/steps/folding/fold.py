@@ -19,8 +19,8 @@ from kerasprune.repair.reconstruction.recalibrate import recalibrate
 from kerasprune.steps.folding.clusters import obstacle, representatives, vectors
 from kerasprune.steps.folding.variance import Changed, lost_spread, normed_kernels
 from kerasprune.surgery.clone import clone, taken_arguments
-from kerasprune.surgery.costs.cost import prunable_graph
-from kerasprune.surgery.cut import Cut, graph_for
+from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.graphs import graph_for, prunable_graph
 from kerasprune.surgery.reordering import from_others
 
 _REPAIRS = ("approximate", "examples")

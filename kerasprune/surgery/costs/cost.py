@@ -10,12 +10,11 @@ import keras
 from kerasprune.checks import kind_faults, whole_number_faults
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.plans import Plan, plan_faults
+from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
-from kerasprune.graph.trace import trace
 from kerasprune.surgery.costs.counts import Cost, cost_of_what_stays
-from kerasprune.surgery.cut import Cut, graph_for
-from kerasprune.surgery.inlining.plain import at_unknown, plain
+from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.graphs import graph_at
 
 UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds is refused
 _RIGHT = "Give the right numbers with macs_of=, which kp.plan and kp.report take"
@@ -108,29 +107,3 @@ def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
         )
     if found.estimated:
         warn(f"The target is met by the counted multiply–adds alone; {not_counted(found)}. {_RIGHT}.")
-
-
-def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, size: Size | None) -> ChannelGraph:
-    """Returns a graph with the output positions at the given size, or the plan's."""
-    if plan is not None:
-        raise_faults("Invalid arguments for cost:", plan_faults(plan=plan))
-    size = plan.resolution if size is None and plan else size
-    if not isinstance(model, ChannelGraph):
-        return graph_for(model, plan, size)
-    if size in (None, model.size):
-        return model
-    return trace(model.model, coupling=model.coupling, freeze=model.freeze, unknown="freeze", size=size)
-
-
-def prunable_graph(model: keras.Model | ChannelGraph, size: Size | None = None, coupling: str = "tied") -> ChannelGraph:
-    """Returns the graph of a model at a size; raises a `PruneError` if no channel can be removed.
-
-    Subclassed models and composite layers are written out.
-    """
-    if isinstance(model, ChannelGraph):
-        graph = graph_at(model, None, size)
-    else:
-        model = plain(model)
-        graph = trace(model, coupling=coupling, unknown=at_unknown(model, "raise"), size=size)
-    graph.check_prunable()
-    return graph

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import Key, PruneError
+from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Count, Ids, Slice, once
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import give_size
 from kerasprune.rules.gate import Gate
 
 
@@ -133,7 +134,7 @@ def costs_of(
     params = macs = 0
     for layer, _, own, sizes in _weighted(graph, count):
         params += sum(sizes) if "params" in keys else 0
-        macs += _layer_macs(layer, own, sizes, macs_of) if "macs" in keys else 0
+        macs += _layer_macs(graph, layer, own, sizes, macs_of) if "macs" in keys else 0
     return Cost(params, macs, 0, 0)
 
 
@@ -168,8 +169,8 @@ class ShareCounter:
         return shares_of(costs_of(graph, self._keys, count, self._macs_of), self._dense, self._keys)
 
 
-def macs_of_kernel(kernel: Slice, size: Any) -> Any:
-    """Returns the multiply–adds of a kernel with `size` weights: `size · output positions`.
+def macs_of_kernel(graph: ChannelGraph, kernel: Slice, size: Any) -> Any:
+    """Returns the multiply–adds of a kernel of a graph with `size` weights: `size · output positions`.
 
     Raises:
         PruneError: The input side of the model is free.
@@ -177,9 +178,8 @@ def macs_of_kernel(kernel: Slice, size: Any) -> Any:
     if None in kernel.positions:
         raise PruneError(
             "Expected a size: the input side of the model is free, so the multiply–adds of "
-            f"{kernel.owner.name!r} are not known. Received: size=None. Give ",
-            Key("size"),
-            "=32, or another side.",
+            f"{kernel.owner.name!r} are not known. Received: size=None. ",
+            *give_size(graph.model),
         )
     return size * sum(kernel.positions)
 
@@ -195,12 +195,16 @@ def kept_size(entry: Slice, count: Count) -> int:
     return prod(shape[axis] if ids is None else count(ids) for axis, ids in enumerate(entry.ids))
 
 
-def _layer_macs(layer: Any, own: Sequence[Slice | None], sizes: Sequence[Any], macs_of: Mapping[str, int]) -> Any:
+def _layer_macs(
+    graph: ChannelGraph, layer: Any, own: Sequence[Slice | None], sizes: Sequence[Any], macs_of: Mapping[str, int]
+) -> Any:
     """Returns the multiply–adds of a layer: those in `macs_of`, or those of its kernels."""
     if layer.name in macs_of:
         return macs_of[layer.name]
     return sum(
-        macs_of_kernel(each, size) for each, size in zip(own, sizes, strict=True) if each and each.role == "kernel"
+        macs_of_kernel(graph, each, size)
+        for each, size in zip(own, sizes, strict=True)
+        if each and each.role == "kernel"
     )
 
 
@@ -218,7 +222,7 @@ def _layer_costs(
             continue
         kernels = any(each and each.role == "kernel" for each in own)
         estimate = layer.name in unknown and layer.name not in given and not kernels
-        macs, estimated = _layer_macs(layer, own, sizes, given), _estimated(graph, layer) if estimate else 0
+        macs, estimated = _layer_macs(graph, layer, own, sizes, given), _estimated(graph, layer) if estimate else 0
         kind, bias, multiplied = type(layer).__name__, added.get(id(layer), 0), products[id(layer)]
         stored = sum(size * _item_size(w.dtype) for size, w in zip(sizes, weights, strict=True))
         stored += bias * _item_size(layer.variable_dtype) if bias else 0

@@ -13,8 +13,9 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.costs.cost import graph_at, macs_of_faults, not_counted
+from kerasprune.surgery.costs.cost import macs_of_faults, not_counted
 from kerasprune.surgery.cut import Cut
+from kerasprune.surgery.graphs import graph_at
 
 
 class PlanReport(str):

@@ -7,6 +7,7 @@ classes of the user.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +32,7 @@ from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import body_of, check_model
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find_or_try
+from kerasprune.graph.trace import size_to_try
 from kerasprune.graph.walk import has_free_axes, nodes
 from kerasprune.surgery.clone import input_like, train_alike
 from kerasprune.surgery.comparison import difference, outputs_of
@@ -167,14 +169,42 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
     if isinstance(model, Functional) or isinstance(model, keras.Sequential) and inner_functional(model) is not None:
         taken = structures(body_of(model))[0]
         return tree.map_structure(lambda x: fresh(_as_taken(model, x)), taken)
-    shapes = (model.get_build_config() or {}) if model.built else {}
-    shape = shapes.get("input_shape")
-    if not shape or not isinstance(shape, list | tuple) or not all(s is None or isinstance(s, int) for s in shape):
+    shape = built_shape(model)
+    if shape is None:
         raise PruneError(
             f"Expected a model that was built on known inputs. Received: {model.name!r} of class "
             f"{type(model).__name__}. Call it on a batch first, or give one: kp.functional(model, inputs=batch)."
         )
-    return keras.Input((*shape[1:],))
+    return _inputs_of(shape)
+
+
+def built_shape(model: keras.Model) -> Any:
+    """Returns the shapes that a subclassed model was built on, or that its `build` takes by default, in their nest.
+
+    `None` if they are not known.
+    """
+    given = (model.get_build_config() or {}).get("input_shape") if model.built else None
+    defaults = [each.default for each in inspect.signature(type(model).build).parameters.values()]
+    found = [each for each in (given, *defaults) if _is_nest_of_shapes(each)]
+    return found[0] if model.built and found else None
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(n is None or type(n) is int for n in value)
+
+
+def _is_nest_of_shapes(value: Any) -> bool:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return _is_shape(value) or bool(parts) and all(map(_is_nest_of_shapes, parts))
+
+
+def _inputs_of(shape: Any, name: str | None = None) -> Any:
+    """Returns symbolic inputs in the nest of their shapes."""
+    if _is_shape(shape):
+        return keras.Input((*shape[1:],), name=name)
+    if isinstance(shape, Mapping):
+        return {key: _inputs_of(each, key) for key, each in shape.items()}
+    return [_inputs_of(each) for each in shape]
 
 
 def _as_taken(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
@@ -189,7 +219,7 @@ def _as_taken(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 _TOLERANCE = 1e-5
-_SIDES = (37, 19, 13, 7, 32, 16, 4, 64, 224)  # of free axes: the first two that the model takes
+_SIDES = (37, 19, 13, 7, 32, 16, 4, 64, 224)  # of free axes: the first two that the model takes, and one more
 
 
 def check_same(model: keras.Model, new: keras.Model) -> None:
@@ -202,7 +232,7 @@ def check_same(model: keras.Model, new: keras.Model) -> None:
     Raises:
         PruneError: The outputs differ.
     """
-    sides = _SIDES if has_free_axes(new) else _SIDES[:1]
+    sides = [*_SIDES, size_to_try(new)] if has_free_axes(new) else [None]
     compared = 0
     for side in sides:
         inputs = random_inputs(new, 2, side=side)
@@ -210,7 +240,7 @@ def check_same(model: keras.Model, new: keras.Model) -> None:
             with same_draws(model):
                 expected = outputs_of(model, inputs)
         except Exception:
-            if side == sides[-1] and not compared:
+            if side is sides[-1] and not compared:
                 raise
             continue
         with same_draws(new):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from kerasprune._keras import Functional, inner_layers
@@ -11,11 +13,12 @@ from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import all_nodes, is_model
 
 
-def plain(model: keras.Model) -> keras.Model:
+def plain(model: keras.Model, inputs: Any = None) -> keras.Model:
     """Returns the model itself if `kp.trace` can read all of it, otherwise the model that `functional` writes.
 
     Args:
         model: Any built model. A functional one that cannot be written out is returned as it is, with a warning.
+        inputs: A batch, for a subclassed model that was built on unknown inputs. Defaults to `None`.
 
     Raises:
         PruneError: A subclassed model cannot be written out.
@@ -25,18 +28,18 @@ def plain(model: keras.Model) -> keras.Model:
         if not unread(model):
             return model
         try:
-            return _written_out(model)
+            return _written_out(model, None)
         except PruneError as error:
             names = ", ".join(map(repr, unread(model)))
             warn(f"Read as it is, and kept whole when the model is pruned: {names}. {error}")
             return model
-    return _written_out(model)
+    return _written_out(model, inputs)
 
 
-def _written_out(model: keras.Model) -> keras.Model:
-    from kerasprune.surgery.inlining.inline import functional  # the writer, for models that need it
+def _written_out(model: keras.Model, inputs: Any) -> keras.Model:
+    from kerasprune.surgery.inlining.inline import built_shape, functional  # the writer, for models that need it
 
-    return functional(model)
+    return functional(model, None if is_model(model) or built_shape(model) else inputs)
 
 
 def at_unknown(model: keras.Model, asked: str) -> str:
@@ -50,9 +53,9 @@ def at_unknown(model: keras.Model, asked: str) -> str:
 
 
 def has_composites(model: keras.Model) -> bool:
-    """Returns whether a functional model has layers without a rule that are made of several layers."""
+    """Returns whether a functional model has layers without a rule that hold other layers."""
     operations = [node.operation for node in all_nodes(model) if not is_model(node.operation)]
-    return any(find(each) is None and len(inner_layers(each)) > 2 or wraps_several(each) for each in operations)
+    return any(find(each) is None and len(inner_layers(each)) > 1 or wraps_several(each) for each in operations)
 
 
 def unread(model: keras.Model) -> list[str]:

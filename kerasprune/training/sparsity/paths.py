@@ -12,6 +12,7 @@ from keras import layers
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.linear_layers import Either
 from kerasprune.criteria.synflow import Flow
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.training.sparsity.mask_checks import boolean_masks
 
@@ -26,7 +27,9 @@ _MEANS = {
 }
 
 
-def attached_masks(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> dict[str, np.ndarray]:
+def attached_masks(
+    model: keras.Model, masks: Mapping[str, np.ndarray], *, side: Size | None = None
+) -> dict[str, np.ndarray]:
     """Returns masks without detached weights: those that no path of kept weights connects with both input and output.
 
     A detached weight does not affect the function of the inputs, so it can be removed; a unit with a bias and without
@@ -36,7 +39,8 @@ def attached_masks(model: keras.Model, masks: Mapping[str, np.ndarray], *, side:
     Args:
         model: The model.
         masks: `{variable path: boolean array}`, as `kp.prune_at_init` returns them. Kernels without a mask are whole.
-        side: Size of free input axes. Defaults to 32.
+        side: Size of free input axes, see `size` of `kp.trace`. Defaults to 32, or the first of some numbers that the
+            model takes.
 
     Returns:
         `{variable path: boolean array}` with the same paths.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.training.sparsity.mask_checks import boolean_masks
 from kerasprune.training.sparsity.paths import attached_masks
@@ -137,13 +138,14 @@ class SparsityReport:
         return "\n".join(lines)
 
 
-def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> SparsityReport:
+def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: Size | None = None) -> SparsityReport:
     """Returns the sparsity of a model under masks, with and without detached weights.
 
     Args:
         model: The model.
         masks: `{variable path: boolean array}`, as `kp.prune_at_init` returns them.
-        side: Size of free input axes. Defaults to 32.
+        side: Size of free input axes, see `size` of `kp.trace`. Defaults to 32, or the first of some numbers that the
+            model takes.
 
     Raises:
         PruneError: The masks do not fit the model, or paths cannot be followed.

@@ -1,0 +1,94 @@
+"""Models whose inputs fix the number of examples, as stateful layers need: everything runs in batches of it."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune.data.batches import batches, example_batches
+from kerasprune.data.examples import Examples
+from kerasprune.data.held_out import held_out
+from kerasprune.surgery.comparison import outputs_of
+
+X, Y = np.random.default_rng(0).normal(size=(45, 6, 4)).astype("float32"), np.arange(45) % 3
+
+
+def network(batch: int, stateful: bool) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(batch_shape=(batch, 6, 4))
+    x = layers.GRU(8, stateful=stateful, return_sequences=True)(inputs)
+    x = layers.BatchNormalization()(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.GRU(8, stateful=stateful)(x)))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+BATCHES = [(8, False), (8, True), (1, True)]
+
+
+@pytest.mark.parametrize(("batch", "stateful"), BATCHES)
+def test_batches_have_the_number_of_the_model(batch, stateful):
+    model, whole = network(batch, stateful), 45 - 45 % batch
+    for data in (X, (X, Y), [(X[:20], Y[:20]), (X[20:], Y[20:])]):
+        for samples in (1, 45):
+            found = example_batches(model, data, samples)
+            assert {len(one) for (one,) in found} == {batch}
+    assert (
+        {each.size for each in batches((X, Y), model)} == {each.size for each in batches((X, Y), model, 3)} == {batch}
+    )
+    examples = Examples((X, Y), fixed=batch)
+    assert len(examples.labels) == whole and not any(len(each.labels) % batch for each in held_out(examples))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("batch", "stateful"), BATCHES)
+def test_a_fixed_batch_is_pruned_with_data(batch, stateful):
+    model = network(batch, stateful)
+    slim, plan, report = kp.prune(model, keep=0.5, data=(X, Y), epochs=1, verbose=0)
+    assert slim.input_shape == model.input_shape and report.verified < 1e-5
+    assert all(np.isfinite(step.metrics["loss"]) for step in report.steps)
+    assert kp.verify(model, kp.rebuild(model, plan), plan, X[:batch], reload=False).passed
+
+
+def test_a_stateful_model_is_pruned_in_its_batches_without_a_word_of_them():
+    found = kp.prune(network(8, True), keep=0.5, data=X, verbose=0)
+    assert found.report.verified < 1e-5 and found.report.steps[-1].error < 1
+
+
+@pytest.mark.parametrize("criterion", ["apoz", "snip", "taylor_fo", "hrank", "block_fisher"])
+def test_criteria_with_data_take_a_fixed_batch(criterion):
+    model = network(8, stateful=True)
+    if criterion == "block_fisher":
+        with pytest.raises(kp.PruneError, match="single examples"):
+            kp.plan(model, criterion, keep=0.5, data=(X, Y))
+        model = network(1, stateful=True)
+    assert kp.plan(model, criterion, keep=0.5, data=(X, Y)).keep
+
+
+@pytest.mark.parametrize(("batch", "stateful"), BATCHES)
+def test_without_data_a_fixed_batch_is_only_cut(batch, stateful):
+    began = time.perf_counter()
+    found = kp.prune(network(batch, stateful), keep=0.5, verbose=0)
+    assert [step.name for step in found.report.steps][:2] == ["dense", "removed"] and found.report.verified < 1e-5
+    if batch > 1:
+        assert time.perf_counter() - began < 30
+        with pytest.raises(kp.PruneError, match="fix"):
+            kp.synthesise(network(batch, stateful), 8)
+
+
+def test_too_few_examples_for_a_batch_are_counted():
+    with pytest.raises(kp.PruneError, match=r"at least 8 .*Received: 5"):
+        kp.prune(network(8, True), keep=0.5, data=(X[:5], Y[:5]), verbose=0)
+
+
+def test_the_remedy_of_an_export_is_one_that_a_stateful_layer_can_follow(tmp_path):
+    model, new = network(8, True), network(1, True)
+    with pytest.raises(kp.PruneError, match=r"batch_shape=\(1, 6, 4\)"):
+        kp.export.tflite(model, tmp_path / "a.tflite")
+    new.set_weights(model.get_weights())
+    assert np.allclose(outputs_of(new, X[:1])[0], outputs_of(model, X[:8])[0][:1], atol=1e-5)
