@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,6 +12,7 @@ from kerasprune.backend.derivatives import gradient
 from kerasprune.checks import choice_faults, positive_faults, whole_number_faults
 from kerasprune.criteria.base import as_array
 from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
+from kerasprune.data.arrays_or_batches import read_again
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.surgery.clone import copy_model
 from kerasprune.surgery.compiled import compile_like
@@ -82,7 +82,7 @@ class _Descent:
         own, there = in_precision(copy, precision)
         self._variables = [there[id(variable)] for variable in copy.trainable_variables]
         self._of_batch = gradient(batch_loss(model, loss, computing=own), self._variables, own.variables)
-        read = list(data) if isinstance(data, Iterator) else data
+        read = read_again(data)
         self._batches = list(batches_for_loss(read, model, loss))
         self._last: tuple[np.ndarray, float] | None = None
 

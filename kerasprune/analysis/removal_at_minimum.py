@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from kerasprune.analysis.judged_weights import WeightsJudge, weights_of
 from kerasprune.checks import fraction_faults, seed_faults
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.mean_loss import MeanLoss
+from kerasprune.data.arrays_or_batches import read_again
 from kerasprune.errors import extras, raise_faults
 from kerasprune.files import path_of, write_rows
 from kerasprune.graph.graph import weight_paths
@@ -120,7 +121,7 @@ def removal_curve(
     faults = [fault for each in keep for fault in fraction_faults(keep=each)] + seed_faults(seed=seed)
     raise_faults("Invalid arguments for removal_curve:", faults)
     chosen = _named([registered.get(each) for each in criteria])
-    batches = list(data) if isinstance(data, Iterator) else data
+    batches = read_again(data)
     judge, weights = WeightsJudge(model, batches, loss), weights_of(model)
     losses = {name: np.empty(len(keep)) for name in chosen}
     for name, criterion in chosen.items():

@@ -14,7 +14,7 @@ from kerasprune._keras import compile_arguments, structures
 from kerasprune.criteria.batch_loss import losses_by_output
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.output_kind import output_names
-from kerasprune.data.arrays_or_batches import as_numpy
+from kerasprune.data.arrays_or_batches import as_numpy, batch_parts, batches_of
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import Signature, flat, inputs_of, is_graph, keys_of
 from kerasprune.errors import PruneError, first_of, nearest
@@ -116,8 +116,7 @@ def _check_all(model: keras.Model, examples: Examples) -> None:
     """Checks inputs and labels of all batches."""
     judged = examples.labelled and compile_arguments(model).get("loss") is not None
     losses = losses_by_output(model)[0] if judged else None
-    for batch in examples.batches():
-        inputs, *beside = batch if isinstance(batch, tuple | list) else (batch,)
+    for inputs, *beside in map(batch_parts, batches_of(examples.batches())):
         if is_graph(model):
             signature = inputs_of(model)
             _check_form(signature, inputs)
@@ -132,8 +131,8 @@ def _check_tokens(model: keras.Model, examples: Examples) -> None:
     if not any(tables):
         return
     signature = inputs_of(model)
-    for batch in [examples.data] if examples.arrays else islice(examples.batches(), _BATCHES):
-        inputs = batch[0] if isinstance(batch, tuple) else batch
+    read = islice(batches_of(examples.data), _BATCHES)
+    for inputs, *_ in [(examples.inputs,)] if examples.arrays else map(batch_parts, read):
         for spec, table, array in zip(signature.inputs, tables, signature.flatten(inputs), strict=True):
             numbers = as_numpy(array) if table else np.zeros(0)
             if numbers.size and numbers.dtype.kind in "iuf" and not 0 <= numbers.min() <= numbers.max() < table:

@@ -48,8 +48,26 @@ def whole(data: Any, inputs: int) -> tuple | None:
     return data if isinstance(data, tuple) and data and _are_inputs(data[0], inputs) else None
 
 
+def reads_once(data: Any) -> bool:
+    """Returns whether data are used up by one reading: iterators, unless they are a `PyDataset` too.
+
+    Example:
+        >>> reads_once(iter([])), reads_once([])
+        (True, False)
+    """
+    return isinstance(data, Iterator) and not isinstance(data, keras.utils.PyDataset)
+
+
+def read_again(data: Any) -> Any:
+    """Returns data that can be read repeatedly: a list of the batches of an iterator, other data as they are."""
+    return list(data) if reads_once(data) else data
+
+
 def batches_of(data: Any) -> Iterable[Any]:
-    """Returns an iterable over the batches of data."""
+    """Returns an iterable over the batches of data; those of a `PyDataset` are read by number.
+
+    An own `PyDataset` may iterate for ever, as that of `ImageDataGenerator` does.
+    """
     if isinstance(data, keras.utils.PyDataset):
         return (data[i] for i in (count() if data.num_batches is None else range(data.num_batches)))
     return data
@@ -67,8 +85,24 @@ def parts_of(data: Any, inputs: int) -> Iterator[tuple]:
         yield given
         return
     for batch in batches_of(data):
-        several = isinstance(batch, tuple | list) and len(batch) and not _are_inputs(batch, inputs)
-        yield tuple(batch) if several else (batch,)  # a data loader makes lists of parts
+        yield batch_parts(batch, inputs)
+
+
+def batch_parts(batch: Any, inputs: int = 1) -> tuple:
+    """Returns `(inputs, labels, weights)` of one batch, without missing parts.
+
+    Args:
+        batch: The batch: a tuple, or a list of the parts as a data loader makes it.
+        inputs: Number of inputs of the model: as many arrays are inputs alone. Defaults to 1: as in `fit`.
+
+    Example:
+        >>> import numpy as np
+        >>> x, y = np.ones((8, 2)), np.ones(8)
+        >>> [len(batch_parts(batch)) for batch in ([x, y], (x, y), (x,), x, {"x": x})]
+        [2, 2, 1, 1, 1]
+    """
+    several = isinstance(batch, tuple | list) and len(batch) and not _are_inputs(batch, inputs)
+    return tuple(batch) if several else (batch,)
 
 
 def _are_inputs(nest: Any, inputs: int) -> bool:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune.backend.devices import multiple_of_replicas
-from kerasprune.data.arrays_or_batches import is_array, whole
+from kerasprune.data.arrays_or_batches import batch_parts, batches_of, is_array, whole
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found, weight_faults
 from kerasprune.defaults import BATCH
@@ -69,7 +69,7 @@ class Examples:
         """Whether there are labels."""
         if self.arrays:
             return len(_parts(self.data)) > 1
-        return isinstance(self._first, tuple | list) and len(self._first) > 1
+        return len(self._first) > 1
 
     @property
     def labels(self) -> Any:
@@ -84,7 +84,7 @@ class Examples:
     @property
     def first_inputs(self) -> Any:
         """The inputs of arrays, or of the first batch; `None` without batches."""
-        return next(iter(_parts(self.data if self.arrays else self._first)), None)
+        return next(iter(_parts(self.data) if self.arrays else self._first), None)
 
     def first(self, model: keras.Model, samples: int) -> Batches:
         """Returns the first examples, without labels: see `example_batches`."""
@@ -123,10 +123,9 @@ class Examples:
         return (len(keras.tree.flatten(self.data)[0]), "examples") if self.arrays else (self.steps(), "batches")
 
     @cached_property
-    def _first(self) -> Any:
-        """The first batch, read once, since a data set may shuffle."""
-        batches = self.batches()
-        return batches[0] if isinstance(batches, keras.utils.PyDataset) else next(iter(batches), ())
+    def _first(self) -> tuple:
+        """The parts of the first batch, read once, since a data set may shuffle; none without batches."""
+        return next(map(batch_parts, batches_of(self.batches())), ())
 
 
 def _with_parts(data: Any, inputs: int) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasprune.data.arrays_or_batches import as_numpy
+from kerasprune.data.arrays_or_batches import as_numpy, reads_once
 from kerasprune.errors import PruneError, short
 
 Shape = Sequence[int | None]
@@ -31,7 +31,7 @@ def check_given(data: Any) -> None:
 def check_again(data: Any) -> None:
     """Raises if data cannot be read repeatedly: iterators, endless data sets, or no data at all."""
     check_given(data)
-    if isinstance(data, Iterator):
+    if reads_once(data):
         raise PruneError(
             f"Expected data that can be read several times. Received: {short(data)}, which is used up by the first "
             "reading. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from kerasprune.data.arrays_or_batches import batches_of, is_array, whole
+from kerasprune.data.arrays_or_batches import batch_parts, batches_of, is_array, whole
 from kerasprune.data.batches import FlatInputs, flat_inputs
 from kerasprune.data.refusals import check_again, check_found
 from kerasprune.data.signature import InputSpec, Signature
@@ -96,7 +96,7 @@ def first_inputs(data: Any) -> Any:
     check_again(data)
     batch = next(iter(batches_of(data)), None)
     check_found(batch is not None)
-    return batch[0] if isinstance(batch, tuple) else batch
+    return batch_parts(batch)[0]
 
 
 def _random(spec: InputSpec, generator: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ from itertools import islice
 import keras
 import numpy as np
 
-from kerasprune.data.arrays_or_batches import as_numpy
+from kerasprune.data.arrays_or_batches import as_numpy, batches_of
 from kerasprune.data.examples import Examples
 from kerasprune.errors import warn
 from kerasprune.steps.judge import Judge
@@ -76,7 +76,7 @@ def labels_of(model: keras.Model, examples: Examples) -> np.ndarray | None:
     """Returns the labels of arrays, or of the first batches of a data set; `None` for a model of several outputs."""
     if len(model.outputs) != 1:
         return None
-    parts = [examples.data] if examples.arrays else islice(examples.batches(), SAMPLED)
+    parts = [examples.data] if examples.arrays else islice(batches_of(examples.data), SAMPLED)
     return np.concatenate([as_numpy(keras.tree.flatten(part[1])[0]) for part in parts])
 
 

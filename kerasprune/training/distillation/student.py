@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from kerasprune._keras import Functional, added_loss, compile_arguments, compile
 from kerasprune.checks import interval_faults, kind_faults, non_negative_faults, positive_faults
 from kerasprune.criteria.data_checks import explain_errors
 from kerasprune.criteria.output_kind import output_names, pick_by_output, warn_of_logits
-from kerasprune.data.arrays_or_batches import is_array
+from kerasprune.data.arrays_or_batches import is_array, reads_once
 from kerasprune.data.signature import alike
 from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.graph.built_model import LOAD, body_of
@@ -229,7 +229,7 @@ class Student(keras.Model):
         self, x: Any = None, y: Any = None, *_: Any, sample_weight: Any = None, **__: Any
     ) -> AbstractContextManager[None]:
         """Returns a context in which faults of examples are named, if they can be read again."""
-        if x is None or isinstance(x, Iterator) or not self.compiled:
+        if x is None or reads_once(x) or not self.compiled:
             return nullcontext()
         arrays = isinstance(x, tuple | list | Mapping) or is_array(x)
         return explain_errors(self, (x, y, sample_weight) if arrays else x)

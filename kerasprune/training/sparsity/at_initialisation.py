@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from kerasprune import criteria
 from kerasprune._keras import compile_arguments
 from kerasprune.checks import fraction_faults, whole_number_faults
 from kerasprune.criteria.base import Criterion
+from kerasprune.data.arrays_or_batches import read_again
 from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import values, weight_paths
 from kerasprune.graph.trace import trace
@@ -115,7 +116,7 @@ def prune_at_init(
     chosen.check(data)
     kernels = _candidates(model, freeze)
     masks = {path: np.ones(tuple(kernel.shape), bool) for path, kernel in kernels.items()}
-    batches = list(data) if isinstance(data, Iterator) else data
+    batches = read_again(data)
     competitions = [[[*masks][at] for at in each] for each in scopes.get(scope).competitions([*masks])]
     copy = model if rounds == 1 else _copy(model)
     of_model, of_copy = (trace(each, unknown="freeze").kernels for each in (model, copy))
