@@ -14,7 +14,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import trace, warn_of_unknown
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.constraints import Freeze
 from kerasprune.training.optimizer import ensure_built, memory
@@ -78,6 +78,7 @@ class FreezeKept(PruningCallback):
     def begin(self) -> None:
         """Scores the channels, and holds the filters and biases that make the best of them."""
         graph = trace(self.model, unknown="freeze", freeze=self.freeze)
+        warn_of_unknown(graph, "FreezeKept")
         best, self._paths = self._best(graph), graph.paths
         ensure_built(self.model)
         self._holds: list[tuple[Any, Freeze]] = []

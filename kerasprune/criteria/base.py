@@ -141,7 +141,7 @@ class Criterion:
         self.check(data)
         graph = trace(model, unknown="freeze")
         worth = self._worth(graph, data, loss, seed)
-        return {graph.paths[id(k.variable)]: as_array(self.reduced(worth(k)), "float64") for k in graph.kernels}
+        return {graph.paths[id(k.variable)]: as_array(self.reduced(worth(k)), "float64") for k in graph.weight_kernels}
 
     def prepared(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
@@ -163,7 +163,7 @@ class Criterion:
             loss: The loss function. Defaults to `None`.
         """
         graph = trace(model, unknown="freeze")
-        found = {graph.paths[id(kernel.variable)]: values(kernel.variable) for kernel in graph.kernels}
+        found = {graph.paths[id(kernel.variable)]: values(kernel.variable) for kernel in graph.weight_kernels}
         return lambda masks: {path: found[path] * np.asarray(mask, found[path].dtype) for path, mask in masks.items()}
 
     def check(self, data: Any) -> None:

@@ -76,7 +76,7 @@ class GradientCriterion(Criterion):
         return mean_gradients(model, variables, data, loss, self.precision)
 
     def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
-        return self._by(self.gradients(graph.model, [k.variable for k in graph.kernels], data, loss, seed))
+        return self._by(self.gradients(graph.model, [k.variable for k in graph.weight_kernels], data, loss, seed))
 
     def _by(self, found: Gradients) -> Callable[[Slice], Any]:
         """Returns a function from a variable to the saliencies of its weights."""

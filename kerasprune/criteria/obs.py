@@ -68,13 +68,13 @@ class OBS(Checked, Criterion):
     def removal(self, model: keras.Model, data: Any = None, loss: Any = None) -> Removal:
         """Returns the removal of weights whose others compensate, as `obs_update` does; H⁻¹ is computed once."""
         self.check(data)
-        kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
+        kernels = [kernel.variable for kernel in trace(model, unknown="freeze").weight_kernels]
         return partial(_compensated, list(self.inverse.surfaces(model, kernels, data, loss)), weight_paths(model))
 
     def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
         """Returns `½ w_q²/[H⁻¹]_qq` of every weight of a kernel."""
         found: dict[int, np.ndarray] = {}
-        for surface in self.inverse.surfaces(graph.model, [k.variable for k in graph.kernels], data, loss):
+        for surface in self.inverse.surfaces(graph.model, [k.variable for k in graph.weight_kernels], data, loss):
             found |= surface.cut(surface.single())
         return lambda kernel: found[id(kernel.variable)]
 
@@ -116,7 +116,7 @@ def obs_update(
     Reference:
         Hassibi and Stork, Optimal Brain Surgeon, NIPS 1992, equation 5.
     """
-    kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
+    kernels = [kernel.variable for kernel in trace(model, unknown="freeze").weight_kernels]
     paths = weight_paths(model)
     known = {paths[id(variable)]: variable for variable in kernels}
     arrays = {path: np.asarray(mask) for path, mask in masks.items()}

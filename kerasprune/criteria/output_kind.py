@@ -12,13 +12,15 @@ from kerasprune._keras import maker, structures
 from kerasprune.data.signature import flat, keys_of
 from kerasprune.errors import PruneError, nearest, warn
 from kerasprune.graph.built_model import body_of
+from kerasprune.graph.groups import number_repeated
 
 
 def output_names(model: keras.Model) -> list[str]:
     """Returns the names of a model's outputs, in flat order.
 
     Args:
-        model: A functional or Sequential model. Outputs in a dict are named by their keys, others by their layers.
+        model: A functional or Sequential model. Outputs in a dict are named by their keys, others by their layers; the
+            outputs of one layer are numbered, `head#1`, `head#2`.
 
     Example:
         >>> import keras
@@ -28,7 +30,7 @@ def output_names(model: keras.Model) -> list[str]:
         (['age', 'weight'], ['weight_head', 'age_head'])
     """
     body = body_of(model)
-    return keys_of(structures(body)[1]) or list(body.output_names)
+    return keys_of(structures(body)[1]) or number_repeated(body.output_names)
 
 
 def by_output(given: Any, names: Sequence[str], what: str = "a loss") -> dict[str, Any]:
@@ -48,13 +50,14 @@ def by_output(given: Any, names: Sequence[str], what: str = "a loss") -> dict[st
     """
     if isinstance(given, Mapping):
         named = flat(given)
-        unknown = [name for name in named if name not in names]
+        layers_of = {name: name.partition("#")[0] for name in names}  # Keras knows the outputs of one layer by its name
+        unknown = [name for name in named if name not in {*names, *layers_of.values()}]
         if unknown:
             raise PruneError(
                 f"Expected {what} for each of the outputs {list(names)}. Received: {unknown[0]!r}."
                 f"{nearest(unknown[0], names)}"
             )
-        return {name: named.get(name) for name in names}
+        return {name: named.get(name, named.get(layer)) for name, layer in layers_of.items()}
     if isinstance(given, list | tuple):
         if len(given) != len(names):
             raise PruneError(f"Expected {what} for each of the outputs {list(names)}. Received: {len(given)} of them.")

@@ -8,7 +8,7 @@ is a *channel class*, and the classes that run through the same layers form a `G
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -21,10 +21,10 @@ import numpy as np
 
 from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.channels import Block, Group, Padded, Product, Setting, Slice, Take, TracedCall, Unknown
-from kerasprune.graph.groups import distinct
+from kerasprune.graph.groups import distinct, number_repeated
 from kerasprune.graph.sharded_axes import ShardedAxis, sharded_axes
 from kerasprune.graph.sizes import Size
-from kerasprune.graph.walk import named_operations, pause_collection
+from kerasprune.graph.walk import changed_weights, named_operations, pause_collection
 
 
 def values(variable: keras.Variable) -> np.ndarray:
@@ -56,12 +56,8 @@ def weight_paths(model: keras.Model) -> dict[int, str]:
         >>> [*weight_paths(keras.Model(inputs, layers[2](keras.layers.Add()(outputs)))).values()]
         ['a/d/kernel#1', 'a/d/kernel#2', 'd/kernel']
     """
-    total, seen = Counter(variable.path for variable in model.weights), Counter()
-    found = {}
-    for variable in model.weights:
-        seen[variable.path] += 1
-        found[id(variable)] = variable.path + (f"#{seen[variable.path]}" if total[variable.path] > 1 else "")
-    return found
+    weights = model.weights
+    return dict(zip(map(id, weights), number_repeated(variable.path for variable in weights), strict=True))
 
 
 def check_finite_weights(model: keras.Model) -> None:
@@ -193,6 +189,19 @@ class ChannelGraph:
     def kernels(self) -> list[Slice]:
         """The kernels, in the order of the graph."""
         return [s for s in self.slices if s.role == "kernel"]
+
+    @cached_property
+    def weight_kernels(self) -> list[Slice]:
+        """The kernels whose single weights may be masked: also those in layers without a rule, which couple nothing."""
+        owners = [(layer, weights) for layer, weights, _ in self.weights if not changed_weights(layer)]
+        sliced = {id(entry.variable) for entry in self.slices}
+        own = [
+            Slice(layer, v, (None,) * len(v.shape), (len(v.shape) - 2,), (len(v.shape) - 1,), "kernel")
+            for layer, weights in owners
+            for v in weights
+            if v.trainable and len(v.shape) > 1 and id(v) not in sliced and keras.backend.is_float_dtype(v.dtype)
+        ]
+        return [*self.kernels, *{id(entry.variable): entry for entry in own}.values()]
 
     @property
     def free_kernels(self) -> list[Slice]:

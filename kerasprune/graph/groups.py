@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
@@ -78,6 +79,18 @@ class Components:
     def free(self, ids: np.ndarray) -> bool:
         """Returns whether none of these ids is pinned."""
         return not self._pinned[self._classes[ids]].any()
+
+
+def number_repeated(names: Iterable[str]) -> list[str]:
+    """Returns names in order, of which those that occur more than once are numbered.
+
+    Example:
+        >>> number_repeated(["head", "box", "head"])
+        ['head#1', 'box', 'head#2']
+    """
+    given = list(names)
+    numbers = {name: count(1) for name, times in Counter(given).items() if times > 1}
+    return [f"{name}#{next(numbers[name])}" if name in numbers else name for name in given]
 
 
 def distinct(numbers: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from keras import KerasTensor, tree
 from kerasprune._keras import argument_names, inner_layers, maker, output_specs
 from kerasprune.checks import choice_faults
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import Key, PruneError, nearest, raise_faults
+from kerasprune.errors import Key, PruneError, first_of, nearest, raise_faults, warn
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.built_model import body_of
@@ -120,6 +120,19 @@ def trace(
     for output in walk(body, inputs, visit, enter, left_out):
         graph.pin_all(output, "an output of the model")
     return graph.finish(model, droppable, patterns, size)
+
+
+def warn_of_unknown(graph: ChannelGraph, what: str) -> None:
+    """Warns that layers without a rule are left as they are, with their share of the weights; `what` does so."""
+    names = {unknown.name for unknown in graph.unknown}
+    inside = {id(v): v for layer, weights, _ in graph.weights if layer.name in names for v in weights}
+    share = sum(prod(v.shape) for v in inside.values()) / max(graph.model.count_params(), 1)
+    if names:
+        warn(
+            f"{what} leaves {share:.0%} of the weights as they are: those of layers without a rule, "
+            f"{first_of(sorted(names))}. Write the model out with kp.functional(model) first, or teach their classes "
+            "with @kp.rule."
+        )
 
 
 def without(graph: ChannelGraph, removed: Sequence[str]) -> ChannelGraph:

@@ -44,7 +44,7 @@ def all_nodes(model: keras.Model) -> Iterator[Any]:
 
 
 def named_operations(model: keras.Model, patterns: Iterable[str]) -> set[int]:
-    """Returns the ids of operations that names or wildcards match, and of all within a layer or model that they match."""
+    """Returns the ids of operations that names or wildcards match, and of all in a layer or model that they match."""
     found: set[int] = set()
 
     def add(body: Functional, inside: bool) -> None:

@@ -94,7 +94,7 @@ class _OfKernels(Granularity):
             PruneError: A name is not that of a layer with a kernel, or the layer is kept whole.
         """
         parts = self._parts(graph)
-        owners = {kernel.owner.name for kernel in graph.kernels if id(kernel.owner) not in graph.named}
+        owners = {kernel.owner.name for kernel in graph.weight_kernels if id(kernel.owner) not in graph.named}
         inside = owners & {kernel.owner.name for kernel, _ in parts.values()}
         fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(inside, keep)
         remedy = "it has fewer than two axes." if self.depthwise else "take depthwise=True in the granularity."
@@ -115,7 +115,7 @@ class _OfKernels(Granularity):
 
     def _parts(self, graph: ChannelGraph) -> dict[str, tuple[Slice, Part]]:
         parts: dict[str, tuple[Slice, Part]] = {}
-        for kernel in graph.kernels:
+        for kernel in graph.weight_kernels:
             part = self.part(kernel) if self.depthwise or not is_depthwise(kernel) else None
             if part is not None:
                 parts[graph.paths[id(kernel.variable)]] = (kernel, part)

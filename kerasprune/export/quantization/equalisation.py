@@ -17,7 +17,7 @@ from kerasprune.export.quantization.operators import Kind, function_of, kind_of
 from kerasprune.export.quantization.rounded_layers import along, kernel_of
 from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import ChannelGraph, values
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import trace, warn_of_unknown
 from kerasprune.graph.walk import Wiring, bodies, is_model, wiring
 from kerasprune.surgery.absorb import following_norms
 from kerasprune.surgery.clone import clone
@@ -66,7 +66,9 @@ def equalise(model: keras.Model) -> keras.Model:
         arXiv 1906.04721, §4.1.
     """
     raise_faults("The model cannot be equalised:", kind_faults(keras.Model, LOAD, model=model))
-    pairs, clipped = _pairs(trace(model, unknown="freeze"))
+    graph = trace(model, unknown="freeze")
+    warn_of_unknown(graph, "equalise")
+    pairs, clipped = _pairs(graph)
     if clipped:
         warn(
             "Expected activations with f(s·x) = s·f(x) to equalise ranges through. Received: relu6 after "

@@ -119,7 +119,7 @@ def prune_at_init(
     batches = read_again(data)
     competitions = [[[*masks][at] for at in each] for each in scopes.get(scope).competitions([*masks])]
     copy = model if rounds == 1 else _copy(model)
-    of_model, of_copy = (trace(each, unknown="freeze").kernels for each in (model, copy))
+    of_model, of_copy = (trace(each, unknown="freeze").weight_kernels for each in (model, copy))
     paths, names = weight_paths(model), weight_paths(copy)
     copies = {paths[id(old.variable)]: new.variable for old, new in zip(of_model, of_copy, strict=True)}
     called = {path: names[id(variable)] for path, variable in copies.items()}
@@ -159,7 +159,8 @@ def _kept(schedule: Schedule, keep: float, progress: float) -> float:
 def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
     """Returns the trainable kernels by their paths; warns of frozen ones."""
     graph = trace(model, freeze=freeze, unknown="freeze")
-    kernels = {graph.paths[id(kernel.variable)]: kernel.variable for kernel in graph.free_kernels}
+    free = [kernel.variable for kernel in graph.weight_kernels if id(kernel.owner) not in graph.named]
+    kernels = {graph.paths[id(variable)]: variable for variable in free}
     found = {path: variable for path, variable in kernels.items() if variable.trainable}
     frozen = [path for path in kernels if path not in found]
     check_candidates(found, frozen)

@@ -129,7 +129,7 @@ def _masks(
 ) -> dict[str, np.ndarray]:
     """Returns the masks whose units `draw(shape, density, generator)` keeps."""
     graph = model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze")
-    kernels = {graph.paths[id(kernel.variable)]: kernel for kernel in graph.kernels}
+    kernels = {graph.paths[id(kernel.variable)]: kernel for kernel in graph.weight_kernels}
     faults = choice_faults(GRANULARITIES, granularity=granularity) + seed_faults(seed=seed)
     if isinstance(densities, Mapping):
         unknown = [path for path in densities if path not in kernels]

@@ -36,7 +36,8 @@ def boolean_masks(graph: ChannelGraph, masks: Mapping[str, np.ndarray]) -> dict[
     Raises:
         PruneError: A path is not that of a kernel, or a mask has another shape or other values than 0 and 1.
     """
-    shapes = {graph.paths[id(kernel.variable)]: tuple(kernel.variable.shape) for kernel in graph.kernels}
+    kernels = [kernel.variable for kernel in graph.weight_kernels]
+    shapes = {graph.paths[id(variable)]: tuple(variable.shape) for variable in kernels}
     faults = []
     for path, mask in masks.items():
         array = np.asarray(mask)
