@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from callbacks.test_registered import MAKERS
 from keras import layers
+from support.callback_makers import MAKERS
 
 import kerasprune as kp
 from kerasprune import criteria

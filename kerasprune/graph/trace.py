@@ -338,6 +338,7 @@ def size_to_try(model: keras.Model, size: Size | None = None, guesses: Sequence[
         PruneError: The model does not take the size, or none of the guesses.
 
     Example:
+        >>> import keras
         >>> sound = keras.Input((None, 4), name="sound")
         >>> size_to_try(keras.Model(sound, keras.layers.Cropping1D(30)(sound)))
         {'sound': (64,)}

@@ -29,7 +29,8 @@ def graph_for(model: keras.Model, plan: Plan | None = None, size: Size | None = 
     """
     how = {"coupling": plan.coupling if plan else "tied", "unknown": "freeze", "size": size}
     model = without_ranges(model)
-    if not isinstance(model, keras.Sequential | Functional) or plan is None and has_composites(model):
+    subclassed = isinstance(model, keras.Model) and not isinstance(model, keras.Sequential | Functional)
+    if subclassed or plan is None and has_composites(model):
         return trace(plain(model), **how)
     graph = trace(model, **how)
     if plan is None or plan.fingerprint in ("", graph.fingerprint) or not unread(graph.model):

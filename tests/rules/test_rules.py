@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.rule_cases import CASES
+from support.rule_cases import CASES, cases
 
 import kerasprune as kp
 from kerasprune.graph.channels import Ids
@@ -25,18 +23,7 @@ _OWN = [
 ]
 
 
-def _cases():
-    """Yields every case; by default the first one of at most two classes that share a rule."""
-    met: Counter[object] = Counter()
-    for cls, cases in CASES.items():
-        rule = table.load()[cls].function if cls in table.load() else cls
-        met[rule] += 1
-        for n, case in enumerate(cases):
-            more = n > 0 or met[rule] > 2
-            yield pytest.param(cls, case, id=f"{cls.__name__}-{n}", marks=[pytest.mark.thorough] * more)
-
-
-@pytest.mark.parametrize("cls, case", _cases())
+@pytest.mark.parametrize("cls, case", cases())
 def test_rule_is_exact(cls, case):
     if keras.backend.backend() != "tensorflow" and not _runs(case):
         pytest.skip("Keras itself does not run it on this backend")

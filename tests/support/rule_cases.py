@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
@@ -15,6 +17,7 @@ from keras.src.layers.preprocessing.feature_space import TFDConcat, TFDIdentity
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as knp
 
+from kerasprune.graph.rule import table
 from kerasprune.rules.gate import Gate
 
 VECTOR, LINE, IMAGE, VOLUME = (6,), (5, 6), (4, 5, 6), (3, 4, 3, 6)
@@ -584,3 +587,14 @@ POINTWISE = {
 CASES: dict[type, list[Case]] = (
     CONVOLUTIONS | DENSE | MERGES | NORMS | SHAPES | SPACE | REDUCTIONS | PRODUCTS | POINTWISE
 )
+
+
+def cases():
+    """Yields every case; by default the first one of at most two classes that share a rule."""
+    met: Counter[object] = Counter()
+    for cls, found in CASES.items():
+        rule = table.load()[cls].function if cls in table.load() else cls
+        met[rule] += 1
+        for n, case in enumerate(found):
+            more = n > 0 or met[rule] > 2
+            yield pytest.param(cls, case, id=f"{cls.__name__}-{n}", marks=[pytest.mark.thorough] * more)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from rules.test_rules import _cases
+from support.rule_cases import cases
 
 import kerasprune as kp
 from kerasprune._keras import inner_layers
@@ -197,7 +197,7 @@ def arrays_of(config):
             yield from arrays_of(each)
 
 
-@pytest.mark.parametrize("cls, case", _cases())
+@pytest.mark.parametrize("cls, case", cases())
 def test_arrays_in_initializers_are_cut(cls, case):
     shapes = [case.shapes] if isinstance(case.shapes[0], int) else list(case.shapes)
     made = case.make()
