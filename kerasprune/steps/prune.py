@@ -40,6 +40,7 @@ from kerasprune.surgery.costs.counts import shares_of
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_at, graph_for
 from kerasprune.surgery.inlining.plain import at_unknown, plain
+from kerasprune.surgery.safe_loading import fault_of_loading
 from kerasprune.surgery.verification import at_known_size
 from kerasprune.training.distillation.student import distil as taught
 
@@ -221,6 +222,12 @@ class _Pruning:
             slim = removed if delivered is self.steps[1] else slim
         if settings.model.compiled:
             compile_like(slim, settings.model)
+        fault = fault_of_loading(slim)
+        if fault:
+            warn(
+                f"slim.save(path) will write a file that Keras does not load in safe mode. {fault} Write the Lambda as "
+                "a layer of its own, or the config of the class as its constructor takes it."
+            )
         remarks = tuple(self.remarks)
         report = PruningReport(tuple(self.steps), **kept, removed=cut.plan.removed, remarks=remarks, **self.found)
         return Pruned(slim, cut.plan, report)

@@ -88,6 +88,7 @@ def pack(
     content = to_bytes(_config(model), entries)
     with new_file(path_of(path), overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
+        unpack(temporary)  # a file that does not load is none
     return table_of(entries, len(content))
 
 
