@@ -25,11 +25,12 @@ from keras import layers
 
 from kerasprune._keras import call_operation, inner_layers, replaced_attributes
 from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, in_own_code
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert_saved_model
 from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.half_precision import in_float32
+from kerasprune.export.plain_names import with_plain_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.graph.ranged_model import RangedModel, without_ranges
@@ -154,7 +155,7 @@ def explain_converter_errors(name: str, quantize: str | None) -> Iterator[None]:
     except ConverterDeath as death:
         raise PruneError(_explain_crash(name, quantize, death)) from death
     except Exception as error:  # the converter raises its own, private family
-        raise PruneError(_explain(name, quantize, str(error))) from error
+        raise PruneError(_explain(name, quantize, error)) from error
 
 
 def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> None:
@@ -170,14 +171,19 @@ def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> 
         specs = [tf.TensorSpec((1, *spec.shape), spec.dtype, name=name) for spec, name in named]
         return tf.function(serve, input_signature=specs)
 
+    models = {name: (with_plain_names(model), signature) for name, (model, signature) in models.items()}
     module = tf.Module()
     module.served = {name: function_of(*pair) for name, pair in models.items()}
     module.weights = [variable.value for model, _ in models.values() for variable in model.variables]
     tf.saved_model.save(module, str(folder), signatures=dict(module.served))
 
 
-def _explain(name: str, quantize: str | None, message: str) -> str:
-    """Returns the message for a converter error: the operations without a TFLite counterpart, or else its last line."""
+def _explain(name: str, quantize: str | None, error: Exception) -> str:
+    """Returns the message for an error: the operations without a TFLite counterpart, or else the reason that it gives.
+
+    That is the last line of what the converter reports, and the first of other errors, with the place in user's code.
+    """
+    message = str(error)
     operations = sorted(set(re.findall(r"'(tf\.\w+)' op", message)))
     if operations:
         cause = f"There is no TFLite operator for {', '.join(operations)}"
@@ -186,7 +192,9 @@ def _explain(name: str, quantize: str | None, message: str) -> str:
         cause = "There is no TFLite operator for a table in which numbers are looked up, as IntegerLookup does"
         remedy = "Export the part after that layer, keras.Model(layer.output, model.output), or a SavedModel."
     else:
-        cause = f"The converter reports: {(message.strip().splitlines() or ['nothing'])[-1][:300]}"
+        lines, own = message.strip().splitlines() or ["nothing"], in_own_code(error)
+        of_converter = type(error).__module__.startswith(("tensorflow", "ai_edge"))
+        cause = f"The converter reports: {lines[-1][:300]}" if of_converter else f"{own or lines[0]}"[:300]
         remedy = "Export a SavedModel."
         if QUANTIZATIONS[quantize].calibrated:
             remedy = "Try quantize='dynamic' or 'float16', or export a SavedModel."

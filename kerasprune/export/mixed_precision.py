@@ -20,6 +20,7 @@ from kerasprune.export.conversion import explain_converter_errors, output_names,
 from kerasprune.export.converter import FLOAT_FILE, RANGES_FILE
 from kerasprune.export.converter_child import RESULT
 from kerasprune.export.converter_process import process
+from kerasprune.export.plain_names import with_plain_names
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_graph import layers_in, nodes
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
@@ -79,10 +80,15 @@ class MixedFiles:
         self._expected = self._outputs(ranges)
         ends = open_interpreter(ranges).get_signature_runner().get_output_details()
         known = {name: place for place, name in enumerate(layer_names(model))}
+        names_in_file = dict(zip(layer_names(with_plain_names(model)), known, strict=True))
         self.operators: dict[str, list[str]] = {}  # names of their tensors, by that of the layer
         self._names_of: dict[str, str] = {}
         made_by = {ends[name]["name"]: layers for name, layers in _made_by(model, len(ends))}
-        titles = {node.tensor: layers_in(node.tensor, known) for node in nodes(ranges) if node.tensor not in made_by}
+        titles = {
+            node.tensor: [names_in_file[name] for name in layers_in(node.tensor, names_in_file)]
+            for node in nodes(ranges)
+            if node.tensor not in made_by
+        }
         elsewhere = {layer for layers in titles.values() for layer in layers}
         for tensor, layers in made_by.items():  # the file names outputs by themselves
             titles[tensor] = [*takewhile(lambda layer: layer not in elsewhere, layers)] or layers[:1]

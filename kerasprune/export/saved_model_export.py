@@ -13,6 +13,7 @@ from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
 from kerasprune.export.half_precision import precision
 from kerasprune.export.parity import compare, keras_function, require_close, served_function
+from kerasprune.export.plain_names import with_plain_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_for
@@ -93,8 +94,13 @@ def saved_model(
 
 
 def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
-    specs = [keras.InputSpec(shape=(None, *spec.shape), dtype=spec.dtype, name=spec.name) for spec in signature.inputs]
-    archive = keras.export.ExportArchive()
+    plain, archive = with_plain_names(model), keras.export.ExportArchive()
+    names = [spec.name for spec in signature.inputs] if plain is model else signature.names
+    specs = [
+        keras.InputSpec(shape=(None, *spec.shape), dtype=spec.dtype, name=name)
+        for spec, name in zip(signature.inputs, names, strict=True)
+    ]
+    model = plain
     try:
         with quiet():
             archive.track_and_add_endpoint("serve", model, input_signature=[signature.pack(specs)])

@@ -60,7 +60,8 @@ def _is_run(folder: Path) -> bool:
 def rows_by_experiment(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Returns one row per experiment: its settings, and the mean and standard deviation of each measure.
 
-    `mean = Σ x / n` and `deviation = √(Σ (x − mean)² / (n − 1))`, over the runs that have the measure.
+    `mean = Σ x / n` and `deviation = √(Σ (x − mean)² / (n − 1))`, over the runs that have the measure. Of runs of
+    one seed the last one counts.
 
     Args:
         records: The runs, in the order of the rows.
@@ -94,8 +95,9 @@ def rows_by_experiment(records: Sequence[Record]) -> list[dict[str, Any]]:
         if len(set(seeds)) < len(seeds):
             warn(
                 f"Expected runs that differ in something. Received: seed {', '.join(map(str, sorted(seeds)))} of "
-                f"{head or 'one recipe'}: a repeated run makes the deviation too small."
+                f"{head or 'one recipe'}. Of runs of the same seed the last one counts."
             )
+            members = list(dict(zip(seeds, members, strict=True)).values())
         row = head | {"runs": len(members)}
         for name in names:
             found = [measures[index].get(name) for index in members]
