@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from math import prod
 from typing import Any
 
 import keras
 
-from kerasprune._keras import learning_rate_variable, structures, without_schedule
+from kerasprune._keras import inner_layers, learning_rate_variable, own_weights, structures, without_schedule
 from kerasprune.backend.devices import with_remainders
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.data_checks import explain_errors
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
-from kerasprune.errors import warn
+from kerasprune.errors import PruneError, first_of, warn
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.compiled import carry_exclusions, inner_optimizer, safe_options
@@ -75,6 +76,27 @@ def to_train_on(examples: Examples, seed: int) -> Examples:
 
     data = examples.data if isinstance(examples.data, tuple) else (examples.data,)
     return Examples(batches_of(data, examples.batch, seed), examples.batch, fixed=examples.fixed)
+
+
+def check_trainable(model: keras.Model) -> None:
+    """Warns of the frozen weights of a model that is to be fine-tuned.
+
+    Raises:
+        PruneError: All are frozen.
+    """
+    layers = [layer for layer in inner_layers(model) if own_weights(layer) and not layer.trainable]
+    if not model.trainable_variables and layers:
+        raise PruneError(
+            f"Expected weights to fine-tune. Received: {model.name!r}, all of whose layers are frozen. Set "
+            "layer.trainable = True for layers in model.layers, or do not fine-tune."
+        )
+    kernels = [v for v in model.weights if len(v.shape) > 1]
+    frozen = sum(prod(v.shape) for v in kernels if not v.trainable) / max(sum(prod(v.shape) for v in kernels), 1)
+    if layers and frozen:
+        warn(
+            f"{frozen:.0%} of the weights in kernels are frozen, those of {first_of([x.name for x in layers])}: only "
+            "the others are fine-tuned to make up for the channels that go. Set layer.trainable = True for all."
+        )
 
 
 def teacher_weight(labelled: bool) -> float:

@@ -191,6 +191,8 @@ class _Pruning:
         self.objective = of_model(settings.model, settings.loss, self.dense)
         self.judged = validation or self.given
         settings.check_training(self.objective, self.given)
+        if settings.epochs:
+            finetune.check_trainable(self.dense)
         check_examples(self.dense, self.objective, self.given, self.judged)
         self._set_aside()
         self.solved_on = self.given

@@ -191,3 +191,35 @@ def test_a_loss_by_name_takes_what_the_model_ends_in(last):
     }[last]()
     made = by_name("sparse_categorical_crossentropy", keras.Model(inputs, outputs)).loss
     assert made.from_logits == (last == "logits")
+
+
+def _on_a_base(frozen):
+    """A head on a base, which may be frozen."""
+    inner = keras.Input((6,))
+    base = keras.Model(inner, keras.layers.Dense(8, name="inside", activation="relu")(inner), name="base")
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="head")(base(inputs)))
+    for name in frozen:
+        model.get_layer(name).trainable = False
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+@pytest.mark.parametrize("frozen", [["base"], ["head"]])
+def test_frozen_layers_are_named_before_anything(frozen):
+    """Only the others make up for what is removed; the frozen values are those of the cut."""
+    data = np.random.default_rng(0).normal(size=(32, 6)), np.arange(32) % 3
+    inside = "inside" if frozen == ["base"] else "head"
+    with pytest.warns(UserWarning, match=f"frozen, those of {inside}"):
+        kp.prune(_on_a_base(frozen), keep=0.5, data=data, epochs=1, reconstruct=False, verbose=0)
+
+
+def test_nothing_to_train_is_refused_first():
+    data = np.random.default_rng(0).normal(size=(32, 6)), np.arange(32) % 3
+    model = _on_a_base(["base", "head"])
+    with pytest.raises(kp.PruneError, match="all of whose layers are frozen"):
+        kp.prune(model, keep=0.5, data=data, epochs=1, verbose=0)
+    assert kp.prune(model, keep=0.5, data=data, verbose=0).slim.count_params() < model.count_params()
+    for layer in model.layers:
+        layer.trainable = True
+    kp.prune(model, keep=0.5, data=data, epochs=1, verbose=0)

@@ -12,6 +12,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.graph import values
 from kerasprune.recipes.fit import train_stage
 from kerasprune.recipes.stages.context import Run, judge_after, mark_delivered, write
+from kerasprune.steps.finetune import check_trainable
 from kerasprune.steps.tuning import tune
 
 BEFORE = {"rebuild": "rebuilt", "reconstruct": "reconstructed"}
@@ -25,6 +26,7 @@ def finetune(run: Run) -> None:
     if spec is None:
         _save(run, model)
         return
+    check_trainable(model)
     masks = run.folder.arrays("masks.npz")
     holding = [] if masks is None else [callbacks.HoldMask(masks)]
     trained = run.aware(model)
