@@ -100,13 +100,13 @@ class Examples:
     def fit_arguments(self) -> dict[str, Any]:
         """Returns the arguments of `fit` and `evaluate`."""
         if not self.arrays:
-            return {"x": self.data}
+            return {"x": self._for_keras}
         named = zip(("x", "y", "sample_weight"), _parts(self.data), strict=False)
         return {**dict(named), "batch_size": self.batch}
 
     def validation_arguments(self) -> dict[str, Any]:
         """Returns the arguments of `fit` that validate on these examples."""
-        return {"validation_data": self.data, **({"validation_batch_size": self.batch} if self.arrays else {})}
+        return {"validation_data": self._for_keras, **({"validation_batch_size": self.batch} if self.arrays else {})}
 
     def steps(self) -> int:
         """Returns the number of batches."""
@@ -123,9 +123,34 @@ class Examples:
         return (len(keras.tree.flatten(self.data)[0]), "examples") if self.arrays else (self.steps(), "batches")
 
     @cached_property
+    def _for_keras(self) -> Any:
+        """The data in a form that Keras takes: it knows no other iterables than those of these packages."""
+        packages = {kind.__module__.partition(".")[0] for kind in type(self.data).__mro__}
+        known = self.arrays or packages & {"keras", "tensorflow", "torch"}
+        return self.data if known else _InTurn(self.data, self.steps())
+
+    @cached_property
     def _first(self) -> tuple:
         """The parts of the first batch, read once, since a data set may shuffle; none without batches."""
         return next(map(batch_parts, batches_of(self.batches())), ())
+
+
+class _InTurn(keras.utils.PyDataset):
+    """The batches of an iterable in its own order, whatever numbers are asked for."""
+
+    def __init__(self, batches: Any, number: int) -> None:
+        super().__init__()
+        self._batches, self._number, self._left = batches, number, iter(())
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __getitem__(self, index: int) -> tuple:
+        batch = next(self._left, None)
+        if batch is None:
+            self._left = iter(self._batches)
+            batch = next(self._left)
+        return batch_parts(batch)
 
 
 def _with_parts(data: Any, inputs: int) -> Any:
