@@ -66,7 +66,7 @@ def read_again(data: Any) -> Any:
 def batches_of(data: Any) -> Iterable[Any]:
     """Returns an iterable over the batches of data; those of a `PyDataset` are read by number.
 
-    An own `PyDataset` may iterate for ever, as that of `ImageDataGenerator` does.
+    An own `PyDataset` may iterate forever, as that of `ImageDataGenerator` does.
     """
     if isinstance(data, keras.utils.PyDataset):
         return (data[i] for i in (count() if data.num_batches is None else range(data.num_batches)))

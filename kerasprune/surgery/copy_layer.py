@@ -239,7 +239,7 @@ def _arrays(part: Any) -> dict[str, np.ndarray]:
 
 
 def _stand_in(name: str) -> Any:
-    """Returns what stands for the function of this name in a config."""
+    """Returns the stand-in for the function of this name in a config."""
     return next((one for end, one in _STAND_INS.items() if name.endswith(end)), keras.activations.linear)
 
 

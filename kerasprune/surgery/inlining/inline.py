@@ -253,7 +253,7 @@ def check_same(model: keras.Model, new: keras.Model) -> None:
             raise PruneError(
                 f"Expected a model that computes the same twice. Received: {model.name!r}, whose outputs differ from "
                 "call to call: it draws random numbers when it is used, or counts its calls. Let its call() do so only "
-                "while training."
+                "during training."
             ) from None
         compared += 1
         if compared == 2:
