@@ -36,7 +36,7 @@ class _LooksAtTrainingError(Exception):
 
 
 class _StaysError(Exception):
-    """Raised by what a graph of operations would not do: the layer whose code does it is kept. Its message is the reason."""
+    """Raised by what a graph of operations would not do: its layer is kept. The message is the reason."""
 
 
 class _Training:
