@@ -148,7 +148,7 @@ def test_what_was_not_compared_is_not_said_to_be_equal():
         def call(self, x):
             return x + keras.random.normal((2, 5, 3), seed=draws)
 
-    draws, inputs = keras.random.SeedGenerator(0), keras.Input((5, 3))
+    draws, inputs = keras.random.SeedGenerator(0), keras.Input(batch_shape=(2, 5, 3))
     graph = kp.trace(keras.Model(inputs, layers.Dense(2)(layers.GRU(6)(Draws()(inputs)))), unknown="freeze")
     plan = kp.plan(graph, keep=0.5)
     text = str(kp.verify(graph, kp.rebuild(graph, plan), plan, np.ones((2, 5, 3)), reload=False))
