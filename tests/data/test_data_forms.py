@@ -132,7 +132,12 @@ FIRST = next(iter(FORMS))
 
 @pytest.mark.matrix(*(f"{entrance}-{FIRST}" for entrance in ENTRANCES))
 @pytest.mark.parametrize(
-    ("entrance", "form"), [(a, b) for a in ENTRANCES for b in FORMS], ids=[f"{a}-{b}" for a in ENTRANCES for b in FORMS]
+    ("entrance", "form"),
+    [
+        pytest.param(a, b, id=f"{a}-{b}", marks=[pytest.mark.experiments] * (a == "precision"))
+        for a in ENTRANCES
+        for b in FORMS
+    ],
 )
 def test_every_entrance_takes_every_form(entrance, form, tmp_path):
     read = ENTRANCES[entrance]

@@ -76,6 +76,7 @@ def test_prune_says_what_does_not_load(middle, word, tmp_path):
     assert loads != bool(told)  # layers that are written out load, whatever the model did
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("spoil", ["another weight", "a lambda"])
 def test_a_command_loads_what_it_wrote(tmp_path, monkeypatch, spoil):
     """It does not end with 0 if the file holds other weights than the model that was verified, or does not load."""
