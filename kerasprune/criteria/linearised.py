@@ -96,7 +96,7 @@ class Linearised:
             for call in graph.calls
             for index, variable in enumerate(getattr(call.operation, "weights", ()))
         }
-        for number, entry in enumerate(graph.kernels):
+        for number, entry in enumerate(graph.weight_kernels):
             layer, index = called[id(entry.variable)]
             new = made[id(layer)]
             self.kernels.append(new.weights[index])

@@ -62,7 +62,7 @@ class Flow:
         """Returns the share of every weight, in [0, 1]; all are zero if no path is left.
 
         Args:
-            weights: One array ≥ 0 for each kernel of the graph.
+            weights: One array ≥ 0 for each of the graph's `weight_kernels`.
         """
         whole, found = self._gradient(self._inputs, list(self.pipes.assign(weights)))
         whole = float(ops.convert_to_numpy(whole))
@@ -141,11 +141,12 @@ class SynFlow(Checked, Criterion):
     ) -> Callable[[], dict[str, np.ndarray]]:
         """Returns a function that computes `saliency_of` from the model's weights at each call."""
         graph = trace(model, unknown="freeze")
-        paths, shares = [graph.paths[id(kernel.variable)] for kernel in graph.kernels], self._shares(graph)
+        paths, shares = [graph.paths[id(kernel.variable)] for kernel in graph.weight_kernels], self._shares(graph)
         return lambda: dict(zip(paths, shares(), strict=True))
 
     def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
-        shares = dict(zip((id(kernel.variable) for kernel in graph.kernels), self._shares(graph)(), strict=True))
+        kernels = [id(kernel.variable) for kernel in graph.weight_kernels]
+        shares = dict(zip(kernels, self._shares(graph)(), strict=True))
         return lambda kernel: shares[id(kernel.variable)]
 
     def _shares(self, graph: ChannelGraph) -> Callable[[], list[np.ndarray]]:
@@ -155,4 +156,4 @@ class SynFlow(Checked, Criterion):
 
 
 def _absolute(graph: ChannelGraph) -> list[np.ndarray]:
-    return [np.abs(numbers(kernel)) for kernel in graph.kernels]
+    return [np.abs(numbers(kernel)) for kernel in graph.weight_kernels]

@@ -192,14 +192,17 @@ class ChannelGraph:
 
     @cached_property
     def weight_kernels(self) -> list[Slice]:
-        """The kernels whose single weights may be masked: also those in layers without a rule, which couple nothing."""
+        """The kernels whose single weights may be masked: also those in layers without a rule, which couple nothing.
+
+        One number for each channel, such as a scale of shape (1, 1, C), is not a kernel.
+        """
         owners = [(layer, weights) for layer, weights, _ in self.weights if not changed_weights(layer)]
         sliced = {id(entry.variable) for entry in self.slices}
         own = [
             Slice(layer, v, (None,) * len(v.shape), (len(v.shape) - 2,), (len(v.shape) - 1,), "kernel")
             for layer, weights in owners
             for v in weights
-            if v.trainable and len(v.shape) > 1 and id(v) not in sliced and keras.backend.is_float_dtype(v.dtype)
+            if v.trainable and prod(v.shape[:-1]) > 1 and id(v) not in sliced and keras.backend.is_float_dtype(v.dtype)
         ]
         return [*self.kernels, *{id(entry.variable): entry for entry in own}.values()]
 

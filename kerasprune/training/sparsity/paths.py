@@ -62,8 +62,8 @@ def attached_masks(
     graph = trace(model, unknown="freeze")
     given = boolean_masks(graph, masks)
     flow = Flow(graph, side, _passing)
-    flow.check([np.ones(tuple(kernel.variable.shape), "float32") for kernel in graph.kernels])
-    kernels = [kernel.variable for kernel in graph.kernels]
+    kernels = [kernel.variable for kernel in graph.weight_kernels]
+    flow.check([np.ones(tuple(variable.shape), "float32") for variable in kernels])
     weights = [given.get(graph.paths[id(v)], np.ones(tuple(v.shape))).astype("float32") for v in kernels]
     for number, layer in flow.pipes.recurrences.items():  # P: paths over any number of steps
         units = len(weights[number])

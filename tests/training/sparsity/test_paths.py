@@ -143,3 +143,40 @@ def test_critical_compression_is_where_the_first_layer_goes(seed):
     least = next(k for k in range(1, 21) if {name for _, _, name in line[:k]} == set("abc"))
     assert kp.sparsity.critical_compression(saliency) == pytest.approx(20 / least)
     assert kp.sparsity.maximal_compression(saliency) == pytest.approx(20 / 3)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_paths_lead_through_layers_without_a_rule(seed):
+    """As through dense layers that compute the same; SynFlow scores their weights, too, and no scale."""
+
+    class Own(layers.Layer):
+        def build(self, shape):
+            self.up, self.down = self.add_weight((shape[-1], 6), name="up"), self.add_weight((6, 5), name="down")
+            self.scale = self.add_weight((1, 5), initializer="ones", name="scale")
+
+        def call(self, x):
+            return keras.ops.relu(x @ self.up) @ self.down * self.scale
+
+    def network(*inside):
+        own = [layers.Dense(5, use_bias=False), *inside, layers.Dense(2, use_bias=False)]
+        return keras.Sequential([keras.Input((4,)), *own])
+
+    unknown = network(Own())
+    known = network(layers.Dense(6, "relu", use_bias=False), layers.Dense(5, use_bias=False))
+    variables = [[v for v in model.weights if v.name != "scale"] for model in (unknown, known)]
+    for own, other in zip(*variables, strict=True):
+        other.assign(own)
+    arrays = _random([tuple(v.shape) for v in variables[1]], seed, 0.4)
+    left, reports, scores = [], [], []
+    for model, kernels in zip((unknown, known), variables, strict=True):
+        paths = [v.path for v in kernels]
+        masks = dict(zip(paths, arrays, strict=True))
+        found, flow = kp.sparsity.attached(model, masks), kp.criteria.get("synflow").saliency_of(model)
+        assert found.keys() == flow.keys() == {*paths}
+        left.append([found[path].tolist() for path in paths])
+        scores.append([flow[path] for path in paths])
+        reports.append(kp.sparsity.sparsity_report(model, masks))
+    assert left[0] == left[1]
+    assert (reports[0].kept, reports[0].attached) == (reports[1].kept, reports[1].attached)
+    for own, other in zip(*scores, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-4)
