@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from math import ceil, floor, log10
 
@@ -166,8 +165,8 @@ class PlanRequest:
 
     def without(self, block: str) -> PlanRequest | None:
         """Returns the request with a block dropped; `None` if part of it is frozen, or if that changes other groups."""
-        inside = self.whole.blocks[block].layers
-        if any(fnmatchcase(name, pattern) for name in inside for pattern in self.whole.freeze):
+        frozen = {call.operation.name for call in self.whole.calls if id(call.operation) in self.whole.named}
+        if frozen & set(self.whole.blocks[block].layers):
             return None
         other = replace(self, removed=(*self.removed, block))
         here, there = self.whole.prunable, other.graph.prunable

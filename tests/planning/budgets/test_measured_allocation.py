@@ -71,6 +71,19 @@ def test_a_block_with_a_frozen_layer_stays(idle, frozen):
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("freeze, stays", [((), False), (("net",), True)])
+def test_the_blocks_of_a_frozen_model_stay(idle, freeze, stays):
+    model = keras.models.clone_model(idle[0])
+    model.name, images = "net", keras.Input((8, 8, 3))
+    joined = layers.Concatenate()([model(images), layers.Dense(8, name="beside")(layers.Flatten()(images))])
+    whole = keras.Model(images, layers.Dense(4)(joined))
+    graph = kp.trace(whole, freeze=freeze)
+    scores = kp.criteria.score(kp.criteria.get("l1"), graph)
+    request = PlanRequest(graph, scores, kp.budgets.get("uniform"), Floor(), "macs", 0.6)
+    assert (request.without("sum1") is None) == stays
+
+
+@pytest.mark.thorough
 def test_blocks_of_whose_channels_others_depend_stay():
     """A plain convolution: without it, what it read and what it made are one group, which has another size."""
     keras.utils.set_random_seed(0)
