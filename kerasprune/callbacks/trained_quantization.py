@@ -115,6 +115,7 @@ class TrainedQuantization(PruningCallback):
         raise_faults("The optimizer does not keep shared weights equal:", optimizer_faults(self.model.optimizer))
         check_built(self.model)
         ensure_built(self.model)
+        self._paths = weight_paths(self.model)
         self._clusters = [self._shared(variable, bits) for variable, bits in self._kernels()]
         if not self._clusters:
             raise PruneError(
@@ -134,7 +135,7 @@ class TrainedQuantization(PruningCallback):
 
     def _shared(self, variable: Any, bits: int) -> Clusters:
         array = share(values(variable), 1 << bits, start=self.start, seed=self.seed)
-        codes = self.session.variable(f"codes/{weight_paths(self.model)[id(variable)]}", _codes(array))
+        codes = self.session.variable(f"codes/{self._paths[id(variable)]}", _codes(array))
         clusters = Clusters(variable, codes, 1 << bits)
         self.session.change_gradient(variable, clusters.summed)
         self.session.constrain(variable, clusters)
@@ -160,8 +161,7 @@ class TrainedQuantization(PruningCallback):
 
     def shortfalls(self) -> list[str]:
         """Returns a fault that names the kernels with more values than codes."""
-        paths = weight_paths(self.model)
-        apart = [paths[id(each.variable)] for each in self._clusters if _book(each).size > each.number]
+        apart = [self._paths[id(each.variable)] for each in self._clusters if _book(each).size > each.number]
         if not apart or not self.session.attached("constraint"):
             return super().shortfalls()
         return [
@@ -174,8 +174,8 @@ class TrainedQuantization(PruningCallback):
     def codebooks(self) -> dict[str, np.ndarray]:
         """`{variable path: the values of its clusters, sorted}`, during and after `fit`."""
         self.used()
-        paths = weight_paths(self.model)  # on JAX asking for the model brings the variables up to date
-        return {paths[id(each.variable)]: _book(each) for each in self._clusters}
+        _ = self.model  # on JAX this brings the variables up to date
+        return {self._paths[id(each.variable)]: _book(each) for each in self._clusters}
 
     def status(self) -> str:
         """Returns how many kernels are shared."""

@@ -33,9 +33,7 @@ def with_plain_names(model: keras.Model) -> keras.Model:
     layers = list({id(layer): layer for layer in layers}.values())
     if not is_graph(model) or all(_SCOPE.fullmatch(layer.name) for layer in layers):
         return model
-    names = [
-        re.sub(r"^\W|^_", "layer_", layer.name, flags=re.ASCII) for layer in layers
-    ]  # a scope begins with a letter
+    names = [re.sub(r"^[\W_]", "layer_", layer.name, flags=re.ASCII) for layer in layers]  # a letter comes first
     plain = dict(zip(map(id, layers), identifiers(names), strict=True))
 
     def make(operation: Any) -> Any:

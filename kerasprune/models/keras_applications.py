@@ -15,6 +15,7 @@ from kerasprune.models import arguments
 from kerasprune.models.mobilenet import multiple_of_8
 from kerasprune.models.parts import layer_seed
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.fresh_weights import seed_places
 
 SMALLEST_SIDE = 32
 
@@ -52,11 +53,9 @@ def from_application(
     names = _own_names(raw.layers)
 
     def seeded(layer: keras.Layer) -> keras.Layer:
-        name = names[layer.name]
-        config = layer.get_config()
-        places = [("seed",), *((key, "config", "seed") for key, value in config.items() if isinstance(value, dict))]
-        found = [place for place in places if "seed" in (config[place[0]]["config"] if place[1:] else config)]
-        return make_layer(layer, {("name",): name, **dict.fromkeys(found, layer_seed(name, seed))})
+        name, config = names[layer.name], layer.get_config()
+        places = [*seed_places(config), *[("seed",)] * ("seed" in config)]
+        return make_layer(layer, {("name",): name, **dict.fromkeys(places, layer_seed(name, seed))})
 
     return keras.models.clone_model(raw, clone_function=seeded, call_function=_call_unless_preprocessing)
 

@@ -54,7 +54,8 @@ def make_layer(
         return _operation(layer, changes)
     if isinstance(layer, keras.layers.Lambda):
         return _lambda(layer)
-    config = layer_config(layer)
+    functions = _unreadable(layer)
+    config = _config_without(layer, functions)
     changed = {path[0] for path in changes}
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and key not in changed]
     quick = [key for key in quick if config[key] is not None]
@@ -65,7 +66,8 @@ def make_layer(
         config = _with(config, path, value, layer)
     new = _from_config(layer, config)
     vars(new).update({key: vars(layer)[key] for key in quick})  # past the layer's tracking, which is slow
-    _put_back(layer, new, array)
+    if functions:
+        _put_back(layer, new, array)
     everything = all(path[-1] == "dtype" for path in changes)
     for name, value in _forgotten(layer, new, config, everything).items():
         setattr(new, name, value)
@@ -79,10 +81,7 @@ def leave_out(name: str, array: np.ndarray) -> None:
 
 def layer_config(layer: keras.layers.Layer) -> dict[str, Any]:
     """Returns the config of a layer, with stand-ins for what Keras cannot read back, and for parts that hold arrays."""
-    inner = inner_layers(layer)
-    with _without([(each, name, vars(each)[name]) for each in inner for name in _functions(each)]):
-        config = _config(layer)
-    return _unbuilt(config) if len(inner) > 1 else dict(config)
+    return _config_without(layer, _unreadable(layer))
 
 
 def copy_assets(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
@@ -120,6 +119,12 @@ def _lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
 
 
 # ---- configs ------------------------------------------------------------------------------------------------
+
+
+def _config_without(layer: keras.layers.Layer, functions: Sequence[tuple[Any, str, Any]]) -> dict[str, Any]:
+    with _without(functions):
+        config = _config(layer)
+    return _unbuilt(config) if len(inner_layers(layer)) > 1 else dict(config)
 
 
 def _config(layer: keras.layers.Layer) -> dict[str, Any]:
@@ -241,6 +246,11 @@ def _arrays(part: Any) -> dict[str, np.ndarray]:
 def _stand_in(name: str) -> Any:
     """Returns the stand-in for the function of this name in a config."""
     return next((one for end, one in _STAND_INS.items() if name.endswith(end)), keras.activations.linear)
+
+
+def _unreadable(layer: Any) -> list[tuple[Any, str, Any]]:
+    """Returns `(layer, name, function)` of all `_functions` of a layer and of those inside it."""
+    return [(each, name, vars(each)[name]) for each in inner_layers(layer) for name in _functions(each)]
 
 
 def _functions(layer: Any) -> list[str]:

@@ -42,13 +42,13 @@ def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
     seeds = keras.random.SeedGenerator(seed)
 
     def fresh(layer: Any) -> Any:
-        places = _seeds(layer_config(layer)) if isinstance(layer, keras.layers.Layer) else ()
+        places = seed_places(layer_config(layer)) if isinstance(layer, keras.layers.Layer) else ()
         return make_layer(layer, {place: int(keras.random.randint((), 0, 2**31 - 1, seed=seeds)) for place in places})
 
     return clone(model, fresh)[0]
 
 
-def _seeds(config: Any) -> Iterator[tuple[str | int, ...]]:
+def seed_places(config: Any) -> Iterator[tuple[str | int, ...]]:
     """Yields where in a layer's config the seeds of its initialisers stand; those of other parts stay."""
     if not isinstance(config, dict | list | tuple):
         return
@@ -56,4 +56,4 @@ def _seeds(config: Any) -> Iterator[tuple[str | int, ...]]:
         yield ("config", "seed")
         return
     for key, value in config.items() if isinstance(config, dict) else enumerate(config):
-        yield from ((key, *rest) for rest in _seeds(value))
+        yield from ((key, *rest) for rest in seed_places(value))

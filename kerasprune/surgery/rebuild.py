@@ -109,9 +109,9 @@ def config_changes(graph: ChannelGraph, count: Count) -> dict[int, dict[tuple[st
 
 def cut_array(graph: ChannelGraph, layer: Any, take: Take) -> ArrayChange:
     """Returns the `array` for `make_layer` that cuts arrays in initializers as the variables that start from them."""
-    entries = [entry for entry in graph.slices if entry.owner is layer]
 
     def array(name: str, given: np.ndarray) -> np.ndarray | None:
+        entries = [entry for entry in graph.slices if entry.owner is layer]
         if not entries:
             return given
         alike = [entry for entry in entries if tuple(entry.variable.shape) == given.shape]

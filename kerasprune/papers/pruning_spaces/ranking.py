@@ -205,9 +205,7 @@ def eagle_eye(
     ranking = rank(space.graph, allocations, data, by="recalibrated", **options, seed=seed)
     plan, dense = ranking.plan, space.graph.model
     slim = recalibrate(
-        rebuild(space.graph, plan),
-        Examples(data, batch, len(space.graph.model.inputs)).inputs,
-        samples=samples,
+        rebuild(space.graph, plan), Examples(data, batch, len(space.graph.model.inputs)).inputs, samples=samples
     )
     if dense.compiled:
         compile_like(slim, dense)
