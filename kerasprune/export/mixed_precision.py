@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -20,40 +21,68 @@ from kerasprune.export.conversion import explain_converter_errors, output_names,
 from kerasprune.export.converter import FLOAT_FILE, RANGES_FILE
 from kerasprune.export.converter_child import RESULT
 from kerasprune.export.converter_process import process
-from kerasprune.export.plain_names import with_plain_names
+from kerasprune.export.plain_names import with_distinct_names, with_plain_names
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_graph import layers_in, nodes
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
 from kerasprune.graph.built_model import body_of
+from kerasprune.graph.groups import number_repeated
 from kerasprune.graph.walk import walk
 from kerasprune.surgery.comparison import relative_error
 
 PART = 0.5  # of the error of the int8 file that the mixed one may have
 
 
-def layer_names(model: keras.Model) -> list[str]:
-    """Returns the names of the layers of a model and of models in it, a layer before those that it is made of."""
-    return [layer.name for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
+@dataclass(frozen=True)
+class LayerNames:
+    """The names of the layers of a model and of models in it, a layer before those that it is made of.
+
+    Args:
+        in_file: `{name in a file: name}`. Layers of one name, as in an ensemble, are numbered: `"conv#1"`, `"conv#2"`;
+            those of one name in layers that are made of others stay together.
+        of: `{id of a layer: name}`.
+    """
+
+    in_file: Mapping[str, str]
+    of: Mapping[int, str]
+
+    @classmethod
+    def of_model(cls, model: keras.Model) -> LayerNames:
+        """Returns the names of a model's layers in the file of `with_distinct_names` of it."""
+        layers, copies = (_layers(each) for each in (model, with_plain_names(with_distinct_names(model))))
+        own = {copy.name: layer.name for copy, layer in zip(copies, layers, strict=True)}
+        last = dict.fromkeys(copy.name for copy in reversed(copies))  # a part comes after all layers that have it
+        names = dict(zip(reversed(last), number_repeated(own[name] for name in reversed(last)), strict=True))
+        return cls(names, {id(layer): names[copy.name] for copy, layer in zip(copies, layers, strict=True)})
 
 
-def _made_by(model: keras.Model, count: int) -> Iterator[tuple[str, list[str]]]:
+def called(name: str, layers: Iterable[str]) -> list[str]:
+    """Returns those of some layers that a name stands for: that layer, or all that are numbered."""
+    return [each for each in layers if name in (each, each.rpartition("#")[0])]
+
+
+def _layers(model: keras.Model) -> list[Any]:
+    return [layer for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
+
+
+def _made_by(model: keras.Model, count: int, names: Mapping[int, str]) -> Iterator[tuple[str, list[str]]]:
     """Returns pairs of an output's name in the file, and the layers that end in it, the last one first.
 
     They begin with the last that has a kernel or several inputs; there are none if the model has no graph.
     """
-    names = output_names(model, count)
+    outputs = output_names(model, count)
     if not is_graph(model):
-        return zip(names, [[]] * count, strict=True)
-    chains: dict[Any, list[str]] = {"": []}
+        return zip(outputs, [[]] * count, strict=True)
+    chains: dict[int | None, list[str]] = {None: []}
 
-    def visit(node: Any, *before: Any, **_: Any) -> list[str]:
-        name, single = node.operation.name, len(node.input_tensors) == 1 and before
-        begins = not single or any(len(weight.shape) > 1 for weight in getattr(node.operation, "weights", ()))
-        chains[name] = [name, *([] if begins else chains[before[0]])]
-        return [name] * len(node.outputs)
+    def visit(node: Any, *before: Any, **_: Any) -> list[int]:
+        made, single = node.operation, len(node.input_tensors) == 1 and before
+        begins = not single or any(len(weight.shape) > 1 for weight in getattr(made, "weights", ()))
+        chains[id(made)] = [names.get(id(made), made.name), *([] if begins else chains[before[0]])]
+        return [id(made)] * len(node.outputs)
 
-    makers = walk(body_of(model), [""] * len(model.inputs), visit)
-    return zip(names, [chains[name] for name in makers], strict=True)
+    makers = walk(body_of(model), [None] * len(model.inputs), visit)
+    return zip(outputs, [chains[maker] for maker in makers], strict=True)
 
 
 class MixedFiles:
@@ -75,15 +104,16 @@ class MixedFiles:
     ) -> None:
         self._folder, self._explained = Path(folder), partial(explain_converter_errors, model.name, "mixed")
         ranges = self._folder / RANGES_FILE
-        ranges.write_bytes(to_tflite(model, signature, "mixed", samples))
+        ranges.write_bytes(to_tflite(with_distinct_names(model), signature, "mixed", samples))
         self._inputs, self._names = samples.arrays(count), (signature.names, partial(output_names, model))
         self._expected = self._outputs(ranges)
         ends = open_interpreter(ranges).get_signature_runner().get_output_details()
-        known = {name: place for place, name in enumerate(layer_names(model))}
-        names_in_file = dict(zip(layer_names(with_plain_names(model)), known, strict=True))
+        layers_of = LayerNames.of_model(model)
+        names_in_file = layers_of.in_file
+        known = {name: place for place, name in enumerate(names_in_file.values())}
         self.operators: dict[str, list[str]] = {}  # names of their tensors, by that of the layer
         self._names_of: dict[str, str] = {}
-        made_by = {ends[name]["name"]: layers for name, layers in _made_by(model, len(ends))}
+        made_by = {ends[name]["name"]: layers for name, layers in _made_by(model, len(ends), layers_of.of)}
         titles = {
             node.tensor: [names_in_file[name] for name in layers_in(node.tensor, names_in_file)]
             for node in nodes(ranges)
@@ -104,9 +134,13 @@ class MixedFiles:
         Raises:
             PruneError: A name is not that of a layer with an operator in the file, or the converter fails.
         """
-        faults = [fault for name in layers for fault in choice_faults([*self._names_of], float_layers=name)]
+        known = [*self._names_of]
+        faults = [
+            fault for name in layers if not called(name, known) for fault in choice_faults(known, float_layers=name)
+        ]
         raise_faults("These layers have no operator in the file:", faults)
-        tensors = [tensor for name in layers for tensor in self.operators[self._names_of[name]]]
+        wanted = dict.fromkeys(self._names_of[each] for name in layers for each in called(name, known))
+        tensors = [tensor for name in wanted for tensor in self.operators[name]]
         (self._folder / FLOAT_FILE).write_text(json.dumps(tensors))
         with self._explained():
             return process.convert(self._folder, "mixed", "float")

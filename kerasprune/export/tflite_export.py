@@ -20,7 +20,7 @@ from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
 from kerasprune.export.half_precision import precision
-from kerasprune.export.mixed_precision import MixedFiles, layer_names
+from kerasprune.export.mixed_precision import LayerNames, MixedFiles, called
 from kerasprune.export.parity import compare, interpreted_function, keras_function, require_close
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
@@ -244,8 +244,10 @@ def _check_mixed(
     if float_layers is None:
         raise_faults("Invalid arguments for kp.export.tflite:", whole_number_faults(1, **given))
         return
-    known = layer_names(model)
-    faults = [fault for name in float_layers for fault in choice_faults(known, float_layers=name)]
+    known = [*LayerNames.of_model(model).in_file.values()]
+    faults = [
+        fault for name in float_layers if not called(name, known) for fault in choice_faults(known, float_layers=name)
+    ]
     if isinstance(float_layers, str):
         faults = [f"Expected a list of names. Received: float_layers={float_layers!r}. Write [{float_layers!r}]."]
     raise_faults("Layers that cannot stay in float:", faults)

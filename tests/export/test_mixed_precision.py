@@ -171,3 +171,51 @@ def test_refused_before_converting(model, images, tmp_path, monkeypatch, options
     with pytest.raises(PruneError) as refused:
         tflite(model, tmp_path / "a.tflite", **({"quantize": "mixed", "data": images} | options))
     assert words in str(refused.value)
+
+
+def two_networks(second: str) -> keras.Model:
+    """An ensemble of two networks, the layers of the second with the names of the first and `second`."""
+    keras.utils.set_random_seed(0)
+    parts = []
+    for name, mark in (("a", ""), ("b", second)):
+        own = layers.Dense(5, "relu", name=f"hidden{mark}"), layers.Dense(3, name=f"d{mark}")
+        parts.append(keras.Sequential([keras.Input((6,)), *own], name=name))
+    inputs = keras.Input((6,))
+    return keras.Model(inputs, [layers.Average(name="d")([part(inputs) for part in parts]), parts[1](inputs)])
+
+
+@pytest.mark.experiments
+def test_layers_of_one_name_are_numbered():
+    """Those of an ensemble of loaded networks, each with the error that it has under a name of its own."""
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    found, expected = (kp.analysis.precision_sensitivity(two_networks(mark), x, samples=8) for mark in ("", "_b"))
+    names = {"hidden": "hidden#1", "hidden_b": "hidden#2"}
+    assert {name: found[numbered] for name, numbered in names.items()} == {name: expected[name] for name in names}
+    assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize(("name", "others"), [("hidden#2", ["hidden_b"]), ("hidden", ["hidden", "hidden_b"])])
+def test_a_name_stands_for_all_layers_that_have_it(tmp_path, name, others):
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    numbers = []
+    for mark, kept in (("", [name]), ("_b", others)):
+        report = tflite(two_networks(mark), tmp_path / f"a{mark}.tflite", quantize="mixed", data=x, float_layers=kept)
+        assert report.float_layers == tuple(kept)
+        numbers.append(sum(kind == np.float32 for kind in details(report.path).values()))
+    assert numbers[0] == numbers[1] > 0
+
+
+@pytest.mark.experiments
+def test_layers_inside_composite_ones_may_have_one_name():
+    class Pair(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.up, self.down = layers.Dense(7, activation="relu", name="up"), layers.Dense(4, name="down")
+
+        def call(self, x):
+            return self.down(self.up(x))
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(2, name="end")(Pair(name="two")(Pair(name="one")(inputs))))
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+    assert set(kp.analysis.precision_sensitivity(model, x, samples=8)) == {"one", "two", "end"}

@@ -83,3 +83,16 @@ def test_statistics_over_channels_and_plain_blocks_are_refused():
     model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
     with pytest.raises(kp.PruneError, match="'plain' .plain. does not end"):
         PlanMasks(model, "depth")
+
+
+def test_weights_of_one_path_have_masks_of_their_own_in_the_state():
+    inputs, parts = keras.Input((3,)), []
+    for name in "ab":
+        images = keras.Input((3,))
+        own = layers.Dense(2, name="two")(layers.Dense(4, name="one")(images))
+        parts.append(keras.Model(images, own, name=name))
+    model = keras.Model(inputs, layers.Average()([part(inputs) for part in parts]))
+    model.compile("sgd", "mse")
+    session = Session(model)
+    PlanMasks(model, "width").attach(session)
+    assert sum(name.startswith("pruned") for name in session.variables) == 2

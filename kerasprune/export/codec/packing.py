@@ -23,6 +23,7 @@ from kerasprune.files import path_of
 from kerasprune.files.keras_model import FREE_WEIGHTS, readable, weights_at_most
 from kerasprune.graph.built_model import check_built
 from kerasprune.graph.graph import check_finite_weights, values
+from kerasprune.graph.groups import number_repeated
 
 
 def pack(
@@ -85,6 +86,8 @@ def pack(
             if kernel and id(layer) in number:
                 array = share(array, 1 << number[id(layer)], start=start, seed=seed)
             entries.append(_halved(entry_of(name, array, kernel=kernel), rest))
+    paths = number_repeated(entry.path for entry in entries)
+    entries = [replace(entry, path=path) for entry, path in zip(entries, paths, strict=True)]
     content = to_bytes(_config(model), entries)
     with new_file(path_of(path), overwrite=overwrite) as temporary:
         temporary.write_bytes(content)

@@ -72,7 +72,8 @@ class PlanMasks:
         variables = [entry.variable for entry in self._readers]
         variables += [variable for closing in self._closing.values() for variable in closing]
         self._variables = list({id(variable): variable for variable in variables}.values())
-        self._masks = Masks([Unit.of(v.path, prod(v.shape), prod(v.shape), (Part(v),)) for v in self._variables])
+        sizes = [(v, graph.paths[id(v)], prod(v.shape)) for v in self._variables]
+        self._masks = Masks([Unit.of(path, size, size, (Part(v),)) for v, path, size in sizes])
         self._masks.clear()
 
     def attach(self, session: Session) -> None:

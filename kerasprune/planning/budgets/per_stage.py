@@ -12,6 +12,7 @@ from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import SUMS
 from kerasprune.graph.channels import TracedCall
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.groups import number_repeated
 from kerasprune.graph.sizes import GUESSES
 from kerasprune.graph.trace import size_to_try, trace
 from kerasprune.graph.walk import Wiring
@@ -80,7 +81,7 @@ class PerStage(Budget):
         }
 
     def _by_stage(self, graph: ChannelGraph) -> dict[str, float]:
-        found = stages(graph)
+        found = _stages(graph)
         number = max(found.values(), default=-1) + 1
         if len(self.keep) != number:
             raise PruneError(
@@ -89,7 +90,7 @@ class PerStage(Budget):
             )
         fractions = {}
         for name in graph.prunable:
-            makers = [kernel.owner.name for kernel, _, _ in graph.made_by(name)]
+            makers = [id(kernel.owner) for kernel, _, _ in graph.made_by(name)]
             fractions[name] = next((self.keep[found[maker]] for maker in makers if maker in found), 1.0)
         return fractions
 
@@ -98,45 +99,52 @@ def stages(graph: ChannelGraph) -> dict[str, int]:
     """Returns `{layer name: stage}`, counted from 0, for layers with kernels, except dense layers on vectors.
 
     Stage 0 is the first convolution. A layer inside a residual branch belongs to the stage of the sum that ends the
-    branch, even before the block's stride; other layers belong to the stage of their own output size.
+    branch, even before the block's stride; other layers belong to the stage of their own output size. Layers of one
+    name, as in an ensemble, are numbered in order: `"conv#1"`, `"conv#2"`.
     """
+    found, names = _stages(graph), {id(kernel.owner): kernel.owner.name for kernel in graph.kernels}
+    return dict(zip(number_repeated(names[layer] for layer in found), found.values(), strict=True))
+
+
+def _stages(graph: ChannelGraph) -> dict[int, int]:
+    """Returns the stage of each layer, by its id."""
     if any(None in call.outputs[0].shape[1:] for call in graph.calls):
         size = size_to_try(graph.model, graph.size, (_LARGE, *GUESSES))
         graph = trace(graph.model, coupling=graph.coupling, unknown="freeze", size=size)
     owners = {id(kernel.owner) for kernel in graph.kernels}
-    found: dict[str, int] = {}
+    found: dict[int, int] = {}
     stage, size = 0, None
-    for name, here in _sizes(graph, owners).items():
+    for layer, here in _sizes(graph, owners).items():
         if found and here != size:
             stage, size = stage + 1, here
-        found[name] = stage
+        found[layer] = stage
     return found
 
 
-def _sizes(graph: ChannelGraph, owners: set[int]) -> dict[str, int]:
-    """Returns the spatial size of the output of each layer, in the order of the calls."""
+def _sizes(graph: ChannelGraph, owners: set[int]) -> dict[int, int]:
+    """Returns the spatial size of the output of each layer by its id, in the order of the calls."""
     spatial = [c for c in graph.calls if id(c.operation) in owners and len(c.outputs[0].shape) > 2]
-    sizes = {call.operation.name: _area(call) for call in spatial}
+    sizes = {id(call.operation): _area(call) for call in spatial}
     wired = Wiring()
-    settled: set[str] = set()
+    settled: set[int] = set()
     for call in graph.calls:
         wired.add(call, call.inputs, call.outputs)
         if isinstance(call.operation, SUMS):
-            for name in _branch_layers(call, wired, settled):
-                settled.add(name)
-                if name in sizes:
-                    sizes[name] = _area(call)
+            for layer in _branch_layers(call, wired, settled):
+                settled.add(layer)
+                if layer in sizes:
+                    sizes[layer] = _area(call)
     return sizes
 
 
-def _branch_layers(call: TracedCall, wired: Wiring, settled: set[str]) -> set[str]:
-    """Returns the layers that lead to a merge from the merges before it."""
+def _branch_layers(call: TracedCall, wired: Wiring, settled: set[int]) -> set[int]:
+    """Returns the ids of the layers that lead to a merge from the merges before it."""
     found, waiting = set(), [wired.maker(x) for x in call.inputs]
     while waiting:
         before = waiting.pop()
-        if before is None or before.operation.name in found | settled or isinstance(before.operation, SUMS):
+        if before is None or id(before.operation) in found | settled or isinstance(before.operation, SUMS):
             continue
-        found.add(before.operation.name)
+        found.add(id(before.operation))
         waiting += [wired.maker(x) for x in before.inputs]
     return found
 

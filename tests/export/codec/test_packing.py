@@ -347,3 +347,16 @@ def test_commands(tmp_path, monkeypatch):
     ):
         code, text = invoke(*words)
         assert code == 2 and match in text, (words, text)
+
+
+def test_arrays_of_one_name_are_numbered(tmp_path):
+    """In an ensemble of two loaded networks; the model that is unpacked computes the same."""
+    inputs, file = keras.Input((6,)), tmp_path / "a.kpz"
+    parts = [keras.Sequential([keras.Input((6,)), layers.Dense(4, name="d")], name=name) for name in "ab"]
+    model = keras.Model(inputs, layers.Average(name="mean")([part(inputs) for part in parts]))
+    table = kp.codec.pack(model, file, bits=8)
+    paths = ["d/kernel#1", "d/bias#1", "d/kernel#2", "d/bias#2"]
+    assert [each.path for each in table.layers] == [each.path for each in kp.codec.sizes(file).layers] == paths
+    x = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
+    again = kp.codec.unpack(file)
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)

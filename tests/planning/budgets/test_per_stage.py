@@ -45,3 +45,15 @@ def test_the_layers_of_a_block_belong_to_the_size_it_leads_to(side, data_format)
         **dict.fromkeys(["before_stride", "strided", "last", "shortcut", "c", "d"], 2),
         "alone": 3,
     }
+
+
+def test_layers_of_one_name_have_their_own_stages():
+    """In an ensemble of two loaded networks; the second begins anew."""
+    inputs = keras.Input((16, 16, 3))
+    one, other = network(16), network(16)
+    one.name, other.name = "one", "other"
+    ensemble = keras.Model(inputs, layers.Concatenate()([one(inputs), other(inputs)]))
+    alone, found = stages(kp.trace(one)), stages(kp.trace(ensemble))
+    assert [name for name in found if name.endswith("#2")] == [f"{name}#2" for name in alone]
+    assert all(found[f"{name}#1"] == at for name, at in alone.items())
+    assert all(found[f"{name}#2"] == max(at, 1) + 3 for name, at in alone.items())  # a stem is one by coming first
