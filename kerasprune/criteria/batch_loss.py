@@ -10,9 +10,9 @@ from keras import ops, tree
 
 from kerasprune._keras import call_operation, compile_arguments, loss_object, mask_of
 from kerasprune.criteria.labels import check_labels, check_shape, labels_by_output
-from kerasprune.criteria.output_kind import by_output, output_names, pick_by_output, warn_of_logits
 from kerasprune.data.batches import Batch, batches
 from kerasprune.errors import Key, PruneError
+from kerasprune.surgery.output_kind import by_output, output_names, pick_by_output, warn_of_logits
 
 BatchLoss = Callable[[Any, Any, Any], Any]
 """`(inputs, labels, weights) → mean loss`, a scalar tensor."""

@@ -13,12 +13,12 @@ import numpy as np
 from kerasprune._keras import compile_arguments, structures
 from kerasprune.criteria.batch_loss import losses_by_output
 from kerasprune.criteria.labels import check_labels
-from kerasprune.criteria.output_kind import output_names
 from kerasprune.data.arrays_or_batches import as_numpy, batch_parts, batches_of
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import Signature, flat, inputs_of, is_graph, keys_of
 from kerasprune.errors import PruneError, first_of, nearest
 from kerasprune.graph.built_model import body_of
+from kerasprune.surgery.output_kind import output_names
 from kerasprune.surgery.random_inputs import looked_up
 
 _BATCHES = 50  # of a data set, whose tokens are looked at

@@ -10,12 +10,12 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import loss_object
-from kerasprune.criteria.output_kind import output_names, pick_by_output
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import label_faults
 from kerasprune.data.signature import alike, flat
 from kerasprune.errors import Key, PruneError, first_of, raise_faults
 from kerasprune.graph.built_model import body_of
+from kerasprune.surgery.output_kind import output_names, pick_by_output
 
 _OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor shaped as the outputs
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
@@ -68,7 +68,12 @@ _NOISE = re.compile(r"WARNING: All log|[IW]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d
 
 
 def to_tflite(
-    model: keras.Model, signature: Signature, quantize: str | None, samples: Samples, io: str = "float"
+    model: keras.Model,
+    signature: Signature,
+    quantize: str | None,
+    samples: Samples,
+    io: str = "float",
+    check_float: Callable[[bytes], None] | None = None,
 ) -> bytes:
     """Returns the bytes of a `.tflite` file with a batch axis of 1.
 
@@ -78,6 +83,8 @@ def to_tflite(
         quantize: A key of `QUANTIZATIONS`.
         samples: Calibration samples, unread if the model brings its ranges.
         io: Type of the inputs and outputs of the file. Defaults to `"float"`.
+        check_float: Raises if the same conversion without integers is wrong; unused if the model brings its ranges,
+            whose conversion is in integers. Defaults to `None`: there is no such conversion.
 
     Raises:
         PruneError: The backend is not TensorFlow, or the converter fails or crashes.
@@ -95,13 +102,21 @@ def to_tflite(
         if not calibrated or isinstance(model, RangedModel):
             with quiet(), model.for_converter() if isinstance(model, RangedModel) else nullcontext():
                 _save({SERVED: (in_float32(model), signature)}, folder)
+                if check_float is not None and not isinstance(model, RangedModel):
+                    check_float(convert_saved_model(folder, None, "float"))
                 return convert_saved_model(folder, quantize, io)
         process.start()
-        write_calibration(samples, signature, folder / CALIBRATION_FILE)
         twin = in_float32(model)
         with quiet(), unrolled(twin):
             _save({SERVED: (twin, signature)}, folder)
-        return process.convert(folder, quantize, io)
+            # That of "mixed" has floats and the ranges of them.
+            if check_float is not None and quantize != "mixed":
+                check_float(convert_saved_model(folder, None, "float"))
+        write_calibration(samples, signature, folder / CALIBRATION_FILE)
+        content = process.convert(folder, quantize, io)
+        if check_float is not None and quantize == "mixed":
+            check_float(content)
+        return content
 
 
 def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> bytes:
@@ -125,11 +140,11 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
     ):
         folder, parts = Path(name), {key: in_float32(model) for key, model in parts.items()}
         signatures = {key: signature_of(model) for key, model in parts.items()}
-        if integers is not None:
+        if integers:
             for model in parts.values():
                 loops.enter_context(unrolled(model))
         _save({key: (model, signatures[key]) for key, model in parts.items()}, folder)
-        if integers is None:
+        if not integers:
             return convert_saved_model(folder, quantize, "float")
         samples = {
             f"{key}/{name}": generator.standard_normal((_RANDOM, *spec.shape)).astype(spec.dtype)
@@ -137,7 +152,7 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
             for spec, name in zip(signature.inputs, signature.names, strict=True)
         }
         np.savez(folder / CALIBRATION_FILE, **samples)
-        return process.convert(folder, quantize, integers)
+        return process.convert(folder, quantize, integers[0])
 
 
 @contextmanager

@@ -26,11 +26,12 @@ class Quantization:
     """How the numbers of a `.tflite` file are stored and computed.
 
     Args:
-        integers: The type that inputs and outputs may have other than float, if activations are integers.
+        integers: The types that inputs and outputs may have other than float, that of the activations first; none if
+            these are floats.
         operators: The set of operators that the file may use, as TensorFlow calls it.
     """
 
-    integers: str | None = None
+    integers: tuple[str, ...] = ()
     operators: str = "TFLITE_BUILTINS"
 
     @property
@@ -44,9 +45,9 @@ QUANTIZATIONS = {
     "float16": Quantization(),
     "dynamic": Quantization(),
     "int4": Quantization(),
-    "int8": Quantization("int8", "TFLITE_BUILTINS_INT8"),
+    "int8": Quantization(("int8", "uint8"), "TFLITE_BUILTINS_INT8"),
     "mixed": Quantization(operators="TFLITE_BUILTINS_INT8"),
-    "int16x8": Quantization("int16", "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"),
+    "int16x8": Quantization(("int16",), "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"),
 }
 """float32; weights in float16; in int8 or int4, computed as a runtime does; activations in int8, or some, or int16."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -97,14 +97,22 @@ class MixedFiles:
         samples: The first 256 calibrate.
         count: Number of samples on which errors are measured.
         folder: An empty folder for files in between.
+        check_float: See `to_tflite`.
     """
 
     def __init__(
-        self, model: keras.Model, signature: Signature, samples: Samples, count: int, folder: Path | str
+        self,
+        model: keras.Model,
+        signature: Signature,
+        samples: Samples,
+        count: int,
+        folder: Path | str,
+        check_float: Callable[[bytes], None] | None = None,
     ) -> None:
         self._folder, self._explained = Path(folder), partial(explain_converter_errors, model.name, "mixed")
         ranges = self._folder / RANGES_FILE
-        ranges.write_bytes(to_tflite(with_distinct_names(model), signature, "mixed", samples))
+        distinct = with_distinct_names(model)
+        ranges.write_bytes(to_tflite(distinct, signature, "mixed", samples, check_float=check_float))
         self._inputs, self._names = samples.arrays(count), (signature.names, partial(output_names, model))
         self._expected = self._outputs(ranges)
         ends = open_interpreter(ranges).get_signature_runner().get_output_details()

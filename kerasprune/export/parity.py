@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,23 +17,26 @@ from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
 from kerasprune.data.signature import Signature
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, warn
 from kerasprune.export.conversion import output_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
 from kerasprune.surgery.compute_dtype import rounding
+from kerasprune.surgery.output_distance import USELESS, WARNED, OutputDistance, least_agreement, of_outputs
 
 Function = Callable[[FlatInputs], Sequence[np.ndarray]]
 
-# Largest error, relative to the largest output, that rounding in a type explains. Integers have none: their
-# error depends on the model and its calibration, and the caller judges it.
+# Largest error, relative to the largest entry of the output, that rounding in a type explains. Integers have none:
+# their error depends on the model and its calibration, and is judged by the spread of the output.
 TOLERANCES = {
     "float32": 1e-3,
     "float16": 0.1,
     "bfloat16": 0.3,
     **dict.fromkeys(("dynamic", "int4", "int8", "mixed", "int16x8"), np.inf),
 }
+LEAST = 1e-3  # of the largest output: smaller ones are held against that
+REPEATED = 1e-3  # of the largest output, by which two calls may differ
 
 
 @dataclass(frozen=True)
@@ -39,26 +44,46 @@ class Parity:
     """The distance of two functions on the same samples.
 
     Args:
-        max_error: `max |exported − reference|` over all samples and outputs.
-        scale: `max |reference|` over the same.
-        agreement: Fraction of the largest entries of the first output that are at the same place, or `None`
-            if its last axis has fewer than two entries.
+        outputs: That of each output.
         samples: Number of samples compared.
     """
 
-    max_error: float
-    scale: float
-    agreement: float | None
+    outputs: tuple[OutputDistance, ...]
     samples: int
 
+    @property
+    def max_error(self) -> float:
+        """`max |exported − reference|` over all samples and outputs."""
+        return float(np.max([each.max_error for each in self.outputs]))
 
-def compare(reference: Function, exported: Function, samples: Samples) -> Parity:
+    @property
+    def scale(self) -> float:
+        """`max |reference|` over the same."""
+        return float(np.max([each.scale for each in self.outputs]))
+
+    def measures(self) -> dict[str, Any]:
+        """Returns what an `ExportReport` says of it."""
+        least = least_agreement(self.outputs)
+        return {
+            "max_error": self.max_error,
+            "error": float(np.max([each.error for each in self.outputs])),
+            "agreement": least and least.agreement,
+            "balanced": least and least.balanced,
+            "samples": self.samples,
+            "outputs": self.outputs,
+        }
+
+
+def compare(
+    reference: Function, exported: Function, samples: Samples, classes: Mapping[str, bool] = MappingProxyType({})
+) -> Parity:
     """Runs both functions on every sample and returns their distance.
 
     Args:
         reference: Maps one batch (an array for each input) to one array for each output.
         exported: The same of the exported model.
         samples: The inputs.
+        classes: Which outputs are classes, as `class_outputs` returns it. Defaults to none.
 
     Returns:
         The distance; `max_error` is NaN if an output is.
@@ -66,20 +91,36 @@ def compare(reference: Function, exported: Function, samples: Samples) -> Parity
     Raises:
         PruneError: The outputs differ in number or shape, or samples are missing.
     """
-    errors, scales, hits, choices, count = [0.0], [0.0], 0, 0, 0
+    found: list[OutputDistance] = []
     for batch in samples.batches():
-        expected = [_double(array) for array in reference(batch)]
-        actual = [_double(array) for array in exported(batch)]
+        expected, actual = list(reference(batch)), list(exported(batch))
         shapes = [[array.shape for array in arrays] for arrays in (expected, actual)]
         if shapes[0] != shapes[1]:
             raise PruneError(f"Expected outputs of shapes {shapes[0]}. Received: {shapes[1]} from the exported model.")
-        errors += [np.max(np.abs(a - e), initial=0.0) for e, a in zip(expected, actual, strict=True)]
-        scales += [np.max(np.abs(e), initial=0.0) for e in expected]
-        same = same_choice(expected[0], actual[0])
-        hits, choices, count = hits + same.sum(), choices + same.size, count + len(batch[0])
+        found = found or of_outputs(len(expected), classes)
+        for each, a, b in zip(found, expected, actual, strict=True):
+            each.add(a, b)
+    count = found[0].samples if found else 0
     check_found(count)
-    agreement = float(hits / choices) if choices else None
-    return Parity(float(np.max(errors)), float(np.max(scales)), agreement, count)
+    return Parity(tuple(found), count)
+
+
+def check_repeatable(reference: Function, samples: Samples) -> None:
+    """Raises if a model gives other outputs when it is called again: a file would hold one frozen draw.
+
+    Args:
+        reference: The model, as `keras_function` returns it.
+        samples: The inputs, of which the first batch is used.
+    """
+    first = replace(samples, batches=partial(iter, [samples.first()]))
+    again = compare(reference, reference, first)
+    if np.isfinite(again.max_error) and again.max_error > REPEATED * again.scale:
+        raise PruneError(
+            "Expected a model that computes the same when it is called again. "
+            f"Received: outputs that differ by {again.max_error:.3g}, the largest being {again.scale:.3g}. A layer "
+            "draws random numbers in inference, and a file would hold a single draw for ever. Export the mean, "
+            'keras.Model(model.input, model.get_layer("…").output), with the layer before the draw.'
+        )
 
 
 def keras_function(model: keras.Model, signature: Signature) -> Function:
@@ -126,35 +167,51 @@ def served_function(folder: Path, signature: Signature) -> Function:
     return run
 
 
-def require_close(parity: Parity, *types: str) -> None:
-    """Raises if an export differs from the model by more than rounding.
+def require_close(parity: Parity, *types: str, force: bool = False) -> None:
+    """Raises if an export differs from the model by more than rounding; in integers, by more than a constant does.
+
+    Integers are judged by the error relative to the spread of each output, as `OutputDistance` defines it: there is a
+    warning above 0.1, and above 1 nothing is written.
 
     Args:
         parity: The measured distance.
         types: The types that one or the other computes in; the coarsest sets the tolerance.
+        force: Whether only to warn if a file in integers is no better than a constant. Defaults to `False`.
 
     Raises:
-        PruneError: The error is larger than rounding explains, or is not finite.
+        PruneError: The error is larger, or is not finite.
     """
     tolerance = max(TOLERANCES[name] for name in types)
-    floor = float(np.finfo(np.float32).eps)  # if every output is zero or nearly so
-    if np.isfinite(parity.max_error) and parity.max_error <= tolerance * max(parity.scale, floor):
+    floor = max(LEAST * parity.scale, float(np.finfo(np.float32).eps))  # if an output is zero or nearly so
+    finite = np.isfinite(parity.max_error)
+    if finite and np.isinf(tolerance):
+        _judge_integers(parity, types[0], force)
+    elif not finite or any(each.max_error > tolerance * max(each.scale, floor) for each in parity.outputs):
+        worst = max(parity.outputs, key=lambda each: each.max_error / max(each.scale, floor))
+        raise PruneError(
+            "Expected the exported model to compute the same as the Keras model. "
+            f"Received: max_error={worst.max_error:.3g} at {worst.name}, whose largest entry is {worst.scale:.3g}; "
+            f"{rounding(*types)} explains at most {tolerance * worst.scale:.3g}, "
+            "so nothing was written. Check that the outputs are finite, and that no layer "
+            "depends on Python state in inference."
+        )
+
+
+def _judge_integers(parity: Parity, quantize: str, force: bool) -> None:
+    """Warns of, or refuses, outputs in integers."""
+    far = {each.name: each.error for each in parity.outputs if each.error > WARNED}
+    if not far:
         return
-    raise PruneError(
-        "Expected the exported model to compute the same as the Keras model. "
-        f"Received: max_error={parity.max_error:.3g} with the largest output {parity.scale:.3g}; "
-        f"{rounding(*types)} explains at most {tolerance * parity.scale:.3g}, "
-        "so nothing was written. Check that the outputs are finite, and that no layer draws random numbers "
-        "or depends on Python state in inference."
+    said = ", ".join(f"{name} {error:.2g}" for name, error in far.items())
+    worst = max(far.values())
+    if worst > 1 and not force:
+        raise PruneError(
+            "Expected outputs nearer to the model's than a constant, whose error relative to their spread is 1. "
+            f"Received: {said} with quantize={quantize!r}, so nothing was written. Give data= like the inputs in "
+            "deployment, or take another format, quantize='float16'; force=True writes the file all the same."
+        )
+    useless = "it is useless as it is. Take another format" if worst > USELESS else "measure what it is used for first"
+    warn(
+        f"The file's outputs are far from the model's: error {said} relative to their spread, where 1 is no better "
+        f"than a constant. Received: quantize={quantize!r} on {parity.samples} samples; {useless}."
     )
-
-
-def _double(array: np.ndarray) -> np.ndarray:
-    return np.asarray(array).astype(np.float64)
-
-
-def same_choice(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """Returns for each example whether the largest outputs are at the same place; empty if they are not classes."""
-    if expected.ndim < 2 or expected.shape[-1] < 2:
-        return np.empty(0, bool)
-    return expected.argmax(-1) == actual.argmax(-1)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kerasprune.surgery.output_distance import OutputDistance
+
 
 @dataclass(frozen=True)
 class ExportReport:
@@ -20,14 +22,20 @@ class ExportReport:
         bytes: Size on disk; of a folder, the sum of its files.
         gzip_bytes: The same after gzip: the size of a download, which zeros reduce.
         max_error: Largest absolute difference from the Keras model over all outputs.
-        agreement: Fraction of the samples on which the first output has its largest entry at the same place as the
-            Keras model's. `None` if the last axis of that output has fewer than two entries.
+        agreement: Fraction of the samples on which the largest entry of an output is at the same place as the Keras
+            model's; of several outputs of classes, of that which is worst. `None` if no output is classes: a softmax,
+            or logits if the model is compiled with a loss of classes.
         latency_ms: Median milliseconds of one invocation: one thread, batch 1. `None` for a SavedModel, whose threads
             belong to the process.
         inputs: Inputs of the comparison: the `"data"` given, or seeded `"random"` numbers.
         samples: Number of samples compared.
         operators: Names of the TFLite operators in the file, sorted. Empty for a SavedModel.
         float_layers: With `quantize="mixed"`: names of the layers that compute in float.
+        error: Error of the outputs relative to their spread, `Σ ‖file − model‖² / Σ ‖model − mean(model)‖²`, of the
+            worst output: 0 = the same, 1 = no better than a constant.
+        balanced: As `agreement`, but the mean over the classes that the Keras model chooses, so that a frequent one
+            does not hide a rare one.
+        outputs: All this for each output.
     """
 
     path: Path
@@ -41,6 +49,9 @@ class ExportReport:
     samples: int
     operators: tuple[str, ...] = ()
     float_layers: tuple[str, ...] = ()
+    error: float | None = None
+    balanced: float | None = None
+    outputs: tuple[OutputDistance, ...] = ()
 
     def __str__(self) -> str:
         facts = [
@@ -48,8 +59,7 @@ class ExportReport:
             f"{self.gzip_bytes / 1e3:.1f} kB in gzip",
             f"max error {self.max_error:.2g}",
         ]
-        if self.agreement is not None:
-            facts.append(f"agreement {self.agreement:.2%}")
+        facts += map(str, self.outputs)
         facts[-1] += f" on {self.samples} {self.inputs} samples"
         if self.latency_ms is not None:
             facts.append(f"{self.latency_ms:.3g} ms")

@@ -12,13 +12,14 @@ from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
 from kerasprune.export.half_precision import precision
-from kerasprune.export.parity import compare, keras_function, require_close, served_function
+from kerasprune.export.parity import check_repeatable, compare, keras_function, require_close, served_function
 from kerasprune.export.plain_names import with_plain_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_for
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.graph.sizes import Size
+from kerasprune.surgery.output_kind import class_outputs
 
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 
@@ -61,8 +62,8 @@ def saved_model(
         >>> from pathlib import Path
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
         >>> report = saved_model(model, Path(tempfile.mkdtemp()) / "dense", data=np.ones((3, 8)))
-        >>> report.format, report.inputs, report.agreement
-        ('saved_model', 'data', 1.0)
+        >>> report.format, report.inputs, report.error < 1e-6
+        ('saved_model', 'data', True)
     """
     path = Path(path)
     if path.suffix in OTHER_FORMATS:
@@ -74,9 +75,11 @@ def saved_model(
         model.check_exportable("a SavedModel")
     signature = signature_of(model, first_inputs(data))
     samples = samples_for(model, signature, data, size)
+    reference = keras_function(model, signature)
+    check_repeatable(reference, samples)
     with new_saved_model(path, overwrite=overwrite) as temporary:
         _write(model, signature, temporary)
-        parity = compare(keras_function(model, signature), served_function(temporary, signature), samples)
+        parity = compare(reference, served_function(temporary, signature), samples, class_outputs(model))
         require_close(parity, precision(model))
         files = [file for file in temporary.rglob("*") if file.is_file()]
         size, packed = sum(file.stat().st_size for file in files), gzip_size(files)
@@ -85,11 +88,9 @@ def saved_model(
         format="saved_model",
         bytes=size,
         gzip_bytes=packed,
-        max_error=parity.max_error,
-        agreement=parity.agreement,
         latency_ms=None,
         inputs=samples.source,
-        samples=parity.samples,
+        **parity.measures(),
     )
 
 

@@ -6,6 +6,8 @@ import os
 import statistics
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,17 @@ from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
 from kerasprune.export.half_precision import precision
 from kerasprune.export.mixed_precision import LayerNames, MixedFiles, called
-from kerasprune.export.parity import compare, interpreted_function, keras_function, require_close
+from kerasprune.export.parity import (
+    TOLERANCES,
+    Function,
+    check_repeatable,
+    compare,
+    interpreted_function,
+    keras_function,
+    require_close,
+)
 from kerasprune.export.report import ExportReport, gzip_size
-from kerasprune.export.samples import first_inputs, samples_of
+from kerasprune.export.samples import RANDOM_SAMPLES, Samples, first_inputs, samples_of
 from kerasprune.export.tflite_graph import operators
 from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.built_model import body_of
@@ -31,6 +41,7 @@ from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.graph.sizes import Size, input_shapes, shape_at, size_faults
 from kerasprune.graph.trace import give_size
+from kerasprune.surgery.output_kind import class_outputs
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95
@@ -49,6 +60,7 @@ def tflite(
     io: str = "float",
     float_layers: Sequence[str] | None = None,
     max_bytes: int | None = None,
+    force: bool = False,
 ) -> ExportReport:
     """Writes a model as a `.tflite` file and returns a report on it.
 
@@ -77,21 +89,24 @@ def tflite(
         size: Sides in place of the free ones, see `kp.trace`, e.g. `32` or `(32, 48)` for `(None, None, 3)`.
             Defaults to `None`: the sides of `data`.
         io: Type of float inputs and outputs: `"float"`, or for microcontrollers the type of the activations,
-            `"int8"` with int8 and `"int16"` with int16x8; scale and zero point are in the file. Defaults to
-            `"float"`.
+            `"int8"` with int8 and `"int16"` with int16x8, or `"uint8"` with int8, as older apps feed it; scale and
+            zero point are in the file. Defaults to `"float"`.
         float_layers: With `"mixed"`, names of the layers that compute in float. Defaults to `None`: the fewest, in the
             order of `kp.analysis.precision_sensitivity`, with which the outputs have at most half of the error that
             they have in int8, on the samples that calibrate.
         max_bytes: With `"mixed"` and no `float_layers`: the most bytes of the file, which may leave fewer layers in
             float. Defaults to `None`.
+        force: Whether to write a file in integers although an output is no better than a constant. Defaults to `False`.
 
     Returns:
-        The report: size, compressed size, largest error, agreement, latency, operators. A warning is given if the
-        agreement is below 95 %, and if fewer than 50 samples, or identical ones, were used for calibration.
+        The report: size, compressed size, error and agreement by output, latency, operators. A warning is given if the
+        balanced agreement of an output of classes is below 95 %, if the error of an output relative to its spread is
+        above 0.1, and if fewer than 50 samples, or identical ones, were used for calibration.
 
     Raises:
-        PruneError: The arguments do not fit, an operation has no TFLite counterpart, the converter crashes, or the file
-            does not compute the same as the model. Nothing is written then.
+        PruneError: The arguments do not fit, the model draws random numbers, an operation has no TFLite counterpart,
+            the converter crashes, or the file does not compute the same as the model: by more than rounding if nothing
+            was quantized, else with an error above 1 relative to the spread of an output. Nothing is written then.
 
     Example:
         >>> import tempfile, keras
@@ -109,32 +124,45 @@ def tflite(
     signature = static_signature(model, data, size)
     check_finite_weights(model)  # a range that is NaN would crash LiteRT
     samples = samples_of(signature, data)
+    reference = keras_function(model, signature)
+    check_repeatable(reference, samples)
+    exact = np.isfinite(TOLERANCES[quantize or "float32"])
+    check_float = None if exact else partial(_check_float, model, signature, reference, samples)
     with new_file(path, overwrite=overwrite) as temporary:
         if quantize == "mixed":
             with tempfile.TemporaryDirectory() as folder:
-                files = MixedFiles(model, signature, samples, CALIBRATION_SAMPLES, folder)
+                files = MixedFiles(model, signature, samples, CALIBRATION_SAMPLES, folder, check_float)
                 float_layers = files.chosen(max_bytes) if float_layers is None else float_layers
                 temporary.write_bytes(files.with_float(float_layers))
         else:
-            temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
-        parity = compare(keras_function(model, signature), interpreted_function(temporary, model, signature), samples)
-        require_close(parity, quantize or "float32", precision(model))
+            temporary.write_bytes(to_tflite(model, signature, quantize, samples, io, check_float))
+        file = interpreted_function(temporary, model, signature)
+        parity = compare(reference, file, samples, class_outputs(model))
+        require_close(parity, quantize or "float32", precision(model), force=force)
         report = ExportReport(
             path=path,
             format=f"tflite {quantize or 'float32'}{'' if io == 'float' else f', {io} in and out'}",
             bytes=temporary.stat().st_size,
             gzip_bytes=gzip_size([temporary]),
-            max_error=parity.max_error,
-            agreement=parity.agreement,
             latency_ms=_latency(temporary),
             inputs=samples.source,
-            samples=parity.samples,
             operators=tuple(sorted(set(operators(temporary)))),
             float_layers=tuple(float_layers or ()),
+            **parity.measures(),
         )
     for words in _complaints(report, model, quantize):
         warn(words)
     return report
+
+
+def _check_float(
+    model: keras.Model, signature: Signature, reference: Function, samples: Samples, content: bytes
+) -> None:
+    """Raises if a conversion without integers does not compute the same as the model."""
+    first = replace(samples, batches=partial(iter, [samples.arrays(RANDOM_SAMPLES)]))
+    with tempfile.TemporaryDirectory() as folder:
+        (path := Path(folder) / "float.tflite").write_bytes(content)
+        require_close(compare(reference, interpreted_function(path, model, signature), first), precision(model))
 
 
 def check_takes_numbers(model: keras.Model, signature: Signature) -> None:
@@ -180,14 +208,13 @@ def static_signature(model: keras.Model, data: Any, size: Size | None) -> Signat
 def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) -> list[str]:
     """Returns warnings about a written file."""
     found = []
-    if report.agreement is not None and report.agreement < LOW_AGREEMENT:
+    for low in (each for each in report.outputs if each.balanced is not None and each.balanced < LOW_AGREEMENT):
         remedy = " Pass data= like the inputs in deployment: on random inputs its outputs may be nearly tied."
         if report.inputs == "data":
             remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
         found.append(
-            f"{report.path.name} predicts the same class as the Keras model on {report.agreement:.1%} of "
-            f"{report.samples} {report.inputs} samples only. Received: quantize={quantize!r}. Measure its accuracy "
-            f"first.{remedy}"
+            f"{report.path.name} predicts the same class as the Keras model on {low.agreement:.1%} of {report.samples} "
+            f"{report.inputs} samples only. {low}. Received: quantize={quantize!r}. Measure its accuracy first.{remedy}"
         )
     if quantize == "dynamic" and not any(each["dtype"] is np.int8 for each in _tensors(report.path)):
         found.append(
@@ -211,12 +238,11 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str, range
             f"Expected quantize to be None, {', '.join(map(repr, names[:-1]))} or {names[-1]!r}. "
             f"Received: quantize={quantize!r}.{nearest(str(quantize), names)}"
         )
-    integers = QUANTIZATIONS[quantize].integers
-    if io not in ("float", integers):
-        pairs = [f"'{each.integers}' (with quantize={name!r})" for name, each in QUANTIZATIONS.items() if each.integers]
+    if io not in ("float", *QUANTIZATIONS[quantize].integers):
+        pairs = [f"{io!r} (with quantize={q!r})" for q, each in QUANTIZATIONS.items() for io in each.integers]
         raise PruneError(
             f"Expected io to be 'float', {' or '.join(pairs)}. Received: io={io!r}, quantize={quantize!r}. "
-            "Inputs and outputs are integers only if the activations are."
+            "Inputs and outputs are integers only if the activations are of the same size."
         )
     if QUANTIZATIONS[quantize].calibrated and data is None and not ranged:
         raise PruneError(

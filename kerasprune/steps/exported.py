@@ -13,10 +13,12 @@ from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.batches import Batches, batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import signature_of
-from kerasprune.export.parity import Function, keras_function, same_choice
+from kerasprune.export.parity import Function, keras_function
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.comparison import relative_error
+from kerasprune.surgery.output_distance import distances, least_agreement
+from kerasprune.surgery.output_kind import class_outputs
 
 
 def metrics_of(
@@ -44,23 +46,26 @@ def metrics_of(
     return twin.evaluate(rows(), steps=len(sizes), verbose=0, return_dict=True), sum(sizes)
 
 
-def beside_dense(run: Function, dense: keras.Model, examples: Batches) -> dict[str, float | None]:
+def beside_dense(run: Function, dense: keras.Model, examples: Batches, loss: Any = None) -> dict[str, float | None]:
     """Returns how near the outputs of an exported file are to those of the dense Keras model.
 
     Args:
         run: The file as a function from flat inputs to flat outputs.
         dense: The dense model, with the same inputs.
         examples: Batches of flat inputs.
+        loss: The loss, which tells outputs of classes. Defaults to the compiled one.
 
     Returns:
-        `"dense_agreement"`, the fraction of examples of the same class (`None` if the outputs are not classes), and
-        `"dense_error"`, as `relative_error` defines it.
+        `"dense_agreement"`, the fraction of examples of the same class (of the worst output of classes, `None` without
+        one), `"dense_balanced"`, the mean of it over the classes of the dense model, and `"dense_error"`, as
+        `relative_error` defines it.
     """
     functions = keras_function(dense, signature_of(dense)), run
     wanted, made = ([function(batch) for batch in examples] for function in functions)
-    same = np.concatenate([same_choice(*(each[0] for each in pair)) for pair in zip(wanted, made, strict=True)])
+    least = least_agreement(distances(wanted, made, class_outputs(dense, loss)))
     return {
-        "dense_agreement": float(same.mean()) if same.size else None,
+        "dense_agreement": least and least.agreement,
+        "dense_balanced": least and least.balanced,
         "dense_error": relative_error(made, wanted),
     }
 

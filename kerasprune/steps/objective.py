@@ -13,7 +13,7 @@ from kerasprune._keras import compile_arguments
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.compiled import fresh
-from kerasprune.training.distillation.soft_targets import kind_of
+from kerasprune.surgery.output_kind import kind_of
 
 # Losses by name; the last activation of the model determines whether of logits or of probabilities.
 CROSS_ENTROPIES = {

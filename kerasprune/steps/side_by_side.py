@@ -47,7 +47,8 @@ class SideBySide:
         slim: The report on the slim model's file.
         metrics: Loss and metrics of both files by labels. Empty without labels or a loss.
         judged: Number of examples of the metrics.
-        agreement: Fraction of the inputs of the same class as by the dense Keras model, if the outputs are classes.
+        agreement: Fraction of the inputs of the same class as by the dense Keras model, of the worst output of classes.
+        balanced: The mean of that over the classes of the dense model.
         error: Error of the outputs against the dense Keras model, as `kp.prune` reports it.
         compared: Number of inputs of agreement and error.
         inputs: Whether those are the caller's `"data"` or `"random"` numbers.
@@ -59,6 +60,7 @@ class SideBySide:
     metrics: Mapping[str, Both]
     judged: int
     agreement: tuple[float | None, float | None]
+    balanced: tuple[float | None, float | None]
     error: Both
     compared: int
     inputs: str
@@ -81,6 +83,7 @@ class SideBySide:
         what = f"{count(self.compared)} {'random inputs' if self.inputs == 'random' else 'examples'}"
         if self.agreement[1] is not None:
             rows.append((f"same class as dense Keras, {what}", *map(percent, self.agreement), ""))
+            rows.append(("the same, mean over classes", *map(percent, self.balanced), ""))
         rows.append((f"error of the outputs, {what}", *map(scientific, self.error), ""))
         if self.gain.milliseconds is not None:
             rows.append(("ms", *map(milliseconds, self.gain.milliseconds), figure(self.gain.time_ratio)))
@@ -222,11 +225,11 @@ def _judged(
         for model, run in zip(models, files, strict=True):
             found, judged = metrics_of(run, model, objective, examples, _MOST)
             metrics.append(found)
-    near = [beside_dense(run, dense, inputs) for run in files]
+    near = [beside_dense(run, dense, inputs, objective.loss) for run in files]
     return {
         "metrics": {name: (metrics[0][name], metrics[1][name]) for name in (metrics[0] if metrics else ())},
         "judged": judged,
-        "agreement": tuple(each["dense_agreement"] for each in near),
+        **{name: tuple(each[f"dense_{name}"] for each in near) for name in ("agreement", "balanced")},
         "error": tuple(each["dense_error"] for each in near),
         "compared": sum(len(batch[0]) for batch in inputs),
     }

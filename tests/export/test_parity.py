@@ -13,6 +13,7 @@ from kerasprune.errors import PruneError
 from kerasprune.export.half_precision import in_float32, precision
 from kerasprune.export.parity import compare, require_close
 from kerasprune.export.samples import Samples, samples_of
+from kerasprune.surgery.output_distance import distances
 
 LOGITS = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [5.0, 4.0, 9.0], [1.0, 0.0, 0.5]])
 
@@ -29,22 +30,35 @@ def test_error_and_agreement_of_known_changes(sizes):
     changed = LOGITS.copy()
     changed[1] = [2.5, 2.0, 1.0]  # another choice
     changed[3] = [0.25, 0.0, 0.125]  # the same
-    parity = compare(lambda batch: [LOGITS[batch[0]]], lambda batch: [changed[batch[0]]], samples(*sizes))
-    assert (parity.max_error, parity.scale, parity.agreement, parity.samples) == (2.5, 9.0, 0.75, 4)
+    classes = {"kinds": True}
+    parity = compare(lambda batch: [LOGITS[batch[0]]], lambda batch: [changed[batch[0]]], samples(*sizes), classes)
+    (kinds,) = parity.outputs
+    assert (parity.max_error, parity.scale, kinds.agreement, parity.samples) == (2.5, 9.0, 0.75, 4)
+    assert kinds.balanced == pytest.approx((1 + 0 + 1) / 3) and kinds.rare == {1: (0, 1)}
+    error = ((changed - LOGITS) ** 2).sum() / ((LOGITS - LOGITS.mean(0)) ** 2).sum()
+    assert kinds.error == pytest.approx(error)
 
 
-def test_error_is_over_all_outputs_and_agreement_over_the_first():
+def test_error_is_over_all_outputs_and_agreement_over_those_of_classes():
     parity = compare(
         lambda batch: [LOGITS[batch[0]], LOGITS[batch[0]]],
         lambda batch: [LOGITS[batch[0]], LOGITS[batch[0]] - 7 * (LOGITS[batch[0]] == 9)],
         samples(4),
+        {"kinds": True, "boxes": False},
     )
-    assert (parity.max_error, parity.agreement) == (7.0, 1.0)
+    assert (parity.max_error, [each.agreement for each in parity.outputs]) == (7.0, [1.0, None])
 
 
-def test_one_number_has_no_choice():
-    parity = compare(lambda batch: [LOGITS[batch[0], :1]], lambda batch: [LOGITS[batch[0], :1]], samples(4))
-    assert parity.agreement is None
+def test_a_frequent_class_does_not_hide_a_rare_one():
+    """Of 10,000 choices 40 are of a rare class, and a half of them is lost."""
+    wanted = np.zeros((10_000, 2))
+    wanted[:, 0], wanted[:40, 1] = 1, 2
+    made = wanted.copy()
+    made[:20, 1] = 0
+    (found,) = distances([[wanted]], [[made]], {"kinds": True})
+    assert found.agreement == 0.998 and found.balanced == 0.75 and not found.rare
+    (found,) = distances([[wanted[30:]]], [[wanted[30:] * [1, 0]]], {"kinds": True})
+    assert found.rare == {1: (0, 10)} and "0 of 10" in str(found)
 
 
 def test_other_shapes_are_refused_even_where_they_broadcast():

@@ -42,7 +42,7 @@ def network() -> keras.Model:
 def test_the_folder_is_the_model(network, tmp_path):
     images = digits(150)[0]
     report = saved_model(network, tmp_path / "model", data=images)
-    assert report.max_error < 1e-3 and report.agreement == 1.0
+    assert report.max_error < 1e-3 and report.error < 1e-6
     assert (report.format, report.inputs, report.samples) == ("saved_model", "data", 150)
     assert report.latency_ms is None and "ms" not in str(report)
     files = [file for file in report.path.rglob("*.*") if file.is_file()]
@@ -135,7 +135,7 @@ def test_a_model_that_answers_differently_each_time(tmp_path):
             return inputs + tf.random.normal(tf.shape(inputs))
 
     image = keras.Input((4,))
-    with pytest.raises(PruneError, match="max_error.*random"):
+    with pytest.raises(PruneError, match="random.*mean"):
         saved_model(keras.Model(image, Noise()(image)), tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 

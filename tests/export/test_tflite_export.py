@@ -171,8 +171,9 @@ def test_warnings(trained, images, tmp_path, instant):
     other = keras.models.clone_model(trained)
     with pytest.raises(PruneError, match="max_error"):
         tflite(other, tmp_path / "model.tflite", data=images[:60])
+    other.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     with pytest.warns(UserWarning, match=r"same class as the Keras model on \d+\.\d% of 60 data samples only"):
-        tflite(other, tmp_path / "model.tflite", quantize="dynamic", data=images[:60])
+        tflite(other, tmp_path / "model.tflite", quantize="dynamic", data=images[:60], force=True)
 
 
 def test_calibration_warns_through_the_front_door(tmp_path):
@@ -329,12 +330,10 @@ def test_lost_weights_are_noticed(trained, images, tmp_path, monkeypatch):
     """The file is converted from a model with other weights: as if the converter had lost them."""
     other = residual_network()
     monkeypatch.setattr("kerasprune.export.conversion.in_float32", lambda model: other)
-    for quantize in (None, "float16"):
+    for quantize in (None, "float16", "int8"):
         with pytest.raises(PruneError, match="max_error"):
             tflite(trained, tmp_path / "model.tflite", quantize=quantize, data=images)
     assert list(tmp_path.iterdir()) == []
-    report = tflite(trained, tmp_path / "model.tflite", quantize="int8", data=images)
-    assert report.max_error > 1 and report.agreement < 0.5
 
 
 def test_an_existing_file_is_kept(trained, tmp_path, instant):

@@ -61,6 +61,7 @@ def test_several_outputs_by_name_with_weights_of_examples(tmp_path):
 
 def test_distance_from_the_dense_model(tmp_path):
     dense, other = net(0), net(1)
+    dense.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     batches = example_batches(dense, X, 50)
     same = beside_dense(written("tflite", dense, tmp_path / "dense"), dense, batches)
     assert same["dense_agreement"] == 1 and same["dense_error"] < 1e-10
@@ -68,5 +69,9 @@ def test_distance_from_the_dense_model(tmp_path):
     found = beside_dense(written("tflite", other, tmp_path / "other"), dense, batches)
     assert found["dense_agreement"] == pytest.approx((a.argmax(1) == b.argmax(1)).mean())
     assert found["dense_error"] == pytest.approx(((b - a) ** 2).sum() / ((a - a.mean(0)) ** 2).sum(), rel=1e-4)
-    one = net(0, classes=1)
-    assert beside_dense(written("tflite", one, tmp_path / "one"), one, batches)["dense_agreement"] is None
+    hits = a.argmax(1) == b.argmax(1)
+    by_class = [hits[a.argmax(1) == each].mean() for each in np.unique(a.argmax(1))]
+    assert found["dense_balanced"] == pytest.approx(np.mean(by_class))
+    for one in (net(0, classes=1), net(0)):  # a number, and numbers that no loss calls classes
+        assert beside_dense(written("tflite", one, tmp_path / "one"), one, batches)["dense_agreement"] is None
+        (tmp_path / "one.tflite").unlink()

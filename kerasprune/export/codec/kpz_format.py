@@ -13,10 +13,11 @@ from kerasprune.export.codec.packing import pack, unpack
 from kerasprune.export.destination import new_file
 from kerasprune.export.formats import Format
 from kerasprune.export.half_precision import precision
-from kerasprune.export.parity import Function, compare, keras_function, require_close
+from kerasprune.export.parity import Function, check_repeatable, compare, keras_function, require_close
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_for
 from kerasprune.graph.sizes import Size
+from kerasprune.surgery.output_kind import class_outputs
 
 
 def _write(model: keras.Model, path: Path, *, data: Any, size: Size | None, overwrite: bool) -> ExportReport:
@@ -26,19 +27,19 @@ def _write(model: keras.Model, path: Path, *, data: Any, size: Size | None, over
     signature = signature_of(model, first_inputs(data))
     samples = samples_for(model, signature, data, size)
     with new_file(path, overwrite=overwrite) as temporary:
+        reference = keras_function(model, signature)
+        check_repeatable(reference, samples)
         table = pack(model, temporary, bits={})
-        parity = compare(keras_function(model, signature), keras_function(unpack(temporary), signature), samples)
+        parity = compare(reference, keras_function(unpack(temporary), signature), samples, class_outputs(model))
         require_close(parity, precision(model))
     return ExportReport(
         path=path,
         format="kpz",
         bytes=table.bytes,
         gzip_bytes=gzip_size([path]),
-        max_error=parity.max_error,
-        agreement=parity.agreement,
         latency_ms=None,
         inputs=samples.source,
-        samples=parity.samples,
+        **parity.measures(),
     )
 
 

@@ -192,8 +192,11 @@ def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
         (f"test accuracy, {number}", "accuracy", percent),
         *((f"test {name.replace('_', ' ')}, {number}", name, figure) for name in others),
         (f"same class as dense Keras, {number}", "dense_agreement", percent),
+        ("the same, mean over classes", "dense_balanced", percent),
         (f"error of the outputs, {number}", "dense_error", figure),
         ("same class as Keras", "agreement", percent),
+        ("same, mean over classes", "balanced", percent),
+        ("error as to Keras", "error", figure),
         ("largest error", "max_error", scientific),
     ]
     rows = [{**one, **other_metrics(one, classifies)} for *_, one in found]

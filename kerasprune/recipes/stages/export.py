@@ -22,7 +22,7 @@ from kerasprune.steps.file_gain import file_gain, in_turn
 from kerasprune.steps.objective import Objective
 
 EXPORT_IMAGES = 1000  # images that calibrate and check an export, and test images that judge it
-MEASURES = ("bytes", "gzip_bytes", "max_error", "agreement", "latency_ms")
+MEASURES = ("bytes", "gzip_bytes", "max_error", "error", "agreement", "balanced", "latency_ms")
 
 
 def export(run: Run) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import losses, ops
 
-from kerasprune.criteria.output_kind import as_object
 from kerasprune.errors import PruneError, short
+from kerasprune.surgery.output_kind import as_object
 
 
 class SmoothedSparseCategoricalCrossentropy(losses.SparseCategoricalCrossentropy):

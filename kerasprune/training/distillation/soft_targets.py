@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import layers, losses, ops
+from keras import losses, ops
 
-from kerasprune._keras import compile_arguments, making_node
 from kerasprune.checks import choice_faults
-from kerasprune.criteria.output_kind import kind_by_loss, pick_by_output
 from kerasprune.errors import raise_faults
-from kerasprune.graph.built_model import body_of
-from kerasprune.graph.walk import is_model
+from kerasprune.surgery.output_kind import compiled_argument
 
 KINDS = ("softmax", "logits", "sigmoid", "binary_logits", "values")
 """Kinds of outputs: class probabilities, their logits, independent probabilities, their logits, and other values."""
@@ -91,16 +88,6 @@ def given_kinds(names: Sequence[str], given: str | Mapping[str, str] | None) -> 
     return [kinds.get(name) for name in names]
 
 
-def kind_of(tensor: keras.KerasTensor, given: Sequence[Any]) -> str:
-    """Returns the kind of an output, by the first known of: a cross-entropy of Keras, the last activation, values.
-
-    Args:
-        tensor: The symbolic output.
-        given: Compiled losses of this output, in order of priority; `None` is skipped.
-    """
-    return next(filter(None, map(kind_by_loss, given)), None) or _kind_by_activation(tensor)
-
-
 def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
     """Returns the weight of each output in the loss: the compiled one, by default 1.
 
@@ -110,31 +97,3 @@ def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
     weights = [1.0 if weight is None else weight for weight in compiled_argument(model, "loss_weights", names)]
     some = any(loss is not None for loss in found)
     return [0.0 if some and loss is None else weight for loss, weight in zip(found, weights, strict=True)]
-
-
-def compiled_argument(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
-    """Returns an argument of `compile`, such as `"loss"`, for each output, or `None`."""
-    given = (compile_arguments(model) if model.compiled else {}).get(key)
-    if isinstance(given, list | tuple) and len(given) != len(names):
-        return [given] * len(names)  # several losses may be for one output
-    return list(pick_by_output(given, names, key).values())
-
-
-def _kind_by_activation(tensor: keras.KerasTensor) -> str:
-    node = making_node(tensor)
-    operation = node.operation
-    if is_model(operation) and len(operation.outputs) == 1:
-        return _kind_by_activation(body_of(operation).outputs[0])
-    activation = getattr(operation, "activation", None)
-    linear = isinstance(operation, layers.Activation) and _is(activation, "linear")
-    moved = isinstance(operation, layers.Identity | layers.Flatten | layers.Reshape)
-    if linear or moved and node.input_tensors[0].shape[-1] == tensor.shape[-1]:
-        return _kind_by_activation(node.input_tensors[0])
-    last = getattr(operation, "axis", -1) in (-1, len(tensor.shape) - 1)
-    if _is(activation, "softmax") or type(operation).__name__ == "Softmax" and last:
-        return "softmax"
-    return "sigmoid" if _is(activation, "sigmoid") or type(operation).__name__ == "Sigmoid" else "values"
-
-
-def _is(activation: Any, name: str) -> bool:
-    return activation is keras.activations.get(name)

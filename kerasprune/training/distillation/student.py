@@ -13,7 +13,6 @@ from keras import ops, tree
 from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, structures
 from kerasprune.checks import interval_faults, kind_faults, non_negative_faults, positive_faults
 from kerasprune.criteria.data_checks import explain_errors
-from kerasprune.criteria.output_kind import output_names, pick_by_output, warn_of_logits
 from kerasprune.data.arrays_or_batches import is_array, reads_once
 from kerasprune.data.signature import alike
 from kerasprune.errors import PruneError, raise_faults, warn
@@ -21,13 +20,12 @@ from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.plans import Plan
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.custom_train_step import check_keras_step
+from kerasprune.surgery.output_kind import compiled_argument, kind_of, output_names, pick_by_output, warn_of_logits
 from kerasprune.training.distillation.block_features import BlockFeatures, block_features
 from kerasprune.training.distillation.soft_targets import (
-    compiled_argument,
     given_kinds,
     imitation,
     judged_weights,
-    kind_of,
 )
 
 

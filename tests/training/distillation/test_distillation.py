@@ -11,7 +11,7 @@ from keras import layers
 from support.processes import run_python
 
 import kerasprune as kp
-from kerasprune.training.distillation.soft_targets import kind_of
+from kerasprune.surgery.output_kind import kind_of
 
 T, WEIGHT = 4.0, 0.9
 ON_TENSORFLOW = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="replicas are TensorFlow's")

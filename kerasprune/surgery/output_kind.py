@@ -8,11 +8,13 @@ from typing import Any
 import keras
 from keras import activations, layers, losses
 
-from kerasprune._keras import maker, structures
-from kerasprune.data.signature import flat, keys_of
+from kerasprune._keras import compile_arguments, maker, making_node, structures
+from kerasprune.data.signature import flat, is_graph, keys_of
 from kerasprune.errors import PruneError, nearest, warn
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.groups import number_repeated
+from kerasprune.graph.ranged_model import without_ranges
+from kerasprune.graph.walk import is_model
 
 
 def output_names(model: keras.Model) -> list[str]:
@@ -113,6 +115,51 @@ def kind_by_loss(loss: Any) -> str | None:
     return None
 
 
+def kind_of(tensor: keras.KerasTensor, given: Sequence[Any]) -> str:
+    """Returns the kind of an output, by the first known of: a cross-entropy of Keras, the last activation, values.
+
+    Args:
+        tensor: The symbolic output.
+        given: Compiled losses of this output, in order of priority; `None` is skipped.
+    """
+    return next(filter(None, map(kind_by_loss, given)), None) or _kind_by_activation(tensor)
+
+
+def compiled_argument(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
+    """Returns an argument of `compile`, such as `"loss"`, for each output, or `None`."""
+    return _of_each((compile_arguments(model) if model.compiled else {}).get(key), names, key)
+
+
+def _of_each(given: Any, names: Sequence[str], key: str) -> list[Any]:
+    if isinstance(given, list | tuple) and len(given) != len(names):
+        return [given] * len(names)  # several losses may be for one output
+    return list(pick_by_output(given, names, key).values())
+
+
+def class_outputs(model: keras.Model, loss: Any = None) -> dict[str, bool]:
+    """Returns for each output by name whether its last axis is classes: a softmax, or logits by a loss of classes.
+
+    Args:
+        model: The model; the outputs of one without a graph have no names before it is called, so there are none.
+        loss: The loss of each output, as `compile` takes it. Defaults to the compiled one.
+
+    Example:
+        >>> inputs = keras.Input((2,))
+        >>> boxes, kinds = (layers.Dense(4, name=name)(inputs) for name in ("boxes", "kinds"))
+        >>> model = keras.Model(inputs, [boxes, kinds])
+        >>> class_outputs(model, ["mse", keras.losses.SparseCategoricalCrossentropy(from_logits=True)])
+        {'boxes': False, 'kinds': True}
+    """
+    if not is_graph(model):
+        return {}
+    plain = without_ranges(model)
+    names, tensors = output_names(plain), body_of(plain).outputs
+    given = compiled_argument(model, "loss", names) if loss is None else _of_each(loss, names, "a loss")
+    kinds = [kind_of(tensor, [each]) for tensor, each in zip(tensors, given, strict=True)]
+    several = [len(tensor.shape) > 1 and tensor.shape[-1] != 1 for tensor in tensors]
+    return {n: k in ("softmax", "logits") and more for n, k, more in zip(names, kinds, several, strict=True)}
+
+
 def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:
     """Warns if a loss expects probabilities and the output layer has no activation.
 
@@ -130,6 +177,26 @@ def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:
                 f"without an activation, whose outputs are logits. They are clipped to [0, 1], so hardly anything is "
                 f"learnt: take keras.losses.{type(as_object(losses_of[name])).__name__}(from_logits=True)."
             )
+
+
+def _kind_by_activation(tensor: keras.KerasTensor) -> str:
+    node = making_node(tensor)
+    operation = node.operation
+    if is_model(operation) and len(operation.outputs) == 1:
+        return _kind_by_activation(body_of(operation).outputs[0])
+    activation = getattr(operation, "activation", None)
+    linear = isinstance(operation, layers.Activation) and _is(activation, "linear")
+    moved = isinstance(operation, layers.Identity | layers.Flatten | layers.Reshape)
+    if linear or moved and node.input_tensors[0].shape[-1] == tensor.shape[-1]:
+        return _kind_by_activation(node.input_tensors[0])
+    last = getattr(operation, "axis", -1) in (-1, len(tensor.shape) - 1)
+    if _is(activation, "softmax") or type(operation).__name__ == "Softmax" and last:
+        return "softmax"
+    return "sigmoid" if _is(activation, "sigmoid") or type(operation).__name__ == "Sigmoid" else "values"
+
+
+def _is(activation: Any, name: str) -> bool:
+    return activation is keras.activations.get(name)
 
 
 def _name(loss: Any) -> str:

@@ -1,0 +1,124 @@
+"""How far an output of one model is from that of another: by its spread, and by the class, if it is classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+FEW = 20  # examples of a class, below which it is said by its count
+USELESS, WARNED = 0.5, 0.1  # of errors relative to the spread
+_CONSTANT = 1e-12  # of the mean square: a smaller variance is rounding
+_SHOWN = 4  # rare classes in a line
+
+
+@dataclass
+class OutputDistance:
+    """The distance between an output b and the expected a, over batches.
+
+    Args:
+        name: Name of the output.
+        classes: Whether its last axis is classes, of which the largest is chosen.
+
+    Example:
+        >>> found = OutputDistance("label", classes=True)
+        >>> found.add(np.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), np.array([[2.0, 1.0], [0.5, 0.0], [3.0, 0.0]]))
+        >>> round(found.agreement, 3), found.balanced, str(found)
+        (0.667, 0.5, 'label: same class 66.67 %, balanced 50.00 % (class 1: 0 of 1)')
+    """
+
+    name: str
+    classes: bool = False
+    max_error: float = 0.0
+    scale: float = 0.0
+    samples: int = 0
+    wrong: float = 0.0
+    square: float = 0.0
+    total: np.ndarray | float = field(default=0.0, repr=False, compare=False)
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(0, int), repr=False, compare=False)
+    same: np.ndarray = field(default_factory=lambda: np.zeros(0, int), repr=False, compare=False)
+
+    def add(self, a: np.ndarray, b: np.ndarray) -> None:
+        """Adds a batch."""
+        a, b = (np.asarray(each).astype(np.float64) for each in (a, b))
+        self.max_error = float(np.maximum(self.max_error, np.max(np.abs(b - a), initial=0.0)))
+        self.scale = float(np.maximum(self.scale, np.max(np.abs(a), initial=0.0)))
+        self.wrong += float(np.sum((b - a) ** 2))
+        self.square, self.total = self.square + float(np.sum(a**2)), self.total + a.sum(axis=0)
+        self.samples += len(a)
+        if self.classes:
+            chosen, size = a.argmax(-1).ravel(), a.shape[-1]
+            same = chosen[chosen == b.argmax(-1).ravel()]
+            counts, hits = (np.bincount(each, minlength=size) for each in (chosen, same))
+            before = [each if each.size else 0 for each in (self.counts, self.same)]
+            self.counts, self.same = before[0] + counts, before[1] + hits
+
+    @property
+    def spread(self) -> float:
+        """`Σ ‖a − mean(a)‖²`, the mean being over the examples."""
+        return self.square - float(np.sum(np.square(self.total))) / max(self.samples, 1)
+
+    @property
+    def error(self) -> float:
+        """`Σ ‖b − a‖² / Σ ‖a − mean(a)‖²`, 1 = no better than a constant; of an output that is constant, `/ Σ ‖a‖²`."""
+        varies = self.spread > _CONSTANT * self.square
+        return self.wrong / max(self.spread if varies else self.square, 1e-30 * max(self.samples, 1))
+
+    @property
+    def agreement(self) -> float | None:
+        """Fraction of the same class; `None` if the output is not classes."""
+        return float(self.same.sum() / self.counts.sum()) if self.counts.sum() else None
+
+    @property
+    def balanced(self) -> float | None:
+        """Mean, over the classes that a chooses, of the fraction of them that b chooses too; `None` as `agreement`."""
+        there = self.counts > 0
+        return float(np.mean(self.same[there] / self.counts[there])) if there.any() else None
+
+    @property
+    def rare(self) -> dict[int, tuple[int, int]]:
+        """`{class: (same, count)}` of classes with fewer than 20 examples, of which some are lost, the most first."""
+        lost = self.counts - self.same
+        found = np.flatnonzero((self.counts < FEW) & (lost > 0))
+        found = found[np.argsort(-lost[found], kind="stable")]
+        return {int(n): (int(self.same[n]), int(self.counts[n])) for n in found}
+
+    def __str__(self) -> str:
+        """Returns what is known of it in a line."""
+        if self.agreement is None:
+            return f"{self.name}: error {self.error:.2g}"
+        rare = [f"class {n}: {same} of {count}" for n, (same, count) in self.rare.items()]
+        rare = rare[:_SHOWN] + [f"{len(rare) - _SHOWN} more"] * (len(rare) > _SHOWN)
+        found = f"{self.name}: same class {100 * self.agreement:.2f} %, balanced {100 * self.balanced:.2f} %"
+        return found + (f" ({', '.join(rare)})" if rare else "")
+
+
+def distances(
+    wanted: Sequence[Sequence[np.ndarray]], made: Sequence[Sequence[np.ndarray]], classes: Mapping[str, bool]
+) -> list[OutputDistance]:
+    """Returns the distance of each output.
+
+    Args:
+        wanted: The expected outputs of each batch.
+        made: The outputs of the other model.
+        classes: As `class_outputs` returns it; without the outputs, they are numbered and not classes.
+    """
+    found: list[OutputDistance] = []
+    for pair in zip(wanted, made, strict=True):
+        found = found or of_outputs(len(pair[0]), classes)
+        for each, a, b in zip(found, *pair, strict=True):
+            each.add(a, b)
+    return found
+
+
+def of_outputs(count: int, classes: Mapping[str, bool]) -> list[OutputDistance]:
+    """Returns an empty distance for each of some outputs; see `distances`."""
+    named = classes if len(classes) == count else {f"output_{number}": False for number in range(count)}
+    return [OutputDistance(name, of) for name, of in named.items()]
+
+
+def least_agreement(found: Sequence[OutputDistance]) -> OutputDistance | None:
+    """Returns the output of classes whose balanced agreement is least; `None` without classes."""
+    judged = [each for each in found if each.agreement is not None]
+    return min(judged, key=lambda each: each.balanced) if judged else None
