@@ -154,7 +154,8 @@ class RunFolder:
         found = {}
         for one in self.json(STEPS) or ():
             name = one["step"]
-            found[name] = StepReport(NAMES[name], one["output_error"], one["metrics"], one["epoch"])
+            measures = one["output_error"], one["metrics"], one["epoch"], one.get("balanced")
+            found[name] = StepReport(NAMES[name], *measures)
         return found
 
     def report(self) -> PruningReport:

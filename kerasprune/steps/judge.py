@@ -18,8 +18,10 @@ from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
-from kerasprune.steps.report import Measure, StepReport
+from kerasprune.steps.report import BALANCED, Measure, StepReport
 from kerasprune.surgery.comparison import fresh_states, outputs_of, relative_error
+from kerasprune.surgery.output_distance import distances, least_agreement
+from kerasprune.surgery.output_kind import class_outputs
 
 _BATCHES = 50  # of a data set, whose tokens are looked at
 
@@ -28,7 +30,7 @@ class Judge:
     """Measures models, and compares them with the dense one, on the same examples.
 
     `measure` is set when a model is measured: the first compiled metric if its direction is known, else the loss;
-    without labels the error of the outputs.
+    without labels the balanced agreement, if an output is classes, else the error of the outputs.
 
     Args:
         dense: The dense model; if `None`, outputs are not compared.
@@ -38,19 +40,22 @@ class Judge:
 
     def __init__(self, dense: keras.Model | None, objective: Objective, examples: Examples | None) -> None:
         self.dense, self.objective, self.examples = dense, objective, examples
-        self.measure = Measure("error")
+        self._classes = {} if dense is None else class_outputs(dense, objective.loss)
+        self.measure = Measure(BALANCED, True) if any(self._classes.values()) else Measure("error")
         self._twins: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()  # over the same layers
 
     def step(self, name: str, model: keras.Model) -> StepReport:
         """Returns the report of the model after a step; the error of the dense model itself is 0."""
         if self.examples is None:
             return StepReport(name, None, {})
-        return StepReport(name, self._error(model), self.metrics(model))
-
-    def _error(self, model: keras.Model) -> float | None:
         if self.dense is None or model is self.dense:
-            return None if self.dense is None else 0.0
-        return relative_error(self._outputs(model), self._wanted)
+            same = None if self.dense is None else 0.0
+            return StepReport(name, same, self.metrics(model), balanced=1.0 if any(self._classes.values()) else None)
+        made = self._outputs(model)
+        found = tuple(distances(self._wanted, made, self._classes))
+        least = least_agreement(found)
+        error, balanced = relative_error(made, self._wanted), least and least.balanced
+        return StepReport(name, error, self.metrics(model), balanced=balanced, outputs=found)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
         """Returns loss and metrics, in full precision; empty without labels or a loss.

@@ -32,7 +32,7 @@ from kerasprune.steps.pixel_scale import warn_of_scale
 from kerasprune.steps.progress import Progress
 from kerasprune.steps.removal import remove
 from kerasprune.steps.repair import NO_GAIN, reconstruct_if_nearer
-from kerasprune.steps.report import PruningReport, StepReport
+from kerasprune.steps.report import PruningReport, StepReport, useless
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.steps.tuning import tune
 from kerasprune.surgery.compiled import compile_like
@@ -222,6 +222,7 @@ class _Pruning:
             with progress.step("fine-tune"):
                 delivered = self._tuned(slim, cut)
             slim = removed if delivered is self.steps[1] else slim
+        self.remarks += useless(delivered if settings.epochs else self.steps[-1])
         if settings.model.compiled:
             compile_like(slim, settings.model)
         fault = fault_of_loading(slim)

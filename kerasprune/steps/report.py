@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 
+from kerasprune.surgery.output_distance import OutputDistance
+
 
 @dataclass(frozen=True)
 class StepReport:
@@ -17,12 +19,17 @@ class StepReport:
             constant. `None` without data.
         metrics: Loss and metrics, if there are labels and a loss.
         epoch: The best epoch of fine-tuning, whose weights these are. Defaults to `None`.
+        balanced: Fraction of the examples of the same class as by the dense model, as the mean over its classes; of
+            several outputs of classes, of the worst. Defaults to `None`: no output is classes.
+        outputs: The distance of each output from the dense model's. Defaults to none.
     """
 
     name: str
     error: float | None
     metrics: Mapping[str, float]
     epoch: int | None = None
+    balanced: float | None = None
+    outputs: tuple[OutputDistance, ...] = ()
 
     def is_further_than(self, other: StepReport) -> bool:
         """Returns whether its error is larger than that of another."""
@@ -32,6 +39,8 @@ class StepReport:
         """Returns the measurements in a line; empty if there are none."""
         found = {**({} if self.error is None else {"error of the outputs": self.error}), **self.metrics}
         measured = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+        if not self.metrics and (self.balanced is not None or len(self.outputs) > 1):
+            measured = "; ".join([measured, *map(str, self.outputs)])
         name = self.name if self.epoch is None else f"{self.name}, epoch {self.epoch}"
         return f"{name}: {measured}" if measured else ""
 
@@ -41,12 +50,18 @@ def accuracy_of(metrics: Mapping[str, float]) -> float | None:
     return next((value for name, value in metrics.items() if "acc" in name), None)
 
 
+BALANCED = "balanced agreement"
+"""The measure of outputs of classes without labels."""
+
+_TIE = 1e-9  # less than one example moves the mean over classes
+
+
 @dataclass(frozen=True)
 class Measure:
     """The figure that compares models.
 
     Args:
-        name: A key of the metrics, or `"error"`.
+        name: A key of the metrics, `"error"`, or `BALANCED`, of which the error breaks ties.
         higher: Whether more is better. Defaults to `False`.
     """
 
@@ -55,16 +70,18 @@ class Measure:
 
     def of(self, step: StepReport) -> float | None:
         """Returns the figure of a step; `None` if it was not measured, NaN if the loss is NaN."""
-        if isnan(step.metrics.get("loss", 0.0)):  # outputs of NaN have an accuracy all the same
+        # Outputs of NaN have an accuracy, and choose a class, all the same.
+        if isnan(step.metrics.get("loss", 0.0)) or not isfinite(step.error or 0.0):
             return float("nan")
-        return step.error if self.name == "error" else step.metrics.get(self.name)
+        return {"error": step.error, BALANCED: step.balanced}.get(self.name, step.metrics.get(self.name))
 
     def worth(self, step: StepReport) -> float:
         """Returns the value of a step, higher = better; −∞ if the figure is missing or not finite."""
         found = self.of(step)
         if found is None or not isfinite(found):
             return float("-inf")
-        return float(found if self.higher else -found)
+        tie = _TIE * min(step.error or 0.0, 1.0) if self.name == BALANCED else 0.0
+        return float(found if self.higher else -found) - tie
 
     def best(self, steps: Sequence[StepReport]) -> StepReport:
         """Returns the best step; the earlier of equals."""
@@ -76,9 +93,16 @@ class Measure:
             return []
         was, now = (f"{self.of(each):.4g}" for each in (before, after))
         if was == now:
-            return []
+            return Measure("error").remarks(before, after) if self.name == BALANCED else []
         name = "error of the outputs" if self.name == "error" else self.name
         return [f"{after.name} is worse than {before.name}: {name} {was} → {now}"]
+
+
+def useless(step: StepReport) -> list[str]:
+    """Returns a remark if outputs are so far from the dense model's that, without labels, nothing speaks for a step."""
+    far = () if step.metrics else [each for each in step.outputs if each.useless]
+    said = ", ".join(f"{each.name} {each.error:.2g}" for each in far)
+    return [f"useless as it is, fine-tune or keep more: error {said}, where 1 is no better than a constant"] * bool(far)
 
 
 UNVERIFIED = "not verified: the slim model was not compared with the masked model"

@@ -77,6 +77,11 @@ class OutputDistance:
         return float(np.mean(self.same[there] / self.counts[there])) if there.any() else None
 
     @property
+    def useless(self) -> bool:
+        """Whether the error is above 0.5, and, of classes, the balanced agreement below."""
+        return self.error > USELESS and (self.balanced is None or self.balanced < USELESS)
+
+    @property
     def rare(self) -> dict[int, tuple[int, int]]:
         """`{class: (same, count)}` of classes with fewer than 20 examples, of which some are lost, the most first."""
         lost = self.counts - self.same

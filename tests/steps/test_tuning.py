@@ -13,7 +13,7 @@ from support.random_tasks import Task, random_task
 import kerasprune as kp
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
-from kerasprune.steps.report import Measure, StepReport
+from kerasprune.steps.report import BALANCED, Measure, StepReport
 
 
 def network(seed: int, outputs: int = 3, metrics: object = ("accuracy",), rate: float = 0.03) -> keras.Model:
@@ -173,6 +173,45 @@ def test_inputs_alone_are_judged_by_the_outputs():
     slim, _, report = kp.prune(model, 0.5, x, 3, optimizer=keras.optimizers.SGD(1e6), verify=False)
     assert report.delivered == "reconstructed" and report.remarks[1].startswith("fine-tuned is worse than reconstr")
     assert np.isfinite(slim.predict(x, verbose=0)).all()
+
+
+def test_without_labels_the_best_epoch_is_that_of_the_highest_balanced_agreement():
+    """One class of three is chosen for one example in thirty."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(240, 6)).astype("float32")
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(16, "relu")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, "softmax", bias_initializer="ones", name="kinds")(hidden))
+    logits = np.log(model.predict(x, verbose=0))
+    lead = np.sort(logits[:, 2] - logits[:, :2].max(1))[-8]  # below it the class is the largest for eight examples
+    model.layers[-1].bias.assign([1.0, 1.0, 1.0 - lead + 1e-3])
+    wanted = model.predict(x, verbose=0).argmax(1)
+    assert np.bincount(wanted)[2] == 8
+    found = kp.prune(model, 0.3, x, 6, validation=x, reconstruct=False, optimizer=keras.optimizers.SGD(0.5))
+    removed, tuned = found.report.steps[1:]
+
+    def balanced(slim):
+        same = slim.predict(x, verbose=0).argmax(1) == wanted
+        return np.mean([same[wanted == each].mean() for each in np.unique(wanted)])
+
+    assert tuned.balanced == pytest.approx(balanced(found.slim)) and tuned.balanced >= removed.balanced
+    assert "kinds: same class" in str(tuned)
+    few, fewer, more = (
+        StepReport("a", error, {}, balanced=share) for error, share in ((0.4, 0.8), (0.3, 0.8), (0.9, 0.9))
+    )
+    measure = Measure(BALANCED, True)
+    assert measure.best([few, fewer]) is fewer and measure.best([few, fewer, more]) is more
+    assert measure.best([few, StepReport("nan", np.nan, {}, balanced=1.0)]) is few
+
+
+def test_outputs_no_better_than_a_constant_are_said_to_be_useless():
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(3)])
+    report = kp.prune(model, 0.2, x, reconstruct=False).report
+    assert (report.steps[-1].error > 0.5) == any("useless" in remark for remark in report.remarks)
+    assert report.steps[-1].error > 0.5 and report.steps[-1].balanced is None
+    assert not any("useless" in each for each in kp.prune(model, 0.99, x).report.remarks)
 
 
 @pytest.mark.thorough
