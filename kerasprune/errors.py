@@ -133,8 +133,26 @@ def in_own_code(error: BaseException) -> str | None:
     if not frames:
         return None
     file, line, function = frames[-1]
-    raised = message.partition("\n")[0].rpartition("}} ")[2] if inner else f"{type(error).__name__}: {message}"
+    raised = message.partition("\n")[0].rpartition("}} ")[2] if inner else f"{type(error).__name__}: {reason_of(message)}"
     return f"{raised}, in {function} of {short(file)}, line {line}"
+
+
+_MARKS = re.compile(r"\x1b\[\d*m")
+
+
+def reason_of(message: str) -> str:
+    """Returns why another library's error was raised: its first paragraph, and the next after Keras's heading.
+
+    Keras and TensorFlow end their messages with the arguments of a call, or with the last line of some source code.
+
+    Example:
+        >>> reason_of("Exception encountered when calling Shift.call().\\n\\nNo such axis: 3\\n\\nArguments: …")
+        'Exception encountered when calling Shift.call(). No such axis: 3'
+    """
+    parts = [" ".join(part.split()) for part in re.split(r"\n\s*\n", _MARKS.sub("", message)) if part.strip()]
+    parts = [part for part in parts if not part.startswith(("in user code:", "File "))]  # a traceback comes first
+    count = 2 if parts and "Exception encountered" in parts[0] else 1
+    return " ".join(parts[:count])[:300] or "nothing"
 
 
 _SHORT = reprlib.Repr()

@@ -25,7 +25,7 @@ from keras import layers
 
 from kerasprune._keras import call_operation, inner_layers, replaced_attributes
 from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
-from kerasprune.errors import PruneError, in_own_code
+from kerasprune.errors import PruneError, in_own_code, reason_of
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert_saved_model
 from kerasprune.export.converter_process import ConverterDeath, process
@@ -179,25 +179,22 @@ def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> 
 
     def function_of(model: keras.Model, signature: Signature) -> tf.types.experimental.PolymorphicFunction:
         def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-            outputs = keras.tree.flatten(call_operation(model, signature.pack(tensors), training=False))
+            outputs = keras.tree.flatten(call_operation(plain[id(model)], signature.pack(tensors), training=False))
             return dict(zip(output_names(model, len(outputs)), outputs, strict=True))
 
         named = zip(signature.inputs, signature.names, strict=True)
         specs = [tf.TensorSpec((1, *spec.shape), spec.dtype, name=name) for spec, name in named]
         return tf.function(serve, input_signature=specs)
 
-    models = {name: (with_plain_names(model), signature) for name, (model, signature) in models.items()}
+    plain = {id(model): with_plain_names(model) for model, _ in models.values()}
     module = tf.Module()
     module.served = {name: function_of(*pair) for name, pair in models.items()}
-    module.weights = [variable.value for model, _ in models.values() for variable in model.variables]
+    module.weights = [variable.value for model in plain.values() for variable in model.variables]
     tf.saved_model.save(module, str(folder), signatures=dict(module.served))
 
 
 def _explain(name: str, quantize: str | None, error: Exception) -> str:
-    """Returns the message for an error: the operations without a TFLite counterpart, or else the reason that it gives.
-
-    That is the last line of what the converter reports, and the first of other errors, with the place in user's code.
-    """
+    """Returns the message for an error: the operations without a TFLite counterpart, or else its reason and place."""
     message = str(error)
     operations = sorted(set(re.findall(r"'(tf\.\w+)' op", message)))
     if operations:
@@ -207,12 +204,12 @@ def _explain(name: str, quantize: str | None, error: Exception) -> str:
         cause = "There is no TFLite operator for a table in which numbers are looked up, as IntegerLookup does"
         remedy = "Export the part after that layer, keras.Model(layer.output, model.output), or a SavedModel."
     else:
-        lines, own = message.strip().splitlines() or ["nothing"], in_own_code(error)
-        of_converter = type(error).__module__.startswith(("tensorflow", "ai_edge"))
-        cause = f"The converter reports: {lines[-1][:300]}" if of_converter else f"{own or lines[0]}"[:300]
+        cause = f"The converter reports: {in_own_code(error) or reason_of(message)}"
         remedy = "Export a SavedModel."
         if QUANTIZATIONS[quantize].calibrated:
             remedy = "Try quantize='dynamic' or 'float16', or export a SavedModel."
+    if "get_config" in message:
+        remedy = "Give that layer a get_config: to convert the model from float32, its layers are copied."
     return f"The model {name!r} was not converted to TFLite. {cause}. Received: quantize={quantize!r}. {remedy}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kerasprune.data.signature import Signature, signature_of
-from kerasprune.errors import PruneError, extras
+from kerasprune.errors import PruneError, extras, reason_of
 from kerasprune.export.destination import new_saved_model
 from kerasprune.export.half_precision import precision
 from kerasprune.export.parity import check_repeatable, compare, keras_function, require_close, served_function
@@ -112,6 +112,6 @@ def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
             archive.write_out(str(folder), verbose=False)
     except Exception as error:  # whatever tracing the user's own layers may raise
         raise PruneError(
-            f"Keras could not export the model {model.name!r}. It reports: {str(error).strip()[:300]} "
+            f"Keras could not export the model {model.name!r}. It reports: {reason_of(str(error))}. "
             "Keep to keras.ops in the call of custom layers, or rebuild the model as a functional one."
         ) from error

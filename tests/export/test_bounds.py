@@ -155,3 +155,24 @@ def test_unsigned_bytes_in_and_out(tmp_path):
     for quantize in (None, "dynamic", "int16x8"):
         with pytest.raises(PruneError, match="uint8"):
             tflite(model, tmp_path / "b.tflite", quantize=quantize, io="uint8", data=X)
+
+
+class Broken(layers.Layer):
+    """Fails when it is traced, with a message of several lines."""
+
+    def call(self, x):
+        if not hasattr(x, "numpy"):
+            raise TypeError("the grid is of another kind\nreturn config")
+        return x
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+@pytest.mark.parametrize("form", ["tflite", "saved_model", "tflite-int8"])
+def test_a_foreign_error_is_quoted_with_its_reason_and_its_layer(form, tmp_path):
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Dense(2)(Broken()(inputs)))
+    path = tmp_path / f"a{formats.member(form).suffix}"
+    with pytest.raises(PruneError, match=r"Broken.*the grid is of another kind"):
+        formats.member(form).write(model, path, data=X[:, :6], size=None, overwrite=False)

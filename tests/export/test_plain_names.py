@@ -42,6 +42,12 @@ def test_files(quantize, tmp_path):
     assert report.max_error < 0.2
 
 
+@pytest.mark.parametrize("name", ["λ", "_x", "1st"])
+def test_outputs_of_odd_names(name, tmp_path):
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(8), layers.Dense(3, name=name)])
+    assert kp.export.tflite(model, tmp_path / "a.tflite").max_error < 1e-5
+
+
 @pytest.mark.thorough
 def test_reports_name_layers_as_they_are(tmp_path):
     data = np.random.default_rng(0).normal(size=(256, 6)).astype("float32")
