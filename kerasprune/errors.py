@@ -133,7 +133,8 @@ def in_own_code(error: BaseException) -> str | None:
     if not frames:
         return None
     file, line, function = frames[-1]
-    raised = message.partition("\n")[0].rpartition("}} ")[2] if inner else f"{type(error).__name__}: {reason_of(message)}"
+    own = f"{type(error).__name__}: {reason_of(message)}"
+    raised = message.partition("\n")[0].rpartition("}} ")[2] if inner else own
     return f"{raised}, in {function} of {short(file)}, line {line}"
 
 

@@ -125,7 +125,7 @@ def _searched(
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
     """Writes the plan, the candidates and the slim model, reconstructed or recalibrated as the candidates were."""
     from kerasprune.data.examples import inputs_only
-    from kerasprune.files import replace_when_done
+    from kerasprune.files.keras_model import save_and_load
     from kerasprune.repair.reconstruction.recalibrate import recalibrate
     from kerasprune.repair.reconstruction.reconstruct import reconstruct
     from kerasprune.surgery.rebuild import rebuild
@@ -137,8 +137,7 @@ def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, 
         slim = reconstruct(slim, graph, found.plan, inputs, seed=seed)
     else:
         slim = recalibrate(slim, inputs)
-    with replace_when_done(out / SLIM) as temporary:
-        slim.save(temporary)
+    save_and_load(slim, out / SLIM)
 
 
 def _print(found: SearchedPlan, met: str | None, out: Path, judge: str) -> None:

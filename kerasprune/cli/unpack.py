@@ -30,9 +30,10 @@ def unpack(
     start(verbose=verbose)
     from kerasprune.export.codec import unpack as unpacked
     from kerasprune.export.destination import new_file
+    from kerasprune.files.keras_model import save_and_load
 
     import_code(imports, trust)
     model = unpacked(file)
     with new_file(out, overwrite=overwrite) as temporary:
-        model.save(temporary)
+        save_and_load(model, temporary)
     typer.echo(f"{out}: {model.count_params():,} parameters, not compiled")

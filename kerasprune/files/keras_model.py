@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 import zipfile
@@ -11,10 +12,13 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from kerasprune.errors import PruneError, short
+import numpy as np
+
+from kerasprune.errors import PruneError, reason_of, short
 from kerasprune.files.arrays import check_size
-from kerasprune.files.reading import MOST_BYTES, existing_path, parse_json
+from kerasprune.files.reading import MOST_BYTES, existing_path, parse_json, path_of
 from kerasprune.files.system_errors import denied_error
+from kerasprune.files.writing import replace_when_done
 
 ABSENT = re.compile(r"Could not locate (class|function) '([^']+)'")
 FREE_WEIGHTS = 1_000_000
@@ -41,6 +45,56 @@ def load_model(path: Path | str) -> Any:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
+def save_and_load(model: Any, path: Path | str) -> Any:
+    """Returns a model as its file has it: written in one step, once it was read again.
+
+    Args:
+        model: The model.
+        path: The `.keras` file.
+
+    Returns:
+        The model that `load_model` makes of the file.
+
+    Raises:
+        PruneError: Keras writes a file of it that it does not read in safe mode, or with other weights; none is left.
+    """
+    with replace_when_done(path_of(path)) as temporary:
+        model.save(temporary)
+        loaded = load_model(temporary)
+        if not all(map(np.array_equal, model.get_weights(), loaded.get_weights())):
+            raise PruneError(
+                f"Expected a file with the weights of the model. Received: {short(str(path))}, which loads with "
+                "others. A class in the model does not save its weights as it loads them."
+            )
+    return loaded
+
+
+def reading_fault(model: Any) -> str:
+    """Returns why Keras would refuse, in safe mode, to build the model that is written in a file of this one.
+
+    Args:
+        model: A model, of which no file is written and no weight is read. Its own classes count as known.
+
+    Returns:
+        The reason, or `""` if it would not.
+    """
+    import keras
+
+    from kerasprune._keras import inner_layers
+
+    kinds = {type(layer) for layer in inner_layers(model)}
+    own = {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras.")}
+    try:
+        with warnings.catch_warnings(), keras.saving.custom_object_scope(own):
+            warnings.simplefilter("ignore")  # of what is compiled, and not read
+            config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+            config.pop("compile_config", None)
+            keras.saving.deserialize_keras_object(config, safe_mode=True)
+    except Exception as error:  # noqa: BLE001  whatever layers raise
+        return f"{type(error).__name__}: {reason_of(str(error))}"
+    return ""
+
+
 @contextmanager
 def readable(path: Path, what: str = "a .keras file") -> Iterator[None]:
     """Raises whatever Keras and readers of damaged parts raise within the block as a `PruneError`.
@@ -63,10 +117,9 @@ def readable(path: Path, what: str = "a .keras file") -> Iterator[None]:
                 f"Expected the code of every {absent[1]} in the model. Received: {short(str(path))}, whose {absent[1]} "
                 f"{absent[2]!r} Keras cannot find. Import it before, or give --import FILE.py --trust."
             ) from error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PruneError(
-            f"Keras cannot read the model. Received: {short(str(path))} ({reason[:300]}). Expected {what} that is "
-            "whole, without lambda layers; for classes of your own give --import FILE.py --trust."
+            f"Keras cannot read the model. Received: {short(str(path))} ({reason_of(str(error))}). Expected {what} "
+            "that is whole, without lambda layers; for classes of your own give --import FILE.py --trust."
         ) from error
 
 

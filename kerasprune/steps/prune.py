@@ -30,7 +30,7 @@ from kerasprune.steps.keywords import answer_unknown_keywords
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.pixel_scale import warn_of_scale
 from kerasprune.steps.progress import Progress
-from kerasprune.steps.removal import remove
+from kerasprune.steps.removal import remove, warn_if_unreadable
 from kerasprune.steps.repair import NO_GAIN, reconstruct_if_nearer
 from kerasprune.steps.report import PruningReport, StepReport, useless
 from kerasprune.steps.settings import PruneSettings
@@ -40,7 +40,6 @@ from kerasprune.surgery.costs.counts import shares_of
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_at, graph_for
 from kerasprune.surgery.inlining.plain import at_unknown, plain
-from kerasprune.surgery.safe_loading import fault_of_loading
 from kerasprune.surgery.verification import at_known_size
 from kerasprune.training.distillation.student import distil as taught
 
@@ -225,12 +224,6 @@ class _Pruning:
         self.remarks += useless(delivered if settings.epochs else self.steps[-1])
         if settings.model.compiled:
             compile_like(slim, settings.model)
-        fault = fault_of_loading(slim)
-        if fault:
-            warn(
-                f"slim.save(path) will write a file that Keras does not load in safe mode. {fault} Write the Lambda as "
-                "a layer of its own, or the config of the class as its constructor takes it."
-            )
         remarks = tuple(self.remarks)
         report = PruningReport(tuple(self.steps), **kept, removed=cut.plan.removed, remarks=remarks, **self.found)
         return Pruned(slim, cut.plan, report)
@@ -302,6 +295,7 @@ class _Pruning:
     def _removed(self, cut: Cut) -> keras.Model:
         """Returns the model without the channels that the plan removes."""
         slim, verdict = remove(cut, verified=self.settings.verify, examples=self.given)
+        warn_if_unreadable(slim)
         self.found |= {} if verdict is None else {"verified": verdict.error, "reason": verdict.reason}
         self.steps.append(self.judge.step("removed", slim))
         return slim

@@ -6,6 +6,7 @@ import keras
 
 from kerasprune.data.examples import Examples
 from kerasprune.errors import warn
+from kerasprune.files.keras_model import reading_fault
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.surgery.costs.cost import UNCOUNTED, not_counted
 from kerasprune.surgery.cut import Cut
@@ -38,6 +39,15 @@ def remove(cut: Cut, *, verified: bool = True, examples: Examples | None = None)
             raise
     inputs = structure_inputs(cut.model, examples.first(cut.model, _COMPARED)[0])
     return slim, verify_cut(cut, slim, inputs, strict=True, reload=False)
+
+
+def warn_if_unreadable(slim: keras.Model) -> None:
+    """Warns if the file of a slim model could not be read again in safe mode."""
+    if fault := reading_fault(slim):
+        warn(
+            f"slim.save(path) will write a file that Keras does not load in safe mode. {fault} Write the Lambda as a "
+            "layer of its own, or the config of the class as its constructor takes it."
+        )
 
 
 def _warn_of_uncounted(cut: Cut) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerasprune.errors import PruneError
+from kerasprune.files.keras_model import save_and_load
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
@@ -69,6 +70,10 @@ class Run(Experiment):
         """Saves a model, and keeps it in memory."""
         self.folder.save_model(f"{name}.keras", model)
         self._hold(name, model)
+
+    def hand_over(self, name: str, model: keras.Model) -> None:
+        """Saves a slim model, and keeps it as its file has it, so that all that follows is measured on the file."""
+        self._hold(name, save_and_load(model, self.folder.file(f"{name}.keras")))
 
     def _hold(self, name: str, model: keras.Model) -> None:
         self._models.pop(name, None)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
 from kerasprune import callbacks
-from kerasprune.errors import PruneError
 from kerasprune.graph.graph import values
 from kerasprune.recipes.fit import train_stage
 from kerasprune.recipes.stages.context import Run, judge_after, mark_delivered, write
@@ -24,7 +22,7 @@ def finetune(run: Run) -> None:
     spec = run.recipe.finetune
     model = run.take("reconstructed" if run.recipe.reconstruct else "rebuilt")
     if spec is None:
-        _save(run, model)
+        run.hand_over("slim", model)
         return
     check_trainable(model)
     masks = run.folder.arrays("masks.npz")
@@ -44,22 +42,7 @@ def finetune(run: Run) -> None:
     mark_delivered(run, name, tuned.remarks)
     if trained is not model and name == "finetune":
         run.folder.write_arrays("ranges.npz", {v.path: values(v) for v in trained.ranges})
-    _save(run, run.model(BEFORE[name]) if name in BEFORE else model)
-
-
-def _save(run: Run, model: keras.Model) -> None:
-    """Saves the slim model, and loads the file as its user will: in safe mode.
-
-    Raises:
-        PruneError: Keras does not load the file, or with other weights.
-    """
-    run.save("slim", model)
-    loaded = run.folder.model("slim.keras")
-    if not all(map(np.array_equal, model.get_weights(), loaded.get_weights())):
-        raise PruneError(
-            f"Expected a file with the weights of the slim model. Received: {run.folder.file('slim.keras')}, which "
-            "loads with others. A class in the model does not save its weights as it loads them."
-        )
+    run.hand_over("slim", run.model(BEFORE[name]) if name in BEFORE else model)
 
 
 def train(run: Run) -> None:

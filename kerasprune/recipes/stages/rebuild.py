@@ -40,7 +40,7 @@ def rebuild(run: Run) -> None:
         model = reinitialise(slim, seed=run.recipe.seed) if run.recipe.prune.untrained else slim
     note(run, "dense", run.model("dense"))
     note(run, "rebuild", model)
-    run.save("rebuilt", model)
+    run.hand_over("rebuilt", model)
 
 
 def reconstruct(run: Run) -> None:
