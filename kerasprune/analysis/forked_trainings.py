@@ -17,8 +17,9 @@ from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_stat
 from kerasprune.checks import seed_faults, whole_number_faults
 from kerasprune.errors import extras, make_or_note, raise_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
+from kerasprune.files.made_of import digest
 from kerasprune.graph.graph import weight_paths
-from kerasprune.recipes.populations.store import Store, digest
+from kerasprune.recipes.populations.store import Store
 from kerasprune.steps.numbers import moments
 from kerasprune.steps.tuning import seed_layers
 from kerasprune.training.masks import apply_masks, masked_variables

@@ -76,6 +76,8 @@ def search(
         "data": data_section(options),
         "prune": {"plan": target_of(context, options | {"macs": macs}) | options_given(options, *SELECTION)},
     }
+    from kerasprune.files.made_of import MADE_OF, check_settings
+    from kerasprune.files.temporary_files import remove
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import claim, take_folder
     from kerasprune.recipes.run_warnings import Warnings, texts_of_warnings
@@ -83,13 +85,18 @@ def search(
     resume = options["resume"]
     import_code(*(options[name] for name in CODE))
     checked = loader.check(recipe, source=f"Searching {model.name}", trust=options["trust"])
-    claim(out, (STORE,), resume=resume)
+    claim(out, (STORE, MADE_OF), resume=resume)
     start(verbose=options["verbose"])
     messages = Messages(None if quiet else Console(stderr=True))
-    with messages.shown(), take_folder(out, (STORE,), resume=resume), Warnings(out, STORE).collected():
+    with messages.shown(), take_folder(out, (STORE, MADE_OF), resume=resume), Warnings(out, STORE).collected():
         counts = {"population": population, "generations": generations, "samples": samples}
         settings = {"judge": judge, "delta": delta, "path": out / STORE, "verbose": int(not quiet and not as_json)}
-        found, met = _searched(load(model), checked, out, **counts, **settings)
+        check_settings(out / MADE_OF, {**loader.made_of(checked), **counts, "judge": judge, "delta": delta})
+        try:
+            found, met = _searched(load(model), checked, out, **counts, **settings)
+        finally:
+            if not (out / STORE).exists():  # refused before anything was judged
+                remove(out / MADE_OF)
     if as_json:
         best = {"macs": found.macs, "score": found.score, "candidates": len(found.search.candidates)}
         best |= given_values(target=met)

@@ -13,7 +13,8 @@ import numpy as np
 from kerasprune.checks import choice_faults, proper_fraction_faults, whole_number_faults
 from kerasprune.criteria.registry import criteria as known_criteria
 from kerasprune.errors import PruneError, make_or_note, raise_faults
-from kerasprune.files import is_file, path_of, replace_when_done, write_rows, write_text
+from kerasprune.files import path_of, replace_when_done, write_rows, write_text
+from kerasprune.files.made_of import MADE_OF, check_settings, named_digest
 from kerasprune.recipes import loader
 from kerasprune.recipes.populations.population import Population
 from kerasprune.recipes.reports.contest import draw, summarise_runs
@@ -107,11 +108,13 @@ def compare(
     base = {"name": "comparison", "why": "Which criterion keeps the most?", "data": data, "loss": loss}
     base["finetune"] = finetune
     path = path_of(folder)
-    with take_folder(path, [STORE], resume=resume):
-        with withdrawn(path / MODEL, path / STORE):
+    with take_folder(path, [STORE, MADE_OF], resume=resume):
+        with withdrawn(path / MODEL, path / STORE, path / MADE_OF):
             file = file_of(model, path / MODEL)
             base["model"] = {"start": str(file)}
             candidates = [_candidate(cell, base, trust) for cell in cells]
+            dense = loader.parse(candidates[0]["recipe"], trust=trust_of(trust)["trust"])
+            check_settings(path / MADE_OF, loader.made_of(dense, ["seed"]))
             version = version_of(file, data["name"])
             population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
             population.forget_failures()
@@ -243,7 +246,4 @@ def trust_of(trust: bool | Sequence[str]) -> dict[str, Any]:
 
 def version_of(model: str | Path, data: str) -> str:
     """Returns a hash of the files that a run reads, so that another model under the same name is another run."""
-    digest = hashlib.sha256()
-    for path in filter(is_file, (Path(each).expanduser() for each in (model, data))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(f"{named_digest(model)} {named_digest(data)}".encode()).hexdigest()[:16]

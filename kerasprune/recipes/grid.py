@@ -17,6 +17,7 @@ import yaml
 from kerasprune.checks import whole_number_faults
 from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.files import path_of
+from kerasprune.files.made_of import MADE_OF, check_settings
 from kerasprune.files.temporary_files import remove
 from kerasprune.files.writing import standard_error_in
 from kerasprune.recipes import loader
@@ -100,8 +101,10 @@ def seeds_and_grid(
         folder = Path("runs") / f"{name}-grid-{hashlib.sha256(''.join(cells.values()).encode()).hexdigest()[:8]}"
     path = path_of(folder)
     runs = [path / name for name in cells]
-    with take_folder(path, [STORE], resume=resume):
-        new = [each for each in (path / STORE, *map(output_of, runs)) if not each.exists()]
+    with take_folder(path, [STORE, MADE_OF], resume=resume):
+        new = [each for each in (path / STORE, path / MADE_OF, *map(output_of, runs)) if not each.exists()]
+        first = loader.parse(next(iter(cells.values())), trust=trusted["trust"])
+        check_settings(path / MADE_OF, loader.made_of(first, ["seed", *(grid or {})]))
         population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
         population.forget_failures()
         rows = population.run(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from kerasprune.checks import of_percent
 from kerasprune.errors import Given, Key, PruneError, raise_faults, short
 from kerasprune.files import is_file, is_folder, read_text
+from kerasprune.files.made_of import named_digest
 from kerasprune.models.sets.lookup import NAMED, PREFIXED, SYNTHETIC
 from kerasprune.recipes import library
 from kerasprune.recipes.node import word_fault
@@ -83,12 +84,40 @@ def dump(recipe: Recipe) -> str:
 
 def fingerprint(recipe: Recipe) -> str:
     """Returns 8 hexadecimal digits: a hash of everything that the run depends on."""
-    data = {
-        key: value
-        for key, value in resolve_defaults(recipe).items()
-        if key not in {"why", "paper", "expected", "status"}
-    }
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(_decisive(recipe), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def made_of(recipe: Recipe, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns everything that a run depends on: the keys of its recipe, and the files that they name by their hashes.
+
+    Args:
+        recipe: The recipe.
+        without: Keys, as `"key.key"`, that differ between the runs of one folder. Defaults to none.
+    """
+    data = _hashed(_decisive(locate_files(recipe)))
+    for key in without:
+        *above, last = key.split(".")
+        node = data
+        for part in above:
+            node = node.get(part, {}) if isinstance(node, dict) else {}
+        if isinstance(node, dict):
+            node.pop(last, None)
+    return data
+
+
+def _decisive(recipe: Recipe) -> dict[str, Any]:
+    """Returns the keys of a recipe that decide what comes out."""
+    said = {"why", "paper", "expected", "status"}
+    return {key: value for key, value in resolve_defaults(recipe).items() if key not in said}
+
+
+def _hashed(value: Any) -> Any:
+    """Returns plain data with the name and the hash of a file in place of its path."""
+    if isinstance(value, dict):
+        return {key: _hashed(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_hashed(each) for each in value]
+    return named_digest(value) if isinstance(value, str) else value
 
 
 def resolve_defaults(value: Any) -> Any:

@@ -28,6 +28,7 @@ from kerasprune.files import (
 )
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
+from kerasprune.files.made_of import MADE_OF
 from kerasprune.files.temporary_files import is_stray, remove
 from kerasprune.files.writing import NoLockError, claim_store, is_lock
 from kerasprune.recipes import loader
@@ -293,7 +294,17 @@ def begun(folder: str | Path, *, trust: bool = False) -> Recipe:
 
 MARK = "recipe.yaml"
 FILES = frozenset(
-    {MARK, "stages.json", "metrics.csv", "costs.json", "exports.json", "summary.json", "report.html", "warnings.txt"}
+    {
+        MARK,
+        MADE_OF,
+        "stages.json",
+        "metrics.csv",
+        "costs.json",
+        "exports.json",
+        "summary.json",
+        "report.html",
+        "warnings.txt",
+    }
     | {
         "plan.json",
         "widths.json",

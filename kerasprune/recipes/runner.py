@@ -11,6 +11,7 @@ from kerasprune.backend.process_death import REMEDY
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text, write_text
+from kerasprune.files.made_of import MADE_OF, check_made_of
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.trace import size_to_try
 from kerasprune.models.sets.lookup import SYNTHETIC, own
@@ -105,6 +106,9 @@ def carry_out(one: Run, *, resume: bool = False, strict: bool = False) -> Path:
     died = broken_off(path)
     with take_folder(path, [MARK], resume=resume), Warnings(path, MARK).collected() as heard:
         _same_recipe(one)
+        made_of = loader.made_of(one.recipe)
+        if one.folder.file(MARK).exists():
+            check_made_of(path, one.folder.json(MADE_OF), made_of)
         if resume:
             one.folder.check_files()
             _report_nothing_left(one)
@@ -113,6 +117,7 @@ def carry_out(one: Run, *, resume: bool = False, strict: bool = False) -> Path:
         one.folder.tidy()
         with one.console.status("rehearse: model, groups, budget, data"):
             rehearse(one)
+        one.folder.write_json(MADE_OF, made_of)
         write_text(one.folder.file(MARK), loader.dump(one.recipe))
         heard.write()
         for name in stage_names(one.recipe):

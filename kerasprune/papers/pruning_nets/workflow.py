@@ -13,11 +13,12 @@ from kerasprune.checks import fraction_faults, whole_number_faults
 from kerasprune.data.batches import example_batches, free_size
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import raise_faults
+from kerasprune.files.made_of import digest
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.papers.pruning_nets.pruning_net import PruningNet, traced_alike
-from kerasprune.recipes.populations.store import Store, TrainAndJudge, digest, returned_accuracy
+from kerasprune.recipes.populations.store import Store, TrainAndJudge, returned_accuracy
 from kerasprune.recipes.search.evolution import Evolution, Genes
 from kerasprune.recipes.search.search_plan import pack_inputs
 from kerasprune.recipes.search.width_search import RememberedScores, SearchedPlan, best_widths

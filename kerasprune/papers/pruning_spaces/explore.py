@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kerasprune.checks import choice_faults, given_values, whole_number_faults
 from kerasprune.defaults import READY
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of, write_rows, write_text
+from kerasprune.files.made_of import MADE_OF, check_settings
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces import figures
 from kerasprune.papers.pruning_spaces.figures import SpaceCandidate
@@ -148,8 +149,9 @@ def explore(
     drawn = _drawn(graph, base, draw)
     rows = _rows(graph, drawn)
     path = path_of(folder)
-    with take_folder(path, [ALLOCATIONS], resume=resume):
-        with withdrawn(path / ALLOCATIONS, path / STORE):
+    with take_folder(path, [ALLOCATIONS, MADE_OF], resume=resume):
+        with withdrawn(path / ALLOCATIONS, path / STORE, path / MADE_OF):
+            check_settings(path / MADE_OF, {**loader.made_of(base), "draw": asdict(draw)})
             fractions = [row for allocations in drawn.values() for row in allocations.rows()]
             names = [{"space": row["space"], "number": row["number"]} for row in rows]
             write_rows(path / ALLOCATIONS, [{**name, **keep} for name, keep in zip(names, fractions, strict=True)])

@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import keras
 import numpy as np
 
-from kerasprune.checks import is_number
 from kerasprune.errors import PruneError
-from kerasprune.files import path_of, read_json, replace_when_done, write_json
+from kerasprune.files import is_file, path_of, read_json, replace_when_done, write_json
+from kerasprune.files.made_of import MADE_OF, check_made_of, check_settings
 from kerasprune.files.writing import claim_store
 from kerasprune.graph.built_model import body_of
 from kerasprune.recipes.populations.engine import plain
-
-
-def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Checks that work is resumed with its first settings, which are written at the beginning.
-
-    Args:
-        path: The JSON file that holds them.
-        settings: All that the work depends on, plain data.
-
-    Raises:
-        PruneError: The settings differ.
-    """
-    if not path.exists():
-        write_json(path, dict(settings))
-        return
-    begun = read_json(path, "the settings of a workflow")
-    other = [key for key in {**begun, **settings} if not _same(begun.get(key), settings.get(key))]
-    if other:
-        then, now = (", ".join(f"{key}={values.get(key)!r}" for key in other) for values in (begun, settings))
-        raise PruneError(
-            f"Expected the settings that {str(path)!r} was begun with: {then}. Received: {now}. "
-            "Take the same, or another folder."
-        )
-
-
-def _same(begun: Any, now: Any) -> bool:
-    """Returns whether two values of a setting are equal; numbers in lists, such as an optimum, up to rounding."""
-    lists = isinstance(begun, list) and isinstance(now, list) and len(begun) == len(now)
-    if lists and all(map(is_number, [*begun, *now])):
-        return np.allclose(begun, now, rtol=0, atol=1e-9)
-    return begun == now
-
-
-def digest(arrays: Iterable[Any]) -> str:
-    """Returns a hash of arrays."""
-    found = hashlib.sha256()
-    for array in arrays:
-        array = np.ascontiguousarray(array)
-        found.update(f"{array.dtype} {array.shape}".encode())
-        found.update(array.view(np.uint8) if array.size and array.dtype.kind in "fiub" else repr(array).encode())
-    return found.hexdigest()
 
 
 def checksum(model: keras.Model) -> float:
@@ -92,7 +50,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path | None, name: str, settings: Mapping[str, Any]) -> None:
-        self._folder, self.name = None if folder is None else path_of(folder), name
+        self._folder, self.name, self._settings = None if folder is None else path_of(folder), name, dict(settings)
         if self._folder is not None:
             check_settings(self._folder / f"{name}.json", settings)
 
@@ -108,7 +66,8 @@ class Store:
             load: `load(folder)` reads them.
 
         Raises:
-            PruneError: Another process makes parts of this name right now.
+            PruneError: Another process makes parts of this name right now; or the part was made with other settings,
+                or does not say with which.
         """
         if self._folder is None:
             return make()
@@ -120,7 +79,10 @@ class Store:
                     with replace_when_done(folder) as temporary:
                         temporary.mkdir()
                         save(temporary, made)
+                        write_json(temporary / MADE_OF, self._settings)
                     return made
+        made_of = folder / MADE_OF
+        check_made_of(folder, read_json(made_of) if is_file(made_of) else None, self._settings)
         return load(folder)
 
 

@@ -16,6 +16,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import example_batches, free_size
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import raise_faults, short
+from kerasprune.files.made_of import digest
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
@@ -23,7 +24,6 @@ from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.planning import targets
 from kerasprune.planning.budgets.trials import Trials
-from kerasprune.recipes.populations.store import digest
 from kerasprune.recipes.search.evolution import Evolution
 from kerasprune.recipes.search.width_search import RememberedScores, SearchedPlan, best_widths
 from kerasprune.recipes.search.widths import FRACTIONS, Widths

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from math import ceil, prod
 from timeit import repeat, timeit
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
 from kerasprune.data.signature import Signature, fixed_batch, inputs_of
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.files.made_of import digest
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.sizes import Size, input_shapes, size_faults
@@ -151,10 +151,10 @@ class Drawing:
     def settings(self) -> dict[str, Any]:
         """The settings that determine the examples, as JSON."""
         noise = [repr(each.noise) for each in self._inputs]
-        digest = sha256(b"".join(keras.ops.convert_to_numpy(v).tobytes() for v in self._body.weights))
+        weights = digest(keras.ops.convert_to_numpy(each) for each in self._body.weights)
         return {
             "samples": self.samples, "batch": BATCH, "part": self._held, "steps": self.steps, "seed": str(self._seed),
-            "shapes": [list(each.shape) for each in self._inputs], "noise": noise, "weights": digest.hexdigest(),
+            "shapes": [list(each.shape) for each in self._inputs], "noise": noise, "weights": weights,
         }  # fmt: skip
 
     @cached_property

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
+from kerasprune.files.made_of import check_settings
 from kerasprune.files.writing import claim_store
 from kerasprune.recipes.populations.candidate_store import CandidateStore, key_of
-from kerasprune.recipes.populations.store import check_settings
 from kerasprune.recipes.search.width_search import RememberedScores
 
 SETTINGS = {
@@ -67,6 +67,7 @@ def finished_points(folder) -> None:
     """Writes a folder as `kp.papers.three_dimensional.rounds` leaves it."""
     (folder / "width-1").mkdir(parents=True)
     (folder / "width.json").write_text(json.dumps(SETTINGS))
+    (folder / "width-1" / "made_of.json").write_text(json.dumps(SETTINGS))
     (folder / "width-1" / "plan.json").write_text(json.dumps(PLAN))
     (folder / "width-1" / "point.json").write_text(json.dumps(POINT))
     perceptron(4).save(folder / "width-1" / "model.keras")
@@ -96,6 +97,10 @@ def test_points_with_other_weights_are_refused(tmp_path):
     other.layers[0].bias.assign(np.zeros(8))
     with pytest.raises(kp.PruneError, match=r"begun with: weights=104.0. Received: weights=88.0. Take the same, or"):
         shrink(tmp_path, never, other)
+    for name in ("width.json", "width-1/made_of.json"):  # what a point was made of lies with it, too
+        (tmp_path / name).unlink()
+        with pytest.raises(kp.PruneError, match=r"width-1.*(begun with: weights=104.0|does not)"):
+            shrink(tmp_path, never, other)
 
 
 def test_candidates_and_scores_are_taken_up(tmp_path):

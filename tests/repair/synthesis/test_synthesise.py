@@ -195,6 +195,37 @@ def test_an_interrupted_draw_continues_and_another_is_refused(trained, tmp_path,
         kp.synthesise(trained, 24, steps=5, store=tmp_path / "drawn", verbose=0)
 
 
+def _edited(file, **arrays):
+    with np.load(file) as found:
+        parts = {**found, **arrays}
+    np.savez(file, **{name: array for name, array in parts.items() if array is not None})
+
+
+@pytest.mark.parametrize(
+    ("edit", "word"),
+    [
+        (lambda folder: (folder / "drawn.json").unlink(), "weights"),
+        (lambda folder: _edited(folder / "0000.npz", made_of=None), "made of"),
+        (lambda folder: _edited(folder / "0000.npz", input_0=np.full((24, 6), np.nan, "float32")), "finite"),
+        (lambda folder: _edited(folder / "0000.npz", input_0=np.zeros((24, 3), "float32")), "each input"),
+    ],
+)
+def test_stored_examples_of_another_model_or_edited_ones_are_refused(trained, tmp_path, edit, word):
+    draw = {"samples": 24, "steps": 2, "store": tmp_path, "verbose": 0}
+    first = kp.synthesise(trained, **draw)
+    assert np.array_equal(first, kp.synthesise(trained, **draw))
+    edit(tmp_path)
+    model = trained
+    if not (tmp_path / "drawn.json").exists():
+        assert np.array_equal(first, kp.synthesise(trained, **draw))  # the files themselves say whose they are
+        (tmp_path / "drawn.json").unlink()
+        model = keras.models.clone_model(trained)
+        model.set_weights([each + 0.01 for each in trained.get_weights()])
+    with pytest.raises(kp.PruneError, match=word):
+        kp.synthesise(model, **draw)
+    assert model is trained or not (tmp_path / "drawn.json").exists()
+
+
 def test_the_model_is_left_as_it_was(trained):
     before = [each.copy() for each in trained.get_weights()]
     kp.synthesise(trained, 8, steps=3, verbose=0)
