@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from kerasprune.errors import PruneError, extras
+from kerasprune.files.writing import replace_unprintable
 
 
 def main() -> None:
     """Runs the command line; without its extra, reports how to install it."""
+    replace_unprintable()
     try:
         with extras("the command line"):
             from kerasprune.cli import main as run

@@ -18,8 +18,8 @@ from kerasprune.training.fit import RunningFit
 class Sparsity(PruningCallback):
     """Adds the share of zero weights to the logs of every epoch, and so to the progress bar and to `History`.
 
-    The log is called `sparsity`. The gauges of the other callbacks of the fit (`kept`, `λ`) are added too. List it
-    before the callbacks that should receive these logs, such as `keras.callbacks.CSVLogger` or
+    The log is called `sparsity`. The gauges of the other callbacks of the fit (`kept`, `penalty_strength`) are added
+    too. List it before the callbacks that should receive these logs, such as `keras.callbacks.CSVLogger` or
     `keras.callbacks.TensorBoard(folder, histogram_freq=1)`, which plots them as scalars next to histograms of the
     weights.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -79,6 +81,13 @@ def make_folder(path: Path | str) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         remove_strays(path)
     return path
+
+
+def replace_unprintable() -> None:
+    """Has `?` written for characters that the code page of standard output or error lacks, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else there is none, or another takes what is printed
+            stream.reconfigure(errors="replace")
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Shrinkage:
         strengths = self.strengths()
         penalty = sum(0.5 * float(strengths[unit.name] @ squares(unit)) for unit in self.units)
         largest = max(float(values.max()) for values in strengths.values())
-        return {"λ": largest, f"{label}_penalty": penalty, "removed_to_kept": self.relative}
+        return {"penalty_strength": largest, f"{label}_penalty": penalty, "removed_to_kept": self.relative}
 
 
 def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:

@@ -285,5 +285,5 @@ def test_a_fit_at_a_scheduled_rate_is_not_warned_of_and_ends_small():
         warnings.simplefilter("error", UserWarning)
         inputs, targets = samples()
         history = model.fit(inputs, targets, 16, 50, verbose=0, callbacks=[callback])
-    λ = history.history["λ"]
+    λ = history.history["penalty_strength"]
     assert callback.removed_to_kept < 0.5 * history.history["removed_to_kept"][0] and λ[-1] > 10 * λ[33] > 100 * λ[0]

@@ -560,7 +560,7 @@ def test_sparsity_counts_zeros_and_shows_gauges(tmp_path):
     assert rows[1]["kept"] != "" == rows[2]["kept"] and 0 <= float(rows[2]["logits/kernel"]) <= 1
     grown = kp.callbacks.GReg1(keep=0.5, schedule={"step": 1 / (2 * STEPS), "every": 1, "settle": 1})
     logs = train(compiled(toy_model(0)), [Sparsity(), grown]).history
-    assert logs["λ"][0] < logs["λ"][1] == 1.0
+    assert logs["penalty_strength"][0] < logs["penalty_strength"][1] == 1.0
     (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
     with pytest.raises(kp.PruneError, match="another file"):
         train(model, [Sparsity(path=tmp_path / "mine.csv")])

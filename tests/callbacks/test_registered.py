@@ -63,6 +63,15 @@ def test_callback_contract(make):
     check_callback(make)
 
 
+@pytest.mark.whole
+@pytest.mark.parametrize("make", FIRST)
+@pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
+def test_names_in_logs_are_ascii(make):
+    """`CSVLogger` opens its file in the code page of the system."""
+    logs = callback_checks.fitted(make).history.history
+    assert "loss" in logs and all(map(str.isascii, logs))
+
+
 @pytest.mark.parametrize("name", kp.callbacks.names())
 def test_a_method_stands_on_the_base_and_at_most_one_helper_of_its_family(name):
     ours = [each for each in inspect.getmro(kp.callbacks.member(name))[1:] if each.__module__.startswith("kerasprune")]

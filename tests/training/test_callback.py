@@ -64,10 +64,10 @@ def test_a_finished_schedule_is_held_and_says_so():
     plan = callback.plan
     with pytest.warns(UserWarning, match="has ended its schedule in an earlier fit.*reset"):
         history = train(model, [callback], epochs=3)
-    assert history.history["λ"] == pytest.approx([0.05] * 3) and callback.plan == plan
+    assert history.history["penalty_strength"] == pytest.approx([0.05] * 3) and callback.plan == plan
     for again in (compiled(), model):  # another model, or a callback with a shorter schedule: it starts anew
         history = train(again, [callback if again is not model else callback.compressed(40)], epochs=1)
-        assert 0 < history.history["λ"][0] < 0.02 and len(history.epoch) == 1
+        assert 0 < history.history["penalty_strength"][0] < 0.02 and len(history.epoch) == 1
 
 
 @pytest.mark.thorough

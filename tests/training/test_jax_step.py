@@ -28,7 +28,7 @@ class Watch(kp.callbacks.PruningCallback):
 
     def on_train_batch_end(self, batch, logs=None):
         _ = self.model  # on JAX this brings the variables up to date
-        self.values.append(round(self.other.gauges()["λ"], 6))
+        self.values.append(round(self.other.gauges()["penalty_strength"], 6))
 
 
 def test_a_penalty_grows_within_an_epoch():

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from kerasprune.errors import PruneError
+from kerasprune.files.writing import replace_unprintable
 from kerasprune.recipes.populations.engine import CandidateFunction, Job, Outcome, Settings, evaluate_job
 
 TAIL = 4000  # characters of the output of a candidate
@@ -142,6 +143,7 @@ def begin(file: int, variables: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
     for stream in (1, 2):
         os.dup2(file, stream)
+    replace_unprintable()
     faulthandler.enable()
 
 
