@@ -33,6 +33,13 @@ __all__ = [
 # ---- models and calls ---------------------------------------------------------------------------------------
 
 
+def is_functional(model: Any) -> bool:
+    """Returns whether a model is functional or Sequential and computes what its graph says, with Keras's own call."""
+    if not isinstance(model, Functional | keras.Sequential) or "call" in vars(model):
+        return False
+    return type(model).call in (Functional.call, keras.Sequential.call)
+
+
 def inner_functional(model: keras.Sequential) -> Functional | None:
     """Returns the functional model inside a Sequential; `None` if its input shape is unknown."""
     return model._functional if model.built else None

@@ -353,14 +353,13 @@ def check_model_path(path: Path) -> None:
 
 def load(path: Path) -> keras.Model:
     """Returns the model of a `.keras` file; a subclassed one, which names no inputs, is written out."""
-    import keras
 
-    from kerasprune._keras import Functional
+    from kerasprune._keras import is_functional
     from kerasprune.recipes.run_folder import load_model
     from kerasprune.surgery.inlining.plain import plain
 
     model = load_model(path)
-    return model if isinstance(model, keras.Sequential | Functional) else plain(model)
+    return model if is_functional(model) else plain(model)
 
 
 def import_code(names: list[str] | None, trust: bool, verbose: bool = False) -> None:

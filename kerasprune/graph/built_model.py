@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasprune._keras import Functional, inner_functional
+from kerasprune._keras import Functional, inner_functional, is_functional
 from kerasprune.errors import PruneError, short
 
 LOAD = "Read a file with keras.models.load_model(path)."
@@ -16,6 +16,13 @@ def check_model(model: Any) -> None:
     """Raises a `PruneError` if `model` is not a Keras model."""
     if not isinstance(model, keras.Model):
         raise PruneError(f"Expected a keras.Model. Received: model={short(model)} of {type(model).__name__}. {LOAD}")
+    if type(model).call in (keras.Model.call, keras.Layer.call):
+        models = (name for name, value in vars(model).items() if isinstance(value, keras.Model))
+        parts = [f"model.{name}" for name in models]
+        raise PruneError(
+            f"Expected a model with a call(). Received: {model.name!r} of {type(model).__name__}, which has none. "
+            + (f"Prune its parts, {', '.join(parts)}, and set the slim ones." if parts else "Write its call().")
+        )
 
 
 def check_built(model: keras.Model) -> None:
@@ -40,7 +47,7 @@ def body_of(model: Any) -> Functional:
         PruneError: The model has no graph of layers: it is subclassed, or not built.
     """
     check_model(model)
-    if isinstance(model, keras.Sequential):
+    if isinstance(model, keras.Sequential) and is_functional(model):
         inner = inner_functional(model)
         if inner is None:
             raise PruneError(
@@ -48,7 +55,7 @@ def body_of(model: Any) -> Functional:
                 "Call model.build(input_shape) or give it a keras.Input first."
             )
         return inner
-    if isinstance(model, Functional):
+    if is_functional(model):
         return model
     raise PruneError(
         f"Expected a functional or Sequential model, whose layers form a graph. Received: {model.name!r} of the "

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import tree
 
-from kerasprune._keras import Functional, inner_layers, nodes_by_depth
+from kerasprune._keras import Functional, inner_layers, is_functional, nodes_by_depth
 from kerasprune.graph.built_model import body_of
 
 Visit = Callable[..., Any]
@@ -26,7 +26,7 @@ def has_free_axes(model: keras.Model) -> bool:
 
 def is_model(operation: Any) -> bool:
     """Returns whether a node calls a nested model."""
-    return isinstance(operation, Functional | keras.Sequential)
+    return is_functional(operation)
 
 
 def nodes(model: Functional) -> list[Any]:

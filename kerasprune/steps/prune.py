@@ -35,7 +35,7 @@ from kerasprune.steps.repair import NO_GAIN, reconstruct_if_nearer
 from kerasprune.steps.report import PruningReport, StepReport, useless
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.steps.tuning import tune
-from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.compiled import compile_like, with_class_of
 from kerasprune.surgery.costs.counts import shares_of
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_at, graph_for
@@ -223,6 +223,7 @@ class _Pruning:
             slim = removed if delivered is self.steps[1] else slim
         self.remarks += useless(delivered if settings.epochs else self.steps[-1])
         if settings.model.compiled:
+            slim = with_class_of(slim, settings.model)
             compile_like(slim, settings.model)
         remarks = tuple(self.remarks)
         report = PruningReport(tuple(self.steps), **kept, removed=cut.plan.removed, remarks=remarks, **self.found)

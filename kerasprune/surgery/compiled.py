@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import keras
 
-from kerasprune._keras import can_be_jitted, compile_arguments, excluded_from_decay
+from kerasprune._keras import can_be_jitted, compile_arguments, excluded_from_decay, is_functional, structures
 from kerasprune.backend import onednn
 from kerasprune.errors import PruneError, first_of, warn
 from kerasprune.graph.strided_pointwise import layers_at_risk
+from kerasprune.surgery.custom_train_step import own_methods
 
 
 def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
@@ -36,6 +38,26 @@ def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
     for name in ("optimizer", "metrics", "weighted_metrics"):
         arguments[name] = fresh(arguments[name])
     slim.compile(**safe_options(slim, {**arguments, **others}))
+
+
+def with_class_of(slim: keras.Model, dense: keras.Model) -> keras.Model:
+    """Returns a slim model as one of the class of the dense model, if that trains, tests or predicts in its own way.
+
+    The class is kept where `Class(inputs, outputs)` makes a model of it; otherwise a warning names what is lost.
+    """
+    lost = own_methods(dense)
+    if not lost:
+        return slim
+    if is_functional(dense) and not isinstance(dense, keras.Sequential):
+        with suppress(Exception):  # of a constructor that takes other arguments
+            made = type(dense)(*structures(slim), name=slim.name)
+            if is_functional(made) and len(made.weights) == len(slim.weights):
+                return made
+    warn(
+        f"The slim model is not a {type(dense).__name__}, whose {', '.join(lost)} it loses: the class is not made by "
+        f"{type(dense).__name__}(inputs, outputs). Make one of slim.inputs and slim.outputs, and compile it."
+    )
+    return slim
 
 
 def safe_options(model: keras.Model, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,12 +11,18 @@ import keras
 from kerasprune.errors import PruneError
 
 _LOSSES = {"losses", "compute_loss", "_compute_loss", "compute_loss_and_updates", "train_step"}
+_METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
 _UPDATES = {"apply", "apply_gradients", "minimize", "stateless_apply", "train_step"}
 
 
 def has_own_step(model: keras.Model) -> bool:
     """Returns whether a model has a custom `train_step`."""
     return _function(model.train_step) is not _function(keras.Model.train_step)
+
+
+def own_methods(model: keras.Model) -> list[str]:
+    """Returns the names of the methods of training, testing and predicting that the class of a model has for itself."""
+    return [name for name in _METHODS if _function(getattr(model, name)) is not _function(getattr(keras.Model, name))]
 
 
 def check_keras_step(model: keras.Model, remedy: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune._keras import Functional
+from kerasprune._keras import is_functional
 from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan, plan_faults
@@ -29,7 +29,7 @@ def graph_for(model: keras.Model, plan: Plan | None = None, size: Size | None = 
     """
     how = {"coupling": plan.coupling if plan else "tied", "unknown": "freeze", "size": size}
     model = without_ranges(model)
-    subclassed = isinstance(model, keras.Model) and not isinstance(model, keras.Sequential | Functional)
+    subclassed = isinstance(model, keras.Model) and not is_functional(model)
     if subclassed or plan is None and has_composites(model):
         return trace(plain(model), **how)
     graph = trace(model, **how)

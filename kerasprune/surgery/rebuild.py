@@ -20,7 +20,7 @@ from kerasprune.graph.trace import layer_names, tensors_left_out
 from kerasprune.graph.walk import pause_collection
 from kerasprune.surgery.absorb import Folded, fold
 from kerasprune.surgery.clone import clone, taken_arguments
-from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.compiled import compile_like, with_class_of
 from kerasprune.surgery.copy_layer import ArrayChange, make_layer
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.gates import without_gates
@@ -42,7 +42,8 @@ def rebuild(
             the biases of their consumers, or the mean of a BatchNorm after them; a bias is added if neither exists.
             Exact if the consumer sees no padding; see `kp.surgery.border_error`. Defaults to `True`.
         compile: `"same"`: with the loss, metrics and options of the dense model, and a new optimizer with the same
-            settings and current learning rate. Defaults to `None`: not compiled.
+            settings and current learning rate; of the dense model's class, if that has steps or losses of its own and
+            is made by `Class(inputs, outputs)`. Defaults to `None`: not compiled.
 
     Returns:
         A functional model with its own weights.
@@ -63,7 +64,9 @@ def rebuild(
         raise_faults("The model cannot be rebuilt:", choice_faults(("same",), compile=compile))
     new = rebuild_cut(Cut.of(model, plan), absorb=absorb)
     if compile is not None:
-        compile_like(new, model.model if isinstance(model, ChannelGraph) else model)
+        dense = model.model if isinstance(model, ChannelGraph) else model
+        new = with_class_of(new, dense)
+        compile_like(new, dense)
     return new
 
 

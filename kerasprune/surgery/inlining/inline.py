@@ -29,7 +29,7 @@ from kerasprune._keras import (
 )
 from kerasprune.backend.tensorflow_functions import functions_in_keras
 from kerasprune.errors import PruneError, warn
-from kerasprune.graph.built_model import body_of, check_model
+from kerasprune.graph.built_model import check_model
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find_or_try
 from kerasprune.graph.trace import size_to_try
@@ -167,8 +167,9 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
     if given is not None:
         return tree.map_structure(fresh, given)
     if isinstance(model, Functional) or isinstance(model, keras.Sequential) and inner_functional(model) is not None:
-        taken = structures(body_of(model))[0]
-        return tree.map_structure(lambda x: fresh(_as_taken(model, x)), taken)
+        body = model if isinstance(model, Functional) else inner_functional(model)  # also of one with a call of its own
+        taken = structures(body)[0]
+        return tree.map_structure(lambda x: fresh(_as_taken(body, x)), taken)
     shape = built_shape(model)
     if shape is None:
         raise PruneError(
@@ -207,9 +208,9 @@ def _inputs_of(shape: Any, name: str | None = None) -> Any:
     return [_inputs_of(each) for each in shape]
 
 
-def _as_taken(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+def _as_taken(body: Functional, x: keras.KerasTensor) -> keras.KerasTensor:
     """Returns an input whose free sizes are fixed if a nested model that reads it fixes them."""
-    for node in nodes(body_of(model)) if None in x.shape[1:] else ():
+    for node in nodes(body) if None in x.shape[1:] else ():
         nested = node.operation
         if isinstance(nested, Functional) and len(nested.inputs) == 1 and node.input_tensors[0] is x:
             inner = _as_taken(nested, nested.inputs[0]).shape

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasprune._keras import Functional, inner_layers
+from kerasprune._keras import inner_layers, is_functional
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import find, wraps_several
@@ -24,7 +24,7 @@ def plain(model: keras.Model, inputs: Any = None) -> keras.Model:
         PruneError: A subclassed model cannot be written out.
     """
     model = without_ranges(model)
-    if isinstance(model, keras.Sequential | Functional):
+    if is_functional(model):
         if not unread(model):
             return model
         try:

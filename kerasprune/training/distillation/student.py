@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, structures
+from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, is_functional, structures
 from kerasprune.checks import interval_faults, kind_faults, non_negative_faults, positive_faults
 from kerasprune.criteria.data_checks import explain_errors
 from kerasprune.data.arrays_or_batches import is_array, reads_once
@@ -282,7 +282,7 @@ def _check(
             "Expected a teacher with weights of its own. Received: one that shares variables with slim, and would "
             "change with it. Give the dense model that slim was rebuilt from."
         )
-    if isinstance(teacher, Functional | keras.Sequential):
+    if is_functional(teacher):
         raise_faults("The teacher does not fit the slim model:", _misfits(body_of(slim), body_of(teacher)))
 
 
