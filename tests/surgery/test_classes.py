@@ -67,6 +67,7 @@ def test_a_call_around_the_graph_is_kept_or_refused(way, make):
 
 @pytest.mark.parametrize("make", [scaled, chain, inside])
 def test_it_is_pruned(make):
+    keras.utils.set_random_seed(0)
     model, x = make(), np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
     slim = kp.prune(model, keep=0.9, data=x, verbose=0).slim
     assert slim.count_params() < model.count_params()
