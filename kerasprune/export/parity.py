@@ -208,7 +208,8 @@ def _judge_integers(parity: Parity, quantize: str, force: bool) -> None:
         raise PruneError(
             "Expected outputs nearer to the model's than a constant, whose error relative to their spread is 1. "
             f"Received: {said} with quantize={quantize!r}, so nothing was written. Give data= like the inputs in "
-            "deployment, or take another format, quantize='float16'; force=True writes the file all the same."
+            "deployment, or take another format, quantize='float16'. kp.export.tflite(…, force=True) writes it all the "
+            "same."
         )
     useless = "it is useless as it is. Take another format" if worst > USELESS else "measure what it is used for first"
     warn(
