@@ -37,7 +37,14 @@ def is_functional(model: Any) -> bool:
     """Returns whether a model is functional or Sequential and computes what its graph says, with Keras's own call."""
     if not isinstance(model, Functional | keras.Sequential) or "call" in vars(model):
         return False
-    return type(model).call in (Functional.call, keras.Sequential.call)
+    call = type(model).call
+    return call in (Functional.call, keras.Sequential.call) or hasattr(call, "computes_graph")
+
+
+def computes_graph(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks the `call` of a functional model's class as one that computes what the graph says, and notes it."""
+    call.computes_graph = True
+    return call
 
 
 def inner_functional(model: keras.Sequential) -> Functional | None:

@@ -56,7 +56,7 @@ class LayerNames:
         return cls(names, {id(layer): names[copy.name] for copy, layer in zip(copies, layers, strict=True)})
 
 
-def called(name: str, layers: Iterable[str]) -> list[str]:
+def match_names(name: str, layers: Iterable[str]) -> list[str]:
     """Returns those of some layers that a name stands for: that layer, or all that are numbered."""
     return [each for each in layers if name in (each, each.rpartition("#")[0])]
 
@@ -144,10 +144,13 @@ class MixedFiles:
         """
         known = [*self._names_of]
         faults = [
-            fault for name in layers if not called(name, known) for fault in choice_faults(known, float_layers=name)
+            fault
+            for name in layers
+            if not match_names(name, known)
+            for fault in choice_faults(known, float_layers=name)
         ]
         raise_faults("These layers have no operator in the file:", faults)
-        wanted = dict.fromkeys(self._names_of[each] for name in layers for each in called(name, known))
+        wanted = dict.fromkeys(self._names_of[each] for name in layers for each in match_names(name, known))
         tensors = [tensor for name in wanted for tensor in self.operators[name]]
         (self._folder / FLOAT_FILE).write_text(json.dumps(tensors))
         with self._explained():

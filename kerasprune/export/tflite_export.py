@@ -22,7 +22,7 @@ from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
 from kerasprune.export.half_precision import precision
-from kerasprune.export.mixed_precision import LayerNames, MixedFiles, called
+from kerasprune.export.mixed_precision import LayerNames, MixedFiles, match_names
 from kerasprune.export.parity import (
     TOLERANCES,
     Function,
@@ -272,7 +272,10 @@ def _check_mixed(
         return
     known = [*LayerNames.of_model(model).in_file.values()]
     faults = [
-        fault for name in float_layers if not called(name, known) for fault in choice_faults(known, float_layers=name)
+        fault
+        for name in float_layers
+        if not match_names(name, known)
+        for fault in choice_faults(known, float_layers=name)
     ]
     if isinstance(float_layers, str):
         faults = [f"Expected a list of names. Received: float_layers={float_layers!r}. Write [{float_layers!r}]."]

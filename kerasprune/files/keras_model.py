@@ -12,8 +12,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kerasprune.errors import PruneError, reason_of, short
 from kerasprune.files.arrays import check_size
 from kerasprune.files.reading import MOST_BYTES, existing_path, parse_json, path_of
@@ -58,6 +56,8 @@ def save_and_load(model: Any, path: Path | str) -> Any:
     Raises:
         PruneError: Keras writes a file of it that it does not read in safe mode, or with other weights; none is left.
     """
+    import numpy as np
+
     with replace_when_done(path_of(path)) as temporary:
         model.save(temporary)
         loaded = load_model(temporary)

@@ -8,9 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from kerasprune.checks import is_number
 from kerasprune.errors import PruneError, short
 from kerasprune.files.reading import is_file, read_json
 from kerasprune.files.writing import write_json
@@ -21,6 +18,8 @@ MADE_OF = "made_of.json"
 
 def digest(arrays: Iterable[Any]) -> str:
     """Returns a hash of arrays."""
+    import numpy as np
+
     found = hashlib.sha256()
     for array in arrays:
         array = np.ascontiguousarray(array)
@@ -83,6 +82,6 @@ def check_made_of(path: Path, begun: Mapping[str, Any] | None, settings: Mapping
 def _same(begun: Any, now: Any) -> bool:
     """Returns whether two values of a setting are equal; numbers in lists, such as an optimum, up to rounding."""
     lists = isinstance(begun, list) and isinstance(now, list) and len(begun) == len(now)
-    if lists and all(map(is_number, [*begun, *now])):
-        return np.allclose(begun, now, rtol=0, atol=1e-9)
+    if lists and all(isinstance(each, int | float) for each in [*begun, *now]):
+        return all(abs(one - other) <= 1e-9 for one, other in zip(begun, now, strict=True))
     return begun == now

@@ -10,7 +10,15 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, is_functional, structures
+from kerasprune._keras import (
+    Functional,
+    added_loss,
+    compile_arguments,
+    compiled_loss,
+    computes_graph,
+    is_functional,
+    structures,
+)
 from kerasprune.checks import interval_faults, kind_faults, non_negative_faults, positive_faults
 from kerasprune.criteria.data_checks import explain_errors
 from kerasprune.data.arrays_or_batches import is_array, reads_once
@@ -150,6 +158,7 @@ class Student(keras.Model):
 
     # ---- the loss -------------------------------------------------------------------------------------------
 
+    @computes_graph
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Returns the outputs; records those of blocks, if they are part of the loss."""
         blocks = self._teaching.blocks

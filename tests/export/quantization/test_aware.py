@@ -429,7 +429,7 @@ def mixed_scales():
     ("make", "arguments", "words"),
     [
         (lambda: keras.Sequential([layers.Dense(3)]), {}, "Expected a built model"),
-        (lambda: type("Own", (keras.Model,), {})(), {}, "Expected a functional or Sequential model"),
+        (lambda: type("Own", (keras.Model,), {})(), {}, "Expected a model with a call"),
         (lambda: "slim.keras", {}, "slim='slim.keras'"),
         (dense, {"bits": 4}, "bits=4"),
         (dense, {"delay": -1}, "delay=-1"),
