@@ -16,6 +16,7 @@ import numpy as np
 from keras import tree
 
 from kerasprune.checks import kind_faults
+from kerasprune.data.arrays_or_batches import as_numpy, parts_of
 from kerasprune.data.batches import free_size
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import PruneError, raise_faults
@@ -145,7 +146,8 @@ def verify(
         model: The dense model, with the same weights as when the slim model was built, or its graph.
         slim: The slim model that `kp.rebuild` returned.
         plan: The plan.
-        data: A batch in the structure of the model's inputs, without labels. Defaults to random numbers.
+        data: Examples in any form that `fit` takes: whole arrays, or the first batch; labels are ignored. Defaults to
+            random numbers.
         strict: Whether to raise an error if a check fails. Defaults to `False`: the verdict reports it.
         reload: Whether to load the slim model in another process, which takes a few seconds. Defaults to `True`.
 
@@ -169,6 +171,9 @@ def verify(
     raise_faults("Nothing can be verified:", faults)
     graph = model if isinstance(model, ChannelGraph) else graph_for(model, plan, plan.resolution)
     check_order(graph.model, slim, plan)
+    if data is not None:
+        first = next(parts_of(data, len(body_of(graph.model).inputs)))[0]
+        data = tree.map_structure(as_numpy, first)
     return verify_cut(Cut.of(graph, plan), slim, data, strict=strict, reload=reload)
 
 

@@ -89,6 +89,11 @@ def slim_and_plan(model):
     return kp.rebuild(model, plan), plan
 
 
+def verified(data):
+    model = network()
+    return kp.verify(model, *slim_and_plan(model), data, reload=False).passed
+
+
 def outputs(model):
     return [keras.ops.convert_to_numpy(model(X))]
 
@@ -124,6 +129,7 @@ ENTRANCES = {
     "reconstruct": lambda data, _: reconstructed(data),
     "fold": lambda data, _: outputs(kp.fold(network(), 0.5, repair="examples", data=data)[0]),
     "correct biases": lambda data, _: outputs(correct_biases(network(), data)),
+    "verify": lambda data, _: [np.asarray(verified(data))],
     "precision": lambda data, _: [np.asarray([*kp.analysis.precision_sensitivity(network(), data).values()])],
     "tflite": exported,
 }
