@@ -190,6 +190,7 @@ def test_what_values_cannot_do_is_said():
 
 
 def test_a_fit_that_ends_before_the_last_round_is_said_and_a_criterion_has_the_loss():
+    keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), layers.Dense(8, "relu"), layers.Dense(8, "relu"), layers.Dense(2)])
     model.compile("sgd", "mse")
     x, y = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
