@@ -96,6 +96,7 @@ def test_a_folder_is_not_continued_with_another_model_or_other_data(files, work)
         work(files, True)
 
 
+@pytest.mark.thorough
 def test_more_seeds_and_values_continue_a_folder_and_other_settings_do_not(files):
     grid = {"prune.plan.macs": [0.5]}
     _grid(files, False, grid=grid)
