@@ -15,12 +15,14 @@ from kerasprune.criteria.batch_loss import losses_by_output
 from kerasprune.criteria.labels import check_labels
 from kerasprune.data.arrays_or_batches import as_numpy, batch_parts, batches_of
 from kerasprune.data.examples import Examples
+from kerasprune.data.refusals import check_arrays
 from kerasprune.data.signature import Signature, flat, inputs_of, is_graph, keys_of
 from kerasprune.errors import PruneError, first_of, nearest
 from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.output_kind import output_names
 from kerasprune.surgery.random_inputs import looked_up
 
+_SEEN = 2  # batches, from which Keras takes shapes
 _BATCHES = 50  # of a data set, whose tokens are looked at
 
 Losses = Mapping[str, Any]
@@ -41,7 +43,9 @@ def check_inputs(model: keras.Model, examples: Examples) -> None:
     if not is_graph(model) or examples.first_inputs is None:
         return
     signature = inputs_of(model)
-    if not examples.labelled:
+    if examples.labelled:
+        check_arrays(keras.tree.flatten(examples.labels))
+    else:
         signature.check_no_labels(examples.first_inputs)
     _check_form(signature, examples.first_inputs)
     signature.checked(examples.first_inputs)
@@ -116,6 +120,7 @@ def _check_all(model: keras.Model, examples: Examples) -> None:
     """Checks inputs and labels of all batches."""
     judged = examples.labelled and compile_arguments(model).get("loss") is not None
     losses = losses_by_output(model)[0] if judged else None
+    shapes: list[list[tuple]] = []
     for inputs, *beside in map(batch_parts, batches_of(examples.batches())):
         if is_graph(model):
             signature = inputs_of(model)
@@ -123,6 +128,20 @@ def _check_all(model: keras.Model, examples: Examples) -> None:
             signature.checked(inputs)
         if losses is not None:
             check_targets(model, losses, beside[0])
+        shapes.append([tuple(each.shape[1:]) for each in keras.tree.flatten((inputs, *beside))])
+    if not hasattr(examples.data, "element_spec"):
+        _check_lengths(shapes)
+
+
+def _check_lengths(shapes: list[list[tuple]]) -> None:
+    """Raises if Keras, which takes the shapes of all batches from the first two, would not expect those of others."""
+    several = [{*map(tuple, found)} for found in (shapes[:_SEEN], shapes)]
+    if len(several[0]) == 1 < len(several[1]):
+        raise PruneError(
+            "Expected two lengths among the first two batches, from which Keras takes the shapes of all. Received: "
+            f"{shapes[0][0]} in both, {next(each[0] for each in shapes if each != shapes[0])} in another. Give a "
+            "tf.data.Dataset, as from_generator makes it with None for the length, or pad them to one."
+        )
 
 
 def _check_tokens(model: keras.Model, examples: Examples) -> None:

@@ -108,7 +108,7 @@ def _batch(parts: tuple, signature: Signature) -> Batch:
         inputs, *beside = parts
         if isinstance(inputs, Mapping):
             inputs = signature.pack(list(map(_array, signature.flatten(inputs))))
-        check_arrays(tree.flatten(beside[0]))
+        check_arrays(tree.flatten(beside))
         return Batch(*tree.map_structure(_array, (inputs, *beside), none_is_leaf=False))
     check_arrays(tree.flatten(parts))
     kind = type(parts[0] if len(parts) == 1 else parts).__name__

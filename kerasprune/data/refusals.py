@@ -68,8 +68,14 @@ def check_found(number: int, name: str = "data") -> None:
 
 
 def check_arrays(leaves: Iterable[Any]) -> None:
-    """Raises if a leaf of the data is a Python number or text, as in a list, instead of an array."""
+    """Raises if a leaf of the data is a Python number or text, as in a list, or rows that differ in length."""
     leaves = list(leaves)
+    if ragged := [x for x in leaves if _is_ragged(x)]:
+        raise PruneError(
+            f"Expected arrays, whose rows have one length. Received: {type(ragged[0]).__name__} of rows that differ in "
+            "length. Pad them, with x.to_tensor() or keras.utils.pad_sequences(x, padding='post'), and make batches of "
+            "rows of one length where the model tells padding from what was there."
+        )
     sparse = [x for x in leaves if type(x).__module__.startswith("scipy.sparse")]
     if sparse:
         raise PruneError(f"Expected arrays. Received: {type(sparse[0]).__name__}. Make arrays of them: x.toarray().")
@@ -77,8 +83,16 @@ def check_arrays(leaves: Iterable[Any]) -> None:
     if numbers:
         raise PruneError(
             f"Expected arrays. Received: lists of Python numbers or texts, such as {numbers[0]!r}. "
-            "Make arrays of them: numpy.asarray(…)."
+            "Make arrays of them, numpy.asarray(…), and pad those that differ in length: keras.utils.pad_sequences."
         )
+
+
+def _is_ragged(x: Any) -> bool:
+    """Returns whether an array has rows of several lengths: a ragged tensor, or an array of lists or of arrays."""
+    rows = x.flat[:1] if isinstance(x, np.ndarray) and x.dtype.kind == "O" else ()
+    return type(x).__name__.startswith("RaggedTensor") or any(
+        isinstance(row, list | tuple | np.ndarray) for row in rows
+    )
 
 
 def finite_faults(name: str, array: np.ndarray, held: str = "float32") -> list[str]:

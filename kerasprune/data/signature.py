@@ -137,6 +137,7 @@ class Signature:
             named = flat(nest)
             for keys in (keys_of(self.structure), names):
                 if keys and set(keys) <= set(named):
+                    check_arrays(named[key] for key in keys)
                     return [named[key] for key in keys]
             received = f"the keys {sorted(named)}"
         else:

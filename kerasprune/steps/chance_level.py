@@ -73,11 +73,15 @@ def warn_of_chance(judge: Judge, logs: Mapping[str, float]) -> None:
 
 
 def labels_of(model: keras.Model, examples: Examples) -> np.ndarray | None:
-    """Returns the labels of arrays, or of the first batches of a data set; `None` for a model of several outputs."""
+    """Returns the labels of arrays, or of the first batches of a data set.
+
+    For a model of several outputs, and for batches of labels that differ in length, it is `None`.
+    """
     if len(model.outputs) != 1:
         return None
     parts = [examples.data] if examples.arrays else islice(batches_of(examples.data), SAMPLED)
-    return np.concatenate([as_numpy(keras.tree.flatten(part[1])[0]) for part in parts])
+    found = [as_numpy(keras.tree.flatten(part[1])[0]) for part in parts]
+    return np.concatenate(found) if len({labels.shape[1:] for labels in found}) == 1 else None
 
 
 def _most_frequent(targets: np.ndarray) -> float | None:

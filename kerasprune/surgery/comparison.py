@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from keras import tree
 from kerasprune._keras import call_operation, inner_layers
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
+from kerasprune.surgery.output_distance import distances
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,5 @@ def output_error(slim: keras.Model, dense: keras.Model, batches: Iterable[Any]) 
 
 def relative_error(made: Iterable[Sequence[np.ndarray]], wanted: Iterable[Sequence[np.ndarray]]) -> float:
     """Returns the error of `output_error` from the outputs of both models, batch by batch, each read once."""
-    wrong, square, count, totals = 0.0, 0.0, 0, defaultdict(float)
-    for pair in zip(made, wanted, strict=True):
-        for output, each in enumerate(zip(*pair, strict=True)):
-            a, b = (array.astype("float64") for array in each)
-            wrong, square = wrong + float(((a - b) ** 2).sum()), square + float((b**2).sum())
-            totals[output] = totals[output] + b.sum(axis=0)
-        count += len(pair[1][0])
-    return wrong / max(square - sum(float((total**2).sum()) for total in totals.values()) / count, 1e-30)
+    found = distances(wanted, made, {})
+    return sum(each.wrong for each in found) / max(sum(each.spread for each in found), 1e-30)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -35,9 +37,10 @@ class OutputDistance:
     samples: int = 0
     wrong: float = 0.0
     square: float = 0.0
-    total: np.ndarray | float = field(default=0.0, repr=False, compare=False)
+    totals: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, int), repr=False, compare=False)
     same: np.ndarray = field(default_factory=lambda: np.zeros(0, int), repr=False, compare=False)
+    _lengths: Counter[tuple[int, ...]] = field(default_factory=Counter, repr=False, compare=False)
 
     def add(self, a: np.ndarray, b: np.ndarray) -> None:
         """Adds a batch."""
@@ -45,7 +48,9 @@ class OutputDistance:
         self.max_error = float(np.maximum(self.max_error, np.max(np.abs(b - a), initial=0.0)))
         self.scale = float(np.maximum(self.scale, np.max(np.abs(a), initial=0.0)))
         self.wrong += float(np.sum((b - a) ** 2))
-        self.square, self.total = self.square + float(np.sum(a**2)), self.total + a.sum(axis=0)
+        self.square += float(np.sum(a**2))
+        self.totals[a.shape[1:]] = self.totals.get(a.shape[1:], 0.0) + a.sum(axis=0)
+        self._lengths[a.shape[1:]] += len(a)
         self.samples += len(a)
         if self.classes:
             chosen, size = a.argmax(-1).ravel(), a.shape[-1]
@@ -56,8 +61,11 @@ class OutputDistance:
 
     @property
     def spread(self) -> float:
-        """`Σ ‖a − mean(a)‖²`, the mean being over the examples."""
-        return self.square - float(np.sum(np.square(self.total))) / max(self.samples, 1)
+        """`Σ ‖a − mean(a)‖²`, the mean being over the examples, and along axes whose length differs between batches."""
+        differ = tuple(axis for axis, sizes in enumerate(zip(*self.totals, strict=True)) if len({*sizes}) > 1)
+        total = sum((each.sum(axis=differ) for each in self.totals.values()), np.zeros(()))
+        number = sum(prod(shape[axis] for axis in differ) * self._lengths[shape] for shape in self.totals)
+        return self.square - float(np.sum(np.square(total))) / max(number, 1)
 
     @property
     def error(self) -> float:
@@ -100,7 +108,7 @@ class OutputDistance:
 
 
 def distances(
-    wanted: Sequence[Sequence[np.ndarray]], made: Sequence[Sequence[np.ndarray]], classes: Mapping[str, bool]
+    wanted: Iterable[Sequence[np.ndarray]], made: Iterable[Sequence[np.ndarray]], classes: Mapping[str, bool]
 ) -> list[OutputDistance]:
     """Returns the distance of each output.
 

@@ -16,8 +16,7 @@ import numpy as np
 from keras import tree
 
 from kerasprune.checks import kind_faults
-from kerasprune.data.arrays_or_batches import as_numpy, parts_of
-from kerasprune.data.batches import free_size
+from kerasprune.data.batches import example_batches, free_size
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import LOAD, body_of
@@ -32,11 +31,12 @@ from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_at, graph_for
 from kerasprune.surgery.mask import mask_cut
-from kerasprune.surgery.random_inputs import random_inputs
+from kerasprune.surgery.random_inputs import random_inputs, structure_inputs
 from kerasprune.surgery.rebuild import rebuild_cut
 
 _TOLERANCES = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 3e-2}
 _SECONDS = 600
+_COMPARED = 128  # examples
 _GIVE_DATA = "Give data to compare on."
 _FOLDED, _DROPPED = "folding constants at padded borders", "dropping what cannot be folded"
 _ALONE = """
@@ -146,8 +146,8 @@ def verify(
         model: The dense model, with the same weights as when the slim model was built, or its graph.
         slim: The slim model that `kp.rebuild` returned.
         plan: The plan.
-        data: Examples in any form that `fit` takes: whole arrays, or the first batch; labels are ignored. Defaults to
-            random numbers.
+        data: Examples in any form that `fit` takes, of which the first are compared, at most 128; labels are ignored.
+            Defaults to random numbers.
         strict: Whether to raise an error if a check fails. Defaults to `False`: the verdict reports it.
         reload: Whether to load the slim model in another process, which takes a few seconds. Defaults to `True`.
 
@@ -172,8 +172,7 @@ def verify(
     graph = model if isinstance(model, ChannelGraph) else graph_for(model, plan, plan.resolution)
     check_order(graph.model, slim, plan)
     if data is not None:
-        first = next(parts_of(data, len(body_of(graph.model).inputs)))[0]
-        data = tree.map_structure(as_numpy, first)
+        data = structure_inputs(graph.model, example_batches(graph.model, data, _COMPARED)[0])
     return verify_cut(Cut.of(graph, plan), slim, data, strict=strict, reload=reload)
 
 
