@@ -140,7 +140,7 @@ def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
     check_shape(judge, labels, outputs)
     each = judge.call(ops.cast(labels, precision), outputs)
     share = None if weights is None else ops.cast(weights, each.dtype)
-    if mask is not None and len(mask.shape) == len(each.shape):
+    if mask is not None and len(each.shape) in (0, len(mask.shape)):
         mask = ops.cast(mask, each.dtype)
         mask = mask / ops.maximum(ops.mean(mask), 1e-7)
         share = mask if share is None else mask * _as_wide(share, mask)
@@ -148,7 +148,9 @@ def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
 
 
 def _as_wide(weights: Any, values: Any) -> Any:
-    """Returns weights of examples with the axes of the values."""
+    """Returns weights of examples with the axes of the values; those of one value, a mean of its own, as they are."""
+    if not len(values.shape):  # a TensorShape is always true
+        return weights
     extra = len(values.shape) - len(weights.shape)
     if extra < 0:
         return ops.reshape(weights, values.shape)
