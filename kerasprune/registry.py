@@ -7,12 +7,14 @@ imported at the first look-up, so that names are listed, and help is printed, wi
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from importlib.util import find_spec
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,8 +76,8 @@ class Registry:
         """Returns the known names, sorted."""
         return sorted({*self.built_in, *self._added})
 
-    def member(self, name: str) -> Callable[..., Any]:
-        """Returns the class or function called `name`."""
+    def address(self, name: str) -> str | Callable[..., Any]:
+        """Returns the address of the class or function called `name`, or itself if it has none; imports nothing."""
         if name in self._added:
             return self._added[name]
         if name not in self.built_in:
@@ -83,7 +85,11 @@ class Registry:
                 f"Expected a known {self.kind}: {', '.join(self.names())}. "
                 f"Received: {short(name)}.{nearest(str(name), self.names())}"
             )
-        found = self.built_in[name]
+        return self.built_in[name]
+
+    def member(self, name: str) -> Callable[..., Any]:
+        """Returns the class or function called `name`."""
+        found = self.address(name)
         return import_address(found) if isinstance(found, str) else found
 
     def get(self, identifier: Any) -> Any:
@@ -136,6 +142,13 @@ def _lacking(member: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
     known = inspect.signature(member).parameters.values()
     named = [each for each in known if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
     return [each.name for each in named if each.default is each.empty and each.name not in given]
+
+
+def docstring_of(address: str) -> str:
+    """Returns the docstring of an address `"module:Name"`, read from its file: nothing is imported."""
+    module, _, name = address.partition(":")
+    tree = ast.parse(Path(find_spec(module).origin).read_text(encoding="utf-8"))
+    return ast.get_docstring(next(each for each in tree.body if getattr(each, "name", None) == name)) or ""
 
 
 def import_address(address: str) -> Any:

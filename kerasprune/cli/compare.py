@@ -9,6 +9,7 @@ import typer
 from kerasprune.checks import whole_number_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
+    CODE,
     DATA,
     OF_TRAINING,
     RUNNING,
@@ -20,13 +21,14 @@ from kerasprune.cli.options import (
     check_needed,
     data_section,
     finetune_section,
+    import_code,
     names_of,
     numbers_of,
     option,
     options_given,
-    start_command,
     take_options,
 )
+from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, raise_faults
 
@@ -75,15 +77,21 @@ def compare(
         "trust": (options["imports"] or True) if options["trust"] else False,
     }
     from kerasprune.files import read_rows
-    from kerasprune.recipes.comparison import PLOT, TABLE
+    from kerasprune.files.made_of import MADE_OF
+    from kerasprune.recipes.comparison import PLOT, STORE, TABLE, candidates_of
     from kerasprune.recipes.comparison import compare as compare_criteria
     from kerasprune.recipes.reports.contest import contest_table
+    from kerasprune.recipes.run_folder import claim
 
-    start_command(options)
-    faults = whole_number_faults(1, **{"--seeds": seeds}) + whole_number_faults(0, **{"--seed": seed})
-    raise_faults("Invalid arguments for compare:", faults)
-    same = {"seeds": range(seed, seed + seeds), "folder": out}
-    same |= {name: options[name] for name in ("resume", "workers")}
+    resume, workers = options["resume"], options["workers"]
+    faults = whole_number_faults(1, **{"--seeds": seeds, "--workers": workers})
+    raise_faults("Invalid arguments for compare:", [*faults, *whole_number_faults(0, **{"--seed": seed})])
+    contest["seeds"] = range(seed, seed + seeds)
+    import_code(*(options[name] for name in CODE))
+    candidates_of(model, **contest)
+    claim(out, [STORE, MADE_OF], resume=resume)
+    start(verbose=options["verbose"])
+    same = {"folder": out, "resume": resume, "workers": workers}
     folder = compare_criteria(model, **contest, **same, verbose=int(not options["quiet"]))
     if options["quiet"]:
         return

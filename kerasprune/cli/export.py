@@ -25,6 +25,7 @@ from kerasprune.cli.options import (
 from kerasprune.cli.startup import Messages, start
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.export.destination import check_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,6 @@ def export(
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
     from kerasprune.models.sets.lookup import own
-    from kerasprune.steps import side_by_side
 
     for path in (model, beside):
         if path is not None:
@@ -78,6 +78,8 @@ def export(
     places = _places(out, model, found, overwrite)
     start(verbose=verbose)
     import_code(imports, trust)
+    from kerasprune.steps import side_by_side
+
     with Messages(None if quiet else Console(stderr=True)).shown():
         loaded = load(model)
         dense = None if beside is None else _compiled(beside, loss)
@@ -125,9 +127,8 @@ def _checked(
 
 def _places(out: Path, model: Path, formats: Mapping[str, Format], overwrite: bool) -> dict[str, Path]:
     """Returns the path of each format; several are written to a folder, which may be missing."""
-    from kerasprune.export.destination import check_place
-
     if len(formats) == 1:
+        check_place(out, overwrite)
         return dict.fromkeys(formats, out)
     if out.exists() and not out.is_dir():
         raise PruneError(f"Expected a folder for several formats. Received: --out {out}, a file.")

@@ -23,6 +23,7 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.pack import PACKED, print_sizes
 from kerasprune.cli.tables import print_table
+from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import raise_faults
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def inspect(
         print_sizes(model, as_json)
         return
     check_model_path(model)
-    raise_faults("Invalid arguments for inspect:", choice_faults(ORDERS, sort=sort))
+    coupling_faults = [] if coupling is None else choice_faults(COUPLINGS, coupling=coupling)
+    raise_faults("Invalid arguments for inspect:", choice_faults(ORDERS, sort=sort) + coupling_faults)
     start_command(options)
     from kerasprune.graph.trace import trace
     from kerasprune.graph.walk import has_free_axes

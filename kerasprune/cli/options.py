@@ -20,6 +20,7 @@ from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
 from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.models.sets.lookup import check_name
+from kerasprune.planning.targets.registry import targets
 
 if TYPE_CHECKING:
     import keras
@@ -261,7 +262,10 @@ def target_of(context: typer.Context, options: Mapping[str, Any]) -> dict[str, A
         received = " and ".join(f"--{name} {value}" for name, value in found.items()) or "none of them"
         *names, last = (f"--{name}" for name in known)
         raise PruneError(f"Expected how much is kept: one of {', '.join(names)} and {last}. Received: {received}.")
-    return options_given(options, *TARGETS) | given_values(target=_target_section(options))
+    section = _target_section(options)
+    if section is not None:
+        targets.get(section)  # raises, before anything heavy is imported
+    return options_given(options, *TARGETS) | given_values(target=section)
 
 
 def _target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:

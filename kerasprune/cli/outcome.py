@@ -103,21 +103,25 @@ def name_of_run(model: Path) -> dict[str, str]:
     return {"name": name, "why": f"{model.name}, pruned at once."}
 
 
-def check_recipe(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
-    """Returns the checked recipe; the folder to be overwritten, if any, is checked too."""
+def check_recipe(
+    recipe: dict[str, Any], model: Path, trust: bool, out: Path, *, resume: bool, overwrite: bool
+) -> schema.Recipe:
+    """Returns the checked recipe; the folder that it is to be run in is checked too."""
     from kerasprune.recipes import loader
-    from kerasprune.recipes.run_folder import check_room
+    from kerasprune.recipes.run_folder import MARK, check_room, claim
 
     valid = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
-    if room is not None:
-        check_room(room, valid.model_dump())
+    if overwrite and not resume:
+        check_room(out, valid.model_dump())
+    else:
+        claim(out, [MARK], resume=resume)
     return valid
 
 
 def run_recipe(
     recipe: schema.Recipe,
     out: Path,
-    log_file: Path | None,
+    messages: Messages,
     *,
     quiet: bool,
     as_json: bool,
@@ -130,8 +134,8 @@ def run_recipe(
     Args:
         recipe: The recipe.
         out: The folder.
-        log_file: A file that warnings are appended to, or `None`.
-        quiet: Whether neither progress nor warnings are shown.
+        messages: Where warnings are shown, and appended to.
+        quiet: Whether no progress is shown.
         as_json: Whether standard output is for JSON alone.
         resume: Whether an earlier run is carried on with. Defaults to `False`.
         overwrite: Whether an earlier run is removed, once the new one is rehearsed. Defaults to `False`.
@@ -140,7 +144,6 @@ def run_recipe(
     from kerasprune.recipes.run_folder import make_room
     from kerasprune.recipes.runner import carry_out, rehearse
 
-    messages = Messages(None if quiet else Console(stderr=True), log_file)
     with messages.shown():
         one = begun or run_of(recipe, out, quiet=quiet, as_json=as_json)
         if overwrite and not resume and out.exists():

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kerasprune.checks import given_values
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     CODE,
@@ -22,7 +21,8 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.startup import start as start_keras
 from kerasprune.cli.tables import print_table
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.export.destination import check_place
 
 if TYPE_CHECKING:
     from kerasprune.export.codec import SizeTable
@@ -49,16 +49,20 @@ def pack(
     check_model_path(model)
     if out.suffix != PACKED:
         raise PruneError(f"Expected --out to end in {PACKED}. Received: --out {out}.")
-    table = _bits(bits)
+    from kerasprune.export.codec.sharing import BITS, sharing_faults
+
+    check_place(out, overwrite)
+    table = _bits(bits) or BITS
+    raise_faults("Invalid arguments for pack:", sharing_faults(table, start, rest))
     start_keras(verbose=options["verbose"])
     from kerasprune.export import codec
 
     import_code(*(options[name] for name in CODE))
-    written = codec.pack(load(model), out, start=start, rest=rest, overwrite=overwrite, **given_values(bits=table))
+    written = codec.pack(load(model), out, start=start, rest=rest, overwrite=overwrite, bits=table)
     _print(written, as_json)
 
 
-def _bits(texts: list[str] | None) -> dict[str, int] | None:
+def _bits(texts: list[str] | None) -> dict[str, int]:
     """Returns `{key: bits}` of texts such as `conv=8` and `6`, which is for all layers."""
     found = {}
     for text in texts or ():
@@ -66,7 +70,7 @@ def _bits(texts: list[str] | None) -> dict[str, int] | None:
         if not number.isdecimal():
             raise PruneError(f"Expected --bits as a number, or as KEY=NUMBER such as conv=8. Received: --bits {text}.")
         found[key or "*"] = int(number)
-    return found or None
+    return found
 
 
 def print_sizes(path: Path, as_json: bool) -> None:

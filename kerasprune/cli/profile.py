@@ -19,6 +19,7 @@ from kerasprune.cli.options import (
     take_options,
 )
 from kerasprune.errors import raise_faults
+from kerasprune.export.destination import check_place
 
 
 @commands.command()
@@ -45,15 +46,18 @@ def profile(
     """
     check_model_path(model)
     check_needed(context, phone=("machine",))
+    from kerasprune.export.latency.table import LatencyTable, file_faults, name_faults
+
+    faults = [*name_faults(out), *file_faults(precision, threads)]
+    raise_faults("Invalid arguments for profile:", faults)
+    if out.exists():
+        LatencyTable.load(out)  # raises for another file, which is not replaced
+    else:
+        check_place(out, overwrite=False)
     start_command(options)
     from kerasprune.export.latency import profile as measured
     from kerasprune.export.latency import profile_phone
-    from kerasprune.export.latency.table import LatencyTable, name_faults
 
-    if phone is not None:
-        raise_faults("Invalid arguments for profile:", name_faults(out))
-        if out.exists():
-            LatencyTable.load(out)  # raises for another file, which is not replaced
     loaded = load(model)
     how = {"precision": precision, "threads": threads, "size": size}
     if phone is None:

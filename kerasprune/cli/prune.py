@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
@@ -32,7 +33,7 @@ from kerasprune.cli.options import (
     target_of,
 )
 from kerasprune.cli.outcome import check_recipe, name_of_run, print_json, print_outcome, run_of, run_recipe
-from kerasprune.cli.startup import start
+from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.words import ROUNDING, word_of
 from kerasprune.errors import Key, PruneError, raise_faults, short
 from kerasprune.models.sets.lookup import SYNTHETIC
@@ -86,17 +87,18 @@ def prune(
     }
     trust, quiet, resume = (options[name] for name in ("trust", "quiet", "resume"))
     import_code(options["imports"], trust, options["verbose"])
-    room = out if overwrite and not resume else None
+    messages = Messages(None if quiet else Console(stderr=True), log_file)
+    place = {"out": out, "resume": resume, "overwrite": overwrite}
     if isinstance(drawn, int):
         recipe |= _drawing(options, samples=drawn) | ({} if reconstruct else {"reconstruct": None})
-    valid = check_recipe(recipe, model, trust, room=room)
+    valid = check_recipe(recipe, model, trust, **place)
     start(verbose=options["verbose"])
     shown, begun, reason = {"quiet": quiet, "as_json": as_json}, None, None
     if drawn == "auto" and valid.data is None and reconstruct:
-        drawing = check_recipe(recipe | _drawing(options), model, trust, room=room)
+        drawing = check_recipe(recipe | _drawing(options), model, trust, **place)
         begun, reason = _if_affordable(run_of(drawing, out, **shown), resume)
         valid = valid if begun is None else drawing
-    folder = run_recipe(valid, out, log_file, resume=resume, overwrite=overwrite, begun=begun, **shown)
+    folder = run_recipe(valid, messages=messages, begun=begun, **place, **shown)
     if reason is not None and not quiet:
         typer.echo(" ".join(reason.spelled(word_of(context.command)).split()), err=True)
     if as_json:

@@ -32,7 +32,6 @@ def reproduce(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for a page of the figures.")] = None,
 ) -> None:
     """Recompute published figures; exit code 1 if one differs for no known reason."""
-    start()
     from kerasprune.recipes.reproductions import entry as reproductions
 
     names = reproductions.chosen(name or "all", exact=exact)
@@ -42,6 +41,7 @@ def reproduce(
         return
     if out is not None:
         _check_free(out)
+    start()
     outcomes = []
     for each in names:
         outcomes.append(reproductions.reproduce(each))

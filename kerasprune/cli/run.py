@@ -37,11 +37,14 @@ def run(
     from kerasprune.recipes import library, loader
 
     library.find(recipe)
+    many = seeds != 1 or bool(grid)
+    if many and strict:
+        raise PruneError("Expected one run with --strict. Received: --seeds or --grid. Leave one of them out.")
+    if workers != 1 and not many:
+        raise PruneError(f"Expected --seeds or --grid with --workers. Received: one run, --workers {workers}.")
     start(verbose=verbose)
     import_code(imports, trust)
-    if seeds != 1 or grid:
-        if strict:
-            raise PruneError("Expected one run with --strict. Received: --seeds or --grid. Leave one of them out.")
+    if many:
         from kerasprune.recipes.grid import grid_of, output_of, seeds_and_grid
 
         options = {"settings": settings or [], "folder": out, "resume": resume, "smoke": smoke}
@@ -52,8 +55,6 @@ def run(
                 typer.echo(f"{printed}:\n{printed.read_text(encoding='utf-8')}", err=True)
         print_comparison([folder])
         return
-    if workers != 1:
-        raise PruneError(f"Expected --seeds or --grid with --workers. Received: one run, --workers {workers}.")
     checked = loader.load(recipe, settings or [], trust=trust)
     from kerasprune.recipes.runner import run as run_recipe
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from kerasprune.checks import choice_faults, given_values
+from kerasprune.checks import choice_faults, given_values, whole_number_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     CODE,
@@ -81,19 +81,31 @@ def search(
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import claim, take_folder
     from kerasprune.recipes.run_warnings import Warnings, texts_of_warnings
+    from kerasprune.recipes.search.evolution import Evolution, delta_faults
 
     resume = options["resume"]
     import_code(*(options[name] for name in CODE))
+    messages = Messages(None if quiet else Console(stderr=True))
+    half = max(population // 2, 1)
+    evolution = Evolution(population, max(population // 4, 1), half, half, generations)
+    faults = [*whole_number_faults(4, samples=samples), *delta_faults(delta)]
+    raise_faults("Invalid arguments for search:", faults)
     checked = loader.check(recipe, source=f"Searching {model.name}", trust=options["trust"])
     claim(out, (STORE, MADE_OF), resume=resume)
     start(verbose=options["verbose"])
-    messages = Messages(None if quiet else Console(stderr=True))
     with messages.shown(), take_folder(out, (STORE, MADE_OF), resume=resume), Warnings(out, STORE).collected():
         counts = {"population": population, "generations": generations, "samples": samples}
-        settings = {"judge": judge, "delta": delta, "path": out / STORE, "verbose": int(not quiet and not as_json)}
+        settings = {
+            "evolution": evolution,
+            "samples": samples,
+            "judge": judge,
+            "delta": delta,
+            "path": out / STORE,
+            "verbose": int(not quiet and not as_json),
+        }
         check_settings(out / MADE_OF, {**loader.made_of(checked), **counts, "judge": judge, "delta": delta})
         try:
-            found, met = _searched(load(model), checked, out, **counts, **settings)
+            found, met = _searched(load(model), checked, out, **settings)
         finally:
             if not (out / STORE).exists():  # refused before anything was judged
                 remove(out / MADE_OF)
@@ -107,24 +119,21 @@ def search(
 
 
 def _searched(
-    model: keras.Model, recipe: Recipe, out: Path, population: int, generations: int, judge: str, **settings: Any
+    model: keras.Model, recipe: Recipe, out: Path, judge: str, **settings: Any
 ) -> tuple[SearchedPlan, str | None]:
     """Searches and writes what was found; returns it, and by how much its target is met."""
     from kerasprune.graph.trace import trace
     from kerasprune.recipes import lookup
     from kerasprune.recipes.examples import examples_of
-    from kerasprune.recipes.search import Evolution
     from kerasprune.recipes.search.search_plan import search_plan
     from kerasprune.surgery.inlining.plain import at_unknown, plain
 
     dense, spec, size = plain(model), recipe.prune.plan, recipe.model.size
     graph = trace(dense, coupling=spec.coupling, freeze=spec.freeze, unknown=at_unknown(dense, spec.unknown))
     examples = examples_of(recipe.data, "train", dense, size=size)
-    half = max(population // 2, 1)
-    how = Evolution(population, max(population // 4, 1), half, half, generations)
     target = spec.target and lookup.make("target", spec.target.name, spec.target.arguments).prepared(graph)
     settings |= {"criterion": spec.criterion.name, "macs": spec.macs, "target": target, "seed": recipe.seed}
-    found = search_plan(graph, examples, judge=judge, size=size, evolution=how, **settings)
+    found = search_plan(graph, examples, judge=judge, size=size, **settings)
     _write(found, graph, examples, judge, out, recipe.seed)
     return found, target and target.report(graph, found.plan)
 

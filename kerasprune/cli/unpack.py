@@ -11,6 +11,7 @@ from kerasprune.cli.application import commands
 from kerasprune.cli.options import Import, Trust, Verbose, import_code
 from kerasprune.cli.startup import start
 from kerasprune.errors import PruneError
+from kerasprune.export.destination import check_place, new_file
 
 
 @commands.command()
@@ -27,9 +28,9 @@ def unpack(
         raise PruneError(f"Expected a .kpz file. Received: {str(file)!r}, which is not a file.")
     if out.suffix != ".keras":
         raise PruneError(f"Expected --out to end in .keras. Received: --out {out}.")
+    check_place(out, overwrite)
     start(verbose=verbose)
     from kerasprune.export.codec import unpack as unpacked
-    from kerasprune.export.destination import new_file
     from kerasprune.files.keras_model import save_and_load
 
     import_code(imports, trust)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-from kerasprune.export.parity import Function
+    from kerasprune.export.parity import Function
 
 
 @dataclass(frozen=True)

@@ -101,18 +101,24 @@ def compare(
         budgets, several seeds with their deviation, random and uniform controls, compression and speed-up.
     """
     _check_forms(criteria, macs, finetune)
-    seeds = range(seeds) if isinstance(seeds, int) else seeds
-    teacher = "dense" if (finetune or {}).get("distil") is not None else "none"
-    cells = _cells(criteria, macs, seeds, controls, start, teacher, dict(plan or {}))
     data = {"name": data} if isinstance(data, str) else dict(data)
-    base = {"name": "comparison", "why": "Which criterion keeps the most?", "data": data, "loss": loss}
-    base["finetune"] = finetune
     path = path_of(folder)
     with take_folder(path, [STORE, MADE_OF], resume=resume):
         with withdrawn(path / MODEL, path / STORE, path / MADE_OF):
             file = file_of(model, path / MODEL)
-            base["model"] = {"start": str(file)}
-            candidates = [_candidate(cell, base, trust) for cell in cells]
+            candidates = candidates_of(
+                file,
+                criteria,
+                macs,
+                data,
+                seeds=seeds,
+                finetune=finetune,
+                controls=controls,
+                start=start,
+                plan=plan,
+                loss=loss,
+                trust=trust,
+            )
             dense = loader.parse(candidates[0]["recipe"], trust=trust_of(trust)["trust"])
             check_settings(path / MADE_OF, loader.made_of(dense, ["seed"]))
             version = version_of(file, data["name"])
@@ -120,6 +126,32 @@ def compare(
             population.forget_failures()
             check_dense(*population.run(CONTENDER, candidates[:1], version=version))
         return _write(path, population.run(CONTENDER, candidates, version=version))
+
+
+def candidates_of(
+    file: str | Path,
+    criteria: Sequence[str | Mapping[str, Any]],
+    macs: Sequence[float],
+    data: Mapping[str, Any],
+    *,
+    seeds: int | Sequence[int],
+    finetune: Mapping[str, Any] | None,
+    controls: Sequence[str],
+    start: str,
+    plan: Mapping[str, Any] | None,
+    loss: str | None,
+    trust: bool | Sequence[str],
+) -> list[dict[str, Any]]:
+    """Returns the arguments of every run, checked, first the dense model's; arguments as for `compare`.
+
+    Nothing is read or run, and Keras is not imported for it.
+    """
+    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    teacher = "dense" if (finetune or {}).get("distil") is not None else "none"
+    base = {"name": "comparison", "why": "Which criterion keeps the most?", "data": data, "loss": loss}
+    base |= {"finetune": finetune, "model": {"start": str(file)}}
+    cells = _cells(criteria, macs, seeds, controls, start, teacher, dict(plan or {}))
+    return [_candidate(cell, base, trust) for cell in cells]
 
 
 def _check_forms(criteria: Any, macs: Any, finetune: Mapping[str, Any] | None) -> None:
@@ -201,7 +233,7 @@ def _cells(
     for each in criteria:
         name = each.get("name") if isinstance(each, Mapping) else each
         if not (isinstance(name, str) and ":" in name):  # one of the user's own is looked up if it is trusted
-            make_or_note(faults, known_criteria.member, name)
+            make_or_note(faults, known_criteria.address, name)
     raise_faults("Invalid arguments for compare:", faults)
     uniform = plan.get("budget", "uniform") in ("uniform", {"name": "uniform"})
     methods = {_name(each): (each, start, plan) for each in criteria}

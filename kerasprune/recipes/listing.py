@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,7 +13,7 @@ from kerasprune.models.sets.lookup import NAMED, here
 from kerasprune.recipes import library
 from kerasprune.recipes.registry import prune_sections
 from kerasprune.recipes.schema import keys_of_absent_papers
-from kerasprune.registry import Registry
+from kerasprune.registry import Registry, docstring_of
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
 
@@ -72,11 +69,7 @@ def summary(family: Registry, name: str) -> str:
         >>> summary(criteria, "l1")
         "Sum of absolute weights of a channel's kernels."
     """
-    address = family.built_in[name]
-    module, _, member = address.partition(":")
-    text = Path(find_spec(module).origin).read_text(encoding="utf-8")
-    node = next(each for each in ast.parse(text).body if getattr(each, "name", None) == member)
-    first = ast.get_docstring(node).partition("\n\n")[0].replace("\n", " ").replace("`", "")
+    first = docstring_of(family.built_in[name]).partition("\n\n")[0].replace("\n", " ").replace("`", "")
     return re.split(r"(?<=[a-z)])\. (?=[A-Z])|; see ", first)[0].rstrip(".") + "."
 
 

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from kerasprune._keras import inner_layers, own_weights
-from kerasprune.checks import choice_faults, given_values, kind_faults, seed_faults
+from kerasprune.checks import kind_faults, seed_faults
 from kerasprune.errors import PruneError, raise_faults, short
 from kerasprune.export.codec.container import WHAT, read_file, to_bytes
 from kerasprune.export.codec.entries import DTYPES, Entry, arrays_of, entry_of
-from kerasprune.export.codec.sharing import BITS, STARTS, bits_of, is_shared, share
+from kerasprune.export.codec.sharing import BITS, bits_of, is_shared, share, sharing_faults
 from kerasprune.export.codec.size_table import SizeTable, table_of
 from kerasprune.export.destination import new_file
 from kerasprune.files import path_of
@@ -73,8 +73,8 @@ def pack(
     Reference:
         Han et al., Deep Compression, ICLR 2016, arXiv 1510.00149.
     """
-    faults = kind_faults(keras.Model, "Load it first.", model=model) + choice_faults([*STARTS, "exact"], start=start)
-    faults += seed_faults(seed=seed) + choice_faults(["float16"], **given_values(rest=rest))
+    faults = kind_faults(keras.Model, "Load it first.", model=model) + sharing_faults(bits, start, rest)
+    faults += seed_faults(seed=seed)
     raise_faults("Invalid arguments for pack:", faults)
     check_built(model)
     check_finite_weights(model)

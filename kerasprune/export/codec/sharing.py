@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
+from kerasprune.checks import choice_faults, given_values, seed_faults, whole_number_faults
 from kerasprune.errors import PruneError, first_of, nearest, raise_faults, short
 
 BITS: Mapping[str, int] = MappingProxyType({"conv": 8, "dense": 5})
@@ -193,13 +193,10 @@ def bits_of(layers: Sequence[Any], bits: Mapping[str, int] | int) -> dict[int, i
         PruneError: A number is out of range, or a key that is not a part of a class fits no layer.
     """
     names = [layer.name for layer in layers]
-    faults, found = [], {}
+    faults, found = bits_faults(bits), {}
     for key, number in bits.items() if isinstance(bits, Mapping) else [("*", bits)]:
-        name = f"bits[{key!r}]" if isinstance(bits, Mapping) else "bits"
         fits = [layer for layer in layers if isinstance(key, str) and _fits(layer, key)]
         found |= {id(layer): number for layer in fits}
-        if type(number) is not int or not 1 <= number <= MOST_BITS:
-            faults.append(f"Expected {name} to be an integer, 1 … {MOST_BITS}. Received: {name}={short(number)}.")
         if not fits and key not in ("conv", "dense", "*"):
             faults.append(
                 f"Expected the keys of bits to fit layers with kernels of their own: {first_of(names)}. Received: "
@@ -207,6 +204,22 @@ def bits_of(layers: Sequence[Any], bits: Mapping[str, int] | int) -> dict[int, i
             )
     raise_faults("Invalid bits:", faults)
     return found
+
+
+def bits_faults(bits: Mapping[str, int] | int) -> list[str]:
+    """Returns a fault for each number of bits that is out of range."""
+    named = {f"bits[{key!r}]": number for key, number in bits.items()} if isinstance(bits, Mapping) else {"bits": bits}
+    return [
+        f"Expected {name} to be an integer, 1 … {MOST_BITS}. Received: {name}={short(number)}."
+        for name, number in named.items()
+        if type(number) is not int or not 1 <= number <= MOST_BITS
+    ]
+
+
+def sharing_faults(bits: Mapping[str, int] | int, start: str, rest: str | None) -> list[str]:
+    """Returns the faults of how the weights of a file are to be stored; arguments as for `kp.codec.pack`."""
+    faults = [*bits_faults(bits), *choice_faults([*STARTS, "exact"], start=start)]
+    return faults + choice_faults(["float16"], **given_values(rest=rest))
 
 
 def _fits(layer: Any, key: str) -> bool:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune.export.latency.staircase import Widths
 from kerasprune.graph.channels import Count, Ids, TracedCall
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import NORMALISED, PADDED, POINTWISE, find
@@ -25,9 +26,6 @@ from kerasprune.surgery.rebuild import config_changes
 _FOLLOW = {POINTWISE, NORMALISED}  # operations that a converter fuses into the one before them
 _NAMELESS = ("name", "trainable", "dtype", "build_config", "seed")
 _SAME_TIME = ("_initializer", "_regularizer", "_constraint")
-
-Widths = tuple[int, int]
-"""Channels read and channels made, `(0, read)` of an operator that makes none."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,12 @@ from time import perf_counter
 
 import keras
 
-from kerasprune.checks import choice_faults, whole_number_faults
 from kerasprune.errors import PruneError, extras, raise_faults, warn
 from kerasprune.export.latency.machine import this_machine
 from kerasprune.export.latency.operators import Operator, by_key, operators
 from kerasprune.export.latency.single_operators import IN_A_FILE, Pair, times_alone
 from kerasprune.export.latency.staircase import Staircase, first_widths, next_widths
-from kerasprune.export.latency.table import PRECISIONS, LatencyTable, name_faults
+from kerasprune.export.latency.table import LatencyTable, file_faults, name_faults
 from kerasprune.export.latency.whole_networks import times_of, uniform
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
@@ -96,8 +95,7 @@ def trace_for_profile(model: keras.Model, precision: str, threads: int, size: Si
     Raises:
         PruneError: An argument is out of range, or a side is free.
     """
-    faults = [*choice_faults(PRECISIONS, precision=precision), *whole_number_faults(1, threads=threads)]
-    raise_faults("Invalid arguments for profile:", faults)
+    raise_faults("Invalid arguments for profile:", file_faults(precision, threads))
     graph = trace(model, unknown="freeze", size=size)
     if any(each.is_free_inside for each in operators(graph)):
         raise PruneError(

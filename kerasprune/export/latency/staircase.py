@@ -9,7 +9,8 @@ from itertools import product
 
 import numpy as np
 
-from kerasprune.export.latency.operators import Widths
+Widths = tuple[int, int]
+"""Channels read and channels made, `(0, read)` of an operator that makes none."""
 
 _PARTS = 8  # of a width, at which a staircase is measured first
 _COARSE = (0.5, 0.25, 0.125)  # of both widths: how far they depend on each other

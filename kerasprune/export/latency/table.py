@@ -11,23 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
+from kerasprune.checks import choice_faults, whole_number_faults
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.export.latency.operators import Operator, Widths, operators
-from kerasprune.export.latency.staircase import Staircase
+from kerasprune.export.latency.staircase import Staircase, Widths
 from kerasprune.files.reading import read_text
 from kerasprune.files.writing import write_text
-from kerasprune.graph.channels import Count
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.plans import Plan
-from kerasprune.graph.sizes import Size
-from kerasprune.surgery.costs.counts import counter
-from kerasprune.surgery.cut import Cut
-from kerasprune.surgery.graphs import graph_at
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasprune.export.latency.operators import Operator
+    from kerasprune.graph.channels import Count
+    from kerasprune.graph.graph import ChannelGraph
+    from kerasprune.graph.plans import Plan
+    from kerasprune.graph.sizes import Size
 
 PRECISIONS = {
     "float32": None,
@@ -86,6 +87,12 @@ class LatencyTable:
         Raises:
             PruneError: The table lacks an operator, or a width is larger than those measured.
         """
+        from kerasprune.export.latency.operators import operators  # a table is read and checked without Keras
+        from kerasprune.graph.plans import Plan
+        from kerasprune.surgery.costs.counts import counter
+        from kerasprune.surgery.cut import Cut
+        from kerasprune.surgery.graphs import graph_at
+
         graph = graph_at(model, plan, size)
         cut = Cut.of(graph, plan or Plan({}, coupling=graph.coupling))
         return self.of_operators(operators(cut.graph), counter(cut.alive))
@@ -257,6 +264,11 @@ class LatencyTable:
             if not any(reads == max(r for r, _ in each) and makes == max(m for _, m in each) for reads, makes in each):
                 raise ValueError(f"{key} lacks its largest widths")
         return cls(times, labels, **{**head, "calibration": calibration})
+
+
+def file_faults(precision: str, threads: int) -> list[str]:
+    """Returns the faults of how files are to be timed; arguments as for `kp.latency.profile`."""
+    return [*choice_faults(PRECISIONS, precision=precision), *whole_number_faults(1, threads=threads)]
 
 
 def name_faults(path: Path | str) -> list[str]:

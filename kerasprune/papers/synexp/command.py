@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
@@ -22,7 +23,7 @@ from kerasprune.cli.options import (
     take_options,
 )
 from kerasprune.cli.outcome import check_recipe, name_of_run, print_json, run_recipe
-from kerasprune.cli.startup import start
+from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_summary
 from kerasprune.errors import PruneError
 
@@ -57,9 +58,11 @@ def precrop(
         "export": options["export"] or [],
     }
     import_code(*(options[name] for name in CODE))
-    valid = check_recipe(recipe, model, options["trust"], room=out if overwrite else None)
+    messages = Messages(None if options["quiet"] else Console(stderr=True), log_file)
+    place = {"out": out, "resume": False, "overwrite": overwrite}
+    valid = check_recipe(recipe, model, options["trust"], **place)
     start(verbose=options["verbose"])
-    folder = run_recipe(valid, out, log_file, quiet=options["quiet"], as_json=as_json, overwrite=overwrite)
+    folder = run_recipe(valid, messages=messages, quiet=options["quiet"], as_json=as_json, **place)
     if as_json:
         print_json(folder)
     elif not options["quiet"]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.channels import Count
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.plans import Plan
 
 if TYPE_CHECKING:
     from kerasprune.export.latency.table import LatencyTable
+    from kerasprune.graph.channels import Count
+    from kerasprune.graph.graph import ChannelGraph
+    from kerasprune.graph.plans import Plan
 
 
 class CostMeter:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kerasprune.checks import choice_faults, kind_faults, positive_faults, proper_fraction_faults
 from kerasprune.errors import raise_faults
-from kerasprune.export.latency.operators import Operator, operators
-from kerasprune.export.latency.profiling import profile
 from kerasprune.export.latency.table import PRECISIONS, LatencyTable
-from kerasprune.graph.channels import Count
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.plans import Plan
 from kerasprune.planning.targets.base import CostMeter, Target
+
+if TYPE_CHECKING:
+    from kerasprune.graph.graph import ChannelGraph
+    from kerasprune.graph.plans import Plan
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,8 @@ class Time(Target):
         """Returns the target with a table; without one this machine is measured."""
         if self.table is not None:
             return self
+        from kerasprune.export.latency.profiling import profile  # a target is checked without Keras
+
         options = {"precision": self.precision or "float32", "size": graph.size}
         return replace(self, table=profile(graph.model, **options))
 
@@ -85,29 +86,8 @@ class Time(Target):
 
     def meter(self, graph: ChannelGraph) -> CostMeter:
         """Returns the meter for a dense model."""
+        from kerasprune.planning.targets.meters import TimeMeter
+
         meter = TimeMeter(self.prepared(graph).table, graph)
         meter.target = self.fraction or self._share(self.ms, meter.dense, "ms")
         return meter
-
-
-class TimeMeter(CostMeter):
-    """The share of the dense model's predicted time.
-
-    Args:
-        table: The latency table.
-        graph: The graph of the dense model.
-    """
-
-    def __init__(self, table: LatencyTable, graph: ChannelGraph) -> None:
-        super().__init__(1.0)
-        self._table, self.dense = table, table.predict(graph)
-        self._operators: dict[int, tuple[ChannelGraph, list[Operator]]] = {}
-
-    def shown(self, share: float) -> str:
-        """Returns a share with its milliseconds."""
-        return f"{share:.3g} ({share * self.dense:.3g} ms)"
-
-    def __call__(self, graph: ChannelGraph, count: Count) -> float:
-        if id(graph) not in self._operators:
-            self._operators[id(graph)] = graph, operators(graph)
-        return self._table.of_operators(self._operators[id(graph)][1], count) / self.dense

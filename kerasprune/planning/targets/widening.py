@@ -12,7 +12,7 @@ from kerasprune.export.latency.table import LatencyTable
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
-from kerasprune.planning.targets.time import TimeMeter
+from kerasprune.planning.targets.meters import TimeMeter
 from kerasprune.surgery.costs.counts import counter
 
 _FREE = 0.002  # relative growth of the whole time that counts as none

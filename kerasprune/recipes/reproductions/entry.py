@@ -13,10 +13,12 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from kerasprune.recipes.registry import reproductions as entries
+from kerasprune.registry import docstring_of
 
 Entry = Callable[[], Iterable["Row"]]
 
@@ -245,7 +247,7 @@ def chosen(name: str, *, exact: bool) -> list[str]:
         exact: Whether entries that train networks are left out of `"all"`.
     """
     if name != "all":
-        entries.member(name)
+        entries.address(name)
         return [name]
     return [each for each in entries.names() if not (exact and isinstance(entries.member(each), TrainingEntry))]
 
@@ -261,12 +263,14 @@ def comment(name: str) -> str:
 
 
 def _description(name: str) -> str:
-    """Returns the text next to the file of an entry, `.about.txt`, or else its docstring, which `-OO` leaves out."""
-    entry = entries.member(name)
-    text = Path(inspect.getfile(inspect.unwrap(entry))).with_suffix(".about.txt")
-    if text.is_file():
-        return text.read_text(encoding="utf-8")
-    return inspect.cleandoc(entry.__doc__ or "").split("\nReference:")[0]
+    """Returns the text next to the file of an entry, `.about.txt`, or else its docstring."""
+    address = entries.address(name)
+    if isinstance(address, str):
+        text = Path(find_spec(address.partition(":")[0]).origin).with_suffix(".about.txt")
+        if text.is_file():
+            return text.read_text(encoding="utf-8")
+        return docstring_of(address).split("\nReference:")[0]
+    return inspect.cleandoc(address.__doc__ or "").split("\nReference:")[0]
 
 
 def reproduce(name: str) -> Reproduced:

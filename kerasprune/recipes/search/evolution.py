@@ -86,6 +86,11 @@ class Evolved:
     candidates: tuple[Judged, ...]
 
 
+def delta_faults(delta: float) -> list[str]:
+    """Returns a fault if the half width of a window of fractions is out of range."""
+    return interval_faults("(0, 1)", "a difference of fractions", delta=delta)
+
+
 @dataclass(frozen=True)
 class Evolution:
     """The evolutionary search of MetaPruning: in each generation, the best K candidates so far are mutated and crossed.

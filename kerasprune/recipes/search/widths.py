@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasprune.checks import fraction_faults, interval_faults
+from kerasprune.checks import fraction_faults
 from kerasprune.errors import PruneError, raise_faults, short
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import fill_slices, legal
@@ -17,7 +17,7 @@ from kerasprune.graph.plans import Plan
 from kerasprune.planning.budgets.base import highest
 from kerasprune.recipes.search.allocations import bisect_intervals, sizes_of
 from kerasprune.recipes.search.counting import Counting
-from kerasprune.recipes.search.evolution import Limit
+from kerasprune.recipes.search.evolution import Limit, delta_faults
 from kerasprune.surgery.costs.cost import check_counted, cost
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Widths:
         Raises:
             PruneError: An argument is out of range, multiply–adds are not known, or no widths come near.
         """
-        raise_faults("Invalid limit of the widths:", fraction_faults(macs=macs) + _delta_faults(delta))
+        raise_faults("Invalid limit of the widths:", fraction_faults(macs=macs) + delta_faults(delta))
         check_counted(cost(self.graph), "macs=", "a plan by keep= or params=")
         return self._reached(Limit("macs", self.share, macs - delta, macs + delta, "delta="), macs, delta)
 
@@ -149,7 +149,7 @@ class Widths:
         Raises:
             PruneError: An argument is out of range, the dense model meets the target, or no widths do.
         """
-        raise_faults("Invalid limit of the widths:", _delta_faults(delta))
+        raise_faults("Invalid limit of the widths:", delta_faults(delta))
         meter = target.prepared(self.graph).meter(self.graph)
         asked = meter.target
 
@@ -217,7 +217,3 @@ class Widths:
             classes = self.graph.groups[name].classes[self.order[name]]
             owner[classes], rank[classes] = place, np.arange(classes.size)
         return owner[self.graph.classes], rank[self.graph.classes]
-
-
-def _delta_faults(delta: float) -> list[str]:
-    return interval_faults("(0, 1)", "a difference of fractions", delta=delta)

@@ -198,7 +198,7 @@ def test_a_target_without_a_table_measures_once(monkeypatch):
     table = profiled(monkeypatch, model).changed(precision="int8")
     calls = []
     monkeypatch.setattr(
-        "kerasprune.planning.targets.time.profile", lambda *given, **options: calls.append(options) or table
+        "kerasprune.export.latency.profiling.profile", lambda *given, **options: calls.append(options) or table
     )
     data = np.random.default_rng(0).normal(size=(32, 16, 16, 3)).astype("float32")
     kp.prune(model, data=data, target=kp.targets.Time(fraction=0.5, precision="int8"), verbose=0)
