@@ -121,8 +121,8 @@ def plan(
     asked = meter.target if meter else shares[counted]
     request = PlanRequest(graph, scores, budget, floor, counted, asked, macs_of, meter=meter)
     request, chosen = _in_steps(request) if floor.round_to == AUTO else _corrected(request, table)
-    _warn_of_what_is_missed(request, chosen)
     made = last_step(request, chosen)
+    _check_what_is_missed(request, chosen, made, table)
     if isinstance(request.meter, CostMeter) and (missed := request.meter.missed(made)):
         warn(missed)
     return made
@@ -186,23 +186,26 @@ def _table_faults(table: Any) -> list[str]:
     return kind_faults(LatencyTable, "Give a number, or kp.latency.profile(model).", round_to=table)
 
 
-def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
-    """Warns if the target is missed, or if the bounds on every group keep clearly more channels than requested."""
+def _check_what_is_missed(request: PlanRequest, chosen: Choice, made: Plan, table: LatencyTable | None) -> None:
+    """Warns if the target is missed, or bounds keep clearly more channels than requested; raises if they keep all."""
     floor, counted = request.floor, request.counted
-    if request.misses(chosen):
-        warn(
-            f"The target {_asked(request)} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
-            f"of the {counted} are kept, with min_keep={floor.min_keep} and round_to={floor.round_to}"
-            f"{_shared(request)}. {_nearer(request)}"
-        )
-    elif counted == "keep" and floor != Floor():
+    bounds = f"min_keep={floor.min_keep} and round_to={'the table' if table else floor.round_to}"
+    missed, stay, asked = request.misses(chosen), 0, 0
+    if counted == "keep" and (table or floor != Floor()):
         unbound = replace(request, floor=Floor()).met()
         stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
-        if stay > (1 + _MISSED) * asked:
-            warn(
-                f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels are kept instead of "
-                f"{asked:,}. Lower {' and '.join(floor.raised)}, or ask for less."
-            )
+    if (missed or stay > asked) and request.keeps_all(chosen) and not made.removed:
+        raise request.refusal(1.0, _nearer(request, table))
+    if missed:
+        warn(
+            f"The target {_asked(request)} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
+            f"of the {counted} are kept, with {bounds}{_shared(request)}. {_nearer(request, table)}"
+        )
+    elif table is None and stay > (1 + _MISSED) * asked:
+        warn(
+            f"With {bounds}, {stay:,} channels are kept instead of {asked:,}. Lower {' and '.join(floor.raised)}, or "
+            "ask for less."
+        )
 
 
 def _shared(request: PlanRequest) -> str:
@@ -215,25 +218,24 @@ def _asked(request: PlanRequest) -> str:
     return f"of {request.meter.shown(request.target)}" if request.meter else f"{request.counted}={request.target}"
 
 
-def _nearer(request: PlanRequest) -> str:
+def _nearer(request: PlanRequest, table: LatencyTable | None) -> str:
     """Returns a sentence on the changes that would meet a missed target."""
+    floor = request.floor
     others = {
-        "round_to=1": {"floor": replace(request.floor, round_to=1, barred={})},
-        "min_keep=1": {"floor": replace(request.floor, min_keep=1)},
-        "budget='global'": {"budget": budgets.get("global")},
+        "round_to=1": (replace(request, floor=replace(floor, round_to=1, barred={})), None),
+        "min_keep=1": (replace(request, floor=replace(floor, min_keep=1)), table),
+        "budget='global'": (replace(request, budget=budgets.get("global")), table),
     }
-    requests = {
-        name: replace(request, **changed)
-        for name, changed in others.items()
-        if any(getattr(request, key) != value for key, value in changed.items())
-    }
-    choices = {name: (other, other.met()) for name, other in requests.items()}
-    found = [
-        f"{name}, with {one.share(choice):.3f}" for name, (one, choice) in choices.items() if not one.misses(choice)
-    ]
+    found = []
+    for name, (other, by) in others.items():
+        if (other.floor, other.budget, by) == (floor, request.budget, table):
+            continue
+        choice = _met(other, by)
+        if not other.misses(choice) and not other.keeps_all(choice):
+            found.append(f"{name}, with {other.share(choice):.3f}")
     if found:
         return f"What meets it: {' or '.join(found)}."
-    return ", or ".join(["Ask for another share", *request.looser]) + "."
+    return ", or ".join(["Ask for another share", *request.looser, *(["give round_to=1"] if table else [])]) + "."
 
 
 def request_faults(budget: Budget, **asked: Any) -> list[str]:

@@ -465,13 +465,24 @@ def test_the_loss_defaults_to_the_compiled_one_and_data_and_seed_are_passed_on()
 
 def test_bounds_that_keep_more_than_asked_for_are_warned_of():
     model = _small(width=10)
-    with pytest.warns(UserWarning, match="10 channels are kept instead of 3. Lower round_to, or"):
-        assert len(kp.plan(model, keep=0.3, round_to=1000).keep["conv"]) == 10
+    with pytest.warns(UserWarning, match="9 channels are kept instead of 3. Lower round_to, or"):
+        assert len(kp.plan(model, keep=0.3, round_to=9).keep["conv"]) == 9
     with pytest.warns(UserWarning, match="min_keep=8"):
         kp.plan(model, keep=0.3, min_keep=8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         kp.plan(model, keep=0.5, round_to=5, min_keep=2)
+
+
+@pytest.mark.parametrize("asked", ["keep", "macs", "params"])
+@pytest.mark.parametrize("bound", [{"round_to": 8}, {"round_to": 1000}, {"min_keep": 8}, {"min_keep": 0.99}])
+@pytest.mark.parametrize("budget", ["uniform", "global"])
+def test_bounds_by_which_all_is_kept_are_refused_with_what_meets_the_target(asked, bound, budget):
+    model = _small(width=8)
+    with pytest.raises(kp.PruneError, match=next(iter(bound))) as caught:
+        kp.plan(model, budget=budget, **{asked: 0.5}, **bound)
+    assert f"{asked}=0.5" in str(caught.value)
+    assert len(kp.plan(model, budget=budget, **{asked: 0.5}, round_to=1).keep["conv"]) < 8
 
 
 def test_a_target_that_whole_channels_miss_is_warned_of():

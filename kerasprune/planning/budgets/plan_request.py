@@ -89,6 +89,24 @@ class PlanRequest:
         """Changes with which more choices are possible, as remedies for errors."""
         return [*(f"lower {name}" for name in self.floor.raised), *self.whole.looser]
 
+    def keeps_all(self, choice: Choice) -> bool:
+        """Returns whether a choice keeps every channel and block."""
+        return not self.removed and all(len(choice[name]) == each.size for name, each in self.whole.prunable.items())
+
+    def refusal(self, least: float, remedy: str) -> PruneError:
+        """Returns the error for a target that no choice meets.
+
+        Args:
+            least: The smallest share that can be kept.
+            remedy: A sentence.
+        """
+        shown = self.meter.shown if self.meter else _rounded_up
+        received = shown(self.target) if self.meter else f"{self.counted}={self.target}"
+        return PruneError(
+            f"Expected a target that can be reached: at least {shown(least)} of the "
+            f"{'channels' if self.counted == 'keep' else self.counted} are kept. Received: {received}. {remedy}"
+        )
+
     def met(self, limit: float = float("inf")) -> Choice:
         """Returns the choice whose share is nearest the target, as nearly as single channels allow.
 
@@ -120,13 +138,7 @@ class PlanRequest:
         for end in (least, most):
             self.plan(end).check(self.whole)  # the budget may be a user's
         if share(least) > self.target:
-            remedies = ", or ".join(["Ask for more", *self.looser])
-            shown = self.meter.shown if self.meter else _rounded_up
-            received = shown(self.target) if self.meter else f"{self.counted}={self.target}"
-            raise PruneError(
-                f"Expected a target that can be reached: at least {shown(share(least))} of the {self.counted} "
-                f"are kept. Received: {received}. {remedies}."
-            )
+            raise self.refusal(share(least), f"{', or '.join(['Ask for more', *self.looser])}.")
         while stepping := self._stepping(at, share, held):
             held |= stepping
             below = max(each for each in compared if each <= self.target)

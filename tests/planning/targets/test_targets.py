@@ -77,6 +77,19 @@ def test_a_search_meets_a_time(monkeypatch):
         kp.recipes.search_plan(model, images, target=kp.targets.Time(table, fraction=0.01))
 
 
+@pytest.mark.parametrize("asked", ["keep", "macs", "params", "time"])
+def test_a_table_by_which_all_is_kept_is_refused_with_what_meets_the_target(monkeypatch, asked):
+    """Blocks as wide as the layers: every width costs the same."""
+    model = network(16)
+    table = profiled(monkeypatch, model, lambda widths: 1.0)
+    target = {"target": kp.targets.Time(table, fraction=0.5)} if asked == "time" else {asked: 0.5}
+    with pytest.raises(kp.PruneError, match="0.5") as caught:
+        kp.plan(model, **target, round_to=table)
+    if asked != "time":  # no width is faster
+        assert "round_to=1, with 0." in str(caught.value)
+        assert sum(map(len, kp.plan(model, **target, round_to=1).keep.values())) < 48
+
+
 @pytest.mark.experiments
 @pytest.mark.parametrize("make", [network, branches, residual])
 def test_many_widths_are_metered_as_their_plans_are(monkeypatch, make):
