@@ -139,9 +139,6 @@ ENTRANCES = {
     "reconstruct": lambda model, data, _: reconstructed(model, data),
     "fold": lambda model, data, _: outputs(kp.fold(model, kp.plan(model, keep=0.5), repair="examples", data=data)[0]),
     "correct biases": lambda model, data, _: outputs(correct_biases(model, data)),
-    "verify": lambda model, data, _: [
-        np.asarray(kp.verify(model, *slim_and_plan(model), data, reload=False).copy_error)
-    ],
     "verify": lambda model, data, _: [np.asarray(verified(model, data))],
     "precision": lambda model, data, _: [np.asarray([*kp.analysis.precision_sensitivity(model, data).values()])],
     "tflite": exported,
@@ -271,7 +268,7 @@ RAGGED = {
         (X[:20].reshape(4, 5, 6), ragged([Y[: len(each)] for each in TEXTS], "int32"))
     ).batch(2),
 }
-UNLABELLED = ("recalibrate", "reconstruct", "fold", "correct biases", "precision", "tflite")
+UNLABELLED = ("recalibrate", "verify", "reconstruct", "fold", "correct biases", "precision", "tflite")
 
 
 @matrix(RAGGED)
