@@ -28,6 +28,36 @@ def as_numpy(x: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else np.asarray(x)
 
 
+def is_stored(x: Any) -> bool:
+    """Returns whether an array lies in a file: one of `h5py` or the like, or a memory map.
+
+    Example:
+        >>> import numpy as np
+        >>> is_stored(np.ones(3))
+        False
+    """
+    if isinstance(x, np.ndarray) or keras.ops.is_tensor(x):
+        return isinstance(x, np.memmap)
+    in_memory = any(hasattr(x, name) for name in ("__dlpack__", "__array_ufunc__"))
+    return is_array(x) and not in_memory and all(hasattr(x, name) for name in ("shape", "dtype", "__getitem__"))
+
+
+def row_count(nest: Any) -> int:
+    """Returns the number of rows of the first array of a nest."""
+    return next(iter(np.shape(keras.tree.flatten(nest)[0])), 0)
+
+
+def rows_of(nest: Any, rows: slice) -> Any:
+    """Returns some rows of the arrays in a nest; scalars, such as a weight for all, are not changed."""
+    return keras.tree.map_structure(lambda x: x[rows] if is_array(x) and len(x.shape) else x, nest, none_is_leaf=False)
+
+
+def _sliceable(x: Any) -> Any:
+    """Returns an array whose rows can be read without the others, if it is stored, or that is in memory."""
+    sliced = isinstance(x, np.ndarray) or keras.ops.is_tensor(x) or is_stored(x)
+    return x if sliced or not is_array(x) else as_numpy(x)
+
+
 def whole(data: Any, inputs: int) -> tuple | None:
     """Returns `(inputs, labels, weights)` of data in whole arrays, without missing parts; `None` for batches.
 
@@ -73,16 +103,19 @@ def batches_of(data: Any) -> Iterable[Any]:
     return data
 
 
-def parts_of(data: Any, inputs: int) -> Iterator[tuple]:
-    """Yields `(inputs, labels, weights)`, without missing parts: of whole arrays at once, or batch by batch.
+def parts_of(data: Any, inputs: int, at_once: int) -> Iterator[tuple]:
+    """Yields `(inputs, labels, weights)`, without missing parts, batch by batch.
 
     Args:
         data: The data.
         inputs: Number of inputs of the model.
+        at_once: Rows of whole arrays in a batch; no others are read for it.
     """
     given = whole(data, inputs)
     if given is not None:
-        yield given
+        given = keras.tree.map_structure(_sliceable, given, none_is_leaf=False)
+        for begin in range(0, max(row_count(given), 1), at_once):
+            yield rows_of(given, slice(begin, begin + at_once))
         return
     for batch in batches_of(data):
         yield batch_parts(batch, inputs)

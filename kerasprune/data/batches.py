@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune._keras import maker
-from kerasprune.data.arrays_or_batches import parts_of, whole
+from kerasprune.data.arrays_or_batches import parts_of, rows_of, whole
 from kerasprune.data.refusals import (
     Shape,
     beside_faults,
@@ -68,7 +68,7 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
         if most is not None and found + batch.size > most:
             if found and fixed_batch(model):
                 break
-            batch = batch if fixed_batch(model) else _part(batch, slice(most - found))
+            batch = batch if fixed_batch(model) else Batch(*rows_of(tuple(batch), slice(most - found)))
         if batch.size:
             yield batch
         found += batch.size
@@ -85,21 +85,14 @@ def every_batch(data: Any, model: keras.Model) -> Iterator[Batch]:
     check_given(data)
     signature, fixed = inputs_of(model), fixed_batch(model)
     number = len(signature.inputs)
-    split = whole(data, number) is not None
-    for place, parts in enumerate(parts_of(data, number)):
+    given = whole(data, number)
+    for place, parts in enumerate(parts_of(data, number, fixed or _BATCH)):
         batch = _batch(parts, signature)
-        if not place:
-            _check(batch, signature)
-        size = fixed or (_BATCH if split else max(batch.size, 1))
-        parts = (_part(batch, slice(begin, begin + size)) for begin in range(0, max(batch.size, 1), size))
-        yield from (part for part in parts if not fixed or part.size == fixed)
-
-
-def _part(batch: Batch, examples: slice) -> Batch:
-    def part(array: Any) -> Any:
-        return array[examples] if len(array.shape) else array  # a scalar weight is for all examples
-
-    return Batch(*tree.map_structure(part, tuple(batch), none_is_leaf=False))
+        if given is not None or not place:
+            _check(batch, signature, batch if given is None else Batch(*given))
+        size = fixed or max(batch.size, 1)
+        pieces = (rows_of(tuple(batch), slice(begin, begin + size)) for begin in range(0, max(batch.size, 1), size))
+        yield from (part for part in map(Batch._make, pieces) if not fixed or part.size == fixed)
 
 
 def _batch(parts: tuple, signature: Signature) -> Batch:
@@ -122,16 +115,16 @@ def _array(x: Any) -> Any:
     return x if ops.is_tensor(x) else np.asarray(x)
 
 
-def _check(batch: Batch, signature: Signature) -> None:
-    """Raises if inputs do not fit the model, or labels and weights do not fit the inputs."""
-    inputs = [array.shape for array in signature.checked(batch.inputs)]
-    weights = [shape for shape in _shapes(batch.weights) if shape]
+def _check(batch: Batch, signature: Signature, all_rows: Batch) -> None:
+    """Raises if inputs do not fit the model, or labels and weights the inputs, by the shapes of all rows."""
+    inputs, labels, weights = map(_shapes, (signature.flatten(all_rows.inputs), all_rows.labels, all_rows.weights))
+    signature.checked(batch.inputs, inputs)
     faults = [fault for each in tree.flatten(batch.weights) for fault in weight_faults(each)]
-    raise_faults("Invalid data:", faults + beside_faults(inputs, _shapes(batch.labels), weights))
+    raise_faults("Invalid data:", faults + beside_faults(inputs, labels, [shape for shape in weights if shape]))
 
 
 def _shapes(nest: Any) -> list[Shape]:
-    return [tuple(each.shape) for each in tree.flatten(nest) if each is not None]
+    return [tuple(np.shape(each)) for each in tree.flatten(nest) if each is not None]
 
 
 FlatInputs = list[np.ndarray]
@@ -163,7 +156,7 @@ def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
     parts: list[FlatInputs] = []
     count, fixed = 0, fixed_batch(model)
     samples = max(samples, fixed or 0)
-    for arrays in flat_inputs(inputs_of(model) if fixed else signature_of(model), data):
+    for arrays in flat_inputs(inputs_of(model) if fixed else signature_of(model), data, fixed):
         parts.append([array[: samples - count] for array in arrays])
         count += len(parts[-1][0])
         if count >= samples:
@@ -177,19 +170,28 @@ def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
     return found
 
 
-def flat_inputs(signature: Signature, data: Any) -> Iterator[FlatInputs]:
-    """Yields the inputs of data, whole arrays at once: checked, and in the types that the model takes.
+def flat_inputs(signature: Signature, data: Any, at_once: int | None = None) -> Iterator[FlatInputs]:
+    """Yields the inputs of data, batch by batch: checked, and in the types that the model takes.
 
     Args:
         signature: The inputs of the model.
         data: As for `example_batches`.
+        at_once: Rows of whole arrays in a batch, of which no others are read for it. Defaults to at most 128.
 
     Raises:
         PruneError: The data do not fit the inputs, or hold something that is not a number.
     """
     check_given(data)
-    for inputs, *_ in parts_of(data, len(signature.inputs)):
-        yield signature.cast(signature.checked(inputs))
+    number, shapes = len(signature.inputs), None
+    if (given := whole(data, number)) is not None:
+        shapes = _shapes(signature.flatten(given[0]))
+    for inputs, *_ in parts_of(data, number, at_once or _rows_at_once(shapes or [])):
+        yield signature.cast(signature.checked(inputs, shapes))
+
+
+def _rows_at_once(shapes: Iterable[Shape]) -> int:
+    """Returns how many examples of these shapes fit into a batch."""
+    return min(_EXAMPLES_AT_ONCE, max(_NUMBERS_AT_ONCE // max(sum(prod(shape[1:]) for shape in shapes), 1), 1))
 
 
 def free_size(model: keras.Model, shapes: Iterable[Shape]) -> Size | None:
@@ -221,7 +223,6 @@ def free_size(model: keras.Model, shapes: Iterable[Shape]) -> Size | None:
 def _regrouped(parts: Batches, fixed: int | None) -> Iterator[FlatInputs]:
     """Yields the same examples in smaller batches: of a fixed number, or which fit into memory."""
     for batch in parts:
-        numbers = sum(prod(array.shape[1:]) for array in batch if len(array))
-        size = fixed or min(_EXAMPLES_AT_ONCE, max(_NUMBERS_AT_ONCE // max(numbers, 1), 1))
+        size = fixed or _rows_at_once([array.shape for array in batch if len(array)])
         for begin in range(0, len(batch[0]), size):
             yield [array[begin : begin + size] for array in batch]

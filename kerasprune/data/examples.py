@@ -10,9 +10,18 @@ import keras
 import numpy as np
 
 from kerasprune.backend.devices import multiple_of_replicas
-from kerasprune.data.arrays_or_batches import batch_parts, batches_of, is_array, whole
+from kerasprune.data.arrays_or_batches import (
+    batch_parts,
+    batches_of,
+    is_array,
+    is_stored,
+    row_count,
+    rows_of,
+    whole,
+)
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found, weight_faults
+from kerasprune.data.stored_rows import StoredRows
 from kerasprune.defaults import BATCH
 from kerasprune.errors import PruneError, raise_faults, short
 
@@ -21,7 +30,8 @@ class Examples:
     """Examples in any form that `fit` takes and that can be read repeatedly.
 
     Args:
-        data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
+        data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these. Arrays that lie in
+            files are read batch by batch.
         batch: Examples per batch, of arrays; rounded up to a multiple of the devices that share it. Defaults to 128.
         inputs: Number of inputs of the model: as many arrays are inputs alone. Defaults to 1.
         fixed: Examples per batch that the model fixes, in place of `batch`; of arrays the remainder is left out.
@@ -51,18 +61,21 @@ class Examples:
             check_found(len(keras.tree.flatten(data)))
         self.data = _fitting(_with_parts(data, inputs)) if self.arrays else data
         self.fixed, self.batch = fixed, fixed or multiple_of_replicas(batch)
-        if self.arrays and fixed:
-            number = len(keras.tree.flatten(self.data)[0])
-            if number < fixed:
-                raise PruneError(
-                    f"Expected at least {fixed} examples, the batch of the model. Received: {number}. Give more."
-                )
-            self.data = keras.tree.map_structure(lambda x: x[: number - number % fixed], self.data)
+        number = row_count(self.data) if self.arrays else 0
+        if self.arrays and fixed and number < fixed:
+            raise PruneError(
+                f"Expected at least {fixed} examples, the batch of the model. Received: {number}. Give more."
+            )
+        used = number - number % (fixed or 1)
+        if self.arrays and any(map(is_stored, keras.tree.flatten(self.data))):
+            self.arrays, self.data = False, StoredRows(self.data, self.batch, np.arange(used))
+        elif used < number:
+            self.data = rows_of(self.data, slice(used))
 
     @property
     def reorders(self) -> bool:
         """Whether `fit` may shuffle them; a data set determines its own order."""
-        return self.arrays or isinstance(self.data, keras.utils.PyDataset)
+        return self.arrays or isinstance(self.data, keras.utils.PyDataset) and not isinstance(self.data, StoredRows)
 
     @property
     def labelled(self) -> bool:
@@ -94,8 +107,8 @@ class Examples:
         """Returns the batches `(inputs, labels)`, or inputs: a list for arrays, otherwise the data set."""
         if not self.arrays:
             return self.data
-        starts = range(0, len(keras.tree.flatten(self.data)[0]), self.batch)
-        return [keras.tree.map_structure(lambda x, s=start: x[s : s + self.batch], self.data) for start in starts]
+        starts = range(0, row_count(self.data), self.batch)
+        return [rows_of(self.data, slice(start, start + self.batch)) for start in starts]
 
     def fit_arguments(self) -> dict[str, Any]:
         """Returns the arguments of `fit` and `evaluate`."""
@@ -120,7 +133,9 @@ class Examples:
 
     def count(self) -> tuple[int, str]:
         """Returns the number of examples in arrays, of batches in a data set, and the word for them."""
-        return (len(keras.tree.flatten(self.data)[0]), "examples") if self.arrays else (self.steps(), "batches")
+        if isinstance(self.data, StoredRows):
+            return len(self.data.rows), "examples"
+        return (row_count(self.data), "examples") if self.arrays else (self.steps(), "batches")
 
     @cached_property
     def _for_keras(self) -> Any:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kerasprune.data.examples import Examples
+from kerasprune.data.stored_rows import StoredRows
 
 SHARE = 10
 
@@ -15,7 +16,8 @@ SHARE = 10
 def held_out(examples: Examples, seed: int = 0) -> tuple[Examples, Examples] | None:
     """Splits examples into nine tenths and one tenth.
 
-    The tenth of arrays is drawn at random; of a `tf.data.Dataset` or a `keras.utils.PyDataset` it is every tenth batch.
+    The tenth of arrays, also of those in files, is drawn at random; of a `tf.data.Dataset` or a
+    `keras.utils.PyDataset` it is every tenth batch.
 
     Args:
         examples: The examples.
@@ -31,14 +33,16 @@ def held_out(examples: Examples, seed: int = 0) -> tuple[Examples, Examples] | N
         >>> len(kept.labels), len(tenth.labels), set(kept.labels) & set(tenth.labels)
         (45, 5, set())
     """
-    if examples.arrays:
-        count = len(keras.tree.flatten(examples.data)[0])
+    stored = isinstance(examples.data, StoredRows)
+    if examples.arrays or stored:
+        count, _ = examples.count()
         order, whole = np.random.default_rng(seed).permutation(count), examples.fixed or 1
         tenth = max(1, count // SHARE // whole) * whole
-        parts = [np.sort(order[tenth:]), np.sort(order[:tenth])]
         if count == tenth:
             return None
-        return tuple(Examples(_rows(examples.data, part), examples.batch, fixed=examples.fixed) for part in parts)
+        rows = [np.sort(order[tenth:]), np.sort(order[:tenth])]
+        parts = [examples.data.part(each) if stored else _rows(examples.data, each) for each in rows]
+        return tuple(Examples(part, examples.batch, fixed=examples.fixed) for part in parts)
     if isinstance(examples.data, keras.utils.PyDataset):
         parts = _of_py_dataset(examples.data)
     else:

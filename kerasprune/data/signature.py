@@ -88,9 +88,9 @@ class InputSpec:
             return "It lacks the batch axis: batch them, as data.batch(32) does."
         return "Resize the data, or build the model for them."
 
-    def faults(self, array: np.ndarray) -> list[str | PruneError]:
-        """Returns the faults of a batch for this input: of its shape, dtype and values."""
-        faults, name = [*self.shape_faults(array.shape)], f"the input {self.name!r}"
+    def faults(self, array: np.ndarray, shape: Shape | None = None) -> list[str | PruneError]:
+        """Returns the faults of a batch for this input: of its shape, or that of all rows, of its dtype and values."""
+        faults, name = [*self.shape_faults(array.shape if shape is None else shape)], f"the input {self.name!r}"
         if self.holds_texts and not _are_texts(array):
             faults.append(
                 f"Expected texts for {name}. Received: dtype={array.dtype}. "
@@ -169,22 +169,26 @@ class Signature:
                 "not an input of the model and would not be used. Give data=(inputs, labels), or leave it out."
             )
 
-    def checked(self, nest: Any) -> list[np.ndarray]:
+    def checked(self, nest: Any, shapes: Sequence[Shape] | None = None) -> list[np.ndarray]:
         """Returns the flat inputs of a nest as arrays of unchanged dtype, after a check.
 
         Args:
             nest: One array, or a tuple or a dict by name for several.
+            shapes: The shapes of the arrays that these are some rows of, which are checked in place of theirs. Defaults
+                to `None`: they are all.
 
         Raises:
             PruneError: They do not fit the model; all faults are listed.
         """
         arrays = [as_numpy(x) for x in self.flatten(nest)]
-        faults = [fault for spec, array in zip(self.inputs, arrays, strict=True) for fault in spec.faults(array)]
+        shapes = [array.shape for array in arrays] if shapes is None else shapes
+        found = zip(self.inputs, arrays, shapes, strict=True)
+        faults = [fault for spec, array, shape in found for fault in spec.faults(array, shape)]
         if faults and isinstance(self.structure, Mapping) and not isinstance(nest, Mapping):
             order = keys_of(self.structure)
             faults.append(f"Expected a dict by name. Received: arrays without names, which are taken as {order}.")
         if not faults:
-            faults = length_faults([array.shape for array in arrays])
+            faults = length_faults(shapes)
         raise_faults("Invalid inputs for the model:", faults)
         return arrays
 

@@ -75,11 +75,11 @@ def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samp
         arrays = [_random(spec, np.random.default_rng([seed, i])) for i, spec in enumerate(signature.inputs)]
         return Samples(lambda: iter([arrays]), "random")
     check_again(data)
-    if whole(data, len(signature.inputs)) is None:
-        return Samples(lambda: flat_inputs(signature, data), "data")
-    (arrays,) = flat_inputs(signature, data)
-    starts = range(0, len(arrays[0]), BATCH)
-    return Samples(lambda: ([array[s : s + BATCH] for array in arrays] for s in starts), "data")
+    found = Samples(lambda: flat_inputs(signature, data, BATCH), "data")
+    if whole(data, len(signature.inputs)) is not None:
+        for _ in found.batches():  # faults of arrays are told before anything is made
+            pass
+    return found
 
 
 def samples_for(model: keras.Model, signature: Signature, data: Any = None, size: Size | None = None) -> Samples:

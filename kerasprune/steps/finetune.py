@@ -15,6 +15,7 @@ from kerasprune.backend.devices import with_remainders
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.data_checks import explain_errors
 from kerasprune.data.examples import Examples
+from kerasprune.data.stored_rows import ShuffledRows, StoredRows
 from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
 from kerasprune.errors import PruneError, first_of, warn
 from kerasprune.graph.built_model import body_of
@@ -70,6 +71,8 @@ def to_train_on(examples: Examples, seed: int) -> Examples:
         examples: The examples.
         seed: Determines the order.
     """
+    if isinstance(examples.data, StoredRows):
+        return Examples(ShuffledRows(examples.data, seed), examples.batch, fixed=examples.fixed)
     if not examples.arrays or find_spec("tensorflow") is None:
         return examples
     from kerasprune.data.arrays import batches_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 
 import keras
@@ -80,6 +81,44 @@ def torch_loader():
 
 
 FORMS["a loader of torch"] = torch_loader
+
+
+class Stored:
+    """Rows that are read when they are sliced, as those of `h5py`; what is read is counted."""
+
+    def __init__(self, rows):
+        self.rows, self.shape, self.dtype, self.read = rows, rows.shape, rows.dtype, []
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        self.read.append(len(self.rows[rows]))
+        return self.rows[rows]
+
+    def __array__(self, *_, **__):
+        raise AssertionError("all rows are read at once")
+
+
+def memory_mapped():
+    folder = tempfile.mkdtemp()
+    for name, array in (("x", X), ("y", Y)):
+        np.save(f"{folder}/{name}.npy", array)
+    return tuple(np.load(f"{folder}/{name}.npy", mmap_mode="r") for name in "xy")
+
+
+def in_h5py():
+    file = pytest.importorskip("h5py").File(f"{tempfile.mkdtemp()}/a.h5", "w")
+    return file.create_dataset("x", data=X), file.create_dataset("y", data=Y)
+
+
+FORMS |= {
+    "stored arrays": lambda: (Stored(X), Stored(Y)),
+    "stored arrays by name": lambda: ({"words": Stored(X)}, Y),
+    "memory-mapped arrays": memory_mapped,
+    "arrays of h5py": in_h5py,
+}
 
 
 def network(length: tuple = ()) -> keras.Model:
@@ -170,6 +209,38 @@ def test_every_entrance_takes_every_form(entrance, form, tmp_path):
         assert a.shape == b.shape
         if "array" not in form:  # arrays are held out in another way
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+@matrix({"stored": None})
+def test_rows_of_files_are_read_in_parts(entrance, form, tmp_path):
+    """Never more rows at once than a batch; none but the samples, where these are a few."""
+    del form
+    x = Stored(np.tile(X, (40, 1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ENTRANCES[entrance](network(), (x, Stored(np.tile(Y, 40))), tmp_path)
+    assert x.read and max(x.read) <= 128
+
+
+def reconstructed_from_some(x):
+    model = network()
+    kp.reconstruct(*slim_and_plan(model)[:1], model, kp.plan(model, keep=0.5), x, samples=400)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: kp.recalibrate(network(), x, samples=400),
+        reconstructed_from_some,
+        lambda x: correct_biases(network(), x, samples=400),
+    ],
+)
+def test_no_more_rows_of_files_are_read_than_are_used(read):
+    x = Stored(np.tile(X, (40, 1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read(x)
+    assert sum(x.read) <= 1.5 * 400
 
 
 @matrix({"once": None})
@@ -268,7 +339,7 @@ RAGGED = {
         (X[:20].reshape(4, 5, 6), ragged([Y[: len(each)] for each in TEXTS], "int32"))
     ).batch(2),
 }
-UNLABELLED = ("recalibrate", "verify", "reconstruct", "fold", "correct biases", "precision", "tflite")
+UNLABELLED = ("recalibrate", "reconstruct", "fold", "correct biases", "verify", "precision", "tflite")
 
 
 @matrix(RAGGED)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
+from kerasprune.steps.finetune import to_train_on
 
 
 def numbers(examples: Examples) -> list[int]:
@@ -55,6 +56,21 @@ def test_parts_are_disjoint_and_nothing_is_lost(data, tenth):
     assert len(numbers(held)) == tenth and sorted(numbers(kept) + numbers(held)) == numbers(whole)
     assert numbers(held) == numbers(held_out(whole, seed=3)[1])
     assert kept.steps() == sum(1 for _ in kept.batches())
+
+
+def test_rows_of_files_are_divided_as_arrays_are(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(57.0))
+    stored = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for ours, theirs in zip(*(held_out(Examples((x, x), 16), 3) for x in (stored, np.arange(57.0))), strict=True):
+        assert numbers(ours) == numbers(theirs) and ours.count() == theirs.count()
+        assert ours.batches()[0][0].tolist() == sorted(ours.batches()[0][0])
+    trained = to_train_on(held_out(Examples((stored, stored), 16), 3)[0], seed=0)
+    orders = []
+    for _ in range(2):
+        orders.append([int(n) for batch in (trained.data[i] for i in range(trained.steps())) for n in batch[0]])
+        trained.data.on_epoch_end()
+    assert trained.steps() == 3 and all(len({*order}) == 48 for order in orders)
+    assert orders[0] != orders[1] and not {*orders[0]} & {*numbers(held_out(Examples((stored, stored), 16), 3)[1])}
 
 
 def test_inputs_by_name_weights_and_texts_stay_together():
