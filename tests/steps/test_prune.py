@@ -250,7 +250,7 @@ def test_a_layer_that_cannot_be_written_out_is_kept_whole():
     model = keras.Model(inputs, layers.Dense(12, name="picture")(x))
     model.compile("adam", "mse")
     x = np.random.default_rng(0).normal(size=(64, 12)).astype("float32")
-    with pytest.warns(UserWarning, match=r"'drawn'. Expected a model that computes the same twice"):
+    with pytest.warns(UserWarning, match="kept whole.*'drawn'"):
         slim, plan, report = kp.prune(model, 0.5, (x, x), epochs=1)
     assert set(plan.keep) == {"encoder", "decoder"} and slim.get_layer("mean").units == 4
     assert report.macs == pytest.approx(0.5, abs=0.05) and slim.losses
