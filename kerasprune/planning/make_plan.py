@@ -190,22 +190,22 @@ def _check_what_is_missed(request: PlanRequest, chosen: Choice, made: Plan, tabl
     """Warns if the target is missed, or bounds keep clearly more channels than requested; raises if they keep all."""
     floor, counted = request.floor, request.counted
     bounds = f"min_keep={floor.min_keep} and round_to={'the table' if table else floor.round_to}"
-    missed, stay, asked = request.misses(chosen), 0, 0
-    if counted == "keep" and (table or floor != Floor()):
-        unbound = replace(request, floor=Floor()).met()
-        stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
-    if (missed or stay > asked) and request.keeps_all(chosen) and not made.removed:
+    bound, whole = table is not None or floor != Floor(), request.keeps_all(chosen) and not made.removed
+    unbound = replace(request, floor=Floor()).met() if bound and (whole or counted == "keep") else chosen
+    if whole and not request.keeps_all(unbound):
         raise request.refusal(1.0, _nearer(request, table))
-    if missed:
+    if request.misses(chosen):
         warn(
             f"The target {_asked(request)} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
             f"of the {counted} are kept, with {bounds}{_shared(request)}. {_nearer(request, table)}"
         )
-    elif table is None and stay > (1 + _MISSED) * asked:
-        warn(
-            f"With {bounds}, {stay:,} channels are kept instead of {asked:,}. Lower {' and '.join(floor.raised)}, or "
-            "ask for less."
-        )
+    elif table is None:
+        stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
+        if stay > (1 + _MISSED) * asked:
+            warn(
+                f"With {bounds}, {stay:,} channels are kept instead of {asked:,}. Lower {' and '.join(floor.raised)}, "
+                "or ask for less."
+            )
 
 
 def _shared(request: PlanRequest) -> str:

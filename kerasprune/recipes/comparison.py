@@ -224,6 +224,8 @@ def _cells(
 ) -> list[dict[str, Any]]:
     """Returns the settings of every run, seed by seed, so that the table is complete as early as possible."""
     faults = [fault for one in seeds for fault in whole_number_faults(0, seeds=one)]
+    repeated = sorted({one for one in seeds if list(seeds).count(one) > 1})
+    faults += [f"Expected different seeds. Received: {repeated[0]} twice. Leave one out."] if repeated else []
     faults += [] if len(seeds) else ["Expected one seed or more. Received: seeds=0."]
     faults += [] if criteria else ["Expected one criterion or more. Received: criteria=[]."]
     faults += [] if macs else ["Expected one fraction of the multiply–adds or more. Received: macs=[]."]

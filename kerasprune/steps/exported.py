@@ -16,8 +16,7 @@ from kerasprune.data.signature import signature_of
 from kerasprune.export.parity import Function, keras_function
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
-from kerasprune.surgery.comparison import relative_error
-from kerasprune.surgery.output_distance import distances, least_agreement
+from kerasprune.surgery.output_distance import distances, joint_error, least_agreement
 from kerasprune.surgery.output_kind import class_outputs
 
 
@@ -58,15 +57,16 @@ def beside_dense(run: Function, dense: keras.Model, examples: Batches, loss: Any
     Returns:
         `"dense_agreement"`, the fraction of examples of the same class (of the worst output of classes, `None` without
         one), `"dense_balanced"`, the mean of it over the classes of the dense model, and `"dense_error"`, as
-        `relative_error` defines it.
+        `joint_error` defines it.
     """
     functions = keras_function(dense, signature_of(dense)), run
     wanted, made = ([function(batch) for batch in examples] for function in functions)
-    least = least_agreement(distances(wanted, made, class_outputs(dense, loss)))
+    found = distances(wanted, made, class_outputs(dense, loss))
+    least = least_agreement(found)
     return {
         "dense_agreement": least and least.agreement,
         "dense_balanced": least and least.balanced,
-        "dense_error": relative_error(made, wanted),
+        "dense_error": joint_error(found),
     }
 
 

@@ -19,8 +19,8 @@ from kerasprune.defaults import JUDGED
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import BALANCED, Measure, StepReport
-from kerasprune.surgery.comparison import fresh_states, outputs_of, relative_error
-from kerasprune.surgery.output_distance import distances, least_agreement
+from kerasprune.surgery.comparison import fresh_states, outputs_of
+from kerasprune.surgery.output_distance import distances, joint_error, least_agreement
 from kerasprune.surgery.output_kind import class_outputs
 
 _BATCHES = 50  # of a data set, whose tokens are looked at
@@ -54,7 +54,7 @@ class Judge:
         made = self._outputs(model)
         found = tuple(distances(self._wanted, made, self._classes))
         least = least_agreement(found)
-        error, balanced = relative_error(made, self._wanted), least and least.balanced
+        error, balanced = joint_error(found), least and least.balanced
         return StepReport(name, error, self.metrics(model), balanced=balanced, outputs=found)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 
-from kerasprune.surgery.output_distance import OutputDistance
+from kerasprune.surgery.output_distance import OutputDistance, unjudged
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,10 @@ class StepReport:
 
     def __str__(self) -> str:
         """Returns the measurements in a line; empty if there are none."""
-        found = {**({} if self.error is None else {"error of the outputs": self.error}), **self.metrics}
-        measured = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-        if not self.metrics and (self.balanced is not None or len(self.outputs) > 1):
+        reason = unjudged(self.outputs) if self.outputs else ""
+        errors = [] if self.error is None else [f"error of the outputs {reason or f'{self.error:.4g}'}"]
+        measured = ", ".join([*errors, *(f"{name} {value:.4g}" for name, value in self.metrics.items())])
+        if not self.metrics and (len(self.outputs) > 1 or any(each.classes for each in self.outputs)):
             measured = "; ".join([measured, *map(str, self.outputs)])
         name = self.name if self.epoch is None else f"{self.name}, epoch {self.epoch}"
         return f"{name}: {measured}" if measured else ""
@@ -77,6 +78,8 @@ class Measure:
 
     def worth(self, step: StepReport) -> float:
         """Returns the value of a step, higher = better; −∞ if the figure is missing or not finite."""
+        if self.name == BALANCED and step.balanced is None:  # of too few examples
+            return Measure("error").worth(step)
         found = self.of(step)
         if found is None or not isfinite(found):
             return float("-inf")
@@ -91,6 +94,8 @@ class Measure:
         """Returns a remark if a step has made the model worse, by four digits."""
         if self.worth(after) >= self.worth(before):
             return []
+        if self.name == BALANCED and after.balanced is None:
+            return Measure("error").remarks(before, after)
         was, now = (f"{self.of(each):.4g}" for each in (before, after))
         if was == now:
             return Measure("error").remarks(before, after) if self.name == BALANCED else []

@@ -14,7 +14,7 @@ from keras import tree
 from kerasprune._keras import call_operation, inner_layers
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
-from kerasprune.surgery.output_distance import distances
+from kerasprune.surgery.output_distance import distances, joint_error
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def outputs_of(model: keras.Model, inputs: Any, call: Callable[..., Any] = call_
 def output_error(slim: keras.Model, dense: keras.Model, batches: Iterable[Any]) -> float:
     """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²` over all outputs: 0 = the same.
 
+    Of outputs that do not vary it is `Σ ‖slim − dense‖² / Σ ‖dense‖²`.
+
     Args:
         slim: A model.
         dense: The model to compare it with.
@@ -112,5 +114,4 @@ def output_error(slim: keras.Model, dense: keras.Model, batches: Iterable[Any]) 
 
 def relative_error(made: Iterable[Sequence[np.ndarray]], wanted: Iterable[Sequence[np.ndarray]]) -> float:
     """Returns the error of `output_error` from the outputs of both models, batch by batch, each read once."""
-    found = distances(wanted, made, {})
-    return sum(each.wrong for each in found) / max(sum(each.spread for each in found), 1e-30)
+    return joint_error(distances(wanted, made, {}))

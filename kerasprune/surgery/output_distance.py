@@ -25,9 +25,10 @@ class OutputDistance:
 
     Example:
         >>> found = OutputDistance("label", classes=True)
-        >>> found.add(np.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]), np.array([[2.0, 1.0], [0.5, 0.0], [3.0, 0.0]]))
+        >>> a = np.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]] * 10)
+        >>> found.add(a, np.where(a == 1.0, -1.0, a))
         >>> round(found.agreement, 3), found.balanced, str(found)
-        (0.667, 0.5, 'label: same class 66.67 %, balanced 50.00 % (class 1: 0 of 1)')
+        (0.667, 0.5, 'label: same class 66.67 %, balanced 50.00 %')
     """
 
     name: str
@@ -70,24 +71,29 @@ class OutputDistance:
     @property
     def error(self) -> float:
         """`Σ ‖b − a‖² / Σ ‖a − mean(a)‖²`, 1 = no better than a constant; of an output that is constant, `/ Σ ‖a‖²`."""
-        varies = self.spread > _CONSTANT * self.square
-        return self.wrong / max(self.spread if varies else self.square, 1e-30 * max(self.samples, 1))
+        return joint_error([self])
+
+    @property
+    def is_few(self) -> bool:
+        """Whether fewer than 20 classes were chosen: their agreement says nothing."""
+        return self.counts.sum() < FEW
 
     @property
     def agreement(self) -> float | None:
-        """Fraction of the same class; `None` if the output is not classes."""
-        return float(self.same.sum() / self.counts.sum()) if self.counts.sum() else None
+        """Fraction of the same class; `None` if the output is not classes, or they are fewer than 20."""
+        return None if self.is_few else float(self.same.sum() / self.counts.sum())
 
     @property
     def balanced(self) -> float | None:
         """Mean, over the classes that a chooses, of the fraction of them that b chooses too; `None` as `agreement`."""
         there = self.counts > 0
-        return float(np.mean(self.same[there] / self.counts[there])) if there.any() else None
+        return None if self.is_few else float(np.mean(self.same[there] / self.counts[there]))
 
     @property
     def useless(self) -> bool:
         """Whether the error is above 0.5, and, of classes, the balanced agreement below."""
-        return self.error > USELESS and (self.balanced is None or self.balanced < USELESS)
+        far = self.error > USELESS and (self.balanced is None or self.balanced < USELESS)
+        return far and not unjudged([self])
 
     @property
     def rare(self) -> dict[int, tuple[int, int]]:
@@ -100,7 +106,9 @@ class OutputDistance:
     def __str__(self) -> str:
         """Returns what is known of it in a line."""
         if self.agreement is None:
-            return f"{self.name}: error {self.error:.2g}"
+            reason = f"same class cannot be judged: {self.counts.sum()} examples, fewer than {FEW}"
+            few = f", {reason}" if self.classes else ""
+            return f"{self.name}: error {unjudged([self]) or f'{self.error:.2g}'}{few}"
         rare = [f"class {n}: {same} of {count}" for n, (same, count) in self.rare.items()]
         rare = rare[:_SHOWN] + [f"{len(rare) - _SHOWN} more"] * (len(rare) > _SHOWN)
         found = f"{self.name}: same class {100 * self.agreement:.2f} %, balanced {100 * self.balanced:.2f} %"
@@ -123,6 +131,19 @@ def distances(
         for each, a, b in zip(found, *pair, strict=True):
             each.add(a, b)
     return found
+
+
+def joint_error(found: Sequence[OutputDistance]) -> float:
+    """Returns `Σ ‖b − a‖² / Σ ‖a − mean(a)‖²` over all outputs; `/ Σ ‖a‖²` if none varies."""
+    wrong, spread, square = (sum(getattr(each, name) for each in found) for name in ("wrong", "spread", "square"))
+    return wrong / max(square if unjudged(found) else spread, 1e-30)
+
+
+def unjudged(found: Sequence[OutputDistance]) -> str:
+    """Returns why errors relative to the spread cannot be judged; empty if they can."""
+    if any(each.spread > _CONSTANT * each.square for each in found):
+        return ""
+    return f"cannot be judged: the same output for all examples, of which there are {max(e.samples for e in found)}"
 
 
 def of_outputs(count: int, classes: Mapping[str, bool]) -> list[OutputDistance]:

@@ -192,6 +192,8 @@ def test_a_measured_difference_is_told_from_two_standard_errors():
     assert [row.cells[-1] for row in (agrees, differs, open_)] == ["agrees", "differs", "cannot tell"]
     assert agrees.cells[1:4] == ("-0.3 points", "-2.00 ± 0.58 points", "2 s.e. 1.2")
     assert (agrees.agrees, differs.agrees, open_.agrees) == (True, False, True)
+    alone = entries.PairedRow("a", -0.3, [5])
+    assert alone.judgement == "cannot tell" and not any("±" in cell or "inf" in cell for cell in alone.cells)
     said = entries.PairedRow("a", -0.3, [5, 6, 7], "few images.")
     assert Reproduced("x", (said, entries.Note("b", "1", "2"))).verdict == "differs as said"
     assert Reproduced("x", (said, differs)).verdict == "differs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 
 import keras
@@ -212,6 +213,28 @@ def test_outputs_no_better_than_a_constant_are_said_to_be_useless():
     assert (report.steps[-1].error > 0.5) == any("useless" in remark for remark in report.remarks)
     assert report.steps[-1].error > 0.5 and report.steps[-1].balanced is None
     assert not any("useless" in each for each in kp.prune(model, 0.99, x).report.remarks)
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+@pytest.mark.parametrize("x", [np.ones((1, 6)), np.zeros((25, 6)), np.full((3, 6), 1e3)], ids=["one", "zeros", "alike"])
+def test_what_cannot_be_judged_is_said_and_not_printed(x, softmax):
+    keras.utils.set_random_seed(0)
+    last = keras.layers.Dense(3, "softmax" if softmax else None, bias_initializer="ones")
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(16, "relu"), last])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = kp.prune(model, 0.3, x.astype("float32")).report
+    assert "outputs cannot be judged" in str(report) and "useless" not in str(report)
+    assert all(step.error < 1e3 for step in report.steps)
+
+
+@pytest.mark.parametrize("errors", [(0.3, 0.1, 0.2), (0.1, 0.2, 0.3)])
+def test_steps_whose_agreement_cannot_be_judged_are_ordered_by_their_errors(errors):
+    steps = [StepReport(str(error), error, {}) for error in errors]
+    assert Measure(BALANCED, True).best(steps).error == min(errors)
+    (remark, *_) = Measure(BALANCED, True).remarks(StepReport("a", 0.1, {}), StepReport("b", 0.2, {})) or [""]
+    assert "error of the outputs 0.1" in remark
+    assert not Measure(BALANCED, True).remarks(StepReport("a", 0.2, {}), StepReport("b", 0.1, {}))
 
 
 @pytest.mark.thorough

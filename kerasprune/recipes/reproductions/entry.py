@@ -101,7 +101,8 @@ class PairedRow(Row):
 
     def __init__(self, what: str, paper: float, differences: Sequence[float], known: str = "") -> None:
         mean = statistics.fmean(differences)
-        error = statistics.stdev(differences) / math.sqrt(len(differences))
+        several = len(differences) > 1
+        error = statistics.stdev(differences) / math.sqrt(len(differences)) if several else math.inf
         super().__init__(what, paper, mean, 2 * error, " points", known)
 
     @property
@@ -119,6 +120,8 @@ class PairedRow(Row):
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
         """The printed cells, with two standard errors."""
+        if math.isinf(self.tolerance):  # of one pair
+            return self.what, f"{self.paper:+g}{self.unit}", f"{self.ours:+.2f}{self.unit}", "–", self.judgement
         ours = f"{self.ours:+.2f} ± {self.tolerance / 2:.2f}{self.unit}"
         return self.what, f"{self.paper:+g}{self.unit}", ours, f"2 s.e. {self.tolerance:.2g}", self.judgement
 
