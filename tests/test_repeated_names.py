@@ -150,3 +150,26 @@ def test_weights_of_layers_without_a_rule_are_masked():
     zeros = sum(int((values(v) == 0).sum()) for v in model.trainable_variables if len(v.shape) > 1)
     size = sum(int(np.prod(v.shape)) for v in model.trainable_variables if len(v.shape) > 1)
     assert abs(1 - logs["kept"][-1] - zeros / size) < 0.01
+
+
+@pytest.mark.parametrize("granularity", ["filter", "channel"])
+def test_channels_beside_layers_without_a_rule_are_masked(granularity):
+    """What a mask of channels does not reach is named with its share, and the rest is masked."""
+
+    class Own(layers.Layer):
+        def build(self, shape):
+            self.table = self.add_weight((shape[-1], 6), name="table")
+
+        def call(self, x):
+            return keras.ops.cumsum(x @ self.table, axis=-1)
+
+    inputs = keras.Input((8,))
+    x = layers.Dense(6)(layers.Dense(16, activation="relu", name="wide")(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(Own(name="own")(x)))
+    model.compile("sgd", "mse")
+    pruning = kp.callbacks.GradualMagnitude(kp.schedules.cubic(keep=0.5, end=2), every=1, granularity=granularity)
+    share = round(100 * 36 / model.count_params())
+    with pytest.warns(UserWarning, match=f"leaves {share}% .*own"):
+        model.fit(np.ones((16, 8)), np.ones((16, 3)), 8, 2, verbose=0, callbacks=[pruning])
+    made, read = (np.abs(values(layer.kernel)) for layer in model.layers[1:3])
+    assert 8 in ((made.sum(axis=0) == 0).sum(), (read.sum(axis=1) == 0).sum())

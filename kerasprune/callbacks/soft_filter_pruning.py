@@ -76,7 +76,7 @@ class SoftFilterPruning(PruningCallback):
 def _others(model: keras.Model, freeze: Sequence[str], units: Sequence[Unit]) -> list[Unit]:
     """Returns one unit for each further prunable convolution."""
     done = {id(part.variable) for unit in units for part in unit.parts}
-    graph = trace(model, coupling="tied", freeze=freeze)
+    graph = trace(model, coupling="tied", freeze=freeze, unknown="freeze")
     made = [each for name in graph.prunable for each in graph.made_by(name)]
     return [
         Unit.of(graph.paths[id(kernel.variable)], kernel.variable.shape[axis], 0, (Part(kernel.variable, axis, own),))

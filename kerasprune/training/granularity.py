@@ -16,7 +16,7 @@ from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import divisible_number, kept_number
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import trace, warn_of_unknown
 from kerasprune.training.bn_scales import scale_fault
 from kerasprune.training.candidates import Part, Unit
 
@@ -255,7 +255,8 @@ class _OfGroups(Granularity):
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per prunable group all of whose kernels are trained."""
-        graph = trace(model, coupling=self.coupling, freeze=freeze)
+        graph = trace(model, coupling=self.coupling, freeze=freeze, unknown="freeze")
+        warn_of_unknown(graph, "A mask of whole channels")
         units = self.candidates(graph, {name: group.size for name, group in graph.prunable.items()})
         return graph, [unit for unit in units if all(part.variable.trainable for part in unit.parts)]
 
