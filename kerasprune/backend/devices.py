@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import keras
 
 from kerasprune._keras import undivided_remainders
+from kerasprune.errors import warn
 
 
 def replicas() -> int:
@@ -25,6 +26,21 @@ def replicas() -> int:
 def multiple_of_replicas(batch: int) -> int:
     """Returns the smallest multiple of the replicas that is not below a number of examples."""
     return -(-batch // replicas()) * replicas()
+
+
+def warn_of_one_device(model: keras.Model) -> None:
+    """Warns if a strategy of TensorFlow holds a model on several devices, outside of whose scope copies have one."""
+    first = next(iter(model.variables), None)
+    if keras.backend.backend() != "tensorflow" or first is None:
+        return
+    import tensorflow as tf
+
+    if isinstance(first.value, tf.distribute.DistributedValues) and not tf.distribute.has_strategy():
+        number = first.value.distribute_strategy.num_replicas_in_sync
+        warn(
+            f"{model.name!r} was made under a strategy of {number} devices, and the slim model is made outside of its "
+            "scope: it is held, and fine-tuned, on one device. Call this within strategy.scope() for all."
+        )
 
 
 def with_remainders() -> AbstractContextManager[None]:

@@ -107,7 +107,7 @@ def arrays(path: Path) -> SplitExamples:
     The file holds `x` and `y`; for several inputs an array by the name of each in place of `x`, for several outputs
     `y_<name>` for each in place of `y`. These are split 80 : 10 : 10 by a fixed permutation. Without labels, or in a
     `.npy` file, examples have no targets. Or it holds `x_train`, `y_train`, and optionally `x_val`, `y_val`, `x_test`,
-    `y_test`; a tenth of the training examples is held out in place of each.
+    `y_test`, or no labels at all; a tenth of the training examples is held out in place of each.
 
     Args:
         path: The file.
@@ -209,18 +209,21 @@ def by_role(found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Tar
 def _given(source: str, found: Mapping[str, np.ndarray], parts: Sequence[str]) -> dict[str, ArrayRows]:
     """Returns the examples of a file that holds them by split; a tenth of the training examples in place of others."""
     named = {SPLITS[part]: part for part in parts}
-    wanted = [f"{a}_{part}" for part in named.values() for a in "xy"]
-    lacking = [name for name in wanted if name not in found] or ([] if "train" in named else ["x_train", "y_train"])
+    labelled = any(name.startswith(BY_OUTPUT) for name in found)
+    kinds = "xy" if labelled else "x"
+    wanted = [f"{a}_{part}" for part in named.values() for a in kinds]
+    lacking = [name for name in wanted if name not in found]
+    lacking = lacking or ([] if "train" in named else [f"{a}_train" for a in kinds])
     unread = sorted(set(found) - set(wanted))
     if lacking or unread:
         received = (
             f"without {', '.join(lacking)}" if lacking else f"with {', '.join(unread)} next to {', '.join(wanted)}"
         )
         raise PruneError(
-            "Expected either x and y, divided here, or x_train and y_train, and a pair for each other split. "
-            f"Received: {source} {received}. Write only the arrays that are needed."
+            "Expected either x and y, divided here, or x_train and y_train, and a pair for each other split; or no "
+            f"labels at all. Received: {source} {received}. Write only the arrays that are needed."
         )
-    splits = {split: _checked(source, found[f"x_{part}"], found[f"y_{part}"]) for split, part in named.items()}
+    splits = {split: _checked(source, found[f"x_{part}"], found.get(f"y_{part}")) for split, part in named.items()}
     training = splits["train"]
     held, begin = training.count // SHARE / max(training.count, 1), 0.0
     for split in [split for split in PARTS if split not in splits]:

@@ -8,6 +8,7 @@ yielded. Counting iterations would be wrong: `model.fit` opens some that it does
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import tensorflow as tf
 
@@ -74,8 +75,8 @@ def counted(
         first_epoch: Number of the first epoch.
         name: Name of the set in a saved position. Defaults to `""`.
     """
-    with tf.device("CPU"):
-        counter = tf.Variable(first_epoch, dtype=tf.int64, trainable=False)
+    with ThreadPoolExecutor(1) as thread:  # a strategy mirrors what is made in the thread that is in its scope
+        counter = thread.submit(_counter, first_epoch).result()
     begin = tf.data.Dataset.from_tensors(0).map(lambda _: counter.read_value())
 
     def hand_out(step: tf.Tensor, example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -88,6 +89,11 @@ def counted(
     data = handed.apply(tf.data.experimental.assert_cardinality(steps))
     positions.add(data, name, counter)
     return data
+
+
+def _counter(first: int) -> tf.Variable:
+    with tf.device("CPU"):
+        return tf.Variable(first, dtype=tf.int64, trainable=False)
 
 
 def rest_of_epoch(

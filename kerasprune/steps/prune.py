@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerasprune import defaults
+from kerasprune.backend.devices import warn_of_one_device
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
@@ -194,6 +195,7 @@ class _Pruning:
         if settings.epochs:
             finetune.check_trainable(self.dense)
         check_examples(self.dense, self.objective, self.given, self.judged)
+        warn_of_one_device(settings.model)
         self._set_aside()
         self.solved_on = self.given
         if self.given is None and settings.reconstruct is not False:

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.backend.devices import warn_of_one_device
 from kerasprune.checks import choice_faults
 from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.channels import Count, Padded, Slice, Take
@@ -62,9 +63,10 @@ def rebuild(
     """
     if compile is not None:
         raise_faults("The model cannot be rebuilt:", choice_faults(("same",), compile=compile))
+    dense = model.model if isinstance(model, ChannelGraph) else model
     new = rebuild_cut(Cut.of(model, plan), absorb=absorb)
+    warn_of_one_device(dense)
     if compile is not None:
-        dense = model.model if isinstance(model, ChannelGraph) else model
         new = with_class_of(new, dense)
         compile_like(new, dense)
     return new

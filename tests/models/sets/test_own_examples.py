@@ -198,6 +198,30 @@ def test_a_function_whose_order_changes_cannot_be_divided(order, tmp_path, input
         assert sorted(y for split in own.splits for y in targets(split)) == [*range(40)]
 
 
+@pytest.mark.parametrize("given", [("train",), ("train", "test"), ("train", "valid"), ("train", "val", "test")])
+def test_splits_without_labels_are_taken_as_such(given, tmp_path, inputs):
+    rows = {part: np.arange(40.0) + 100 * number for number, part in enumerate(given)}
+    np.savez(tmp_path / "a.npz", **{f"x_{part}": np.stack([x, x], 1) for part, x in rows.items()})
+    own = split_examples(str(tmp_path / "a.npz"))
+    found = {}
+    for split in ("train", "validation", "test"):
+        batches = list(own.batches(split, 4, 0, "none", inputs))
+        assert all(len(batch) == 1 for batch in batches)
+        found[split] = sorted(float(n) for (x,) in batches for n in x[:, 0])
+    assert sorted(sum(found.values(), [])) == sorted(n for x in rows.values() for n in x)
+    assert all(found[arrays.SPLITS[part]] == [*rows[part]] for part in given if part != "train")
+
+
+def test_splits_of_which_some_have_labels_are_refused(tmp_path):
+    x, y = np.zeros((20, 2)), np.arange(20)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x)
+    with pytest.raises(PruneError, match="without y_test"):
+        arrays.arrays(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", x_test=x)
+    with pytest.raises(PruneError, match="without x_train"):
+        arrays.arrays(tmp_path / "b.npz")
+
+
 @pytest.mark.parametrize("names", [("y",), ("x", "y"), ("x_train", "y_train")])
 def test_inputs_that_are_drawn_may_have_the_names_of_labels(names):
     x = np.arange(40, dtype="float32")[:, None]
