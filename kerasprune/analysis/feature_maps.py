@@ -8,7 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.data.signature import inputs_of
 from kerasprune.errors import PruneError
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
 from kerasprune.repair.reconstruction.program import Program, ProgramRun
@@ -29,7 +31,7 @@ def mean_feature_maps(model: keras.Model, images: Any) -> np.ndarray:
         `(images, height, width)` of the last convolution.
 
     Raises:
-        PruneError: The model has no convolution over two axes.
+        PruneError: The model has no convolution over two axes, the images do not fit, or a number is not finite.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -39,11 +41,12 @@ def mean_feature_maps(model: keras.Model, images: Any) -> np.ndarray:
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions: A Comprehensive Pruning Framework, ICML 2021, Fig. 5.
     """
+    check_finite_weights(model)
     kernels = trace(model, unknown="freeze").kernels
     convolutions = [kernel.owner for kernel in kernels if len(kernel.variable.shape) == _CONVOLUTION_RANK]
     if not convolutions:
         raise PruneError(f"Expected a model with a convolution over two axes. Received: {model.name!r}, without one.")
     last, program = convolutions[-1], Program(model)
     made = [step.outputs[0] for step in program.steps if step.operation is last]
-    ((found,),) = ProgramRun(program, [[images]]).batches(made[-1])
+    ((found,),) = ProgramRun(program, [inputs_of(model).checked(images)]).batches(made[-1])
     return ops.convert_to_numpy(ops.mean(ops.abs(ops.cast(found, "float32")), axis=channel_axis(last)))

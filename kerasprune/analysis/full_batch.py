@@ -14,6 +14,7 @@ from kerasprune.criteria.base import as_array
 from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
 from kerasprune.data.arrays_or_batches import read_again
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.surgery.clone import copy_model
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.compute_dtype import PRECISIONS, in_precision
@@ -58,6 +59,7 @@ def to_minimum(
         + whole_number_faults(1, steps=steps)
         + choice_faults(PRECISIONS, precision=precision),
     )
+    check_finite_weights(model)
     copy = copy_model(model)
     found = _Descent(copy, model, data, loss, precision).descended(until, steps)
     for variable, part in zip(copy.trainable_variables, found, strict=True):

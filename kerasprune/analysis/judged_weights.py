@@ -16,7 +16,7 @@ from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import body_of
-from kerasprune.graph.graph import values
+from kerasprune.graph.graph import check_finite_weights, values
 from kerasprune.repair.reconstruction.recalibrate import take_statistics, trainable_norms
 
 Weights = list[np.ndarray]
@@ -29,7 +29,9 @@ def weights_of(model: keras.Model) -> Weights:
 
 
 def check_alike(*models: keras.Model) -> None:
-    """Raises a `PruneError` if the weights of models differ in number or shape."""
+    """Raises a `PruneError` if the weights of models are not finite, or differ in number or shape."""
+    for model in models:
+        check_finite_weights(model)
     first, *others = [[tuple(variable.shape) for variable in model.weights] for model in models]
     for model, shapes in zip(models[1:], others, strict=True):
         if shapes != first:
@@ -62,6 +64,7 @@ class WeightsJudge:
     """
 
     def __init__(self, model: keras.Model, data: Any, loss: Any = None, recalibrate: Any = None) -> None:
+        check_finite_weights(model)
         self._model, self._loss = model, output_loss(model, loss)
         self._batches = list(batches_for_loss(data, model, loss))
         self._examples = None if recalibrate is None else example_batches(model, recalibrate, SAMPLES)

@@ -12,6 +12,7 @@ from kerasprune.errors import extras, raise_faults
 from kerasprune.export.mixed_precision import MixedFiles
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
+from kerasprune.graph.graph import check_finite_weights
 
 
 @extras("kp.analysis.precision_sensitivity")
@@ -45,6 +46,7 @@ def precision_sensitivity(model: keras.Model, data: Any, *, samples: int = 500) 
         ['hidden', 'logits']
     """
     raise_faults("Invalid arguments for precision_sensitivity:", whole_number_faults(1, samples=samples))
+    check_finite_weights(model)
     signature = static_signature(model, data, None)
     with tempfile.TemporaryDirectory() as folder:
         return MixedFiles(model, signature, samples_of(signature, data), samples, folder).sensitivities()

@@ -17,6 +17,7 @@ from kerasprune.export.plain_names import with_plain_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_for
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.graph.sizes import Size
 from kerasprune.surgery.output_kind import class_outputs
@@ -73,6 +74,7 @@ def saved_model(
         )
     if isinstance(model, RangedModel):
         model.check_exportable("a SavedModel")
+    check_finite_weights(model)
     signature = signature_of(model, first_inputs(data))
     samples = samples_for(model, signature, data, size)
     reference = keras_function(model, signature)

@@ -16,6 +16,7 @@ from kerasprune.data.held_out import held_out
 from kerasprune.data.signature import fixed_batch, is_graph
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import body_of
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
@@ -194,6 +195,7 @@ class _Pruning:
         settings.check_training(self.objective, self.given)
         if settings.epochs:
             finetune.check_trainable(self.dense)
+        check_finite_weights(self.dense)
         check_examples(self.dense, self.objective, self.given, self.judged)
         warn_of_one_device(settings.model)
         self._set_aside()

@@ -24,6 +24,7 @@ from kerasprune.export.registry import formats
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_for
 from kerasprune.export.tflite_export import static_signature
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import has_free_axes
@@ -191,6 +192,8 @@ def beside(
 def _check_pair(dense: keras.Model, slim: keras.Model) -> None:
     """Raises if two models are no models, or differ in inputs or outputs."""
     raise_faults("Invalid arguments for beside:", kind_faults(keras.Model, "", slim=slim, dense=dense))
+    for model in (slim, dense):
+        check_finite_weights(model)
     if not (is_graph(dense) and is_graph(slim)):
         return
     faults = []

@@ -15,6 +15,7 @@ from kerasprune.export.quantization.fake_quantize import FollowedRange
 from kerasprune.export.quantization.graph_with_ranges import GraphWithRanges
 from kerasprune.export.quantization.rounded_layers import RoundedKernel
 from kerasprune.graph.built_model import LOAD, body_of
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.surgery.clone import structured_like
 from kerasprune.surgery.compiled import compile_like
@@ -143,7 +144,7 @@ def _check(slim: keras.Model, bits: int, delay: int) -> None:
     raise_faults("Invalid arguments for quantization_aware:", faults + whole_number_faults(0, delay=delay))
     if isinstance(slim, RangedModel):
         raise PruneError("Expected a plain model. Received: one of kp.quantization_aware. Give aware.plain.")
-    body_of(slim)
+    check_finite_weights(body_of(slim))
     check_keras_step(slim, "Build the same graph as a keras.Model.")
     if precision(slim) != "float32":
         raise PruneError(

@@ -16,7 +16,7 @@ from kerasprune.errors import first_of, raise_faults, warn
 from kerasprune.export.quantization.operators import Kind, function_of, kind_of
 from kerasprune.export.quantization.rounded_layers import along, kernel_of
 from kerasprune.graph.built_model import LOAD, body_of
-from kerasprune.graph.graph import ChannelGraph, values
+from kerasprune.graph.graph import ChannelGraph, check_finite_weights, values
 from kerasprune.graph.trace import trace, warn_of_unknown
 from kerasprune.graph.walk import Wiring, bodies, is_model, wiring
 from kerasprune.surgery.absorb import following_norms
@@ -66,6 +66,7 @@ def equalise(model: keras.Model) -> keras.Model:
         arXiv 1906.04721, §4.1.
     """
     raise_faults("The model cannot be equalised:", kind_faults(keras.Model, LOAD, model=model))
+    check_finite_weights(model)
     graph = trace(model, unknown="freeze")
     warn_of_unknown(graph, "equalise")
     pairs, clipped = _pairs(graph)

@@ -16,7 +16,7 @@ from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import body_of
-from kerasprune.graph.graph import values
+from kerasprune.graph.graph import check_finite_weights, values
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 
@@ -92,6 +92,7 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> kera
         Li et al., EagleEye, ECCV 2020, arXiv 2007.02491, §3.3; Izmailov et al., Averaging Weights, UAI 2018, §3.2.
     """
     raise_faults("Nothing can be recalibrated:", whole_number_faults(1, samples=samples))
+    check_finite_weights(slim)
     body = body_of(slim)
     new, _ = clone(body, value=values)
     if not trainable_norms(new):

@@ -11,7 +11,7 @@ from kerasprune.checks import non_negative_faults, seed_faults, whole_number_fau
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import raise_faults, warn
-from kerasprune.graph.graph import ChannelGraph, values
+from kerasprune.graph.graph import ChannelGraph, check_finite_weights, values
 from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.repair.reconstruction.dense_targets import Targets
 from kerasprune.repair.reconstruction.pairing import pair_models
@@ -93,6 +93,7 @@ def reconstruct(
     raise_faults("The model cannot be reconstructed:", plan_faults(plan=plan))
     graph = model if isinstance(model, ChannelGraph) else graph_for(model, plan)
     check_order(graph.model, slim, plan)
+    check_finite_weights(graph.model)
     new, remarks = reconstruct_cut(slim, Cut.of(graph, plan), data, **options)
     for remark in remarks:
         warn(f"{remark[0].upper()}{remark[1:]}.")

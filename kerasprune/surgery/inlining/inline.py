@@ -30,6 +30,7 @@ from kerasprune._keras import (
 from kerasprune.backend.tensorflow_functions import functions_in_keras
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import check_model
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find_or_try
 from kerasprune.graph.trace import size_to_try
@@ -86,6 +87,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
         check_same(model, new)
     except PruneError:
         if not writer.loses_masks:
+            check_finite_weights(model)
             raise
         writer = Writer(model, tree.flatten(fed), keeps_masks=True)  # once more, with the layers that make masks
         new = _written(writer, fed)

@@ -25,6 +25,7 @@ from kerasprune.data.arrays_or_batches import is_array, reads_once
 from kerasprune.data.signature import alike
 from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.graph.built_model import LOAD, body_of
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.plans import Plan
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.custom_train_step import check_keras_step
@@ -277,6 +278,8 @@ def _check(
     if not wrong and features and plan is None:
         faults.append(f"Expected plan, which slim was rebuilt with. Received: features={features!r}, plan=None.")
     raise_faults("Invalid arguments for distil:", faults)
+    for model in (slim, teacher):
+        check_finite_weights(model)
     if isinstance(slim, Student):
         raise PruneError("Expected a slim model. Received: a student. Give student.student.")
     body_of(slim)

@@ -428,7 +428,7 @@ def test_bad_arguments(net):
         reconstruct(slim, net, plan, _images(4)[:, :5, :, :2])
     broken = kp.rebuild(net, kp.Plan({}))
     broken.get_layer("stem").kernel.assign(np.full((3, 3, 3, 6), np.nan))
-    with pytest.raises(kp.PruneError, match="NaN or infinity in the dense model"):
+    with pytest.raises(kp.PruneError, match="NaN or infinity in"):
         reconstruct(kp.rebuild(net, plan), broken, plan, _images(4))
 
 
