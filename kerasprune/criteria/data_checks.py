@@ -16,7 +16,7 @@ from kerasprune.criteria.labels import check_labels
 from kerasprune.data.arrays_or_batches import as_numpy, batch_parts, batches_of
 from kerasprune.data.examples import Examples
 from kerasprune.data.refusals import check_arrays
-from kerasprune.data.signature import Signature, flat, inputs_of, is_graph, keys_of
+from kerasprune.data.signature import Signature, by_key, flat, inputs_of, is_graph, keys_of
 from kerasprune.errors import PruneError, first_of, nearest
 from kerasprune.graph.built_model import body_of
 from kerasprune.surgery.output_kind import output_names
@@ -56,7 +56,7 @@ def _check_form(signature: Signature, inputs: Any) -> None:
     """Raises if Keras would not find the inputs of a model with a dict of them whose keys are not their names."""
     keys = keys_of(signature.structure)
     by_name = isinstance(inputs, Mapping)
-    if keys and keys != [spec.name for spec in signature.inputs] and not (by_name and set(keys) <= set(flat(inputs))):
+    if keys and keys != [spec.name for spec in signature.inputs] and not (by_name and set(keys) <= set(by_key(inputs))):
         received = f"the keys {sorted(flat(inputs))}" if by_name else "arrays without names"
         raise PruneError(f"Expected inputs as a dict with the keys {keys}. Received: {received}. Give such a dict.")
 

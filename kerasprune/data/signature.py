@@ -39,6 +39,11 @@ def flat(nest: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
+def by_key(nest: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arrays of a dict by the keys of `flat`, and of lists in it by those of `keys_of`."""
+    return flat(nest) | dict(zip(keys_of(nest), tree.flatten(nest), strict=True))
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """One input.
@@ -134,7 +139,7 @@ class Signature:
         """
         names = [spec.name for spec in self.inputs]
         if isinstance(nest, Mapping):
-            named = flat(nest)
+            named = by_key(nest)
             for keys in (keys_of(self.structure), names):
                 if keys and set(keys) <= set(named):
                     check_arrays(named[key] for key in keys)

@@ -133,12 +133,13 @@ class Experiment:
         if not self.draws:
             return own_examples(self.recipe.data)
         from kerasprune.data.arrays import inputs_by_split
-        from kerasprune.repair.synthesis.synthesise import draw_batches
+        from kerasprune.repair.synthesis.synthesise import draw_batches, warn_of_misfit
 
         drawing = self.drawing
         del vars(self)["drawing"]  # with its model
         signature = drawing.signature
         arrays = signature.flatten(draw_batches(drawing, self.folder_of_drawn, self.verbose))
+        warn_of_misfit(drawing)
         return inputs_by_split(
             {each.name: array for each, array in zip(signature.inputs, arrays, strict=True)}, SYNTHETIC
         )

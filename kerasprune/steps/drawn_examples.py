@@ -8,10 +8,14 @@ import keras
 
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
+from kerasprune.data.signature import fixed_batch
 from kerasprune.errors import Key, PruneError, join_messages
+from kerasprune.graph.built_model import body_of
 from kerasprune.graph.sizes import Size
 from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.repair.synthesis.synthesise import draw_batches
+from kerasprune.steps.judge import check_examples
+from kerasprune.steps.objective import Objective
 
 AT_ONCE = 300  # seconds that "auto" may take
 REMARK = "errors are measured on examples drawn from the model, which no step has seen; they are not accuracies"
@@ -44,7 +48,7 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
 def drawn_examples(
     model: keras.Model, size: Size | None, batch: int, seed: int, verbose: int
 ) -> tuple[Examples | None, Examples | None, str]:
-    """Returns examples to solve on and to judge on, and a remark; `None` for both if they are not affordable.
+    """Returns examples to solve on and to judge on, and a remark; `None` for both if none are affordable, or fit.
 
     Args:
         model: The dense model.
@@ -56,5 +60,10 @@ def drawn_examples(
     drawing, reason = affordable(lambda: Drawing(model, method=None, size=size, seed=seed))
     if drawing is None:
         return None, None, " ".join(str(reason).split())
-    found = Examples(draw_batches(drawing, verbose=verbose), batch)
+    drawn = draw_batches(drawing, verbose=verbose)
+    if drawing.misfit:
+        return None, None, f"only cut, since {drawing.misfit}Give real examples, data="
+    body = body_of(model)
+    found = Examples(drawn, batch, len(body.inputs), fixed_batch(body))
+    check_examples(model, Objective(), found)
     return (*(held_out(found, seed) or (found, found)), REMARK)

@@ -36,6 +36,7 @@ MOST_BYTES = 4 << 30  # of activations
 _TENSORS = 2  # of the size of each activation that a step holds: the value and its gradient
 _MOST_MACS = 3e13  # of all forward passes of fitting: less than an hour on two cores
 _TWICE = 4 / 3  # time of a step whose moments are taken first: another forward pass
+_FITTING = 0.1  # distance from the statistics of a layer: means are off by a third of a deviation
 _FEW, _SHORT = 50, 60  # examples and steps of a short fit
 _NEAR = {"colour": 1.25}  # over the least distance: colours that a start lacks are hardly fitted
 _TRIED, _TIMED = 64, 32  # examples that a scale, and the time of a step, are measured on
@@ -107,6 +108,7 @@ class Drawing:
             passes = samples * (1 if self._held >= min(BATCH, samples) else _TWICE)
             self.steps = steps or _affordable_steps(self._body, size, passes)
         self._fits: dict[int, InputFit] = {}
+        self._reached: list[tuple[float, float]] = []  # distances before and after the fit of each batch
 
     @cached_property
     def _suited(self) -> list[InputDraw]:
@@ -190,7 +192,20 @@ class Drawing:
         if not self.fitted:
             return _composed(self._suited, start), []
         inputs, distances = self._fit(start).fit(start, self.steps)
+        self._reached.append((distances[0], distances[-1]))
         return [each.cast(x) for each, x in zip(self._inputs, inputs, strict=True)], distances
+
+    @property
+    def misfit(self) -> str:
+        """What is wrong with the batches that were drawn, if they do not fit the statistics; otherwise empty."""
+        near = _FITTING * len(self._stored.layers) if self.fitted else 0.0
+        far = [each for each in self._reached if not each[1] <= max(each[0] / 2, near)]
+        if not far:
+            return ""
+        return (
+            "the drawn examples do not fit the statistics of the BatchNormalization layers: their distance fell from "
+            f"{far[0][0]:.3g} to {far[0][1]:.3g} only. "
+        )
 
     def pack(self, flat: Sequence[np.ndarray]) -> Any:
         """Returns flat inputs in the structure that the model takes."""

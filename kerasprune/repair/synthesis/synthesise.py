@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.errors import warn
 from kerasprune.graph.sizes import Size
 from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.repair.synthesis.saved_batches import SavedBatches
@@ -48,8 +49,8 @@ def synthesise(
             100, or fewer (at least 10) for large models that would take more than about an hour on two cores.
         size: Size of free axes, such as the image side, see `kp.trace`. Defaults to `None`: the model has none.
         value_range: `(lowest, highest)` input value, or a dict of such pairs by input name. Defaults to that of a
-            `Rescaling` or `Normalization` at the input, otherwise for images to the usual scale that fits the stored
-            statistics best.
+            `Rescaling`, `Normalization` or `BatchNormalization` at the input, otherwise for images to the usual scale
+            that fits the stored statistics best.
         frequencies: Relative frequency of each token, of shape `(vocabulary,)`. Defaults to equal frequencies.
         seed: Random seed. Defaults to 0.
         store: Folder in which finished batches are saved, and from which an interrupted call continues. Defaults to
@@ -57,7 +58,8 @@ def synthesise(
         verbose: 0 = silent, 1 = progress on standard error. Defaults to 1.
 
     Returns:
-        The examples in the structure of the model's inputs: an array for one input. Pass them as any `data=`.
+        The examples in the structure of the model's inputs: an array for one input. Pass them as any `data=`. If the
+        distance falls by less than a half, a warning is given: they do not fit.
 
     Raises:
         PruneError: An argument is out of range; the model has no stored statistics, a text input, or weights that are
@@ -79,7 +81,15 @@ def synthesise(
         model, samples, method=method, steps=steps, size=size, value_range=value_range,
         frequencies=frequencies, seed=seed,
     )  # fmt: skip
-    return draw_batches(drawing, store, verbose)
+    drawn = draw_batches(drawing, store, verbose)
+    warn_of_misfit(drawing)
+    return drawn
+
+
+def warn_of_misfit(drawing: Drawing) -> None:
+    """Warns if the examples of a draw do not fit the statistics of the model."""
+    if drawing.misfit:
+        warn(f"{drawing.misfit[0].upper()}{drawing.misfit[1:]}Give real examples in their place, or more steps=.")
 
 
 def draw_batches(drawing: Drawing, store: str | Path | None = None, verbose: int = 1) -> Any:

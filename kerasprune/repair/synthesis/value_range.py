@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune.graph.built_model import body_of
+from kerasprune.graph.graph import values
 from kerasprune.graph.walk import all_nodes
 
 _WIDTH = 5.0  # standard deviations of the noise from the lowest to the highest number
@@ -51,7 +52,9 @@ CANDIDATES = (
 
 
 def declared_range(model: keras.Model, tensor: keras.KerasTensor) -> ValueRange | None:
-    """Returns the range that the first layer on an input declares: `Rescaling` or `Normalization`; `None` without one.
+    """Returns the range that the first layer on an input declares; `None` without one.
+
+    `Rescaling`, `Normalization` and `BatchNormalization`, whose statistics are those of the data, do.
 
     Args:
         model: The model.
@@ -64,16 +67,48 @@ def declared_range(model: keras.Model, tensor: keras.KerasTensor) -> ValueRange 
         >>> float(found.low), float(found.high)
         (0.0, 255.0)
     """
+    readers: dict[int, list[Any]] = {}
     for node in all_nodes(body_of(model)):
-        layer = node.operation
-        if not any(each is tensor for each in node.input_tensors):
-            continue
-        if isinstance(layer, layers.Rescaling):
-            scale, offset = np.asarray(layer.scale, "float32"), np.asarray(layer.offset, "float32")
-            low = np.where(offset < 0, -1.0, 0.0)
-            ends = [np.round((end - offset) / scale, 4) for end in (low, np.float32(1.0))]
-            return ValueRange.between(np.minimum(*ends), np.maximum(*ends))  # a negative scale turns them round
-        if isinstance(layer, layers.Normalization) and not layer.invert:
-            mean, variance = (keras.ops.convert_to_numpy(each)[0] for each in (layer.mean, layer.variance))
-            return ValueRange(-np.inf, np.inf, mean, np.sqrt(variance))
+        for each in node.input_tensors:
+            readers.setdefault(id(each), []).append(node)
+    waiting = [tensor]
+    for each in waiting:
+        for node in readers.get(id(each), ()):
+            layer = node.operation
+            waiting += node.output_tensors if isinstance(layer, _SAME) else []
+            found = next((read(layer) for kind, read in _DECLARED.items() if isinstance(layer, kind)), None)
+            if found is not None:
+                return found
     return None
+
+
+def _of_rescaling(layer: layers.Rescaling) -> ValueRange:
+    scale, offset = np.asarray(layer.scale, "float32"), np.asarray(layer.offset, "float32")
+    low = np.where(offset < 0, -1.0, 0.0)
+    ends = [np.round((end - offset) / scale, 4) for end in (low, np.float32(1.0))]
+    return ValueRange.between(np.minimum(*ends), np.maximum(*ends))  # a negative scale turns them round
+
+
+def _of_normalization(layer: layers.Normalization) -> ValueRange | None:
+    if layer.invert:
+        return None
+    mean, variance = (keras.ops.convert_to_numpy(each)[0] for each in (layer.mean, layer.variance))
+    return ValueRange(-np.inf, np.inf, mean, np.sqrt(variance))
+
+
+def _of_statistics(layer: layers.BatchNormalization) -> ValueRange | None:
+    """Returns the statistics of a BatchNorm, which are the data's; `None` if it has not seen any."""
+    mean, variance = (values(each).astype("float32") for each in (layer.moving_mean, layer.moving_variance))
+    if not np.isfinite([mean, variance]).all() or not mean.any() and (variance == 1.0).all():
+        return None
+    rank = len(layer.input.shape)
+    after = (1,) * (rank - 1 - layer.axis % rank)
+    return ValueRange(-np.inf, np.inf, *(each.reshape(-1, *after) for each in (mean, np.sqrt(variance))))
+
+
+_SAME = layers.Dropout, layers.GaussianNoise, layers.Identity, layers.Masking  # which pass on the numbers of an input
+_DECLARED = {
+    layers.Rescaling: _of_rescaling,
+    layers.Normalization: _of_normalization,
+    layers.BatchNormalization: _of_statistics,
+}
