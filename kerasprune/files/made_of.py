@@ -59,7 +59,7 @@ def check_made_of(path: Path, begun: Mapping[str, Any] | None, settings: Mapping
     Args:
         path: The file, for the message.
         begun: What it was made of; `None` if it does not say.
-        settings: What it should have been made of, plain data.
+        settings: The settings wanted, plain data.
 
     Raises:
         PruneError: They differ.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 
-from kerasprune.surgery.output_distance import OutputDistance, unjudged
+from kerasprune.surgery.output_distance import OutputDistance, lack_of_variance
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class StepReport:
 
     def __str__(self) -> str:
         """Returns the measurements in a line; empty if there are none."""
-        reason = unjudged(self.outputs) if self.outputs else ""
+        reason = lack_of_variance(self.outputs) if self.outputs else ""
         errors = [] if self.error is None else [f"error of the outputs {reason or f'{self.error:.4g}'}"]
         measured = ", ".join([*errors, *(f"{name} {value:.4g}" for name, value in self.metrics.items())])
         if not self.metrics and (len(self.outputs) > 1 or any(each.classes for each in self.outputs)):

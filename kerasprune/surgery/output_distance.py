@@ -93,7 +93,7 @@ class OutputDistance:
     def useless(self) -> bool:
         """Whether the error is above 0.5, and, of classes, the balanced agreement below."""
         far = self.error > USELESS and (self.balanced is None or self.balanced < USELESS)
-        return far and not unjudged([self])
+        return far and not lack_of_variance([self])
 
     @property
     def rare(self) -> dict[int, tuple[int, int]]:
@@ -104,11 +104,11 @@ class OutputDistance:
         return {int(n): (int(self.same[n]), int(self.counts[n])) for n in found}
 
     def __str__(self) -> str:
-        """Returns what is known of it in a line."""
+        """Returns the distance in a line."""
         if self.agreement is None:
             reason = f"same class cannot be judged: {self.counts.sum()} examples, fewer than {FEW}"
             few = f", {reason}" if self.classes else ""
-            return f"{self.name}: error {unjudged([self]) or f'{self.error:.2g}'}{few}"
+            return f"{self.name}: error {lack_of_variance([self]) or f'{self.error:.2g}'}{few}"
         rare = [f"class {n}: {same} of {count}" for n, (same, count) in self.rare.items()]
         rare = rare[:_SHOWN] + [f"{len(rare) - _SHOWN} more"] * (len(rare) > _SHOWN)
         found = f"{self.name}: same class {100 * self.agreement:.2f} %, balanced {100 * self.balanced:.2f} %"
@@ -136,10 +136,10 @@ def distances(
 def joint_error(found: Sequence[OutputDistance]) -> float:
     """Returns `Σ ‖b − a‖² / Σ ‖a − mean(a)‖²` over all outputs; `/ Σ ‖a‖²` if none varies."""
     wrong, spread, square = (sum(getattr(each, name) for each in found) for name in ("wrong", "spread", "square"))
-    return wrong / max(square if unjudged(found) else spread, 1e-30)
+    return wrong / max(square if lack_of_variance(found) else spread, 1e-30)
 
 
-def unjudged(found: Sequence[OutputDistance]) -> str:
+def lack_of_variance(found: Sequence[OutputDistance]) -> str:
     """Returns why errors relative to the spread cannot be judged; empty if they can."""
     if any(each.spread > _CONSTANT * each.square for each in found):
         return ""
