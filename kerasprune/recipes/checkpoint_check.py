@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from kerasprune.data.arrays_or_batches import as_numpy, is_array
 from kerasprune.data.examples import Examples
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import PruneError, warn
@@ -13,7 +14,8 @@ from kerasprune.recipes import schema
 from kerasprune.recipes.examples import examples
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.steps.chance_level import chance_level, knows_little, labels_of
-from kerasprune.steps.pixel_scale import SAMPLED, better_scale, is_sure, warn_of_statistics
+from kerasprune.steps.judge import Judge
+from kerasprune.steps.pixel_scale import SAMPLED, better_scale, is_sure, warn_of_scale, warn_of_statistics
 from kerasprune.steps.report import accuracy_of
 
 
@@ -49,6 +51,12 @@ def check_chance_level(run: Experiment, model: keras.Model) -> None:
             raise PruneError(knows_little(found, f"{remedy}; or --scale {now} to keep the present one.", data.name))
         warn(knows_little(found, f"{remedy}.", data.name))
         return
+    if own(data.name) == "arrays" and data.scale is None and not run.held.scales:
+        parts = [keras.tree.map_structure(as_numpy, batch) for batch in sample.batches()]
+        if all(is_array(each) for batch in parts for each in batch):  # one input, one output
+            arrays = tuple(map(np.concatenate, zip(*parts, strict=True)))
+            if warn_of_scale(Judge(model, run.objective(model), Examples(arrays[:2], data.batch))):
+                return
     chance = chance_level(logs, targets, " (--scale)")
     if chance is not None:
         warn(knows_little(*chance, data.name))

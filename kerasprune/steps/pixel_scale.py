@@ -69,8 +69,10 @@ def warn_of_scale(judge: Judge) -> bool:
         return False
     number = SAMPLED * examples.batch
     pixels, labels = as_numpy(examples.inputs[:number]), examples.labels if examples.labelled else None
-    if pixels.dtype != np.uint8 or labels is None or not is_array(labels):
+    if labels is None or not is_array(labels):
         warn_of_statistics(dense, pixels)
+        return False
+    if pixels.dtype != np.uint8 and not _are_bright(pixels):
         return False
 
     def judged(scale: str) -> float | None:
@@ -78,14 +80,23 @@ def warn_of_scale(judge: Judge) -> bool:
         return accuracy_of(Judge(dense, judge.objective, scaled).metrics(dense))
 
     accuracy = judged(_AS_IS)
-    better = None if accuracy is None else better_scale(accuracy, _SCALES.keys() - {_AS_IS}, judged)
+    if accuracy is None:
+        warn_of_statistics(dense, pixels)
+        return False
+    better = better_scale(accuracy, _SCALES.keys() - {_AS_IS}, judged)
     if better is None or not is_sure(better[1], accuracy, len(pixels)):
         return False
     warn(
         f"The model is right for {accuracy:.0%} of the examples with pixels x of 0 … 255, and for {better[1]:.0%} "
-        f"with {better[0]}, which it was likely trained on. Scale the data like this."
+        f"with {better[0]}, which it was likely trained on. Bring the data to this scale."
     )
     return True
+
+
+def _are_bright(pixels: np.ndarray) -> bool:
+    """Returns whether numbers are images whose pixels are not in [0, 1] or [−1, 1], whatever their type."""
+    few = pixels[:_FEW] if pixels.ndim == _IMAGES and pixels.dtype.kind in "uif" else np.zeros(1)
+    return bool(few.min() >= 0 and few.max() > _BRIGHT)
 
 
 def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:
@@ -95,9 +106,9 @@ def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:
         model: The dense model.
         pixels: Images; nothing is said of arrays of another kind, or of pixels below 2.
     """
-    images = pixels[:_FEW].astype("float32") if pixels.ndim == _IMAGES and pixels.dtype.kind in "uif" else None
-    if images is None or len(model.inputs) != 1 or not (images.min() >= 0 and images.max() > _BRIGHT):
+    if len(model.inputs) != 1 or not _are_bright(pixels):
         return
+    images = pixels[:_FEW].astype("float32")
     from kerasprune.repair.synthesis.stored_moments import StoredMoments  # of models that are given such pixels
 
     try:

@@ -240,6 +240,17 @@ def test_pixels_of_arrays_at_another_scale_than_the_model_s_are_refused(tmp_path
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("dtype", ["int64", "float32"])
+def test_pixels_of_other_types_at_another_scale_are_warned_of(dtype, tmp_path):
+    model, (x, y) = solved_classifier(), pixels()
+    model.save(tmp_path / "mine.keras")
+    np.savez(tmp_path / "mine.npz", x=x.astype(dtype), y=y)
+    start = ("prune", tmp_path / "mine.keras", "--keep", 0.5, "--data", tmp_path / "mine.npz", "--no-reconstruct")
+    result = invoke(*start, "--out", tmp_path / "out")
+    assert result.exit_code == 0 and "with x / 255, which it was likely trained on" in " ".join(result.stderr.split())
+
+
+@pytest.mark.thorough
 def test_pixels_at_another_scale_go_on_when_told_and_comparisons_stop(tmp_path):
     model, (x, y) = solved_classifier(), pixels()
     model.save(tmp_path / "mine.keras")

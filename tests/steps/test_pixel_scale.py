@@ -25,6 +25,20 @@ def test_prune_warns_of_pixels_at_another_scale():
         kp.prune(model, keep=0.5, data=(x, y), batch=1800, reconstruct=False, verify=False)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float32", "float64"])
+def test_pixels_with_labels_are_judged_whatever_their_type(dtype):
+    """Class 1 is brighter than 0.5 in the mean."""
+    x = np.random.default_rng(0).integers(0, 256, (200, 4, 4, 1))
+    y = (x.mean((1, 2, 3)) > 127.5).astype(int)
+    inputs = keras.Input((4, 4, 1))
+    mean = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs))
+    model = keras.Model(inputs, mean)
+    model.set_weights([np.array([[0.0, 100.0]]), np.array([50.0, 0.0])])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    with pytest.warns(UserWarning, match="with x / 255, which it was likely trained on"):
+        assert warn_of_scale(Judge(model, of_model(model), Examples((x.astype(dtype), y), batch=200)))
+
+
 @pytest.mark.thorough
 def test_others_are_taken_as_they_are():
     model, (x, y) = solved_classifier(), pixels()
