@@ -76,6 +76,16 @@ WITHOUT_INPUTS = dict.fromkeys(
 UNCHECKED = dict.fromkeys(("trace", "cost", "rebuild", "mask", "report", "verify", "fold", "functional"), NOT_COMPUTED)
 
 
+ABOVE_THE_CORE = (
+    *("dropout_stability", "line", "plane", "curve", "mean_feature_maps", "conservation", "to_minimum"),
+    *("removal_curve", "precision_sensitivity", "search_plan"),
+)
+
+
+def named(names):
+    return [pytest.param(each, marks=[pytest.mark.experiments] * (each in ABOVE_THE_CORE)) for each in names]
+
+
 def refused(call, *given) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -85,7 +95,7 @@ def refused(call, *given) -> str:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("name", ENTRANCES)
+@pytest.mark.parametrize("name", named(ENTRANCES))
 def test_weights_that_are_not_finite_are_refused(name, value, tmp_path):
     model = network()
     kernel = model.get_layer("second").kernel
@@ -95,7 +105,7 @@ def test_weights_that_are_not_finite_are_refused(name, value, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ENTRANCES.keys() - WITHOUT_INPUTS.keys())
+@pytest.mark.parametrize("name", named(each for each in ENTRANCES if each not in WITHOUT_INPUTS))
 def test_inputs_that_are_not_finite_are_refused(name, tmp_path):
     wrong = X.copy()
     wrong[3, 0, 0, 0] = np.nan
