@@ -16,7 +16,7 @@ from kerasprune.checks import fraction_faults, whole_number_faults
 from kerasprune.errors import PruneError, make_or_note, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
-from kerasprune.graph.trace import as_patterns, trace
+from kerasprune.graph.trace import as_patterns, trace, warn_of_unknown
 from kerasprune.training.bn_scales import are_normalised
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit
@@ -92,8 +92,9 @@ class GrowingPenalty(PruningCallback):
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns a plan without removals, to be completed when channels are picked, and the penalised units."""
         channels = self._granularity.whole_channels
-        coupling, unknown = ("free", "raise") if channels else ("tied", "freeze")
-        graph = trace(self.model, coupling=coupling, unknown=unknown, freeze=self.freeze)
+        graph = trace(self.model, coupling="free" if channels else "tied", unknown="freeze", freeze=self.freeze)
+        if channels:
+            warn_of_unknown(graph, type(self).__name__)
         return Plan.of(graph, {}), self.pushed(graph, self._granularity.numbers(graph, self.keep))
 
     def pushed(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:

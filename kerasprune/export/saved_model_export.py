@@ -70,7 +70,7 @@ def saved_model(
     if path.suffix in OTHER_FORMATS:
         raise PruneError(
             f"A SavedModel is a folder. Received: path={str(path)!r}, which names a file of another format. "
-            f"Write to {path.stem!r}."
+            f"Write to {str(path.with_suffix(''))!r}."
         )
     if isinstance(model, RangedModel):
         model.check_exportable("a SavedModel")

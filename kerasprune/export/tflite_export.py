@@ -252,7 +252,7 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str, range
     if path.suffix != ".tflite":
         raise PruneError(
             f"Expected a path that ends in .tflite. Received: path={str(path)!r}. "
-            f"Write to {path.with_suffix('.tflite').name!r}."
+            f"Write to {str(path.with_suffix('.tflite') if path.name else path / 'model.tflite')!r}."
         )
 
 

@@ -34,7 +34,7 @@ EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "pa
 BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
 _CONSTANTS = (EVALUATED, POINTWISE, CARRIED, PADDED, BIAS, NORMALISED, SILENT, UNKNOWN)
 
-KEEP_ITS_CHANNELS = "keep its channels with unknown='freeze', of a command with --unknown freeze."
+KEEP_ITS_CHANNELS = "keep its channels with kp.trace(model, unknown='freeze'), of a command with --unknown freeze."
 """The remedy for a layer that cannot be traced, as the end of a message."""
 
 BUILT_IN = {

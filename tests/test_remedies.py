@@ -1,0 +1,219 @@
+"""What messages tell the user to do is done: every remedy is followed once, and leads on."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+
+import pytest
+from support.remedies import Case, places
+from support.remedy_cases import CANNOT_BE_RUN, CASES
+
+NOT_YET_RUN: dict[str, int] = {
+    "analysis/full_batch.py": 1,
+    "analysis/judged_weights.py": 2,
+    "analysis/path_of_halves.py": 1,
+    "backend/derivatives.py": 1,
+    "backend/devices.py": 1,
+    "callbacks/_bn_penalty.py": 3,
+    "callbacks/_growing.py": 2,
+    "callbacks/_iterative.py": 3,
+    "callbacks/freeze_kept.py": 1,
+    "callbacks/gradual_magnitude.py": 1,
+    "callbacks/greg1.py": 1,
+    "callbacks/norm_history.py": 1,
+    "callbacks/resume.py": 2,
+    "callbacks/trained_quantization.py": 3,
+    "cli/export.py": 1,
+    "cli/options.py": 2,
+    "cli/reproduce.py": 1,
+    "cli/run.py": 1,
+    "criteria/base.py": 3,
+    "criteria/batch_loss.py": 1,
+    "criteria/curvature.py": 1,
+    "criteria/data_checks.py": 3,
+    "criteria/feature_maps.py": 1,
+    "criteria/gradients.py": 1,
+    "criteria/grouped.py": 2,
+    "criteria/inverse_hessian.py": 2,
+    "criteria/labels.py": 2,
+    "criteria/linearised.py": 3,
+    "criteria/mean_loss.py": 3,
+    "criteria/obs.py": 1,
+    "criteria/synflow.py": 1,
+    "data/arrays.py": 3,
+    "data/batches.py": 1,
+    "data/examples.py": 1,
+    "data/folder.py": 3,
+    "data/refusals.py": 2,
+    "data/signature.py": 5,
+    "data/splits.py": 1,
+    "errors.py": 1,
+    "export/calibration.py": 2,
+    "export/codec/packing.py": 3,
+    "export/codec/sharing.py": 2,
+    "export/conversion.py": 7,
+    "export/destination.py": 2,
+    "export/half_precision.py": 1,
+    "export/latency/profiling.py": 1,
+    "export/latency/table.py": 5,
+    "export/latency/timing.py": 1,
+    "export/mixed_precision.py": 1,
+    "export/parity.py": 4,
+    "export/quantization/aware.py": 6,
+    "export/quantization/equalisation.py": 1,
+    "export/quantization/graph_with_ranges.py": 1,
+    "export/samples.py": 1,
+    "export/saved_model_export.py": 1,
+    "export/tflite_export.py": 2,
+    "files/keras_model.py": 1,
+    "files/made_of.py": 2,
+    "files/reading.py": 2,
+    "files/system_errors.py": 5,
+    "files/writing.py": 2,
+    "graph/builder.py": 1,
+    "graph/built_model.py": 3,
+    "graph/kept_channels.py": 2,
+    "graph/plans.py": 1,
+    "graph/sizes.py": 2,
+    "graph/trace.py": 4,
+    "models/arguments.py": 1,
+    "models/sets/dataset.py": 4,
+    "models/sets/lookup.py": 1,
+    "models/sets/unlabelled.py": 2,
+    "models/sets/user_function.py": 2,
+    "papers/pruning_nets/pruning_net.py": 3,
+    "papers/pruning_spaces/command.py": 1,
+    "papers/pruning_spaces/distribution.py": 1,
+    "papers/pruning_spaces/explore.py": 3,
+    "papers/pruning_spaces/fitted_power.py": 1,
+    "papers/pruning_spaces/ranking.py": 1,
+    "papers/pruning_spaces/sampling.py": 3,
+    "papers/pruning_spaces/space.py": 1,
+    "papers/pruning_spaces/stage.py": 1,
+    "papers/synexp/build_to_target.py": 1,
+    "papers/three_dimensional/accuracy_predictor.py": 2,
+    "papers/three_dimensional/block_criterion.py": 1,
+    "papers/three_dimensional/constraints.py": 2,
+    "papers/three_dimensional/discrimination.py": 3,
+    "papers/three_dimensional/extents.py": 4,
+    "papers/three_dimensional/shrink_rounds.py": 4,
+    "papers/three_dimensional/surface.py": 1,
+    "papers/three_dimensional/workflow.py": 2,
+    "planning/budgets/measured.py": 1,
+    "planning/budgets/sensitivity.py": 1,
+    "planning/budgets/trials.py": 1,
+    "planning/make_plan.py": 4,
+    "planning/targets/time.py": 2,
+    "recipes/checkpoint_check.py": 1,
+    "recipes/comparison.py": 4,
+    "recipes/examples.py": 3,
+    "recipes/experiment.py": 4,
+    "recipes/grid.py": 1,
+    "recipes/populations/candidate_store.py": 1,
+    "recipes/populations/engine.py": 1,
+    "recipes/populations/local_runner.py": 1,
+    "recipes/populations/population.py": 1,
+    "recipes/populations/ray_runner.py": 2,
+    "recipes/populations/worker_process.py": 1,
+    "recipes/run_folder.py": 5,
+    "recipes/runner.py": 2,
+    "recipes/schema.py": 1,
+    "recipes/search/counting.py": 1,
+    "recipes/search/evolution.py": 1,
+    "recipes/search/search_plan.py": 1,
+    "recipes/search/widths.py": 1,
+    "recipes/stages/context.py": 2,
+    "recipes/stages/prune.py": 1,
+    "recipes/stages/rebuild.py": 2,
+    "recipes/starter.py": 2,
+    "registry.py": 2,
+    "repair/reconstruction/reconstruct.py": 1,
+    "repair/reconstruction/solving.py": 1,
+    "repair/synthesis/arguments.py": 1,
+    "repair/synthesis/drawing.py": 2,
+    "repair/synthesis/saved_batches.py": 1,
+    "repair/synthesis/stored_moments.py": 1,
+    "rules/activations.py": 1,
+    "rules/einsum.py": 1,
+    "rules/wrappers.py": 1,
+    "steps/chance_level.py": 2,
+    "steps/drawn_examples.py": 2,
+    "steps/finetune.py": 2,
+    "steps/folding/fold.py": 1,
+    "steps/keywords.py": 2,
+    "steps/objective.py": 1,
+    "steps/pixel_scale.py": 2,
+    "steps/prune.py": 2,
+    "steps/removal.py": 1,
+    "steps/repair.py": 1,
+    "steps/side_by_side.py": 1,
+    "surgery/comparison.py": 1,
+    "surgery/compiled.py": 3,
+    "surgery/compute_dtype.py": 1,
+    "surgery/copy_layer.py": 1,
+    "surgery/costs/cost.py": 2,
+    "surgery/costs/report.py": 1,
+    "surgery/cut.py": 1,
+    "surgery/inlining/inline.py": 2,
+    "surgery/inlining/plain.py": 1,
+    "surgery/rebuild.py": 1,
+    "surgery/reordering.py": 1,
+    "surgery/verification.py": 1,
+    "testing/budgets.py": 1,
+    "testing/callbacks.py": 1,
+    "testing/oracle.py": 2,
+    "training/bn_scales.py": 1,
+    "training/callback.py": 2,
+    "training/diagnosis.py": 5,
+    "training/distillation/block_features.py": 2,
+    "training/distillation/student.py": 3,
+    "training/granularity.py": 1,
+    "training/loop.py": 2,
+    "training/mask_updates.py": 1,
+    "training/masks.py": 2,
+    "training/regularizers/growth.py": 1,
+    "training/schedules.py": 2,
+    "training/session.py": 1,
+    "training/shrinkage.py": 8,
+    "training/sparsity/ranking.py": 1,
+    "training/trainings.py": 1,
+}
+"""How many remedies of a file no case follows yet: a number here only falls."""
+
+
+def _plainly(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _messages(call) -> list[str]:
+    """Returns the warnings of a call, and the text of what it raises."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            call()
+            raised = []
+        except Exception as error:  # noqa: BLE001, a foreign error is no message, and shows below
+            raised = [f"{error}" if type(error).__name__ == "PruneError" else repr(error)]
+    return [_plainly(text) for text in (*(str(each.message) for each in caught), *raised)]
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(each, id=str(each), marks=[pytest.mark.thorough] * each.thorough) for each in CASES]
+)
+def test_a_remedy_that_is_followed_leads_on(case: Case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (place,) = case.found
+    said = _messages(case.fails)
+    assert any(place.is_in(text) for text in said), said
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        case.follows()
+    assert not [each for each in caught if place.is_in(_plainly(str(each.message)))]
+
+
+def test_every_message_with_a_remedy_has_a_case_or_is_counted():
+    run = {place for case in CASES for place in case.found}
+    named = {place for file, words in CANNOT_BE_RUN for place in places() if place.file == file and words in place.text}
+    assert Counter(place.file for place in places() if place not in run | named) == NOT_YET_RUN
+    assert len(named) == len(CANNOT_BE_RUN) <= len(places()) / 10
