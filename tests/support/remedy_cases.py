@@ -651,7 +651,165 @@ EXPORT = [
     ),
 ]
 
-CASES = [*KEYWORDS, *GRAPH, *CRITERIA, *DATA, *CALLBACKS, *STEPS, *EXPORT]
+MORE = [
+    Case(
+        "planning/make_plan.py",
+        "channels are kept instead of",
+        lambda: kp.plan(dense(), keep=0.2, min_keep=6),
+        lambda: kp.plan(dense(), keep=0.2),
+    ),
+    Case(
+        "training/masks.py",
+        "Use mask.astype(bool)",
+        lambda: fit(kp.callbacks.HoldMask({"hidden/kernel": np.ones((6, 8))})),
+        lambda: fit(kp.callbacks.HoldMask({"hidden/kernel": np.ones((6, 8)).astype(bool)})),
+    ),
+    Case(
+        "training/distillation/block_features.py",
+        "Leave features out",
+        lambda: kp.distil(kp.rebuild(dense(), cut()), dense(), features=0.5, plan=cut()),
+        lambda: kp.distil(kp.rebuild(dense(), cut()), dense(), plan=cut()),
+    ),
+    Case(
+        "criteria/base.py",
+        "Use one of those, or write",
+        lambda: kp.prune_at_init(dense(), "hrank", data=TWO),
+        lambda: kp.prune_at_init(dense(), "snip", data=TWO),
+    ),
+    Case(
+        "criteria/data_checks.py",
+        "Give the unknown ones a number",
+        lambda: prune(words(), data=np.full((32, 5), 20)),
+        lambda: prune(words(), data=np.full((32, 5), 20) % 10),
+    ),
+    Case(
+        "data/signature.py",
+        "Give one array for one input",
+        lambda: prune(data={"a": X, "b": X}),
+        lambda: prune(data={"numbers": X}),
+    ),
+    Case(
+        "export/destination.py",
+        "Choose another path, or pass",
+        lambda: (Path("a.tflite").write_text(""), kp.export.tflite(dense(), "a.tflite")),
+        lambda: kp.export.tflite(dense(), "a.tflite", overwrite=True),
+        True,
+    ),
+    Case(
+        "export/codec/packing.py",
+        "Load it first",
+        lambda: kp.codec.pack("net.keras", "a.kpz"),
+        lambda: kp.codec.pack(dense(), "a.kpz"),
+    ),
+    Case(
+        "surgery/reordering.py",
+        "Write {group name: scores}",
+        lambda: kp.surgery.reorder(dense(), 3),
+        lambda: kp.surgery.reorder(dense(), kp.criteria.L1().score(kp.trace(dense()))),
+    ),
+    Case(
+        "rules/activations.py",
+        "Write it with keras.ops, or",
+        lambda: kp.trace(with_lambda()),
+        lambda: kp.trace(with_lambda(), unknown="freeze"),
+    ),
+    Case(
+        "surgery/costs/cost.py",
+        "Write {layer name: number}",
+        lambda: kp.plan(dense(), macs=0.5, macs_of=3),
+        lambda: kp.plan(kp.trace(with_own(), unknown="freeze"), macs=0.9, macs_of={"own": 64}),
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Call aware.fit(",
+        lambda: kp.export.tflite(kp.quantization_aware(dense()), "a.tflite", quantize="int8"),
+        lambda: kp.export.tflite(
+            fit(keras.callbacks.Callback(), optimizer_of(kp.quantization_aware(dense()))), "a.tflite", quantize="int8"
+        ),
+        True,
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Call aware.plain.quantize",
+        lambda: kp.quantization_aware(dense()).quantize("int8"),
+        lambda: kp.quantization_aware(dense()).plain.quantize("int8"),
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Call aware.save(path)",
+        lambda: kp.quantization_aware(dense()).get_config(),
+        lambda: kp.quantization_aware(dense()).plain.save("a.keras"),
+    ),
+    Case(
+        "steps/finetune.py",
+        "Set layer.trainable = True for all",
+        lambda: prune(half_frozen(), data=TWO, epochs=1),
+        lambda: prune(data=TWO, epochs=1),
+        True,
+    ),
+    Case(
+        "repair/reconstruction/solving.py",
+        "Check the weights, and that",
+        lambda: kp.reconstruct(kp.rebuild(dense(), cut()), dense(), cut(), np.full_like(X, 3e38)),
+        lambda: kp.reconstruct(kp.rebuild(dense(), cut()), dense(), cut(), X),
+    ),
+    Case(
+        "planning/budgets/trials.py",
+        "Give a few hundred",
+        lambda: cut(budget="sensitivity", data=X[:2]),
+        lambda: cut(budget="sensitivity", data=X),
+        True,
+    ),
+    Case(
+        "training/mask_updates.py",
+        "Give fit steps_per_epoch=, or",
+        lambda: fit(kp.callbacks.GradualMagnitude(lambda step: 0.5), data=generator()),
+        lambda: fit(kp.callbacks.GradualMagnitude(lambda step: 0.5), data=generator(), steps_per_epoch=2),
+    ),
+]
 
-CANNOT_BE_RUN: list[tuple[str, str]] = []
-"""`(file, words)` of remedies for what no test can bring about."""
+
+def words() -> keras.Model:
+    """Returns a classifier of sequences of ten words."""
+    x = layers.GlobalAveragePooling1D()(layers.Embedding(10, 4)(inputs := keras.Input((5,), dtype="int32")))
+    return keras.Model(inputs, layers.Dense(3)(layers.Dense(8, "relu")(x)))
+
+
+def with_lambda() -> keras.Model:
+    """Returns a classifier with a Lambda that mixes channels."""
+    x = layers.Lambda(lambda x: keras.ops.sort(x, axis=-1))(layers.Dense(8, "relu")(inputs := keras.Input((6,))))
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+def half_frozen() -> keras.Model:
+    """Returns the classifier with its first layer frozen."""
+    model = dense()
+    model.get_layer("hidden").trainable = False
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def generator() -> Any:
+    """Yields batches for ever."""
+    while True:
+        yield X[:8], Y[:8]
+
+
+CASES = [*KEYWORDS, *GRAPH, *CRITERIA, *DATA, *CALLBACKS, *STEPS, *EXPORT, *MORE]
+
+CANNOT_BE_RUN = [
+    ("backend/derivatives.py", "Set KERAS_BACKEND before"),  # NumPy as a backend
+    ("surgery/compute_dtype.py", "Take TensorFlow, or float32"),  # another backend
+    ("export/conversion.py", "KERAS_BACKEND=tensorflow"),
+    ("callbacks/resume.py", "Leave it out: epochs are saved"),
+    ("errors.py", "Install it with pip"),  # an environment without a package
+    ("recipes/schema.py", "Install kerasprune with all of its papers"),
+    ("files/system_errors.py", "Free some room"),  # a full disk, or one of the system's
+    ("files/system_errors.py", "Ask for permission"),
+    ("files/writing.py", "Free some room"),
+    ("export/latency/profiling.py", "Measure again when the machine is quiet"),
+    ("recipes/populations/ray_runner.py", "Give fewer threads"),  # a cluster
+    ("recipes/populations/ray_runner.py", "Install kerasprune on every machine"),
+    ("export/conversion.py", "crashed in its own process"),  # a crash of the converter
+]
+"""`(file, words)` of remedies for what a test in this process cannot bring about."""
