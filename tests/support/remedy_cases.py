@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from scipy.sparse import csr_matrix
 
 import kerasprune as kp
 from support.remedies import Case
@@ -299,8 +298,8 @@ DATA = [
     Case(
         "data/refusals.py",
         "x.toarray()",
-        lambda: prune(data=(csr_matrix(X), Y)),
-        lambda: prune(data=(csr_matrix(X).toarray(), Y)),
+        lambda: prune(data=(sparse(), Y)),
+        lambda: prune(data=(sparse().toarray(), Y)),
     ),
     Case(
         "data/examples.py",
@@ -332,6 +331,13 @@ DATA = [
         "data/refusals.py", "Leave .repeat() out", lambda: prune(data=endless()), lambda: prune(data=endless().take(3))
     ),
 ]
+
+
+def sparse() -> Any:
+    """Returns the inputs as a matrix of SciPy, which the core does not need."""
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix(X)
 
 
 def endless() -> Any:
