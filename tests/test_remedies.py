@@ -135,7 +135,7 @@ NOT_YET_RUN: dict[str, int] = {
     "steps/folding/fold.py": 1,
     "steps/keywords.py": 2,
     "steps/objective.py": 1,
-    "steps/pixel_scale.py": 2,
+    "steps/pixel_scale.py": 1,
     "steps/prune.py": 2,
     "steps/removal.py": 1,
     "steps/repair.py": 1,
