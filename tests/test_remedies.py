@@ -9,6 +9,8 @@ import pytest
 from support.remedies import Case, places
 from support.remedy_cases import CANNOT_BE_RUN, CASES
 
+pytestmark = pytest.mark.experiments  # messages of all rooms
+
 NOT_YET_RUN: dict[str, int] = {
     "analysis/full_batch.py": 1,
     "analysis/judged_weights.py": 2,
