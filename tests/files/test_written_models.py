@@ -6,7 +6,6 @@ import pytest
 from typer.testing import CliRunner
 
 import kerasprune as kp
-from kerasprune.cli.application import app
 from kerasprune.files.keras_model import reading_fault, save_and_load
 from kerasprune.steps import removal
 
@@ -55,7 +54,9 @@ def test_a_file_that_cannot_be_read_is_not_left(tmp_path, write):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.experiments
 def test_the_command_ends_before_training_if_its_model_cannot_be_read(tmp_path, monkeypatch):
+    from kerasprune.cli.application import app
     from kerasprune.recipes.stages import rebuild
 
     _model().save(tmp_path / "m.keras")
