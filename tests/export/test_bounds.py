@@ -13,6 +13,7 @@ from kerasprune.errors import PruneError
 from kerasprune.export import tflite
 from kerasprune.export.registry import formats
 
+pytest.importorskip("ai_edge_litert")
 X = np.random.default_rng(0).normal(50, 20, (60, 8)).astype("float32")
 FORMS = [name for name in formats.names() if name != "tflite-int4"]
 

@@ -34,7 +34,13 @@ def test_a_format_is_a_quantization(name, quantize, io, calibrates, monkeypatch)
 
 def test_a_packed_file_loses_nothing_and_is_judged_as_other_files_are(tmp_path):
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16), keras.layers.Dense(3, "softmax")])
-    found = kp.export.beside(model, model, tmp_path / "model.kpz", format="kpz", data=np.ones((5, 8), "float32"))
+    found = kp.export.beside(
+        model,
+        model,
+        tmp_path / "model.kpz",
+        format="kpz",
+        data=np.random.default_rng(0).random((50, 8)).astype("float32"),
+    )
     assert found.slim.max_error == found.error[1] == 0 and found.agreement == found.balanced == (1, 1)
     assert found.slim.latency_ms is None and found.slim.bytes == (tmp_path / "model.kpz").stat().st_size
     with pytest.raises(PruneError, match="ends in .kpz"):

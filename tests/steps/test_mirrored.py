@@ -64,5 +64,6 @@ print("done")
 """
 
 
+@pytest.mark.thorough
 def test_arrays_in_the_scope_and_a_word_outside_of_it():
     assert run_python(CODE).splitlines()[-1] == "done"
