@@ -205,7 +205,7 @@ def test_paths_that_are_no_place_for_it(network, tmp_path):
     for name, message in (
         ("photos", "Expected a SavedModel or an empty folder"),
         ("note", "Expected a SavedModel or an empty folder"),
-        ("model.tflite", "'model'"),
+        ("model.tflite", "model'"),
         ("absent/model", "Make the folder"),
     ):
         with pytest.raises(PruneError, match=message):

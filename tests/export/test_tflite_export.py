@@ -386,7 +386,7 @@ def test_the_converter_is_silent(tmp_path, capfd):
         ({"quantize": "int8", "io": "int16", "data": np.ones((4, 16, 16, 1))}, "io='int16', quantize='int8'"),
         ({"io": "int8"}, "Expected io to be 'float'"),
         ({"quantize": "float61"}, "Did you mean 'float16'"),
-        ({"path": "model.lite"}, "'model.tflite'"),
+        ({"path": "model.lite"}, "model.tflite'"),
         ({"path": "absent/model.tflite"}, "Make the folder"),
         ({"size": 32}, "size=32"),
         ({"data": np.ones((4, 8, 8, 1))}, "Resize the data"),
