@@ -42,14 +42,14 @@ def files(tmp_path_factory) -> Path:
 @pytest.mark.thorough
 def test_warnings_are_the_same_everywhere(files, tmp_path):
     out = tmp_path / "out"
-    start = ("prune", files / "mine.keras", "--keep", 0.3, "--round-to", 8, "--out", out)
+    start = ("prune", files / "mine.keras", "--keep", 0.3, "--round-to", 4, "--out", out)
     shown = invoke(*start, "--json")
     (text,) = json.loads((out / "summary.json").read_text())["warnings"]
-    assert text.startswith("With min_keep=1 and round_to=8, 8 channels are kept instead of 2.")
+    assert text.startswith("With min_keep=1 and round_to=4, 4 channels are kept instead of 2.")
     assert json.loads(shown.stdout)["warnings"] == [text]
     assert (out / "warnings.txt").read_text() == f"warning: {text}\n"
     assert f"Warning: {text}" in unescape((out / "report.html").read_text())
-    told = text.replace("min_keep=1 and round_to=8", "--min-keep 1 and --round-to 8")  # keys of the recipe, in options
+    told = text.replace("min_keep=1 and round_to=4", "--min-keep 1 and --round-to 4")  # keys of the recipe, in options
     assert f"warning: {told.replace('round_to', '--round-to')}" in shown.stderr
     assert json.loads(invoke(*start, "--json", "--resume").stdout)["warnings"] == [text]
     assert json.loads(invoke(*start[:3], 0.5, *start[6:], "--json", "--overwrite").stdout)["warnings"] == []
