@@ -141,7 +141,7 @@ class Commands(TyperGroup):
             return in_options(text, command())
 
         try:
-            with Messages(Console(stderr=True), words=words).shown():
+            with Messages(words=words).shown():
                 return super().invoke(context)
         except Exception as error:
             message = _message(error)

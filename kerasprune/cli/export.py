@@ -80,7 +80,7 @@ def export(
     import_code(imports, trust)
     from kerasprune.steps import side_by_side
 
-    with Messages(None if quiet else Console(stderr=True)).shown():
+    with Messages(quiet=quiet).shown():
         loaded = load(model)
         dense = None if beside is None else _compiled(beside, loss)
         given = _inputs(loaded, data, calibrate, scale, size)

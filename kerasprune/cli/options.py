@@ -357,7 +357,6 @@ def check_model_path(path: Path) -> None:
 
 def load(path: Path) -> keras.Model:
     """Returns the model of a `.keras` file; a subclassed one, which names no inputs, is written out."""
-
     from kerasprune._keras import is_functional
     from kerasprune.recipes.run_folder import load_model
     from kerasprune.surgery.inlining.plain import plain

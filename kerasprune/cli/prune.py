@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
@@ -87,7 +86,7 @@ def prune(
     }
     trust, quiet, resume = (options[name] for name in ("trust", "quiet", "resume"))
     import_code(options["imports"], trust, options["verbose"])
-    messages = Messages(None if quiet else Console(stderr=True), log_file)
+    messages = Messages(quiet=quiet, log=log_file)
     place = {"out": out, "resume": resume, "overwrite": overwrite}
     if isinstance(drawn, int):
         recipe |= _drawing(options, samples=drawn) | ({} if reconstruct else {"reconstruct": None})

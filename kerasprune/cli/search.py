@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from kerasprune.checks import choice_faults, given_values, whole_number_faults
 from kerasprune.cli.application import commands
@@ -85,7 +84,7 @@ def search(
 
     resume = options["resume"]
     import_code(*(options[name] for name in CODE))
-    messages = Messages(None if quiet else Console(stderr=True))
+    messages = Messages(quiet=quiet)
     half = max(population // 2, 1)
     evolution = Evolution(population, max(population // 4, 1), half, half, generations)
     faults = [*whole_number_faults(4, samples=samples), *delta_faults(delta)]

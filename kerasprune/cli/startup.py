@@ -46,20 +46,20 @@ def start(*, verbose: bool = False) -> None:
 
 
 class Messages:
-    """Shows warnings, each once, and appends them to a log file.
+    """Shows warnings on standard error, each once, and appends them to a log file.
 
     Args:
-        console: Where warnings are shown; `None` shows none.
+        quiet: Whether none is shown. Defaults to `False`.
         log: The log file. Defaults to `None`.
         words: Changes the words of a warning. Defaults to those of the messages around these, or to no change.
     """
 
     def __init__(
-        self, console: Console | None, log: Path | None = None, words: Callable[[str], str] | None = None
+        self, *, quiet: bool = False, log: Path | None = None, words: Callable[[str], str] | None = None
     ) -> None:
         if log is not None and not log.parent.is_dir():
             raise PruneError(f"Expected an existing folder for the log file. Received: --log-file {log}.")
-        self.console = console
+        self.console = None if quiet else Console(stderr=True)
         self.log = log
         around = getattr(warnings.showwarning, "__self__", None)
         self.words = words or (around.words if isinstance(around, Messages) else str)

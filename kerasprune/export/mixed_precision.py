@@ -61,6 +61,12 @@ def match_names(name: str, layers: Iterable[str]) -> list[str]:
     return [each for each in layers if name in (each, each.rpartition("#")[0])]
 
 
+def layer_faults(names: Iterable[str], layers: Collection[str]) -> list[str]:
+    """Returns a fault for each of `float_layers` that stands for none of some layers."""
+    unknown = [name for name in names if not match_names(name, layers)]
+    return [fault for name in unknown for fault in choice_faults(layers, float_layers=name)]
+
+
 def _layers(model: keras.Model) -> list[Any]:
     return [layer for layer in inner_layers(model) if not isinstance(layer, keras.Model)]
 
@@ -143,13 +149,7 @@ class MixedFiles:
             PruneError: A name is not that of a layer with an operator in the file, or the converter fails.
         """
         known = [*self._names_of]
-        faults = [
-            fault
-            for name in layers
-            if not match_names(name, known)
-            for fault in choice_faults(known, float_layers=name)
-        ]
-        raise_faults("These layers have no operator in the file:", faults)
+        raise_faults("These layers have no operator in the file:", layer_faults(layers, known))
         wanted = dict.fromkeys(self._names_of[each] for name in layers for each in match_names(name, known))
         tensors = [tensor for name in wanted for tensor in self.operators[name]]
         (self._folder / FLOAT_FILE).write_text(json.dumps(tensors))

@@ -45,11 +45,14 @@ class Parity:
 
     Args:
         outputs: That of each output.
-        samples: Number of samples compared.
     """
 
     outputs: tuple[OutputDistance, ...]
-    samples: int
+
+    @property
+    def samples(self) -> int:
+        """Number of samples compared."""
+        return self.outputs[0].samples if self.outputs else 0
 
     @property
     def max_error(self) -> float:
@@ -100,9 +103,9 @@ def compare(
         found = found or of_outputs(len(expected), classes)
         for each, a, b in zip(found, expected, actual, strict=True):
             each.add(a, b)
-    count = found[0].samples if found else 0
-    check_found(count)
-    return Parity(tuple(found), count)
+    parity = Parity(tuple(found))
+    check_found(parity.samples)
+    return parity
 
 
 def check_repeatable(reference: Function, samples: Samples) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.checks import choice_faults, whole_number_faults
+from kerasprune.checks import whole_number_faults
 from kerasprune.data.signature import Signature, is_graph, signature_of
 from kerasprune.errors import PruneError, extras, nearest, raise_faults, warn
 from kerasprune.export.calibration import CALIBRATION_SAMPLES
@@ -22,7 +22,7 @@ from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
 from kerasprune.export.half_precision import precision
-from kerasprune.export.mixed_precision import LayerNames, MixedFiles, match_names
+from kerasprune.export.mixed_precision import LayerNames, MixedFiles, layer_faults
 from kerasprune.export.parity import (
     TOLERANCES,
     Function,
@@ -271,12 +271,7 @@ def _check_mixed(
         raise_faults("Invalid arguments for kp.export.tflite:", whole_number_faults(1, **given))
         return
     known = [*LayerNames.of_model(model).in_file.values()]
-    faults = [
-        fault
-        for name in float_layers
-        if not match_names(name, known)
-        for fault in choice_faults(known, float_layers=name)
-    ]
+    faults = layer_faults(float_layers, known)
     if isinstance(float_layers, str):
         faults = [f"Expected a list of names. Received: float_layers={float_layers!r}. Write [{float_layers!r}]."]
     raise_faults("Layers that cannot stay in float:", faults)

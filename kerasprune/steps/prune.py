@@ -101,9 +101,9 @@ def prune(
         macs: Fraction of the multiply–adds kept. Defaults to 0.5, if none of `keep`, `params` and `target` is given.
         data: `(x, y)`, `(x, y, sample_weight)` or `x`, as arrays or pandas tables, or batches that can be read
             repeatedly, such as a `tf.data.Dataset`. Arrays of `h5py`, and memory maps, are read batch by batch. Labels
-            are optional. Defaults to `None`: the kernels are solved on
-            600 examples drawn from the BatchNorm statistics, if the model has any and if this takes no more than about
-            five minutes; `data=kp.synthesise(model, 2000)` draws another number.
+            are optional. Defaults to `None`: the kernels are solved on 600 examples drawn from the BatchNorm
+            statistics, if the model has any and if this takes no more than about five minutes;
+            `data=kp.synthesise(model, 2000)` draws another number.
         epochs: Epochs of fine-tuning. Defaults to 0.
         params: Fraction of the parameters kept, instead of `macs`.
         keep: Fraction of the channels kept, instead of `macs`.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
@@ -58,7 +57,7 @@ def precrop(
         "export": options["export"] or [],
     }
     import_code(*(options[name] for name in CODE))
-    messages = Messages(None if options["quiet"] else Console(stderr=True), log_file)
+    messages = Messages(quiet=options["quiet"], log=log_file)
     place = {"out": out, "resume": False, "overwrite": overwrite}
     valid = check_recipe(recipe, model, options["trust"], **place)
     start(verbose=options["verbose"])
