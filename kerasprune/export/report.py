@@ -27,7 +27,8 @@ class ExportReport:
             or logits if the model is compiled with a loss of classes.
         latency_ms: Median milliseconds of one invocation: one thread, batch 1. `None` for a SavedModel, whose threads
             belong to the process.
-        inputs: Inputs of the comparison: the `"data"` given, or seeded `"random"` numbers.
+        inputs: Inputs of the comparison: the `"data"` given, which for formats whose ranges they set are those of the
+            `"calibration"`, or seeded `"random"` numbers.
         samples: Number of samples compared.
         operators: Names of the TFLite operators in the file, sorted. Empty for a SavedModel.
         float_layers: With `quantize="mixed"`: names of the layers that compute in float.
@@ -45,7 +46,7 @@ class ExportReport:
     max_error: float
     agreement: float | None
     latency_ms: float | None
-    inputs: Literal["data", "random"]
+    inputs: Literal["data", "calibration", "random"]
     samples: int
     operators: tuple[str, ...] = ()
     float_layers: tuple[str, ...] = ()

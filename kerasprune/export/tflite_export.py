@@ -41,6 +41,7 @@ from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.graph.sizes import Size, input_shapes, shape_at, size_faults
 from kerasprune.graph.trace import give_size
+from kerasprune.repair.synthesis.scale_of_pixels import warn_of_statistics
 from kerasprune.surgery.output_kind import class_outputs
 
 WARMUP, RUNS = 5, 30
@@ -126,6 +127,9 @@ def tflite(
     samples = samples_of(signature, data)
     reference = keras_function(model, signature)
     check_repeatable(reference, samples)
+    calibrates = data is not None and QUANTIZATIONS[quantize].calibrated and not isinstance(model, RangedModel)
+    if calibrates:
+        warn_of_statistics(model, samples.first()[0])
     exact = np.isfinite(TOLERANCES[quantize or "float32"])
     check_float = None if exact else partial(_check_float, model, signature, reference, samples)
     with new_file(path, overwrite=overwrite) as temporary:
@@ -145,7 +149,7 @@ def tflite(
             bytes=temporary.stat().st_size,
             gzip_bytes=gzip_size([temporary]),
             latency_ms=_latency(temporary),
-            inputs=samples.source,
+            inputs="calibration" if calibrates else samples.source,
             operators=tuple(sorted(set(operators(temporary)))),
             float_layers=tuple(float_layers or ()),
             **parity.measures(),
@@ -210,7 +214,7 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) 
     found = []
     for low in (each for each in report.outputs if each.balanced is not None and each.balanced < LOW_AGREEMENT):
         remedy = " Pass data= like the inputs in deployment: on random inputs its outputs may be nearly tied."
-        if report.inputs == "data":
+        if report.inputs != "random":
             remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
         found.append(
             f"{report.path.name} predicts the same class as the Keras model on {low.agreement:.1%} of {report.samples} "

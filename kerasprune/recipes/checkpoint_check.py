@@ -13,9 +13,10 @@ from kerasprune.models.sets.lookup import own
 from kerasprune.recipes import schema
 from kerasprune.recipes.examples import examples
 from kerasprune.recipes.experiment import Experiment
+from kerasprune.repair.synthesis.scale_of_pixels import warn_of_statistics
 from kerasprune.steps.chance_level import chance_level, knows_little, labels_of
 from kerasprune.steps.judge import Judge
-from kerasprune.steps.pixel_scale import SAMPLED, better_scale, is_sure, warn_of_scale, warn_of_statistics
+from kerasprune.steps.pixel_scale import SAMPLED, better_scale, is_sure, warn_of_scale
 from kerasprune.steps.report import accuracy_of
 
 

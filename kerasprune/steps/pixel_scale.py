@@ -1,27 +1,22 @@
-"""Warns of pixels at another scale than that of the training, by accuracy or by the statistics of BatchNorm."""
+"""Warns of pixels at another scale than that of the training, by accuracy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import sqrt
 
-import keras
 import numpy as np
 
 from kerasprune.data.arrays_or_batches import as_numpy, is_array
 from kerasprune.data.examples import Examples
-from kerasprune.errors import PruneError, warn
+from kerasprune.errors import warn
+from kerasprune.repair.synthesis.scale_of_pixels import AS_IS, SCALES, are_bright, warn_of_statistics
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import accuracy_of
 
 SAMPLED = 10  # batches that are evaluated
 GAIN = 0.1  # least gain in accuracy for another scale to be reported
 ERRORS = 3  # least gain in standard errors
-_FURTHER = 10  # least ratio of distances for another scale to be reported
-_FEW, _IMAGES, _BRIGHT = 128, 4, 2  # images that are looked at, their axes, and a number that only raw pixels exceed
-
-_AS_IS = "x"
-_SCALES = {_AS_IS: lambda x: x, "x / 255": lambda x: x / 255, "x / 127.5 - 1": lambda x: x / 127.5 - 1}
 
 
 def better_scale(accuracy: float, scales: Iterable[str], judged: Callable[[str], float]) -> tuple[str, float] | None:
@@ -72,18 +67,18 @@ def warn_of_scale(judge: Judge) -> bool:
     if labels is None or not is_array(labels):
         warn_of_statistics(dense, pixels)
         return False
-    if pixels.dtype != np.uint8 and not _are_bright(pixels):
+    if pixels.dtype != np.uint8 and not are_bright(pixels):
         return False
 
     def judged(scale: str) -> float | None:
-        scaled = Examples((_SCALES[scale](pixels.astype("float32")), labels[:number]), examples.batch)
+        scaled = Examples((SCALES[scale](pixels.astype("float32")), labels[:number]), examples.batch)
         return accuracy_of(Judge(dense, judge.objective, scaled).metrics(dense))
 
-    accuracy = judged(_AS_IS)
+    accuracy = judged(AS_IS)
     if accuracy is None:
         warn_of_statistics(dense, pixels)
         return False
-    better = better_scale(accuracy, _SCALES.keys() - {_AS_IS}, judged)
+    better = better_scale(accuracy, SCALES.keys() - {AS_IS}, judged)
     if better is None or not is_sure(better[1], accuracy, len(pixels)):
         return False
     warn(
@@ -91,39 +86,3 @@ def warn_of_scale(judge: Judge) -> bool:
         f"with {better[0]}, which it was likely trained on. Bring the data to this scale."
     )
     return True
-
-
-def _are_bright(pixels: np.ndarray) -> bool:
-    """Returns whether numbers are images whose pixels are not in [0, 1] or [−1, 1], whatever their type."""
-    few = pixels[:_FEW] if pixels.ndim == _IMAGES and pixels.dtype.kind in "uif" else np.zeros(1)
-    return bool(few.min() >= 0 and few.max() > _BRIGHT)
-
-
-def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:
-    """Warns if images at another scale are much nearer to the statistics of BatchNorm, which need no labels.
-
-    Args:
-        model: The dense model.
-        pixels: Images; nothing is said of arrays of another kind, or of pixels below 2.
-    """
-    if len(model.inputs) != 1 or not _are_bright(pixels):
-        return
-    images = pixels[:_FEW].astype("float32")
-    from kerasprune.repair.synthesis.stored_moments import StoredMoments  # of models that are given such pixels
-
-    try:
-        stored = StoredMoments(model)
-    except PruneError:  # no statistics
-        return
-    distances = {
-        name: float(stored.distance(stored.of([keras.ops.convert_to_tensor(np.float32(scaled(images)))])))
-        for name, scaled in _SCALES.items()
-    }
-    best = min(distances, key=distances.__getitem__)
-    if distances[_AS_IS] > max(1.0, _FURTHER * distances[best]):
-        ratio = distances[_AS_IS] / distances[best]
-        warn(
-            f"With pixels {best}, the activations of the model are {ratio:.0f} times nearer to the statistics of its "
-            "BatchNorm layers than with pixels x as given: it was likely trained on them. Scale the data like this; on "
-            "the command line --scale does so for uint8."
-        )

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from kerasprune.checks import kind_faults
+from kerasprune.data.arrays_or_batches import is_array
 from kerasprune.data.batches import FlatInputs, example_batches, free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import is_graph, signature_of
@@ -30,6 +31,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import Both, FileGain, file_gain, in_turn
+from kerasprune.steps.judge import check_examples
 from kerasprune.steps.numbers import count, figure, milliseconds, percent, points, scientific
 from kerasprune.steps.objective import Objective, classification, of_model
 from kerasprune.surgery.costs.cost import cost
@@ -37,6 +39,7 @@ from kerasprune.surgery.inlining.plain import plain
 
 _MOST = 1000  # examples that judge a file
 _KINDS = 4  # shown, the others together
+_INPUTS = {"data": "examples", "calibration": "examples, the first of which calibrated it", "random": "random inputs"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class SideBySide:
         balanced: The mean of that over the classes of the dense model.
         error: Error of the outputs against the dense Keras model, as `kp.prune` reports it.
         compared: Number of inputs of agreement and error.
-        inputs: Whether those are the caller's `"data"` or `"random"` numbers.
+        inputs: Whether those are the caller's `"data"`, of which the first have set the ranges of a format in integers,
+            `"calibration"`, or `"random"` numbers.
         gain: Time, operators, and how much of the gain in multiply–adds arrives as time.
     """
 
@@ -81,7 +85,7 @@ class SideBySide:
         for name, (dense, slim) in self.metrics.items():
             form, change = (percent, points(slim - dense)) if name == "accuracy" else (figure, "")
             rows.append((f"{name}, {count(self.judged)} examples", form(dense), form(slim), change))
-        what = f"{count(self.compared)} {'random inputs' if self.inputs == 'random' else 'examples'}"
+        what = f"{count(self.compared)} {_INPUTS[self.inputs]}"
         if self.agreement[1] is not None:
             rows.append((f"same class as dense Keras, {what}", *map(percent, self.agreement), ""))
             rows.append(("the same, mean over classes", *map(percent, self.balanced), ""))
@@ -172,6 +176,10 @@ def beside(
     models = dense, slim
     data = calibrate if data is None else data
     examples = None if data is None else Examples(data, inputs=len(keras.tree.flatten(dense.inputs)))
+    labelled = examples is not None and examples.labelled
+    objective = _objective(dense, slim, loss, examples.labels) if labelled else Objective()
+    if is_graph(dense):
+        check_examples(dense, objective, examples)
     inputs = _inputs(dense, form, examples, size)  # before anything is written
     if is_graph(dense) and has_free_axes(dense):
         size = size or free_size(dense, [each.shape for each in inputs[0]])
@@ -183,8 +191,8 @@ def beside(
         files = [form.open(report.path, model) for model, report in zip(models, reports, strict=True)]
         return SideBySide(
             *reports,
-            **_judged(models, files, examples, loss, inputs),
-            inputs="random" if data is None else "data",
+            **_judged(models, files, examples, objective, inputs),
+            inputs="random" if data is None else "calibration" if form.calibrates and calibrate is None else "data",
             gain=_gain(models, reports, ratios, form, size),
         )
 
@@ -217,13 +225,12 @@ def _inputs(dense: keras.Model, form: Format, examples: Examples | None, size: S
 
 
 def _judged(
-    models: tuple[keras.Model, keras.Model], files: list[Function], examples: Examples | None, loss: Any,
+    models: tuple[keras.Model, keras.Model], files: list[Function], examples: Examples | None, objective: Objective,
     inputs: list[FlatInputs],
 ) -> dict[str, Any]:  # fmt: skip
     """Returns metrics, agreement and error of the files."""
     dense, slim = models
     metrics, judged = [], 0
-    objective = Objective() if examples is None or not examples.labelled else _objective(dense, slim, loss, examples)
     if objective.loss is not None:
         for model, run in zip(models, files, strict=True):
             found, judged = metrics_of(run, model, objective, examples, _MOST)
@@ -238,13 +245,14 @@ def _judged(
     }
 
 
-def _objective(dense: keras.Model, slim: keras.Model, loss: Any, examples: Examples) -> Objective:
+def _objective(dense: keras.Model, slim: keras.Model, loss: Any, labels: Any) -> Objective:
     """Returns the loss and metrics of labels; an empty one if they are not known."""
     found = next((each for each in (of_model(dense, loss), of_model(slim)) if each.loss is not None), Objective())
-    labels = examples.labels
-    indices = not isinstance(labels, dict | tuple | list) and len(labels.shape) == 1 and "int" in str(labels.dtype)
     classes = len(dense.outputs) == 1 and len(dense.outputs[0].shape) == 2 and dense.outputs[0].shape[1] > 1
-    return classification(dense) if found.loss is None and indices and classes else found
+    if found.loss is not None or not classes or not is_array(labels):
+        return found
+    indices = tuple(labels.shape[1:]) in ((), (1,)) and "int" in str(labels.dtype)
+    return classification(dense) if indices else found
 
 
 def _gain(

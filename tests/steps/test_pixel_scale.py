@@ -58,15 +58,24 @@ def test_three_standard_errors_of_the_difference(number, sure):
     assert is_sure(0.8, 0.4, number) == sure
 
 
+def _pruned(model, pixels, path):
+    kp.prune(model, keep=0.5, data=pixels, reconstruct=False, verbose=0)
+
+
+def _calibrated(model, pixels, path):
+    kp.export.tflite(model, path / "a.tflite", quantize="int8", data=pixels, force=True)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("own", [False, True])
-def test_pixels_without_labels_are_judged_by_the_statistics_of_the_model(dtype, own, recwarn):
+@pytest.mark.parametrize("use", [_pruned, _calibrated])
+def test_pixels_without_labels_are_judged_by_the_statistics_of_the_model(use, dtype, own, recwarn, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 3))
     inputs = x = keras.Input((8, 8, 3))
     x = keras.layers.Rescaling(1 / 255)(x) if own else x
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3)(x)))
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
     model = kp.recalibrate(model, (pixels if own else pixels / 255).astype("float32"))
-    kp.prune(model, keep=0.5, data=pixels.astype(dtype), reconstruct=False, verbose=0)
+    use(model, pixels.astype(dtype), tmp_path)
     found = [str(each.message) for each in recwarn if "BatchNorm layers" in str(each.message)]
     assert len(found) == (0 if own else 1) and all("x / 255" in text for text in found)

@@ -129,7 +129,19 @@ def test_others_calibrate_than_those_that_judge(tmp_path):
     found = kp.export.beside(slim, dense, made[1], format="tflite-int8", data=DATA, calibrate=9 * DATA[0])
     kp.export.tflite(slim, made[2], quantize="int8", data=9 * DATA[0])
     assert made[0].read_bytes() != made[1].read_bytes() == made[2].read_bytes()
-    assert found.judged == 64 and found.compared == 64
+    assert found.judged == 64 and found.compared == 64 and found.inputs == "data"
+
+
+def test_labels_are_checked_before_anything_is_written_and_calibration_is_called_that(tmp_path):
+    dense = network()
+    dense.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    slim = kp.rebuild(dense, kp.plan(dense, keep=0.5))
+    with pytest.raises(PruneError, match="labels of shape"):
+        kp.export.beside(slim, dense, tmp_path / "a.tflite", data=(DATA[0], np.eye(3)[DATA[1]]))
+    assert not list(tmp_path.iterdir())
+    report = kp.export.tflite(slim, tmp_path / "b.tflite", quantize="int8", data=DATA)
+    assert report.inputs == "calibration" and "64 calibration samples" in str(report)
+    assert kp.export.tflite(slim, tmp_path / "c.tflite", data=DATA).inputs == "data"
 
 
 def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path):
