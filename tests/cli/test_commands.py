@@ -158,13 +158,13 @@ def test_inspect_of_a_free_side_asks_for_a_size(tmp_path):
 
 
 @pytest.mark.thorough
-def test_a_free_side_without_a_size_leaves_a_folder_that_can_be_used(tmp_path):
+def test_a_free_side_without_a_size_is_only_cut(tmp_path):
     kp.models.resnet_cifar(8, width=0.5).save(tmp_path / "free.keras")
-    command = ["prune", tmp_path / "free.keras", "--keep", 0.5, "--out", tmp_path / "out"]
-    result = invoke(*command)
-    assert result.exit_code and "Give --size=" in result.output and not list(tmp_path.glob("out/*"))
-    result = invoke(*command, "--size", 16)
-    assert result.exit_code == 0 and (tmp_path / "out" / "slim.keras").exists(), result.output
+    command = ["prune", tmp_path / "free.keras", "--keep", 0.5]
+    result = invoke(*command, "--out", tmp_path / "free")
+    assert result.exit_code == 0 and "--size" in result.output and (tmp_path / "free" / "slim.keras").exists()
+    result = invoke(*command, "--out", tmp_path / "given", "--size", 16)
+    assert result.exit_code == 0 and "only cut" not in result.output, result.output
 
 
 @pytest.mark.thorough
