@@ -170,15 +170,31 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def _splits(source: str, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]:
     inputs, targets = by_role(found)
-    parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
-    if parts and (not inputs or any(f"x_{part}" in found for part in parts)):  # else y_val is of an output `val`
-        return _given(source, found, sorted(parts))
+    if parts := _parts(found):
+        return _given(source, found, parts)
     if not inputs:
         raise PruneError(
             "Expected arrays x and y, or x_train, y_train, x_test, y_test. "
             f"Received: {source} with {', '.join(sorted(found)) or 'nothing'}. Write it with np.savez(path, x=…, y=…)."
         )
     return _divided(_checked(source, inputs["x"] if set(inputs) == {"x"} else inputs, targets))
+
+
+def _parts(found: Mapping[str, np.ndarray]) -> list[str]:
+    """Returns the splits that a file holds; none if `y_val` is of an output `val`."""
+    parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
+    return sorted(parts) if not by_role(found)[0] or any(f"x_{part}" in found for part in parts) else []
+
+
+def inputs_without_labels(found: Mapping[str, np.ndarray]) -> Inputs:
+    """Returns the inputs among arrays by name: one array, or several by the name of the input.
+
+    Args:
+        found: The arrays, of which `x_train` counts where they are given by split.
+    """
+    of_splits = [found[f"x_{part}"] for part in SPLITS if part in _parts(found) and f"x_{part}" in found]
+    inputs, _ = by_role(found)
+    return of_splits[0] if of_splits else next(iter(inputs.values())) if len(inputs) == 1 else inputs
 
 
 def _divided(rows: ArrayRows) -> dict[str, ArrayRows]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasprune.data.arrays import by_role, read, scaler
+from kerasprune.data.arrays import inputs_without_labels, read, scaler
 from kerasprune.data.folder import SUFFIXES, refuse_corrupt
 from kerasprune.data.scaling import DataInfo, rescale
 from kerasprune.data.sources import encoded_image
@@ -24,7 +24,7 @@ def read_unlabelled(
     """Returns batches of the inputs of a model.
 
     Args:
-        path: A `.npy` file; a `.npz` file with `x`, or an array by the name of each input; or a folder of PNG and JPEG
+        path: A `.npy` file; a `.npz` file with `x`, `x_train`, or an array by the name of each input; or a folder of PNG and JPEG
             images, also in subfolders.
         inputs: The input tensors of the model.
         scale: The scale of pixels, see `kerasprune.data.scaling`. Defaults to `"standardise"` with ImageNet's constants
@@ -39,8 +39,7 @@ def read_unlabelled(
         if scale is None:
             warn_of_constants(path)
         return _images(path, inputs, scale or "standardise", size, batch)
-    found, _ = by_role(read(path))
-    x = next(iter(found.values())) if len(found) == 1 else found
+    x = inputs_without_labels(read(path))
     ready = scaler(x, scale or "none", str(path))
     data = tf.data.Dataset.from_tensor_slices((x,)).map(lambda each: (ready(_floats(each)),))
     return batches_for_model(data, inputs, batch, str(path)).map(lambda each: each)
