@@ -62,7 +62,7 @@ class Measure:
     """The figure that compares models.
 
     Args:
-        name: A key of the metrics, `"error"`, or `BALANCED`, of which the error breaks ties.
+        name: A key of the metrics, `"error"`, or `BALANCED`, of which the divergence breaks ties.
         higher: Whether more is better. Defaults to `False`.
     """
 
@@ -83,7 +83,7 @@ class Measure:
         found = self.of(step)
         if found is None or not isfinite(found):
             return float("-inf")
-        tie = _TIE * min(step.error or 0.0, 1.0) if self.name == BALANCED else 0.0
+        tie = _TIE * min(sum(each.divergence for each in step.outputs), 1.0) if self.name == BALANCED else 0.0
         return float(found if self.higher else -found) - tie
 
     def best(self, steps: Sequence[StepReport]) -> StepReport:

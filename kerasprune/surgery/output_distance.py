@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
+from scipy.special import logsumexp
 
 FEW = 20  # examples of a class, below which it is said by its count
 USELESS, WARNED = 0.5, 0.1  # of errors relative to the spread
 _CONSTANT = 1e-12  # of the mean square: a smaller variance is rounding
+_ROUNDED, _LEAST = 1e-2, 1e-30  # sums of probabilities in half precision differ so much from 1; a probability
 _SHOWN = 4  # rare classes in a line
 
 
@@ -38,6 +40,7 @@ class OutputDistance:
     samples: int = 0
     wrong: float = 0.0
     square: float = 0.0
+    diverging: float = 0.0
     totals: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, int), repr=False, compare=False)
     same: np.ndarray = field(default_factory=lambda: np.zeros(0, int), repr=False, compare=False)
@@ -57,6 +60,7 @@ class OutputDistance:
             chosen, size = a.argmax(-1).ravel(), a.shape[-1]
             same = chosen[chosen == b.argmax(-1).ravel()]
             counts, hits = (np.bincount(each, minlength=size) for each in (chosen, same))
+            self.diverging += float(np.sum(_divergences(a, b)))
             before = [each if each.size else 0 for each in (self.counts, self.same)]
             self.counts, self.same = before[0] + counts, before[1] + hits
 
@@ -90,6 +94,11 @@ class OutputDistance:
         return None if self.is_few else float(np.mean(self.same[there] / self.counts[there]))
 
     @property
+    def divergence(self) -> float:
+        """`Σ p log(p/q)` of the probabilities p of a and q of b, the mean over all choices; 0 without classes."""
+        return self.diverging / max(self.counts.sum(), 1)
+
+    @property
     def useless(self) -> bool:
         """Whether the error is above 0.5, and, of classes, the balanced agreement below."""
         far = self.error > USELESS and (self.balanced is None or self.balanced < USELESS)
@@ -113,6 +122,15 @@ class OutputDistance:
         rare = rare[:_SHOWN] + [f"{len(rare) - _SHOWN} more"] * (len(rare) > _SHOWN)
         found = f"{self.name}: same class {100 * self.agreement:.2f} %, balanced {100 * self.balanced:.2f} %"
         return found + (f" ({', '.join(rare)})" if rare else "")
+
+
+def _divergences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Returns the terms of `Σ p log(p/q)`; p and q are a and b, or these are logits."""
+    if all(each.min(initial=0.0) >= 0 and np.allclose(each.sum(-1), 1, atol=_ROUNDED) for each in (a, b)):
+        p, q = (np.log(np.maximum(each, _LEAST)) for each in (a, b))
+    else:
+        p, q = (each - logsumexp(each, axis=-1, keepdims=True) for each in (a, b))
+    return np.exp(p) * (p - q)
 
 
 def distances(

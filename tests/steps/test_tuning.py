@@ -15,6 +15,7 @@ import kerasprune as kp
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
 from kerasprune.steps.report import BALANCED, Measure, StepReport
+from kerasprune.surgery.output_distance import OutputDistance
 
 
 def network(seed: int, outputs: int = 3, metrics: object = ("accuracy",), rate: float = 0.03) -> keras.Model:
@@ -198,11 +199,19 @@ def test_without_labels_the_best_epoch_is_that_of_the_highest_balanced_agreement
     assert tuned.balanced == pytest.approx(balanced(found.slim)) and tuned.balanced >= removed.balanced
     assert "kinds: same class" in str(tuned)
     few, fewer, more = (
-        StepReport("a", error, {}, balanced=share) for error, share in ((0.4, 0.8), (0.3, 0.8), (0.9, 0.9))
+        StepReport("a", 0.4, {}, balanced=share, outputs=diverging(by))
+        for by, share in ((0.4, 0.8), (0.3, 0.8), (0.9, 0.9))
     )
     measure = Measure(BALANCED, True)
     assert measure.best([few, fewer]) is fewer and measure.best([few, fewer, more]) is more
     assert measure.best([few, StepReport("nan", np.nan, {}, balanced=1.0)]) is few
+
+
+def diverging(logit: float) -> tuple[OutputDistance, ...]:
+    """Returns the distance of an output that chooses as the expected one does, with a larger logit."""
+    found = OutputDistance("kinds", classes=True)
+    found.add(np.array([[2.0, 0.0]]), np.array([[2.0 + logit, 0.0]]))
+    return (found,)
 
 
 def test_outputs_no_better_than_a_constant_are_said_to_be_useless():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from kerasprune.surgery.comparison import relative_error
 from kerasprune.surgery.output_distance import distances
@@ -32,3 +33,15 @@ def test_the_mean_is_over_examples_and_over_axes_that_differ_in_length(shapes, a
     assert relative_error([[a] for a in made], [[a] for a in wanted]) == pytest.approx(error)
     (found,) = distances([[a] for a in wanted], [[a] for a in made], {})
     assert (found.spread, found.error) == pytest.approx((spread, error))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 6, 4)])
+def test_the_divergence_is_that_of_the_probabilities(shape):
+    p, q = (RANDOM.dirichlet(np.ones(shape[-1]), size=shape[:-1]) for _ in range(2))
+    expected = scipy.stats.entropy(p, q, axis=-1).mean()
+    logits = [np.log(each) + RANDOM.normal(size=(*shape[:-1], 1)) for each in (p, q)]
+    for a, b in ((p, q), logits):
+        (found,) = distances([[a[:2]], [a[2:]]], [[b[:2]], [b[2:]]], {"kinds": True})
+        assert found.divergence == pytest.approx(expected)
+    (found,) = distances([[p]], [[q]], {"numbers": False})
+    assert found.divergence == 0
