@@ -35,10 +35,14 @@ class StepReport:
         """Returns whether its error is larger than that of another."""
         return None not in (self.error, other.error) and not self.error <= other.error
 
+    @property
+    def unjudged(self) -> str:
+        """Why the error says nothing; empty if it does."""
+        return lack_of_variance(self.outputs) if self.outputs else ""
+
     def __str__(self) -> str:
         """Returns the measurements in a line; empty if there are none."""
-        reason = lack_of_variance(self.outputs) if self.outputs else ""
-        errors = [] if self.error is None else [f"error of the outputs {reason or f'{self.error:.4g}'}"]
+        errors = [] if self.error is None else [f"error of the outputs {self.unjudged or f'{self.error:.4g}'}"]
         measured = ", ".join([*errors, *(f"{name} {value:.4g}" for name, value in self.metrics.items())])
         if not self.metrics and (len(self.outputs) > 1 or any(each.classes for each in self.outputs)):
             measured = "; ".join([measured, *map(str, self.outputs)])

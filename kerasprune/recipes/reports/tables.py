@@ -122,7 +122,7 @@ def steps(summary: Mapping[str, Any]) -> Rows:
             f"{_name_of(one)}{', delivered' if one.get('delivered') else ''}",
             percent(one.get("accuracy")),
             figure(one.get("loss")),
-            figure(one.get("output_error")),
+            one.get("unjudged") or figure(one.get("output_error")),
         )
         for one in summary.get("steps") or ()
         if any(one.get(key) is not None for key in ("accuracy", "loss", "output_error"))
@@ -140,7 +140,7 @@ def step_in_words(one: Mapping[str, Any]) -> str:
     parts = [
         accuracy is not None and f"validation accuracy {percent(accuracy)}",
         accuracy is None and loss is not None and f"validation loss {figure(loss)}",
-        error is not None and f"error of the outputs {figure(error)}",
+        error is not None and f"error of the outputs {one.get('unjudged') or figure(error)}",
     ]
     found = ", ".join(part for part in parts if part)
     return f"{_name_of(one)}: {found}" if found else ""

@@ -206,6 +206,7 @@ def write(run: Run, step: str, found: StepReport) -> None:
         "accuracy": found.metrics.get("accuracy"),
         "loss": found.metrics.get("loss"),
         "output_error": found.error,
+        "unjudged": found.unjudged,
         "balanced": found.balanced,
         "metrics": dict(found.metrics),
         "epoch": found.epoch,

@@ -31,16 +31,24 @@ class Averages:
 
     Args:
         norms: The layers that hold them.
+
+    Attributes:
+        examples: How many examples each layer has seen.
+        numbers: How many numbers of a channel.
+        most: How many of them at most in a batch.
     """
 
     def __init__(self, norms: Iterable[layers.BatchNormalization]) -> None:
-        self.examples = dict.fromkeys(norms, 0)
+        self.examples, self.numbers, self.most = (dict.fromkeys(norms, 0) for _ in range(3))
 
     def take(self, norm: layers.BatchNormalization, call: Callable, args: Any, kwargs: Mapping[str, Any]) -> Any:
         """Adds the inputs of a layer to the averages; returns them normalised by the statistics of their batch."""
-        number, usual = keras.ops.shape(_input(args, kwargs))[0], norm.momentum
-        norm.momentum = self.examples[norm] / (self.examples[norm] + number)
-        self.examples[norm] += number
+        shape, usual = tuple(_input(args, kwargs).shape), norm.momentum
+        numbers = int(np.prod(shape)) // shape[norm.axis]
+        norm.momentum = self.examples[norm] / (self.examples[norm] + shape[0])
+        self.examples[norm] += shape[0]
+        self.numbers[norm] += numbers
+        self.most[norm] = max(self.most[norm], numbers)
         try:
             return call(norm, *args, **{**kwargs, "training": True})
         finally:
@@ -79,7 +87,7 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> kera
         augmentation are off.
 
     Raises:
-        PruneError: There is no BatchNorm to recalibrate, or the data do not fit.
+        PruneError: There is no BatchNorm to recalibrate, the data do not fit, or no batch has two numbers of a channel.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -113,6 +121,12 @@ def take_statistics(model: keras.Model, examples: Batches) -> None:
         return call(layer, *args, **kwargs)
 
     run(model, examples, visit)
+    alone = [norm.name for norm, most in averages.most.items() if most == 1]
+    if alone:
+        raise PruneError(
+            f"Expected batches with two numbers of a channel or more. Received: one for {alone}, which has no variance. "
+            "Give more examples in a batch; build a model of a fixed batch size with keras.Input(shape) for it."
+        )
 
 
 _LEAST = 100  # numbers of a channel that its variance is taken from
@@ -137,18 +151,16 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
     if not norms:
         return
     twins = {norm: make_layer(norm) for norm in norms}
-    averages, numbers = Averages(twins.values()), dict.fromkeys(norms, 0)
+    averages = Averages(twins.values())
 
     def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
         if layer in twins:
-            shape = tuple(_input(args, kwargs).shape)
-            numbers[layer] += int(np.prod(shape)) // shape[layer.axis]
             averages.take(twins[layer], call, args, kwargs)
         return call(layer, *args, **kwargs)
 
     run(model, examples, visit)
     for norm, twin in twins.items():
-        if numbers[norm] >= _LEAST:
+        if averages.numbers[twin] >= _LEAST:
             _take_over(norm, values(twin.moving_mean), values(twin.moving_variance))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasprune.recipes.reports import tables
-from kerasprune.recipes.reports.tables import judge_expected
+from kerasprune.recipes.reports.tables import judge_expected, step_in_words
 
 SUMMARY = {
     "dense": {
@@ -148,3 +148,11 @@ def test_what_is_known_of_a_run():
         ("threads", "available 2, OMP_NUM_THREADS 1"),
     ]
     assert tables.about({}, {}) == []
+
+
+def test_an_error_that_says_nothing_is_not_shown():
+    reason = "cannot be judged: the same output for all examples"
+    step = {"step": "rebuild", "output_error": 2.5, "unjudged": reason}
+    assert step_in_words(step).endswith(f"error of the outputs {reason}")
+    ((_, *_, shown),) = tables.steps({"steps": [step]})
+    assert shown == reason and tables.steps({"steps": [step | {"unjudged": ""}]})[0][-1] == "2.5"

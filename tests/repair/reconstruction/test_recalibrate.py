@@ -60,3 +60,19 @@ def test_a_norm_that_is_called_by_keyword():
     plan = kp.Plan({"first": range(4)})
     same = kp.reconstruct(kp.rebuild(model, plan), model, plan, x)  # which takes statistics, too
     np.testing.assert_allclose(*(keras.ops.convert_to_numpy(each(x)) for each in (same, model)), atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [None, 3])
+def test_batches_of_one_number_have_no_variance(side):
+    shape = (5,) if side is None else (side, 5)
+    model = keras.Sequential([keras.Input(batch_shape=(1, *shape)), layers.BatchNormalization(name="norm")])
+    x = np.random.default_rng(0).normal(size=(8, *shape)).astype("float32")
+    if side is None:
+        with pytest.raises(kp.PruneError, match="norm"):
+            kp.recalibrate(model, x)
+    else:
+        variance = keras.ops.convert_to_numpy(kp.recalibrate(model, x).get_layer("norm").moving_variance)
+        np.testing.assert_allclose(variance, x.var(axis=1).mean(axis=0), rtol=1e-4)
+    free = keras.Sequential([keras.Input(shape), layers.BatchNormalization(name="norm")])
+    variance = keras.ops.convert_to_numpy(kp.recalibrate(free, x).get_layer("norm").moving_variance)
+    np.testing.assert_allclose(variance, x.var(axis=tuple(range(x.ndim - 1))), rtol=1e-4)
