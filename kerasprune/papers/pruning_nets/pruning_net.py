@@ -215,7 +215,7 @@ def _check(widths: Widths) -> None:
         if groups:
             faults.append(
                 f"Expected BatchNormalization, which treats every channel by itself. Received: {norm.name!r} of "
-                f"class {type(norm).__name__}. Keep its channels: kp.trace(model, freeze={groups})."
+                f"class {type(norm).__name__}. Keep its channels with freeze={groups}, of kp.trace or of a recipe."
             )
     raise_faults("Invalid arguments for PruningNet:", faults)
 

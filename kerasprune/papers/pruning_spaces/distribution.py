@@ -66,7 +66,7 @@ def edf(values: Any) -> EDF:
         raise PruneError(f"Expected values to be numbers. Received: {error}.") from error
     if not found.size or not np.isfinite(found).all():
         raise PruneError(
-            f"Expected one finite number or more. Received: values={values!r}. Leave out failed candidates."
+            f"Expected one finite number or more. Received: values={values!r}. Give those of candidates that finished."
         )
     found.setflags(write=False)
     return EDF(found)

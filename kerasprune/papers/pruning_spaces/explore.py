@@ -201,8 +201,7 @@ def _graph(recipe: schema.Recipe) -> ChannelGraph:
     model, spec = experiment.dense_model(), recipe.prune.plan
     if not experiment.labelled(model):
         raise PruneError(
-            "Expected labels, by which slim models are judged. Received: data without. Pass labels, or see "
-            "kp.papers.spaces.rank, which compares outputs."
+            "Expected labels, by which slim models are judged. Received: data without. Give data with labels."
         )
     return experiment.traced(model, spec)
 

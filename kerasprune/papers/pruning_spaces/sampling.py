@@ -296,8 +296,8 @@ def random_allocations(
         if len(found) >= n:
             return Allocations(space.graph, np.array(found[:n]), space.criterion)
     raise PruneError(
-        f"Expected n={n} allocations among draws={draws:,} random ones. Received: {len(found)}, of {space!r}. Choose "
-        f"a larger delta or draws, another min_keep than {min_keep}, or use kp.papers.spaces.sample, which aims."
+        f"Expected n={n} allocations among {draws:,} random ones. Received: {len(found)}, of {space!r}. Choose a "
+        f"larger delta, another min_keep than {min_keep}, or use kp.papers.spaces.sample, which aims."
     )
 
 

@@ -138,14 +138,14 @@ class MAP(Surface):
         if len(points) < self.free:
             faults.append(
                 f"Expected at least {self.free} points for rank {self.rank} and degree {self.degree}. "
-                f"Received: {len(points)}. Lower rank= or degree=, or pass ridge=, e.g. 1e-6."
+                f"Received: {len(points)}. Measure more, lower rank= or degree=, or use MAP(ridge=1e-6)."
             )
         for name, column in zip("dwr", points.T, strict=True):
             levels = len(np.unique(column))
             if levels < self.degree + 1:
                 faults.append(
                     f"Expected at least {self.degree + 1} different values of {name} for degree {self.degree}. "
-                    f"Received: {levels}. Lower degree=, or pass ridge=, e.g. 1e-6."
+                    f"Received: {levels}. Measure others, lower degree=, or use MAP(ridge=1e-6)."
                 )
         return faults
 

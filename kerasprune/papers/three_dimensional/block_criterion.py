@@ -85,7 +85,7 @@ def least_blocks(scores: dict[str, float], number: int) -> tuple[str, ...]:
         ('b', 'c')
     """
     if not 0 <= number <= len(scores):
-        raise PruneError(f"Expected 0 to {len(scores)} blocks to drop. Received: {number}. Keep more.")
+        raise PruneError(f"Expected 0 to {len(scores)} blocks to drop. Received: {number}.")
     order = np.argsort(list(scores.values()), kind="stable")[:number]
     names = list(scores)
     return tuple(names[i] for i in sorted(order))

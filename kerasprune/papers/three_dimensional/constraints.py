@@ -102,7 +102,7 @@ class Smooth(Constraint):
         if not least <= cost * (1 + _MET) or not cost <= most * (1 + _MET):
             raise PruneError(
                 f"Expected a cost between {least:.4g}, that of the least depth, width and resolution, and "
-                f"{most:.4g}. Received: cost={cost}. Choose another cost, or lower the bounds with lower=."
+                f"{most:.4g}. Received: {cost}. Choose another, or lower the bounds if lower= is given."
             )
 
     def _starts(self, cost: float, lower: np.ndarray) -> Iterator[np.ndarray]:
@@ -198,7 +198,7 @@ class Buildable(Constraint):
         if least > cost * (1 + _MET):
             raise PruneError(
                 f"Expected a cost that can be reached: the least that can be built in the bounds costs {least:.4g}. "
-                f"Received: cost={cost}. Raise it, or lower the bounds with lower=."
+                f"Received: {cost}. Raise it, or lower the bounds if lower= is given."
             )
 
     def _inside(self, lower: np.ndarray) -> np.ndarray:

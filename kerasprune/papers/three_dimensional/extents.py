@@ -111,7 +111,7 @@ def check_blocks(model: keras.Model, extent: Extent) -> None:
     if not extent.droppable:
         raise PruneError(
             f"Expected a model with blocks that can be dropped. Received: {model.name!r}, which has none: its depth "
-            "cannot change. Use kp.plan, or a residual or dense network."
+            "cannot change. Prune its width alone, or use a residual or dense network."
         )
 
 

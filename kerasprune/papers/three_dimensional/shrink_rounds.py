@@ -178,7 +178,7 @@ class ShrinkRounds(PruningCallback):
         """Returns a shortfall if weights that the plan removes are not zero."""
         if self._plan_masks is None or self._plan_masks.holds():
             return super().shortfalls()
-        return [*super().shortfalls(), "Removed weights are not zero after an epoch. Update with optimizer.apply."]
+        return [*super().shortfalls(), "Removed weights are not zero after an epoch. Update by optimizer.apply alone."]
 
     # ---- one round --------------------------------------------------------------------------------------------
 

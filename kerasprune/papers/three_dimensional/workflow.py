@@ -307,7 +307,7 @@ def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> N
         points += [extent.built_at(**{name: fraction}) for fraction in fractions_by_round(least, rounds)]
     raise_faults(
         f"The surface cannot be fitted to the points of rounds={rounds} down to T = {low}: "
-        f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower min_macs=, or pass a "
-        "surface that needs fewer points, e.g. surface=kp.papers.three_dimensional.MAP(degree=2):",
+        f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower min_macs=, or lower "
+        "rank= or degree=, in a recipe or as surface=kp.papers.three_dimensional.MAP(degree=1):",
         surface.faults(*zip(*points, strict=True)),
     )

@@ -1,7 +1,7 @@
 """The remedies that are followed, and those that a test in one process cannot follow; see `test_remedies.py`."""
 
-from support.remedies import above, core, training
+from support.remedies import above, core, papers, training
 
-ROOMS = core, training, above
+ROOMS = core, training, above, papers
 CASES = [case for rooms in ROOMS for case in rooms.CASES]
 CANNOT_BE_RUN = [place for rooms in ROOMS for place in rooms.CANNOT_BE_RUN]
