@@ -108,7 +108,7 @@ def refused(call, *given) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, pytest.param(np.inf, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", named(ENTRANCES))
 def test_weights_that_are_not_finite_are_refused(name, value, tmp_path):
     model = network()
@@ -156,6 +156,7 @@ def test_labels_that_a_loss_takes_are_taken_in_every_form(name, loss, tmp_path):
         ENTRANCES[name](compiled(loss), X, tmp_path / str(at), labels)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("labels", [Y, Y[:, None], np.eye(4)[Y]], ids=["numbers", "column", "one-hot"])
 def test_without_a_loss_labels_of_every_form_are_taken(labels, tmp_path):
     compiled = network()

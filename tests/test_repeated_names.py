@@ -108,6 +108,7 @@ def test_freeze_takes_the_name_of_a_nested_model():
         kp.trace(model, freeze=["c"])
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("form", [list, tuple])
 def test_outputs_of_one_head(form):
     """A head on two levels: labels and losses in a list are those of its first and its second output."""

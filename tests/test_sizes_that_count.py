@@ -68,6 +68,7 @@ def multiply_adds(model, data) -> int:
     return total
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("make", SIZES)
 def test_a_size_or_data_count(make):
     model, size, data = sized(make)
@@ -104,6 +105,7 @@ def test_parameters_need_no_size(make):
     assert any("size" in remark for remark in found.report.remarks)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("make", SIZES)
 def test_the_remedy_for_a_missing_size_names_one_that_the_model_takes(make, tmp_path):
     model = make()
@@ -119,6 +121,7 @@ def test_the_remedy_for_a_missing_size_names_one_that_the_model_takes(make, tmp_
         assert call(size=number)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("make", SIZES)
 def test_exports_and_criteria_run_at_a_size_that_the_model_takes(make, tmp_path):
     model, size, data = sized(make)

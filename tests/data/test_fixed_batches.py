@@ -60,6 +60,7 @@ def test_a_stateful_model_is_pruned_in_its_batches_without_a_word_of_them():
     assert found.report.verified < 1e-5 and found.report.steps[-1].error < 1
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("criterion", ["apoz", "snip", "taylor_fo", "hrank", "block_fisher"])
 def test_criteria_with_data_take_a_fixed_batch(criterion):
     model = network(8, stateful=True)
@@ -70,6 +71,7 @@ def test_criteria_with_data_take_a_fixed_batch(criterion):
     assert kp.plan(model, criterion, keep=0.5, data=(X, Y)).keep
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("batch", "stateful"), BATCHES)
 def test_without_data_a_fixed_batch_is_only_cut(batch, stateful):
     began = time.perf_counter()

@@ -94,6 +94,7 @@ def test_every_format_of_every_kind_of_output(form, kind, tmp_path):
 INTEGERS = ["dynamic", "int8", "int16x8", "mixed"]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("quantize", INTEGERS)
 def test_a_wrong_conversion_is_no_error_of_integers(quantize, tmp_path, monkeypatch):
     """The model is converted with other weights: the file in floats shows it before the one in integers."""

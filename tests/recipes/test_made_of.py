@@ -76,6 +76,7 @@ def _contents(folder):
     return {path: path.read_bytes() for path in files if path.suffix != ".sqlite"}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("work", [_explore, _compare, _grid, _run, _search])
 def test_a_folder_is_not_continued_with_another_model_or_other_data(files, work):
     model = (files / "mine.keras").read_bytes()

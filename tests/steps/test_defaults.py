@@ -55,7 +55,7 @@ def trained(name):
     return kp.recalibrate(model, data)
 
 
-@pytest.mark.matrix(*[*MODELS][:2])
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_drawn_is_taken(name, monkeypatch):
     monkeypatch.setattr("kerasprune.repair.synthesis.drawing.STEPS", 20)

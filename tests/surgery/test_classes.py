@@ -65,6 +65,7 @@ def test_a_call_around_the_graph_is_kept_or_refused(way, make):
         np.testing.assert_allclose(new(x), model(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("make", [scaled, chain, inside])
 def test_it_is_pruned(make):
     keras.utils.set_random_seed(0)

@@ -197,6 +197,7 @@ def arrays_of(config):
             yield from arrays_of(each)
 
 
+@pytest.mark.matrix(first=4)
 @pytest.mark.parametrize("cls, case", cases())
 def test_arrays_in_initializers_are_cut(cls, case):
     shapes = [case.shapes] if isinstance(case.shapes[0], int) else list(case.shapes)

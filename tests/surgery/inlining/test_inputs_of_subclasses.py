@@ -53,6 +53,7 @@ class WithoutDefault(OfRows):
         super().build(((None, 8), (None, 3)))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("make", "data"), [(OfImages, IMAGES), (OfRows, ROWS), (OfRows, list(ROWS)), (WithoutDefault, list(ROWS))]
 )
