@@ -106,14 +106,14 @@ _INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), f"{Pa
 
 
 def is_own(file: str) -> bool:
-    """Returns whether a file of a traceback is the user's: neither Python's, nor installed, nor one of this package.
+    """Returns whether a file of a traceback is the user's: not Python's, installed, of this package or of AutoGraph.
 
     Example:
         >>> import json
         >>> is_own("/home/me/tensorflow/train.py"), is_own(json.__file__)
         (True, False)
     """
-    return not file.startswith(_INSTALLED)
+    return not file.startswith(_INSTALLED) and "__autograph_generated_file" not in file
 
 
 def in_own_code(error: BaseException) -> str | None:

@@ -204,12 +204,12 @@ def _explain(name: str, quantize: str | None, error: Exception) -> str:
         cause = "There is no TFLite operator for a table in which numbers are looked up, as IntegerLookup does"
         remedy = "Export the part after that layer, keras.Model(layer.output, model.output), or a SavedModel."
     else:
-        cause = f"The converter reports: {in_own_code(error) or reason_of(message)}"
+        cause = f"The converter reports: {in_own_code(error) or reason_of(message).removesuffix('.')}"
         remedy = "Export a SavedModel."
         if QUANTIZATIONS[quantize].calibrated:
             remedy = "Try quantize='dynamic' or 'float16', or export a SavedModel."
-    if "get_config" in message:
-        remedy = "Give that layer a get_config: to convert the model from float32, its layers are copied."
+        if "in user code:" in message:  # it was not traced, nor would it be for a SavedModel
+            remedy = "Keep to keras.ops in the call of custom layers, and let them take a single sample."
     return f"The model {name!r} was not converted to TFLite. {cause}. Received: quantize={quantize!r}. {remedy}"
 
 

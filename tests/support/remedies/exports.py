@@ -1,0 +1,492 @@
+"""Remedies of exports that are followed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+import kerasprune as kp
+from support.remedies.networks import Written, X, built, conv, dense, fit, optimizer_of, with_lambda, with_own
+from support.remedies.places import Case
+
+WORDS = np.array([["red"], ["green"], ["blue"], ["red"]])
+
+
+@keras.saving.register_keras_serializable("remedies")
+class Noisy(layers.Layer):
+    """A layer that draws numbers in inference, too."""
+
+    def call(self, x: Any) -> Any:
+        return x + keras.random.normal(keras.ops.shape(x))
+
+
+class Eager(layers.Layer):
+    """A layer that calls NumPy, which cannot be traced."""
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.convert_to_tensor(np.tanh(x.numpy()))
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+class Stepped(keras.Model):
+    """A model with a training step of its own."""
+
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+
+def through(layer: Any, shape: tuple[int, ...] = (6,), dtype: str | None = None) -> keras.Model:
+    """Returns a model of a layer, or of a function of tensors, before a dense one."""
+    keras.utils.set_random_seed(0)
+    x = layer(inputs := keras.Input(shape, dtype=dtype))
+    return keras.Model(inputs, layers.Dense(3, name="last")(x))
+
+
+def looked_up(kind: type[layers.Layer], vocabulary: list[Any], dtype: str) -> keras.Model:
+    """Returns a model that looks its inputs up."""
+    return through(kind(vocabulary=vocabulary, output_mode="multi_hot", name="table"), (1,), dtype)
+
+
+def numbers() -> keras.Model:
+    """Returns a model that looks numbers up."""
+    return looked_up(layers.IntegerLookup, [1, 2, 3], "int64")
+
+
+def texts() -> keras.Model:
+    """Returns a model that looks words up."""
+    return looked_up(layers.StringLookup, ["red", "green", "blue"], "string")
+
+
+def after_table(model: keras.Model) -> keras.Model:
+    """Returns the part of a model after the layer that looks up."""
+    return keras.Model(model.get_layer("table").output, model.output)
+
+
+def in_half(make: Any) -> keras.Model:
+    """Returns a model in mixed precision."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        return make()
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def subclassed() -> keras.Model:
+    """Returns a subclassed model after its first batch."""
+    return built(Written())
+
+
+def two_scales() -> keras.Model:
+    """Returns a model of two outputs that share a tensor, one ten thousand times as large as the other."""
+    joined = layers.Dense(2, use_bias=False)
+    model = keras.Model(inputs := keras.Input((2,)), [joined(inputs)[:, :1], joined(inputs)[:, 1:]])
+    joined.set_weights([np.diag([1e4, 1.0])])
+    return model
+
+
+def nearly_tied() -> keras.Model:
+    """Returns a classifier whose logits differ little beside what they have in common."""
+    model = through(layers.Identity())
+    kernel, bias = model.get_layer("last").get_weights()
+    kernel[0] = 1000
+    model.get_layer("last").set_weights([kernel, bias])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def scans(x: Any) -> Any:
+    """Returns sums over time, made in a loop."""
+    rows = keras.ops.transpose(x, (1, 0, 2))
+    return keras.ops.scan(lambda carry, row: (carry + row, carry + row), rows[0], rows)[1][-1]
+
+
+class Loop(layers.Layer):
+    """A layer with a loop."""
+
+    def call(self, x: Any) -> Any:
+        return scans(x)
+
+
+def joined(activation: str | None) -> keras.Model:
+    """Returns a model that joins an activation of a fixed range with another."""
+    a = layers.Dense(4, activation)(inputs := keras.Input((6,)))
+    x = layers.Concatenate()([a, layers.Dense(4, "relu")(inputs)])
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+def clipped(activation: str) -> keras.Model:
+    """Returns a model of three layers with an activation between them."""
+    x = layers.Dense(8, activation)(layers.Dense(8, activation)(inputs := keras.Input((6,))))
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+def of_this_machine(model: keras.Model | None = None, **given: Any) -> kp.latency.LatencyTable:
+    """Returns the table of a model, measured here."""
+    return kp.latency.profile(model or dense(), verbose=0, **given)
+
+
+def tflite(model: keras.Model, quantize: str | None = None, **given: Any) -> Any:
+    """Writes `a.tflite`."""
+    return kp.export.tflite(model, "a.tflite", quantize=quantize, overwrite=True, **given)
+
+
+def table(**given: Any) -> kp.latency.LatencyTable:
+    """Returns a table of one operator."""
+    about = {"precision": "float32", "threads": 1, "machine": "mine", "runtime": "none"}
+    return kp.latency.LatencyTable({"a": {(4, 4): 1.0}}, {"a": "Dense"}, **about | given)
+
+
+CASES = [
+    Case(
+        "export/tflite_export.py",
+        "ends in .tflite",
+        lambda: kp.export.tflite(dense(), "."),
+        lambda: kp.export.tflite(dense(), "model.tflite"),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "Pass data=, a few hundred",
+        lambda: kp.export.tflite(dense(), "a.tflite", quantize="int8"),
+        lambda: kp.export.tflite(dense(), "a.tflite", quantize="dynamic"),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "Leave out what does not apply",
+        lambda: kp.export.tflite(dense(), "a.tflite", float_layers=["last"]),
+        lambda: kp.export.tflite(dense(), "a.tflite"),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "Expected a list of names",
+        lambda: kp.export.tflite(dense(), "a.tflite", quantize="mixed", data=X, float_layers="last"),
+        lambda: kp.export.tflite(dense(), "a.tflite", quantize="mixed", data=X, float_layers=["last"]),
+        True,
+    ),
+    Case(
+        "export/destination.py",
+        "Name a file in it",
+        lambda: (os.mkdir("a.tflite"), kp.export.tflite(dense(), "a.tflite")),
+        lambda: kp.export.tflite(dense(), "a.tflite/a.tflite"),
+        True,
+    ),
+    Case(
+        "export/destination.py",
+        "Make the folder first",
+        lambda: kp.export.tflite(dense(), "none/a.tflite"),
+        lambda: kp.export.tflite(dense(), "a.tflite"),
+        True,
+    ),
+    Case(
+        "export/saved_model_export.py",
+        "A SavedModel is a folder",
+        lambda: kp.export.saved_model(dense(), "a.keras"),
+        lambda: kp.export.saved_model(dense(), "a"),
+        True,
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Give aware.plain.",
+        lambda: kp.quantization_aware(kp.quantization_aware(dense())),
+        lambda: kp.quantization_aware(kp.quantization_aware(dense()).plain),
+    ),
+    Case(
+        "export/quantization/fake_quantize.py",
+        "Give aware.plain",
+        lambda: keras.models.clone_model(kp.quantization_aware(dense())),
+        lambda: keras.models.clone_model(kp.quantization_aware(dense()).plain),
+    ),
+    Case(
+        "export/destination.py",
+        "Choose another path, or pass",
+        lambda: (Path("a.tflite").write_text(""), kp.export.tflite(dense(), "a.tflite")),
+        lambda: kp.export.tflite(dense(), "a.tflite", overwrite=True),
+        True,
+    ),
+    Case(
+        "export/codec/packing.py",
+        "Load it first",
+        lambda: kp.codec.pack("net.keras", "a.kpz"),
+        lambda: kp.codec.pack(dense(), "a.kpz"),
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Call aware.fit(",
+        lambda: kp.export.tflite(kp.quantization_aware(dense()), "a.tflite", quantize="int8"),
+        lambda: kp.export.tflite(
+            fit(keras.callbacks.Callback(), optimizer_of(kp.quantization_aware(dense()))), "a.tflite", quantize="int8"
+        ),
+        True,
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Call aware.plain.quantize",
+        lambda: kp.quantization_aware(dense()).quantize("int8"),
+        lambda: kp.quantization_aware(dense()).plain.quantize("int8"),
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Call aware.save(path)",
+        lambda: kp.quantization_aware(dense()).get_config(),
+        lambda: kp.quantization_aware(dense()).plain.save("a.keras"),
+    ),
+    Case(
+        "export/calibration.py",
+        "Pass data= of at least",
+        lambda: tflite(dense(), "int8", data=X[:8]),
+        lambda: tflite(dense(), "int8", data=X),
+        True,
+    ),
+    Case(
+        "export/calibration.py",
+        "Pass data= like the inputs",
+        lambda: tflite(dense(), "int8", data=np.ones_like(X)),
+        lambda: tflite(dense(), "int8", data=X),
+        True,
+    ),
+    Case(
+        "export/codec/packing.py",
+        "Use model.save",
+        lambda: kp.codec.pack(numbers(), "a.kpz"),
+        lambda: numbers().save("a.keras"),
+    ),
+    Case(
+        "export/codec/packing.py",
+        "Write a layer class instead",
+        lambda: kp.codec.pack(with_lambda(), "a.kpz"),
+        lambda: kp.codec.pack(with_own(), "a.kpz"),
+    ),
+    Case(
+        "export/codec/sharing.py",
+        "Train again, or load others",
+        lambda: kp.codec.share(np.array([0.5, np.nan], "float32"), 1),
+        lambda: kp.codec.share(dense().get_layer("hidden").get_weights()[0], 1),
+    ),
+    Case(
+        "export/codec/sharing.py",
+        "Take start='linear'",
+        lambda: kp.codec.share(np.linspace(1, 2, 3000, dtype="float32"), 4, start="exact"),
+        lambda: kp.codec.share(np.linspace(1, 2, 3000, dtype="float32"), 4, start="linear"),
+    ),
+    Case(
+        "export/conversion.py",
+        "Replace the layers that use them",
+        lambda: tflite(through(keras.ops.erfinv)),
+        lambda: (
+            tflite(through(keras.ops.tanh)),
+            kp.export.saved_model(through(keras.ops.erfinv), "a", data=np.tanh(X)),
+        ),
+        True,
+    ),
+    Case(
+        "export/conversion.py",
+        "Export the part after that layer",
+        lambda: tflite(numbers()),
+        lambda: (tflite(after_table(numbers())), kp.export.saved_model(numbers(), "a")),
+        True,
+    ),
+    Case(
+        "export/conversion.py",
+        "Keep to keras.ops",
+        lambda: tflite(through(Eager())),
+        lambda: tflite(through(keras.ops.tanh)),
+        True,
+    ),
+    Case(
+        "export/conversion.py",
+        "Try quantize='dynamic' or 'float16', or",
+        lambda: tflite(through(layers.ELU()), "int16x8", data=X),
+        lambda: (
+            tflite(through(layers.ELU()), "dynamic"),
+            tflite(through(layers.ELU()), "float16"),
+            kp.export.saved_model(through(layers.ELU()), "a"),
+        ),
+        True,
+    ),
+    Case(
+        "export/conversion.py",
+        "crashed in its own process",
+        lambda: tflite(through(Loop(), (4, 6)), "int8", data=X[:, None].repeat(4, 1)),
+        lambda: (tflite(through(Loop(), (4, 6)), "dynamic"), tflite(through(Loop(), (4, 6)), "float16")),
+        True,
+    ),
+    Case(
+        "export/destination.py",
+        "Choose a path that does not exist",
+        lambda: (
+            os.mkdir("mine"),
+            Path("mine/notes.txt").write_text(""),
+            kp.export.saved_model(dense(), "mine", overwrite=True),
+        ),
+        lambda: kp.export.saved_model(dense(), "other", overwrite=True),
+        True,
+    ),
+    Case(
+        "export/half_precision.py",
+        "Build it under the float32 policy",
+        lambda: tflite(in_half(subclassed), data=X),
+        lambda: (model := subclassed(), model.set_weights(in_half(subclassed).get_weights()), tflite(model, data=X)),
+        True,
+    ),
+    Case(
+        "export/latency/table.py",
+        "Take another file",
+        lambda: (of_this_machine(store="a.csv"), of_this_machine(store="a.csv", threads=2)),
+        lambda: of_this_machine(store="b.csv", threads=2),
+        True,
+    ),
+    Case(
+        "export/latency/table.py",
+        "Measure them on that device",
+        lambda: table().predict(dense()),
+        lambda: kp.latency.profile(dense(), precision="float32", threads=1, verbose=0).predict(dense()),
+        True,
+    ),
+    Case(
+        "export/latency/table.py",
+        "Pass overwrite=True",
+        lambda: (table().save("a.csv"), table().save("a.csv")),
+        lambda: table().save("a.csv", overwrite=True),
+    ),
+    Case(
+        "export/latency/table.py",
+        "Measure the wider model",
+        lambda: of_this_machine().predict(dense(units=16)),
+        lambda: of_this_machine(dense(units=16)).predict(dense(units=16)),
+        True,
+    ),
+    Case(
+        "export/latency/table.py",
+        "Measure it again",
+        lambda: (Path("a.csv").write_text("reads,makes\n"), kp.latency.LatencyTable.load("a.csv")),
+        lambda: (of_this_machine().save("b.csv"), kp.latency.LatencyTable.load("b.csv")),
+        True,
+    ),
+    Case(
+        "export/latency/timing.py",
+        "Leave it out",
+        lambda: (tflite(conv(None), size=8), kp.latency.compare_latency(["a.tflite"], size=8, runs=1)),
+        lambda: (
+            kp.latency.compare_latency(["a.tflite"], runs=1),
+            kp.latency.compare_latency([conv(None)], size=8, runs=1),
+        ),
+        True,
+    ),
+    Case(
+        "export/mixed_precision.py",
+        "Raise it, or prune more",
+        lambda: tflite(dense(), "mixed", data=X, max_bytes=100),
+        lambda: tflite(dense(), "mixed", data=X, max_bytes=10_000),
+        True,
+    ),
+    Case(
+        "export/parity.py",
+        "Take another format",
+        lambda: tflite(two_scales(), "int8", data=X[:, :2], force=True),
+        lambda: tflite(two_scales(), "float16", data=X[:, :2]),
+        True,
+    ),
+    Case(
+        "export/parity.py",
+        "Export the mean",
+        lambda: tflite(through(lambda x: Noisy()(layers.Dense(8, name="mean")(x)))),
+        lambda: (
+            model := through(lambda x: Noisy()(layers.Dense(8, name="mean")(x))),
+            tflite(keras.Model(model.input, model.get_layer("mean").output)),
+        ),
+        True,
+    ),
+    Case(
+        "export/parity.py",
+        "Give data= like the inputs",
+        lambda: tflite(two_scales(), "int8", data=X[:, :2]),
+        lambda: (
+            tflite(two_scales(), "float16", data=X[:, :2]),
+            tflite(two_scales(), "int8", data=X[:, :2], force=True),
+        ),
+        True,
+    ),
+    Case(
+        "export/parity.py",
+        "Check that the outputs are finite",
+        lambda: tflite(through(keras.ops.log), data=X),
+        lambda: tflite(through(lambda x: keras.ops.log(keras.ops.abs(x) + 1)), data=X),
+        True,
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Build the same graph",
+        lambda: (model := dense(), kp.quantization_aware(Stepped(model.input, model.output))),
+        lambda: (model := dense(), kp.quantization_aware(keras.Model(model.input, model.output))),
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Build it under the float32 policy",
+        lambda: kp.quantization_aware(in_half(dense)),
+        lambda: (model := dense(), model.set_weights(in_half(dense).get_weights()), kp.quantization_aware(model)),
+    ),
+    Case(
+        "export/quantization/aware.py",
+        "Export model.plain",
+        lambda: tflite(kp.quantization_aware(dense())),
+        lambda: tflite(kp.quantization_aware(dense()).plain),
+        True,
+    ),
+    Case(
+        "export/quantization/equalisation.py",
+        "Train with relu",
+        lambda: kp.quantization.equalise(clipped("relu6")),
+        lambda: kp.quantization.equalise(clipped("relu")),
+    ),
+    Case(
+        "export/quantization/graph_with_ranges.py",
+        "Apply that activation after",
+        lambda: kp.quantization_aware(joined("sigmoid")),
+        lambda: (kp.quantization_aware(joined(None)), tflite(joined("sigmoid"), "int8", data=X)),
+        True,
+    ),
+    Case(
+        "export/samples.py",
+        "Pass data=",
+        lambda: kp.export.saved_model(texts(), "a"),
+        lambda: kp.export.saved_model(texts(), "a", data=WORDS),
+        True,
+    ),
+    Case(
+        "export/saved_model_export.py",
+        "Keep to keras.ops",
+        lambda: kp.export.saved_model(through(Eager()), "a"),
+        lambda: kp.export.saved_model(through(keras.ops.tanh), "a"),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "Export a SavedModel; or export the part",
+        lambda: tflite(texts(), data=WORDS),
+        lambda: (kp.export.saved_model(texts(), "a", data=WORDS), tflite(after_table(texts()))),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "Measure its accuracy first",
+        lambda: tflite(nearly_tied(), "int8", data=X),
+        lambda: tflite(nearly_tied(), "float16", data=X),
+        True,
+    ),
+]
+
+CANNOT_BE_RUN = [
+    ("export/conversion.py", "KERAS_BACKEND=tensorflow"),  # another backend
+    ("export/conversion.py", "Export a SavedModel."),  # a failure of the converter that names no operator
+    ("export/latency/profiling.py", "Measure again when the machine is quiet"),
+]
+"""`(file, words)` of remedies for what a test in this process cannot bring about."""
