@@ -107,10 +107,10 @@ def prune(
 
 
 def _examples_faults(examples: str | int, data: Any) -> list[PruneError]:
-    """Returns a fault if `--examples` is neither a choice nor a number above 0, or given with data."""
+    """Returns a fault if `--examples` is neither a choice nor a number above 5, or given with data."""
     name, received = Key("examples"), (". Received: ", Key("examples"), f"={short(examples)}.")
-    if examples not in ("auto", "none") and not (type(examples) is int and examples > 0):
-        return [PruneError("Expected ", name, " to be 'auto', 'none' or an integer above 0", *received)]
+    if examples not in ("auto", "none") and not (type(examples) is int and examples > 5):
+        return [PruneError("Expected ", name, " to be 'auto', 'none' or an integer above 5", *received)]
     if data is not None and examples != "auto":
         return [PruneError("Expected ", name, " without ", Key("data"), ", in whose place they are drawn", *received)]
     return []

@@ -23,6 +23,7 @@ OPTIONS = {
     "size": "--size",
     **dict.fromkeys(("fraction", "ms"), "--time"),
     "overwrite": "--overwrite",
+    "folder": "--out",
     **{f"data.{name}": f"--{name}" for name in ("scale", "batch", "validation", "test")},
     **{f"prune.plan.{name}": f"--{name.replace('_', '-')}" for name in (*TARGETS, *SELECTION, *ROUNDING)},
     "finetune": "--finetune-epochs",

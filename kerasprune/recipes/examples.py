@@ -94,7 +94,7 @@ def _examples_of(
     if found > classes:
         raise PruneError(
             f"Expected a model with at least {found} outputs for the classes of {spec.name!r}. Received: {classes}. "
-            f"Give the model classes: {found}."
+            f"Take other data, or a model of {found} outputs (in a recipe, model.classes)."
         )
     if None not in (side, spec.size) and spec.size != side:
         raise PruneError(

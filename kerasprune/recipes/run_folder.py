@@ -222,7 +222,7 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     if filled and not resume:
         raise PruneError(
             "Expected an empty folder, so that nothing is overwritten. "
-            f"Received: {str(path)!r}, which holds files. Choose another with --out, or continue with --resume."
+            f"Received: {str(path)!r}, which holds files. Choose another folder=, or continue with resume=True."
         )
     if filled and not all((path / name).exists() for name in names):
         raise PruneError(

@@ -276,7 +276,7 @@ def _same_recipe(one: Run) -> None:
         raise PruneError(
             "Expected the recipe that the run in this folder began with. "
             f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "
-            "or choose another folder with --out."
+            "or choose another folder=."
         )
 
 

@@ -138,7 +138,7 @@ class Data(Node):
         validation: The split for validation during training. Defaults to `validation`; `null` if the set has none.
         test: The split for the evaluation at the end. Defaults to `"test"`.
         data_dir: Folder of tensorflow-datasets. Defaults to its own choice.
-        samples: Inputs that `synthetic` draws. Defaults to 600.
+        samples: Inputs that `synthetic` draws, 6 or more. Defaults to 600.
     """
 
     name: str
@@ -151,7 +151,7 @@ class Data(Node):
     validation: str | None = "validation"
     test: str = "test"
     data_dir: str | None = None
-    samples: PositiveInt = 600
+    samples: Annotated[PositiveInt, Field(gt=5)] = 600
 
     @property
     def side(self) -> int:

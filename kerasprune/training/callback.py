@@ -207,7 +207,8 @@ class PruningCallback(keras.callbacks.Callback):
     @property
     def leaves_masks(self) -> bool:
         """Whether the result is masks of weights (`masks`), rather than channels (`plan`)."""
-        return self.held is not None and not self.held.granularity.whole_channels
+        chosen = self.held or getattr(self, "selection", None)
+        return chosen is not None and not chosen.granularity.whole_channels
 
     @property
     def plan(self) -> Plan:

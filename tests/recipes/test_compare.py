@@ -107,7 +107,7 @@ def test_the_table_is_over_the_seeds(folder):
 @pytest.mark.thorough
 def test_nothing_is_run_twice(files, folder):
     before = {(row["method"], row["target"], row["seed"]): row for row in rows(folder / "runs.csv")}
-    with pytest.raises(PruneError, match="--resume"):
+    with pytest.raises(PruneError, match="resume=True"):
         run(files, folder)
     with pytest.warns(UserWarning, match="2 of 9 candidates failed.*Expected a BatchNorm scale"):
         run(files, folder, criteria=("l1", "l2", "bn_scale", {"name": "random"}), controls=(), resume=True)

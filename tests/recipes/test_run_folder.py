@@ -77,7 +77,7 @@ def test_folder_with_files_is_not_overwritten(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(PruneError, match="which is a file"):
         claim(tmp_path / "file", [], resume=True)
-    with pytest.raises(PruneError, match=r"holds files. Choose another with --out, or continue with --resume"):
+    with pytest.raises(PruneError, match=r"holds files. Choose another folder=, or continue with resume=True"):
         claim(tmp_path, ["recipe.yaml"], resume=False)
     with pytest.raises(PruneError, match="lacks recipe.yaml"):
         claim(tmp_path, ["recipe.yaml"], resume=True)

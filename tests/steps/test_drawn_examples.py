@@ -136,9 +136,9 @@ def test_the_command_makes_and_times_a_draw_once(prepared, monkeypatch):
 
 @pytest.mark.experiments
 def test_the_examples_of_the_command_are_checked(prepared):
-    for given in ("0", "some", "2.5"):
+    for given in ("0", "5", "some", "2.5"):
         code, output = said([*prepared, "--examples", given])
-        assert code == 2 and "Expected --examples to be 'auto', 'none' or an integer above 0" in output
+        assert code == 2 and "Expected --examples to be 'auto', 'none' or an integer above 5" in output
     code, output = said([*prepared, "--examples", "none", "--data", "digits"])
     assert code == 2 and "Expected --examples without --data" in output
 

@@ -164,8 +164,8 @@ class Widths:
         if limit.highest < fewest or limit.lowest > most:
             raise PruneError(
                 f"Expected {limit.name} that the widths can reach: {fewest:.4g} to {most:.4g} of the dense model's. "
-                f"Received: {limit.name}={asked:.4g}, delta={delta}. Choose one in that range, or pass other "
-                "fractions=."
+                f"Received: {limit.name}={asked:.4g}, delta={delta}. Choose one in that range, or in "
+                "Python other fractions=."
             )
         return limit
 
