@@ -106,7 +106,7 @@ def test_all_runs_are_checked_before_the_first(recipe, tmp_path):
     assert not (tmp_path / "out").exists()
     with pytest.raises(PruneError, match="seeds=0"):
         recipes.seeds_and_grid(recipe, seeds=0, folder=tmp_path / "out")
-    with pytest.raises(PruneError, match="--seeds"):
+    with pytest.raises(PruneError, match="seeds=NUMBER"):
         recipes.seeds_and_grid(recipe, grid={"seed": [1, 2]}, folder=tmp_path / "out")
     with pytest.raises(PruneError, match="holds files"):
         recipes.seeds_and_grid(recipe, seeds=2, folder=tmp_path)
