@@ -169,7 +169,7 @@ def _cells(
     """Returns `{folder name: recipe text}` of all runs; raises the faults of all at once."""
     faults = whole_number_faults(1, seeds=seeds)
     if "seed" in grid:
-        faults.append("Expected the key seed outside the grid. Received: grid={'seed': …}. Give seeds=NUMBER.")
+        faults.append("Expected the key seed outside the grid. Received: seed in it. Give seeds=NUMBER.")
     faults += [f"Expected values for {key!r}. Received: none." for key, values in grid.items() if not values]
     raise_faults("Invalid arguments for seeds_and_grid:", faults)
     cells: dict[str, str] = {}

@@ -19,7 +19,7 @@ from kerasprune.recipes.keys import field
 COMMANDS = get_command(cli.app).commands
 KEYED = ("prune", "precrop", "compare", "space", "search", "export", "inspect")
 PLAIN = (int, float, str)
-SECTIONS = ("data", "examples", "finetune", "finetune.distil", "reconstruct", "overwrite", "size")
+SECTIONS = ("data", "examples", "finetune", "finetune.distil", "reconstruct", "overwrite", "folder", "size")
 NO_KEYS = {
     ("prune", "--time"),
     ("search", "--time"),
