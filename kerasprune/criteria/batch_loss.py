@@ -128,8 +128,6 @@ def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
 
     Losses are computed element by element, since their own mean is always in float32.
     """
-    if labels is None:
-        raise PruneError("Expected labels for every output with a loss. Received: none. Give (inputs, labels).")
     mask = mask_of(outputs)
     precision = outputs.dtype if keras.backend.standardize_dtype(outputs.dtype) == "float64" else "float32"
     if (

@@ -228,8 +228,8 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
             if tensor.shape[0] not in (None, 1):
                 raise PruneError(
                     f"The input {tensor.name!r} has a fixed batch size, so single samples do not fit. "
-                    f"Received: shape={tuple(tensor.shape)}. Build the model once more for one example, "
-                    f"keras.Input(batch_shape={(1, *tensor.shape[1:])}), as stateful layers need it, and take over the "
+                    f"Received: shape={tuple(tensor.shape)}. Build the model once more for any number of examples, "
+                    f"keras.Input({tuple(tensor.shape[1:])}), its layers without stateful=True, and take over the "
                     "weights: new.set_weights(model.get_weights())."
                 )
         return inputs_of(model)

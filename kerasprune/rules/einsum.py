@@ -7,7 +7,6 @@ from math import prod
 import numpy as np
 from keras import layers
 
-from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
@@ -62,9 +61,4 @@ def letters_of(layer: layers.EinsumDense, rank: int) -> tuple[list[str], list[st
         left, ellipsis, right = text.partition("...")
         return [*left, *(hidden if ellipsis else ()), *right]
 
-    if "..." in kernel:
-        raise PruneError(
-            f"Expected no ellipsis in the kernel of an EinsumDense. Received: {layer.equation!r} in {layer.name!r}. "
-            "Name all axes of the kernel."
-        )
     return spelled(source), list(kernel), spelled(target)

@@ -189,7 +189,7 @@ def _with(config: Any, path: tuple[str | int, ...], value: Any, layer: Any) -> A
     if head not in config:
         raise PruneError(
             f"Expected the config of {layer.name!r} of class {type(layer).__name__} to hold {head!r}, which follows "
-            f"the channels. Received: {', '.join(config)}. Add it to get_config(), or freeze={layer.name!r}."
+            f"the channels. Received: {', '.join(config)}. Add it to get_config()."
         )
     return {**config, head: _with(config[head], tuple(rest), value, layer) if rest else value}
 

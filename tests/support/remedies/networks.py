@@ -15,6 +15,7 @@ Y = np.arange(64) % 3
 IMAGES = np.random.default_rng(1).normal(size=(64, 8, 8, 3)).astype("float32")
 TWO = X, Y
 TRAIN = {"data": TWO, "epochs": 1}
+LOSS = "sparse_categorical_crossentropy"
 SEQUENCES = np.random.default_rng(2).normal(size=(32, 5, 6)).astype("float32")
 
 
@@ -218,3 +219,27 @@ def generator() -> Any:
     """Yields batches for ever."""
     while True:
         yield X[:8], Y[:8]
+
+
+def through(*middle: Any, shape: tuple[int | None, ...] = (6,)) -> keras.Model:
+    """Returns a classifier with something between its first layer and its second."""
+    x = layers.Dense(8, name="first")(inputs := keras.Input(shape))
+    for layer in middle:
+        x = layer(x)
+    return keras.Model(inputs, layers.Dense(3, name="last")(layers.Dense(8, "relu", name="hidden")(x)))
+
+
+def head(x: Any, inputs: Any) -> keras.Model:
+    """Returns a compiled classifier that ends in a layer to cut and the last one."""
+    x = layers.Dense(3, "softmax", name="last")(layers.Dense(8, "relu", name="hidden")(x))
+    model = keras.Model(inputs, x)
+    model.compile("sgd", LOSS)
+    return model
+
+
+def with_state(stateful: bool = True) -> keras.Model:
+    """Returns a model of batches of eight sequences, or one of its weights for any batches."""
+    inputs = keras.Input(batch_shape=(8, 5, 6)) if stateful else keras.Input((5, 6))
+    model = head(layers.LSTM(4, stateful=stateful)(inputs), inputs)
+    model.set_weights(model.get_weights() if stateful else with_state().get_weights())
+    return model
