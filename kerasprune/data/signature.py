@@ -226,12 +226,7 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
     if is_graph(model):
         for tensor in model.inputs:
             if tensor.shape[0] not in (None, 1):
-                raise PruneError(
-                    f"The input {tensor.name!r} has a fixed batch size, so single samples do not fit. "
-                    f"Received: shape={tuple(tensor.shape)}. Build the model once more for any number of examples, "
-                    f"keras.Input({tuple(tensor.shape[1:])}), its layers without stateful=True, and take over the "
-                    "weights: new.set_weights(model.get_weights())."
-                )
+                raise no_fixed_batch(tensor)
         return inputs_of(model)
     if data is None:
         raise PruneError(
@@ -241,6 +236,16 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
     arrays = [np.asarray(array) for array in keras.tree.flatten(data)]
     inputs = (InputSpec(f"input_{i}", array.shape[1:], str(array.dtype)) for i, array in enumerate(arrays))
     return Signature(tuple(inputs), data)
+
+
+def no_fixed_batch(tensor: keras.KerasTensor) -> PruneError:
+    """Returns the error for an input of a fixed batch size where samples are independent of each other."""
+    return PruneError(
+        f"The input {tensor.name!r} has a fixed batch size, so single samples do not fit. "
+        f"Received: shape={tuple(tensor.shape)}. Build the model once more for any number of examples, "
+        f"keras.Input({tuple(tensor.shape[1:])}), its layers without stateful=True, and take over the "
+        "weights: new.set_weights(model.get_weights())."
+    )
 
 
 def fixed_batch(model: keras.Model) -> int | None:

@@ -16,12 +16,13 @@ from kerasprune._keras import call_operation
 from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
-from kerasprune.data.signature import Signature
+from kerasprune.data.signature import Signature, is_graph, no_fixed_batch
 from kerasprune.errors import PruneError, warn
 from kerasprune.export.conversion import output_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
+from kerasprune.surgery.comparison import stateful_layers
 from kerasprune.surgery.compute_dtype import rounding
 from kerasprune.surgery.output_distance import USELESS, WARNED, OutputDistance, least_agreement, of_outputs
 
@@ -127,7 +128,13 @@ def check_repeatable(reference: Function, samples: Samples) -> None:
 
 
 def keras_function(model: keras.Model, signature: Signature) -> Function:
-    """Returns a Keras model in inference and in full precision, as a function from flat inputs to flat outputs."""
+    """Returns a Keras model in inference and in full precision, as a function from flat inputs to flat outputs.
+
+    Raises:
+        PruneError: A layer is stateful: it remembers the samples before.
+    """
+    if is_graph(model) and stateful_layers(model):
+        raise no_fixed_batch(model.inputs[0])
 
     @full_precision()
     def run(batch: FlatInputs) -> list[np.ndarray]:
