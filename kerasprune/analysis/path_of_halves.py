@@ -144,7 +144,7 @@ class _Chain:
         if not plain or not groups:
             raise PruneError(
                 "Expected a chain of dense layers and convolutions, each read by the next one only. Received: "
-                f"{graph.model.name!r}, which has sums, grouped or normalising layers. Fold BatchNorm first."
+                f"{graph.model.name!r}, which has sums, grouped or normalising layers. Build both without."
             )
 
     @staticmethod

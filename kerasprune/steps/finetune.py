@@ -175,7 +175,7 @@ def like(
     except Exception as error:  # noqa: BLE001, an optimizer may be anyone's
         warn(
             f"{type(old).__name__} cannot be recreated from its config ({error}): Adam fine-tunes, from "
-            f"{ADAM_RATE}. Give optimizer=, or the class get_config."
+            f"{ADAM_RATE}. Write its get_config()."
         )
         return keras.optimizers.Adam(rates(ADAM_RATE, epochs, steps) if rate is None else rate)
     carry_exclusions(old, new)

@@ -24,8 +24,8 @@ def read_unlabelled(
     """Returns batches of the inputs of a model.
 
     Args:
-        path: A `.npy` file; a `.npz` file with `x`, `x_train`, or an array by the name of each input; or a folder of PNG and JPEG
-            images, also in subfolders.
+        path: A `.npy` file; a `.npz` file with `x`, `x_train`, or an array by the name of each input; or a folder of
+            PNG and JPEG images, also in subfolders.
         inputs: The input tensors of the model.
         scale: The scale of pixels, see `kerasprune.data.scaling`. Defaults to `"standardise"` with ImageNet's constants
             for a folder, `"none"` for arrays.

@@ -124,7 +124,7 @@ def take_statistics(model: keras.Model, examples: Batches) -> None:
     alone = [norm.name for norm, most in averages.most.items() if most == 1]
     if alone:
         raise PruneError(
-            f"Expected batches with two numbers of a channel or more. Received: one for {alone}, which has no variance. "
+            f"Expected batches with two numbers of a channel or more. Received: one for {alone}, whose variance is 0. "
             "Give more examples in a batch; build a model of a fixed batch size with keras.Input(shape) for it."
         )
 

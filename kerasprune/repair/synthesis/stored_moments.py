@@ -113,10 +113,10 @@ def _moments(x: Any, axis: int, stored: Stored) -> tuple[Any, Any]:
 
 
 def _stored(norm: layers.BatchNormalization) -> Stored | None:
-    """Returns the statistics of a layer; `None` if they are still the initial ones, or no channel varies."""
+    """Returns the statistics of a layer; `None` if they are the initial ones, not finite, or no channel varies."""
     mean, variance = (values(each).astype("float32") for each in (norm.moving_mean, norm.moving_variance))
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-        raise PruneError(f"Expected finite statistics. Received: NaN or infinity in {norm.name!r}. Train it again.")
+        return None
     deviation = np.sqrt(np.maximum(variance, 0.0))
     varies = deviation > _DEAD * np.median(deviation)
     if not varies.any() or (not mean.any() and (variance == 1.0).all()):

@@ -1,21 +1,23 @@
-"""Remedies of plans, callbacks, training, repair and steps that are followed."""
+"""Remedies of callbacks and of training that are followed."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
 import kerasprune as kp
+from kerasprune.testing import toys
+from kerasprune.training.granularity import Filter
 from support.remedies.networks import (
     IMAGES,
-    TRAIN,
     TWO,
     X,
     Y,
-    batches_of,
     conv,
     cut,
     dense,
@@ -25,46 +27,258 @@ from support.remedies.networks import (
     grown,
     half_frozen,
     optimizer_of,
-    prune,
     ramped,
-    used,
 )
 from support.remedies.places import Case
 
+THREE = kp.schedules.cubic(0.5, end=3)
 
-def keyword(name: str, value: Any, words: str, **remedy: Any) -> Case:
-    """Returns the case of a keyword that `kp.prune` does not take."""
-    remedy = {"reconstruct": False, **remedy}
-    return Case("steps/keywords.py", words, lambda: prune(**{name: value}), lambda: prune(**remedy), "epochs" in remedy)
+
+class Assigning(keras.callbacks.Callback):
+    """Changes the first kernel past everything that holds it."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        kernel = next(each for each in self.model.weights if each.path.endswith("kernel"))
+        kernel.assign(0.9 * kernel + 0.01 * np.arange(kernel.shape[-1]))
+
+
+class Stopping(keras.callbacks.Callback):
+    """Ends the fit after an epoch, or breaks it off in the second one."""
+
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.model.stop_training = not self.broken
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.broken and int(self.model.optimizer.iterations) == 3:
+            raise KeyboardInterrupt
+
+
+def interrupted(backup: Any) -> None:
+    """Fits with a backup, is broken off in the second epoch, and fits again."""
+    for more in ([Stopping(broken=True)], []):
+        with contextlib.suppress(KeyboardInterrupt):
+            fit(None, conv(), (IMAGES, Y), callbacks=[kp.callbacks.Polarization(strict=False), backup(), *more])
+
+
+def stepping(loop: str = "own step", optimizer: str = "SGD", **given: Any) -> None:
+    """Fits the network of the table of loops with a growing penalty."""
+    from support import acting_table
+
+    callback = acting_table._greg1(**{"strict": False} | given)
+    acting_table.compiled(optimizer, loop).fit(*acting_table.samples(640), 8, 1, verbose=0, callbacks=[callback])
+
+
+def scaled(trainable: bool = True) -> keras.Model:
+    """Returns the classifier of images, its BatchNorm trained or not."""
+    model = conv()
+    model.get_layer("norm").trainable = trainable
+    return optimizer_of(model)
+
+
+def pulled(strength: float, decoupled: bool) -> None:
+    """Fits a model whose loss pulls the scales up, by less than one for each, with a penalty that pushes them down."""
+    keras.utils.set_random_seed(0)
+    x = layers.BatchNormalization(center=False)(layers.Dense(8, name="hidden")(inputs := keras.Input((6,))))
+    last = layers.Dense(1, trainable=False, use_bias=False, kernel_initializer="ones")
+    model = keras.Model(inputs, last(layers.ReLU()(x)))
+    model.compile(keras.optimizers.SGD(0.5), "mae")
+    callback = kp.callbacks.NetworkSlimming(strength, decoupled=decoupled)
+    model.fit(X, np.full(64, 1e4), 16, 15, verbose=0, callbacks=[callback])
+
+
+def pushed(optimizer: Any = None, model: keras.Model | None = None, plan: Any = None, **given: Any) -> None:
+    """Fits with a growing penalty of a few steps."""
+    model = optimizer_of(model or dense())
+    if optimizer:
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+    given = {"granularity": "channel", "strict": False} | ({} if plan else {"keep": 0.5}) | given
+    data = (IMAGES if len(model.inputs[0].shape) == 4 else X), Y
+    fit(kp.callbacks.GReg1(plan, **given).compressed(4), model, data)
+
+
+def looped(model: keras.Model) -> None:
+    """Runs a custom loop of no steps."""
+    with kp.callbacks.custom_loop(model, [kp.callbacks.Sparsity()], epochs=1, steps=1):
+        pass
+
+
+def seeded(model: keras.Model, **given: Any) -> None:
+    """Trains two steps an epoch, as the functions that train again and again ask."""
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    model.fit(X, Y, epochs=given["epochs"], initial_epoch=given["initial_epoch"], verbose=0)
+
+
+def forked(point: str) -> None:
+    """Measures the instability of trainings that fork at a point."""
+    kp.analysis.instability_from(dense(), seeded, [point], 2, TWO, seeds=[0], points=3)
+
+
+def taught(slim_loss: Any, data: Any, weight: float = 0.5, metrics: Any = None) -> None:
+    """Fits a student."""
+    student = kp.distil(kp.rebuild(dense(), cut()), dense(), weight=weight)
+    student.compile("sgd", slim_loss, metrics=metrics)
+    student.fit(*data, verbose=0)
+
+
+def again(between: Any) -> None:
+    """Fits twice with one callback, on a model whose first layer is trained the second time only."""
+    callback, model = kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.5, end=9), every=1), dense()
+    model.get_layer("hidden").trainable = False
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    fit(callback, model)
+    model.get_layer("hidden").trainable = True
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    fit(between(callback), model)
+
+
+def resumed(folder: str, freeze: Any) -> None:
+    """Fits, is broken off, and goes on with other layers frozen."""
+    for frozen_layers, more in (((), [Stopping(broken=True)]), (freeze, [])):
+        masks = kp.callbacks.GradualMagnitude(THREE, every=1, freeze=frozen_layers)
+        with contextlib.suppress(KeyboardInterrupt):
+            fit(None, dense(), callbacks=[masks, kp.callbacks.Resume(folder), *more])
+
+
+def best(**given: Any) -> None:
+    """Fits with masks and early stopping, which restores weights of a validation that gets worse."""
+    stopping = keras.callbacks.EarlyStopping("loss", mode="max", patience=9, restore_best_weights=True, **given)
+    masks = kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.2, end=6), every=1)
+    fit(None, dense(), epochs=6, callbacks=[masks, stopping])
+
+
+def average(**given: Any) -> None:
+    """Fits with masks and an optimizer."""
+    fit(None, dense(optimizer=keras.optimizers.SGD(0.1, **given)), callbacks=[kp.callbacks.SoftFilterPruning(0.5)])
+
+
+def quantized(bits: Any = 4, *more: Any, **given: Any) -> None:
+    """Fits with shared weights."""
+    model = dense(optimizer=keras.optimizers.SGD(0.01, **given))
+    fit(None, model, callbacks=[kp.callbacks.TrainedQuantization(bits), *more])
+
+
+def features(given: str) -> None:
+    """Teaches with features by a plan."""
+    model = toys.toy_model()
+    plans = {"same": kp.plan(model, keep=0.5), "other": kp.plan(model, keep=0.75)}
+    kp.distil(kp.rebuild(model, plans["same"]), model, features=0.5, plan=plans[given])
+
+
+class StudentsOwn(keras.Model):
+    """A model with a step of its own."""
+
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+
+def residual() -> keras.Model:
+    """Returns a classifier with a block that can be dropped."""
+    x = layers.Dense(8, "relu", name="hidden")(inputs := keras.Input((6,)))
+    x = layers.Add(name="block")([x, layers.Dense(8)(layers.Dense(8, "relu")(x))])
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+class Thrown(keras.Model):
+    """A train step whose loss has the penalties, but not their gradients."""
+
+    def train_step(self, data: Any) -> Any:
+        import tensorflow as tf
+
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+            penalty = sum(self.losses, 0.0 * loss)
+            loss += tf.stop_gradient(penalty) - penalty
+        variables = self.trainable_variables
+        self.optimizer.apply([0.0 * g for g in tape.gradient(loss, [v.value for v in variables])], variables)
+        return {"loss": loss}
+
+
+def thrown(decoupled: bool) -> None:
+    """Fits with a penalty of which the step of the model throws the gradients away."""
+    from support import acting_table
+
+    model = acting_table.network(Thrown)
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    law = {"step": 1.0, "ceiling": 1.0, "every": 1, "settle": 40}
+    callback = kp.callbacks.GReg1(keep=0.5, granularity="channel", schedule=law, decoupled=decoupled)
+    model.fit(*acting_table.samples(80), 8, 4, verbose=0, callbacks=[callback])
+
+
+def outgrown(ceiling: float) -> None:
+    """Fits with a penalty on small weights, which the loss makes grow."""
+    keras.utils.set_random_seed(0)
+    x = layers.Dense(8, "relu", name="hidden")(inputs := keras.Input((6,)))
+    last = layers.Dense(1, trainable=False, use_bias=False, kernel_initializer="ones")
+    model = keras.Model(inputs, last(x))
+    kernel = model.get_layer("hidden").kernel
+    kernel.assign(np.where(np.arange(8) < 4, 0.05, 1.0) * np.ones((6, 8)))
+    model.compile(keras.optimizers.Adam(0.01), "mae")
+    law = {"step": ceiling, "ceiling": ceiling, "every": 1, "settle": 60}
+    callback = kp.callbacks.GReg1(keep=0.5, schedule=law, decoupled=True)
+    model.fit(np.abs(X), np.full(64, 1e4), 16, 16, verbose=0, callbacks=[callback])
+
+
+class OfOneLayer(Filter):
+    """A granularity of one's own: channels that one layer makes."""
+
+    def kernels(self, graph: Any, name: str) -> list:
+        return [each for each in super().kernels(graph, name) if each[0].owner.name == "hidden"]
+
+
+def reached(granularity: Any) -> None:
+    """Fits a classifier of two hidden layers with a growing penalty."""
+    body = layers.Dense(8, "relu", name="hidden"), layers.Dense(8, "relu", name="deeper"), layers.Dense(3)
+    model = optimizer_of(keras.Sequential([keras.Input((6,)), *body]))
+    fit(kp.callbacks.GReg1(keep=0.5, granularity=granularity, strict=False).compressed(4), model)
+
+
+def own_step() -> keras.Model:
+    """Returns the classifier with a step of its own."""
+    model = dense()
+    return StudentsOwn(model.inputs, model.outputs)
+
+
+def masked(*more: Any) -> None:
+    """Fits with masks, and other callbacks."""
+    fit(None, callbacks=[*more, kp.callbacks.GradualMagnitude(kp.schedules.constant(0.5))])
+
+
+def lasting(epochs: int, *more: Any) -> None:
+    """Fits with a schedule of two epochs."""
+    fit(None, epochs=epochs, callbacks=[kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.5, end=4), every=1), *more])
+
+
+def iterated(rounds: int, *more: Any, epochs: int = 2, together: int = 1, **given: Any) -> None:
+    """Fits with rounds of pruning."""
+    model = dense()
+    model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=together)
+    fit(None, model, epochs=epochs, callbacks=[kp.callbacks.IterativeMagnitude(rounds, 0.5), *more], **given)
+
+
+def written_norms(trained: bool = True) -> None:
+    """Writes the norms of a fit."""
+    history = kp.callbacks.NormHistory(1)
+    if trained:
+        fit(history)
+    history.save("norms.npz")
+
+
+def polarized(strength: float, epochs: int) -> None:
+    """Fits until a target is met."""
+    fit(
+        kp.callbacks.Polarization(strength, until={"macs": 0.9}, strict=False, decoupled=True),
+        scaled(),
+        (IMAGES, Y),
+        epochs=epochs,
+    )
 
 
 CASES = [
-    keyword("x", X, "Give data=x or", data=X, reconstruct=True),
-    keyword("y", Y, "Give labels with the inputs", data=TWO, reconstruct=True),
-    keyword("batch_size", 8, "Give batch=;", **TRAIN, batch=8),
-    keyword("sample_weight", np.ones(64), "Give data=(x, y, sample_weight)", data=(X, Y, np.ones(64)), epochs=1),
-    keyword(
-        "class_weight",
-        {0: 1.0, 1: 2.0, 2: 1.0},
-        "Give a weight for each example",
-        data=(X, Y, np.array([{0: 1.0, 1: 2.0, 2: 1.0}[label] for label in Y])),
-        epochs=1,
-    ),
-    keyword("validation_data", TWO, "Give validation=(x, y), or", **TRAIN, validation=TWO),
-    keyword("validation_split", 0.1, "Leave it out: fine-tuning holds out", **TRAIN),
-    keyword("validation_batch_size", 8, "Give batch=, which is also", **TRAIN, batch=8, validation=TWO),
-    keyword("validation_steps", 1, "Give fewer batches as validation", **TRAIN, validation=batches_of(1)),
-    keyword("validation_freq", 2, "Leave it out: every epoch", **TRAIN, validation=TWO),
-    keyword("steps_per_epoch", 2, "Give fewer batches as data", data=batches_of(2), epochs=1),
-    keyword("initial_epoch", 1, "Give the number of epochs that are left", **TRAIN),
-    keyword("shuffle", False, "Leave it out: arrays are shuffled", **TRAIN, seed=1),
-    keyword("learning_rate", 0.1, "Give an optimizer=", **TRAIN, optimizer=keras.optimizers.SGD(0.1)),
-    keyword("sparsity", 0.7, "Give the fraction that is kept", keep=0.3),
-    keyword("importance", "l2", "Give criterion=.", criterion="l2"),
-    keyword("ignored_layers", ["last"], "Give their names as freeze", freeze=["last"]),
-    keyword("min_keep", 2, "Give …={", plan={"min_keep": 2}),
-    keyword("resolution", 8, "Give size=.", size=None),
-    keyword("example_inputs", X, "Leave it out: the model knows"),
     Case("callbacks/_growing.py", "Use callback.masks", lambda: grown("weight").plan, lambda: grown("weight").masks),
     Case("callbacks/_growing.py", "Use callback.plan", lambda: grown("filter").masks, lambda: grown("filter").plan),
     Case("training/masks.py", "granularity='filter'", lambda: ramped("weight").plan, lambda: ramped("weight").masks),
@@ -128,58 +342,6 @@ CASES = [
         lambda: fit(kp.callbacks.NetworkSlimming()),
         lambda: fit(kp.callbacks.GReg1(keep=0.5).compressed(20), optimizer_of(dense()), epochs=10),
     ),
-    Case("steps/settings.py", "Leave one of them out", lambda: prune(plan=cut()), lambda: prune(plan=cut(), keep=None)),
-    Case(
-        "steps/settings.py",
-        "Leave distil=True",
-        lambda: prune(data=X, epochs=1, distil=False),
-        lambda: prune(data=X, epochs=1),
-    ),
-    Case(
-        "steps/settings.py",
-        "Leave its weight out",
-        lambda: prune(data=X, epochs=1, distil={"weight": 0.5}),
-        lambda: prune(data=X, epochs=1, distil={}),
-    ),
-    Case(
-        "steps/settings.py",
-        "Compile it, or give loss",
-        lambda: prune(dense(None), data=TWO, epochs=1),
-        lambda: prune(dense(None), data=TWO, epochs=1, loss="sparse_categorical_crossentropy"),
-        True,
-    ),
-    Case(
-        "steps/settings.py",
-        "Give a Keras optimizer",
-        lambda: prune(data=TWO, epochs=1, optimizer="none"),
-        lambda: prune(data=TWO, epochs=1, optimizer="adam"),
-        True,
-    ),
-    Case(
-        "steps/settings.py",
-        "Make a new one",
-        lambda: prune(data=TWO, epochs=1, optimizer=used()),
-        lambda: prune(data=TWO, epochs=1),
-    ),
-    Case(
-        "steps/finetune.py",
-        "or do not fine-tune",
-        lambda: prune(frozen(), data=TWO, epochs=1),
-        lambda: prune(frozen(), data=TWO),
-    ),
-    Case("planning/make_plan.py", "Give data=images", lambda: cut(budget="sensitivity"), lambda: cut(budget="uniform")),
-    Case(
-        "steps/folding/fold.py",
-        "Give data=kp.synthesise",
-        lambda: kp.fold(conv(), 0.5, repair="examples"),
-        lambda: kp.fold(conv(), 0.5, repair="examples", data=IMAGES),
-    ),
-    Case(
-        "steps/folding/fold.py",
-        "Leave data out",
-        lambda: kp.fold(conv(), 0.5, data=IMAGES),
-        lambda: kp.fold(conv(), 0.5),
-    ),
     Case(
         "training/distillation/student.py",
         "Give student.student",
@@ -199,18 +361,6 @@ CASES = [
         lambda: kp.distil(kp.rebuild(dense(), cut()), dense()),
     ),
     Case(
-        "repair/synthesis/stored_moments.py",
-        "Take method='noise'",
-        lambda: kp.synthesise(dense(), 8, verbose=0),
-        lambda: kp.synthesise(dense(), 8, method="noise", verbose=0),
-    ),
-    Case(
-        "planning/make_plan.py",
-        "channels are kept instead of",
-        lambda: kp.plan(dense(), keep=0.2, min_keep=6),
-        lambda: kp.plan(dense(), keep=0.2),
-    ),
-    Case(
         "training/masks.py",
         "Use mask.astype(bool)",
         lambda: fit(kp.callbacks.HoldMask({"hidden/kernel": np.ones((6, 8))})),
@@ -223,34 +373,252 @@ CASES = [
         lambda: kp.distil(kp.rebuild(dense(), cut()), dense(), plan=cut()),
     ),
     Case(
-        "steps/finetune.py",
-        "Set layer.trainable = True for all",
-        lambda: prune(half_frozen(), data=TWO, epochs=1),
-        lambda: prune(data=TWO, epochs=1),
-        True,
-    ),
-    Case(
-        "repair/reconstruction/solving.py",
-        "Check the weights, and that",
-        lambda: kp.reconstruct(kp.rebuild(dense(), cut()), dense(), cut(), np.full_like(X, 3e38)),
-        lambda: kp.reconstruct(kp.rebuild(dense(), cut()), dense(), cut(), X),
-    ),
-    Case(
-        "planning/budgets/trials.py",
-        "Give a few hundred",
-        lambda: cut(budget="sensitivity", data=X[:2]),
-        lambda: cut(budget="sensitivity", data=X),
-        True,
-    ),
-    Case(
         "training/mask_updates.py",
         "Give fit steps_per_epoch=, or",
         lambda: fit(kp.callbacks.GradualMagnitude(lambda step: 0.5), data=generator()),
         lambda: fit(kp.callbacks.GradualMagnitude(lambda step: 0.5), data=generator(), steps_per_epoch=2),
     ),
+    Case(
+        "callbacks/_bn_penalty.py",
+        "Train longer, or raise",
+        lambda: polarized(1e-4, 1),
+        lambda: polarized(3.0, 20),
+        True,
+    ),
+    Case(
+        "callbacks/_bn_penalty.py",
+        "Take a larger strength.",
+        lambda: pulled(0.08, True),
+        lambda: pulled(2.0, True),
+        True,
+    ),
+    Case(
+        "callbacks/_bn_penalty.py",
+        "Use decoupled=True, SGD",
+        lambda: pulled(0.08, False),
+        lambda: pulled(0.8, False),
+        True,
+    ),
+    Case(
+        "callbacks/_growing.py",
+        "Train longer, or shorten",
+        lambda: fit(kp.callbacks.GReg1(keep=0.5, granularity="channel"), optimizer_of(dense())),
+        lambda: pushed(),
+    ),
+    Case(
+        "callbacks/_growing.py",
+        "Expected something to remove",
+        lambda: fit(kp.callbacks.GReg1(keep=1.0)),
+        lambda: pushed(),
+    ),
+    Case(
+        "callbacks/_iterative.py",
+        "Train longer, or take",
+        lambda: iterated(3, Stopping(), epochs=4),
+        lambda: iterated(1),
+    ),
+    Case(
+        "callbacks/_iterative.py",
+        "Compile with steps_per_execution=1",
+        lambda: iterated(1, epochs=3, together=2),
+        lambda: (iterated(1, epochs=3), iterated(1, epochs=2, together=2)),
+    ),
+    Case(
+        "callbacks/_iterative.py",
+        "Give fit steps_per_epoch=.",
+        lambda: iterated(1, data=generator()),
+        lambda: iterated(1, data=generator(), steps_per_epoch=2),
+    ),
+    Case(
+        "callbacks/freeze_kept.py",
+        "let other callbacks leave",
+        lambda: fit(None, callbacks=[kp.callbacks.FreezeKept(0.5), Assigning()]),
+        lambda: fit(kp.callbacks.FreezeKept(0.5)),
+    ),
+    Case(
+        "callbacks/gradual_magnitude.py",
+        ", with … kept. Train longer",
+        lambda: lasting(2, Stopping()),
+        lambda: lasting(2),
+    ),
+    Case(
+        "callbacks/greg1.py",
+        "Drop blocks with",
+        lambda: kp.callbacks.GReg1(kp.Plan({"hidden": [0, 1]}, removed=["block"])),
+        lambda: (
+            kp.rebuild(residual(), kp.Plan({}, removed=["block"])),
+            kp.callbacks.GReg1(kp.Plan({"hidden": [0, 1]})),
+        ),
+    ),
+    Case("callbacks/norm_history.py", "Fit first", lambda: written_norms(trained=False), lambda: written_norms()),
+    Case("callbacks/resume.py", "Freeze the same layers", lambda: resumed("a", ["hidden"]), lambda: resumed("b", ())),
+    Case(
+        "callbacks/trained_quantization.py",
+        "are no longer shared",
+        lambda: quantized(2, Assigning()),
+        lambda: quantized(2),
+    ),
+    Case(
+        "callbacks/trained_quantization.py", "clipvalue", lambda: quantized(clipnorm=1), lambda: quantized(clipvalue=1)
+    ),
+    Case(
+        "callbacks/trained_quantization.py",
+        "Give a number for all",
+        lambda: quantized({"conv": 4}),
+        lambda: quantized(4),
+    ),
+    Case(
+        "training/bn_scales.py",
+        "Set trainable = True",
+        lambda: fit(kp.callbacks.NetworkSlimming(), scaled(False), (IMAGES, Y)),
+        lambda: fit(kp.callbacks.NetworkSlimming(), scaled(), (IMAGES, Y)),
+    ),
+    Case("training/callback.py", "are not zero after an epoch", lambda: masked(Assigning()), lambda: masked()),
+    Case(
+        "training/callback.py",
+        "in place of BackupAndRestore",
+        lambda: interrupted(lambda: keras.callbacks.BackupAndRestore("backup")),
+        lambda: interrupted(lambda: kp.callbacks.Resume("run")),
+        True,
+    ),
+    Case(
+        "training/diagnosis.py",
+        "Write loss =",
+        lambda: stepping("own step without losses"),
+        lambda: stepping("own step"),
+    ),
+    Case("training/diagnosis.py", "Update with self", lambda: stepping("assign_sub"), lambda: stepping("own step")),
+    Case("training/diagnosis.py", "call kp.mask before", lambda: average(use_ema=True), lambda: average()),
+    Case(
+        "training/diagnosis.py",
+        "Use decoupled=True, which applies",
+        lambda: pushed(keras.optimizers.Adam()),
+        lambda: pushed(keras.optimizers.Adam(), decoupled=True),
+    ),
+    Case(
+        "training/diagnosis.py",
+        "All variables that it acts on",
+        lambda: pushed(model=half_frozen(), granularity="filter"),
+        lambda: pushed(granularity="filter"),
+    ),
+    Case(
+        "training/distillation/block_features.py", "Give that plan", lambda: features("other"), lambda: features("same")
+    ),
+    Case(
+        "training/distillation/student.py",
+        "Call the teacher in that step.",
+        lambda: kp.distil(own_step(), dense()),
+        lambda: own_step(),
+    ),
+    Case(
+        "training/distillation/student.py",
+        "Give them, or take weight=1.0",
+        lambda: taught(None, (X,)),
+        lambda: (taught("sparse_categorical_crossentropy", (X, Y)), taught(None, (X,), 1.0)),
+    ),
+    Case(
+        "training/distillation/student.py",
+        "Compile without metrics",
+        lambda: taught(None, (X,), 1.0, ["accuracy"]),
+        lambda: taught(None, (X,), 1.0),
+    ),
+    Case(
+        "training/granularity.py",
+        'Take granularity="channel"',
+        lambda: pushed(plan=cut(), granularity="scale"),
+        lambda: pushed(plan=cut(), granularity="channel"),
+    ),
+    Case("training/loop.py", "Call model.compile(optimizer)", lambda: looped(dense(None)), lambda: looped(dense())),
+    Case("training/masks.py", "Let it start at the end", lambda: best(), lambda: best(start_from_epoch=4)),
+    Case(
+        "training/regularizers/growth.py",
+        "Use another schedule",
+        lambda: kp.callbacks.GReg2(keep=0.5, schedule="linear"),
+        lambda: kp.callbacks.GReg2(keep=0.5),
+    ),
+    Case(
+        "training/schedules.py",
+        "Read a text with",
+        lambda: kp.schedules.Steps(("1ep",), (0.5,)),
+        lambda: kp.schedules.Steps((kp.schedules.Moment.read("1ep"),), (0.5,)),
+    ),
+    Case(
+        "training/schedules.py",
+        "Give fit steps_per_epoch=, or the schedule",
+        lambda: fit(kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.5, end="1ep")), data=generator()),
+        lambda: (
+            fit(
+                kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.5, end="1ep"), every=1),
+                data=generator(),
+                steps_per_epoch=2,
+            ),
+            fit(kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.5, end="1ep").at(2), every=1)),
+        ),
+    ),
+    Case(
+        "training/session.py",
+        "to start afresh",
+        lambda: again(lambda each: each),
+        lambda: again(lambda each: each.reset()),
+    ),
+    Case(
+        "training/shrinkage.py",
+        "out of the loss, so the penalty",
+        lambda: pushed(model=half_frozen(), granularity="filter"),
+        lambda: pushed(granularity="filter"),
+    ),
+    Case(
+        "training/shrinkage.py",
+        "The optimizer decays weights",
+        lambda: pushed(keras.optimizers.SGD(0.05, momentum=0.9, weight_decay=1e-4)),
+        lambda: pushed(model=dense(kernel_regularizer="l2")),
+    ),
+    Case(
+        "training/shrinkage.py",
+        "The optimizer clips gradients",
+        lambda: pushed(keras.optimizers.SGD(0.05, momentum=0.9, clipnorm=1.0)),
+        lambda: (pushed(), pushed(keras.optimizers.SGD(0.05, momentum=0.9, clipnorm=1.0), decoupled=True)),
+    ),
+    Case(
+        "training/shrinkage.py",
+        "makes the pushed weights ring",
+        lambda: fit(kp.callbacks.GReg1(keep=0.5, schedule={"ceiling": 100.0}, strict=False), optimizer_of(dense())),
+        lambda: pushed(),
+    ),
+    Case(
+        "training/shrinkage.py",
+        "More steps hardly help",
+        lambda: fit(
+            kp.callbacks.GReg1(
+                keep=0.5, schedule={"step": 1e-3, "ceiling": 1e-2, "every": 1, "settle": 2}, strict=False
+            ),
+            scaled(),
+            (IMAGES, Y),
+        ),
+        lambda: pushed(model=scaled()),
+    ),
+    Case("training/trainings.py", "Take another point", lambda: forked("50it"), lambda: forked("1it")),
+    Case(
+        "training/shrinkage.py",
+        "Take a larger learning rate or ceiling.",
+        lambda: outgrown(4.0),
+        lambda: outgrown(90.0),
+        True,
+    ),
+    Case("training/shrinkage.py", "Use decoupled=True, or SGD.", lambda: thrown(False), lambda: thrown(True), True),
+    Case(
+        "training/shrinkage.py", "Take another granularity", lambda: reached(OfOneLayer()), lambda: reached("channel")
+    ),
+    Case(
+        "training/sparsity/ranking.py",
+        "Check the weights, the data",
+        lambda: kp.sparsity.critical_compression({"hidden/kernel": np.full((6, 8), np.nan)}),
+        lambda: kp.sparsity.critical_compression({"hidden/kernel": np.ones((6, 8)), "last/kernel": np.ones((8, 3))}),
+    ),
 ]
 
 CANNOT_BE_RUN = [
     ("callbacks/resume.py", "Leave it out: epochs are saved"),
+    ("training/loop.py", "Use fit, or TensorFlow"),  # JAX
 ]
 """`(file, words)` of remedies for what a test in this process cannot bring about."""
