@@ -52,9 +52,11 @@ def weight_paths(model: keras.Model) -> dict[int, str]:
         >>> import keras
         >>> inputs, layers = keras.Input((2,)), [keras.layers.Dense(1, use_bias=False, name="d") for _ in range(3)]
         >>> branches = [keras.Sequential([keras.Input((2,)), layer], name="a") for layer in layers[:2]]
-        >>> outputs = [branch(inputs) for branch in branches]
-        >>> [*weight_paths(keras.Model(inputs, layers[2](keras.layers.Add()(outputs)))).values()]
-        ['a/d/kernel#1', 'a/d/kernel#2', 'd/kernel']
+        >>> ensemble = keras.Sequential([keras.Input((2,)), layers[2]], name="b")
+        >>> branches[1].name = "c"  # Keras asks for names that differ when it joins them; paths stay
+        >>> outputs = [branch(inputs) for branch in [*branches, ensemble]]
+        >>> [*weight_paths(keras.Model(inputs, keras.layers.Add()(outputs))).values()]
+        ['a/d/kernel#1', 'a/d/kernel#2', 'b/d/kernel']
     """
     weights = model.weights
     return dict(zip(map(id, weights), number_repeated(variable.path for variable in weights), strict=True))

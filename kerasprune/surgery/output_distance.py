@@ -26,11 +26,12 @@ class OutputDistance:
         classes: Whether its last axis is classes, of which the largest is chosen.
 
     Example:
+        >>> import numpy as np
         >>> found = OutputDistance("label", classes=True)
         >>> a = np.array([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]] * 10)
         >>> found.add(a, np.where(a == 1.0, -1.0, a))
         >>> round(found.agreement, 3), found.balanced, str(found)
-        (0.667, 0.5, 'label: same class 66.67 %, balanced 50.00 %')
+        (0.667, 0.5, 'label: same class 66.67 %, balanced 50.00 % (class 1: 0 of 10)')
     """
 
     name: str

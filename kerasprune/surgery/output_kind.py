@@ -144,8 +144,9 @@ def class_outputs(model: keras.Model, loss: Any = None) -> dict[str, bool]:
         loss: The loss of each output, as `compile` takes it. Defaults to the compiled one.
 
     Example:
+        >>> import keras
         >>> inputs = keras.Input((2,))
-        >>> boxes, kinds = (layers.Dense(4, name=name)(inputs) for name in ("boxes", "kinds"))
+        >>> boxes, kinds = (keras.layers.Dense(4, name=name)(inputs) for name in ("boxes", "kinds"))
         >>> model = keras.Model(inputs, [boxes, kinds])
         >>> class_outputs(model, ["mse", keras.losses.SparseCategoricalCrossentropy(from_logits=True)])
         {'boxes': False, 'kinds': True}

@@ -37,6 +37,7 @@ FIRST = [pytest.param(makers[0], id=name) for name, makers in HERE.items()]
 
 
 @pytest.mark.whole
+@pytest.mark.matrix("greg1", "gradual_magnitude", "trained_quantization")
 @pytest.mark.parametrize("make", FIRST)
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
 def test_fits_leave_what_they_should(make, tmp_path):
@@ -64,6 +65,7 @@ def test_callback_contract(make):
 
 
 @pytest.mark.whole
+@pytest.mark.matrix("greg1", "gradual_magnitude")
 @pytest.mark.parametrize("make", FIRST)
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
 def test_names_in_logs_are_ascii(make):

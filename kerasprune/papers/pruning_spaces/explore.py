@@ -121,7 +121,7 @@ def explore(
         >>> draw = Draw(params=0.3, delta=0.02, std=[0.1], n=3)
         >>> out = explore(here / "mine.keras", draw, folder=here / "out")
         >>> sorted(path.name for path in out.iterdir())
-        ['members.csv', 'plans', 'recipes.csv']
+        ['made_of.json', 'members.csv', 'plans', 'recipes.csv']
 
     Reference:
         He et al., Network Pruning Spaces, 2023, Sections 3 and 4.
