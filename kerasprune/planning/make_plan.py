@@ -235,7 +235,8 @@ def _nearer(request: PlanRequest, table: LatencyTable | None) -> str:
             found.append(f"{name}, with {other.share(choice):.3f}")
     if found:
         return f"What meets it: {' or '.join(found)}."
-    return ", or ".join(["Ask for another share", *request.looser, *(["give round_to=1"] if table else [])]) + "."
+    advice = ", or ".join([*(["give round_to=1"] if table else []), "ask for another share", *request.looser])
+    return f"{advice[0].upper()}{advice[1:]}."
 
 
 def request_faults(budget: Budget, **asked: Any) -> list[str]:
