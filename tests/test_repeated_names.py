@@ -174,3 +174,9 @@ def test_channels_beside_layers_without_a_rule_are_masked(granularity):
         model.fit(np.ones((16, 8)), np.ones((16, 3)), 8, 2, verbose=0, callbacks=[pruning])
     made, read = (np.abs(values(layer.kernel)) for layer in model.layers[1:3])
     assert 8 in ((made.sum(axis=0) == 0).sum(), (read.sum(axis=1) == 0).sum())
+
+
+def test_costs_by_name():
+    """Layers of one name are added, so that a ratio of two models is that of both layers."""
+    alone, both = (kp.cost(model).macs_by_name for model in (toy_model(0), ensemble(distinct=False)))
+    assert both == {name: 2 * macs for name, macs in alone.items()}

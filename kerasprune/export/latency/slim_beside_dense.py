@@ -68,7 +68,7 @@ def times_of_operators(
         precision: As for `profile`.
         threads: Threads of the interpreter. Defaults to 1.
     """
-    macs = [{layer.name: layer.macs for layer in cost(graph).layers if layer.macs} for graph in (dense, slim)]
+    macs = [cost(graph).macs_by_name for graph in (dense, slim)]
     if not macs[1].keys() <= macs[0].keys():
         return []
     before, after = (dict(_named(operators(graph), macs[0])) for graph in (dense, slim))

@@ -143,7 +143,7 @@ def accuracies(model: keras.Model) -> dict[str, float]:
 
 def macs_left(model: keras.Model, masks: Masks) -> float:
     """Returns the fraction of the multiply–adds left by masks, `Σ macs_l · density_l / Σ macs_l`."""
-    dense = {layer.name: layer.macs for layer in cost(model).layers}
+    dense = cost(model).macs_by_name
     left = sum(dense[path.rpartition("/")[0]] * float(np.mean(mask)) for path, mask in masks.items())
     return left / sum(dense[path.rpartition("/")[0]] for path in masks)
 

@@ -21,7 +21,7 @@ from kerasprune.graph.sizes import input_shapes, shapes_at_size, size_faults
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensional.block_criterion import blocks_of, least_blocks
 from kerasprune.surgery.costs.cost import cost
-from kerasprune.surgery.costs.counts import Cost, cost_of_what_stays
+from kerasprune.surgery.costs.counts import cost_of_what_stays
 
 DIMENSIONS = ("depth", "width", "resolution")
 NOTHING = Plan({})  # pruned
@@ -179,7 +179,7 @@ class Costs:
             for j, width in enumerate(asked):
                 numbers = extent.channels_at(graph, width).items()  # the cost depends on their number alone
                 kept = fill_slices(graph, {name: np.arange(number) for name, number in numbers})
-                slim = _by_layer(cost_of_what_stays(graph, kept))
+                slim = cost_of_what_stays(graph, kept).macs_by_name
                 macs[i, j] = np.sum([one * np.array(positions[name]) for name, one in slim.items()], axis=0) / total
         depths = np.array([_share(int(number), extent.blocks) for number in depths])
         return cls(depths, np.array(built), sides / extent.side, asked, macs)
@@ -212,17 +212,12 @@ def _at_sides(model: keras.Model, sides: np.ndarray) -> list[dict[str, int]]:
     found: list[dict[str, int]] = []
     for side in sides.tolist():
         try:
-            found.append(_by_layer(cost(trace(model, unknown="freeze", size=side))))
+            found.append(cost(trace(model, unknown="freeze", size=side)).macs_by_name)
         except ValueError:
             if not found:
                 raise
             break
     return found
-
-
-def _by_layer(counted: Cost) -> dict[str, int]:
-    """Returns the multiply–adds of every layer that has any."""
-    return {layer.name: layer.macs for layer in counted.layers if layer.macs}
 
 
 def _widths(extent: Extent, lower: float) -> np.ndarray:

@@ -81,6 +81,14 @@ class Cost:
         """The share of the multiply–adds that is estimated rather than counted."""
         return self.estimated / max(self.macs + self.estimated, 1)
 
+    @property
+    def macs_by_name(self) -> dict[str, int]:
+        """The multiply–adds of layers that have any by name, summed over layers of one name."""
+        found: Counter[str] = Counter()
+        for layer in self.layers:
+            found[layer.name] += layer.macs
+        return {name: macs for name, macs in found.items() if macs}
+
 
 def cost_of_what_stays(
     graph: ChannelGraph, keep: Mapping[str, np.ndarray], macs_of: Mapping[str, int] = MappingProxyType({})
