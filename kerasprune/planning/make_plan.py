@@ -235,8 +235,7 @@ def _nearer(request: PlanRequest, table: LatencyTable | None) -> str:
             found.append(f"{name}, with {other.share(choice):.3f}")
     if found:
         return f"What meets it: {' or '.join(found)}."
-    advice = ", or ".join([*(["give round_to=1"] if table else []), "ask for another share", *request.looser])
-    return f"{advice[0].upper()}{advice[1:]}."
+    return ", or ".join(["Ask for another share", *request.looser]) + "."
 
 
 def request_faults(budget: Budget, **asked: Any) -> list[str]:
