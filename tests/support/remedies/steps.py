@@ -54,6 +54,11 @@ class Known(keras.optimizers.Adam):
         return {**super().get_config(), "secret": self.secret}
 
 
+def even(table: kp.latency.LatencyTable) -> kp.latency.LatencyTable:
+    """Returns a table whose times are the products of the widths, whatever the machine took."""
+    return table.changed(times={key: {one: float(np.prod(one)) for one in times} for key, times in table.times.items()})
+
+
 def wide() -> keras.Model:
     """Returns a model with more unknowns than a few examples solve."""
     keras.utils.set_random_seed(0)
@@ -317,7 +322,7 @@ CASES = [
         "planning/make_plan.py",
         "Give a number, or kp.latency",
         lambda: cut(round_to=[8]),
-        lambda: (cut(round_to=2), cut(round_to=kp.latency.profile(dense(), verbose=0))),
+        lambda: (cut(round_to=2), cut(round_to=even(kp.latency.profile(dense(), verbose=0)))),
         True,
     ),
     Case(
