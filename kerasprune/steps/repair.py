@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -15,6 +16,9 @@ from kerasprune.steps.report import StepReport
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.rebuild import rebuild_cut
 
+EXACT = 1e-6
+"""Error of the outputs, relative to their spread, up to which nothing was lost."""
+
 NO_GAIN = (
     "Reconstruction would move the outputs away from those of the dense model: the kernels are not changed. "
     "Give more examples."
@@ -26,7 +30,7 @@ class Repaired(NamedTuple):
 
     Args:
         model: The model.
-        step: Its report; `None` if it is the model before.
+        step: Its report; `None` if solving was tried, and it is the model before.
         remarks: On layers that could not be solved.
     """
 
@@ -51,9 +55,12 @@ def reconstruct_if_nearer(
     Raises:
         PruneError: See `kp.reconstruct`.
     """
+    before = before or judge.step("removed", slim)
+    if before.error is not None and not before.unjudged and before.error <= EXACT:
+        return Repaired(slim, replace(before, name="reconstructed"), [])  # what went was zero: nothing to solve for
     solved, remarks = reconstruct_cut(slim, cut, data, **options)
     found = judge.step("reconstructed", solved)
-    if found.is_further_than(before or judge.step("removed", slim)):
+    if found.is_further_than(before):
         return Repaired(slim, None, remarks)
     return Repaired(solved, found, remarks)
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.surgery.clone import clone
 
 
 def trained():
@@ -91,6 +92,19 @@ class Halves(keras.utils.PyDataset):
     def __getitem__(self, index):
         part = slice(index * 128, index * 128 + 128)
         return self.x[part], self.y[part]
+
+
+def test_a_cut_that_loses_nothing_is_not_solved_for(start, recwarn):
+    """As after training with masks: what goes is zero already."""
+    model, x, _ = start
+    model = clone(model)[0]
+    for name in ("hidden", "second"):
+        layer = model.get_layer(name)
+        layer.set_weights([w * (np.arange(w.shape[-1]) % 2) for w in layer.get_weights()])
+    found = kp.prune(model, data=x, keep=0.5)
+    assert [step.name for step in found.report.steps][1:] == ["removed", "reconstructed"]
+    assert not [each for each in recwarn if "Reconstruction" in str(each.message)]
+    np.testing.assert_allclose(found.slim.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
 
 
 @pytest.mark.thorough
