@@ -7,7 +7,8 @@ Rules for layers with more than one channel axis take and return whole `Ids` (`t
 Each rule names how the *constant* of a removed channel passes through its layer (`kerasprune.surgery.constants`):
 `EVALUATED` (default: the layer is run on the constants), `POINTWISE` (it is run on one position), `CARRIED` (they pass
 unchanged), `PADDED` (they pass, inside a border of zeros), `BIAS` (the layer makes new channels; a removed one emits
-its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (the output is not constant).
+its bias), `NORMALISED` (BatchNorm), `AVERAGED` (they pass a product whose weights sum to one), `SILENT` (nothing
+passes), `UNKNOWN` (the output is not constant).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 
 EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
-BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
-_CONSTANTS = (EVALUATED, POINTWISE, CARRIED, PADDED, BIAS, NORMALISED, SILENT, UNKNOWN)
+BIAS, NORMALISED, AVERAGED, SILENT, UNKNOWN = "bias", "normalised", "averaged", "silent", "unknown"
+_CONSTANTS = (EVALUATED, POINTWISE, CARRIED, PADDED, BIAS, NORMALISED, AVERAGED, SILENT, UNKNOWN)
 
 KEEP_ITS_CHANNELS = "keep its channels with kp.trace(model, unknown='freeze'), of a command with --unknown freeze."
 """The remedy for a layer that cannot be traced, as the end of a message."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,33 +12,35 @@ from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import UNKNOWN, tensor_rule
+from kerasprune.graph.rule import AVERAGED, UNKNOWN, tensor_rule
 from kerasprune.rules.merge import shape_of
 
 
-@tensor_rule(knp.Matmul, constant=UNKNOWN, reads=())
-def matmul(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
-    """`out[…, i, k] = Σ_j x1[…, i, j] · x2[…, j, k]`."""
-    shape = graph.call.outputs[0]
-    letters = [f"b{axis}" for axis in range(len(shape) - 2)]
-    first = [*letters, "i", "j"][-len(shape_of(x1)) :]
-    second = [*letters, "j", "k"][-len(shape_of(x2)) :]
-    return contracted(graph, operation, [x1, x2], [first, second], [*letters, "i", "k"])
-
-
-@tensor_rule(knp.Einsum, constant=UNKNOWN, reads=("subscripts",))
-def einsum(graph: GraphBuilder, operation: Any, *operands: Any) -> Ids:
-    """`einsum(subscripts, *operands)`; an ellipsis pins everything."""
-    subscripts = operation.subscripts.replace(" ", "")
+def letters_of(operation: Any, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]] | None:
+    """Returns names of the axes of the operands of a product and of its result; `None` if not all have one."""
+    if isinstance(operation, knp.Matmul):
+        letters = [f"b{axis}" for axis in range(max(ranks) - 2)]
+        first, second = [*letters, "i", "j"][-ranks[0] :], [*letters, "j", "k"][-ranks[1] :]
+        return [first, second], [*letters, "i", "k"]
+    subscripts = operation.subscripts.replace(" ", "") if isinstance(operation, knp.Einsum) else ""
     if "..." in subscripts or "->" not in subscripts:
+        return None
+    sources, target = subscripts.split("->")
+    return [list(source) for source in sources.split(",")], list(target)
+
+
+@tensor_rule(knp.Matmul, knp.Einsum, constant=AVERAGED, reads=("subscripts",))
+def product(graph: GraphBuilder, operation: Any, *operands: Any) -> Ids:
+    """`out[…, i, k] = Σ_j x1[…, i, j] · x2[…, j, k]`, or `einsum`, whose ellipsis pins everything."""
+    named = letters_of(operation, [len(shape_of(x)) for x in operands])
+    if named is None:
         for x in operands:
             graph.pin_all(x, f"{operation.name!r} has axes without names")
         return Ids(graph.call.outputs[0])
-    sources, target = subscripts.split("->")
-    return contracted(graph, operation, list(operands), [list(s) for s in sources.split(",")], list(target))
+    return contracted(graph, operation, list(operands), *named)
 
 
-@tensor_rule(nn.DotProductAttention, constant=UNKNOWN, reads=())
+@tensor_rule(nn.DotProductAttention, constant=AVERAGED, reads=())
 def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: Ids, value: Ids, *rest: Any) -> Ids:
     """`(batch, time, heads, size)`: heads stay separate, sizes of queries and keys are contracted."""
     for other in rest:

@@ -20,10 +20,22 @@ from kerasprune.backend.precision import full_precision
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.graph import values
-from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find_or_try
+from kerasprune.graph.rule import (
+    AVERAGED,
+    BIAS,
+    CARRIED,
+    EVALUATED,
+    NORMALISED,
+    PADDED,
+    POINTWISE,
+    SILENT,
+    UNKNOWN,
+    find_or_try,
+)
 from kerasprune.graph.trace import tensors_left_out
 from kerasprune.graph.walk import walk
 from kerasprune.rules.probed import DEVIATIONS
+from kerasprune.surgery.averages import axis_of_sum_one, weighted_mean
 from kerasprune.surgery.cut import Cut
 
 Calculation = Callable[[list[np.ndarray], list[tuple[int | None, ...]]], np.ndarray]
@@ -77,11 +89,13 @@ class Emitted:
     """The constants of one tensor, standing for it during the walk.
 
     `values` has the tensor's rank, and size one along the axes that carry no channels: there all positions emit the
-    same. NaN if the output is not constant. `bordered` where it holds inside a border of zeros only.
+    same. NaN if the output is not constant. `bordered` where it holds inside a border of zeros only. Along the axis
+    `ones`, if there is one, the numbers of the tensor sum to one.
     """
 
     values: np.ndarray
     bordered: bool = False
+    ones: int | None = None
 
 
 @full_precision()
@@ -101,8 +115,9 @@ def constants(cut: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitte
                 emitted[sum_.index] = new
                 args = keras.tree.map_structure(lambda y, x=x, new=new: new if y is x else y, args)
         seen.append((call, emitted))
+        ones = axis_of_sum_one(call.operation, len(call.outputs[0].shape), emitted[0].ones if emitted else None)
         if not any(_removed(output, alive).any() for output in call.outputs):
-            return [_nothing(output) for output in call.outputs]
+            return [replace(_nothing(output), ones=ones) for output in call.outputs]
         rule = find_or_try(call.operation)
         kind = rule.constant if rule else UNKNOWN
         if any(not alive[call.outputs[0].axes[axis]].all() for axis in graph.emitting.get(id(node), ())):
@@ -110,7 +125,7 @@ def constants(cut: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitte
         bordered = kind != BIAS and any(x.bordered for x in emitted)
         bordered |= kind == PADDED and emits(emitted[0].values, call.inputs[0], alive)
         with np.errstate(all="ignore"):
-            return [replace(x, bordered=bordered) for x in _PASS[kind](call, emitted, args, kwargs, alive)]
+            return [replace(x, bordered=bordered, ones=ones) for x in _PASS[kind](call, emitted, args, kwargs, alive)]
 
     body = body_of(graph.model)
     inputs = [Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs]
@@ -187,6 +202,12 @@ def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: 
     scaled = scale * (emitted[0].values - line(layer.moving_mean)) + beta
     removed = ~along_axis(alive[source.axes[axis]], axis, len(output.shape)) if axis in source.axes else False
     return [Emitted(np.where(removed, beta, scaled))]
+
+
+def _averaged(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
+    """A weighted mean over positions, such as attention's; other products are not constant."""
+    found = weighted_mean(call.operation, [x.values for x in emitted], [x.ones for x in emitted])
+    return [_nothing(call.outputs[0]) if found is None else Emitted(found)]
 
 
 def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
@@ -294,6 +315,7 @@ def _steady(values: np.ndarray, axes: Collection[int]) -> np.ndarray:
 
 
 _PASS = {
+    AVERAGED: _averaged,
     BIAS: _bias,
     CARRIED: _carried,
     EVALUATED: _evaluated,

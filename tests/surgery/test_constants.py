@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 from keras import layers, ops
 
@@ -90,3 +91,53 @@ def test_what_a_border_of_another_value_surrounds_is_called_lost():
     x = layers.Resizing(5, 5, pad_to_aspect_ratio=True, fill_value=2.0)(x)
     model = keras.Model(inputs, layers.Conv2D(2, 2, name="b")(x))
     assert fold(Cut.of(model, kp.Plan({"a": [0, 1]}))).lost == ["b"]
+
+
+def _weights(x, axis=-1):
+    scores = ops.matmul(layers.Dense(4)(x), ops.transpose(layers.Dense(4)(x), (0, 2, 1)))
+    return ops.softmax(scores, axis=axis)
+
+
+def _heads(x, name):
+    return layers.Reshape((5, 2, 4))(layers.Dense(8, name=name)(x))
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    "attend, exact",
+    [
+        (lambda x, v: ops.matmul(_weights(x), v), True),
+        (lambda x, v: ops.matmul(layers.Dropout(0.3)(layers.Softmax()(layers.Dense(5)(x))), v), True),
+        (lambda x, v: ops.matmul(layers.Activation("softmax")(layers.Dense(5)(x)), v), True),
+        (lambda x, v: ops.einsum("bij,bjk->bik", _weights(x), v), True),
+        (lambda x, v: ops.einsum("bjk,bij->bki", v, _weights(x)), True),
+        (lambda x, v: ops.einsum("bji,bjk->bik", _weights(x, axis=1), v), True),
+        (lambda x, v: ops.matmul(_weights(x, axis=1), v), False),  # columns sum to one, rows do not
+        (lambda x, v: ops.einsum("bij,bjk->bk", _weights(x), v), False),
+        (lambda x, v: ops.matmul(ops.sigmoid(layers.Dense(5)(x)), v), False),
+    ],
+)
+def test_a_mean_over_positions_passes_what_is_the_same_at_all(attend, exact):
+    """Rows of a softmax sum to one, so the bias of a value that goes is folded; other products are called lost."""
+    inputs = keras.Input((5, 4))
+    x = layers.Flatten()(attend(inputs, layers.Dense(8, name="a")(inputs)))
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(x)))
+    plan = kp.Plan({"a": [1, 2, 5]})
+    folded = fold(Cut.of(model, plan))
+    assert bool(folded.biases) == exact and folded.lost == ([] if exact else ["b"])
+    check_rebuild(model, plan)
+    images = np.random.default_rng(0).normal(size=(6, 5, 4)).astype("float32")
+    slim, masked = kp.rebuild(model, plan), kp.mask(model, plan, silence="weights")
+    close = np.allclose(slim.predict(images, verbose=0), masked.predict(images, verbose=0), rtol=1e-4, atol=1e-5)
+    assert close == exact
+
+
+def test_whole_heads_of_attention_leave_their_mean():
+    inputs = keras.Input((5, 4))
+    query, key, value = (_heads(inputs, name) for name in "qkv")
+    x = layers.Reshape((5, 8))(ops.dot_product_attention(query, key, value))
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(x)))
+    graph = kp.trace(model)
+    plan = kp.Plan({name: [0] if group.size == 2 else range(4) for name, group in graph.prunable.items()})
+    check_rebuild(model, plan)
+    assert not fold(Cut.of(model, plan)).lost
