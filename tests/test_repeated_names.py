@@ -180,3 +180,13 @@ def test_costs_by_name():
     """Layers of one name are added, so that a ratio of two models is that of both layers."""
     alone, both = (kp.cost(model).macs_by_name for model in (toy_model(0), ensemble(distinct=False)))
     assert both == {name: 2 * macs for name, macs in alone.items()}
+
+
+def test_names_with_brackets_are_names():
+    """As a model has them that another format was converted to; a wildcard matches them otherwise."""
+    inputs = keras.Input((4,))
+    x = layers.Dense(8, name="block[1]")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="last")(layers.Dense(8, name="block[2]")(x)))
+    assert [*kp.trace(model, freeze=["block[1]"]).prunable] == ["block[2]"]
+    widths = kp.plan(model, params=0.6, budget=kp.budgets.PerStage({"block[1]": 0.5}), round_to=1).keep
+    assert len(widths["block[1]"]) < 8 == len(widths["block[2]"])

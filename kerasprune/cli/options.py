@@ -350,6 +350,8 @@ def check_model_path(path: Path) -> None:
     remedy = "Save the model with model.save('model.keras')."
     if path.name.endswith(".weights.h5"):
         remedy = "It holds weights without layers: load them into the model that you built, and save that as a whole."
+    elif path.suffix == ".kpz":
+        remedy = f"Unpack it once: kerasprune unpack {path} --out model.keras."
     elif path.suffix in H5:
         remedy = f"Convert it once: keras.models.load_model({str(path)!r}).save('model.keras')."
     raise PruneError(f"Expected a file that ends in .keras. Received: {str(path)!r}. {remedy}")

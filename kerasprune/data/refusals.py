@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ Shape = Sequence[int | None]
 def check_given(data: Any) -> None:
     """Raises if `data` is a name or a path, or cannot be iterated over."""
     named = isinstance(data, str | bytes | Path)
+    if isinstance(data, Mapping) and not isinstance(data, dict):  # a file of arrays, of h5py or NumPy
+        keys = ", ".join(map(str, itertools.islice(data, 5)))
+        raise PruneError(
+            f"Expected data: arrays, or a dict of them. Received: {type(data).__name__} of {keys or 'nothing'}. Give "
+            "its arrays, as data=(file['x'], file['y']); or dict(file), if they are inputs by name."
+        )
     # No iterator is made, since a data set may shuffle for each.
     if named or not (isinstance(data, Iterable) or hasattr(type(data), "__getitem__")):
         remedy = " Read files with kp.data.load, numpy.load or keras.utils." if named else ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
+from keyword import iskeyword
 from typing import Any
 
 import keras
@@ -90,7 +91,7 @@ class InputSpec:
         if self.shape[-1:] == (1,) and len(shape) and alike(self.shape[:-1], sides):
             return "It lacks the last axis: give x[..., None]."
         if len(shape) == len(self.shape):
-            return "It lacks the batch axis: batch them, as data.batch(32) does."
+            return "It lacks the batch axis: give x[None] for one example, or batch them, as data.batch(32) does."
         return "Resize the data, or build the model for them."
 
     def faults(self, array: np.ndarray, shape: Shape | None = None) -> list[str | PruneError]:
@@ -270,15 +271,16 @@ def is_graph(model: keras.Model) -> bool:
 
 
 def identifiers(names: Sequence[str]) -> list[str]:
-    """Returns distinct names made of letters, digits and underscores.
+    """Returns distinct names of arguments made of letters, digits and underscores, none of them a word of Python.
 
     Example:
-        >>> identifiers(["left/image", "logits", "logits"])
-        ['left_image', 'logits', 'logits_1']
+        >>> identifiers(["left/image", "logits", "logits", "in", "2nd"])
+        ['left_image', 'logits', 'logits_1', 'in_', 'name_2nd']
     """
     taken: list[str] = []
     for name in names:
-        plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+        plain = re.sub(r"^(?=[\d_])", "name_", re.sub(r"\W", "_", name, flags=re.ASCII))
+        plain = f"{plain}_" if plain == "self" or iskeyword(plain) else plain
         candidates = chain([plain], (f"{plain}_{number}" for number in count(1)))
         taken.append(next(candidate for candidate in candidates if candidate not in taken))
     return taken

@@ -97,13 +97,11 @@ def saved_model(
 
 
 def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
-    plain, archive = with_plain_names(model), keras.export.ExportArchive()
-    names = [spec.name for spec in signature.inputs] if plain is model else signature.names
     specs = [
         keras.InputSpec(shape=(None, *spec.shape), dtype=spec.dtype, name=name)
-        for spec, name in zip(signature.inputs, names, strict=True)
+        for spec, name in zip(signature.inputs, signature.names, strict=True)
     ]
-    model = plain
+    model, archive = with_plain_names(model), keras.export.ExportArchive()
     try:
         with quiet():
             archive.track_and_add_endpoint("serve", model, input_signature=[signature.pack(specs)])

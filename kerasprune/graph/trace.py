@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
-from fnmatch import fnmatchcase
 from math import prod
 from typing import Any
 
@@ -29,6 +28,7 @@ from kerasprune.graph.walk import (
     changed_weights,
     has_free_axes,
     is_model,
+    is_named,
     named_operations,
     pause_collection,
     walk,
@@ -280,7 +280,7 @@ def as_patterns(freeze: str | Sequence[str]) -> tuple[str, ...]:
 def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:
     names = list(dict.fromkeys(node.operation.name for node in all_nodes(model)))
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not any(is_named(name, pattern) for name in names):
             raise PruneError(
                 f"Expected freeze to name layers of the model. Received: {pattern!r}.{nearest(pattern, names)}"
             )

@@ -43,6 +43,11 @@ def all_nodes(model: keras.Model) -> Iterator[Any]:
             yield from all_nodes(node.operation)
 
 
+def is_named(name: str, pattern: str) -> bool:
+    """Returns whether a pattern is a name, even one with brackets, or a wildcard for it."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
 def named_operations(model: keras.Model, patterns: Iterable[str]) -> set[int]:
     """Returns the ids of operations that names or wildcards match, and of all in a layer or model that they match."""
     found: set[int] = set()
@@ -50,7 +55,7 @@ def named_operations(model: keras.Model, patterns: Iterable[str]) -> set[int]:
     def add(body: Functional, inside: bool) -> None:
         for node in nodes(body):
             operation = node.operation
-            named = inside or any(fnmatchcase(operation.name, pattern) for pattern in patterns)
+            named = inside or any(is_named(operation.name, pattern) for pattern in patterns)
             if is_model(operation):
                 add(body_of(operation), named)
             elif named:

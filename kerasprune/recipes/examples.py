@@ -66,11 +66,23 @@ def examples_of(
     seed: int = 0,
     held: SplitExamples | None = None,
 ) -> tf.data.Dataset:
-    """Returns batches of inputs and targets of a data section, see `examples`; of the size that the model fixes."""
+    """Returns batches of inputs and targets of a data section, see `examples`; of the size that the model fixes.
+
+    Raises:
+        PruneError: See `examples`; or the split has fewer examples than the model's batch.
+    """
     given = {"batch": batch, "size": size, "seed": seed, "held": held}
     fixed = model.inputs[0].shape[0]
     found = _examples_of(spec, split, model, **given)
-    return found.unbatch().batch(fixed, drop_remainder=True) if fixed else found
+    if not fixed:
+        return found
+    found = found.unbatch().batch(fixed, drop_remainder=True)
+    if next(iter(found.take(1)), None) is None:
+        raise PruneError(
+            f"Expected at least {fixed} examples in {split!r} of {spec.name}, as many as a batch of the model. "
+            "Received: fewer. Give more."
+        )
+    return found
 
 
 def _examples_of(

@@ -14,6 +14,7 @@ from keras import tree
 from kerasprune._keras import call_operation, inner_layers
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.surgery.output_distance import distances, joint_error
 
 
@@ -52,6 +53,7 @@ def differences(expected: keras.Model, model: keras.Model, inputs: Any) -> list[
 def check_finite(output: np.ndarray, model: keras.Model) -> None:
     """Raises if an output of a model has infinity or NaN, so that no other can be compared with it."""
     if not np.isfinite(output).all():
+        check_finite_weights(model)
         raise PruneError(
             f"Expected finite outputs of {model.name!r} for the comparison. Received: NaN or infinity. "
             "Use smaller weights or inputs."

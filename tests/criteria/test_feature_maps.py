@@ -206,7 +206,7 @@ BAD = {
     "none": (None, "needs data. Received: data=None"),
     "a number": (3, "Received: data=3"),
     "nothing": ([], "Expected examples in data. Received: none"),
-    "unbatched": ([IMAGES[0]], r"Received: shape \(8, 8, 3\). It lacks the batch axis: batch them"),
+    "unbatched": ([IMAGES[0]], r"Received: shape \(8, 8, 3\). It lacks the batch axis: give x"),
     "other shape": ([IMAGES[:, :6]], r"Received: shape \(8, 6, 8, 3\)"),
     "NaN": ([np.where(IMAGES > 2, np.nan, IMAGES)], "Received: NaN or infinity"),
     "another name": ([({"picture": IMAGES}, LABELS)], "image"),

@@ -48,6 +48,15 @@ def test_outputs_of_odd_names(name, tmp_path):
     assert kp.export.tflite(model, tmp_path / "a.tflite").max_error < 1e-5
 
 
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", ["in", "λ", "_x", "1st", "self", "None"])
+def test_inputs_of_odd_names(name, tmp_path):
+    """As arguments of a function, which TensorFlow makes of them; a word of Python is none."""
+    model = keras.Sequential([keras.Input((6,), name=name), layers.Dense(3)])
+    assert kp.export.tflite(model, tmp_path / "a.tflite").max_error < 1e-5
+    assert kp.export.saved_model(model, tmp_path / "saved").max_error < 1e-5
+
+
 @pytest.mark.thorough
 def test_reports_name_layers_as_they_are(tmp_path):
     data = np.random.default_rng(0).normal(size=(256, 6)).astype("float32")

@@ -42,7 +42,7 @@ def test_pixels_with_labels_are_judged_whatever_their_type(dtype):
 @pytest.mark.thorough
 def test_others_are_taken_as_they_are():
     model, (x, y) = solved_classifier(), pixels()
-    for data in ((x / 255.0, y), (x, (y + 5) % 10), x, (x[:4], y[:4])):
+    for data in ((x / 255.0, y), (x, (y + 5) % 10), x / 255.0, (x[:4], y[:4])):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warn_of_scale(Judge(model, of_model(model), Examples(data, batch=1800)))
@@ -79,3 +79,12 @@ def test_pixels_without_labels_are_judged_by_the_statistics_of_the_model(use, dt
     use(model, pixels.astype(dtype), tmp_path)
     found = [str(each.message) for each in recwarn if "BatchNorm layers" in str(each.message)]
     assert len(found) == (0 if own else 1) and all("x / 255" in text for text in found)
+
+
+@pytest.mark.parametrize(("first", "most", "said"), [([], 255, 1), ([keras.layers.Rescaling(0.1)], 255, 0), ([], 1, 0)])
+def test_raw_pixels_without_labels_and_statistics_are_said_to_be_taken_as_they_are(first, most, said, recwarn):
+    body = keras.layers.Conv2D(8, 3), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)
+    model = keras.Sequential([keras.Input((8, 8, 3)), *first, *body])
+    pixels = np.random.default_rng(0).integers(0, most + 1, (40, 8, 8, 3)).astype("uint8")
+    _pruned(model, pixels, None)
+    assert len([each for each in recwarn if "taken as they are" in str(each.message)]) == said

@@ -25,6 +25,8 @@ from kerasprune.graph.built_model import check_built
 from kerasprune.graph.graph import check_finite_weights, values
 from kerasprune.graph.groups import number_repeated
 
+_ARRAYS = "numpy", "tensor", "keras_tensor"  # as configs write them
+
 
 def pack(
     model: keras.Model,
@@ -43,7 +45,8 @@ def pack(
     4 or 8 bits between its nonzero weights, are stored in the shortest form; a kernel with at most 256 distinct values
     is coded without sharing; other arrays, such as biases and statistics, are stored as they are.
 
-    The file holds config and weights, not the optimizer, the compiled loss or the state of random seeds.
+    The file holds config and weights, not the optimizer, the compiled loss or the state of random seeds; an initializer
+    that holds an array, such as word vectors, becomes zeros, since the weights are there.
 
     Args:
         model: The model.
@@ -166,6 +169,7 @@ def _config(model: keras.Model) -> dict[str, Any]:
     try:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)
+        config = _without_first_weights(config)
         text = json.dumps(config)
     except PruneError:
         raise
@@ -174,6 +178,15 @@ def _config(model: keras.Model) -> dict[str, Any]:
     if '"__lambda__"' in text:
         raise PruneError("Expected a model without code of its own. Received: a lambda. Write a layer class instead.")
     return config
+
+
+def _without_first_weights(config: Any, key: str = "") -> Any:
+    """Returns a config whose initializers that hold an array are zeros, like the weights that replace them at once."""
+    if key.endswith("_initializer") and any(f'"class_name": "__{kind}__"' in json.dumps(config) for kind in _ARRAYS):
+        return keras.saving.serialize_keras_object(keras.initializers.Zeros())
+    if isinstance(config, dict):
+        return {name: _without_first_weights(value, name) for name, value in config.items()}
+    return [_without_first_weights(each) for each in config] if isinstance(config, list) else config
 
 
 def _load(model: keras.Model, arrays: list[np.ndarray], path: Path) -> None:

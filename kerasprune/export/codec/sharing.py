@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from kerasprune.checks import choice_faults, given_values, seed_faults, whole_number_faults
 from kerasprune.errors import PruneError, first_of, nearest, raise_faults, short
+from kerasprune.graph.walk import is_named
 
 BITS: Mapping[str, int] = MappingProxyType({"conv": 8, "dense": 5})
 """Bits of a code in the paper."""
@@ -224,7 +224,7 @@ def sharing_faults(bits: Mapping[str, int] | int, start: str, rest: str | None) 
 
 def _fits(layer: Any, key: str) -> bool:
     kind = type(layer).__name__
-    return key.lower() in kind.lower() or fnmatch.fnmatchcase(layer.name, key) or fnmatch.fnmatchcase(kind, key)
+    return key.lower() in kind.lower() or is_named(layer.name, key) or is_named(kind, key)
 
 
 def is_shared(name: str, values: np.ndarray) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from math import log, prod
 
 from kerasprune.checks import fraction_faults
@@ -15,7 +14,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import number_repeated
 from kerasprune.graph.sizes import GUESSES
 from kerasprune.graph.trace import size_to_try, trace
-from kerasprune.graph.walk import Wiring
+from kerasprune.graph.walk import Wiring, is_named
 from kerasprune.planning.budgets.base import Budget
 
 _LARGE = 256  # of a free input side, if the model takes it: only the order of sizes matters
@@ -70,13 +69,13 @@ class PerStage(Budget):
 
     def _by_layer(self, graph: ChannelGraph) -> dict[str, float]:
         layers = [layer for group in graph.groups.values() for layer in group.layers]
-        unused = [p for p in self.keep if not any(fnmatchcase(layer, p) for layer in layers)]
+        unused = [p for p in self.keep if not any(is_named(layer, p) for layer in layers)]
         raise_faults(
             "Expected the names of layers that make channels.",
             [f"Received: {pattern!r}.{nearest(pattern, layers)}" for pattern in unused],
         )
         return {
-            name: next((keep for p, keep in self.keep.items() if any(fnmatchcase(x, p) for x in group.layers)), 1.0)
+            name: next((keep for p, keep in self.keep.items() if any(is_named(x, p) for x in group.layers)), 1.0)
             for name, group in graph.prunable.items()
         }
 

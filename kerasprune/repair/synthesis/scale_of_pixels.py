@@ -5,11 +5,13 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from kerasprune._keras import inner_layers
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError, warn
 from kerasprune.repair.synthesis.stored_moments import StoredMoments
 
 _FURTHER = 10  # least ratio of distances for another scale to be reported
+_RAW, _WHITE, _SCALING = 127, 255, (keras.layers.Rescaling, keras.layers.Normalization)
 _FEW, _IMAGES, _BRIGHT = 32, 4, 2  # images that are looked at, their axes, and a number that only raw pixels exceed
 
 AS_IS = "x"
@@ -26,6 +28,8 @@ def are_bright(pixels: np.ndarray) -> bool:
 def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:
     """Warns if images at another scale are much nearer to the statistics of BatchNorm, which need no labels.
 
+    Without statistics it is said that raw pixels are taken as they are, unless a layer of the model scales them.
+
     Args:
         model: The dense model.
         pixels: Images; nothing is said of arrays of another kind, or of pixels below 2.
@@ -36,6 +40,11 @@ def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:
     try:
         stored = StoredMoments(model)
     except PruneError:  # no statistics
+        if _RAW < images.max() <= _WHITE and not any(isinstance(each, _SCALING) for each in inner_layers(model)):
+            warn(
+                f"Pixels of 0 … {images.max():g} are taken as they are: the model has no layer that scales them, and "
+                "no statistics that show what it was trained on. If that was x / 255, scale the data like this."
+            )
         return
     distances = {
         name: float(stored.distance(stored.of([keras.ops.convert_to_tensor(np.float32(scaled(images)))])))

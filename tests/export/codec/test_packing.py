@@ -360,3 +360,20 @@ def test_arrays_of_one_name_are_numbered(tmp_path):
     x = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
     again = kp.codec.unpack(file)
     np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
+
+
+def test_first_weights_are_not_stored_twice(tmp_path):
+    """Word vectors that an embedding began with stand in its config, too."""
+    vectors = np.random.default_rng(0).normal(size=(200, 16)).astype("float32")
+    models = []
+    for start in (keras.initializers.Constant(vectors), "zeros"):
+        inputs = keras.Input((5,), dtype="int32")
+        x = layers.Embedding(200, 16, embeddings_initializer=start, name="words")(inputs)
+        models.append(keras.Model(inputs, layers.Dense(2, kernel_initializer="zeros", name="d")(x), name="m"))
+    models[1].set_weights(models[0].get_weights())
+    files = [tmp_path / "a.kpz", tmp_path / "b.kpz"]
+    for model, file in zip(models, files, strict=True):
+        kp.codec.pack(model, file, bits={})
+        assert same(model, kp.codec.unpack(file))
+    sizes = [file.stat().st_size for file in files]
+    assert abs(sizes[0] - sizes[1]) < 200

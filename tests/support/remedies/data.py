@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -185,6 +186,12 @@ def _plan_in(encoding: str) -> kp.Plan:
 CASES = [
     Case(
         "data/refusals.py", "Scale them.", lambda: prune(data=(X.astype("float64") * 1e300, Y)), lambda: prune(data=TWO)
+    ),
+    Case(
+        "data/refusals.py",
+        "Give its arrays",
+        lambda: prune(data=MappingProxyType({"x": X, "y": Y})),
+        lambda: prune(data=TWO),
     ),
     Case(
         "data/refusals.py", "Give arrays, a tf.data.Dataset", lambda: prune(data=iter([TWO])), lambda: prune(data=TWO)

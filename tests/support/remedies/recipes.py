@@ -35,6 +35,14 @@ def files(model: keras.Model | None = None, x: np.ndarray = X, y: np.ndarray = Y
     np.save("inputs.npy", x)
 
 
+def in_batches(number: int) -> None:
+    """Writes a model of a fixed batch of 16, and examples."""
+    body, inputs = dense(), keras.Input(batch_shape=(16, 6), name="numbers")
+    model = keras.Model(inputs, body.layers[-1](body.layers[1](inputs)))
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    files(model, np.resize(X, (number, 6)), np.resize(Y, number))
+
+
 def recipe(make: Any = files, **sections: Any) -> str:
     """Writes a recipe of the files, and returns its path."""
     make()
@@ -182,6 +190,13 @@ CASES = [
     ),
     Case(
         "cli/options.py",
+        "Unpack it once",
+        lambda: (kp.codec.pack(dense(), "mine.kpz", overwrite=True), command("inspect", "mine.kpz")),
+        lambda: (command("unpack", "mine.kpz", "--out", "model.keras"), command("inspect", "model.keras")),
+        True,
+    ),
+    Case(
+        "cli/options.py",
         "Convert it once",
         lambda: (dense().save("mine.h5"), command("inspect", "mine.h5")),
         lambda: (keras.models.load_model("mine.h5").save("model.keras"), command("inspect", "model.keras")),
@@ -235,6 +250,13 @@ CASES = [
         "Choose another folder",
         lambda: (compare(model=dense()), compare(model=other_seed(), resume=True)),
         lambda: compare(model=other_seed(), folder="other"),
+        True,
+    ),
+    Case(
+        "recipes/examples.py",
+        "Give more",
+        lambda: (in_batches(64), pruned("--data", "mine.npz", "--finetune-epochs", 1)),
+        lambda: (in_batches(192), pruned("--data", "mine.npz", "--finetune-epochs", 1, out="other")),
         True,
     ),
     Case(
