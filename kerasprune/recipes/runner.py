@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasprune.backend.process_death import REMEDY
-from kerasprune.data.signature import inputs_of
+from kerasprune.data.signature import signature_of
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.files.made_of import MADE_OF, check_made_of
@@ -233,10 +233,11 @@ def rehearse(one: Run) -> None:
         one.callback(each, None, model)  # their arguments
     if recipe.finetune:
         one.aware(model)  # as the slim one, which has the same layers
+    exported = [signature_of(body_of(model)) for name in recipe.export if name.startswith(("tflite", "saved_model"))]
     if any(name.startswith("tflite") for name in recipe.export):
         from kerasprune.export.tflite_export import check_takes_numbers  # imports TensorFlow
 
-        check_takes_numbers(model, inputs_of(body_of(model)))
+        check_takes_numbers(model, exported[0])
     if recipe.data is not None:
         if one.draws:
             _ = one.drawing  # checked as it is made

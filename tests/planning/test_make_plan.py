@@ -549,3 +549,9 @@ def test_a_measured_target_that_the_last_step_of_a_budget_leaves_is_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(kp.plan(_small(8), target=Half()).keep["conv"]) == 4
+
+
+@pytest.mark.parametrize("given", [[np.ones((2, 2))], None, "model.keras"])
+def test_what_is_no_model_is_refused(given):
+    with pytest.raises(kp.PruneError, match="Expected a keras.Model"):
+        kp.plan(given, keep=0.5)

@@ -339,3 +339,18 @@ def test_callbacks_of_finetuning_are_made_before_anything_is_trained(tmp_path):
     with pytest.raises(PruneError, match="SoftFilterPruning"):
         running.run(recipe, tmp_path / "out", console=Console(quiet=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_export_that_a_fixed_batch_forbids_is_refused_before_anything_is_spent(tmp_path, monkeypatch):
+    inputs = keras.Input(batch_shape=(4, 6))
+    keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(8)(inputs))).save(tmp_path / "fixed.keras")
+    spent = []
+    monkeypatch.setattr(running, "_finish", lambda one, name: spent.append(name))
+    text = (
+        f"name: tiny\nwhy: A test.\nmodel: {{start: {tmp_path}/fixed.keras}}\nprune: {{plan: {{keep: 0.5}}}}\n"
+        f"data: {{name: {tmp_path}/x.npz}}\nexport: [saved_model]\n"
+    )
+    np.savez(tmp_path / "x.npz", x=np.ones((200, 6), "float32"), y=np.arange(200) % 3)
+    with pytest.raises(PruneError, match="fixed batch size"):
+        run(text, tmp_path / "out")
+    assert not spent

@@ -88,3 +88,14 @@ def test_raw_pixels_without_labels_and_statistics_are_said_to_be_taken_as_they_a
     pixels = np.random.default_rng(0).integers(0, most + 1, (40, 8, 8, 3)).astype("uint8")
     _pruned(model, pixels, None)
     assert len([each for each in recwarn if "taken as they are" in str(each.message)]) == said
+
+
+def test_two_scales_that_the_statistics_suit_alike_are_both_named(recwarn):
+    """Half-way between the means of the pixels at both."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3)).astype("uint8")
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.BatchNormalization()])
+    for units in (8, 3):
+        model.add(keras.layers.Conv2D(units, 3))
+    model.layers[0].set_weights([np.ones(3), np.zeros(3), np.full(3, 0.25), np.full(3, 0.2)])
+    _pruned(model, pixels, None)
+    assert len([each for each in recwarn if "x / 255 or x / 127.5 - 1" in str(each.message)]) == 1

@@ -10,7 +10,7 @@ from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError, warn
 from kerasprune.repair.synthesis.stored_moments import StoredMoments
 
-_FURTHER = 10  # least ratio of distances for another scale to be reported
+_FURTHER, _TIE = 10, 2  # ratios of distances: least for another scale to be reported, most for two to be named
 _RAW, _WHITE, _SCALING = 127, 255, (keras.layers.Rescaling, keras.layers.Normalization)
 _FEW, _IMAGES, _BRIGHT = 32, 4, 2  # images that are looked at, their axes, and a number that only raw pixels exceed
 
@@ -50,11 +50,12 @@ def warn_of_statistics(model: keras.Model, pixels: np.ndarray) -> None:
         name: float(stored.distance(stored.of([keras.ops.convert_to_tensor(np.float32(scaled(images)))])))
         for name, scaled in SCALES.items()
     }
-    best = min(distances, key=distances.__getitem__)
-    if distances[AS_IS] > max(1.0, _FURTHER * distances[best]):
-        ratio = distances[AS_IS] / distances[best]
+    least = min(distances.values())
+    if distances[AS_IS] > max(1.0, _FURTHER * least):
+        ratio = distances[AS_IS] / least
+        near = " or ".join(name for name, distance in distances.items() if distance <= _TIE * least)
         warn(
-            f"With pixels {best}, the activations of the model are {ratio:.0f} times nearer to the statistics of its "
+            f"With pixels {near}, the activations of the model are {ratio:.0f} times nearer to the statistics of its "
             "BatchNorm layers than with pixels x as given: it was likely trained on them. Scale the data like this; on "
             "the command line --scale does so for uint8."
         )

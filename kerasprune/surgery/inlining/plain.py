@@ -8,6 +8,7 @@ import keras
 
 from kerasprune._keras import inner_layers, is_functional
 from kerasprune.errors import PruneError, warn
+from kerasprune.graph.built_model import check_model
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import all_nodes, is_model
@@ -37,6 +38,7 @@ def plain(model: keras.Model, inputs: Any = None) -> keras.Model:
 
 
 def _written_out(model: keras.Model, inputs: Any) -> keras.Model:
+    check_model(model)
     from kerasprune.surgery.inlining.inline import built_shape, functional  # the writer, for models that need it
 
     return functional(model, None if is_model(model) or built_shape(model) else inputs)
