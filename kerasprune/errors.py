@@ -141,6 +141,9 @@ def in_own_code(error: BaseException) -> str | None:
 _MARKS = re.compile(r"\x1b\[\d*m")
 
 
+_LONGEST = 300
+
+
 def reason_of(message: str) -> str:
     """Returns why another library's error was raised: its first paragraph, and the next after Keras's heading.
 
@@ -153,7 +156,11 @@ def reason_of(message: str) -> str:
     parts = [" ".join(part.split()) for part in re.split(r"\n\s*\n", _MARKS.sub("", message)) if part.strip()]
     parts = [part for part in parts if not part.startswith(("in user code:", "File "))]  # a traceback comes first
     count = 2 if parts and "Exception encountered" in parts[0] else 1
-    return " ".join(parts[:count])[:300] or "nothing"
+    reason = " ".join(parts[:count]) or "nothing"
+    if len(reason) <= _LONGEST:
+        return reason
+    sentences, end, rest = reason[:_LONGEST].rpartition(". ")
+    return f"{sentences}." if end else f"{rest.rpartition(' ')[0] or rest} …"
 
 
 _SHORT = reprlib.Repr()

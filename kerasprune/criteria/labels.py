@@ -98,7 +98,9 @@ def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
     given = tuple(labels.shape)
     if not any(alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
         remedy = ("Give class numbers, or ", Key("loss"), "='categorical_crossentropy'.")
-        if "sparse" not in loss.name:
+        if wanted[1:] == (1,) and len(given) == 2:  # one probability, and a column for each of two classes
+            remedy = ("Give one column: class numbers, labels.argmax(-1), if these are one-hot.",)
+        elif "sparse" not in loss.name:
             of_classes = "='sparse_categorical_crossentropy' for class numbers, or labels of that shape."
             remedy = ("Give ", Key("loss"), of_classes)
         raise PruneError(

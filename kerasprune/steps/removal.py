@@ -45,8 +45,9 @@ def warn_if_unreadable(slim: keras.Model) -> None:
     """Warns if the file of a slim model could not be read again in safe mode."""
     if fault := reading_fault(slim):
         warn(
-            f"slim.save(path) will write a file that Keras does not load in safe mode. {fault} Write the Lambda as a "
-            "layer of its own, or the config of the class as its constructor takes it."
+            f"slim.save(path) will write a file that Keras does not load in safe mode. {fault} "
+            "A Lambda is written out by kp.functional(model), before it is pruned; a class of your own needs a config "
+            "that its constructor takes."
         )
 
 

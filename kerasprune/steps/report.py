@@ -111,7 +111,8 @@ def useless(step: StepReport) -> list[str]:
     """Returns a remark if outputs are so far from the dense model's that, without labels, nothing speaks for a step."""
     far = () if step.metrics else [each for each in step.outputs if each.useless]
     said = ", ".join(f"{each.name} {each.error:.2g}" for each in far)
-    return [f"useless as it is, fine-tune or keep more: error {said}, where 1 is no better than a constant"] * bool(far)
+    advice = "fine-tune (longer, or at another rate) or keep more"
+    return [f"useless as it is, {advice}: error {said}, where 1 is no better than a constant"] * bool(far)
 
 
 UNVERIFIED = "not verified: the slim model was not compared with the masked model"

@@ -41,6 +41,12 @@ def _by_keys() -> keras.Model:
     return head(layers.Concatenate()([left, right]), {"b": left, "a": right})
 
 
+def _one_probability() -> keras.Model:
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(8), layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    return model
+
+
 def _two_outputs() -> keras.Model:
     """Returns a model of a class and an amount."""
     x = layers.Dense(8, "relu")(inputs := keras.Input((6,)))
@@ -136,6 +142,12 @@ CASES = [
         "Give ",
         lambda: cut(dense("categorical_crossentropy"), criterion="taylor_fo", data=TWO),
         lambda: cut(criterion="taylor_fo", data=TWO, loss="sparse_categorical_crossentropy"),
+    ),
+    Case(
+        "criteria/labels.py",
+        "Give one column",
+        lambda: prune(_one_probability(), data=(X, np.eye(2)[Y % 2])),
+        lambda: prune(_one_probability(), data=(X, np.eye(2)[Y % 2].argmax(-1))),
     ),
     Case(
         "criteria/labels.py",
