@@ -43,6 +43,7 @@ from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_at, graph_for
 from kerasprune.surgery.inlining.plain import at_unknown, plain
 from kerasprune.surgery.verification import at_known_size
+from kerasprune.surgery.weight_constraints import warn_of_constraints
 from kerasprune.training.distillation.student import distil as taught
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
@@ -227,6 +228,7 @@ class _Pruning:
                 delivered = self._tuned(slim, cut)
             slim = removed if delivered is self.steps[1] else slim
         self.remarks += useless(delivered if settings.epochs else self.steps[-1])
+        warn_of_constraints(slim, self.dense)
         if settings.model.compiled:
             slim = with_class_of(slim, settings.model)
             compile_like(slim, settings.model)

@@ -9,14 +9,17 @@ import keras
 
 from kerasprune.checks import whole_number_faults
 from kerasprune.errors import raise_faults
+from kerasprune.graph.graph import values
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import layer_config, make_layer
+from kerasprune.surgery.weight_constraints import constrained
 
 
 def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
     """Returns a model of the same architecture with freshly initialised weights; the input is left untouched.
 
-    Training a slim model from this start is the "from scratch" control of structured pruning.
+    Training a slim model from this start is the "from scratch" control of structured pruning. Weights with a constraint
+    begin within it.
 
     Args:
         model: A functional model.
@@ -45,7 +48,11 @@ def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
         places = seed_places(layer_config(layer)) if isinstance(layer, keras.layers.Layer) else ()
         return make_layer(layer, {place: int(keras.random.randint((), 0, 2**31 - 1, seed=seeds)) for place in places})
 
-    return clone(model, fresh)[0]
+    new, _ = clone(model, fresh)
+    for variable in new.trainable_variables:
+        if getattr(variable, "constraint", None) is not None:
+            variable.assign(constrained(variable, values(variable)))
+    return new
 
 
 def seed_places(config: Any) -> Iterator[tuple[str | int, ...]]:

@@ -25,6 +25,7 @@ from kerasprune.surgery.compiled import compile_like, with_class_of
 from kerasprune.surgery.copy_layer import ArrayChange, make_layer
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.gates import without_gates
+from kerasprune.surgery.weight_constraints import warn_of_constraints
 
 
 def rebuild(
@@ -34,7 +35,8 @@ def rebuild(
 
     Every variable is sliced to the kept channels, and the layers' configs are changed to match; gates
     (`kp.surgery.gated`) are multiplied into the layers before them. The result has no wrappers and loads without
-    kerasprune. If the plan comes from a growing penalty and the removed weights are not small, a warning is given.
+    kerasprune. If the plan comes from a growing penalty and the removed weights are not small, a warning is given, and
+    if what is kept of a weight breaks its constraint, as with `UnitNorm`.
 
     Args:
         model: The trained model, which is left untouched, or a graph of it, whose frozen layers are kept whole.
@@ -66,6 +68,7 @@ def rebuild(
     dense = model.model if isinstance(model, ChannelGraph) else model
     new = rebuild_cut(Cut.of(model, plan), absorb=absorb)
     warn_of_one_device(dense)
+    warn_of_constraints(new, dense)
     if compile is not None:
         new = with_class_of(new, dense)
         compile_like(new, dense)

@@ -23,6 +23,7 @@ from kerasprune.graph.trace import trace, warn_of_unknown
 from kerasprune.repair.reconstruction.recalibrate import run
 from kerasprune.surgery.absorb import following_norms
 from kerasprune.surgery.clone import clone
+from kerasprune.surgery.weight_constraints import obeys
 
 
 def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:
@@ -44,7 +45,7 @@ def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> 
 
     Returns:
         A new model, not compiled. Layers that are called several times, or have neither bias nor BatchNorm, are as
-        before.
+        before, and biases that would break their constraint.
 
     Raises:
         PruneError: The model is not functional, or not built, or the data do not fit.
@@ -88,7 +89,9 @@ def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> 
     sizes = [len(batch[0]) for batch in batches]
     for line, _, shifts in found.values():
         shift = np.average(shifts, axis=0, weights=sizes)
-        line.assign(values(line) + (shift if line.name == "moving_mean" else -shift))
+        new = values(line) + (shift if line.name == "moving_mean" else -shift)
+        if obeys(line, new):
+            line.assign(new)
     return graph.model
 
 

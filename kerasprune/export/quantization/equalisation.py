@@ -21,6 +21,7 @@ from kerasprune.graph.trace import trace, warn_of_unknown
 from kerasprune.graph.walk import Wiring, bodies, is_model, wiring
 from kerasprune.surgery.absorb import following_norms
 from kerasprune.surgery.clone import clone
+from kerasprune.surgery.weight_constraints import obeys
 
 _PASSED = (Kind.SAME, Kind.AVERAGE, Kind.FREE)  # those that are activations are asked for first
 _HOMOGENEOUS = (activations.linear, activations.relu, activations.leaky_relu)
@@ -42,7 +43,8 @@ def equalise(model: keras.Model) -> keras.Model:
     A pair has one convolution or dense layer that makes the channels, and only convolutions, depthwise ones among them,
     and dense layers that read them, through relu, leaky relu, pooling, padding, reshaping and dropout. All else is left
     as it is: channels that a sum or a concatenation reads, layers that are called several times, grouped convolutions
-    that read, and relu6, which clips at 6 whatever the scale; a warning names the layers before that.
+    that read, weights whose constraint holds their scale, and relu6, which clips at 6 whatever the scale; a warning
+    names the layers before that.
 
     Args:
         model: A functional or Sequential model, preferably trained; it is left untouched.
@@ -75,12 +77,10 @@ def equalise(model: keras.Model) -> keras.Model:
             "Expected activations with f(s·x) = s·f(x) to equalise ranges through. Received: relu6 after "
             f"{first_of(clipped)}, whose channels keep their scales. Train with relu, or do not equalise."
         )
-    spans = {id(side.layer): _span(side.layer, side.norm) for pair in pairs for side in pair}
-    factors: dict[int, Any] = defaultdict(lambda: 1.0)
-    for _ in range(_SWEEPS):
-        changes = [_evened(pair, spans, factors) for pair in pairs]
-        if max(changes, default=1.0) < _CLOSE:
-            break
+    factors = _factors(pairs)
+    while broken := [pair for pair in pairs if not _obey(pair, factors)]:
+        pairs = [pair for pair in pairs if pair not in broken]
+        factors = _factors(pairs)
     new, _ = clone(
         model, value=lambda v: (values(v) * factors[id(v)]).astype(values(v).dtype) if id(v) in factors else values(v)
     )
@@ -117,6 +117,23 @@ class Side:
         spans[id(self.layer)] = spans[id(self.layer)] * (line[None] if self.axis else line[:, None])
         for variable, shape in self.scaled:
             factors[id(variable)] = factors[id(variable)] * line.reshape(shape)
+
+
+def _factors(pairs: list[list[Side]]) -> dict[int, Any]:
+    """Returns what each variable is multiplied by once the ranges of all pairs are even."""
+    spans = {id(side.layer): _span(side.layer, side.norm) for pair in pairs for side in pair}
+    factors: dict[int, Any] = defaultdict(lambda: 1.0)
+    for _ in range(_SWEEPS):
+        changes = [_evened(pair, spans, factors) for pair in pairs]
+        if max(changes, default=1.0) < _CLOSE:
+            break
+    return factors
+
+
+def _obey(pair: list[Side], factors: dict[int, Any]) -> bool:
+    """Returns whether the constraints of the variables of a pair allow what they are multiplied by."""
+    variables = [variable for side in pair for variable, _ in side.scaled]
+    return all(obeys(each, values(each) * factors[id(each)]) for each in variables)
 
 
 def _evened(pair: list[Side], spans: dict[int, np.ndarray], factors: dict[int, Any]) -> float:

@@ -17,6 +17,7 @@ from kerasprune.graph.graph import values
 from kerasprune.graph.walk import changed_weights
 from kerasprune.rules.conv import TRANSPOSED
 from kerasprune.rules.einsum import letters_of
+from kerasprune.surgery.weight_constraints import constrained
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Linear:
         kernel = np.empty(shape, matrices.dtype)
         np.put(kernel, self.matrix(np.arange(kernel.size).reshape(shape)), matrices)
         return kernel
+
+    def allowed(self, matrices: np.ndarray) -> np.ndarray:
+        """Returns the matrices that the constraint of the kernel makes of these."""
+        return self.matrix(constrained(self.variable, self.kernel(matrices, tuple(self.variable.shape))))
 
     def made(self, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Returns the output before the activation at chosen positions, as (…, groups, columns)."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from kerasprune.repair.reconstruction.as_linear import multiply_by_group, product
 
 _AT_ONCE = 4096  # rows
+_STEPS = 100  # of gradients within a constraint
+Allowed = Callable[[np.ndarray], np.ndarray]
 
 
 class LeastSquares:
@@ -18,16 +20,17 @@ class LeastSquares:
         rows: X, (rows, groups, d).
         start: W₀, (groups, d, columns).
         constant: Whether there is a b. X is centred for it.
+        allowed: `allowed(W)` is the nearest W within a constraint. Defaults to `None`: any is.
     """
 
-    def __init__(self, rows: np.ndarray, start: np.ndarray, constant: bool) -> None:
-        self.rows, self.start, self.constant = rows, start, constant
+    def __init__(self, rows: np.ndarray, start: np.ndarray, constant: bool, allowed: Allowed | None = None) -> None:
+        self.rows, self.start, self.constant, self.allowed = rows, start, constant, allowed
         self._inverse: tuple[float, np.ndarray] | None = None
         number, groups, width = self.rows.shape
         self.mean = np.zeros((groups, width))
         if self.constant:
             self.mean = self.rows.mean(axis=0, dtype="float64")
-        self._dual = number < width
+        self._dual = number < width and allowed is None
         size = number if self._dual else width
         self._gram = np.zeros((groups, size, size))
         for part in [self._all()] if self._dual else self._parts():
@@ -48,7 +51,10 @@ class LeastSquares:
         if self._inverse is None or self._inverse[0] != ridge:
             self._inverse = ridge, self._inverted(ridge)
         middle, moments = self._moments(target)
-        return self._weights(middle, self._inverse[1] @ moments)
+        solved = self._inverse[1] @ moments
+        if self.allowed is not None:
+            solved = self._within(moments, solved, ridge)
+        return self._weights(middle, solved)
 
     def steadiest(
         self, target: np.ndarray, ridges: Sequence[float], rows: np.ndarray, there: np.ndarray, slack: float = 0.0
@@ -77,12 +83,41 @@ class LeastSquares:
     def _inverted(self, ridge: float) -> np.ndarray:
         if np.isinf(ridge):
             return np.zeros_like(self._gram)
-        held = ridge * self._level + np.where(self._level > 0, 0.0, 1.0)
-        matrix = self._gram + held[:, None, None] * np.eye(self._gram.shape[1])
+        matrix = self._with_ridge(ridge)
         try:
             return np.linalg.inv(matrix)
         except np.linalg.LinAlgError:  # without a ridge, rows that depend on each other
             return np.linalg.pinv(matrix, hermitian=True)
+
+    def _with_ridge(self, ridge: float) -> np.ndarray:
+        held = ridge * self._level + np.where(self._level > 0, 0.0, 1.0)
+        return self._gram + held[:, None, None] * np.eye(self._gram.shape[1])
+
+    def _within(self, moments: np.ndarray, free: np.ndarray, ridge: float) -> np.ndarray:
+        """Returns the best Δ found with W₀ + Δ within the constraint, from projected gradients with momentum.
+
+        Args:
+            moments: `XᵀR`.
+            free: The best Δ of all.
+            ridge: ρ.
+        """
+
+        def nearest(change: np.ndarray) -> np.ndarray:
+            return self.allowed(self.start + change) - self.start
+
+        if np.isinf(ridge) or np.allclose(nearest(free), free, atol=1e-6):
+            return nearest(free)
+        matrix = self._with_ridge(ridge)
+        step = 1 / np.linalg.eigvalsh(matrix)[:, -1:, None]
+
+        def error(change: np.ndarray) -> float:
+            return float((change * (matrix @ change / 2 - moments)).sum())
+
+        begun = now = ahead = min(nearest(free), nearest(np.zeros_like(free)), key=error)
+        for turn in range(_STEPS):
+            was, now = now, nearest(ahead - step * (matrix @ ahead - moments))
+            ahead = now + turn / (turn + 3) * (now - was)
+        return min(begun, now, key=error)
 
     def _moments(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the mean of Y, and `XᵀR`, or R if the inverse is that of `XXᵀ`."""

@@ -19,6 +19,7 @@ from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights, values
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.weight_constraints import obeys
 
 
 def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:
@@ -144,7 +145,7 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
 
     Args:
         model: Changed in place. Layers that are not trainable, lack a scale or a shift, or see fewer than a hundred
-            numbers of a channel stay as they are.
+            numbers of a channel stay as they are, and those whose scale or shift would break its constraint.
         examples: Batches of flat inputs.
     """
     norms = [each for each in trainable_norms(model) if _can_compensate(each)]
@@ -173,7 +174,7 @@ def _take_over(norm: layers.BatchNormalization, mean: np.ndarray, variance: np.n
     parts = norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance
     gamma, beta, old_mean, old_variance = (values(each).astype("float64") for each in parts)
     slope = gamma / np.sqrt(old_variance + norm.epsilon)
-    norm.gamma.assign(slope * np.sqrt(variance.astype("float64") + norm.epsilon))
-    norm.beta.assign(beta + slope * (mean - old_mean))
-    norm.moving_mean.assign(mean)
-    norm.moving_variance.assign(variance)
+    scale, shift = slope * np.sqrt(variance.astype("float64") + norm.epsilon), beta + slope * (mean - old_mean)
+    if obeys(norm.gamma, scale) and obeys(norm.beta, shift):
+        for variable, value in zip(parts, (scale, shift, mean, variance), strict=True):
+            variable.assign(value)

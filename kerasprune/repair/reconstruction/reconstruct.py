@@ -22,6 +22,7 @@ from kerasprune.surgery.comparison import fresh_states
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_for
 from kerasprune.surgery.verification import check_order
+from kerasprune.surgery.weight_constraints import warn_of_constraints
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
 _TURNS = 8
@@ -47,6 +48,8 @@ def reconstruct(
     kernel. The constant b is added to the bias, or to the mean of a BatchNorm that follows. At the end of a residual
     branch, Y is what the *sum* lacks, so the branch makes up for the channels that the trunk lost. Before a relu,
     outputs that it sets to zero in both models need not match.
+
+    Kernels and biases with a constraint (`NonNeg`, `MaxNorm`, your own) are solved within it, by projected gradients.
 
     Activations that later layers read are held for all examples: in memory up to 1 GiB, beyond that in temporary files.
 
@@ -95,6 +98,7 @@ def reconstruct(
     check_order(graph.model, slim, plan)
     check_finite_weights(graph.model)
     new, remarks = reconstruct_cut(slim, Cut.of(graph, plan), data, **options)
+    warn_of_constraints(new, graph.model)
     for remark in remarks:
         warn(f"{remark[0].upper()}{remark[1:]}.")
     return new

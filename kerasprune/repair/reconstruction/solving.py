@@ -19,6 +19,7 @@ from kerasprune.repair.reconstruction.layer_tail import Kernel, Tail, tail_of
 from kerasprune.repair.reconstruction.least_squares import LeastSquares, fitted_rows
 from kerasprune.repair.reconstruction.pairing import Pairing
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
+from kerasprune.surgery.weight_constraints import constrained
 
 _NO_SCALE = 1e-6
 
@@ -212,7 +213,8 @@ class Solving:
         if len(self.ridges) > 1:
             evidence, judges = evidence.split()
         x, target, ridge = evidence.x, evidence.wanted(), self.ridges[0]
-        problem = LeastSquares(x, view.start, view.bias is not None or bool(norms))
+        allowed = None if getattr(view.variable, "constraint", None) is None else view.allowed
+        problem = LeastSquares(x, view.start, view.bias is not None or bool(norms), allowed)
         if judges is not None:
             slack = 0.0 if kernel.norms else self.slack
             ridge = problem.steadiest(target, self.ridges, judges.x, judges.wanted(), slack)
@@ -221,6 +223,9 @@ class Solving:
             for _ in range(self.turns):
                 target = evidence.wanted(partial(fitted_rows, matrices=matrices, constant=constant))
                 matrices, constant = problem.solve(target, ridge)
+        if getattr(view.bias, "constraint", None) is not None:
+            constant = constrained(view.bias, constant.reshape(tuple(view.bias.shape))).reshape(constant.shape)
+            matrices, _ = LeastSquares(x, view.start, False, allowed).solve(target - constant, ridge)
         view.assign(matrices, None if view.bias is None else constant)
         for norm in norms:
             norm.moving_mean.assign(values(norm.moving_mean) - constant.ravel())

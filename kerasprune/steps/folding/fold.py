@@ -22,6 +22,7 @@ from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_for, prunable_graph
 from kerasprune.surgery.reordering import from_others
+from kerasprune.surgery.weight_constraints import warn_of_constraints
 
 _REPAIRS = ("approximate", "examples")
 
@@ -45,7 +46,7 @@ def fold(
 
     A group is not merged, and a warning is given, if a LayerNorm computes statistics over it, a kernel makes and reads
     its channels along the same axis (the keys of attention), or some tensor holds only part of it: there the plan's own
-    choice of channels is kept.
+    choice of channels is kept. A warning names layers whose merged weights break their constraint.
 
     Args:
         model: The trained model, which is left untouched, or a graph of it.
@@ -98,6 +99,7 @@ def fold(
         return array.astype(values(variable).dtype)
 
     folded, _ = clone(graph.model, argument=taken_arguments(graph, take), value=value)
+    warn_of_constraints(folded, graph.model)
     return (recalibrate(folded, data) if repair == "examples" else folded), plan
 
 

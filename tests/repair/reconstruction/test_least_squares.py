@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from kerasprune.repair.reconstruction.least_squares import LeastSquares
 
@@ -71,3 +72,13 @@ def test_an_infinite_ridge_leaves_the_weights_and_meets_the_mean(number):
     assert np.array_equal(matrices, start)
     made = np.einsum("ngd,gdc->ngc", rows, matrices) + offset
     assert np.allclose(made.mean(axis=0), target.mean(axis=0))
+
+
+def test_within_a_constraint_the_solution_is_that_of_non_negative_least_squares():
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(300, 40)) + random.normal(size=(300, 1))
+    target = rows @ random.normal(size=(40, 3)) + 0.1 * random.normal(size=(300, 3))
+    within = LeastSquares(rows[:, None], np.zeros((1, 40, 3)), False, lambda matrices: np.maximum(matrices, 0))
+    matrices, _ = within.solve(target[:, None], 1e-9)
+    least = sum(nnls(rows, column)[1] ** 2 for column in target.T)
+    assert matrices.min() >= 0 and np.square(rows @ matrices[0] - target).sum() < 1.001 * least

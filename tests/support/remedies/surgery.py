@@ -53,6 +53,15 @@ def _made_of_slim() -> None:
     own.fit(X, Y, verbose=0)
 
 
+def _of_unit_norm() -> keras.Model:
+    """Returns a model with a kernel whose columns have length 1."""
+    x = layers.Dense(8, "relu", name="hidden")(inputs := keras.Input((6,)))
+    model = keras.Model(inputs, layers.Dense(3, kernel_constraint="unit_norm", name="held")(x))
+    kernel = model.get_layer("held").kernel
+    kernel.assign(kernel.constraint(kernel))
+    return model
+
+
 def _strided() -> keras.Model:
     """Returns a model with a strided convolution of one pixel, which XLA does not compile."""
     x = layers.Conv2D(32, 3, padding="same", name="wide")(inputs := keras.Input((8, 8, 3)))
@@ -240,6 +249,12 @@ CASES = [
         "Write {group name: scores}",
         lambda: kp.surgery.reorder(dense(), 3),
         lambda: kp.surgery.reorder(dense(), kp.criteria.L1().score(kp.trace(dense()))),
+    ),
+    Case(
+        "surgery/weight_constraints.py",
+        "Train the model before it is judged",
+        lambda: kp.rebuild(_of_unit_norm(), cut(_of_unit_norm())),
+        lambda: kp.prune(_of_unit_norm(), keep=0.5, data=X, verbose=0),
     ),
     Case(
         "surgery/costs/cost.py",
