@@ -67,6 +67,12 @@ def maker(tensor: keras.KerasTensor) -> Any:
     return tensor._keras_history.operation
 
 
+def has_chosen_batch(tensor: keras.KerasTensor) -> bool:
+    """Returns whether an input was made by hand, as `keras.Input` does, not for the first batch or from a file."""
+    given = tensor._keras_history.operation._auto_config.config
+    return given["dtype"] is None or given["shape"] is not None
+
+
 def making_node(tensor: keras.KerasTensor) -> Any:
     """Returns the call that makes a symbolic tensor."""
     operation, index, _ = tensor._keras_history

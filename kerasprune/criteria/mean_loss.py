@@ -15,10 +15,8 @@ from kerasprune.backend.derivatives import gradient, hessian_vector_product, per
 from kerasprune.criteria.base import as_array
 from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
 from kerasprune.data.batches import Batch
-from kerasprune.data.signature import fixed_batch
 from kerasprune.errors import PruneError, first_of
-from kerasprune.graph.built_model import body_of
-from kerasprune.surgery.comparison import stateful_layers
+from kerasprune.graph.built_model import body_of, fixed_batch, stateful_layers
 from kerasprune.surgery.compute_dtype import in_precision
 
 _SHARES = ("softmax", "sigmoid", "log_softmax")

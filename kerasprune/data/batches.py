@@ -21,8 +21,9 @@ from kerasprune.data.refusals import (
     check_given,
     weight_faults,
 )
-from kerasprune.data.signature import Signature, fixed_batch, inputs_of, signature_of
+from kerasprune.data.signature import Signature, inputs_of, signature_of
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.built_model import fixed_batch
 from kerasprune.graph.sizes import Size
 
 _BATCH = 32  # examples per batch of whole arrays

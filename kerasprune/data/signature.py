@@ -16,7 +16,7 @@ from keras import tree
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import Shape, check_arrays, finite_faults, length_faults
 from kerasprune.errors import Key, PruneError, raise_faults
-from kerasprune.graph.built_model import check_built
+from kerasprune.graph.built_model import check_built, fixed_batch
 
 LABELS = ("label", "labels", "target", "targets", "y")  # usual names of labels
 
@@ -226,7 +226,7 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
     check_built(model)
     if is_graph(model):
         for tensor in model.inputs:
-            if tensor.shape[0] not in (None, 1):
+            if tensor.shape[0] not in (None, 1) and fixed_batch(model):
                 raise no_fixed_batch(tensor)
         return inputs_of(model)
     if data is None:
@@ -247,11 +247,6 @@ def no_fixed_batch(tensor: keras.KerasTensor) -> PruneError:
         f"keras.Input({tuple(tensor.shape[1:])}), its layers without stateful=True, and take over the "
         "weights: new.set_weights(model.get_weights())."
     )
-
-
-def fixed_batch(model: keras.Model) -> int | None:
-    """Returns the number of examples that the inputs of a model fix, as stateful layers need; `None` for any number."""
-    return model.inputs[0].shape[0] if is_graph(model) else None
 
 
 def inputs_of(model: keras.Model) -> Signature:

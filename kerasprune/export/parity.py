@@ -22,7 +22,7 @@ from kerasprune.export.conversion import output_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
-from kerasprune.surgery.comparison import stateful_layers
+from kerasprune.graph.built_model import stateful_layers
 from kerasprune.surgery.compute_dtype import rounding
 from kerasprune.surgery.output_distance import USELESS, WARNED, OutputDistance, least_agreement, of_outputs
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasprune._keras import Functional, inner_functional, is_functional
+from kerasprune._keras import Functional, has_chosen_batch, inner_functional, inner_layers, is_functional
 from kerasprune.errors import PruneError, short
 
 LOAD = "Read a file with keras.models.load_model(path)."
@@ -32,6 +32,22 @@ def check_built(model: keras.Model) -> None:
             f"Expected a built model. Received: the {type(model).__name__} {model.name!r}, which is not built and has "
             "no weights yet. Call it on one batch, or model.build(input_shape), first."
         )
+
+
+def stateful_layers(model: keras.Model) -> list[keras.layers.RNN]:
+    """Returns the recurrent layers of a model that begin with the state after the batch before."""
+    return [each for each in inner_layers(model) if isinstance(each, keras.layers.RNN) and each.stateful]
+
+
+def fixed_batch(model: keras.Model) -> int | None:
+    """Returns the number of examples that the inputs of a model fix, as stateful layers need; `None` for any number.
+
+    A `Sequential` without an input notes the number in its first batch, which nobody has fixed.
+    """
+    if not getattr(model, "inputs", None):
+        return None
+    chosen = not isinstance(model, keras.Sequential) or has_chosen_batch(model.inputs[0]) or stateful_layers(model)
+    return model.inputs[0].shape[0] if chosen else None
 
 
 def body_of(model: Any) -> Functional:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kerasprune.errors import Key, PruneError
+from kerasprune.graph.built_model import fixed_batch
 from kerasprune.models.sets.lookup import own
 from kerasprune.recipes.schema import Data, Recipe
 
@@ -72,7 +73,7 @@ def examples_of(
         PruneError: See `examples`; or the split has fewer examples than the model's batch.
     """
     given = {"batch": batch, "size": size, "seed": seed, "held": held}
-    fixed = model.inputs[0].shape[0]
+    fixed = fixed_batch(model)
     found = _examples_of(spec, split, model, **given)
     if not fixed:
         return found

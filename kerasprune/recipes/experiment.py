@@ -12,11 +12,10 @@ import keras
 from kerasprune import criteria
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
-from kerasprune.data.signature import fixed_batch
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
-from kerasprune.graph.built_model import body_of
+from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size, input_shapes, size_faults

@@ -8,9 +8,8 @@ import keras
 
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
-from kerasprune.data.signature import fixed_batch
 from kerasprune.errors import Key, PruneError, join_messages
-from kerasprune.graph.built_model import body_of
+from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.sizes import Size
 from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.repair.synthesis.synthesise import draw_batches
@@ -63,7 +62,6 @@ def drawn_examples(
     drawn = draw_batches(drawing, verbose=verbose)
     if drawing.misfit:
         return None, None, f"only cut, since {drawing.misfit}Give real examples, data="
-    body = body_of(model)
-    found = Examples(drawn, batch, len(body.inputs), fixed_batch(body))
+    found = Examples(drawn, batch, len(body_of(model).inputs), fixed_batch(model))
     check_examples(model, Objective(), found)
     return (*(held_out(found, seed) or (found, found)), REMARK)

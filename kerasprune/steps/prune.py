@@ -13,9 +13,9 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out
-from kerasprune.data.signature import fixed_batch, is_graph
+from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError, warn
-from kerasprune.graph.built_model import body_of
+from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
@@ -185,7 +185,7 @@ class _Pruning:
         self.dense = settings.model if plan and is_graph(settings.model) else plain(settings.model, _inputs(settings))
         body = body_of(self.dense)
         self.given, validation = (
-            None if data is None else Examples(data, settings.batch, len(body.inputs), fixed_batch(body))
+            None if data is None else Examples(data, settings.batch, len(body.inputs), fixed_batch(self.dense))
             for data in (settings.data, settings.validation)
         )
         self.size = self._size()

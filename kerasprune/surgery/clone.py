@@ -14,7 +14,7 @@ from keras import tree
 
 from kerasprune._keras import inner_layers, lay_out_alike, maker, structures
 from kerasprune.errors import PruneError
-from kerasprune.graph.built_model import body_of
+from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.channels import Take
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.walk import Dropped, all_nodes, walk
@@ -88,7 +88,7 @@ def clone(
         outputs = [_told_apart(y, inputs, old.name) if dropped.bypass else y for y in outputs]
         return model_like(old, inputs, outputs)
 
-    new = copy(model, body_of(model).inputs)
+    new = copy(model, [of_any_batch(model, x) for x in body_of(model).inputs])
     called = [node.operation for node in all_nodes(model)]
     train_alike([(model, new), *((old, made[id(old)]) for old in called if id(old) in made)])
     return new, made
@@ -198,6 +198,11 @@ def _told_apart(output: Any, inputs: list[Any], name: str) -> Any:
     if not any(output is x for x in inputs):
         return output
     return keras.layers.Identity(name=f"{name}_identity", dtype=output.dtype)(output)
+
+
+def of_any_batch(model: keras.Model, tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns what is fed to the new input for one of a model: of any number of examples, unless the model fixes it."""
+    return tensor if fixed_batch(model) else keras.KerasTensor((None, *tensor.shape[1:]), tensor.dtype)
 
 
 def input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:

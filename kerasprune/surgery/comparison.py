@@ -11,10 +11,11 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import call_operation, inner_layers
+from kerasprune._keras import call_operation
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import check_finite_weights
+from kerasprune.graph.built_model import stateful_layers
 from kerasprune.surgery.output_distance import distances, joint_error
 
 
@@ -67,11 +68,6 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     comparable = a.shape == b.shape and np.isfinite(b).all()
     error = float(np.abs(a - b).max(initial=0.0)) / unit if comparable else float("inf")
     return Difference(error, size, float(a.std(axis=0).max(initial=0.0)) / unit)
-
-
-def stateful_layers(model: keras.Model) -> list[keras.layers.RNN]:
-    """Returns the recurrent layers of a model that begin with the state after the batch before."""
-    return [each for each in inner_layers(model) if isinstance(each, keras.layers.RNN) and each.stateful]
 
 
 @contextmanager

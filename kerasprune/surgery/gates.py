@@ -17,7 +17,7 @@ from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import Dropped, nodes, walk
 from kerasprune.rules.gate import Gate
-from kerasprune.surgery.clone import clone, input_like, model_like, starting_from, train_alike
+from kerasprune.surgery.clone import clone, input_like, model_like, of_any_batch, starting_from, train_alike
 from kerasprune.surgery.copy_layer import make_layer
 
 _KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
@@ -75,7 +75,7 @@ def gated(model: keras.Model) -> keras.Model:
         return out if behind is None else behind(out)
 
     body = body_of(model)
-    inputs = [input_like(x, x) for x in body.inputs]
+    inputs = [input_like(x, of_any_batch(model, x)) for x in body.inputs]
     outputs = walk(body, inputs, visit)
     train_alike([(old, new) for old, new, _ in made.values()])
     return model_like(model, inputs, outputs)

@@ -92,3 +92,68 @@ def test_a_stateful_model_is_exported_when_built_without_its_state(batch, tmp_pa
     new.set_weights(model.get_weights())
     assert kp.export.saved_model(new, tmp_path / "a").max_error < 1e-5
     assert np.allclose(outputs_of(new, X[:batch])[0], outputs_of(model, X[:batch])[0], atol=1e-5)
+
+
+# ---- a number that nobody fixed -----------------------------------------------------------------------------
+
+IMAGES = np.random.default_rng(1).normal(size=(44, 8, 8, 3)).astype("float32")
+
+
+def noted(batch: int, saved: bool = False, folder=None) -> keras.Model:
+    """Returns a Sequential without an input, which notes the number of its first batch."""
+    keras.utils.set_random_seed(0)
+    hidden = [layers.Conv2D(8, 3, name="conv"), layers.BatchNormalization(), layers.ReLU(), layers.Flatten()]
+    model = keras.Sequential([*hidden, layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    model(IMAGES[:batch])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert model.inputs[0].shape[0] == batch
+    if saved:
+        model.save(folder / "model.keras")
+        model = keras.models.load_model(folder / "model.keras")
+    return model
+
+
+def slim_of(model):
+    return kp.rebuild(model, kp.plan(model, keep=0.5))
+
+
+ENTRANCES = {
+    "prune": lambda m, folder: kp.prune(m, keep=0.5, data=IMAGES, verbose=0).slim,
+    "finetune": lambda m, folder: kp.prune(m, keep=0.5, data=(IMAGES, Y[:44]), epochs=1, verbose=0).slim,
+    "draw": lambda m, folder: kp.prune(m, keep=0.5, verbose=0).slim,
+    "synthesise": lambda m, folder: (kp.synthesise(m, 5, method="noise"), slim_of(m))[1],
+    "reconstruct": lambda m, folder: kp.reconstruct(slim_of(m), m, kp.plan(m, keep=0.5), IMAGES),
+    "recalibrate": lambda m, folder: kp.recalibrate(m, IMAGES),
+    "taylor": lambda m, folder: kp.rebuild(m, kp.plan(m, "taylor_fo", keep=0.5, data=(IMAGES, Y[:44]))),
+    "hrank": lambda m, folder: kp.rebuild(m, kp.plan(m, "hrank", keep=0.5, data=IMAGES)),
+    "fold": lambda m, folder: kp.fold(m, kp.plan(m, keep=0.5))[0],
+    "gated": lambda m, folder: kp.surgery.gated(m),
+    "equalise": lambda m, folder: kp.quantization.equalise(m),
+    "biases": lambda m, folder: kp.quantization.correct_biases(m, IMAGES),
+    "aware": lambda m, folder: kp.quantization_aware(slim_of(m)) and slim_of(m),
+    "distil": lambda m, folder: kp.distil(slim_of(m), m) and slim_of(m),
+    "saved_model": lambda m, folder: kp.export.saved_model(m, folder / "saved") and slim_of(m),
+    "tflite": lambda m, folder: kp.export.tflite(m, folder / "file.tflite", data=IMAGES) and slim_of(m),
+    "int8": lambda m, folder: kp.export.tflite(m, folder / "f.tflite", data=IMAGES, quantize="int8") and slim_of(m),
+}
+CASES = [(name, batch, saved) for name in ENTRANCES for batch, saved in ((32, False), (32, True), (1, False))]
+FIRST = [("finetune", 32, False), ("reconstruct", 32, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "saved"),
+    [pytest.param(*case, marks=() if case in FIRST else pytest.mark.matrix) for case in CASES],
+)
+def test_a_number_that_keras_noted_is_not_fixed(name, batch, saved, tmp_path):
+    if name in ("saved_model", "tflite", "int8"):
+        pytest.importorskip("ai_edge_litert")
+    found = ENTRANCES[name](noted(batch, saved, tmp_path), tmp_path)
+    assert found.inputs[0].shape[0] is None and np.shape(found(IMAGES[:5]))[0] == 5
+
+
+def test_a_number_that_was_given_stays_fixed(tmp_path):
+    given = keras.Sequential([keras.Input((6, 4), batch_size=8), layers.GRU(8), layers.Dense(3)])
+    assert slim_of(given).inputs[0].shape[0] == 8
+    remembering = keras.Sequential([layers.GRU(8, stateful=True), layers.Dense(3)])
+    remembering(X[:8])
+    assert slim_of(remembering).inputs[0].shape[0] == 8

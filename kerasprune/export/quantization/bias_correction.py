@@ -16,7 +16,7 @@ from kerasprune.errors import raise_faults
 from kerasprune.export.quantization.operators import Kind, kind_of
 from kerasprune.export.quantization.rounded_layers import compute_output, kernel_of, share_variables
 from kerasprune.export.quantization.rounding import read, rounded_kernel
-from kerasprune.graph.built_model import LOAD, body_of
+from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.graph import check_finite_weights, values
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace, warn_of_unknown
@@ -66,7 +66,7 @@ def correct_biases(model: keras.Model, data: Any, *, samples: int = SAMPLES) -> 
     faults = kind_faults(keras.Model, LOAD, model=model) + whole_number_faults(1, samples=samples)
     raise_faults("Biases cannot be corrected:", faults)
     check_finite_weights(model)
-    graph = trace(clone(body_of(model), value=values)[0], unknown="freeze")
+    graph = trace(clone(model, value=values)[0], unknown="freeze")
     warn_of_unknown(graph, "correct_biases")
     norms, times = following_norms(graph), Counter(id(call.operation) for call in graph.calls)
     found = {}

@@ -10,9 +10,9 @@ import numpy as np
 
 from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
 from kerasprune.data.examples import Examples
-from kerasprune.data.signature import fixed_batch
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.built_model import fixed_batch
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size

@@ -111,7 +111,7 @@ def pair_models(slim: keras.Model, cut: Cut, dense: Program | None = None) -> Pa
     dense_of: dict[Step, Step] = {}
     of: dict[Value, Pair] = {}
     faults = []
-    if [x.shape for x in mine.inputs] != [x.shape for x in dense.inputs]:
+    if [x.shape[1:] for x in mine.inputs] != [x.shape[1:] for x in dense.inputs]:
         faults.append(f"inputs {[x.shape for x in dense.inputs]}. Received: {[x.shape for x in mine.inputs]}.")
     for call in cut.graph.calls:
         name = call.operation.name

@@ -15,7 +15,6 @@ from kerasprune.checks import whole_number_faults
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights, values
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
@@ -102,8 +101,7 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> kera
     """
     raise_faults("Nothing can be recalibrated:", whole_number_faults(1, samples=samples))
     check_finite_weights(slim)
-    body = body_of(slim)
-    new, _ = clone(body, value=values)
+    new, _ = clone(slim, value=values)
     if not trainable_norms(new):
         raise PruneError(
             f"Expected a model with trainable BatchNormalization layers. Received: {slim.name!r}, which has none."

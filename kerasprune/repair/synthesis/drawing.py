@@ -13,10 +13,10 @@ import keras
 import numpy as np
 
 from kerasprune.checks import choice_faults, seed_faults, whole_number_faults
-from kerasprune.data.signature import Signature, fixed_batch, inputs_of
+from kerasprune.data.signature import Signature, inputs_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.made_of import digest
-from kerasprune.graph.built_model import body_of
+from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.sizes import Size, input_shapes, size_faults
 from kerasprune.graph.trace import shapes_at, trace
@@ -80,8 +80,8 @@ class Drawing:
         frequencies: Any = None,
         seed: int = 0,
     ) -> None:
-        self._body = body_of(plain(model))
-        fixed = fixed_batch(self._body)
+        model = plain(model)
+        self._body, fixed = body_of(model), fixed_batch(model)
         self._inputs = drawn_inputs(self._body, size, value_range, frequencies)
         faults = [
             *whole_number_faults(1, samples=samples, **({} if steps is None else {"steps": steps})),

@@ -35,7 +35,7 @@ from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find_or_try
 from kerasprune.graph.trace import size_to_try
 from kerasprune.graph.walk import has_free_axes, nodes
-from kerasprune.surgery.clone import input_like, train_alike
+from kerasprune.surgery.clone import input_like, of_any_batch, train_alike
 from kerasprune.surgery.comparison import difference, outputs_of
 from kerasprune.surgery.compute_dtype import coarsest_type, rounding
 from kerasprune.surgery.inlining.writer import Writer, line_of
@@ -171,7 +171,7 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
     if isinstance(model, Functional) or isinstance(model, keras.Sequential) and inner_functional(model) is not None:
         body = model if isinstance(model, Functional) else inner_functional(model)  # also of one with a call of its own
         taken = structures(body)[0]
-        return tree.map_structure(lambda x: fresh(_as_taken(body, x)), taken)
+        return tree.map_structure(lambda x: input_like(x := _as_taken(body, x), of_any_batch(model, x)), taken)
     shape = built_shape(model)
     if shape is None:
         raise PruneError(
