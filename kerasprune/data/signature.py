@@ -202,6 +202,12 @@ class Signature:
         """Returns flat inputs in the dtypes of the model."""
         return [spec.cast(array) for spec, array in zip(self.inputs, arrays, strict=True)]
 
+    def in_types(self, types: Mapping[str, str]) -> Signature:
+        """Returns the signature with other types of inputs, by the old ones."""
+        return replace(
+            self, inputs=tuple(replace(each, dtype=types.get(each.dtype, each.dtype)) for each in self.inputs)
+        )
+
     def static(self, shapes: Sequence[tuple[int, ...]]) -> Signature:
         """Returns the signature with these shapes, one for each input."""
         pairs = zip(self.inputs, shapes, strict=True)

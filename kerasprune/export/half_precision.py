@@ -1,4 +1,4 @@
-"""Models in half precision: which type they compute in, and their twin in float32."""
+"""Models in half precision, or double: which type they compute in, and their twin in float32."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import keras
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError
 from kerasprune.graph.ranged_model import RangedModel
-from kerasprune.surgery.compute_dtype import coarsest_type, in_precision
+from kerasprune.surgery.compute_dtype import coarsest_type, computing_types, copied_in
 
 
 def precision(model: keras.Model) -> str:
@@ -18,12 +18,12 @@ def precision(model: keras.Model) -> str:
 def in_float32(model: keras.Model) -> keras.Model:
     """Returns a copy with the same weights that computes in float32; the model itself if it does already.
 
-    TFLite has no convolution on float16 tensors, so a mixed-precision model does not convert as it is.
+    TFLite has no convolution on float16 or float64 tensors, so models of these types do not convert as they are.
 
     Raises:
-        PruneError: The model is subclassed and computes in half precision.
+        PruneError: The model is subclassed and computes in another precision.
     """
-    if precision(model) == "float32":
+    if isinstance(model, RangedModel) or computing_types(model) <= {"float32"}:
         return model
     if not is_graph(model):
         raise PruneError(
@@ -31,4 +31,4 @@ def in_float32(model: keras.Model) -> keras.Model:
             f"Received: {model.name!r} in {model.dtype_policy.name}. "
             "Build it under the float32 policy and load the weights into it."
         )
-    return in_precision(model, "float32")[0]
+    return copied_in(model, "float32")[0]

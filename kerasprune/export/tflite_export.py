@@ -191,7 +191,7 @@ def static_signature(model: keras.Model, data: Any, size: Size | None) -> Signat
     Raises:
         PruneError: A side is free and given by neither, they contradict the model, or it takes texts.
     """
-    signature = signature_of(model, first_inputs(data))
+    signature = signature_of(model, first_inputs(data)).in_types({"float64": "float32"})
     check_takes_numbers(model, signature)
     if size is not None:
         shapes = input_shapes(body_of(model)) if is_graph(model) else {x.name: x.shape for x in signature.inputs}

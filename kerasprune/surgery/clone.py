@@ -42,6 +42,7 @@ def clone(
     dropped: Dropped = Dropped(),  # noqa: B008
     value: Value | None = None,
     added: Mapping[int, np.ndarray] = MappingProxyType({}),
+    types: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[keras.Model, dict[int, Any]]:
     """Copies a model.
 
@@ -54,6 +55,7 @@ def clone(
         value: `value(variable)` returns the value of the copy of a variable. Defaults to newly initialised weights;
             only what `Normalization` was adapted to stays.
         added: Biases that the old layers lack, `{id(old layer): bias}`. Defaults to none.
+        types: New types of inputs, by the old ones. Defaults to none.
 
     Returns:
         The copy, a functional model with the same inputs, outputs and name, and `{id(old layer): new layer}`.
@@ -83,7 +85,7 @@ def clone(
 
     def copy(old: keras.Model, fed: list[Any]) -> keras.Model:
         body = body_of(old)
-        inputs = [input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
+        inputs = [input_like(x, y, dtype=types.get(x.dtype)) for x, y in zip(body.inputs, fed, strict=False)]
         outputs = walk(body, inputs, visit, enter, dropped)
         outputs = [_told_apart(y, inputs, old.name) if dropped.bypass else y for y in outputs]
         return model_like(old, inputs, outputs)
@@ -205,9 +207,11 @@ def of_any_batch(model: keras.Model, tensor: keras.KerasTensor) -> keras.KerasTe
     return tensor if fixed_batch(model) else keras.KerasTensor((None, *tensor.shape[1:]), tensor.dtype)
 
 
-def input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:
-    """Returns a new input like an old one, with its name by default; fixed sizes are those of the tensor fed to it."""
+def input_like(
+    tensor: keras.KerasTensor, fed: keras.KerasTensor, name: str | None = None, dtype: str | None = None
+) -> keras.KerasTensor:
+    """Returns a new input like an old one, by default of its name and type; it has the fixed sizes of what is fed."""
     shape = [new if old is not None else None for old, new in zip(tensor.shape, fed.shape, strict=True)]
     old = maker(tensor)
-    how = {"dtype": tensor.dtype, "sparse": tensor.sparse, "optional": old.optional, "name": name or old.name}
+    how = {"dtype": dtype or tensor.dtype, "sparse": tensor.sparse, "optional": old.optional, "name": name or old.name}
     return keras.Input(batch_shape=shape, **how)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -49,19 +50,30 @@ def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[
             "Expected precision='float32': Keras computes in float32 at most on this backend. Received: "
             f"precision='float64' on {keras.backend.backend()!r}. Take TensorFlow, or float32."
         )
-    layers = [layer for layer in inner_layers(model) if layer is not model]
-    if all(_computes_in(layer, precision) for layer in layers):
+    if all(_computes_in(layer, precision) for layer in inner_layers(model) if layer is not model):
         return model, {id(variable): variable for variable in model.variables}
-    copy, made = clone(model, lambda layer: _made(layer, precision), value=lambda v: values(v).copy())
+    return copied_in(model, precision)
+
+
+def copied_in(model: keras.Model, precision: str) -> tuple[keras.Model, dict[int, keras.Variable]]:
+    """Returns a copy that computes in a precision, as `in_precision` does; float64 inputs are of that type, too."""
+    layers = [layer for layer in inner_layers(model) if layer is not model]
+    make, types = partial(_made, precision=precision), {"float64": precision}
+    copy, made = clone(model, make, value=lambda v: values(v).copy(), types=types)
     pairs = [(layer, made[id(layer)]) for layer in layers if id(layer) in made and not is_model(layer)]
     return copy, {id(o): n for old, new in pairs for o, n in zip(old.variables, new.variables, strict=True)}
 
 
 def coarsest_type(model: keras.Model) -> str:
     """Returns the coarsest type that a layer computes in: `"float32"`, `"float16"` or `"bfloat16"`."""
-    computing = (x for x in inner_layers(model) if not (is_model(x) or isinstance(x, keras.layers.InputLayer)))
-    found = {layer.compute_dtype for layer in computing}
+    found = computing_types(model)
     return next((name for name in HALF_TYPES if name in found), "float32")
+
+
+def computing_types(model: keras.Model) -> set[str]:
+    """Returns the types of floats that the layers of a model compute in."""
+    computing = (x for x in inner_layers(model) if not (is_model(x) or isinstance(x, keras.layers.InputLayer)))
+    return {layer.compute_dtype for layer in computing} & _FLOATS
 
 
 def rounding(*types: str) -> str:

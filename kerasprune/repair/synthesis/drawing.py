@@ -26,6 +26,7 @@ from kerasprune.repair.synthesis.inputs import InputDraw
 from kerasprune.repair.synthesis.noise import STEPS_TRIED, TRIED
 from kerasprune.repair.synthesis.stored_moments import StoredMoments
 from kerasprune.repair.synthesis.value_range import CANDIDATES
+from kerasprune.surgery.compute_dtype import computing_types, copied_in
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.inlining.plain import plain
 
@@ -81,6 +82,7 @@ class Drawing:
         seed: int = 0,
     ) -> None:
         model = plain(model)
+        model = copied_in(model, "float32")[0] if "float64" in computing_types(model) else model
         self._body, fixed = body_of(model), fixed_batch(model)
         self._inputs = drawn_inputs(self._body, size, value_range, frequencies)
         faults = [

@@ -70,7 +70,7 @@ class StoredMoments:
     @property
     def nothing(self) -> Moments:
         """Moments of zero, to which those of examples are added."""
-        return [(ops.zeros(each.mean.shape), ops.zeros(each.mean.shape)) for each in self.layers.values()]
+        return [(ops.zeros(each.mean.shape, "float32"),) * 2 for each in self.layers.values()]
 
     @full_precision()
     def of(self, inputs: Sequence[Any]) -> Moments:
