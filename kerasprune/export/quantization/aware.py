@@ -10,7 +10,6 @@ import keras
 from kerasprune._keras import replaced_attributes
 from kerasprune.checks import kind_faults, whole_number_faults
 from kerasprune.errors import PruneError, first_of, raise_faults, warn
-from kerasprune.export.half_precision import precision
 from kerasprune.export.quantization.fake_quantize import FollowedRange
 from kerasprune.export.quantization.graph_with_ranges import GraphWithRanges
 from kerasprune.export.quantization.rounded_layers import RoundedKernel
@@ -19,6 +18,7 @@ from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.surgery.clone import structured_like
 from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.compute_dtype import computing_types
 from kerasprune.surgery.custom_train_step import check_keras_step
 
 BITS = 8  # the integers of TFLite's operators
@@ -146,8 +146,8 @@ def _check(slim: keras.Model, bits: int, delay: int) -> None:
         raise PruneError("Expected a plain model. Received: one of kp.quantization_aware. Give aware.plain.")
     check_finite_weights(body_of(slim))
     check_keras_step(slim, "Build the same graph as a keras.Model.")
-    if precision(slim) != "float32":
+    if others := computing_types(slim) - {"float32"}:
         raise PruneError(
-            f"Expected a model in float32, since rounding in half precision hides that to integers. Received: "
-            f"{slim.name!r} in {precision(slim)}. Build it under the float32 policy and load the weights into it."
+            f"Expected a model in float32, in which the file of integers rounds. Received: {slim.name!r} in "
+            f"{' and '.join(sorted(others))}. Build it under the float32 policy and load the weights into it."
         )
