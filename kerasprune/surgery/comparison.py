@@ -14,8 +14,8 @@ from keras import tree
 from kerasprune._keras import call_operation
 from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
-from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.built_model import stateful_layers
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.surgery.output_distance import distances, joint_error
 
 
