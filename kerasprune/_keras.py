@@ -236,6 +236,14 @@ def replaced_attributes(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
             setattr(owner, name, value)
 
 
+def signs_without_bits() -> AbstractContextManager[None]:
+    """Lets signs, by which `keras.ops.argmax` tells −0.0 from 0.0, be traced without operators on bits in this block.
+
+    TFLite has none; −0.0 counts as 0.0 then.
+    """
+    return replaced_attributes((backend.numpy, "signbit", lambda x: backend.numpy.less(x, 0)))
+
+
 def attention_parts(layer: Any) -> SimpleNamespace:
     """Returns the sizes and projections of a multi-head or grouped-query attention layer by name."""
     names = ("num_heads", "key_dim", "value_dim", "use_gate", "gate_dense", "query_dense", "key_dense", "value_dense")

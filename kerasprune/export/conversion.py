@@ -23,7 +23,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import call_operation, inner_layers, replaced_attributes
+from kerasprune._keras import call_operation, inner_layers, replaced_attributes, signs_without_bits
 from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
 from kerasprune.errors import PruneError, in_own_code, reason_of
 from kerasprune.export.calibration import write_calibration
@@ -190,7 +190,8 @@ def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> 
     module = tf.Module()
     module.served = {name: function_of(*pair) for name, pair in models.items()}
     module.weights = [variable.value for model in plain.values() for variable in model.variables]
-    tf.saved_model.save(module, str(folder), signatures=dict(module.served))
+    with signs_without_bits():
+        tf.saved_model.save(module, str(folder), signatures=dict(module.served))
 
 
 def _explain(name: str, quantize: str | None, error: Exception) -> str:
@@ -198,7 +199,9 @@ def _explain(name: str, quantize: str | None, error: Exception) -> str:
     message = str(error)
     operations = sorted(set(re.findall(r"'(tf\.\w+)' op", message)))
     if operations:
-        cause = f"There is no TFLite operator for {', '.join(operations)}"
+        places = dict(re.findall(r'fused\["(\w+):", "([^"@]+)@', message))  # with the layer in their path
+        found = (f"{each} at {places.get(each[3:], 'an unknown place')}" for each in operations)
+        cause = f"There is no TFLite operator for {', '.join(found)}"
         remedy = "Replace the layers that use them, or export a SavedModel."
     elif "LookupInterface" in message:
         cause = "There is no TFLite operator for a table in which numbers are looked up, as IntegerLookup does"

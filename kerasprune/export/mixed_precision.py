@@ -28,7 +28,8 @@ from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.groups import number_repeated
 from kerasprune.graph.walk import walk
-from kerasprune.surgery.comparison import relative_error
+from kerasprune.surgery.output_distance import distances, error_of_quantities
+from kerasprune.surgery.output_kind import last_axes
 
 PART = 0.5  # of the error of the int8 file that the mixed one may have
 
@@ -120,7 +121,7 @@ class MixedFiles:
         distinct = with_distinct_names(model)
         ranges.write_bytes(to_tflite(distinct, signature, "mixed", samples, check_float=check_float))
         self._inputs, self._names = samples.arrays(count), (signature.names, partial(output_names, model))
-        self._expected = self._outputs(ranges)
+        self._expected, self._axes = self._outputs(ranges), last_axes(model)
         ends = open_interpreter(ranges).get_signature_runner().get_output_details()
         layers_of = LayerNames.of_model(model)
         names_in_file = layers_of.in_file
@@ -195,7 +196,7 @@ class MixedFiles:
 
     def _error_of_last(self) -> float:
         """Returns the error of the outputs of the file that was converted last."""
-        return relative_error([self._outputs(self._folder / RESULT)], [self._expected])
+        return error_of_quantities(distances([(self._expected, self._outputs(self._folder / RESULT))], self._axes))
 
     def _outputs(self, path: Path) -> Sequence[np.ndarray]:
         return single_runner(open_interpreter(path), *self._names)(self._inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,9 @@ from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
 from kerasprune.graph.built_model import stateful_layers
+from kerasprune.surgery import output_distance
 from kerasprune.surgery.compute_dtype import rounding
-from kerasprune.surgery.output_distance import USELESS, WARNED, OutputDistance, least_agreement, of_outputs
+from kerasprune.surgery.output_distance import LastAxis, OutputDistance
 
 Function = Callable[[FlatInputs], Sequence[np.ndarray]]
 
@@ -67,10 +68,10 @@ class Parity:
 
     def measures(self) -> dict[str, Any]:
         """Returns what an `ExportReport` says of it."""
-        least = least_agreement(self.outputs)
+        least = output_distance.least_agreement(self.outputs)
         return {
-            "max_error": self.max_error,
-            "error": float(np.max([each.error for each in self.outputs])),
+            "max_error": Parity(tuple(output_distance.without_class_numbers(self.outputs))).max_error,
+            "error": float(np.max([each.worst[1] for each in self.outputs])),
             "agreement": least and least.agreement,
             "balanced": least and least.balanced,
             "samples": self.samples,
@@ -79,7 +80,7 @@ class Parity:
 
 
 def compare(
-    reference: Function, exported: Function, samples: Samples, classes: Mapping[str, bool] = MappingProxyType({})
+    reference: Function, exported: Function, samples: Samples, axes: Mapping[str, LastAxis] = MappingProxyType({})
 ) -> Parity:
     """Runs both functions on every sample and returns their distance.
 
@@ -87,7 +88,7 @@ def compare(
         reference: Maps one batch (an array for each input) to one array for each output.
         exported: The same of the exported model.
         samples: The inputs.
-        classes: Which outputs are classes, as `class_outputs` returns it. Defaults to none.
+        axes: What the outputs hold, as `last_axes` returns it. Defaults to values.
 
     Returns:
         The distance; `max_error` is NaN if an output is.
@@ -95,16 +96,16 @@ def compare(
     Raises:
         PruneError: The outputs differ in number or shape, or samples are missing.
     """
-    found: list[OutputDistance] = []
-    for batch in samples.batches():
-        expected, actual = list(reference(batch)), list(exported(batch))
-        shapes = [[array.shape for array in arrays] for arrays in (expected, actual)]
-        if shapes[0] != shapes[1]:
-            raise PruneError(f"Expected outputs of shapes {shapes[0]}. Received: {shapes[1]} from the exported model.")
-        found = found or of_outputs(len(expected), classes)
-        for each, a, b in zip(found, expected, actual, strict=True):
-            each.add(a, b)
-    parity = Parity(tuple(found))
+
+    def pairs() -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
+        for batch in samples.batches():
+            pair = list(reference(batch)), list(exported(batch))
+            expected, actual = ([array.shape for array in arrays] for arrays in pair)
+            if expected != actual:
+                raise PruneError(f"Expected outputs of shapes {expected}. Received: {actual} from the exported model.")
+            yield pair
+
+    parity = Parity(tuple(output_distance.distances(pairs(), axes)))
     check_found(parity.samples)
     return parity
 
@@ -181,7 +182,7 @@ def require_close(parity: Parity, *types: str, force: bool = False) -> None:
     """Raises if an export differs from the model by more than rounding; in integers, by more than a constant does.
 
     Integers are judged by the error relative to the spread of each output, as `OutputDistance` defines it: there is a
-    warning above 0.1, and above 1 nothing is written.
+    warning above 0.1, also of one of its quantities, and above 1 nothing is written.
 
     Args:
         parity: The measured distance.
@@ -194,10 +195,16 @@ def require_close(parity: Parity, *types: str, force: bool = False) -> None:
     tolerance = max(TOLERANCES[name] for name in types)
     floor = max(LEAST * parity.scale, float(np.finfo(np.float32).eps))  # if an output is zero or nearly so
     finite = np.isfinite(parity.max_error)
+
+    def beyond(each: OutputDistance) -> bool:
+        if each.numbers:
+            return each.wrong.sum() > max(1, output_distance.TIES * each.square.sum())
+        return each.max_error > tolerance * max(each.scale, floor)
+
     if finite and np.isinf(tolerance):
         _judge_integers(parity, types[0], force)
-    elif not finite or any(each.max_error > tolerance * max(each.scale, floor) for each in parity.outputs):
-        worst = max(parity.outputs, key=lambda each: each.max_error / max(each.scale, floor))
+    elif not finite or any(map(beyond, parity.outputs)):
+        worst = max(parity.outputs, key=lambda each: (beyond(each), each.max_error / max(each.scale, floor)))
         raise PruneError(
             "Expected the exported model to compute the same as the Keras model. "
             f"Received: max_error={worst.max_error:.3g} at {worst.name}, whose largest entry is {worst.scale:.3g}; "
@@ -209,11 +216,11 @@ def require_close(parity: Parity, *types: str, force: bool = False) -> None:
 
 def _judge_integers(parity: Parity, quantize: str, force: bool) -> None:
     """Warns of, or refuses, outputs in integers."""
-    far = {each.name: each.error for each in parity.outputs if each.error > WARNED}
+    far = [each for each in parity.outputs if not each.numbers and each.worst[1] > output_distance.WARNED]
     if not far:
         return
-    said = ", ".join(f"{name} {error:.2g}" for name, error in far.items())
-    worst = max(far.values())
+    said = ", ".join(f"{each.name} {each.said}" for each in far)
+    worst, alone = max(each.error for each in far), max(each.worst[1] for each in far)
     if worst > 1 and not force:
         raise PruneError(
             "Expected outputs nearer to the model's than a constant, whose error relative to their spread is 1. "
@@ -221,8 +228,12 @@ def _judge_integers(parity: Parity, quantize: str, force: bool) -> None:
             "deployment, or take another format, quantize='float16'. kp.export.tflite(…, force=True) writes it all the "
             "same."
         )
-    useless = "it is useless as it is. Take another format" if worst > USELESS else "measure what it is used for first"
+    remedy = "measure what it is used for first"
+    if alone > output_distance.USELESS:
+        remedy = "what has the smaller range in an output is lost. Give it an output of its own, or take another format"
+    if worst > output_distance.USELESS:
+        remedy = "it is useless as it is. Take another format"
     warn(
-        f"The file's outputs are far from the model's: error {said} relative to their spread, where 1 is no better "
-        f"than a constant. Received: quantize={quantize!r} on {parity.samples} samples; {useless}."
+        f"The outputs of the .tflite file are far from the model's: error {said} relative to their spread, where 1 is "
+        f"no better than a constant. Received: quantize={quantize!r} on {parity.samples} samples; {remedy}."
     )

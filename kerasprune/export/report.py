@@ -33,7 +33,7 @@ class ExportReport:
         operators: Names of the TFLite operators in the file, sorted. Empty for a SavedModel.
         float_layers: With `quantize="mixed"`: names of the layers that compute in float.
         error: Error of the outputs relative to their spread, `Σ ‖file − model‖² / Σ ‖model − mean(model)‖²`, of the
-            worst output: 0 = the same, 1 = no better than a constant.
+            worst output, or of the worst column in it: 0 = the same, 1 = no better than a constant.
         balanced: As `agreement`, but the mean over the classes that the Keras model chooses, so that a frequent one
             does not hide a rare one.
         outputs: All this for each output.

@@ -20,7 +20,7 @@ from kerasprune.export.samples import first_inputs, samples_for
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.graph.sizes import Size
-from kerasprune.surgery.output_kind import class_outputs
+from kerasprune.surgery.output_kind import last_axes
 
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 
@@ -81,7 +81,7 @@ def saved_model(
     check_repeatable(reference, samples)
     with new_saved_model(path, overwrite=overwrite) as temporary:
         _write(model, signature, temporary)
-        parity = compare(reference, served_function(temporary, signature), samples, class_outputs(model))
+        parity = compare(reference, served_function(temporary, signature), samples, last_axes(model))
         require_close(parity, precision(model))
         files = [file for file in temporary.rglob("*") if file.is_file()]
         size, packed = sum(file.stat().st_size for file in files), gzip_size(files)

@@ -42,7 +42,7 @@ from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.graph.sizes import Size, input_shapes, shape_at, size_faults
 from kerasprune.graph.trace import give_size
 from kerasprune.repair.synthesis.scale_of_pixels import warn_of_statistics
-from kerasprune.surgery.output_kind import class_outputs
+from kerasprune.surgery.output_kind import last_axes
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95
@@ -141,7 +141,7 @@ def tflite(
         else:
             temporary.write_bytes(to_tflite(model, signature, quantize, samples, io, check_float))
         file = interpreted_function(temporary, model, signature)
-        parity = compare(reference, file, samples, class_outputs(model))
+        parity = compare(reference, file, samples, last_axes(model))
         require_close(parity, quantize or "float32", precision(model), force=force)
         report = ExportReport(
             path=path,

@@ -16,8 +16,8 @@ from kerasprune.data.signature import signature_of
 from kerasprune.export.parity import Function, keras_function
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
-from kerasprune.surgery.output_distance import distances, joint_error, least_agreement
-from kerasprune.surgery.output_kind import class_outputs
+from kerasprune.surgery.output_distance import distances, error_of_quantities, least_agreement
+from kerasprune.surgery.output_kind import last_axes
 
 
 def metrics_of(
@@ -57,16 +57,16 @@ def beside_dense(run: Function, dense: keras.Model, examples: Batches, loss: Any
     Returns:
         `"dense_agreement"`, the fraction of examples of the same class (of the worst output of classes, `None` without
         one), `"dense_balanced"`, the mean of it over the classes of the dense model, and `"dense_error"`, as
-        `joint_error` defines it.
+        `error_of_quantities` defines it.
     """
     functions = keras_function(dense, signature_of(dense)), run
-    wanted, made = ([function(batch) for batch in examples] for function in functions)
-    found = distances(wanted, made, class_outputs(dense, loss))
+    pairs = ([function(batch) for function in functions] for batch in examples)
+    found = distances(pairs, last_axes(dense, loss))
     least = least_agreement(found)
     return {
         "dense_agreement": least and least.agreement,
         "dense_balanced": least and least.balanced,
-        "dense_error": joint_error(found),
+        "dense_error": error_of_quantities(found),
     }
 
 

@@ -20,8 +20,8 @@ from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import BALANCED, Measure, StepReport
 from kerasprune.surgery.comparison import fresh_states, outputs_of
-from kerasprune.surgery.output_distance import distances, joint_error, least_agreement
-from kerasprune.surgery.output_kind import class_outputs
+from kerasprune.surgery.output_distance import distances, error_of_quantities, least_agreement
+from kerasprune.surgery.output_kind import last_axes
 
 _BATCHES = 50  # of a data set, whose tokens are looked at
 
@@ -40,8 +40,9 @@ class Judge:
 
     def __init__(self, dense: keras.Model | None, objective: Objective, examples: Examples | None) -> None:
         self.dense, self.objective, self.examples = dense, objective, examples
-        self._classes = {} if dense is None else class_outputs(dense, objective.loss)
-        self.measure = Measure(BALANCED, True) if any(self._classes.values()) else Measure("error")
+        self._axes = {} if dense is None else last_axes(dense, objective.loss)
+        self._chooses = any(axis.classes for axis in self._axes.values()) or _are_numbers(dense)
+        self.measure = Measure(BALANCED, True) if self._chooses else Measure("error")
         self._twins: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()  # over the same layers
 
     def step(self, name: str, model: keras.Model) -> StepReport:
@@ -50,11 +51,11 @@ class Judge:
             return StepReport(name, None, {})
         if self.dense is None or model is self.dense:
             same = None if self.dense is None else 0.0
-            return StepReport(name, same, self.metrics(model), balanced=1.0 if any(self._classes.values()) else None)
+            return StepReport(name, same, self.metrics(model), balanced=1.0 if self._chooses else None)
         made = self._outputs(model)
-        found = tuple(distances(self._wanted, made, self._classes))
+        found = tuple(distances(zip(self._wanted, made, strict=True), self._axes))
         least = least_agreement(found)
-        error, balanced = joint_error(found), least and least.balanced
+        error, balanced = error_of_quantities(found), least and least.balanced
         return StepReport(name, error, self.metrics(model), balanced=balanced, outputs=found)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
@@ -98,6 +99,11 @@ class Judge:
         """Returns the outputs of a model on the same examples, batch by batch."""
         given = structures(body_of(model))[0]
         return [outputs_of(model, keras.tree.pack_sequence_as(given, batch)) for batch in self._first]
+
+
+def _are_numbers(model: keras.Model | None) -> bool:
+    """Returns whether all outputs of a model are class numbers."""
+    return model is not None and not any(keras.backend.is_float_dtype(each.dtype) for each in body_of(model).outputs)
 
 
 def check_examples(model: keras.Model, objective: Objective, *given: Examples | None) -> None:

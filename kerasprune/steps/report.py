@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 
-from kerasprune.surgery.output_distance import OutputDistance, lack_of_variance
+from kerasprune.surgery.output_distance import OutputDistance, lack_of_variance, worst_of
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class StepReport:
     Args:
         name: `"dense"`, `"removed"`, `"reconstructed"` or `"fine-tuned"`.
         error: Relative error of its outputs with respect to the dense model: 0 = the same, 1 = no better than a
-            constant. `None` without data.
+            constant, see `error_of_quantities`. `None` without data.
         metrics: Loss and metrics, if there are labels and a loss.
         epoch: The best epoch of fine-tuning, whose weights these are. Defaults to `None`.
         balanced: Fraction of the examples of the same class as by the dense model, as the mean over its classes; of
@@ -42,9 +42,10 @@ class StepReport:
 
     def __str__(self) -> str:
         """Returns the measurements in a line; empty if there are none."""
-        errors = [] if self.error is None else [f"error of the outputs {self.unjudged or f'{self.error:.4g}'}"]
+        said = self.unjudged or self.error is not None and f"{self.error:.4g}{worst_of(self.outputs, self.error)}"
+        errors = [f"error of the outputs {said}"] * bool(said)
         measured = ", ".join([*errors, *(f"{name} {value:.4g}" for name, value in self.metrics.items())])
-        if not self.metrics and (len(self.outputs) > 1 or any(each.classes for each in self.outputs)):
+        if not self.metrics and (len(self.outputs) > 1 or any(each.classes or each.numbers for each in self.outputs)):
             measured = "; ".join([measured, *map(str, self.outputs)])
         name = self.name if self.epoch is None else f"{self.name}, epoch {self.epoch}"
         return f"{name}: {measured}" if measured else ""

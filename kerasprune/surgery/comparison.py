@@ -16,7 +16,8 @@ from kerasprune.backend.precision import full_precision
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import stateful_layers
 from kerasprune.graph.graph import check_finite_weights
-from kerasprune.surgery.output_distance import distances, joint_error
+from kerasprune.surgery.output_distance import TIES, distances, error_of_quantities, joint_error
+from kerasprune.surgery.output_kind import last_axes
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Difference:
     """The difference between an output a of a model and the same output b of another.
 
     Args:
-        error: `max |a − b| / max |a|`; infinity if their shapes differ, or b has NaN or infinity.
+        error: `max |a − b| / max |a|`; infinity if their shapes differ, or b has NaN or infinity. Of class numbers the
+            fraction of those that differ, or 0 if they are so few that they may be ties.
         size: `max |a|`.
         spread: `max std_samples(a) / max |a|`: how much the output depends on the inputs at all.
     """
@@ -63,6 +65,9 @@ def check_finite(output: np.ndarray, model: keras.Model) -> None:
 
 def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     """Returns the difference between an output `b` and the expected `a`."""
+    if a.dtype.kind in "biu" and a.shape == b.shape:
+        differ = float(np.mean(a != b)) if a.size else 0.0
+        return Difference(differ if differ * a.size > max(1, TIES * a.size) else 0.0, 1.0, float(a.std(axis=0).max()))
     size = float(np.abs(a).max(initial=0.0))
     unit = max(size, 1e-30)
     comparable = a.shape == b.shape and np.isfinite(b).all()
@@ -93,23 +98,22 @@ def outputs_of(model: keras.Model, inputs: Any, call: Callable[..., Any] = call_
     """
     with fresh_states(model):
         outputs = tree.flatten(call(model, inputs, training=False))
-    return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
+    floats = [keras.ops.cast(y, "float32") if keras.backend.is_float_dtype(y.dtype) else y for y in outputs]
+    return [keras.ops.convert_to_numpy(y) for y in floats]
 
 
 def output_error(slim: keras.Model, dense: keras.Model, batches: Iterable[Any]) -> float:
-    """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²` over all outputs: 0 = the same.
-
-    Of outputs that do not vary it is `Σ ‖slim − dense‖² / Σ ‖dense‖²`.
+    """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²`, as `error_of_quantities` of all outputs: 0 = the same.
 
     Args:
         slim: A model.
         dense: The model to compare it with.
         batches: Batches in the structure that both take.
     """
-    batches = list(batches)
-    return relative_error(*([outputs_of(model, batch) for batch in batches] for model in (slim, dense)))
+    pairs = ([outputs_of(model, batch) for model in (dense, slim)] for batch in batches)
+    return error_of_quantities(distances(pairs, last_axes(dense)))
 
 
 def relative_error(made: Iterable[Sequence[np.ndarray]], wanted: Iterable[Sequence[np.ndarray]]) -> float:
-    """Returns the error of `output_error` from the outputs of both models, batch by batch, each read once."""
-    return joint_error(distances(wanted, made, {}))
+    """Returns the `joint_error` of the outputs of both models, batch by batch, each read once."""
+    return joint_error(distances(zip(wanted, made, strict=True), {}))

@@ -15,6 +15,7 @@ from kerasprune.graph.built_model import body_of
 from kerasprune.graph.groups import number_repeated
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.walk import is_model
+from kerasprune.surgery.output_distance import LastAxis
 
 
 def output_names(model: keras.Model) -> list[str]:
@@ -136,8 +137,8 @@ def _of_each(given: Any, names: Sequence[str], key: str) -> list[Any]:
     return list(pick_by_output(given, names, key).values())
 
 
-def class_outputs(model: keras.Model, loss: Any = None) -> dict[str, bool]:
-    """Returns for each output by name whether its last axis is classes: a softmax, or logits by a loss of classes.
+def last_axes(model: keras.Model, loss: Any = None) -> dict[str, LastAxis]:
+    """Returns for each output by name what its last axis holds: classes are a softmax, or logits by a loss of classes.
 
     Args:
         model: The model; the outputs of one without a graph have no names before it is called, so there are none.
@@ -147,9 +148,9 @@ def class_outputs(model: keras.Model, loss: Any = None) -> dict[str, bool]:
         >>> import keras
         >>> inputs = keras.Input((2,))
         >>> boxes, kinds = (keras.layers.Dense(4, name=name)(inputs) for name in ("boxes", "kinds"))
-        >>> model = keras.Model(inputs, [boxes, kinds])
-        >>> class_outputs(model, ["mse", keras.losses.SparseCategoricalCrossentropy(from_logits=True)])
-        {'boxes': False, 'kinds': True}
+        >>> model = keras.Model(inputs, [keras.layers.Concatenate(name="pair")([boxes, boxes]), kinds])
+        >>> last_axes(model, ["mse", keras.losses.SparseCategoricalCrossentropy(from_logits=True)])
+        {'pair': LastAxis(classes=False, widths=(4, 4)), 'kinds': LastAxis(classes=True, widths=(4,))}
     """
     if not is_graph(model):
         return {}
@@ -158,7 +159,20 @@ def class_outputs(model: keras.Model, loss: Any = None) -> dict[str, bool]:
     given = compiled_argument(model, "loss", names) if loss is None else _of_each(loss, names, "a loss")
     kinds = [kind_of(tensor, [each]) for tensor, each in zip(tensors, given, strict=True)]
     several = [len(tensor.shape) > 1 and tensor.shape[-1] != 1 for tensor in tensors]
-    return {n: k in ("softmax", "logits") and more for n, k, more in zip(names, kinds, several, strict=True)}
+    classes = [kind in ("softmax", "logits") and more for kind, more in zip(kinds, several, strict=True)]
+    return dict(zip(names, map(LastAxis, classes, map(_widths, tensors)), strict=True))
+
+
+def _widths(tensor: keras.KerasTensor) -> tuple[int, ...]:
+    """Returns the widths of what is concatenated in the last axis of a tensor, also before it is reshaped or scaled."""
+    node, last = making_node(tensor), len(tensor.shape) - 1
+    if is_model(node.operation) and len(node.operation.outputs) == 1:
+        return _widths(body_of(node.operation).outputs[0])
+    given = [each for each in node.input_tensors if len(each.shape)]
+    if type(node.operation).__name__ == "Concatenate" and node.operation.axis in (-1, last):
+        return tuple(width for each in given for width in _widths(each))
+    same = given and all(each.shape[-1] == tensor.shape[-1] for each in given)
+    return _widths(given[0]) if same and not getattr(node.operation, "weights", ()) else (tensor.shape[-1] or 0,)
 
 
 def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from kerasprune.export.half_precision import in_float32, precision
 from kerasprune.export.parity import compare, require_close
 from kerasprune.export.samples import Samples, samples_of
 from kerasprune.surgery.comparison import relative_error
-from kerasprune.surgery.output_distance import distances, joint_error
+from kerasprune.surgery.output_distance import LastAxis, distances, joint_error
 
 LOGITS = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [5.0, 4.0, 9.0], [1.0, 0.0, 0.5]])
 
@@ -32,7 +32,7 @@ def test_error_and_agreement_of_known_changes(sizes, monkeypatch):
     changed = LOGITS.copy()
     changed[1] = [2.5, 2.0, 1.0]  # another choice
     changed[3] = [0.25, 0.0, 0.125]  # the same
-    classes = {"kinds": True}
+    classes = {"kinds": LastAxis(classes=True)}
     parity = compare(lambda batch: [LOGITS[batch[0]]], lambda batch: [changed[batch[0]]], samples(*sizes), classes)
     (kinds,) = parity.outputs
     assert (parity.max_error, parity.scale, kinds.agreement, parity.samples) == (2.5, 9.0, 0.75, 4)
@@ -47,7 +47,7 @@ def test_error_is_over_all_outputs_and_agreement_over_those_of_classes(monkeypat
         lambda batch: [LOGITS[batch[0]], LOGITS[batch[0]]],
         lambda batch: [LOGITS[batch[0]], LOGITS[batch[0]] - 7 * (LOGITS[batch[0]] == 9)],
         samples(4),
-        {"kinds": True, "boxes": False},
+        {"kinds": LastAxis(classes=True), "boxes": LastAxis()},
     )
     assert (parity.max_error, [each.agreement for each in parity.outputs]) == (7.0, [1.0, None])
 
@@ -58,19 +58,19 @@ def test_a_frequent_class_does_not_hide_a_rare_one():
     wanted[:, 0], wanted[:40, 1] = 1, 2
     made = wanted.copy()
     made[:20, 1] = 0
-    (found,) = distances([[wanted]], [[made]], {"kinds": True})
+    (found,) = distances([([wanted], [made])], {"kinds": LastAxis(classes=True)})
     assert found.agreement == 0.998 and found.balanced == 0.75 and not found.rare
-    (found,) = distances([[wanted[30:]]], [[wanted[30:] * [1, 0]]], {"kinds": True})
+    (found,) = distances([([wanted[30:]], [wanted[30:] * [1, 0]])], {"kinds": LastAxis(classes=True)})
     assert found.rare == {1: (0, 10)} and "0 of 10" in str(found)
 
 
 @pytest.mark.parametrize("number", [1, 19])
 def test_the_agreement_of_few_examples_cannot_be_judged(number):
     rows = np.random.default_rng(0).normal(size=(number, 3))
-    (found,) = distances([[rows]], [[-rows]], {"kinds": True})
+    (found,) = distances([([rows], [-rows])], {"kinds": LastAxis(classes=True)})
     assert found.agreement is found.balanced is None and "cannot be judged" in str(found)
     many = np.repeat(rows[:, None], 20, axis=1)
-    (enough,) = distances([[many]], [[-many]], {"kinds": True})
+    (enough,) = distances([([many], [-many])], {"kinds": LastAxis(classes=True)})
     assert enough.agreement is not None  # of positions
 
 
@@ -79,10 +79,10 @@ def test_the_agreement_of_few_examples_cannot_be_judged(number):
 def test_the_error_of_an_output_that_does_not_vary_cannot_be_judged(rows, size):
     wanted = np.full((rows, 2), size, "float32")
     made = wanted + np.float32(1e-7 * size)  # by rounding
-    (found,) = found_all = distances([[wanted]], [[made]], {})
+    (found,) = found_all = distances([([wanted], [made])], {})
     assert "cannot be judged" in str(found) and not found.useless and found.error < 1e-6
     assert relative_error([[made]], [[wanted]]) == joint_error(found_all) < 1e-6
-    (found,) = distances([[wanted]], [[-wanted]], {})
+    (found,) = distances([([wanted], [-wanted])], {})
     assert not found.useless
 
 

@@ -17,7 +17,7 @@ from kerasprune.export.parity import Function, check_repeatable, compare, keras_
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_for
 from kerasprune.graph.sizes import Size
-from kerasprune.surgery.output_kind import class_outputs
+from kerasprune.surgery.output_kind import last_axes
 
 
 def _write(model: keras.Model, path: Path, *, data: Any, size: Size | None, overwrite: bool) -> ExportReport:
@@ -30,7 +30,7 @@ def _write(model: keras.Model, path: Path, *, data: Any, size: Size | None, over
         reference = keras_function(model, signature)
         check_repeatable(reference, samples)
         table = pack(model, temporary, bits={})
-        parity = compare(reference, keras_function(unpack(temporary), signature), samples, class_outputs(model))
+        parity = compare(reference, keras_function(unpack(temporary), signature), samples, last_axes(model))
         require_close(parity, precision(model))
     return ExportReport(
         path=path,

@@ -91,6 +91,19 @@ def two_scales() -> keras.Model:
     return model
 
 
+def two_heads() -> keras.Model:
+    """Returns a model of two outputs, one ten thousand times as large as the other."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((2,))
+    return keras.Model(inputs, [layers.Dense(1)(inputs) * 1e4, layers.Dense(1)(inputs)])
+
+
+def two_columns() -> keras.Model:
+    """Returns a model in which these are columns of one output."""
+    model = two_heads()
+    return keras.Model(model.input, layers.Concatenate()(model.output))
+
+
 def nearly_tied() -> keras.Model:
     """Returns a classifier whose logits differ little beside what they have in common."""
     model = through(layers.Identity())
@@ -393,6 +406,13 @@ CASES = [
         "Take another format",
         lambda: tflite(two_scales(), "int8", data=X[:, :2], force=True),
         lambda: tflite(two_scales(), "float16", data=X[:, :2]),
+        True,
+    ),
+    Case(
+        "export/parity.py",
+        "Give it an output of its own",
+        lambda: tflite(two_columns(), "int8", data=X[:, :2]),
+        lambda: tflite(two_heads(), "int8", data=X[:, :2]),
         True,
     ),
     Case(
