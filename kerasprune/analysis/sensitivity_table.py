@@ -133,7 +133,7 @@ def sensitivity(
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     scores = criteria.score(criterion, graph, data, loss, seed)
     names = list(graph.prunable) if groups is None else [graph.group(name).name for name in groups]
-    parts = halves(example_batches(graph.model, data, 2 * samples))
+    parts = halves(graph.model, example_batches(graph.model, data, 2 * samples))
     fitted, judged = ([pack_inputs(graph.model, batch) for batch in half] for half in parts)
 
     def error(name: str, fraction: float) -> float:

@@ -19,7 +19,7 @@ from kerasprune.checks import choice_faults, count_faults, whole_number_faults
 from kerasprune.criteria.base import Checked, argument, as_array
 from kerasprune.criteria.batch_loss import batches_for_loss, output_loss
 from kerasprune.criteria.example_gradients import mean_squares
-from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite, single_examples
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError
 from kerasprune.registry import Registry
@@ -123,9 +123,10 @@ class GaussNewton(Curvature):
         totals, number = [np.zeros(variable.shape) for variable in variables], 0
         for batch in batches_for_loss(data, model, loss, self.examples):
             for direction, share in self._directions(roots.of(batch), generator):
-                for _, found in per_example(slope, batch.inputs, direction):
-                    for total, each in zip(totals, found, strict=True):
-                        total += share * as_array(each, "float64") ** 2
+                with single_examples():
+                    for _, found in per_example(slope, batch.inputs, direction):
+                        for total, each in zip(totals, found, strict=True):
+                            total += share * as_array(each, "float64") ** 2
             number += batch.size
         return finite(variables, [total / number for total in totals])
 

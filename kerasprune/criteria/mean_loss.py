@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,10 +111,15 @@ class MeanLoss:
                 f"Expected layers that take single examples, whose gradients are needed. Received: {found[0].name!r}, "
                 f"which is stateful, of a batch of {fixed}. Choose criterion='taylor_fo', 'snip' or 'l1'."
             )
-        of_batch = self.derivative(gradient)
+        of_batch, alone = self.derivative(gradient), False
         for batch in self.batches():
-            for _, found in per_example(of_batch, *batch):
-                yield [ops.convert_to_numpy(each) for each in found]
+            with single_examples():
+                for _, found in per_example(of_batch, *batch):
+                    arrays = [ops.convert_to_numpy(each) for each in found]
+                    alone = alone or _is_slope(arrays)
+                    yield arrays
+            if not alone and _is_slope([as_array(each, "float64") for each in of_batch(*batch)[1]]):
+                raise _needs_batches("none with a gradient, other than the whole batch")
 
     def derivative(self, of: Callable[..., Any]) -> Callable[..., Any]:
         """Returns `gradient` or `hessian_vector_product` of the loss of a batch."""
@@ -139,6 +145,30 @@ class MeanLoss:
                 total += batch.size * as_array(each, "float64")
             number += batch.size
         return finite(self.variables, [total / number for total in totals])
+
+
+def _is_slope(arrays: Sequence[np.ndarray]) -> bool:
+    """Returns whether gradients are finite and not all 0."""
+    return all(np.isfinite(each).all() for each in arrays) and any(each.any() for each in arrays)
+
+
+@contextmanager
+def single_examples() -> Iterator[None]:
+    """Raises a `PruneError` if a model or a loss does not take single examples while the block runs."""
+    try:
+        yield
+    except PruneError:
+        raise
+    except Exception as error:  # whatever layers and losses raise
+        raise _needs_batches(f"an error of one alone, {str(error).strip().partition(chr(10))[0]}") from error
+
+
+def _needs_batches(received: str) -> PruneError:
+    return PruneError(
+        "Expected examples whose gradients can be taken one by one. Received: "
+        f"{received.removesuffix('.')}. The loss or the model needs whole batches, whose rows belong together. Choose "
+        "criterion='taylor_fo', 'snip' or 'l1'."
+    )
 
 
 def finite(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> Gradients:

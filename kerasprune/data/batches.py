@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from kerasprune._keras import maker
-from kerasprune.data.arrays_or_batches import parts_of, rows_of, whole
+from kerasprune._keras import call_operation, maker
+from kerasprune.data.arrays_or_batches import parts_of, row_count, rows_of, whole
 from kerasprune.data.refusals import (
     Shape,
     beside_faults,
@@ -21,7 +21,7 @@ from kerasprune.data.refusals import (
     check_given,
     weight_faults,
 )
-from kerasprune.data.signature import Signature, inputs_of, signature_of
+from kerasprune.data.signature import Signature, inputs_of, is_graph, signature_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import fixed_batch
 from kerasprune.graph.sizes import Size
@@ -67,9 +67,10 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
     found = 0
     for batch in every_batch(data, model):
         if most is not None and found + batch.size > most:
-            if found and fixed_batch(model):
+            uncut = fixed_batch(model) or rows_belong_together(model, batch.inputs)
+            if found and uncut:
                 break
-            batch = batch if fixed_batch(model) else Batch(*rows_of(tuple(batch), slice(most - found)))
+            batch = batch if uncut else Batch(*rows_of(tuple(batch), slice(most - found)))
         if batch.size:
             yield batch
         found += batch.size
@@ -87,13 +88,47 @@ def every_batch(data: Any, model: keras.Model) -> Iterator[Batch]:
     signature, fixed = inputs_of(model), fixed_batch(model)
     number = len(signature.inputs)
     given = whole(data, number)
-    for place, parts in enumerate(parts_of(data, number, fixed or _BATCH)):
+    at_once = fixed or uncut_rows(model, given, _BATCH) or _BATCH
+    for place, parts in enumerate(parts_of(data, number, at_once)):
         batch = _batch(parts, signature)
         if given is not None or not place:
             _check(batch, signature, batch if given is None else Batch(*given))
         size = fixed or max(batch.size, 1)
         pieces = (rows_of(tuple(batch), slice(begin, begin + size)) for begin in range(0, max(batch.size, 1), size))
         yield from (part for part in map(Batch._make, pieces) if not fixed or part.size == fixed)
+
+
+def rows_belong_together(model: keras.Model, inputs: Any) -> bool:
+    """Returns whether a model takes a batch, but not its first row alone.
+
+    Args:
+        model: The model.
+        inputs: The inputs of the batch: flat, or in a form that the model takes.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> nodes, edges = keras.Input((3,)), keras.Input((5,))
+        >>> model = keras.Model([nodes, edges], keras.ops.matmul(edges, keras.layers.Dense(2)(nodes)))
+        >>> rows_belong_together(model, [np.ones((5, 3)), np.eye(5)])
+        True
+    """
+    several = is_graph(model) and row_count(inputs) > 1
+    return several and not _runs(model, rows_of(inputs, slice(1))) and _runs(model, inputs)
+
+
+def _runs(model: keras.Model, inputs: Any) -> bool:
+    signature = inputs_of(model)
+    try:
+        call_operation(model, signature.pack(signature.cast(signature.checked(inputs))), training=False)
+    except Exception:  # noqa: BLE001, whatever layers raise
+        return False
+    return True
+
+
+def uncut_rows(model: keras.Model, given: tuple | None, most: int) -> int | None:
+    """Returns the number of rows of whole arrays if there are more than `most`, and they belong together."""
+    rows = 0 if given is None else row_count(given[0])
+    return rows if rows > most and rows_belong_together(model, given[0]) else None
 
 
 def _batch(parts: tuple, signature: Signature) -> Batch:
@@ -148,22 +183,28 @@ def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
         samples: Largest number of examples.
 
     Returns:
-        Batches of at most 128 examples, or of the number that the model fixes, without a remainder: one array per
-        input, in flat order and in the type that the model takes.
+        Batches of at most 128 examples, or of the number that the model fixes, without a remainder, or those of the
+        data if their rows belong together: one array per input, in flat order and in the type that the model takes.
 
     Raises:
         PruneError: The data do not fit the inputs, are empty, or hold something that is not a number.
     """
     parts: list[FlatInputs] = []
-    count, fixed = 0, fixed_batch(model)
+    count, fixed, signature = 0, fixed_batch(model), inputs_of(model) if fixed_batch(model) else signature_of(model)
     samples = max(samples, fixed or 0)
-    for arrays in flat_inputs(inputs_of(model) if fixed else signature_of(model), data, fixed):
-        parts.append([array[: samples - count] for array in arrays])
+    at_once = fixed or uncut_rows(model, whole(data, len(signature.inputs)), min(samples, _EXAMPLES_AT_ONCE))
+    together = None
+    for arrays in flat_inputs(signature, data, at_once):
+        cut = fixed is None and len(arrays[0]) > min(samples - count, _rows_at_once(array.shape for array in arrays))
+        if cut and together is None:
+            together = rows_belong_together(model, arrays)
+        parts.append(arrays if together else [array[: samples - count] for array in arrays])
         count += len(parts[-1][0])
         if count >= samples:
             break
     check_found(count)
-    found = [batch for batch in _regrouped(parts, fixed) if fixed is None or len(batch[0]) == fixed]
+    regrouped = parts if together else _regrouped(parts, fixed)
+    found = [batch for batch in regrouped if fixed is None or len(batch[0]) == fixed]
     if not found:
         raise PruneError(
             f"Expected at least {fixed} examples, which the inputs of {model.name!r} fix. Received: {count}. Give more."

@@ -1,4 +1,4 @@
-"""Holds out a tenth of a user's examples, to evaluate on data that no step has seen."""
+"""Holds out a tenth of a user's examples, to evaluate on data that no step has seen; keeps batches whole for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.arrays_or_batches import row_count, rows_of
+from kerasprune.data.batches import rows_belong_together
 from kerasprune.data.examples import Examples
 from kerasprune.data.stored_rows import StoredRows
 
@@ -115,3 +117,20 @@ def same_again(data: Any, most: int = 1) -> bool:
     pairs = zip(data.take(most), data.take(most), strict=False)
     both = ([map(np.asarray, keras.tree.flatten(each)) for each in pair] for pair in pairs)
     return all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for pair in both for a, b in zip(*pair, strict=True))
+
+
+def kept_whole(examples: Examples, model: keras.Model) -> Examples:
+    """Returns arrays whose rows belong together as batches of them, or as one of all rows; others as they are.
+
+    Args:
+        examples: The examples.
+        model: The model that takes them.
+    """
+    rows = row_count(examples.data) if examples.arrays else 0
+    for size in sorted({min(examples.batch, rows), rows}):
+        if examples.arrays and rows_belong_together(model, rows_of(examples.inputs, slice(size))):
+            parts = examples.data if isinstance(examples.data, tuple) else (examples.data,)
+            parts = tuple(tuple(each) if isinstance(each, list) else each for each in parts)  # as tf.data takes them
+            batches = StoredRows(parts, size)
+            return Examples(SomeBatches(batches, [*range(batches.num_batches)]), size)
+    return examples

@@ -118,7 +118,15 @@ def check_repeatable(reference: Function, samples: Samples) -> None:
         samples: The inputs, of which the first batch is used.
     """
     first = replace(samples, batches=partial(iter, [samples.first()]))
-    again = compare(reference, reference, first)
+    try:
+        again = compare(reference, reference, first)
+    except PruneError:
+        raise
+    except Exception as error:  # whatever layers raise
+        raise PruneError(
+            f"Expected a model that takes batches of any size. Received: {str(error).strip().partition(chr(10))[0]} "
+            "Build it so that a whole graph, or whatever belongs together, is one sample, with an axis of its own."
+        ) from error
     if np.isfinite(again.max_error) and again.max_error > REPEATED * again.scale:
         raise PruneError(
             "Expected a model that computes the same when it is called again. "

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kerasprune.data.arrays_or_batches import batch_parts, batches_of, is_array, whole
-from kerasprune.data.batches import FlatInputs, flat_inputs
+from kerasprune.data.batches import FlatInputs, flat_inputs, uncut_rows
 from kerasprune.data.refusals import check_again, check_found
 from kerasprune.data.signature import InputSpec, Signature
 from kerasprune.errors import PruneError
@@ -55,7 +55,7 @@ class Samples:
         return [np.concatenate(column) for column in zip(*self.singles(count), strict=True)]
 
 
-def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samples:
+def samples_of(signature: Signature, data: Any = None, *, seed: int = 0, at_once: int = BATCH) -> Samples:
     """Returns the caller's data as batches of flat inputs, or random numbers without data.
 
     Args:
@@ -64,6 +64,7 @@ def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samp
             that can be read again, such as a `tf.data.Dataset`. Labels are ignored. Defaults to `None`: standard normal
             numbers (0 and 1 for integers and booleans, the first of several 1).
         seed: Seed of the random numbers. Defaults to 0.
+        at_once: Rows of whole arrays in a batch. Defaults to 128.
 
     Returns:
         The samples, in the types the model takes.
@@ -75,7 +76,7 @@ def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samp
         arrays = [_random(spec, np.random.default_rng([seed, i])) for i, spec in enumerate(signature.inputs)]
         return Samples(lambda: iter([arrays]), "random")
     check_again(data)
-    found = Samples(lambda: flat_inputs(signature, data, BATCH), "data")
+    found = Samples(lambda: flat_inputs(signature, data, at_once), "data")
     if whole(data, len(signature.inputs)) is not None:
         for _ in found.batches():  # faults of arrays are told before anything is made
             pass
@@ -86,7 +87,8 @@ def samples_for(model: keras.Model, signature: Signature, data: Any = None, size
     """Returns `samples_of` the inputs of a model; random ones have a size, or one that the model takes."""
     if data is None:
         signature = signature.static(shapes_at_size(body_of(model), size_to_try(model, size)))
-    return samples_of(signature, data)
+    rows = uncut_rows(model, None if data is None else whole(data, len(signature.inputs)), BATCH)
+    return samples_of(signature, data, at_once=rows or BATCH)
 
 
 def first_inputs(data: Any) -> Any:

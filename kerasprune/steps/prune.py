@@ -12,7 +12,7 @@ from kerasprune.backend.devices import warn_of_one_device
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
-from kerasprune.data.held_out import held_out
+from kerasprune.data.held_out import held_out, kept_whole
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import body_of, fixed_batch
@@ -183,11 +183,7 @@ class _Pruning:
         self.found: dict[str, Any] = {}
         plan = settings.plan if isinstance(settings.plan, Plan) else None
         self.dense = settings.model if plan and is_graph(settings.model) else plain(settings.model, _inputs(settings))
-        body = body_of(self.dense)
-        self.given, validation = (
-            None if data is None else Examples(data, settings.batch, len(body.inputs), fixed_batch(self.dense))
-            for data in (settings.data, settings.validation)
-        )
+        self.given, validation = map(self._examples, (settings.data, settings.validation))
         self.size = self._size()
         self.graph = plan and graph_for(self.dense, plan, self.size)
         self.dense = self.graph.model if self.graph else self.dense
@@ -237,6 +233,12 @@ class _Pruning:
         return Pruned(slim, cut.plan, report)
 
     # ---- examples ----------------------------------------------------------------------------------------------
+
+    def _examples(self, data: Any) -> Examples | None:
+        """Returns data as examples, in whole batches where rows belong together; `None` without data."""
+        body = body_of(self.dense)
+        batch, fixed = self.settings.batch, fixed_batch(body)
+        return None if data is None else kept_whole(Examples(data, batch, len(body.inputs), fixed), body)
 
     def _set_aside(self) -> None:
         """Holds out validation examples, if the best epoch is to be found; remarks on what is measured."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
-from kerasprune.data.batches import Batches, example_batches
+from kerasprune.data.batches import Batches, example_batches, rows_belong_together
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
@@ -53,7 +54,7 @@ class Trials:
         seed: int = 0,
     ) -> None:
         self.graph = graph
-        self._fitted, self._judged = halves(example_batches(graph.model, data, samples))
+        self._fitted, self._judged = halves(graph.model, example_batches(graph.model, data, samples))
         self._positions, self._ridge, self._turns = positions, ridge, turns
         self._dense = Program(graph.model)
         self._memory = _Memory(self._dense, self._fitted, np.random.default_rng(seed))
@@ -97,8 +98,13 @@ class _Memory(Targets):
         yield from self._held[key]
 
 
-def halves(batches: Batches) -> tuple[Batches, Batches]:
-    """Returns the first half of the examples and the second; raises a `PruneError` if there are fewer than four."""
+def halves(model: keras.Model, batches: Batches) -> tuple[Batches, Batches]:
+    """Returns the first half of the examples and the second; raises a `PruneError` if there are fewer than four.
+
+    Where rows belong together it is every other batch, or twice a single one.
+    """
+    if rows_belong_together(model, batches[0]):
+        return batches[::2], batches[1::2] or batches
     count = sum(len(batch[0]) for batch in batches)
     if count < 4:
         raise PruneError(

@@ -79,6 +79,13 @@ def _depths() -> keras.Model:
     return head(inner([once, deeper]), inputs)
 
 
+def _pairs() -> keras.Model:
+    """Returns a model that looks at two rows of a batch at a time."""
+    inputs = keras.Input((6,))
+    two = keras.ops.mean(keras.ops.reshape(inputs, (-1, 2, 6)), axis=1, keepdims=True)
+    return head(inputs - keras.ops.reshape(keras.ops.repeat(two, 2, axis=1), (-1, 6)), inputs)
+
+
 def _gated() -> keras.Model:
     """Returns a model with a gate."""
     inputs = keras.Input((6,))
@@ -304,6 +311,7 @@ CASES = [
         with_state,
         (SEQUENCES, Y[:32]),
     ),
+    _criterion("whole batches, whose rows", "mean_loss", "obd", "taylor_fo", _pairs),
     Case(
         "criteria/obs.py",
         "Expected masks",
