@@ -237,7 +237,7 @@ class _Pruning:
     def _examples(self, data: Any) -> Examples | None:
         """Returns data as examples, in whole batches where rows belong together; `None` without data."""
         body = body_of(self.dense)
-        batch, fixed = self.settings.batch, fixed_batch(body)
+        batch, fixed = self.settings.batch, fixed_batch(self.dense)
         return None if data is None else kept_whole(Examples(data, batch, len(body.inputs), fixed), body)
 
     def _set_aside(self) -> None:
