@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import keras
@@ -58,8 +57,8 @@ def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[
 def copied_in(model: keras.Model, precision: str) -> tuple[keras.Model, dict[int, keras.Variable]]:
     """Returns a copy that computes in a precision, as `in_precision` does; float64 inputs are of that type, too."""
     layers = [layer for layer in inner_layers(model) if layer is not model]
-    make, types = partial(_made, precision=precision), {"float64": precision}
-    copy, made = clone(model, make, value=lambda v: values(v).copy(), types=types)
+    how = {"value": lambda variable: values(variable).copy(), "types": {"float64": precision}}
+    copy, made = clone(model, lambda layer: _made(layer, precision), **how)
     pairs = [(layer, made[id(layer)]) for layer in layers if id(layer) in made and not is_model(layer)]
     return copy, {id(o): n for old, new in pairs for o, n in zip(old.variables, new.variables, strict=True)}
 

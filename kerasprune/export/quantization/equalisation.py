@@ -78,7 +78,9 @@ def equalise(model: keras.Model) -> keras.Model:
             f"{first_of(clipped)}, whose channels keep their scales. Train with relu, or do not equalise."
         )
     factors = _factors(pairs)
-    while broken := [pair for pair in pairs if not _obey(pair, factors)]:
+    while broken := [
+        pair for pair in pairs for side in pair for v, _ in side.scaled if not obeys(v, values(v) * factors[id(v)])
+    ]:  # a constraint that does not allow the scale
         pairs = [pair for pair in pairs if pair not in broken]
         factors = _factors(pairs)
     new, _ = clone(
@@ -128,12 +130,6 @@ def _factors(pairs: list[list[Side]]) -> dict[int, Any]:
         if max(changes, default=1.0) < _CLOSE:
             break
     return factors
-
-
-def _obey(pair: list[Side], factors: dict[int, Any]) -> bool:
-    """Returns whether the constraints of the variables of a pair allow what they are multiplied by."""
-    variables = [variable for side in pair for variable, _ in side.scaled]
-    return all(obeys(each, values(each) * factors[id(each)]) for each in variables)
 
 
 def _evened(pair: list[Side], spans: dict[int, np.ndarray], factors: dict[int, Any]) -> float:
