@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src import backend
 from keras.src import ops as own_ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
@@ -115,6 +116,19 @@ def stored_kernel(layer: keras.layers.Dense) -> Any:
 def stored_embeddings(layer: keras.layers.Embedding) -> Any:
     """Returns the table of an embedding, without the update of LoRA."""
     return layer._embeddings
+
+
+def merge_adapter(layer: Any) -> None:
+    """Adds the product of LoRA's factors to the kernel or table of a layer, in place, and removes the factors."""
+    table = isinstance(layer, keras.layers.Embedding)
+    name, stored = ("embeddings", layer._embeddings) if table else ("kernel", layer._kernel)
+    factors = [vars(layer).pop(f"lora_{name}_{end}") for end in "ab"]
+    first, second, own = (keras.ops.convert_to_numpy(each).astype("float32") for each in (*factors, stored))
+    stored.assign(own + layer.lora_alpha / layer.lora_rank * np.matmul(first, second))  # of full precision everywhere
+    for each in factors:
+        layer._untrack_variable(each)
+    layer.lora_enabled, layer.lora_rank, layer.lora_alpha = False, None, None
+    stored.trainable = True
 
 
 def argument_names(operation: Any) -> list[str]:

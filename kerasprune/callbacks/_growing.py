@@ -95,6 +95,8 @@ class GrowingPenalty(PruningCallback):
         graph = trace(self.model, coupling="free" if channels else "tied", unknown="freeze", freeze=self.freeze)
         if channels:
             warn_of_unknown(graph, type(self).__name__)
+        else:
+            graph.check_merged()
         return Plan.of(graph, {}), self.pushed(graph, self._granularity.numbers(graph, self.keep))
 
     def pushed(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:

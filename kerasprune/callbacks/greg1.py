@@ -107,6 +107,8 @@ class GReg1(GrowingPenalty):
             return given, units
         plan = self._asked
         graph = trace(self.model, coupling=plan.coupling, unknown="freeze")
+        if not plan.keep.keys() <= graph.groups.keys():
+            graph.check_merged()  # the plan may be that of merged kernels
         plan.check(graph)
         units = self.pushed(graph, {name: len(kept) for name, kept in plan.keep.items()})
         for unit in units:

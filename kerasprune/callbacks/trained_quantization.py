@@ -14,6 +14,7 @@ from kerasprune._keras import inner_layers, own_weights
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.codec.packing import with_kernels
 from kerasprune.export.codec.sharing import BITS, bits_of, is_shared, share, widen_floats
+from kerasprune.graph.adapters import check_merged
 from kerasprune.graph.built_model import check_built
 from kerasprune.graph.graph import values, weight_paths
 from kerasprune.training.callback import PruningCallback
@@ -127,6 +128,7 @@ class TrainedQuantization(PruningCallback):
         """Returns the trained kernels of the layers that `bits` names, each once, and their bits."""
         layers = list({id(layer): layer for layer in inner_layers(self.model)}.values())
         bits, found = bits_of(with_kernels(layers), self.bits), {}
+        check_merged(layer for layer in layers if id(layer) in bits)
         for layer in layers:
             for variable in own_weights(layer) if id(layer) in bits else ():
                 if variable.trainable and is_shared(variable.name, values(variable)):

@@ -13,10 +13,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
+from kerasprune._keras import inner_layers
 from kerasprune.checks import whole_number_faults
 from kerasprune.data.signature import Signature, is_graph, signature_of
-from kerasprune.errors import PruneError, extras, nearest, raise_faults, warn
+from kerasprune.errors import PruneError, extras, first_of, nearest, raise_faults, warn
 from kerasprune.export.calibration import CALIBRATION_SAMPLES
 from kerasprune.export.conversion import recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
@@ -180,6 +182,19 @@ def check_takes_numbers(model: keras.Model, signature: Signature) -> None:
         )
 
 
+def check_float_kernels(model: keras.Model) -> None:
+    """Raises if Keras has quantized kernels to types for whose products TFLite has no operators."""
+    kernels = [each for each in inner_layers(model) if type(each) is not layers.Embedding]  # whose rows are looked up
+    modes = {each.name: getattr(each, "quantization_mode", None) for each in kernels}
+    quantized = [f"{name} in {mode}" for name, mode in modes.items() if mode in ("int8", "float8")]
+    if quantized:
+        raise PruneError(
+            f"Expected kernels in float, which the export quantizes. Received: {first_of(quantized)}, quantized by "
+            "Keras, for whose products TFLite has no operators. Export the model as it was before quantize(), with "
+            "quantize='int8'."
+        )
+
+
 def static_signature(model: keras.Model, data: Any, size: Size | None) -> Signature:
     """Returns the inputs of a model with every free side fixed, from `size` or else from the data.
 
@@ -193,6 +208,7 @@ def static_signature(model: keras.Model, data: Any, size: Size | None) -> Signat
     """
     signature = signature_of(model, first_inputs(data)).in_types({"float64": "float32"})
     check_takes_numbers(model, signature)
+    check_float_kernels(model)
     if size is not None:
         shapes = input_shapes(body_of(model)) if is_graph(model) else {x.name: x.shape for x in signature.inputs}
         raise_faults("Invalid arguments for tflite:", size_faults(shapes, size))

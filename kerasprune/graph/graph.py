@@ -19,7 +19,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune._keras import inner_layers
 from kerasprune.errors import PruneError, nearest
+from kerasprune.graph.adapters import check_merged
 from kerasprune.graph.channels import Block, Group, Padded, Product, Setting, Slice, Take, TracedCall, Unknown
 from kerasprune.graph.groups import distinct, number_repeated
 from kerasprune.graph.sharded_axes import ShardedAxis, sharded_axes
@@ -139,6 +141,11 @@ class ChannelGraph:
                 f"Expected a model with channels that can be pruned. Received: {self.model.name!r}, all of whose "
                 f"channels are pinned. {remedies}."
             )
+
+    def check_merged(self) -> None:
+        """Raises a `PruneError` if layers that `freeze` does not name have adapters; see `adapters.check_merged`."""
+        free = [layer for layer in inner_layers(self.model) if id(layer) not in self.named]
+        check_merged(free, ", or keep these layers whole, freeze=[layer.name]")
 
     @property
     def looser(self) -> list[str]:

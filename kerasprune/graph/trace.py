@@ -13,6 +13,7 @@ from kerasprune._keras import argument_names, inner_layers, maker, output_specs
 from kerasprune.checks import choice_faults
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import Key, PruneError, first_of, nearest, raise_faults, warn
+from kerasprune.graph.adapters import adapted_layers
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.built_model import body_of
@@ -245,9 +246,11 @@ def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str
             f"{', '.join(unread)}. Leave them at their defaults, teach the class with @kp.rule({kind}), {freeze}"
         )
     if changed:
+        remedy = "Prune first, and call quantize() on the slim model"
+        if adapted_layers(inner_layers(operation)):
+            remedy = "Merge its adapters with kp.functional(model) first"
         return (
-            f"Expected layers whose weights can be cut. Received: layer {operation.name!r} of class {kind}. "
-            f"Prune first, and call {'quantize()' if 'quantized' in changed else 'enable_lora()'} on the slim model, "
+            f"Expected layers whose weights can be cut. Received: layer {operation.name!r} of class {kind}. {remedy}, "
             f"{freeze}"
         )
     if len(inner_layers(operation)) > 1:

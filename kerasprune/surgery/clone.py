@@ -154,6 +154,8 @@ def starting_from(
     for before, after in inner:
         if before.built and not after.built:  # a layer used as an activation, say
             after.build_from_config(before.get_build_config())
+        if getattr(before, "lora_enabled", False) and not after.lora_enabled:  # inside a layer, whose config lacks it
+            after.enable_lora(before.lora_rank)
     targets = [variable for variable in new.weights if bias is None or variable is not new.bias]
     values = {id(variable): value(variable) for variable in weights if variable.name not in initialised}
     _check_alike(old, [values[id(v)].shape if id(v) in values else None for v in weights], targets)
@@ -190,7 +192,7 @@ def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[A
     raise PruneError(
         f"Expected a layer that can be recreated from its config. Received: {old.name!r} of class "
         f"{type(old).__name__}, which has {len(shapes)} weights, its copy "
-        f"{len(now)}, or of other shapes. It was changed after it was built, e.g. by quantize() or LoRA inside it: "
+        f"{len(now)}, or of other shapes. It was changed after it was built, e.g. by quantize() inside it: "
         "undo that first, and repeat it on the slim model."
     )
 

@@ -11,6 +11,7 @@ from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
+from kerasprune.surgery.adapters import without_adapters
 from kerasprune.surgery.inlining.plain import at_unknown, has_composites, plain, unread
 
 
@@ -32,6 +33,7 @@ def graph_for(model: keras.Model, plan: Plan | None = None, size: Size | None = 
     subclassed = isinstance(model, keras.Model) and not is_functional(model)
     if subclassed or plan is None and has_composites(model):
         return trace(plain(model), **how)
+    model = without_adapters(model)
     graph = trace(model, **how)
     if plan is None or plan.fingerprint in ("", graph.fingerprint) or not unread(graph.model):
         return graph

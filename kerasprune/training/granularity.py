@@ -76,6 +76,7 @@ class _OfKernels(Granularity):
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per trained kernel."""
         graph = trace(model, freeze=freeze, unknown="freeze")
+        graph.check_merged()
         sizes = {
             path: _size(part)
             for path, (kernel, part) in self._parts(graph).items()

@@ -13,9 +13,11 @@ import numpy as np
 from keras import ops
 
 from kerasprune import criteria
+from kerasprune._keras import inner_layers, own_weights
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
+from kerasprune.graph.adapters import check_merged
 from kerasprune.graph.graph import ChannelGraph, weight_paths
 from kerasprune.graph.kept_channels import divisible
 from kerasprune.graph.plans import Plan
@@ -187,6 +189,8 @@ def masked_variables(
         elif tuple(known[path].shape) != np.shape(mask):
             shape = tuple(known[path].shape)
             faults.append(f"{path!r} has shape {shape}. Received: a mask of shape {np.shape(mask)}.")
+    own = [each for each in inner_layers(model) if any(paths.get(id(v)) in masks for v in own_weights(each))]
+    check_merged(own)
     raise_faults("The masks do not fit the model:", faults)
     return [(known[path], np.asarray(mask)) for path, mask in masks.items()]
 

@@ -35,6 +35,7 @@ from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find_or_try
 from kerasprune.graph.trace import size_to_try
 from kerasprune.graph.walk import has_free_axes, nodes
+from kerasprune.surgery.adapters import merge_adapters
 from kerasprune.surgery.clone import input_like, of_any_batch, train_alike
 from kerasprune.surgery.comparison import difference, outputs_of
 from kerasprune.surgery.compute_dtype import coarsest_type, rounding
@@ -47,9 +48,9 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
 
     Nested and subclassed models and custom composite layers are replaced by the layers and operations that they call.
     Their own weights become `Embedding`s, free sizes are computed from the inputs, stochastic depth becomes `Dropout`,
-    and a model inside `TimeDistributed` is applied to all steps at once. Layers that act differently in training mode,
-    or whose `call` cannot be run on symbolic tensors (Python control flow on values), remain layers; a warning names
-    them and gives the reason.
+    adapters of LoRA are merged, and a model inside `TimeDistributed` is applied to all steps at once. Layers that act
+    differently in training mode, or whose `call` cannot be run on symbolic tensors (Python control flow on values),
+    remain layers; a warning names them and gives the reason.
 
     Args:
         model: Any built model; it is left untouched.
@@ -137,6 +138,7 @@ def _written(writer: Writer, fed: Any) -> keras.Model:
     new = keras.Model(fed, outputs, name=model.name)
     _number_operations(new, model)
     train_alike([(model, new), *writer.pairs])
+    merge_adapters(new)
     return new
 
 

@@ -12,10 +12,13 @@ from kerasprune.graph.built_model import check_model
 from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import all_nodes, is_model
+from kerasprune.surgery.adapters import without_adapters
 
 
 def plain(model: keras.Model, inputs: Any = None) -> keras.Model:
     """Returns the model itself if `kp.trace` can read all of it, otherwise the model that `functional` writes.
+
+    Adapters of LoRA are merged into the kernels of a copy.
 
     Args:
         model: Any built model. A functional one that cannot be written out is returned as it is, with a warning.
@@ -26,6 +29,7 @@ def plain(model: keras.Model, inputs: Any = None) -> keras.Model:
     """
     model = without_ranges(model)
     if is_functional(model):
+        model = without_adapters(model)
         if not unread(model):
             return model
         try:

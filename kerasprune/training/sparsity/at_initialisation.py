@@ -159,6 +159,7 @@ def _kept(schedule: Schedule, keep: float, progress: float) -> float:
 def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
     """Returns the trainable kernels by their paths; warns of frozen ones."""
     graph = trace(model, freeze=freeze, unknown="freeze")
+    graph.check_merged()
     free = [kernel.variable for kernel in graph.weight_kernels if id(kernel.owner) not in graph.named]
     kernels = {graph.paths[id(variable)]: variable for variable in free}
     found = {path: variable for path, variable in kernels.items() if variable.trainable}

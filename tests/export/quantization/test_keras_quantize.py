@@ -77,6 +77,32 @@ def test_attention_is_left_out_by_a_filter(tmp_path):
     )
 
 
+def _of_words(layer):
+    inputs = keras.Input((6,), dtype="int32")
+    return keras.Model(inputs, layers.Dense(3, name="last")(layer(inputs)))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("quantize", [None, "int8", pytest.param("dynamic", marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("mode", ["int8", "float8"])
+def test_products_of_integers_are_refused_before_an_export(mode, quantize, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    model = causal()
+    model.quantize(mode, filters="up|down|words")
+    with pytest.raises(kp.PruneError, match=f"Received: up in {mode}, down in {mode}.*before quantize"):
+        kp.export.tflite(model, tmp_path / "a.tflite", quantize=quantize, data=np.ones((64, 8), "int32"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.matrix
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_rows_of_integers_and_four_bits_are_exported(mode, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    model = randomise(_of_words(layers.Embedding(10, 8, name="words")))
+    model.quantize(mode, filters="words" if mode == "int8" else None)
+    kp.export.tflite(model, tmp_path / "a.tflite", data=np.arange(60).reshape(10, 6) % 10)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("act", [lambda model: kp.prune(model, macs=0.5), lambda model: kp.plan(model, keep=0.5)])
 def test_a_quantized_model_is_refused_with_the_remedy(act):

@@ -96,6 +96,20 @@ def _changed(change: Any) -> keras.Model:
     return model
 
 
+def _compiled(model: keras.Model) -> keras.Model:
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def _adapted() -> keras.Model:
+    """Returns the classifier with an adapter, compiled since."""
+    return _compiled(_changed(lambda layer: layer.enable_lora(2)))
+
+
+def _masks(**given: Any) -> keras.callbacks.Callback:
+    return kp.callbacks.GradualMagnitude(kp.schedules.constant(0.5), every=1, **given)
+
+
 def _one_size() -> keras.Model:
     """Returns a model of free sides that takes one size alone."""
     x = layers.Flatten()(layers.Reshape((7, 11, 3))(inputs := keras.Input((None, None, 3))))
@@ -225,6 +239,12 @@ CASES = [
         "graph/sizes.py", "Give ", lambda: kp.cost(conv(None), size=(1, 2, 3)), lambda: kp.cost(conv(None), size=(8, 9))
     ),
     Case(
+        "graph/adapters.py",
+        "Merge it with kp.functional",
+        lambda: fit(_masks(), _adapted()),
+        lambda: (fit(_masks(), _compiled(kp.functional(_adapted()))), fit(_masks(freeze=["hidden"]), _adapted())),
+    ),
+    Case(
         "graph/trace.py",
         "Leave them at their defaults",
         lambda: kp.trace(through(layers.ELU(alpha=np.linspace(1, 2, 8)))),
@@ -232,9 +252,15 @@ CASES = [
     ),
     Case(
         "graph/trace.py",
+        "Merge its adapters",
+        lambda: kp.trace(_adapted()),
+        lambda: kp.trace(kp.functional(_adapted())),
+    ),
+    Case(
+        "graph/trace.py",
         "Prune first, and call",
-        lambda: prune(_changed(lambda layer: layer.enable_lora(2))),
-        lambda: prune().slim.get_layer("hidden").enable_lora(2),
+        lambda: prune(_changed(lambda layer: layer.quantize("int8"))),
+        lambda: prune().slim.get_layer("hidden").quantize("int8"),
     ),
     Case(
         "graph/trace.py",

@@ -49,6 +49,12 @@ def through(layer: Any, shape: tuple[int, ...] = (6,), dtype: str | None = None)
     return keras.Model(inputs, layers.Dense(3, name="last")(x))
 
 
+def quantized_by_keras() -> keras.Model:
+    """Returns the classifier with kernels that Keras has quantized."""
+    (model := dense()).quantize("int8", filters="hidden")
+    return model
+
+
 def looked_up(kind: type[layers.Layer], vocabulary: list[Any], dtype: str) -> keras.Model:
     """Returns a model that looks its inputs up."""
     return through(kind(vocabulary=vocabulary, output_mode="multi_hot", name="table"), (1,), dtype)
@@ -169,6 +175,13 @@ CASES = [
         "Pass data=, a few hundred",
         lambda: kp.export.tflite(dense(), "a.tflite", quantize="int8"),
         lambda: kp.export.tflite(dense(), "a.tflite", quantize="dynamic"),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "Export the model as it was before",
+        lambda: tflite(quantized_by_keras(), "int8", data=X),
+        lambda: tflite(dense(), "int8", data=X),
         True,
     ),
     Case(

@@ -15,9 +15,9 @@ import kerasprune as kp
 ROOT = Path(kp.__file__).parent
 _VERBS = (
     "Add Allow Apply Ask Build Call Change Check Choose Compile Convert Copy Declare Delete Divide Draw Drop Export "
-    "Fit Fold Free Freeze Give Install Keep Leave Let Load Lower Make Measure Move Name Pad Pass Prune Put Raise Read "
-    "Rebuild Register Remove Rename Replace Save Scale Set Shuffle Split Start Take Teach Train Try Unpack Update Use "
-    "Write"
+    "Fit Fold Free Freeze Give Install Keep Leave Let Load Lower Make Measure Merge Move Name Pad Pass Prune Put Raise "
+    "Read Rebuild Register Remove Rename Replace Save Scale Set Shuffle Split Start Take Teach Train Try Unpack Update "
+    "Use Write"
 )
 _REMEDY = re.compile(rf"(?:^|[.;:(—?] |\b(?:or|and|so) )(?:{_VERBS.replace(' ', '|')})(?: (?![A-Z]\w+ [A-Z])|$)")
 _SLOT = "\0"
