@@ -26,5 +26,5 @@ def check_merged(layers: Iterable[Any], otherwise: str = "") -> None:
         raise PruneError(
             "Expected layers that compute with their kernel alone: zeros in it would not be zeros of what they compute "
             f"with. Received: {first_of(names)} with LoRA, which add a product of factors to it. Merge it with "
-            "kp.functional(model), and compile and train the model that this returns{otherwise}."
+            f"kp.functional(model), and compile and train the model that this returns{otherwise}."
         )

@@ -136,6 +136,7 @@ class ChannelGraph:
     def check_prunable(self) -> None:
         """Raises a `PruneError` if all channels are pinned."""
         if not self.prunable:
+            self.check_merged()
             remedies = ", or ".join(["See graph.report() or kerasprune inspect for the reasons", *self.looser])
             raise PruneError(
                 f"Expected a model with channels that can be pruned. Received: {self.model.name!r}, all of whose "

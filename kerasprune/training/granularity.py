@@ -259,6 +259,8 @@ class _OfGroups(Granularity):
         graph = trace(model, coupling=self.coupling, freeze=freeze, unknown="freeze")
         warn_of_unknown(graph, "A mask of whole channels")
         units = self.candidates(graph, {name: group.size for name, group in graph.prunable.items()})
+        if not units:
+            graph.check_merged()
         return graph, [unit for unit in units if all(part.variable.trainable for part in unit.parts)]
 
     def numbers(self, graph: ChannelGraph, keep: Keep) -> dict[str, int]:
