@@ -120,8 +120,8 @@ def stored_embeddings(layer: keras.layers.Embedding) -> Any:
 
 def merge_adapter(layer: Any) -> None:
     """Adds the product of LoRA's factors to the kernel or table of a layer, in place, and removes the factors."""
-    table = isinstance(layer, keras.layers.Embedding)
-    name, stored = ("embeddings", layer._embeddings) if table else ("kernel", layer._kernel)
+    name = "embeddings" if isinstance(layer, keras.layers.Embedding) else "kernel"
+    stored = getattr(layer, f"_{name}")
     factors = [vars(layer).pop(f"lora_{name}_{end}") for end in "ab"]
     first, second, own = (keras.ops.convert_to_numpy(each).astype("float32") for each in (*factors, stored))
     stored.assign(own + layer.lora_alpha / layer.lora_rank * np.matmul(first, second))  # of full precision everywhere

@@ -31,7 +31,8 @@ class ExportReport:
             `"calibration"`, or seeded `"random"` numbers.
         samples: Number of samples compared.
         operators: Names of the TFLite operators in the file, sorted. Empty for a SavedModel.
-        float_layers: With `quantize="mixed"`: names of the layers that compute in float.
+        float_layers: In formats with integer activations: names of the layers that compute in float, or of operators
+            where the file does not tell the layer; with `quantize="mixed"`, of those that were to.
         error: Error of the outputs relative to their spread, `Σ ‖file − model‖² / Σ ‖model − mean(model)‖²`, of the
             worst output, or of the worst column in it: 0 = the same, 1 = no better than a constant.
         balanced: As `agreement`, but the mean over the classes that the Keras model chooses, so that a frequent one

@@ -36,7 +36,7 @@ from kerasprune.export.parity import (
 )
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import RANDOM_SAMPLES, Samples, first_inputs, samples_of
-from kerasprune.export.tflite_graph import operators
+from kerasprune.export.tflite_graph import layers_in, nodes
 from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights
@@ -152,11 +152,11 @@ def tflite(
             gzip_bytes=gzip_size([temporary]),
             latency_ms=_latency(temporary),
             inputs="calibration" if calibrates else samples.source,
-            operators=tuple(sorted(set(operators(temporary)))),
-            float_layers=tuple(float_layers or ()),
+            operators=tuple(sorted({node.name for node in nodes(temporary)})),
+            float_layers=tuple(float_layers or _in_float(temporary, model, quantize)),
             **parity.measures(),
         )
-    for words in _complaints(report, model, quantize):
+    for words in _complaints(report, model, quantize, io):
         warn(words)
     return report
 
@@ -185,8 +185,8 @@ def check_takes_numbers(model: keras.Model, signature: Signature) -> None:
 def check_float_kernels(model: keras.Model) -> None:
     """Raises if Keras has quantized kernels to types for whose products TFLite has no operators."""
     kernels = [each for each in inner_layers(model) if type(each) is not layers.Embedding]  # whose rows are looked up
-    modes = {each.name: getattr(each, "quantization_mode", None) for each in kernels}
-    quantized = [f"{name} in {mode}" for name, mode in modes.items() if mode in ("int8", "float8")]
+    modes = [(each.name, getattr(each, "quantization_mode", None)) for each in kernels]
+    quantized = [f"{name} in {mode}" for name, mode in modes if mode in ("int8", "float8")]
     if quantized:
         raise PruneError(
             f"Expected kernels in float, which the export quantizes. Received: {first_of(quantized)}, quantized by "
@@ -225,9 +225,29 @@ def static_signature(model: keras.Model, data: Any, size: Size | None) -> Signat
     return signature
 
 
-def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) -> list[str]:
+def _in_float(path: Path, model: keras.Model, quantize: str | None) -> Sequence[str]:
+    """Returns the layers, or else the operators, of a file with integer activations that compute in float."""
+    found = [node for node in nodes(path) if node.is_float] if QUANTIZATIONS[quantize].calibrated else []
+    names = LayerNames.of_model(model).in_file if found else {}
+    places = ((node, layers_in(node.tensor, names)) for node in found)
+    return dict.fromkeys(names[layers[0]] if layers else node.name for node, layers in places)
+
+
+def _complaints(report: ExportReport, model: keras.Model, quantize: str | None, io: str) -> list[str]:
     """Returns warnings about a written file."""
     found = []
+    if report.float_layers and io != "float":
+        found.append(
+            f"Parts of {report.path.name} compute in float, although its inputs and outputs are integers: "
+            f"{first_of(report.float_layers)}. Received: quantize={quantize!r}, io={io!r}. Replace these layers, by "
+            "ReLU or BatchNormalization say, if the device has integers only."
+        )
+    zeros = [node.place for node in nodes(report.path) if node.is_zero]
+    if zeros and QUANTIZATIONS[quantize].calibrated:
+        found.append(
+            f"No calibration sample reaches {first_of(zeros)} in {report.path.name}: all are zero there, and so will "
+            "the file be, whatever is fed. Pass data= that reaches it; if inputs are padded, some of the full length."
+        )
     for low in (each for each in report.outputs if each.balanced is not None and each.balanced < LOW_AGREEMENT):
         remedy = " Pass data= like the inputs in deployment: on random inputs its outputs may be nearly tied."
         if report.inputs != "random":

@@ -6,11 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from kerasprune.errors import PruneError, extras
 
 _SHOWN = 3  # layers
+_CHANGES = ("QUANTIZE", "DEQUANTIZE")
+_SCALED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "BATCH_MATMUL", "MUL", "ADD", "SUB")
+_OF_ZEROS = 1e-8  # the converter gives a tensor of zeros the range ±1e-6
+_MOST = 256  # times the scale of the output, in XNNPACK
 
 
 @dataclass(frozen=True)
@@ -22,12 +30,23 @@ class FileOperator:
         tensor: The name of its first output, which tells the layers that it was made of.
         is_custom: Whether LiteRT needs an addition to run it.
         is_inside: Whether it changes between integers and floats elsewhere than at the inputs, outputs or weights.
+        is_float: Whether it computes float numbers, rather than change to them.
+        is_zero: Whether no calibration sample gave its output in 8 bits any other value than zero.
+        is_unscalable: Whether that keeps LiteRT from running it: XNNPACK takes no products so far above their range.
     """
 
     name: str
     tensor: str
     is_custom: bool
     is_inside: bool
+    is_float: bool
+    is_zero: bool
+    is_unscalable: bool
+
+    @property
+    def place(self) -> str:
+        """The name of its output, without those of operators that it took in."""
+        return self.tensor.partition(";")[0]
 
 
 def nodes(path: Path | str) -> Iterator[FileOperator]:
@@ -56,14 +75,26 @@ def nodes(path: Path | str) -> Iterator[FileOperator]:
             # Operators numbered above 127 are in the new field, the others in both.
             name = builtin[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
             changes = False
-            if name in ("QUANTIZE", "DEQUANTIZE"):
+            if name in _CHANGES:
                 read, made = (graph.Tensors(tensor) for tensor in (node.Inputs(0), node.Outputs(0)))
                 constant = model.Buffers(read.Buffer()).DataLength() > 0
                 floats = {types[each.Type()].startswith("FLOAT") for each in (read, made)}
                 changes = len(floats) > 1 and not constant and not outside & {node.Inputs(0), node.Outputs(0)}
             is_custom = name == "CUSTOM"
-            tensor = graph.Tensors(node.Outputs(0)).Name().decode() if node.OutputsLength() else ""
-            yield FileOperator(code.CustomCode().decode() if is_custom else name, tensor, is_custom, changes)
+            made = [graph.Tensors(node.Outputs(i)) for i in range(node.OutputsLength())]
+            is_float = name not in _CHANGES and any(types[each.Type()].startswith("FLOAT") for each in made)
+            scale = _scale(made[0]) if made and types[made[0].Type()] == "INT8" else 0.0
+            product = prod(_scale(graph.Tensors(node.Inputs(i))) for i in range(2)) if name in _SCALED else 0.0
+            yield FileOperator(
+                code.CustomCode().decode() if is_custom else name, made[0].Name().decode() if made else "", is_custom,
+                changes, is_float, 0 < scale < _OF_ZEROS, 0 < scale < _OF_ZEROS and product >= _MOST * scale,
+            )  # fmt: skip
+
+
+def _scale(tensor: Any) -> float:
+    """Returns the largest scale of a tensor, 0 without any."""
+    found = tensor.Quantization()
+    return float(np.max(found.ScaleAsNumpy())) if found is not None and found.ScaleLength() else 0.0
 
 
 @extras("kp.export.operators")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasprune.data.batches import FlatInputs
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, first_of
 from kerasprune.export.quiet_logs import quiet
-from kerasprune.export.tflite_graph import content_of
+from kerasprune.export.tflite_graph import content_of, nodes
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -27,6 +27,13 @@ def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
         PruneError: The file is missing, is not a TFLite model, or needs operators that LiteRT does not have.
     """
     content = content_of(path)
+    unreached = [] if content[4:8] != b"TFL3" else [node.place for node in nodes(path) if node.is_unscalable]
+    if unreached:  # it might end the process
+        raise PruneError(
+            "Expected calibration that reaches every part of a model. Received: samples that give nothing but zeros to "
+            f"{first_of(unreached)}, which LiteRT then cannot scale. Give data= that reaches it: if inputs are padded, "
+            "some of the full length; or take quantize='dynamic', which needs none."
+        )
     try:
         with quiet():
             from ai_edge_litert.interpreter import Interpreter

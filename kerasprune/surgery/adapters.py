@@ -24,7 +24,6 @@ def merge_adapters(model: keras.Model) -> None:
 
 def without_adapters(model: keras.Model) -> keras.Model:
     """Returns a functional model itself, or a copy with merged adapters if it has any."""
-    if not adapted_layers(inner_layers(model)):
-        return model
-    merge_adapters(copy := copy_model(model))
-    return copy
+    if adapted_layers(inner_layers(model)):
+        merge_adapters(model := copy_model(model))
+    return model

@@ -189,8 +189,7 @@ def masked_variables(
         elif tuple(known[path].shape) != np.shape(mask):
             shape = tuple(known[path].shape)
             faults.append(f"{path!r} has shape {shape}. Received: a mask of shape {np.shape(mask)}.")
-    own = [each for each in inner_layers(model) if any(paths.get(id(v)) in masks for v in own_weights(each))]
-    check_merged(own)
+    check_merged(each for each in inner_layers(model) if any(paths.get(id(v)) in masks for v in own_weights(each)))
     raise_faults("The masks do not fit the model:", faults)
     return [(known[path], np.asarray(mask)) for path, mask in masks.items()]
 

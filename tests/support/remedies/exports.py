@@ -49,6 +49,11 @@ def through(layer: Any, shape: tuple[int, ...] = (6,), dtype: str | None = None)
     return keras.Model(inputs, layers.Dense(3, name="last")(x))
 
 
+def positive() -> layers.Layer:
+    """Returns a layer that is zero for all numbers below zero."""
+    return layers.Dense(8, "relu", kernel_initializer="ones")
+
+
 def quantized_by_keras() -> keras.Model:
     """Returns the classifier with kernels that Keras has quantized."""
     (model := dense()).quantize("int8", filters="hidden")
@@ -182,6 +187,27 @@ CASES = [
         "Export the model as it was before",
         lambda: tflite(quantized_by_keras(), "int8", data=X),
         lambda: tflite(dense(), "int8", data=X),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "Replace these layers",
+        lambda: tflite(through(layers.ELU()), "int8", data=X, io="int8"),
+        lambda: tflite(through(layers.ReLU()), "int8", data=X, io="int8"),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "Pass data= that reaches it",
+        lambda: tflite(through(layers.ReLU()), "int8", data=-abs(X), force=True),
+        lambda: tflite(through(layers.ReLU()), "int8", data=X),
+        True,
+    ),
+    Case(
+        "export/tflite_interpreter.py",
+        "Give data= that reaches it",
+        lambda: tflite(through(positive()), "int8", data=-abs(X)),
+        lambda: (tflite(through(positive()), "int8", data=X), tflite(through(positive()), "dynamic")),
         True,
     ),
     Case(
