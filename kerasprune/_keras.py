@@ -6,6 +6,7 @@ The operation classes behind `keras.ops`, three layers and one architecture of `
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -414,6 +415,31 @@ def set_first_epoch(model: keras.Model, epoch: int | None) -> None:
     model._initial_epoch = epoch
 
 
+def deep_copy(metric: keras.Metric) -> keras.Metric:
+    """Returns a copy of a metric and those in it; `copy.deepcopy` would use their configs."""
+    new = object.__new__(type(metric))
+    inside = {id(each): deep_copy(each) for each in metric._metrics}
+    vars(new).update(copy.deepcopy(vars(metric), {id(metric): new, **inside}))
+    return new
+
+
+def optimizer_of_state(
+    old: keras.Optimizer, fresh: Callable[[Any], Any], settings: Mapping[str, Any]
+) -> keras.Optimizer:
+    """Returns an unbuilt optimizer with the settings of another that are attributes; its constructor is not called.
+
+    Args:
+        old: The other optimizer, with a number as its learning rate.
+        fresh: Returns a new object for an optimizer or a metric that is an attribute.
+        settings: Other settings by name.
+    """
+    new, base = object.__new__(type(old)), keras.Optimizer.get_config(old)
+    keras.Optimizer.__init__(new, **{name: settings.get(name, value) for name, value in base.items()})
+    own = {name: fresh(each) for name, each in vars(old).items() if name not in vars(new) and "_exclude_" not in name}
+    vars(new).update(own | {name: each for name, each in settings.items() if name in own})
+    return new
+
+
 def trained_variables(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the variables that a built optimizer updates, in its order."""
     return list(optimizer._trainable_variables)
@@ -447,9 +473,9 @@ def loss_object(loss: Any, labels: Any, outputs: Any) -> keras.losses.Loss:
 
 @contextmanager
 def without_schedule(optimizer: keras.Optimizer) -> Iterator[None]:
-    """Replaces the learning rate by a number in this block: a schedule may have no configuration."""
+    """Replaces a learning rate that is a schedule, which may have no configuration, by a number in this block."""
     rate = vars(optimizer)["_learning_rate"]
-    vars(optimizer)["_learning_rate"] = 1.0
+    vars(optimizer)["_learning_rate"] = 1.0 if callable(rate) else rate
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from kerasprune._keras import inner_layers, learning_rate_variable, own_weights, structures, without_schedule
+from kerasprune._keras import inner_layers, own_weights, structures
 from kerasprune.backend.devices import with_remainders
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.data_checks import explain_errors
@@ -20,7 +20,8 @@ from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_W
 from kerasprune.errors import PruneError, first_of, warn
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
-from kerasprune.surgery.compiled import carry_exclusions, inner_optimizer, safe_options
+from kerasprune.surgery.compiled import carry_exclusions, first_rate, fresh_optimizer, inner_optimizer, safe_options
+from kerasprune.training.fit import released
 
 
 def fit(
@@ -50,7 +51,7 @@ def fit(
     twin = twin or keras.Model(*structures(body_of(model)), name=model.name)
     replace(objective, options=safe_options(twin, objective.options)).compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
-    with explain_errors(twin, training), traced_for_each_model(), with_remainders():
+    with explain_errors(twin, training), traced_for_each_model(), with_remainders(), released(twin):
         twin.fit(
             **training.fit_arguments(),
             **beside,
@@ -166,26 +167,10 @@ def like(
     old = inner_optimizer(keras.optimizers.SGD() if compiled is None else compiled)
     sgd = isinstance(old, keras.optimizers.SGD)
     try:
-        found = rates(RATE if sgd else _first_rate(old) / 10, epochs, steps) if rate is None else rate
-        with without_schedule(old):
-            settings = old.get_config()
-        if sgd:
-            settings["momentum"] = settings["momentum"] or MOMENTUM
-        new = type(old).from_config({**settings, "learning_rate": found})
+        found = rates(RATE if sgd else first_rate(old) / 10, epochs, steps) if rate is None else rate
+        new = fresh_optimizer(old, learning_rate=found, **({"momentum": old.momentum or MOMENTUM} if sgd else {}))
     except Exception as error:  # noqa: BLE001, an optimizer may be anyone's
-        warn(
-            f"{type(old).__name__} cannot be recreated from its config ({error}): Adam fine-tunes, from "
-            f"{ADAM_RATE}. Write its get_config()."
-        )
+        warn(f"{type(old).__name__} cannot be made anew ({error}): Adam fine-tunes, from {ADAM_RATE}. Give optimizer=.")
         return keras.optimizers.Adam(rates(ADAM_RATE, epochs, steps) if rate is None else rate)
     carry_exclusions(old, new)
     return new
-
-
-def _first_rate(optimizer: keras.Optimizer) -> float:
-    """Returns the rate of an optimizer, or the first of its schedule; the highest if the first is 0."""
-    rate = learning_rate_variable(optimizer)
-    if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        return float(optimizer.learning_rate)
-    rates = [float(rate(step)) for step in (0, *(10**n for n in range(7)))]
-    return rates[0] or max(rates)

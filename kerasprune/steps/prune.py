@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -37,7 +38,7 @@ from kerasprune.steps.repair import NO_GAIN, reconstruct_if_nearer
 from kerasprune.steps.report import PruningReport, StepReport, useless
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.steps.tuning import tune
-from kerasprune.surgery.compiled import compile_like, with_class_of
+from kerasprune.surgery.compiled import fresh_arguments, safe_options, with_class_of, writable
 from kerasprune.surgery.costs.counts import shares_of
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_at, graph_for
@@ -143,7 +144,8 @@ def prune(
 
     Returns:
         `(slim, plan, report)`: the slim model, compiled if the dense one is, with a new optimizer (when the model was
-        saved, Keras warns on loading that this has no state); the plan; and the report, which can be printed.
+        saved, Keras warns on loading that this has no state); the plan; and the report, which can be printed. An error
+        after a finished epoch is a warning, and the slim model is the best one by then.
 
     Raises:
         PruneError: An argument is out of range, two targets are given, or a plan with a target, an argument that a step
@@ -200,6 +202,8 @@ class _Pruning:
         if self.given is None and settings.reconstruct is not False:
             self._draw()
         self.judge = Judge(self.dense, self.objective, self.judged)
+        self.compiled = fresh_arguments(settings.model) if settings.model.compiled else {}
+        self.trained = 0  # finished epochs
 
     def result(self) -> Pruned:
         """Runs all steps."""
@@ -219,18 +223,34 @@ class _Pruning:
         if self.solved_on is not None and settings.reconstruct is not False:
             with progress.step("reconstruct"):
                 slim = self._solved(slim, cut)
+        delivered = self.steps[-1]
         if settings.epochs:
-            with progress.step("fine-tune"):
+            with self._returning("fine-tuning"), progress.step("fine-tune"):
                 delivered = self._tuned(slim, cut)
             slim = removed if delivered is self.steps[1] else slim
-        self.remarks += useless(delivered if settings.epochs else self.steps[-1])
-        warn_of_constraints(slim, self.dense)
+        with self._returning("judging it"):
+            self.remarks += useless(delivered)
+            warn_of_constraints(slim, self.dense)
         if settings.model.compiled:
-            slim = with_class_of(slim, settings.model)
-            compile_like(slim, settings.model)
+            with self._returning("compiling it"):
+                slim = with_class_of(slim, settings.model)
+                optimizer = writable(self.compiled["optimizer"])
+                slim.compile(**safe_options(slim, {**self.compiled, "optimizer": optimizer}))
         remarks = tuple(self.remarks)
         report = PruningReport(tuple(self.steps), **kept, removed=cut.plan.removed, remarks=remarks, **self.found)
         return Pruned(slim, cut.plan, report)
+
+    @contextmanager
+    def _returning(self, step: str) -> Iterator[None]:
+        """Warns of an error after a finished epoch, and goes on: what was trained is returned."""
+        try:
+            yield
+        except Exception as error:
+            if not self.trained:
+                raise
+            remark = f"{step} failed after {self.trained} epochs of training: {type(error).__name__}: {error}"
+            warn(f"The slim model is returned as it was by then; {remark}")
+            self.remarks.append(remark)
 
     # ---- examples ----------------------------------------------------------------------------------------------
 
@@ -348,17 +368,22 @@ class _Pruning:
             how = {"weight": finetune.teacher_weight(self.given.labelled), **teaching}
             return taught(slim, self.dense, **how, plan=cut.plan if how.get("features") else None)
 
+        def count(epoch: int, _: Any) -> None:
+            self.trained = epoch + 1
+
         def train(more: Sequence[keras.callbacks.Callback]) -> None:
-            finetune.fit(
-                slim,
-                training,
-                self.objective if self.given.labelled else Objective(),
-                finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps(), callbacks),
-                settings.epochs,
-                twin=student(),
-                validation=self.judged if watched else None,
-                callbacks=[*callbacks, *more, *self.progress.callbacks("fine-tune", settings.epochs)],
-            )
+            counting = keras.callbacks.LambdaCallback(on_epoch_end=count)
+            with self._returning("fine-tuning"):
+                finetune.fit(
+                    slim,
+                    training,
+                    self.objective if self.given.labelled else Objective(),
+                    finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps(), callbacks),
+                    settings.epochs,
+                    twin=student(),
+                    validation=self.judged if watched else None,
+                    callbacks=[counting, *callbacks, *more, *self.progress.callbacks("fine-tune", settings.epochs)],
+                )
 
         tuned = tune(slim, train, self.judge, self.steps[1:], deliver=settings.deliver, seed=settings.seed)
         self.steps.append(tuned.step)

@@ -7,8 +7,19 @@ from contextlib import suppress
 from typing import Any
 
 import keras
+import numpy as np
 
-from kerasprune._keras import can_be_jitted, compile_arguments, excluded_from_decay, is_functional, structures
+from kerasprune._keras import (
+    can_be_jitted,
+    compile_arguments,
+    deep_copy,
+    excluded_from_decay,
+    is_functional,
+    learning_rate_variable,
+    optimizer_of_state,
+    structures,
+    without_schedule,
+)
 from kerasprune.backend import onednn
 from kerasprune.errors import PruneError, first_of, warn
 from kerasprune.graph.strided_pointwise import layers_at_risk
@@ -18,8 +29,8 @@ from kerasprune.surgery.custom_train_step import own_methods
 def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
     """Compiles a model with the loss, metrics and options of another, and an optimizer of the same settings.
 
-    Optimizer and metrics are new objects without state; the learning rate is the present one. The loss object is
-    shared.
+    Optimizer and metrics are new objects without state, also those of classes without `get_config`; the learning rate
+    is the present one. The loss object and a schedule of the learning rate are shared.
 
     Args:
         slim: The model to compile, in place.
@@ -27,8 +38,13 @@ def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
         others: Arguments of `compile` that replace those of the dense model. Defaults to none.
 
     Raises:
-        PruneError: The dense model is not compiled, or its optimizer or a metric cannot be recreated.
+        PruneError: The dense model is not compiled.
     """
+    slim.compile(**safe_options(slim, {**fresh_arguments(dense), **others}))
+
+
+def fresh_arguments(dense: keras.Model) -> dict[str, Any]:
+    """Returns the arguments that a model is compiled with, with a new optimizer and new metrics; see `compile_like`."""
     arguments = compile_arguments(dense) if dense.compiled else None
     if not arguments:
         raise PruneError(
@@ -37,7 +53,7 @@ def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
         )
     for name in ("optimizer", "metrics", "weighted_metrics"):
         arguments[name] = fresh(arguments[name])
-    slim.compile(**safe_options(slim, {**arguments, **others}))
+    return arguments
 
 
 def with_class_of(slim: keras.Model, dense: keras.Model) -> keras.Model:
@@ -85,23 +101,94 @@ def safe_options(model: keras.Model, options: Mapping[str, Any]) -> dict[str, An
 
 
 def fresh(thing: Any) -> Any:
-    """Recreates an optimizer or metrics from their configs; names, functions and `None` are returned as they are."""
+    """Returns a new optimizer, or new metrics, without state; names, functions and `None` are returned as they are."""
     if isinstance(thing, dict):
         return {key: fresh(each) for key, each in thing.items()}
     if isinstance(thing, list | tuple):
         return [fresh(each) for each in thing]
-    if not isinstance(thing, keras.Optimizer | keras.Metric):
+    if isinstance(thing, keras.Metric):
+        return _fresh_metric(thing)
+    if not isinstance(thing, keras.Optimizer):
         return thing
-    try:
-        made = type(thing).from_config(thing.get_config())
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise PruneError(
-            f"Expected an optimizer and metrics that can be recreated from their configs. Received: "
-            f"{type(thing).__name__} ({error}). Write its get_config(), or compile the slim model yourself."
-        ) from error
-    if isinstance(thing, keras.Optimizer):
-        carry_exclusions(inner_optimizer(thing), inner_optimizer(made))
+    made = fresh_optimizer(thing)
+    carry_exclusions(inner_optimizer(thing), inner_optimizer(made))
     return made
+
+
+def _fresh_metric(old: keras.Metric) -> keras.Metric:
+    """Returns a metric of the same settings; the metric itself, which `fit` resets, if it cannot even be copied."""
+    made = _by_config(old)
+    with suppress(Exception):  # a metric may be anyone's
+        if made is None:
+            made = deep_copy(old)
+            made.reset_state()
+    return old if made is None else made
+
+
+def fresh_optimizer(old: keras.Optimizer, **settings: Any) -> keras.Optimizer:
+    """Returns a new optimizer of the class and the settings of another, without its state.
+
+    It is made by its config, with the schedule of the other, since schedules have no state; and from the settings of
+    the object where the config lacks some of them.
+
+    Args:
+        old: The other optimizer.
+        settings: Other settings, by their names in its config. Defaults to none; `learning_rate` to the present one.
+    """
+    if isinstance(old, keras.optimizers.LossScaleOptimizer):
+        inner = fresh_optimizer(old.inner_optimizer, **settings)
+        return type(old)(inner, old.initial_scale, old.dynamic_growth_steps, name=old.name)
+    rate = learning_rate_variable(old)
+    settings = ({"learning_rate": rate} if callable(rate) else {}) | settings
+    with without_schedule(old):  # which may have no config
+        made = _by_config(old, **settings)
+        return optimizer_of_state(old, fresh, settings) if made is None else made
+
+
+def writable(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Returns an optimizer that a file holds: with a constant rate, and a warning, for a schedule without a config."""
+    inner = inner_optimizer(optimizer)
+    schedule = learning_rate_variable(inner)
+    if not callable(schedule):
+        return optimizer
+    try:
+        keras.saving.serialize_keras_object(schedule)
+    except Exception:  # noqa: BLE001, a schedule may be anyone's
+        rate = first_rate(inner)
+        warn(
+            f"{type(schedule).__name__} has no get_config(), without which no file holds it: the slim model is "
+            f"compiled with a learning rate of {rate:.3g}. Write its get_config(), or compile the slim model yourself."
+        )
+        return fresh_optimizer(optimizer, learning_rate=rate)
+    return optimizer
+
+
+def first_rate(optimizer: keras.Optimizer) -> float:
+    """Returns the rate of an optimizer; the highest of its schedule, which is the first unless it warms up."""
+    rate = learning_rate_variable(optimizer)
+    if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return float(optimizer.learning_rate)
+    steps = np.unique([0, *np.geomspace(1, 10**6, 61).astype(int)])
+    rates = np.array([float(rate(keras.ops.convert_to_tensor(step, optimizer.iterations.dtype))) for step in steps])
+    return float(rates[np.isfinite(rates)].max())
+
+
+def _by_config(thing: Any, **settings: Any) -> Any:
+    """Returns a new object from the config of another and other settings; `None` if it has none, or it lacks some."""
+    with suppress(Exception):  # its class may be anyone's
+        made = type(thing).from_config({**thing.get_config(), **settings})
+        of_keras = type(thing).__module__.startswith("keras.")  # a class without get_config has that of its base
+        plain = {} if of_keras else _plain_settings(thing)
+        if all(name in settings or np.array_equal(vars(made).get(name), value) for name, value in plain.items()):
+            return made
+    return None
+
+
+def _plain_settings(thing: Any) -> dict[str, Any]:
+    """Returns the attributes of an object that are numbers, texts, or arrays or public lists of them."""
+    plain = (type(None), bool, int, float, str, tuple, list, np.ndarray)
+    found = {name: value for name, value in vars(thing).items() if isinstance(value, plain) and name != "built"}
+    return {name: value for name, value in found.items() if not (name[0] == "_" and isinstance(value, list))}
 
 
 def inner_optimizer(optimizer: keras.Optimizer) -> keras.Optimizer:

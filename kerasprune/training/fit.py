@@ -12,6 +12,7 @@ from keras import ops
 
 from kerasprune._keras import first_epoch, set_first_epoch
 from kerasprune.data.epoch_counters import positions
+from kerasprune.training.jax_step import synchronise
 from kerasprune.training.optimizer import ensure_built
 
 
@@ -176,6 +177,17 @@ class RunningFit:
                 act()
 
         history.on_train_end = last
+
+
+@contextmanager
+def released(model: keras.Model) -> Iterator[None]:
+    """Leaves a model with the weights by then, and without its callbacks, if its fit inside the block fails."""
+    try:
+        yield
+    except Exception:
+        synchronise(model)
+        detach(model)
+        raise
 
 
 def detach(model: keras.Model) -> None:

@@ -7,13 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasprune._keras import (
-    learning_rate_variable,
-    moving_averages,
-    raw_iterations,
-    trained_variables,
-    without_schedule,
-)
+from kerasprune._keras import learning_rate_variable, moving_averages, raw_iterations, trained_variables
+from kerasprune.surgery.compiled import fresh_optimizer
 from kerasprune.training.jax_step import own_variables
 from kerasprune.training.optimizer import ensure_built, inner_optimizer
 
@@ -25,8 +20,7 @@ def rewind_optimizer(model: keras.Model, step: int) -> None:
     """
     ensure_built(model)
     optimizer = inner_optimizer(model.optimizer)
-    with without_schedule(optimizer):  # a schedule may have no config
-        fresh = type(optimizer).from_config(optimizer.get_config())
+    fresh = fresh_optimizer(optimizer)
     fresh.build(model.trainable_variables)
     for variable, new in zip(_slots(optimizer), _slots(fresh), strict=True):
         variable.assign(ops.convert_to_tensor(new))
