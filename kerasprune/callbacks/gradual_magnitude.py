@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.checks import count_faults, whole_number_faults
-from kerasprune.errors import PruneError, raise_faults, warn
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.training import schedules
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.in_step import cond
@@ -28,7 +28,8 @@ class GradualMagnitude(PruningCallback):
     """Gradually sets the weights of lowest score to zero, for good, on a schedule.
 
     After each of the steps `begin, begin + every, …, end` the fraction `schedule(step)` is kept. Masks are chosen and
-    applied inside the compiled step, after the weight update.
+    applied inside the compiled step, after the weight update. On a model that was pruned before, such as a checkpoint,
+    the schedule goes on from the fraction that its zeros show.
 
     Args:
         schedule: The fraction kept as a function of the step: one of `kp.schedules`, any function of a step, a dict
@@ -101,14 +102,17 @@ class GradualMagnitude(PruningCallback):
         self._updates = updates(self.schedule, self.every, known, total)
         self._meant = self._updates.steps[-1] if total is None else min(self._updates.steps[-1], total)
         if total is not None and self._updates.steps[-1] > total:
-            warn(
+            self._diagnosis.say_once(
+                "cut short",
                 f"The schedule ends after {self._updates.steps[-1]} steps, fit after {total}: then "
-                f"{self._updates.at(total):.3g} is kept. Train longer, or end the schedule earlier."
+                f"{self._updates.at(total):.3g} is kept. Train longer, or end the schedule earlier.",
             )
         self.hold(self.selection.masks(self.model), self._renew)
         if self.restored_epoch and known is not None:
             self.session.start -= int(known * self.restored_epoch)
         self._count()
+        if not (self.goes_on or self.restored_epoch):
+            self._find_place()
         now = self.session.now()
         self.held.renew(self._updates.at(now))
         over = np.int32(sum(due <= now for due in self._updates.steps) - 1)
@@ -120,6 +124,15 @@ class GradualMagnitude(PruningCallback):
         if now < self._meant and self._updates.at(now) > self._updates.keep[-1]:
             remedy = f", with {self._updates.at(now):.3g} kept. Train longer, or end the schedule earlier."
             self._diagnosis.cut_short(f"keep {self._updates.keep[-1]:.3g} after {last} steps", f"after {now}", remedy)
+
+    def _find_place(self) -> None:
+        """Goes on from the renewal that earlier zeros show, at the optimizer's step if it is before the next one."""
+        left, steps = sum(len(unit.kept_indices()) for unit in self.held.units), self._updates.steps
+        whole = sum(unit.size for unit in self.held.units)
+        done = [due for due, number in zip(steps, self._numbers.sum(1), strict=True) if left <= number < whole]
+        if done:
+            last = min([due - 1 for due in steps if due > done[-1]], default=np.inf)
+            self.session.start -= int(min(max(self.session.start, done[-1]), last))
 
     def _count(self) -> None:
         """Computes the number of entries kept after each renewal."""

@@ -34,7 +34,8 @@ class PruningCallback(keras.callbacks.Callback):
     added to the logs of every epoch, for later callbacks in the list.
 
     A second fit with the same callback and the same model continues the first: an unfinished schedule is continued, a
-    finished one keeps its result, with a warning. `callback.reset()` starts afresh.
+    finished one keeps its result, with a warning. Over any number of fits each warning is given once.
+    `callback.reset()` starts afresh.
 
     Act at the end of a step or of an epoch, never at the beginning of an epoch, when `Resume` saves.
 
@@ -157,7 +158,8 @@ class PruningCallback(keras.callbacks.Callback):
     def hold(self, masks: Masks, within_step: Callable[[], None] | None = None) -> None:
         """Holds masks until the fit ends: removed weights are +0.0 after every step, so every saved file is sparse.
 
-        To be called in `begin`. At first nothing is removed; remove with `self.held.renew(keep)`, or with
+        To be called in `begin`. At first nothing is removed but what an earlier pruning has left at zero, in a fit that
+        goes on from a file: pruned weights do not come back. Remove with `self.held.renew(keep)`, or with
         `self.held.assign(...)` and `self.held.apply()`. After the last callback of the fit has ended the masks are
         applied once more, since others may restore weights, as `EarlyStopping(restore_best_weights=True)` does.
 
@@ -172,6 +174,8 @@ class PruningCallback(keras.callbacks.Callback):
         check_candidates(masks.units, masks.frozen())
         masks.clear()
         self.held = masks
+        if not self.goes_on:
+            masks.take_zeros(self.model.optimizer)
         masks.attach(self.session, within_step)
         self.session.last_acts.append(masks.settle)
 
@@ -304,9 +308,9 @@ class PruningCallback(keras.callbacks.Callback):
         before = self.session
         if before is not None:
             before.close()
-        self._diagnosis = Diagnosis(self)
         self.goes_on = self.continues and before is not None and before.begun and before.model is self.model
         self.goes_on = self.goes_on and self.advanced  # one that has not trained begins
+        self._diagnosis = Diagnosis(self, self._diagnosis.said if self.goes_on else ())
         self.session = Session(self.model, before.done if self.goes_on else 0)
         self.begin()
         if self.goes_on:

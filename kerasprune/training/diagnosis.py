@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -20,10 +21,12 @@ class Diagnosis:
 
     Args:
         callback: The callback, whose own measurements are `shortfalls()`.
+        said: What was said in the fits that this one continues. Defaults to nothing.
     """
 
-    def __init__(self, callback: Any) -> None:
+    def __init__(self, callback: Any, said: Iterable[str] = ()) -> None:
         self.callback = callback
+        self.said = set(said)
         self.trained = False
         self.found: list[str] | None = None
 
@@ -31,9 +34,10 @@ class Diagnosis:
         """Warns before the first step of reasons why the callback may not act."""
         callback = self.callback
         if callback.goes_on and callback.finished:
-            warn(
+            self.say_once(
+                "ended",
                 f"{type(callback).__name__} has ended its schedule in an earlier fit: its result is held, and it "
-                "does nothing more. callback.reset() starts afresh."
+                "does nothing more. callback.reset() starts afresh.",
             )
         self._say(doubts(callback.session), "may not act")
 
@@ -81,11 +85,18 @@ class Diagnosis:
             remedy: How far its result can be trusted, and the remedy.
         """
         result = "masks stand" if self.callback.leaves_masks else "plan stands"
-        warn(f"{type(self.callback).__name__} was to {meant}; fit ended {after}. The {result}{remedy}")
+        name = type(self.callback).__name__
+        self.say_once("cut short", f"{name} was to {meant}; fit ended {after}. The {result}{remedy}")
+
+    def say_once(self, what: str, message: str) -> None:
+        """Warns, unless the same was said in this fit or one that it continues: one fit need not be the training."""
+        if what not in self.said:
+            self.said.add(what)
+            warn(message)
 
     def _say(self, faults: list[str], when: str) -> None:
         for fault in faults:
-            warn(f"{type(self.callback).__name__} {when}: {fault}")
+            self.say_once(f"{when}: {fault}", f"{type(self.callback).__name__} {when}: {fault}")
 
 
 def doubts(session: Session) -> list[str]:

@@ -68,7 +68,8 @@ class Masks:
             removed = ops.convert_to_tensor(unit.pruned)
             left = self.granularity.comparable(ops.where(removed, 0.0, unit.scores(self.criterion)))
             scores.append(ops.where(removed, -1.0, left))
-        return self.scope.pruned(self.units, scores, numbers)
+        lowest = zip(self.units, self.scope.pruned(self.units, scores, numbers), strict=True)
+        return [ops.logical_or(ops.convert_to_tensor(unit.pruned), entries) for unit, entries in lowest]
 
     def renew(self, keep: float) -> None:
         """Removes the lowest scores down to the fraction `keep`, and sets their weights to zero."""
@@ -79,6 +80,17 @@ class Masks:
         """Marks the removed entries of every unit."""
         for unit, removed in zip(self.units, pruned, strict=True):
             unit.pruned.assign(removed)
+
+    def take_zeros(self, optimizer: keras.Optimizer) -> None:
+        """Marks as removed the entries that an earlier pruning has left at zero, so that they stay.
+
+        Zeros of an optimizer without steps are of an initializer, unless every unit has some. A unit of zeros alone has
+        not been pruned.
+        """
+        zeros = [ops.convert_to_numpy(ops.equal(unit.scores(L1()), 0)) for unit in self.units]
+        zeros = [each & ~each.all() for each in zeros]
+        if int(optimizer.iterations) or len(zeros) > 1 and all(each.any() for each in zeros):
+            self.assign(zeros)
 
     def clear(self) -> None:
         """Marks nothing as removed."""
