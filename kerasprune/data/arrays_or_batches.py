@@ -75,7 +75,12 @@ def whole(data: Any, inputs: int) -> tuple | None:
     """
     if _are_inputs(data, inputs):
         return (data,)
-    return data if isinstance(data, tuple) and data and _are_inputs(data[0], inputs) else None
+    if not isinstance(data, tuple) or not data:
+        return None
+    alone = (
+        isinstance(data[0], list) and len(data[0]) == inputs and all(map(is_array, data[0]))
+    )  # as fit takes one input
+    return data if alone or _are_inputs(data[0], inputs) else None
 
 
 def reads_once(data: Any) -> bool:

@@ -132,10 +132,10 @@ def uncut_rows(model: keras.Model, given: tuple | None, most: int) -> int | None
 
 
 def _batch(parts: tuple, signature: Signature) -> Batch:
-    """Returns the parts as a batch; a dict of inputs is packed into the nest that the model takes."""
+    """Returns the parts as a batch; a dict or a list of inputs is packed into the nest that the model takes."""
     if len(parts) in (2, 3):
         inputs, *beside = parts
-        if isinstance(inputs, Mapping):
+        if isinstance(inputs, Mapping | list):
             inputs = signature.pack(list(map(_array, signature.flatten(inputs))))
         check_arrays(tree.flatten(beside))
         return Batch(*tree.map_structure(_array, (inputs, *beside), none_is_leaf=False))
