@@ -56,6 +56,8 @@ def _check_form(signature: Signature, inputs: Any) -> None:
     """Raises if Keras would not find the inputs of a model with a dict of them whose keys are not their names."""
     keys = keys_of(signature.structure)
     by_name = isinstance(inputs, Mapping)
+    if len(keys) == 1 and not by_name:
+        return
     if keys and keys != [spec.name for spec in signature.inputs] and not (by_name and set(keys) <= set(by_key(inputs))):
         received = f"the keys {sorted(flat(inputs))}" if by_name else "arrays without names"
         raise PruneError(f"Expected inputs as a dict with the keys {keys}. Received: {received}. Give such a dict.")

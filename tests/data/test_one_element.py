@@ -46,8 +46,10 @@ def test_a_list_of_one_array_beside_labels_is_whole_and_batches_are_none():
     assert whole(([X, Y], [X, Y]), 1) is None and whole([(X, Y)], 1) is None and whole([X], 1) is None
 
 
-def test_pruning_takes_them():
-    slim = kp.prune(
-        network("list", "plain"), keep=0.5, data=([X], [Y]), reconstruct=False, verify=False, verbose=0
-    ).slim
-    assert slim.layers[1].kernel.shape[-1] == 4
+@pytest.mark.parametrize("x", [[X], X, {"s": X}], ids=["list", "array", "dict"])
+def test_pruning_takes_them_for_a_model_with_a_dict_of_one_input(x):
+    inputs = keras.Input((4,), name="signal")  # the key is another than the name
+    model = keras.Model({"s": inputs}, layers.Dense(3)(layers.Dense(8, activation="relu")(inputs)))
+    model.compile("adam", "mse")
+    given = {"reconstruct": False, "verify": False, "verbose": 0}
+    assert kp.prune(model, keep=0.5, data=(x, [np.eye(3)[Y]]), **given).slim.layers[1].kernel.shape[-1] == 4
