@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
     from kerasprune.export.formats import Format
     from kerasprune.graph.sizes import Size
-
-EXAMPLES = 1000  # that calibrate and check
 
 
 @commands.command()
@@ -142,23 +141,24 @@ def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale:
     """Returns batches of inputs to calibrate and check with, or `None` if none are named."""
     if calibrate is None and data is None:
         return None
-    from kerasprune.data.examples import inputs_only
     from kerasprune.models.sets.unlabelled import read_unlabelled, warn_of_constants
 
     if calibrate is not None:
         return read_unlabelled(calibrate, model.inputs, scale=scale, size=size)
     if scale is None and Path(data).is_dir():
         warn_of_constants(data)
-    return inputs_only(_examples(model, data, scale, size, "validation"))
+    from kerasprune.recipes.examples import calibration_inputs
+
+    return calibration_inputs(partial(_examples, model, data, scale, size), "validation")
 
 
 def _examples(model: keras.Model, data: str, scale: str | None, size: Size | None, split: str) -> Any:
     """Returns batches of the examples of a split, 1,000 at most."""
     from kerasprune.recipes import schema
-    from kerasprune.recipes.examples import examples_of
+    from kerasprune.recipes.examples import MOST, examples_of
 
     spec = schema.Data.model_construct(name=data, scale=scale, **({"size": size} if size else {}))
-    return examples_of(spec, split, model, size=size).unbatch().take(EXAMPLES).batch(spec.batch)
+    return examples_of(spec, split, model, size=size).unbatch().take(MOST).batch(spec.batch)
 
 
 def _compiled(path: Path, loss: str | None) -> keras.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kerasprune.errors import Key, PruneError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
 
 SMOKE_BATCHES, SMOKE_SAMPLES = 2, 20
+FEW, MOST = 50, 1000  # examples that calibrate an export
 
 
 def own_examples(spec: Data | None) -> SplitExamples | None:
@@ -84,6 +86,22 @@ def examples_of(
             "Received: fewer. Give more."
         )
     return found
+
+
+def calibration_inputs(splits: Callable[[str], tf.data.Dataset], split: str, batch: int = 128) -> tf.data.Dataset:
+    """Returns batches of the inputs of a split, 1,000 at most; fewer than 50 are followed by those of the training.
+
+    Args:
+        splits: Returns batches of inputs and targets of a split.
+        split: Its name.
+        batch: Examples per batch. Defaults to 128.
+    """
+    from kerasprune.data.examples import inputs_only
+
+    found = inputs_only(splits(split)).unbatch()
+    if split != "train" and sum(1 for _ in found.take(FEW)) < FEW:
+        found = found.concatenate(inputs_only(splits("train")).unbatch())
+    return found.take(MOST).batch(batch)
 
 
 def _examples_of(

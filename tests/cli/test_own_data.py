@@ -438,3 +438,12 @@ def test_an_earlier_run_is_overwritten_only_when_told_and_nothing_else(tmp_path)
     (tmp_path / "users").mkdir()
     (tmp_path / "users" / "dense.keras").write_text("mine")
     assert "no recipe.yaml" in refused("prune", model, "--keep", 0.5, "--out", tmp_path / "users", "--overwrite")
+
+
+def test_a_small_validation_split_is_calibrated_with_the_training_beside_it(tmp_path):
+    """A tenth of a hundred examples would be told to give fifty, which were given."""
+    model, data = tabular(tmp_path / "mine.keras"), tmp_path / "data.npz"
+    table(data, rows=100)
+    result = invoke("export", model, "--format", "tflite-int8", "--data", data, "--out", tmp_path / "out.tflite")
+    assert result.exit_code == 0 and "calibration samples, and" not in result.stderr, result.output
+    assert "on 90 calibration samples" in " ".join(result.stdout.split())

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 
 from kerasprune.data.batches import example_batches
-from kerasprune.data.examples import inputs_only
 from kerasprune.data.signature import signature_of
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import PruneError, warn
@@ -16,12 +15,12 @@ from kerasprune.export.parity import Function
 from kerasprune.export.registry import formats
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_for
+from kerasprune.recipes.examples import MOST, calibration_inputs
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import file_gain, in_turn
 from kerasprune.steps.objective import Objective
 
-EXPORT_IMAGES = 1000  # images that calibrate and check an export, and test images that judge it
 MEASURES = ("bytes", "gzip_bytes", "max_error", "error", "agreement", "balanced", "latency_ms")
 
 
@@ -76,7 +75,7 @@ def _judged(run: Run, side: str, file: Function, objective: Objective) -> dict[s
         return {}
     model = run.model(side)
     examples = run.examples(run.recipe.data.test, model, size=run.side(side))
-    found, number = metrics_of(file, model, objective, examples, EXPORT_IMAGES)
+    found, number = metrics_of(file, model, objective, examples, MOST)
     others = {key: value for key, value in found.items() if key not in ("loss", "accuracy")}
     judged = {"accuracy": found.get("accuracy"), "loss": found.get("loss"), "metrics": others}
     return {**judged, "judged": number, "judged_on": "test"}
@@ -103,8 +102,11 @@ def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
         return read_unlabelled(Path(run.recipe.calibrate), model.inputs, scale=scale, size=size), size
     if run.recipe.data is None:
         return None, size
-    images = run.examples(run.recipe.data.validation or "train", model, size=run.side(name))
-    return inputs_only(images.batches()).unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch), size
+
+    def images(split: str) -> Any:
+        return run.examples(split, model, size=run.side(name)).batches()
+
+    return calibration_inputs(images, run.recipe.data.validation or "train", run.recipe.data.batch), size
 
 
 def _float32(run: Run, rows: list[dict[str, Any]]) -> dict[str, Any]:
