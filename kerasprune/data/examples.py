@@ -173,7 +173,7 @@ def _with_parts(data: Any, inputs: int) -> Any:
     if isinstance(data, list) and len(data) != inputs:
         raise PruneError(
             f"Expected a list of as many arrays as the model has inputs, {inputs}. Received: {len(data)} arrays. Give "
-            "labels as data=(x, y), a tuple."
+            "labels as data=(x, y), a tuple, and examples one by one as numpy.stack(x)."
         )
     while isinstance(data, tuple) and len(data) > 1 and data[-1] is None:
         data = data[:-1]

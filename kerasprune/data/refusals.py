@@ -163,6 +163,8 @@ def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: s
     if not number or any(tuple(shape[:1]) != number for shape in inputs):
         shapes = ", ".join(str(tuple(shape)) for shape in inputs)
         return [f"Expected the same number of examples for every input. Received: inputs of shape {shapes}."]
+    if () in map(tuple, labels):
+        return [f"Expected {what} as arrays. Received: a list of {len(labels)} numbers. Make one array: numpy.stack."]
     return [
         f"Expected as many {what} as inputs, {', '.join(map(str, number))}. Received: {what} of shape {tuple(shape)}."
         for shape in labels

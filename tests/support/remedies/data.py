@@ -235,6 +235,12 @@ CASES = [
     Case("data/examples.py", "Give data=x.", lambda: prune(data=(X, None, np.ones(64))), lambda: prune(data=X)),
     Case("data/examples.py", "Give labels as data=(x, y)", lambda: prune(data=[X, Y]), lambda: prune(data=(X, Y))),
     Case(
+        "data/refusals.py",
+        "Make one array",
+        lambda: prune(data=([*X], [*Y])),
+        lambda: prune(data=(np.stack([*X]), np.stack([*Y]))),
+    ),
+    Case(
         "data/refusals.py", "Leave .repeat() out", lambda: prune(data=endless()), lambda: prune(data=endless().take(3))
     ),
     Case(
