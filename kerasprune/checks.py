@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from kerasprune.errors import is_of_numpy, nearest, short
@@ -12,6 +13,11 @@ from kerasprune.errors import is_of_numpy, nearest, short
 def is_number(value: Any) -> bool:
     """Returns whether a value is a finite real number (`True` and `False` are not)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """Returns whether a pattern is a name, even one with brackets, or a wildcard for it."""
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def _faults(

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune._keras import call_operation, maker
+from kerasprune.backend.precision import full_precision
 from kerasprune.data.arrays_or_batches import parts_of, row_count, rows_of, whole
 from kerasprune.data.refusals import (
     Shape,
@@ -116,6 +117,7 @@ def rows_belong_together(model: keras.Model, inputs: Any) -> bool:
     return several and not _runs(model, rows_of(inputs, slice(1))) and _runs(model, inputs)
 
 
+@full_precision()
 def _runs(model: keras.Model, inputs: Any) -> bool:
     signature = inputs_of(model)
     try:

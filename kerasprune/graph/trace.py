@@ -10,7 +10,7 @@ import keras
 from keras import KerasTensor, tree
 
 from kerasprune._keras import argument_names, inner_layers, maker, output_specs
-from kerasprune.checks import choice_faults
+from kerasprune.checks import choice_faults, is_named
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import Key, PruneError, first_of, nearest, raise_faults, warn
 from kerasprune.graph.adapters import adapted_layers
@@ -29,7 +29,6 @@ from kerasprune.graph.walk import (
     changed_weights,
     has_free_axes,
     is_model,
-    is_named,
     named_operations,
     pause_collection,
     walk,

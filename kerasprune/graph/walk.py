@@ -6,13 +6,13 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import keras
 from keras import tree
 
 from kerasprune._keras import Functional, inner_layers, is_functional, nodes_by_depth
+from kerasprune.checks import is_named
 from kerasprune.graph.built_model import body_of
 
 Visit = Callable[..., Any]
@@ -41,11 +41,6 @@ def all_nodes(model: keras.Model) -> Iterator[Any]:
         yield node
         if is_model(node.operation):
             yield from all_nodes(node.operation)
-
-
-def is_named(name: str, pattern: str) -> bool:
-    """Returns whether a pattern is a name, even one with brackets, or a wildcard for it."""
-    return name == pattern or fnmatchcase(name, pattern)
 
 
 def named_operations(model: keras.Model, patterns: Iterable[str]) -> set[int]:

@@ -20,7 +20,7 @@ from kerasprune.data.batches import example_batches, free_size
 from kerasprune.data.signature import inputs_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import LOAD, body_of
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, check_finite_weights
 from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.trace import size_to_try
 from kerasprune.graph.walk import has_free_axes
@@ -250,6 +250,7 @@ def _differs_from_itself(model: keras.Model, inputs: Any, tolerance: float, *, a
     except PruneError as error:  # on JAX an index out of range gives NaN, and no error
         if not at_random:
             raise
+        check_finite_weights(model)
         raise RandomInputsRefused(f"{error} {_GIVE_DATA}") from error
     except Exception as error:  # whatever layers raise
         if not at_random:

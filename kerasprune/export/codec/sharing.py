@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.checks import choice_faults, given_values, seed_faults, whole_number_faults
+from kerasprune.checks import choice_faults, given_values, is_named, seed_faults, whole_number_faults
 from kerasprune.errors import PruneError, first_of, nearest, raise_faults, short
-from kerasprune.graph.walk import is_named
 
 BITS: Mapping[str, int] = MappingProxyType({"conv": 8, "dense": 5})
 """Bits of a code in the paper."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log, prod
 
-from kerasprune.checks import fraction_faults
+from kerasprune.checks import fraction_faults, is_named
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import SUMS
 from kerasprune.graph.channels import TracedCall
@@ -14,7 +14,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.groups import number_repeated
 from kerasprune.graph.sizes import GUESSES
 from kerasprune.graph.trace import size_to_try, trace
-from kerasprune.graph.walk import Wiring, is_named
+from kerasprune.graph.walk import Wiring
 from kerasprune.planning.budgets.base import Budget
 
 _LARGE = 256  # of a free input side, if the model takes it: only the order of sizes matters
