@@ -192,7 +192,13 @@ class Weighted(keras.losses.Loss):
 
 
 LOSSES = of_keras(
-    keras.losses, keras.Loss, "Loss", "CTC", "SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy"
+    keras.losses,
+    keras.Loss,
+    "Loss",
+    "CTC",
+    "SparseCategoricalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "Circle",
 )
 LOSSES = {name: lambda made=each: made() for name, each in LOSSES.items()} | {"own": lambda: Weighted(3.0)}
 BOTH = {"own": ("own", "schedule", "own")}
