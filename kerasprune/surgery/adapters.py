@@ -7,7 +7,6 @@ import keras
 from kerasprune._keras import inner_layers, merge_adapter
 from kerasprune.errors import first_of, warn
 from kerasprune.graph.adapters import adapted_layers
-from kerasprune.surgery.clone import copy_model
 
 
 def merge_adapters(model: keras.Model) -> None:
@@ -25,5 +24,7 @@ def merge_adapters(model: keras.Model) -> None:
 def without_adapters(model: keras.Model) -> keras.Model:
     """Returns a functional model itself, or a copy with merged adapters if it has any."""
     if adapted_layers(inner_layers(model)):
+        from kerasprune.surgery.clone import copy_model  # which a plan does not need otherwise
+
         merge_adapters(model := copy_model(model))
     return model
