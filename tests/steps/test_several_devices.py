@@ -97,6 +97,7 @@ for how in ("one", "data", "model"):
     keras.distribution.set_distribution(distribution(how))
     out[how] = found(how)
 masks = Selection("l1", "filter", "layer").masks(network())
+masks.clear()
 masks.assign(masks.lowest(masks.numbers(0.36)))
 out["grown"] = masks.granularity.numbers(masks.graph, 0.36)
 out["masks"] = {unit.name: len(unit.kept_indices()) for unit in masks.units}
