@@ -12,7 +12,6 @@ from kerasprune.data.signature import signature_of
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.files.made_of import MADE_OF, check_made_of
-from kerasprune.graph.built_model import body_of
 from kerasprune.graph.trace import size_to_try
 from kerasprune.models.sets.lookup import SYNTHETIC, own
 from kerasprune.planning.budgets.registry import budgets
@@ -233,7 +232,7 @@ def rehearse(one: Run) -> None:
         one.callback(each, None, model)  # their arguments
     if recipe.finetune:
         one.aware(model)  # as the slim one, which has the same layers
-    exported = [signature_of(body_of(model)) for name in recipe.export if name.startswith(("tflite", "saved_model"))]
+    exported = [signature_of(model) for name in recipe.export if name.startswith(("tflite", "saved_model"))]
     if any(name.startswith("tflite") for name in recipe.export):
         from kerasprune.export.tflite_export import check_takes_numbers  # imports TensorFlow
 

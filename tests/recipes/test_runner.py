@@ -354,3 +354,16 @@ def test_an_export_that_a_fixed_batch_forbids_is_refused_before_anything_is_spen
     with pytest.raises(PruneError, match="fixed batch size"):
         run(text, tmp_path / "out")
     assert not spent
+
+
+def test_a_sequential_that_noted_its_first_batch_is_exported_by_a_run(tmp_path):
+    rng = np.random.default_rng(0)
+    model = keras.Sequential([keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)])
+    model(rng.normal(size=(4, 6)).astype("float32"))  # built by four examples
+    model.save(tmp_path / "noted.keras")
+    np.savez(tmp_path / "x.npz", x=rng.normal(size=(200, 6)).astype("float32"), y=np.arange(200) % 3)
+    text = (
+        f"name: tiny\nwhy: A test.\nmodel: {{start: {tmp_path}/noted.keras}}\nprune: {{plan: {{keep: 0.5}}}}\n"
+        f"data: {{name: {tmp_path}/x.npz}}\nexport: [tflite]\n"
+    )
+    assert any(run(text, tmp_path / "out").rglob("*.tflite"))
