@@ -177,6 +177,7 @@ class IterativeRemoval(PruningCallback):
         self._note(0, 0, 0)
         if not self.goes_on:
             self._check_rounds()
+            self._say_that_rounds_begin()
             if self.rewind_to.steps(steps) == 0:
                 self.remember()
 
@@ -246,6 +247,15 @@ class IterativeRemoval(PruningCallback):
     def _position(self) -> tuple[int, int, int]:
         """Returns the steps done, those done when the epoch began, and the number of removals."""
         return tuple(self.session.notes["place"].tolist())
+
+    def _say_that_rounds_begin(self) -> None:
+        left = self.held.share()
+        if left < 1 and not any(callback.restores for callback in RunningFit.of(self.model).callbacks):
+            self._diagnosis.say_once(
+                "begins",
+                f"An earlier pruning has left {left:.3g} of the weights: {type(self).__name__} begins its "
+                f"{self.rounds} rounds on them. To continue rounds that were interrupted, use Resume in both fits.",
+            )
 
     def _check_rounds(self) -> None:
         shares = (1.0, self.keep_per_round ** (self.rounds - 1), self.keep_per_round**self.rounds)

@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasprune._keras import first_epoch
 from kerasprune.errors import PruneError
+from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.plans import Plan
 from kerasprune.training.diagnosis import Diagnosis
 from kerasprune.training.fit import RunningFit
@@ -169,8 +170,9 @@ class PruningCallback(keras.callbacks.Callback):
                 applied. Defaults to `None`.
 
         Raises:
-            PruneError: No kernel may lose weights.
+            PruneError: No kernel may lose weights, or a weight is not finite.
         """
+        check_finite_weights(self.model)
         check_candidates(masks.units, masks.frozen())
         masks.clear()
         self.held = masks

@@ -140,3 +140,21 @@ def test_many_short_fits_are_one_training_and_say_each_thing_once():
     assert ["ends after 3" in word for words in said for word in words] == [True, False]
     assert "in an earlier fit" in said[3][0]
     assert fitted(model, callback.reset(), epochs=1, batch_size=64)
+
+
+@pytest.mark.parametrize("make", [CALLBACKS["rounds"], pytest.param(CALLBACKS["rates"], marks=pytest.mark.matrix)])
+def test_rounds_that_begin_on_pruned_weights_say_so(make, tmp_path):
+    model = network()
+    assert not any("begins its 3 rounds" in each for each in fitted(model, make(model)))
+    model.save(tmp_path / "last.keras")
+    model = keras.models.load_model(tmp_path / "last.keras")
+    assert any("0.215 of the weights: " in each and "Resume" in each for each in fitted(model, make(model)))
+    assert not any("begins its 3 rounds" in each for each in fitted(network(), make(model), Resume(tmp_path / "kept")))
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_weights_that_are_not_finite_are_refused(name):
+    model = network()
+    model.layers[0].kernel.assign(np.full((6, 12), np.nan))
+    with pytest.raises(kp.PruneError, match="finite weights"):
+        fitted(model, CALLBACKS[name](model), epochs=1)
