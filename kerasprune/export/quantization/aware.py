@@ -10,7 +10,7 @@ import keras
 from kerasprune._keras import replaced_attributes
 from kerasprune.checks import kind_faults, whole_number_faults
 from kerasprune.errors import PruneError, first_of, raise_faults, warn
-from kerasprune.export.quantization.fake_quantize import FollowedRange
+from kerasprune.export.quantization.fake_quantize import FixedRange, FollowedRange
 from kerasprune.export.quantization.graph_with_ranges import GraphWithRanges
 from kerasprune.export.quantization.rounded_layers import RoundedKernel
 from kerasprune.graph.built_model import LOAD, body_of
@@ -38,7 +38,7 @@ def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200)
     gradients pass there. BatchNorm and a rectifier behind a convolution or dense layer are part of it, as in the file:
     the kernel is rounded after γ/σ, and the range is that of the rectified output. Sums have ranges for their inputs
     and their output; concatenation, pooling, reshaping and padding keep the scale of their inputs; sigmoid, softmax and
-    tanh have the fixed ones of TFLite.
+    tanh have the fixed ones of TFLite, and are rounded once more where they are concatenated with others.
 
     In the first `delay` training steps BatchNorm uses statistics of the batch, as always; afterwards the moving ones,
     which are held. Ranges follow the activations for `2 · delay + 100` steps, and are then held. They are
@@ -98,7 +98,7 @@ class QuantizationAware(RangedModel):
 
     def for_converter(self) -> AbstractContextManager[None]:
         """Lets the model be traced in float operations between ranges, not in integers, while the block runs."""
-        found = [each for each in self._flatten_layers() if isinstance(each, RoundedKernel)]
+        found = [each for each in self._flatten_layers() if isinstance(each, RoundedKernel | FixedRange)]
         return replaced_attributes(*((each, "in_integers", False) for each in found))
 
     def check_exportable(self, form: str) -> None:

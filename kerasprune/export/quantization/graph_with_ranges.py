@@ -9,7 +9,6 @@ import keras
 from keras import layers, ops, tree
 
 from kerasprune._keras import Functional
-from kerasprune.errors import PruneError
 from kerasprune.export.quantization.fake_quantize import FixedRange, FollowedRange, Range
 from kerasprune.export.quantization.operators import (
     FIXED,
@@ -102,23 +101,27 @@ class GraphWithRanges:
 
     def _same(self, operation: Any, kind: Kind, args: Any, kwargs: Any) -> Any:
         """Returns the outputs of an operation whose tensors have one scale."""
-        fed = [x for x in tree.flatten((args, kwargs)) if self._range(x) is not None]
-        if len({each.fixed if isinstance(each, FixedRange) else None for each in map(self._range, fed)}) > 1:
-            raise PruneError(
-                f"Expected tensors that can have one scale in {operation.name!r} of {type(operation).__name__}. "
-                "Received: outputs of sigmoid, softmax or tanh, whose scale is fixed in TFLite, with others. Apply "
-                "that activation after the concatenation, or quantize after training."
-            )
+        fed = self._fed(args, kwargs)
+        if len({each.fixed if isinstance(each, FixedRange) else None for each in fed}) > 1:
+            args, kwargs = tree.map_structure(lambda x: self._free(x, f"{operation.name}_scale"), (args, kwargs))
+            fed = self._fed(args, kwargs)
         y = operation(*args, **kwargs)
         if not fed:
             return tree.map_structure(lambda each: self._followed(each, f"{operation.name}_range"), y)
-        first, *others = map(self._range, fed)
+        first, *others = fed
         for other in others:
             if isinstance(first, FollowedRange):
                 first.scale.join(other.scale)
         if kind is Kind.AVERAGE:
             y = self._rounded_as(first, y, f"{operation.name}_range")
         return tree.map_structure(lambda each: self._ranged(each, first), y)
+
+    def _fed(self, *inputs: Any) -> list[Range]:
+        return [given for given in map(self._range, tree.flatten(inputs)) if given is not None]
+
+    def _free(self, x: Any, name: str) -> Any:
+        """Returns a tensor whose scale is not fixed: rounded once more, if an activation has fixed it."""
+        return self._followed(x, name) if isinstance(self._range(x), FixedRange) else x
 
     def _rounded_as(self, given: Range, x: Any, name: str) -> Any:
         if isinstance(given, FixedRange):

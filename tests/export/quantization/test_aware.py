@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 
 import keras
 import numpy as np
@@ -206,6 +207,45 @@ def test_scales_that_tflite_demands(images, tmp_path):
     assert joined in scales["CONV_2D"] and scales["MUL"][0] == joined  # both inputs, the wider and the narrower
     narrow = aware.get_layer("narrow_range")  # the model has the file's scale there, too
     assert float(narrow.step()) == joined[0] > 3 * float(grid(narrow.low, narrow.high)[2])
+
+
+BRANCHES = {
+    "tanh": lambda x: layers.Dense(6, activation="tanh")(x),
+    "sigmoid, reshaped": lambda x: layers.Reshape((6,))(
+        layers.Reshape((2, 3))(layers.Dense(6, activation="sigmoid")(x))
+    ),
+    "softmax": lambda x: layers.Softmax()(layers.Dense(6)(x)),
+    "dropped out": lambda x: layers.Dropout(0.5)(layers.Activation("tanh")(layers.Dense(6)(x))),
+}
+OTHERS = {
+    "wide": lambda x: 5.0 * layers.Dense(6, activation="leaky_relu")(x),
+    "input": lambda x: x,
+    "fixed": lambda x: layers.Dense(6, activation="tanh")(layers.Dense(4, activation="sigmoid")(x)),
+    "logits": lambda x: layers.Dense(6, activation="sigmoid")(x),
+}
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_a_fixed_scale_is_rounded_again_where_others_join_it(branch, other, tmp_path):
+    keras.utils.set_random_seed(0)
+    left, right = keras.Input((20,), name="left"), keras.Input((20,), name="right")
+    joined = layers.Concatenate()([BRANCHES[branch](left), OTHERS[other](right), BRANCHES[branch](right)])
+    model = keras.Model([left, right], layers.Dense(3, name="last")(joined))
+    data = np.random.default_rng(0).normal(size=(2, 256, 20)).astype("float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a product with a constant
+        aware = kp.quantization_aware(model)
+    aware(list(data), training=True)
+    report = kp.export.tflite(aware, tmp_path / "a.tflite", quantize="int8", data=tuple(data))
+    expected, plain = numbers(aware(list(data), training=False)), numbers(model(list(data)))
+    runner = open_interpreter(tmp_path / "a.tflite").get_signature_runner()
+    pairs = zip(*data, strict=True)
+    found = np.array([next(iter(runner(left=a[None], right=b[None]).values()))[0] for a, b in pairs])
+    step = float(aware.get_layer("last_range").step())
+    assert np.mean(np.abs(expected - found) <= 1.001 * step) >= 0.99
+    assert np.abs(plain - expected).mean() < 0.1 * plain.std() and report.error < 0.05
 
 
 # ---- the plain model ------------------------------------------------------------------------------------------
@@ -420,11 +460,6 @@ def dense(activation=None, dtype="float32"):
     return keras.Sequential([keras.Input((4,)), layers.Dense(3, activation=activation, dtype=dtype)])
 
 
-def mixed_scales():
-    inputs = keras.Input((4,))
-    return keras.Model(inputs, layers.Concatenate()([layers.Dense(3, activation="tanh")(inputs), inputs]))
-
-
 @pytest.mark.parametrize(
     ("make", "arguments", "words"),
     [
@@ -435,7 +470,6 @@ def mixed_scales():
         (dense, {"delay": -1}, "delay=-1"),
         (lambda: kp.quantization_aware(dense()), {}, "Give aware.plain"),
         (lambda: dense(dtype="mixed_float16"), {}, "in float16"),
-        (mixed_scales, {}, "after the concatenation"),
     ],
 )
 def test_what_is_refused(make, arguments, words):
