@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 
 from kerasprune.errors import extras, raise_faults, short, warn
-from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.latency.operators import Alike, operators
 from kerasprune.export.latency.profiling import (
     OperatorMeasurements,
@@ -17,8 +16,8 @@ from kerasprune.export.latency.profiling import (
     calibration_plans,
     trace_for_profile,
 )
-from kerasprune.export.latency.single_operators import Pair, build_operators, place_of
-from kerasprune.export.latency.table import PHONE, PRECISIONS, LatencyTable
+from kerasprune.export.latency.single_operators import Pair, operator_files
+from kerasprune.export.latency.table import PHONE, LatencyTable
 from kerasprune.export.latency.whole_networks import NETWORK, timed_file_of
 from kerasprune.files.reading import is_file, read_text
 from kerasprune.files.writing import make_folder, replace_when_done, write_text
@@ -127,9 +126,10 @@ class _Phone:
         """Returns the times of operators that are known; writes the others. Arguments as for `times_alone`."""
         names = {f"{self._kind}-{key}-{reads}-{makes}": (key, (reads, makes)) for key, (reads, makes) in part}
         new = {name: pair for name, pair in names.items() if name not in self._known and name not in self._written}
-        if models := build_operators(list(new.values()), alike):
-            file = self._write(parts_to_tflite(models, PRECISIONS[precision]))
-            self._written |= {list(new)[place_of(signature)]: (file, signature) for signature in models}
+        called = {pair: name for name, pair in new.items()}
+        for pairs, content in operator_files(list(called), alike, precision):
+            file = self._write(content)
+            self._written |= {called[pair]: (file, signature) for signature, pair in pairs.items()}
         return {pair: self._known[name] for name, pair in names.items() if name in self._known}
 
     def networks(self, graph: ChannelGraph, plans: Sequence[Plan], precision: str) -> list[float | None]:

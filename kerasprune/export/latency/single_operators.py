@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from kerasprune.errors import warn
+from kerasprune.errors import PruneError, warn
 from kerasprune.export.conversion import parts_to_tflite
 from kerasprune.export.latency.operators import Alike, Widths
 from kerasprune.export.latency.table import PRECISIONS
@@ -24,25 +23,41 @@ Pair = tuple[str, Widths]
 """The key of an operator, and its widths."""
 
 
-def build_operators(part: Sequence[Pair], alike: Mapping[str, Alike]) -> dict[str, keras.Model]:
-    """Returns models of operators by the names of their signatures, `operator_0`, …: the place in `part`.
+def operator_files(
+    part: Sequence[Pair], alike: Mapping[str, Alike], precision: str
+) -> Iterator[tuple[dict[str, Pair], bytes]]:
+    """Yields files of operators, each with what stands under its signatures: one file if all convert.
+
+    What a layer cannot have as widths is left out; an operator that cannot be built or converted alone with a warning.
 
     Args:
-        part: Operators and widths; those that a layer cannot have are left out.
+        part: Operators and widths.
         alike: The operators of every key.
+        precision: As for `profile`.
     """
-    models = {}
+    pairs, models = {}, {}
     for number, (key, widths) in enumerate(part):
+        name = f"operator_{number}"
         try:
-            models[f"operator_{number}"] = alike[key].operator.built(widths)
+            pairs[name], models[name] = (key, widths), alike[key].operator.built(widths)
         except Exception as error:  # noqa: BLE001  a width that a layer cannot have, or a layer of the user's
-            if widths == alike[key].most:
-                warn(f"Not timed: {alike[key].operator.label}, which cannot be built alone: {_first_line(error)}")
-    return models
+            _say_why((key, widths), alike, "built", error)
+    waiting = [list(models)] if models else []
+    while waiting:
+        names = waiting.pop()
+        try:
+            content = parts_to_tflite({name: models[name] for name in names}, PRECISIONS[precision])
+        except PruneError as error:  # one of them, found by halves
+            half = len(names) // 2
+            waiting += [names[half:], names[:half]] if half else []
+            if not half:
+                _say_why(pairs[names[0]], alike, "converted", error)
+        else:
+            yield {name: pairs[name] for name in names}, content
 
 
 def times_alone(part: Sequence[Pair], alike: Mapping[str, Alike], precision: str, threads: int) -> dict[Pair, float]:
-    """Returns the milliseconds of operators, which are written to one file.
+    """Returns the milliseconds of operators, which are written to one file; those that do not convert are left out.
 
     Args:
         part: Operators and widths.
@@ -50,21 +65,22 @@ def times_alone(part: Sequence[Pair], alike: Mapping[str, Alike], precision: str
         precision: As for `profile`.
         threads: Threads of the interpreter.
     """
-    models = build_operators(part, alike)
-    if not models:
-        return {}
-    content = parts_to_tflite(models, PRECISIONS[precision])
-    with tempfile.TemporaryDirectory() as folder:
-        (path := Path(folder) / "operators.tflite").write_bytes(content)
-        interpreter = open_interpreter(path, threads=threads)
-        timers = {part[place_of(name)]: signature_timer(interpreter, name) for name in models}
-        passes = [{pair: _runs(timed) for pair, timed in timers.items()} for _ in range(_PASSES)]
-    return {pair: float(np.percentile(sum((each[pair] for each in passes), []), UNDISTURBED)) for pair in timers}
+    runs: dict[Pair, list[float]] = {}
+    for pairs, content in operator_files(part, alike, precision):
+        with tempfile.TemporaryDirectory() as folder:
+            (path := Path(folder) / "operators.tflite").write_bytes(content)
+            interpreter = open_interpreter(path, threads=threads)
+            timers = {pair: signature_timer(interpreter, name) for name, pair in pairs.items()}
+            passes = [{pair: _runs(timed) for pair, timed in timers.items()} for _ in range(_PASSES)]
+        runs |= {pair: sum((each[pair] for each in passes), []) for pair in timers}
+    return {pair: float(np.percentile(each, UNDISTURBED)) for pair, each in runs.items()}
 
 
-def place_of(name: str) -> int:
-    """Returns the place of an operator, which is read from the name of its signature."""
-    return int(name.rpartition("_")[2])
+def _say_why(pair: Pair, alike: Mapping[str, Alike], what: str, error: Exception) -> None:
+    """Warns of an operator that is not timed, at its full width."""
+    key, widths = pair
+    if widths == alike[key].most:
+        warn(f"Not timed: {alike[key].operator.label}, which cannot be {what} alone: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:

@@ -318,6 +318,24 @@ def test_operators_of_a_file_are_timed_in_turn(monkeypatch):
     assert single_operators.times_alone(part, alike, "float32", 1) == dict.fromkeys(part, 1.0)
 
 
+def test_an_operator_that_does_not_convert_is_left_out_and_named(monkeypatch):
+    convert, torn = single_operators.parts_to_tflite, "operator_3"
+
+    def parts_to_tflite(parts, quantize):
+        if torn in parts:
+            raise kp.PruneError("The converter fails.")
+        return convert(parts, quantize)
+
+    monkeypatch.setattr(single_operators, "parts_to_tflite", parts_to_tflite)
+    model = keras.Sequential([keras.Input((6,)), *[layers.Dense(5 + n, use_bias=n % 2 == 0) for n in range(6)]])
+    alike = by_key(operators(kp.trace(model)))
+    part = [(key, (each.most[0], made)) for key, each in alike.items() for made in (2, each.most[1])]
+    assert alike[part[3][0]].most == part[3][1]
+    with pytest.warns(UserWarning, match="Not timed: Dense c, which cannot be converted alone: The converter fails"):
+        times = single_operators.times_alone(part, alike, "float32", 1)
+    assert times.keys() == {pair for number, pair in enumerate(part) if number != 3}
+
+
 @pytest.mark.thorough
 def test_weights_that_silence_a_network_on_random_numbers_do_not_matter_in_int8():
     model = network((16, 32))
