@@ -47,6 +47,7 @@ from kerasprune.repair.synthesis.scale_of_pixels import warn_of_statistics
 from kerasprune.surgery.output_kind import last_axes
 
 WARMUP, RUNS = 5, 30
+LONG, SLOWER = 1.0, 1.2  # milliseconds that can be told from noise; times in integers ÷ in float that are warned of
 LOW_AGREEMENT = 0.95
 GRAPH_BYTES = 50_000  # of a file without its weights, if nothing is unrolled
 
@@ -104,7 +105,8 @@ def tflite(
     Returns:
         The report: size, compressed size, error and agreement by output, latency, operators. A warning is given if the
         balanced agreement of an output of classes is below 95 %, if the error of an output relative to its spread is
-        above 0.1, and if fewer than 50 samples, or identical ones, were used for calibration.
+        above 0.1, if fewer than 50 samples, or identical ones, were used for calibration, and if a file in integers that
+        takes a millisecond or more is slower on this machine than in float32, as PReLU makes it.
 
     Raises:
         PruneError: The arguments do not fit, the model draws random numbers, an operation has no TFLite counterpart,
@@ -133,13 +135,13 @@ def tflite(
     if calibrates:
         warn_of_statistics(model, samples.first()[0])
     exact = np.isfinite(TOLERANCES[quantize or "float32"])
-    check_float = None if exact else partial(_check_float, model, signature, reference, samples)
-    with new_file(path, overwrite=overwrite) as temporary:
+    with new_file(path, overwrite=overwrite) as temporary, tempfile.TemporaryDirectory() as folder:
+        in_float = Path(folder) / "float.tflite"
+        check_float = None if exact else partial(_check_float, model, signature, reference, samples, in_float)
         if quantize == "mixed":
-            with tempfile.TemporaryDirectory() as folder:
-                files = MixedFiles(model, signature, samples, CALIBRATION_SAMPLES, folder, check_float)
-                float_layers = files.chosen(max_bytes) if float_layers is None else float_layers
-                temporary.write_bytes(files.with_float(float_layers))
+            files = MixedFiles(model, signature, samples, CALIBRATION_SAMPLES, folder, check_float)
+            float_layers = files.chosen(max_bytes) if float_layers is None else float_layers
+            temporary.write_bytes(files.with_float(float_layers))
         else:
             temporary.write_bytes(to_tflite(model, signature, quantize, samples, io, check_float))
         file = interpreted_function(temporary, model, signature)
@@ -150,25 +152,25 @@ def tflite(
             format=f"tflite {quantize or 'float32'}{'' if io == 'float' else f', {io} in and out'}",
             bytes=temporary.stat().st_size,
             gzip_bytes=gzip_size([temporary]),
-            latency_ms=_latency(temporary),
+            latency_ms=_milliseconds(temporary)[0],
             inputs="calibration" if calibrates else samples.source,
             operators=tuple(sorted({node.name for node in nodes(temporary)})),
             float_layers=tuple(float_layers or _in_float(temporary, model, quantize)),
             **parity.measures(),
         )
-    for words in _complaints(report, model, quantize, io):
+        slower = [] if quantize == "int16x8" else _slower(temporary, in_float, report, model)
+    for words in (*_complaints(report, model, quantize, io), *slower):
         warn(words)
     return report
 
 
 def _check_float(
-    model: keras.Model, signature: Signature, reference: Function, samples: Samples, content: bytes
+    model: keras.Model, signature: Signature, reference: Function, samples: Samples, path: Path, content: bytes
 ) -> None:
-    """Raises if a conversion without integers does not compute the same as the model."""
+    """Raises if a conversion without integers, which is written to `path`, does not compute the same as the model."""
     first = replace(samples, batches=partial(iter, [samples.arrays(RANDOM_SAMPLES)]))
-    with tempfile.TemporaryDirectory() as folder:
-        (path := Path(folder) / "float.tflite").write_bytes(content)
-        require_close(compare(reference, interpreted_function(path, model, signature), first), precision(model))
+    path.write_bytes(content)
+    require_close(compare(reference, interpreted_function(path, model, signature), first), precision(model))
 
 
 def check_takes_numbers(model: keras.Model, signature: Signature) -> None:
@@ -317,15 +319,31 @@ def _check_mixed(
     raise_faults("Layers that cannot stay in float:", faults)
 
 
+def _slower(path: Path, in_float: Path, report: ExportReport, model: keras.Model) -> list[str]:
+    """Returns a warning if a file with integer activations takes longer on this machine than one in float."""
+    if report.latency_ms < LONG or not in_float.exists():
+        return []
+    integers, floats = _milliseconds(path, in_float)
+    if integers < SLOWER * floats:
+        return []
+    known = ": PReLU is slow in integers" if any(isinstance(each, layers.PReLU) for each in inner_layers(model)) else ""
+    return [
+        f"{report.path.name} takes {integers:.3g} ms on this machine, {integers / floats:.1f} times as long as in "
+        f"float32{known}. It is smaller, and may be fast on the device; docs/phone.md says how that is measured."
+    ]
+
+
 def _tensors(path: Path) -> list[dict[str, Any]]:
     """Returns the tensors of the main graph of a file and of what it calls, as LiteRT describes them."""
     interpreter = open_interpreter(path)
     return [each for n in range(interpreter.num_subgraphs()) for each in interpreter.get_tensor_details(n)]
 
 
-def _latency(path: Path) -> float:
-    # A new one: a signature runner locks the interpreter it runs.
-    interpreter = open_interpreter(path)
-    fill_inputs(interpreter)
-    times = [time_invocation(interpreter) for _ in range(WARMUP + RUNS)]
-    return statistics.median(times[WARMUP:])
+def _milliseconds(*paths: Path) -> list[float]:
+    """Returns the median times of files, run in turn: other work on the machine disturbs all alike."""
+    # New ones: a signature runner locks the interpreter it runs.
+    interpreters = [open_interpreter(path) for path in paths]
+    for each in interpreters:
+        fill_inputs(each)
+    times = [[time_invocation(each) for each in interpreters] for _ in range(WARMUP + RUNS)]
+    return [statistics.median(each) for each in zip(*times[WARMUP:], strict=True)]

@@ -15,7 +15,7 @@ from keras import layers
 from support.digits import digits
 
 from kerasprune.errors import PruneError
-from kerasprune.export import operators, tflite
+from kerasprune.export import operators, tflite, tflite_export
 from kerasprune.export.calibration import CALIBRATION_SAMPLES, complaints
 
 # ---- a small residual network on digits, 16×16 ---- #
@@ -346,7 +346,7 @@ def test_an_existing_file_is_kept(trained, tmp_path, instant):
     assert report.bytes == path.stat().st_size > 1000
 
 
-@pytest.mark.parametrize("function", ["to_tflite", "compare", "_latency"])
+@pytest.mark.parametrize("function", ["to_tflite", "compare", "_milliseconds"])
 def test_a_failure_leaves_the_old_file(trained, tmp_path, monkeypatch, instant, function):
     path = tmp_path / "model.tflite"
     path.write_text("mine")
@@ -442,3 +442,18 @@ def test_a_dynamic_file_with_all_weights_in_float_is_said(units, tmp_path):
         report = tflite(model, tmp_path / "model.tflite", quantize="dynamic")
     told = [str(each.message) for each in caught if "No weight in model.tflite has 8 bits" in str(each.message)]
     assert bool(told) == (report.bytes > 4 * model.count_params()) == (units == 100)
+
+
+@pytest.mark.parametrize(("integers", "warned"), [(30.0, True), (11.0, False)])
+def test_integers_that_are_slower_than_floats_are_said(integers, warned, monkeypatch, tmp_path):
+    images = np.random.default_rng(0).normal(size=(64, 6, 6, 2)).astype("float32")
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, layers.PReLU(shared_axes=[1, 2])(layers.Conv2D(4, 3)(inputs)))
+    times = {"float.tflite": 10.0}
+    milliseconds = lambda *paths: [times.get(path.name, integers) for path in paths]  # noqa: E731
+    monkeypatch.setattr(tflite_export, "_milliseconds", milliseconds)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        tflite(model, tmp_path / "a.tflite", quantize="int8", data=images)
+    words = "a.tflite takes 30 ms on this machine, 3.0 times as long as in float32: PReLU is slow in integers"
+    assert any(words in str(each.message) for each in heard) == warned
