@@ -89,7 +89,8 @@ class Masks:
         """
         zeros = [ops.convert_to_numpy(ops.equal(unit.scores(L1()), 0)) for unit in self.units]
         zeros = [each & ~each.all() for each in zeros]
-        if int(optimizer.iterations) or len(zeros) > 1 and all(each.any() for each in zeros):
+        steps = int(ops.convert_to_numpy(optimizer.iterations))
+        if steps or len(zeros) > 1 and all(each.any() for each in zeros):
             self.assign(zeros)
 
     def clear(self) -> None:

@@ -84,8 +84,8 @@ WITHOUT = "accuracy (give --data), latency (give --export tflite)"
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("form", "given", "missing", "judged"),
-    [("saved_model", False, WITHOUT, (16, "random")), ("tflite-dynamic", True, UNLABELLED, (40, "inputs"))],
-)
+    [("saved_model", False, WITHOUT, (16, "random")), ("tflite-dynamic", True, UNLABELLED, (256, "inputs"))],
+)  # fewer than 50 examples of the validation split are followed by those of the training
 def test_without_labels_files_are_compared_with_the_dense_model(form, given, missing, judged, files, tmp_path):
     options = ("--data", files / "inputs.npy", "--no-reconstruct") if given else ()
     start = ("prune", files / "mine.keras", "--keep", 0.5, *options)

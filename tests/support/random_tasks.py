@@ -57,8 +57,9 @@ class Task:
         if any(np.isnan(each).any() for each in outputs):
             return np.nan
         if self.figure == "error":
-            wrong = sum(((a - b) ** 2).sum() for a, b in zip(outputs, dense, strict=True))
-            return wrong / sum(((b - b.mean(0)) ** 2).sum() for b in dense)
+            wrong = np.concatenate([((a - b) ** 2).sum(0) for a, b in zip(outputs, dense, strict=True)])
+            spread = np.concatenate([((b - b.mean(0)) ** 2).sum(0) for b in dense])
+            return max(wrong.sum() / spread.sum(), np.minimum(wrong / spread, 1).mean())
         labels = data[1] if self.kind == "two_outputs" else [data[1]]
         if self.figure == "accuracy":
             return float((outputs[0].argmax(-1) == classes(labels[0])).mean())
