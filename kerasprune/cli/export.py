@@ -163,9 +163,9 @@ def _examples(model: keras.Model, data: str, scale: str | None, size: Size | Non
 
 def _compiled(path: Path, loss: str | None) -> keras.Model:
     """Returns the dense model, compiled as it was saved, since its loss and metrics judge."""
-    from kerasprune.files.keras_model import read_config
+    from kerasprune.files.keras_model import read_compile_config
     from kerasprune.steps.objective import of_config
 
     model = load(path)
-    objective = of_config(read_config(path).get("compile_config") or {}, model, loss)
+    objective = of_config(read_compile_config(path), model, loss)
     return model if objective is None else objective.compile(model)

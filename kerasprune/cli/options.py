@@ -19,6 +19,7 @@ from kerasprune.cli.startup import start
 from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
 from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.files.model_files import endings_of_model
 from kerasprune.models.sets.lookup import check_name
 from kerasprune.planning.targets.registry import targets
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import keras
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .yaml file.")]
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a .keras file.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a .keras or a whole .h5 file.")]
 Out = Annotated[Path, typer.Option("--out", help="Where to write; must be empty or not exist yet.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.KEY=VALUE", help="Change one key; may be repeated.")
@@ -47,8 +48,6 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")]
 LogFile = Annotated[Path | None, typer.Option(help="A file that warnings are appended to.")]
-
-SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
 
 MEASURED = ("time", "table", "bytes", "precision")
 DATA = ("data", "scale", "size", "batch", "validation")
@@ -335,30 +334,15 @@ def _dashed(name: str) -> str:
 
 
 def check_model_path(path: Path) -> None:
-    """Checks that a path can be the file of a model, before anything heavy is imported."""
-    if path.suffix == ".keras" and path.is_file():
-        return
-    if path.is_dir():
-        kind = "a SavedModel" if (path / SAVED_MODEL).is_file() else "a folder"
-        raise PruneError(
-            f"Expected the path of a .keras file. Received: {str(path)!r}, which is {kind}. "
-            "A SavedModel holds a compiled graph without layers, which cannot be pruned: "
-            "save the model that it was made from with model.save('model.keras')."
-        )
-    if not path.is_file():
-        raise PruneError(f"Expected the path of a .keras file. Received: {str(path)!r}, which is not a file.")
-    remedy = "Save the model with model.save('model.keras')."
-    if path.name.endswith(".weights.h5"):
-        remedy = "It holds weights without layers: load them into the model that you built, and save that as a whole."
-    elif path.suffix == ".kpz":
+    """Checks that a path is the file of a whole model, before anything heavy is imported."""
+    if path.suffix == ".kpz" and path.is_file():
         remedy = f"Unpack it once: kerasprune unpack {path} --out model.keras."
-    elif path.suffix in H5:
-        remedy = f"Convert it once: keras.models.load_model({str(path)!r}).save('model.keras')."
-    raise PruneError(f"Expected a file that ends in .keras. Received: {str(path)!r}. {remedy}")
+        raise PruneError(f"Expected the file of a Keras model. Received: {str(path)!r}, which is packed. {remedy}")
+    endings_of_model(path)
 
 
 def load(path: Path) -> keras.Model:
-    """Returns the model of a `.keras` file; a subclassed one, which names no inputs, is written out."""
+    """Returns the model of a file; a subclassed one, which names no inputs, is written out."""
     from kerasprune._keras import is_functional
     from kerasprune.recipes.run_folder import load_model
     from kerasprune.surgery.inlining.plain import plain

@@ -4,43 +4,62 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError, reason_of, short
 from kerasprune.files.arrays import check_size
-from kerasprune.files.reading import MOST_BYTES, existing_path, parse_json, path_of
+from kerasprune.files.model_files import CONFIG, H5, endings_of_model
+from kerasprune.files.old_settings import read_attribute, read_compiled
+from kerasprune.files.reading import MOST_BYTES, parse_json, path_of
 from kerasprune.files.system_errors import denied_error
 from kerasprune.files.writing import replace_when_done
 
-ABSENT = re.compile(r"Could not locate (class|function) '([^']+)'")
+ABSENT = re.compile(r"(?:Could not locate|Unknown) (class|function|layer):? '([^']+)'")
+OF_TENSORFLOW = "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod"
+"""Layers of Keras 2 for functions of TensorFlow that were called on its tensors."""
 FREE_WEIGHTS = 1_000_000
 """Weights that a model may have beyond those of its file: of layers that save theirs in fewer numbers."""
-_CONFIG, _H5 = "config.json", "model.weights.h5"
+_WEIGHTS = "model.weights.h5"
 
 
 def load_model(path: Path | str) -> Any:
-    """Loads a `.keras` file in safe mode, after checking that it holds the weights of its config.
+    """Loads a `.keras` file, or a whole `.h5` file, in safe mode, if it holds the weights of its config.
 
     Args:
-        path: The file.
+        path: The file. Its content says what it is, not its name.
 
     Returns:
         The model, not compiled.
 
     Raises:
-        PruneError: There is no such file; its config asks for more weights than it holds; or Keras cannot read it.
+        PruneError: There is no such file; it holds no whole model; its config asks for more weights than it holds; or
+            Keras cannot read it.
     """
     import keras
 
-    path = existing_path(path, "a .keras file")
-    with readable(path), weights_at_most(_stored(path) + FREE_WEIGHTS, path), _none_left_random(path):
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    path, endings = path_of(path), endings_of_model(path)
+    with (
+        readable(path),
+        weights_at_most(_stored(path, endings) + FREE_WEIGHTS, path),
+        _none_left_random(path),
+        _ending_in(endings, path) as named,
+    ):
+        return keras.saving.load_model(named, compile=False, safe_mode=True)
+
+
+@contextmanager
+def _ending_in(endings: tuple[str, ...], path: Path) -> Iterator[Path]:
+    """Yields a path of a file that ends as Keras wants it: a copy of the file, if its own does not."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield path if path.name.endswith(endings) else shutil.copyfile(path, f"{folder}/model{endings[0]}")
 
 
 def save_and_load(model: Any, path: Path | str) -> Any:
@@ -111,7 +130,20 @@ def readable(path: Path, what: str = "a .keras file") -> Iterator[None]:
             raise cause from error
         if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
             raise denied_error(error, path, f"{what} that can be read") from error
+        newer = _newer_version(path)
+        if newer:
+            raise PruneError(
+                f"Expected a file of Keras {newer[1]}, which is installed, or older. Received: {short(str(path))}, "
+                f"saved by Keras {newer[0]} ({reason_of(str(error))}). Update Keras; or give --import FILE.py --trust "
+                "for classes of your own."
+            ) from error
         absent = ABSENT.search(str(error))
+        if absent and absent[2] in OF_TENSORFLOW:
+            raise PruneError(
+                f"Expected a model of layers. Received: {short(str(path))}, which calls functions of TensorFlow "
+                f"({absent[2]}), as Keras 2 allowed. Write them with keras.ops in the code of the model, and then "
+                f"model.load_weights({str(path)!r}), and model.save('model.keras')."
+            ) from error
         if absent:
             raise PruneError(
                 f"Expected the code of every {absent[1]} in the model. Received: {short(str(path))}, whose {absent[1]} "
@@ -189,21 +221,40 @@ def read_config(path: Path) -> dict[str, Any]:
         PruneError: The config is too large, too deep or no JSON.
     """
     with zipfile.ZipFile(path) as archive:
-        config = archive.getinfo(_CONFIG)
+        config = archive.getinfo(CONFIG)
         if config.file_size > MOST_BYTES:
             raise PruneError(f"Expected a config of at most {MOST_BYTES:,} bytes. Received: {config.file_size:,}.")
         return parse_json(archive.read(config).decode(), short(str(path)), "a model's config")
 
 
-def _stored(path: Path) -> int:
+def read_compile_config(path: Path) -> dict[str, Any]:
+    """Returns how the model of a file is compiled, which is not built; empty if it is not."""
+    return read_compiled(path) if endings_of_model(path) == H5 else read_config(path).get("compile_config") or {}
+
+
+def _newer_version(path: Path) -> tuple[str, str] | None:
+    """Returns the version of Keras that saved a file, and the one installed, if that is older; else `None`."""
+    import keras
+
+    with suppress(Exception), zipfile.ZipFile(path) as archive:  # other files, and damaged ones, name none
+        versions = json.loads(archive.read("metadata.json"))["keras_version"], keras.__version__
+        saved, installed = ([int(number) for number in re.findall(r"\d+", version)[:3]] for version in versions)
+        return versions if saved > installed else None
+    return None
+
+
+def _stored(path: Path, endings: tuple[str, ...]) -> int:
     """Returns the number of weights in a file, after checking its size, its config and its arrays."""
+    if endings == H5:
+        read_attribute(path, "model_config")
+        return _numbers(path, path.stat().st_size, path)
     with zipfile.ZipFile(path) as archive:
         check_size(archive, path)
         read_config(path)
-        if _H5 not in archive.namelist():
+        if _WEIGHTS not in archive.namelist():
             return sum(info.file_size for info in archive.infolist())
-        with archive.open(_H5) as file:
-            return _numbers(file, archive.getinfo(_H5).file_size, path)
+        with archive.open(_WEIGHTS) as file:
+            return _numbers(file, archive.getinfo(_WEIGHTS).file_size, path)
 
 
 def _numbers(file: Any, size: int, path: Path) -> int:

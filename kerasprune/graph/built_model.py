@@ -9,7 +9,7 @@ import keras
 from kerasprune._keras import Functional, has_chosen_batch, inner_functional, inner_layers, is_functional
 from kerasprune.errors import PruneError, short
 
-LOAD = "Read a file with keras.models.load_model(path)."
+LOAD = "Read a file with keras.models.load_model(path), an .h5 file of Keras 2 with compile=False, too."
 
 
 def check_model(model: Any) -> None:

@@ -14,7 +14,7 @@ from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
-from kerasprune.files.keras_model import load_model, read_config
+from kerasprune.files.keras_model import load_model, read_compile_config
 from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
@@ -253,7 +253,7 @@ class Experiment:
     def _compile_config(self) -> dict[str, Any]:
         """Returns the compile settings of the checkpoint; empty if it is not compiled, or there is none."""
         start = self.recipe.model
-        return read_config(start.path).get("compile_config") or {} if isinstance(start, schema.Start) else {}
+        return read_compile_config(start.path) if isinstance(start, schema.Start) else {}
 
     def compiled_optimizer(self) -> keras.Optimizer | None:
         """Returns the optimizer that the checkpoint is compiled with; `None` if it has none, or an unknown one."""

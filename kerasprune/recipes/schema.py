@@ -47,7 +47,7 @@ class Start(Node):
     """A checkpoint to start from.
 
     Args:
-        start: Path of a `.keras` file, here or below the package's recipes, e.g. `checkpoints/….keras`.
+        start: Path of a `.keras` or a whole `.h5` file, here or below the package's recipes, as `checkpoints/….keras`.
         size: Size of the inputs, if it is free: a number, one for each axis, or by input. Defaults to `None`.
     """
 

@@ -126,6 +126,40 @@ def _saved(*without: str) -> str:
     return "nested.keras"
 
 
+@keras.saving.register_keras_serializable("remedies")
+class Denser(layers.Dense):
+    """A layer of one's own."""
+
+
+def _newer(module: str) -> str:
+    """Saves a model as if by a newer Keras, with a layer of a module, and returns the path of its file."""
+    keras.Sequential([keras.Input((6,)), Denser(2, name="last")]).save("a.keras")
+    with zipfile.ZipFile("a.keras") as before, zipfile.ZipFile("newer.keras", "w") as after:
+        for name in before.namelist():
+            text = before.read(name).replace(keras.__version__.encode(), b"99.0.0")
+            text = text.replace(b'"remedies>Denser"', module.encode()) if name == "config.json" else text
+            after.writestr(name, text)
+    return "newer.keras"
+
+
+def _old(layer: str) -> str:
+    """Saves a model in HDF5, with a layer of another class in its config, and returns the path of its file."""
+    import h5py
+
+    dense().save("a.h5")
+    with h5py.File("a.h5", "r+") as store:
+        store.attrs["model_config"] = store.attrs["model_config"].replace('"Dense"', f'"{layer}"')
+    return "a.h5"
+
+
+def _with_weights(path: str) -> None:
+    """Saves a model whole, once its weights are loaded from a file."""
+    model = dense()
+    model.load_weights(path)
+    model.save("model.keras")
+    load_model("model.keras")
+
+
 def _texts() -> keras.Model:
     """Returns a model of texts."""
     inputs = keras.Input((1,), dtype="string")
@@ -406,6 +440,30 @@ CASES = [
         lambda: load_model(_saved()),
     ),
     Case(
+        "files/keras_model.py",
+        "Update Keras; or give",
+        lambda: load_model(_newer('"other>Denser"')),
+        lambda: load_model(_newer('"remedies>Denser"')),
+    ),
+    Case(
+        "files/keras_model.py",
+        "Write them with keras.ops",
+        lambda: load_model(_old("TFOpLambda")),
+        lambda: _with_weights("a.h5"),
+    ),
+    Case(
+        "files/model_files.py",
+        "Save the Keras model",
+        lambda: (Path("model.txt").write_text("none"), load_model("model.txt")),
+        lambda: (dense().save("model.keras"), load_model("model.keras")),
+    ),
+    Case(
+        "files/model_files.py",
+        "Build the model with its own code, ",
+        lambda: (dense().save_weights("a.weights.h5"), load_model("a.weights.h5")),
+        lambda: _with_weights("a.weights.h5"),
+    ),
+    Case(
         "files/made_of.py",
         "Expected a file that says",
         lambda: (os.mkdir("drawn"), np.savez("drawn/0000.npz", input_0=X), _drawn("drawn")),
@@ -446,6 +504,8 @@ CASES = [
 ]
 
 CANNOT_BE_RUN = [
+    ("files/model_files.py", "Convert it in Keras 2"),  # a package of its own
+    ("files/model_files.py", "code in Keras 2"),
     ("files/system_errors.py", "Free some room"),  # a full disk, or one of the system's
     ("files/system_errors.py", "Ask for permission"),
     ("files/writing.py", "Free some room"),

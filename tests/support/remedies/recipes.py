@@ -184,22 +184,9 @@ CASES = [
     ),
     Case(
         "cli/options.py",
-        "Save the model with",
-        lambda: (Path("model.txt").write_text(""), command("inspect", "model.txt")),
-        lambda: (dense().save("model.keras"), command("inspect", "model.keras")),
-    ),
-    Case(
-        "cli/options.py",
         "Unpack it once",
         lambda: (kp.codec.pack(dense(), "mine.kpz", overwrite=True), command("latency", "mine.kpz")),
         lambda: (command("unpack", "mine.kpz", "--out", "model.keras"), command("latency", "model.keras")),
-        True,
-    ),
-    Case(
-        "cli/options.py",
-        "Convert it once",
-        lambda: (dense().save("mine.h5"), command("inspect", "mine.h5")),
-        lambda: (keras.models.load_model("mine.h5").save("model.keras"), command("inspect", "model.keras")),
         True,
     ),
     Case(
