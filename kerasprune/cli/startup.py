@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import logging
 import os
 import sys
@@ -34,15 +34,37 @@ def start(*, verbose: bool = False) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     # Every stage traces its own step, which TensorFlow warns of.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.meta_path.insert(0, _LateTensorFlow())
+    with _held_back():
+        importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Holds back what is written to standard error in the block, unless it raises."""
     with tempfile.TemporaryFile() as held_back:
         try:
             with standard_error_in(held_back):
-                importlib.import_module("keras")
+                yield
         except BaseException:
             held_back.seek(0)
             with contextlib.suppress(OSError):  # the process has no standard error
                 os.write(STANDARD_ERROR, held_back.read())
             raise
+
+
+class _LateTensorFlow:
+    """A finder of modules: holds back the lines of TensorFlow wherever it is imported, on other backends only late."""
+
+    def find_spec(self, name: str, *place: Any) -> Any:
+        """Returns how TensorFlow is imported; `None` for other modules, which the next finders find."""
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            spec.loader.exec_module = _held_back()(spec.loader.exec_module)
+        return spec
 
 
 class Messages:

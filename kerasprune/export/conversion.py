@@ -89,13 +89,6 @@ def to_tflite(
     Raises:
         PruneError: The backend is not TensorFlow, or the converter fails or crashes.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise PruneError(
-            "TFLite files are written under the TensorFlow backend. "
-            f"Received: backend={keras.backend.backend()!r}. "
-            "Save the model as .keras, and export it in a process with KERAS_BACKEND=tensorflow, where "
-            'pip install "kerasprune[export]" was run.'
-        )
     calibrated = QUANTIZATIONS[quantize].calibrated
     with tempfile.TemporaryDirectory() as name, explain_converter_errors(model.name, quantize):
         folder = Path(name)
@@ -175,6 +168,13 @@ def explain_converter_errors(name: str, quantize: str | None) -> Iterator[None]:
 
 def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> None:
     """Writes forward passes at batch 1, with the weights, as a SavedModel with a signature for each."""
+    if keras.backend.backend() != "tensorflow":
+        raise PruneError(
+            "TFLite files are written under the TensorFlow backend. "
+            f"Received: backend={keras.backend.backend()!r}. "
+            "Save the model as .keras, and export it in a process with KERAS_BACKEND=tensorflow, where "
+            'pip install "kerasprune[export]" was run.'
+        )
     import tensorflow as tf
 
     def function_of(model: keras.Model, signature: Signature) -> tf.types.experimental.PolymorphicFunction:
