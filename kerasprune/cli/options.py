@@ -32,7 +32,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where to write; must be empty 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.KEY=VALUE", help="Change one key; may be repeated.")
 ]
-Trust = Annotated[bool, typer.Option("--trust", help="Allow package.module:Name, which imports that code.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Allow package.module:Name, which imports code.")]
 Import = Annotated[
     list[str] | None,
     typer.Option(
@@ -334,7 +334,12 @@ def _dashed(name: str) -> str:
 
 
 def check_model_path(path: Path) -> None:
-    """Checks that a path is the file of a whole model, before anything heavy is imported."""
+    """Checks that a path is the file of a whole model, before anything heavy is imported.
+
+    What is called `.keras` is not opened before it is loaded: mistakes in other options are told first.
+    """
+    if path.suffix == ".keras" and path.is_file():
+        return
     if path.suffix == ".kpz" and path.is_file():
         remedy = f"Unpack it once: kerasprune unpack {path} --out model.keras."
         raise PruneError(f"Expected the file of a Keras model. Received: {str(path)!r}, which is packed. {remedy}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kerasprune.checks import given_values
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     DATA,
@@ -53,6 +54,7 @@ def prune(
     model: ModelPath,
     out: Out,
     reconstruct: Annotated[bool, typer.Option(help="Solve the slim kernels by least squares, without labels.")] = True,
+    samples: Annotated[int | None, option("reconstruct.samples")] = None,
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none; others need --data.")] = 0,
     distil: Annotated[bool, typer.Option(help="The dense model teaches the slim one while it is fine-tuned.")] = True,
     examples: Annotated[str, typer.Option(metavar="auto|none|NUMBER", help=EXAMPLES)] = "auto",
@@ -68,8 +70,9 @@ def prune(
     """
     check_model_path(model)
     of_data = (*OF_DATA, "finetune_epochs")
-    check_needed(context, data=of_data, finetune_epochs=OF_TRAINING, export=("calibrate",))
+    check_needed(context, data=of_data, reconstruct=("samples",), finetune_epochs=OF_TRAINING, export=("calibrate",))
     kept = target_of(context, options)
+    solving = given_values(samples=samples)
     drawn = int(examples) if examples.isdecimal() else examples
     raise_faults("Invalid arguments for prune:", _examples_faults(drawn, options["data"]))
     recipe = {
@@ -79,7 +82,7 @@ def prune(
         "data": data_section(options),
         "loss": options["loss"],
         "prune": {"plan": kept | options_given(options, *SELECTION, *ROUNDING)},
-        "reconstruct": {} if options["data"] and reconstruct else None,
+        "reconstruct": solving if options["data"] and reconstruct else None,
         "finetune": finetune_section(finetune_epochs, options, distil=distil),
         "export": options["export"] or [],
         "calibrate": calibrate,
@@ -89,12 +92,12 @@ def prune(
     messages = Messages(quiet=quiet, log=log_file)
     place = {"out": out, "resume": resume, "overwrite": overwrite}
     if isinstance(drawn, int):
-        recipe |= _drawing(options, samples=drawn) | ({} if reconstruct else {"reconstruct": None})
+        recipe |= _drawing(options, solving, samples=drawn) | ({} if reconstruct else {"reconstruct": None})
     valid = check_recipe(recipe, model, trust, **place)
     start(verbose=options["verbose"])
     shown, begun, reason = {"quiet": quiet, "as_json": as_json}, None, None
     if drawn == "auto" and valid.data is None and reconstruct:
-        drawing = check_recipe(recipe | _drawing(options), model, trust, **place)
+        drawing = check_recipe(recipe | _drawing(options, solving), model, trust, **place)
         begun, reason = _if_affordable(run_of(drawing, out, **shown), resume)
         valid = valid if begun is None else drawing
     folder = run_recipe(valid, messages=messages, begun=begun, **place, **shown)
@@ -116,9 +119,9 @@ def _examples_faults(examples: str | int, data: Any) -> list[PruneError]:
     return []
 
 
-def _drawing(options: dict[str, Any], **samples: int) -> dict[str, Any]:
+def _drawing(options: dict[str, Any], solving: dict[str, int], **samples: int) -> dict[str, Any]:
     """Returns the sections of a recipe that draw examples and reconstruct."""
-    return {"data": {"name": SYNTHETIC, **samples, **options_given(options, "size")}, "reconstruct": {}}
+    return {"data": {"name": SYNTHETIC, **samples, **options_given(options, "size")}, "reconstruct": solving}
 
 
 def _if_affordable(one: Run, resume: bool) -> tuple[Run | None, PruneError | None]:

@@ -32,6 +32,7 @@ OPTIONS = {
     "finetune.optimizer.learning_rate.start": "--learning-rate",
     "finetune.distil": "--distil",
     "finetune.deliver": "--deliver",
+    "reconstruct.samples": "--samples",
     **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate", "examples")},
     **{f"{key}.{name}": f"--{name}" for key, names in additions_of_papers("options").items() for name in names},
 }

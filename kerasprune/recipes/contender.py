@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
-from kerasprune.errors import PruneError
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import size_to_try
 from kerasprune.recipes import loader
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import weight_decay
+from kerasprune.recipes.learning import Distil
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.optimizers import optimizer
 from kerasprune.steps.finetune import fit
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.repair import make_candidate
+from kerasprune.steps.report import StepReport
 from kerasprune.steps.tuning import tune
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.costs.counts import shares_of
@@ -62,16 +64,18 @@ def evaluate(
         imports: Code with classes of the model, imported first.
 
     Returns:
-        `measure` (`"accuracy"`, or `"loss"` if the model has none) of the model right after removal (`removed`, on
+        `measure` (`"accuracy"`, or `"loss"` if the model has none; without labels the `"error"` of the outputs with
+        respect to the dense ones, and the dense model teaches) of the model right after removal (`removed`, on
         validation examples), and after fine-tuning on `validation` and `test` examples; `params` and `macs` as
         fractions of the dense model; `compression` and `speedup`, their inverses; `train_seconds`.
     """
     del method, target, teacher  # names only
     run, model = begun(recipe, trust, imports)
+    run = _with_teacher(run, model)
     keras.utils.set_random_seed(seed)
     judge = run.judge(model)
+    run.check_labels(model)
     if start == "dense":
-        run.check_labels(model)
         check_chance_level(run, model)
     plan, slim = (None, model) if start == "dense" else _started(run, judge, start, seed)
     measure, removed = measure_model(judge, slim)
@@ -91,6 +95,15 @@ def evaluate(
         "speedup": before.macs / after.macs,
         "train_seconds": seconds,
     }
+
+
+def _with_teacher(run: Experiment, model: keras.Model) -> Experiment:
+    """Returns the experiment; of examples without labels one whose fine-tuning the dense model teaches."""
+    spec = run.recipe.finetune
+    if spec is None or spec.distil is not None or run.labelled(model):
+        return run
+    taught = spec.model_copy(update={"distil": Distil()})
+    return replace(run, recipe=run.recipe.model_copy(update={"finetune": taught}))
 
 
 def _started(run: Experiment, judge: Judge, start: str, seed: int) -> tuple[Plan, keras.Model]:
@@ -130,16 +143,17 @@ def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan) -> float
 
     started = [judge.step("started", slim)] if spec.deliver == "best" else []
     tuned = tune(trained, fit_with, judge, started, deliver=spec.deliver, seed=run.recipe.seed)
-    return _measured(tuned.delivered.metrics)[1]
+    return _measured(tuned.delivered)[1]
 
 
 def measure_model(judge: Judge, model: keras.Model) -> tuple[str, float]:
     """Returns the measure of a model and its value."""
-    return _measured(judge.metrics(model))
+    metrics = judge.metrics(model)
+    return _measured(StepReport("", None, metrics) if metrics else judge.step("", model))
 
 
-def _measured(metrics: Mapping[str, float]) -> tuple[str, float]:
-    if not metrics:
-        raise PruneError("Expected labels to judge by. Received: examples without labels.")
-    measure = "accuracy" if "accuracy" in metrics else "loss"
-    return measure, float(metrics[measure])
+def _measured(step: StepReport) -> tuple[str, float]:
+    if not step.metrics:
+        return "error", float(step.error)
+    measure = "accuracy" if "accuracy" in step.metrics else "loss"
+    return measure, float(step.metrics[measure])

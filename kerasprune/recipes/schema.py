@@ -189,7 +189,7 @@ class Reconstruct(Node):
     """Kernels of the slim model solved by least squares, see `kp.reconstruct`; it needs no labels.
 
     Args:
-        samples: Training examples. Defaults to 1000.
+        samples: Examples to solve on. Defaults to 1000.
         positions: Positions sampled for each layer. Defaults to 15000.
         ridge: Weight of the present kernels. Defaults to 1e-3.
         slack: Error that may be accepted for smaller weights. Defaults to `None`: 0.1 before a `finetune` stage, else

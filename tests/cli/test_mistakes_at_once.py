@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import zipfile
 
 import pytest
 
@@ -97,10 +96,8 @@ def ends(tmp_path_factory):
     """Returns how each command ends in one process that cannot import Keras."""
     here = tmp_path_factory.mktemp("mistakes")
     (here / "full").mkdir()
-    for name in ("old.kpz", "wrong.csv", "full/note.txt"):
+    for name in ("m.keras", "old.kpz", "wrong.csv", "full/note.txt"):
         (here / name).write_text("a,b\n")
-    with zipfile.ZipFile(here / "m.keras", "w") as file:
-        file.writestr("config.json", "{}")
     (here / "mine.yaml").write_text("name: mine\nwhy: a test\n")
     given = json.dumps([*REFUSED, *LISTS])
     done = subprocess.run(

@@ -27,6 +27,7 @@ NO_KEYS = {
     ("compare", "--seed"),
     ("space", "--seed"),
     ("search", "--delta"),
+    ("search", "--samples"),
 }
 """Options with the name of a key that are something else: a part of the target, several fractions, the first seed, …"""
 
@@ -84,6 +85,18 @@ def test_what_is_not_given_is_left_to_the_schema(model, tmp_path, monkeypatch):
     assert refused("prune", model, "--keep", 0.5, "--data", "digits", "--out", tmp_path / "out") == "enough"
     (recipe,) = seen
     assert recipe["prune"] == {"plan": {"keep": 0.5}} and recipe["data"] == {"name": "digits"} and "seed" not in recipe
+
+
+@pytest.mark.parametrize("source", [("--data", "digits"), ("--examples", 30)])
+def test_the_examples_that_kernels_are_solved_on_are_counted(source, model, tmp_path, monkeypatch):
+    seen, start = [], ("prune", model, "--keep", 0.5, *source, "--out", tmp_path / "out", "--samples")
+    assert "--samples: Expected a number > 0. Received: --samples 0." in refused(*start, 0)
+    assert "Expected --reconstruct with --samples" in refused(*start, 20, "--no-reconstruct")
+    seen = stopped_at(monkeypatch, loader, "check")
+    assert refused(*start, 20) == "enough"
+    assert seen[0]["reconstruct"] == {"samples": 20} and seen[0]["data"].get("samples") == dict([source]).get(
+        "--examples"
+    )
 
 
 def test_all_faults_are_told_in_options(model, tmp_path):

@@ -204,7 +204,6 @@ def test_wrong_arguments_are_named_at_once(files, tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        pytest.param({"x": np.ones((40, 6), "float32")}, "labels to judge by", marks=pytest.mark.thorough),
         ({"x": np.ones((40, 6), "float32"), "y": np.arange(40) % 2 + 1}, "Subtract 1"),
         ({"x": np.ones((40, 4), "float32"), "y": np.arange(40) % 2}, r"\(None, 4\)"),
     ],
@@ -214,6 +213,34 @@ def test_data_that_the_model_itself_cannot_be_judged_on_end_it_at_once(files, tm
     data = str(tmp_path / "other.npz")
     with pytest.warns(UserWarning, match="1 of 1 candidates"), pytest.raises(PruneError, match=said):
         compare(files / "mine.keras", ["l1"], [0.5], data, engine="serial", verbose=0, folder=tmp_path / "out")
+
+
+@pytest.mark.thorough
+def test_without_labels_outputs_are_compared_and_the_dense_model_teaches(files, tmp_path):
+    with np.load(files / "mine.npz") as arrays:
+        inputs = {name: arrays[name] for name in arrays.files if name.startswith("x")}
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    alike = {"data": str(tmp_path / "inputs.npz"), "seeds": 1, "controls": (), "engine": "serial", "verbose": 0}
+    model, found = keras.models.load_model(files / "mine.keras"), {}
+    for name, finetune in (("cut", None), ("taught", {**FINETUNE, "epochs": 8})):
+        out = compare(files / "mine.keras", ["l1"], [0.5], finetune=finetune, folder=tmp_path / name, **alike)
+        (found[name],) = [row for row in rows(out / "runs.csv") if row["method"] == "l1"]
+    slim = kp.rebuild(model, kp.plan(model, "l1", macs=0.5))
+    wanted, made = (each.predict(inputs["x_test"], verbose=0) for each in (model, slim))
+    columns = ((made - wanted) ** 2).sum(0) / ((wanted - wanted.mean(0)) ** 2).sum(0)
+    together = ((made - wanted) ** 2).sum() / ((wanted - wanted.mean(0)) ** 2).sum()
+    assert found["cut"]["measure"] == "error"
+    assert float(found["cut"]["test"]) == pytest.approx(max(together, np.minimum(columns, 1).mean()), rel=1e-3)
+    assert float(found["taught"]["removed"]) == pytest.approx(float(found["cut"]["removed"]))
+    assert float(found["taught"]["validation"]) < 0.9 * float(found["cut"]["validation"])
+
+
+@pytest.mark.thorough
+def test_a_criterion_that_needs_labels_says_so(files, tmp_path):
+    np.save(tmp_path / "inputs.npy", np.ones((40, 6), "float32"))
+    data, one = str(tmp_path / "inputs.npy"), {"engine": "serial", "verbose": 0, "seeds": 1, "controls": ()}
+    with pytest.warns(UserWarning), pytest.raises(PruneError, match="labels for prune.plan.criterion: taylor_fo"):
+        compare(files / "mine.keras", ["taylor_fo"], [0.5], data, **one, folder=tmp_path / "out")
 
 
 @pytest.mark.thorough
