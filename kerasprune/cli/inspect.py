@@ -65,21 +65,22 @@ def inspect(
     if as_json:
         typer.echo(_as_json(graph, counted))
         return
-    typer.echo(_groups(graph) if prunable else graph.report())
+    several = [name for name, group in graph.prunable.items() if group.size > 1]  # a single channel stays
+    typer.echo(_groups(graph, several) if prunable else graph.report())
     if counted is None:
         typer.echo("\nThe side or the length of the input is free: give --size to see multiply–adds.")
         return
-    _print_costs(counted, sort, _makers(graph) if prunable else None)
+    _print_costs(counted, sort, _makers(graph, several) if prunable else None)
 
 
-def _groups(graph: ChannelGraph) -> str:
-    lines = [f"{group.name}: {group.size} channels" for group in graph.prunable.values()]
+def _groups(graph: ChannelGraph, names: list[str]) -> str:
+    lines = [f"{name}: {graph.groups[name].size} channels" for name in names]
     return "\n".join(lines) if lines else "No group of channels can be pruned: see the whole report without --prunable."
 
 
-def _makers(graph: ChannelGraph) -> set[str]:
-    """Returns the names of the layers whose weights make or read prunable channels."""
-    return {each.owner.name for name in graph.prunable for each, *_ in (*graph.made_by(name), *graph.read_by(name))}
+def _makers(graph: ChannelGraph, groups: list[str]) -> set[str]:
+    """Returns the names of the layers whose weights make or read the channels of some groups."""
+    return {each.owner.name for name in groups for each, *_ in (*graph.made_by(name), *graph.read_by(name))}
 
 
 def _print_costs(cost: Cost, sort: str, only: set[str] | None) -> None:

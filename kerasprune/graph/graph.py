@@ -375,8 +375,10 @@ class ChannelGraph:
         lines = [f"{'group':<{width}}  channels  weights  state     layers"]
         shares = self.shares()
         for group in self.groups.values():
-            state = "prunable" if group.prunable else "pinned"
-            because = f"  ({group.reason})" if group.reason else ""
+            single = group.prunable and group.size == 1
+            state = "prunable" if group.prunable and not single else "pinned"
+            reason = "one channel, or several that live and die together" if single else group.reason
+            because = f"  ({reason})" if reason else ""
             lines.append(
                 f"{group.name:<{width}}  {group.size:>8}  {shares[group.name]:>7.1%}  {state:<8}  "
                 f"{', '.join(group.layers)}{because}"

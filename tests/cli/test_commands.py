@@ -151,6 +151,19 @@ def test_inspect_shows_groups_and_costs(model):
     assert shares[:-1] == sorted(shares[:-1], reverse=True) and shares[-1] == 100
 
 
+@pytest.mark.parametrize("widths", [(1, 8), (1,)])
+def test_inspect_names_no_group_of_one_channel_as_prunable(tmp_path, widths):
+    names = [f"hidden_{number}" for number in range(len(widths))]
+    hidden = [keras.layers.Dense(width, name=name) for name, width in zip(names, widths, strict=True)]
+    keras.Sequential([keras.Input((4,)), *hidden, keras.layers.Dense(2)]).save(tmp_path / "mine.keras")
+    shown = invoke("inspect", tmp_path / "mine.keras", "--prunable").stdout
+    assert "1 channels" not in shown and ("hidden_1: 8 channels" in shown) == (len(widths) == 2)
+    assert ("No group of channels can be pruned" in shown) == (len(widths) == 1)
+    lines = invoke("inspect", tmp_path / "mine.keras").stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("hidden_0 ")]
+    assert "pinned" in line and "(one channel, or several that live and die together)" in line
+
+
 def test_inspect_of_a_free_side_asks_for_a_size(tmp_path):
     kp.models.resnet_cifar(8, width=0.5).save(tmp_path / "free.keras")
     assert "--size" in invoke("inspect", tmp_path / "free.keras").stdout
