@@ -35,16 +35,8 @@ commands = typer.Typer(add_completion=False)
 PANELS = {
     "Which channels": ("budget", "coupling", "freeze", "unknown", "round_to", "min_keep"),
     "A time or a size": ("time", "table", "bytes", "precision"),
-    "Data": ("size", "batch", "validation", "test", "loss", "calibrate"),
-    "Reconstruction and training": (
-        "reconstruct",
-        "samples",
-        "distil",
-        "optimizer",
-        "learning_rate",
-        "deliver",
-        "seed",
-    ),
+    "Data": ("size", "samples", "batch", "validation", "test", "loss", "calibrate"),
+    "Reconstruction and training": ("reconstruct", "distil", "optimizer", "learning_rate", "deliver", "seed"),
     "Code of your own": ("imports", "trust"),
     "What is printed": ("as_json", "quiet", "verbose", "log_file", "help"),
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, reason_of, short
 from kerasprune.files.arrays import check_size
-from kerasprune.files.model_files import CONFIG, H5, endings_of_model
+from kerasprune.files.model_files import CONFIG, H5, endings_of_model, is_hdf5
 from kerasprune.files.old_settings import read_attribute, read_compiled
 from kerasprune.files.reading import MOST_BYTES, parse_json, path_of
 from kerasprune.files.system_errors import denied_error
@@ -122,6 +122,8 @@ def readable(path: Path, what: str = "a .keras file") -> Iterator[None]:
         path: The file that is read.
         what: The expected kind of file, for the message. Defaults to `"a .keras file"`.
     """
+    import keras
+
     try:
         yield
     except Exception as error:
@@ -138,16 +140,16 @@ def readable(path: Path, what: str = "a .keras file") -> Iterator[None]:
                 "for classes of your own."
             ) from error
         absent = ABSENT.search(str(error))
-        if absent and absent[2] in OF_TENSORFLOW:
-            raise PruneError(
-                f"Expected a model of layers. Received: {short(str(path))}, which calls functions of TensorFlow "
-                f"({absent[2]}), as Keras 2 allowed. Write them with keras.ops in the code of the model, and then "
-                f"model.load_weights({str(path)!r}), and model.save('model.keras')."
-            ) from error
-        if absent:
+        if absent and absent[2] not in OF_TENSORFLOW:
             raise PruneError(
                 f"Expected the code of every {absent[1]} in the model. Received: {short(str(path))}, whose {absent[1]} "
                 f"{absent[2]!r} Keras cannot find. Import it before, or give --import FILE.py --trust."
+            ) from error
+        if is_hdf5(path):
+            raise PruneError(
+                f"Expected a model that Keras {keras.__version__} reads. Received: {short(str(path))} "
+                f"({reason_of(str(error))}). Build it with its own code, with keras.ops in place of lambda layers and "
+                f"functions of TensorFlow, then model.load_weights({str(path)!r}), and model.save('model.keras')."
             ) from error
         raise PruneError(
             f"Keras cannot read the model. Received: {short(str(path))} ({reason_of(str(error))}). Expected {what} "

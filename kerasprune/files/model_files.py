@@ -18,6 +18,7 @@ KERAS, H5 = (".keras",), (".h5", ".hdf5")
 _GRAPH, _HDF5 = "saved_model.pb", b"\x89HDF\r\n\x1a\n"
 _PART = re.compile(r"(.+)\.(index|data-\d{5}-of-\d{5})")  # of a checkpoint of TensorFlow
 _OTHERS = {
+    (0, b"PK"): "a damaged zip file",
     (4, b"TFL3"): "a compiled TensorFlow Lite model, which can be timed, not pruned",
     (0, b"version https://git-lfs"): "a pointer of Git LFS in place of the file, which 'git lfs pull' fetches",
     (0, b"\x1f\x8b"): "compressed by gzip, and may be a model once it is unpacked",
@@ -44,18 +45,25 @@ def endings_of_model(path: Path | str) -> tuple[str, ...]:
         raise _refusal(path, *_of_tensorflow(path))
     with denials(path, "a file that can be read"), path.open("rb") as file:
         head = file.read(64)
-    if head.startswith(_HDF5):
+    if is_hdf5(path):
         _check_layers(path)
         return H5
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception as error:  # what is no zip, and anything for damaged ones
         what = next(what for (start, first), what in _OTHERS.items() if head[start:].startswith(first))
-        raise _refusal(path, what if head else "empty", _SAVE)
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+        raise _refusal(path, what if head else "empty", _SAVE) from error
     if CONFIG not in names:
         torch = any(name.endswith("/data.pkl") for name in names)
         raise _refusal(path, "an archive of PyTorch" if torch else f"a zip of {first_of(names) or 'nothing'}", _SAVE)
     return KERAS
+
+
+def is_hdf5(path: Path) -> bool:
+    """Returns whether a file begins as HDF5 files do."""
+    with path.open("rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
 
 
 def _refusal(path: Path, what: str, remedy: str = "") -> PruneError:
@@ -87,7 +95,7 @@ def _check_layers(path: Path) -> None:
     try:
         with h5py.File(path) as store:
             whole, old, new = "model_config" in store.attrs, "layer_names" in store.attrs, "vars" in store
-    except OSError as error:
+    except Exception as error:
         raise _refusal(path, f"a damaged HDF5 file ({reason_of(str(error))})", _SAVE) from error
     if whole:
         return

@@ -133,6 +133,29 @@ def test_weights_alone_are_answered_by_what_loads_them(tmp_path, monkeypatch, na
     assert all(map(np.array_equal, new.get_weights(), model.get_weights()))
 
 
+@pytest.mark.parametrize("fault", ["TFOpLambda", "Lambda", "name", "Own"])
+def test_a_whole_hdf5_file_that_keras_3_does_not_read_is_answered_by_what_loads_it(whole, monkeypatch, fault):
+    model, path = whole
+    with h5py.File(path) as store:
+        config = json.loads(store.attrs["model_config"])
+    layer = config["config"]["layers"][1]
+    if fault == "name":
+        layer["config"]["name"] = "block/dense"
+    else:
+        layer["class_name"] = fault
+        layer["config"] |= {"function": ["4wEAAAAA", None, None], "function_type": "lambda"}
+    with pytest.raises(PruneError) as error:
+        load_model(changed(path, model_config=config))
+    text = str(error.value)
+    if fault == "Own":
+        assert "whose layer 'Own' Keras cannot find. Import it before" in text
+        return
+    assert keras.__version__ in text and "Build it with its own code" in text
+    new = made()
+    new.load_weights(text.split("model.load_weights('")[1].split("'")[0])
+    assert all(map(np.array_equal, new.get_weights(), model.get_weights()))
+
+
 def zipped(path, *names):
     with zipfile.ZipFile(path, "w") as file:
         for name in names:
@@ -148,6 +171,7 @@ OTHERS = {
     "c.keras": (b"no model", "neither a zip nor an HDF5 file"),
     "a.h5.gz": (b"\x1f\x8b\x08", "gzip"),
     "a.json": (b'{"class_name": "Sequential"}', "without weights"),
+    "d.keras": (b"PK\x03\x04 cut off", "damaged zip"),
     "a.h5": (b"\x89HDF\r\n\x1a\n cut off", "damaged"),
     "ckpt.data-00000-of-00001": (b"abc", "checkpoint of TensorFlow"),
 }
@@ -204,3 +228,21 @@ def test_a_file_of_a_newer_keras_names_both_versions_only_if_it_cannot_be_read(t
     with pytest.raises(PruneError) as error:
         load_model(tmp_path / "c.keras")
     assert said in str(error.value) and (keras.__version__ in str(error.value)) == (version == "99.0.0")
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_files_that_were_cut_off_or_changed_are_loaded_or_refused(whole, tmp_path, ending):
+    whole[0].save(tmp_path / f"a{ending}")
+    content, draw = (tmp_path / f"a{ending}").read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for number in range(20):
+        data = bytearray(content[: draw.integers(len(content))] if number % 2 else content)
+        if ending == ".keras":  # HDF5 itself may crash
+            for place in draw.integers(max(len(data), 1), size=40 * bool(data)):
+                data[place] = draw.integers(256)
+        (tmp_path / f"b{ending}").write_bytes(bytes(data))
+        try:
+            load_model(tmp_path / f"b{ending}")
+        except PruneError:
+            refused += 1
+    assert refused >= 10

@@ -447,7 +447,7 @@ CASES = [
     ),
     Case(
         "files/keras_model.py",
-        "Write them with keras.ops",
+        "Build it with its own code",
         lambda: load_model(_old("TFOpLambda")),
         lambda: _with_weights("a.h5"),
     ),
