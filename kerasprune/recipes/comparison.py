@@ -52,10 +52,11 @@ def compare(
     """Prunes one model by several criteria, and fine-tunes and evaluates each result in the same way.
 
     Args:
-        model: Path of a `.keras` file; or a model, which is saved in the folder.
+        model: Path of a `.keras` or a whole `.h5` file; or a model, which is saved in the folder.
         criteria: Names, or dicts with a name and arguments.
         macs: Fractions of the multiply–adds that are kept, each in (0, 1).
-        data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe.
+        data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe. Without labels
+            the outputs are compared with the dense model's, which teaches in fine-tuning.
         seeds: Random seeds of the order of the examples and of all random choices, or their number. Defaults to 3.
         finetune: The `finetune` section of a recipe; with `"distil": {}` the dense model teaches, see `kp.distil`.
             Defaults to `None`: no training after removal.
