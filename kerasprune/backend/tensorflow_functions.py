@@ -17,7 +17,7 @@ _ALIKE = (
     "abs add ceil cos cosh divide einsum elu equal erf exp expand_dims expm1 floor greater greater_equal leaky_relu "
     "less less_equal log log1p logical_and logical_not logical_or maximum minimum multiply negative not_equal "
     "ones_like relu relu6 reshape roll round rsqrt selu shape sigmoid sign silu sin sinh softmax softplus softsign "
-    "sqrt square squeeze stack stop_gradient subtract tan tanh tile transpose unstack where zeros_like"
+    "sqrt square squeeze stack stop_gradient subtract tan tanh tensordot tile transpose unstack where zeros_like"
 )
 """Functions that have the same name and the same order of arguments."""
 _RENAMED = {

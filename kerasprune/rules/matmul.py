@@ -17,25 +17,48 @@ from kerasprune.rules.merge import shape_of
 
 
 def letters_of(operation: Any, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]] | None:
-    """Returns names of the axes of the operands of a product and of its result; `None` if not all have one."""
+    """Returns names of the axes of the operands of a product and of its result; `None` if one repeats a name."""
+    if isinstance(operation, knp.Einsum):
+        return _of_einsum(operation.subscripts.replace(" ", ""), ranks)
     if isinstance(operation, knp.Matmul):
-        letters = [f"b{axis}" for axis in range(max(ranks) - 2)]
-        first, second = [*letters, "i", "j"][-ranks[0] :], [*letters, "j", "k"][-ranks[1] :]
-        return [first, second], [*letters, "i", "k"]
-    subscripts = operation.subscripts.replace(" ", "") if isinstance(operation, knp.Einsum) else ""
-    if "..." in subscripts or "->" not in subscripts:
+        batch = [f"b{axis}" for axis in range(max(ranks) - 2)]
+        one, other = ((["j"] if n == 1 else [*batch, *own][-n:]) for n, own in zip(ranks, ("ij", "jk"), strict=True))
+        return [one, other], [*batch, *(["i"] if ranks[0] > 1 else []), *(["k"] if ranks[1] > 1 else [])]
+    axes = getattr(operation, "axes", ([-1], [max(ranks[1] - 2, 0)]))  # of `dot`
+    one, other = ([f"{side}{axis}" for axis in range(rank)] for side, rank in zip("xy", ranks, strict=True))
+    for mine, its in zip(*((range(-axes, 0), range(axes)) if isinstance(axes, int) else axes), strict=True):
+        other[its] = one[mine]
+    return [one, other], [c for c in (*one, *other) if (c in one) != (c in other)]
+
+
+def _of_einsum(subscripts: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]] | None:
+    """Returns the letters of an equation; the axes behind an ellipsis are numbered from the right."""
+    text, arrow, target = subscripts.partition("->")
+    operands = text.split(",")
+    hidden = [
+        rank - len(each.replace("...", "")) if "..." in each else 0 for each, rank in zip(operands, ranks, strict=True)
+    ]
+    if not arrow:
+        letters = text.replace(",", "").replace(".", "")
+        target = "..." * ("..." in text) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+
+    def spelled(each: str, number: int) -> list[str]:
+        left, _, right = each.partition("...")
+        return [*left, *(f"…{place}" for place in range(number, 0, -1)), *right]
+
+    named = list(map(spelled, operands, hidden))
+    if any(len(set(each)) < len(each) for each in named):
         return None
-    sources, target = subscripts.split("->")
-    return [list(source) for source in sources.split(",")], list(target)
+    return named, spelled(target, max(hidden) if "..." in target else 0)
 
 
 @tensor_rule(knp.Matmul, knp.Einsum, constant=AVERAGED, reads=("subscripts",))
 def product(graph: GraphBuilder, operation: Any, *operands: Any) -> Ids:
-    """`out[…, i, k] = Σ_j x1[…, i, j] · x2[…, j, k]`, or `einsum`, whose ellipsis pins everything."""
+    """`out[…, i, k] = Σ_j x1[…, i, j] · x2[…, j, k]`, or `einsum`, all of whose axes a repeated letter pins."""
     named = letters_of(operation, [len(shape_of(x)) for x in operands])
     if named is None:
         for x in operands:
-            graph.pin_all(x, f"{operation.name!r} has axes without names")
+            graph.pin_all(x, f"{operation.name!r} repeats an axis")
         return Ids(graph.call.outputs[0])
     return contracted(graph, operation, list(operands), *named)
 

@@ -47,10 +47,11 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     """Rewrites a model as one plain functional model that computes the same function.
 
     Nested and subclassed models and custom composite layers are replaced by the layers and operations that they call.
-    Their own weights become `Embedding`s, free sizes are computed from the inputs, stochastic depth becomes `Dropout`,
-    adapters of LoRA are merged, and a model inside `TimeDistributed` is applied to all steps at once. Layers that act
-    differently in training mode, or whose `call` cannot be run on symbolic tensors (Python control flow on values),
-    remain layers; a warning names them and gives the reason.
+    Their own weights become `Embedding`s, or `Dense` layers where a tensor is multiplied by them. Free sizes are
+    computed from the inputs, stochastic depth becomes `Dropout`, adapters of LoRA are merged, and a model inside
+    `TimeDistributed` is applied to all steps at once. Layers that act differently in training mode, or whose `call`
+    cannot be run on symbolic tensors (Python control flow on values), remain layers; a warning names them and gives the
+    reason.
 
     Args:
         model: Any built model; it is left untouched.
@@ -82,16 +83,14 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     """
     check_model(model)
     fed = symbolic_inputs(model, inputs)
-    writer = Writer(model, tree.flatten(fed))
-    new = _written(writer, fed)
+    writer, new = _written(model, fed)
     try:
         check_same(model, new)
     except PruneError:
         if not writer.loses_masks:
             check_finite_weights(model)
             raise
-        writer = Writer(model, tree.flatten(fed), keeps_masks=True)  # once more, with the layers that make masks
-        new = _written(writer, fed)
+        writer, new = _written(model, fed, keeps_masks=True)  # once more, with the layers that make masks
         check_same(model, new)
     tried = {old.name for old, _ in writer.pairs if find_or_try(old)}
     for what, names in (("kept whole", writer.kept.keys() - tried), ("tried on numbers", writer.kept.keys() & tried)):
@@ -119,10 +118,14 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     return new
 
 
-def _written(writer: Writer, fed: Any) -> keras.Model:
-    """Returns the functional model that a writer builds from its model."""
-    model = writer.model
-    of_others = [(keras.layers.Layer, "add_loss", writer.loss_adder()), *functions_in_keras()]
+def _written(model: keras.Model, fed: Any, **how: Any) -> tuple[Writer, keras.Model]:
+    """Returns a writer, and the functional model that it builds."""
+    writer = Writer(model, tree.flatten(fed), **how)
+    of_others = [
+        (keras.layers.Layer, "add_loss", writer.loss_adder()),
+        (keras.Operation, "symbolic_call", writer.product(keras.Operation.symbolic_call)),
+        *functions_in_keras(),
+    ]
     with (
         calls_of_layers(writer.visit),
         replaced_operations(writer.operations(), writer.item),
@@ -135,11 +138,14 @@ def _written(writer: Writer, fed: Any) -> keras.Model:
                 f"Expected a model whose call() runs on symbolic tensors. Received: {model.name!r}, which fails "
                 f"{line_of(error)}. Write that with keras.ops, or put it into a layer of its own."
             ) from error
+    shared = writer.read_in_several_ways(outputs)
+    if shared:
+        return _written(model, fed, **how | {"shared": shared | set(how.get("shared", ()))})
     new = keras.Model(fed, outputs, name=model.name)
     _number_operations(new, model)
     train_alike([(model, new), *writer.pairs])
     merge_adapters(new)
-    return new
+    return writer, new
 
 
 def _number_operations(new: keras.Model, model: keras.Model) -> None:

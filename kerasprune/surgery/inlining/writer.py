@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ from keras import tree
 from kerasprune._keras import (
     inner_layers,
     lacks_mask,
+    making_node,
     mask_of,
     own_weights,
 )
@@ -27,6 +29,7 @@ from kerasprune.graph.walk import is_model
 from kerasprune.surgery.clone import starting_from
 from kerasprune.surgery.copy_layer import comes_back, make_layer
 from kerasprune.surgery.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, slice_free_sizes
+from kerasprune.surgery.inlining.own_kernels import PRODUCTS, own_kernel
 from kerasprune.surgery.inlining.stock_dropout import stock_dropout
 from kerasprune.surgery.inlining.weight_lookup import looked_up, obstacle, replace_variables
 
@@ -62,6 +65,8 @@ class Writer:
     model: keras.Model
     inputs: list[keras.KerasTensor]
     keeps_masks: bool = False
+    shared: Collection[int] = ()
+    """Which weights, by `id`, are read in several ways, and so are tables only."""
     loses_masks: bool = False
     kept: dict[str, str] = field(default_factory=dict)
     steps_at_once: dict[str, None] = field(default_factory=dict)
@@ -73,7 +78,8 @@ class Writer:
     _path: list[str] = field(default_factory=list)
     _leaf: bool = False
     _tensors: dict[int, Any] = field(default_factory=dict)  # of variables
-    _tables: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # (tensor, embedding) of those that are tables
+    _tables: dict[int, tuple[Any, Any, Any, Any]] = field(default_factory=dict)  # (tensor, embedding, owner, variable)
+    _kernels: dict[tuple, Any] = field(default_factory=dict)  # dense layers, by `OwnKernel.key`
 
     def __post_init__(self) -> None:
         self._sizes = FreeSizes(self.inputs)
@@ -222,8 +228,8 @@ class Writer:
             return lambda *args, **kwargs: (originals[name] if self._leaf else function)(*args, **kwargs)
 
         def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-            _, table = self._tables.get(id(x), (None, None))
-            looks_up = table is not None and axis == 0 and isinstance(indices, keras.KerasTensor)
+            _, table, *_ = self._tables.get(id(x), (None, None))
+            looks_up = table is not None and len(x.shape) == 2 and axis == 0 and isinstance(indices, keras.KerasTensor)
             return table(indices) if looks_up else originals["take"](x, indices, axis=axis)
 
         return {name: outside(name, f) for name, f in {**sized, "take": take}.items()}
@@ -235,6 +241,51 @@ class Writer:
         keys = key if isinstance(key, tuple | list) else (key,)  # Keras takes no bare None, slice or number of NumPy
         return keras.ops.get_item(x, tuple(int(each) if isinstance(each, np.integer) else each for each in keys))
 
+    def product(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns the substitute for the call of an operation: a product with a weight is a dense layer."""
+
+        def called(operation: Any, *operands: Any, **kwargs: Any) -> Any:
+            if self._leaf or not isinstance(operation, PRODUCTS):
+                return original(operation, *operands, **kwargs)
+            with self._as_they_are():
+                made = self._multiplied(operation, operands)
+                return original(operation, *operands, **kwargs) if made is None else made
+
+        return called
+
+    def _multiplied(self, operation: Any, operands: tuple) -> Any:
+        """Returns a product as the output of a dense layer; `None` if it is not the product of a tensor and a weight.
+
+        The layer passes on a mask, the operation does not.
+        """
+        usable = {key for key, (*_, variable) in self._tables.items() if id(variable) not in self.shared}
+        kernel = own_kernel(operation, operands, usable, self.inputs)
+        if kernel is None:
+            return None
+        _, table, owner, variable = self._tables[id(kernel.weight)]
+        if kernel.key not in self._kernels:
+            self._kernels[kernel.key] = kernel.layer(owner, variable, table.name)
+        layer = self._kernels[kernel.key]
+        if layer is None:
+            return None
+        made = layer(kernel.x if mask_of(kernel.x) is None else keras.ops.copy(kernel.x))
+        made = made if len(made.shape) == len(kernel.shape) else keras.ops.squeeze(made, -1)
+        expected = operation.compute_output_spec(*operands).dtype
+        return made if made.dtype == expected else keras.ops.cast(made, expected)
+
+    def read_in_several_ways(self, outputs: Any) -> set[int]:
+        """Returns the weights, by `id`, that several layers before these outputs hold, each its own copy."""
+        there, waiting = {}, list(tree.flatten(outputs))
+        while waiting:
+            node = making_node(waiting.pop())
+            if id(node) not in there:
+                there[id(node)] = id(node.operation)
+                waiting += node.input_tensors
+        holders = {id(table): variable for _, table, _, variable in self._tables.values()}
+        holders |= {id(layer): self._tables[weight][-1] for (weight, *_), layer in self._kernels.items()}
+        found = Counter(id(holders[key]) for key in set(there.values()) if key in holders)
+        return {key for key, number in found.items() if number > 1}
+
     def _tensor(self, layer: keras.layers.Layer, variable: Any) -> Any:
         """Returns the substitute for a layer's own variable: a tensor that a layer outputs, or constants."""
         if "float" not in str(variable.dtype):
@@ -244,8 +295,7 @@ class Writer:
             with self._as_they_are():
                 table, tensor = looked_up(layer, variable, lambda n: self._symbolic(keras.ops.arange(n)), name)
             self._tensors[id(variable)] = tensor
-            if len(tensor.shape) == 2:
-                self._tables[id(tensor)] = tensor, table
+            self._tables[id(tensor)] = tensor, table, layer, variable
         return self._tensors[id(variable)]
 
     def _called(

@@ -107,7 +107,7 @@ def test_products_with_own_weights_that_are_most_of_a_model_are_named():
             self.kernel = self.add_weight(shape=(shape[-1], 64), name="kernel")
 
         def call(self, x):
-            return ops.relu(ops.matmul(x, self.kernel))
+            return ops.relu(ops.matmul(x, 2 * self.kernel))  # more than a kernel
 
     inputs = keras.Input((16,))
     graph = kp.trace(kp.functional(keras.Model(inputs, layers.Dense(3)(layers.Dense(4)(Product()(inputs))))))

@@ -47,8 +47,8 @@ class Own(layers.Layer):
         ([(5, 4), (7, 4)], lambda x, y: layers.Attention()([x, y]), 5 * 7 * (4 + 4)),
         ([(5, 4), (7, 4)], lambda x, y: layers.AdditiveAttention()([x, y]), 5 * 7 * 4),
         ([(6, 4), (6, 5)], lambda x, y: layers.Dot(axes=1)([x, y]), 6 * 4 * 5),
-        ([(5, 4)], Own(ops.matmul, (4, 6)), 5 * 4 * 6),
-        ([(5, 4)], Own(lambda x, w: ops.einsum("btc,nc->btn", x, w), (6, 4)), 5 * 4 * 6),
+        ([(5, 4)], Own(lambda x, w: ops.matmul(x, 2 * w), (4, 6)), 5 * 4 * 6),  # more than a kernel
+        ([(5, 4)], Own(lambda x, w: ops.einsum("btc,nc->btn", x, 2 * w), (6, 4)), 5 * 4 * 6),
         ([(5, 4)], lambda x: layers.TimeDistributed(layers.Dense(3))(x), 0),
     ],
 )
