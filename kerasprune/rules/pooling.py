@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import nn
+from kerasprune._keras import making_node, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
@@ -34,12 +34,15 @@ def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
 
 @tensor_rule(*classes_of_module("pooling", knp), reads=("axis", "keepdims"))
 def reduction(graph: GraphBuilder, operation: Any, x: Ids, initial: Any = None) -> Ids:
-    """Reduces some axes; channels on the other axes stay separate."""
+    """Reduces some axes; channels on the other axes stay separate. The largest of any number of ones is one."""
     rank = len(x.shape)
     removed = set(range(rank)) if operation.axis is None else {int(a) % rank for a in np.atleast_1d(operation.axis)}
     order = [None if axis in removed else axis for axis in range(rank)]
-    graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=order)
-    if 0 in removed:
+    of_ones = isinstance(making_node(graph.call.node.input_tensors[0]).operation, knp.OnesLike)
+    mixes = not (of_ones and isinstance(operation, knp.Max))
+    if mixes:
+        graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=order)
+    if mixes and 0 in removed:
         graph.pin_all(x, f"{operation.name!r} reduces over the batch")
     if not getattr(operation, "keepdims", False):  # CountNonzero has none
         order = [axis for axis in order if axis is not None]

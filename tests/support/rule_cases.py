@@ -421,7 +421,7 @@ PRODUCTS = {
         function(lambda x, y: ops.einsum("btc,bsc->bts", x, y), [LINE, LINE], prunable=False),
         function(lambda x, y: ops.einsum("btc,btc->bc", x, y), [LINE, LINE]),
         function(lambda x, y: ops.einsum("...c,btc->...c", x, y), [LINE, LINE]),
-        function(lambda x, y: ops.einsum("...tc,...uc", x, y), [LINE, LINE], prunable=False),
+        function(lambda x, y: ops.einsum("...tc,...uc->...tu", x, y), [LINE, LINE], prunable=False),
     ],
     nn.DotProductAttention: [
         function(lambda q, k, v: ops.dot_product_attention(q, k, v), [(5, 2, 6)] * 3, prunable=False)

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from kerasprune._keras import is_input, making_node, output_specs
+from kerasprune._keras import is_input, making_node, numpy_operations, output_specs
 from kerasprune.errors import PruneError
 
 _FIRST = 1009  # sizes that stand for free ones are primes from here on
@@ -73,6 +73,11 @@ class FreeSizes:
         if not isinstance(size, keras.KerasTensor):
             return ops.ones((size,), dtype)
         if id(size) not in self._made:
+            node = making_node(size)
+            factors = [x for x in node.arguments.args if not isinstance(x, keras.KerasTensor)]
+            if isinstance(node.operation, numpy_operations.Multiply) and all(type(n) is int for n in factors):
+                (known,) = node.input_tensors
+                return ops.repeat(self.ones(known, dtype), factors[0])
             raise PruneError("a size that was computed from free ones is free")
         return ops.cast(self._made[id(size)][1], dtype)
 
@@ -137,10 +142,12 @@ class FreeSizes:
 
 
 def ones_along(x: keras.KerasTensor, *axes: int) -> Any:
-    """Returns an array of ones with the sizes of a tensor along these axes."""
-    for other in reversed(range(len(x.shape))):
-        if other not in axes:
-            x = ops.take(x, 0, axis=other)
+    """Returns an array of ones with the sizes of a tensor along these axes; no channel of it matters."""
+    others = [other for other in range(len(x.shape)) if other not in axes]
+    if not is_input(x):
+        return ops.max(ops.ones_like(x, dtype="int32"), axis=others)
+    for other in reversed(others):
+        x = ops.take(x, 0, axis=other)
     return ops.cast(ops.ones_like(x), "int32")
 
 
@@ -265,6 +272,47 @@ def _repeat(sizes: FreeSizes, original: Callable, x: Any, repeats: Any, axis: in
     if axis is None:
         raise PruneError("ops.repeat without an axis, as often as a free size says")
     return _tile(sizes, ops.tile, x, [repeats if a == axis % len(x.shape) else 1 for a in range(len(x.shape))])
+
+
+def resize(
+    sizes: FreeSizes,
+    original: Callable,
+    images: Any,
+    size: Any,
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    **how: Any,
+) -> Any:
+    """`keras.ops.image.resize`, one side after the other if one is free: `y[i] = x[(i + ½) · side / size − ½]`."""
+    if not _free(*size) and not (isinstance(images, keras.KerasTensor) and None in tuple(size)):
+        return original(images, size, interpolation, antialias, crop_to_aspect_ratio, pad_to_aspect_ratio, **how)
+    if interpolation not in ("nearest", "bilinear") or antialias or crop_to_aspect_ratio or pad_to_aspect_ratio:
+        raise PruneError("ops.image.resize to a free size, neither nearest nor bilinear, or with more than that")
+    first = len(images.shape) - (2 if how.get("data_format") == "channels_first" else 3)
+    for axis, wanted in enumerate(size, first):
+        images = _resampled(sizes, images, axis, wanted, interpolation == "nearest")
+    return images
+
+
+def _resampled(sizes: FreeSizes, x: Any, axis: int, size: Any, nearest: bool) -> Any:
+    """Returns a tensor whose side along an axis has another size, by the nearest position or the two nearest."""
+    have = sizes.shape(x)[axis]
+    if have is size:
+        return x
+    ratio = ops.divide(ops.cast(have, "float32"), ops.cast(size, "float32"))
+    places = ops.multiply(ops.cast(_arange(sizes, ops.arange, size), "float32") + 0.5, ratio) - 0.5 * (not nearest)
+    below = ops.floor(places)
+
+    def at(whole: Any) -> Any:
+        inside = ops.minimum(ops.maximum(ops.cast(whole, "int32"), 0), ops.subtract(have, 1))
+        return ops.take(x, inside, axis=axis)
+
+    if nearest:
+        return at(below)
+    share = ops.reshape(ops.cast(places - below, x.dtype), [-1 if a == axis else 1 for a in range(len(x.shape))])
+    return at(below) * (1 - share) + at(below + 1) * share
 
 
 def slice_free_sizes(sizes: FreeSizes, x: Any, key: Any) -> tuple[Any, Any] | None:

@@ -124,6 +124,7 @@ def _written(model: keras.Model, fed: Any, **how: Any) -> tuple[Writer, keras.Mo
     of_others = [
         (keras.layers.Layer, "add_loss", writer.loss_adder()),
         (keras.Operation, "symbolic_call", writer.product(keras.Operation.symbolic_call)),
+        (keras.ops.image, "resize", writer.resize(keras.ops.image.resize)),
         *functions_in_keras(),
     ]
     with (

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -28,7 +28,7 @@ from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
 from kerasprune.surgery.clone import starting_from
 from kerasprune.surgery.copy_layer import comes_back, make_layer
-from kerasprune.surgery.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, slice_free_sizes
+from kerasprune.surgery.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, resize, slice_free_sizes
 from kerasprune.surgery.inlining.own_kernels import PRODUCTS, own_kernel
 from kerasprune.surgery.inlining.stock_dropout import stock_dropout
 from kerasprune.surgery.inlining.weight_lookup import looked_up, obstacle, replace_variables
@@ -233,6 +233,11 @@ class Writer:
             return table(indices) if looks_up else originals["take"](x, indices, axis=axis)
 
         return {name: outside(name, f) for name, f in {**sized, "take": take}.items()}
+
+    def resize(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns the substitute for `keras.ops.image.resize`."""
+        sized = partial(resize, self._sizes, original)
+        return lambda *args, **kwargs: (original if self._leaf else sized)(*args, **kwargs)
 
     def item(self, x: keras.KerasTensor, key: Any) -> Any:
         """Returns `x[key]`."""

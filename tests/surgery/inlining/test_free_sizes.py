@@ -151,3 +151,53 @@ def test_operations_are_as_before_afterwards():
         kp.functional(model_of(lambda x: x if ops.sum(x) > 0 else -x))
     assert before == [getattr(ops, name) for name in ("shape", "arange", "reshape", "take")]
     assert ops.shape(keras.KerasTensor((None, 3))) == (None, 3)
+
+
+class LikeSkip(layers.Layer):
+    """Resizes an image to the sides of another, or to twice its own."""
+
+    def __init__(self, twice, **how):
+        super().__init__()
+        self.twice, self.how = twice, how
+
+    def compute_output_shape(self, x_shape, skip_shape):
+        return (*skip_shape[:3], x_shape[3])
+
+    def call(self, x, skip):
+        _, height, width, _ = ops.shape(x)
+        return ops.image.resize(x, (2 * height, 2 * width) if self.twice else ops.shape(skip)[1:3], **self.how)
+
+
+def decoder(side, resized, stride=3):
+    inputs = keras.Input((side, side, 3))
+    skip = layers.Conv2D(8, 3, padding="same", name="skip")(inputs)
+    deep = layers.Conv2D(8, 3, strides=stride, padding="same", name="deep")(skip)
+    return keras.Model(inputs, layers.Conv2D(2, 1)(layers.Concatenate()([resized(deep, skip), skip])))
+
+
+@pytest.mark.parametrize("how", ["bilinear", pytest.param("nearest", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("side", [None, pytest.param(12, marks=pytest.mark.thorough)])
+def test_an_image_is_resized_to_the_sides_of_another(side, how):
+    keras.utils.set_random_seed(0)
+    model = decoder(side, LikeSkip(False, interpolation=how))
+    plain = kp.functional(model)
+    assert not any(isinstance(layer, LikeSkip) for layer in plain.layers)
+    graph = kp.trace(plain, size=12)
+    assert graph.groups["skip"].prunable and graph.groups["deep"].prunable
+    plan = kp.plan(graph, keep=0.5)
+    slim = kp.rebuild(graph, plan)
+    for sides in ((12, 12),) if side else ((11, 17), (2, 1), (24, 13)):
+        images = np.random.default_rng(0).normal(size=(2, *sides, 3)).astype("float32")
+        np.testing.assert_allclose(plain(images), model(images), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(slim(images), kp.mask(graph, plan, silence="weights")(images), rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_is_resized_to_twice_its_sides():
+    model = decoder(None, LikeSkip(True), stride=2)
+    images = np.random.default_rng(0).normal(size=(2, 6, 8, 3)).astype("float32")
+    np.testing.assert_allclose(kp.functional(model)(images), model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_way_to_resize_that_cannot_be_written_out_stays_a_layer():
+    with pytest.warns(UserWarning, match="neither nearest nor bilinear"):
+        kp.functional(decoder(None, LikeSkip(False, interpolation="bicubic")))
