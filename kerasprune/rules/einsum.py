@@ -11,6 +11,7 @@ from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
 from kerasprune.rules.activations import apply_function, is_nonzero_at_zero
+from kerasprune.rules.matmul import letters_of_equation
 from kerasprune.rules.reshape import shape_by_counts
 
 
@@ -53,12 +54,5 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
 
 def letters_of(layer: layers.EinsumDense, rank: int) -> tuple[list[str], list[str], list[str]]:
     """Returns one letter per axis of the input, of `rank` axes, the kernel and the output; ellipses are numbered."""
-    inputs, target = layer.equation.replace(" ", "").split("->")
-    source, kernel = inputs.split(",")
-    hidden = [f"…{number}" for number in range(rank - len(source.replace("...", "")))]
-
-    def spelled(text: str) -> list[str]:
-        left, ellipsis, right = text.partition("...")
-        return [*left, *(hidden if ellipsis else ()), *right]
-
-    return spelled(source), list(kernel), spelled(target)
+    (source, kernel), target = letters_of_equation(layer.equation, (rank, len(layer.kernel.shape)))
+    return source, kernel, target

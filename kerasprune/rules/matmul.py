@@ -19,7 +19,8 @@ from kerasprune.rules.merge import shape_of
 def letters_of(operation: Any, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]] | None:
     """Returns names of the axes of the operands of a product and of its result; `None` if one repeats a name."""
     if isinstance(operation, knp.Einsum):
-        return _of_einsum(operation.subscripts.replace(" ", ""), ranks)
+        named = letters_of_equation(operation.subscripts, ranks)
+        return None if any(len(set(each)) < len(each) for each in named[0]) else named
     if isinstance(operation, knp.Matmul):
         batch = [f"b{axis}" for axis in range(max(ranks) - 2)]
         one, other = ((["j"] if n == 1 else [*batch, *own][-n:]) for n, own in zip(ranks, ("ij", "jk"), strict=True))
@@ -31,9 +32,9 @@ def letters_of(operation: Any, ranks: Sequence[int]) -> tuple[list[list[str]], l
     return [one, other], [c for c in (*one, *other) if (c in one) != (c in other)]
 
 
-def _of_einsum(subscripts: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]] | None:
-    """Returns the letters of an equation; the axes behind an ellipsis are numbered from the right."""
-    text, arrow, target = subscripts.partition("->")
+def letters_of_equation(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]]:
+    """Returns a name for every axis of the operands and of the result; behind an ellipsis they are numbered."""
+    text, arrow, target = equation.replace(" ", "").partition("->")
     operands = text.split(",")
     hidden = [
         rank - len(each.replace("...", "")) if "..." in each else 0 for each, rank in zip(operands, ranks, strict=True)
@@ -46,10 +47,7 @@ def _of_einsum(subscripts: str, ranks: Sequence[int]) -> tuple[list[list[str]], 
         left, _, right = each.partition("...")
         return [*left, *(f"…{place}" for place in range(number, 0, -1)), *right]
 
-    named = list(map(spelled, operands, hidden))
-    if any(len(set(each)) < len(each) for each in named):
-        return None
-    return named, spelled(target, max(hidden) if "..." in target else 0)
+    return list(map(spelled, operands, hidden)), spelled(target, max(hidden) if "..." in target else 0)
 
 
 @tensor_rule(knp.Matmul, knp.Einsum, constant=AVERAGED, reads=("subscripts",))
