@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -17,7 +18,10 @@ from kerasprune.graph.trace import trace
 from kerasprune.rules.matmul import letters_of
 
 PRODUCTS = (knp.Matmul, knp.Dot, knp.Tensordot, knp.Einsum)
-_LAYOUTS = (knp.Transpose, knp.Swapaxes, knp.Moveaxis, knp.Squeeze, knp.ExpandDims, knp.Reshape, knp.Ravel, core.Cast)
+_LAYOUTS = (
+    knp.ExpandDims, knp.GetItem, knp.Moveaxis, knp.Ravel, knp.Reshape, knp.Squeeze, knp.Swapaxes, knp.Transpose,
+    core.Cast,
+)  # fmt: skip
 _BY_ELEMENT = (type(None), keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 
 
@@ -89,13 +93,15 @@ def own_kernel(
     mine = places.index(None)
     x, (weight, order) = operands[mine], places[1 - mine]
     (source, kernel), target = (named[0][mine], named[0][1 - mine]), named[1]
+    sizes = dict(zip(source, x.shape, strict=True))
+    repeated = tuple(a for a, c in enumerate(kernel) if order.shape[a] == 1 and sizes.get(c, 1) != 1)
+    kernel, order = [c for a, c in enumerate(kernel) if a not in repeated], order.squeeze(repeated)
     summed = [c for c in kernel if c in source and c not in target]
     made = [c for c in kernel if c not in source]
     if not summed or source[:1] != target[:1] or source[0] in kernel or "float" not in x.dtype:
         return None
     once = all(len(set(letters)) == len(letters) for letters in (source, kernel, target))
     whole = set(target) == {*source, *kernel} - set(summed) and not set(summed) & set(target)
-    sizes = dict(zip(source, x.shape, strict=True))
     alike = all(sizes.get(c, n) == n for c, n in zip(kernel, order.shape, strict=True))
     others = [a for a, c in enumerate(source) if c not in kernel and (a or x.shape[0] is not None)]
     if not (once and whole and alike) or _carries(inputs, x, others):
@@ -118,12 +124,18 @@ def _places(tensor: Any, weights: Collection[int]) -> tuple[Any, np.ndarray] | N
         node = making_node(tensor)
         if not isinstance(node.operation, _LAYOUTS) or len(node.input_tensors) != 1:
             return None
-        steps.append(node.operation.call)
+        steps.append(partial(_again, node))
         tensor = node.input_tensors[0]
     order = np.arange(prod(tensor.shape)).reshape(tensor.shape)
     for step in reversed(steps):
         order = ops.convert_to_numpy(step(ops.convert_to_tensor(order, "int32")))
-    return tensor, order.astype(int)
+    same = np.array_equal(np.sort(order.ravel()), np.arange(prod(tensor.shape)))
+    return (tensor, order.astype(int)) if same else None
+
+
+def _again(node: Any, x: Any) -> Any:
+    """Returns what a call on one tensor makes of another."""
+    return node.operation.call(x, *node.arguments.args[1:], **node.arguments.kwargs)
 
 
 def _carries(inputs: Sequence[keras.KerasTensor], x: keras.KerasTensor, axes: Collection[int]) -> bool:

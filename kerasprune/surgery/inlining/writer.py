@@ -280,7 +280,7 @@ class Writer:
 
     def read_in_several_ways(self, outputs: Any) -> set[int]:
         """Returns the weights, by `id`, that several layers before these outputs hold, each its own copy."""
-        there, waiting = {}, list(tree.flatten(outputs))
+        there, waiting = {}, [y for y in tree.flatten(outputs) if isinstance(y, keras.KerasTensor)]
         while waiting:
             node = making_node(waiting.pop())
             if id(node) not in there:

@@ -48,6 +48,10 @@ SCORES = {
         lambda own, x: own.u @ ops.tanh(ops.matmul(own.w, ops.transpose(x, (0, 2, 1)))),
         {"w": (U, C), "u": (1, U)},
     ),
+    "repeated for the batch": (
+        lambda own, x: ops.transpose(own.u)[None] @ ops.tanh(ops.expand_dims(own.w, 0) @ ops.transpose(x, (0, 2, 1))),
+        {"w": (U, C), "u": (U, 1)},
+    ),
     "gated": (
         lambda own, x: (ops.tanh(x @ own.v) * ops.sigmoid(x @ own.w)) @ own.u,
         {"v": (C, U), "w": (C, U), "u": (U, 1)},
