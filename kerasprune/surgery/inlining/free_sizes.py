@@ -290,7 +290,8 @@ def resize(
         return original(images, size, interpolation, antialias, crop_to_aspect_ratio, pad_to_aspect_ratio, **how)
     if interpolation not in ("nearest", "bilinear") or antialias or crop_to_aspect_ratio or pad_to_aspect_ratio:
         raise PruneError("ops.image.resize to a free size, neither nearest nor bilinear, or with more than that")
-    first = len(images.shape) - (2 if how.get("data_format") == "channels_first" else 3)
+    layout = how.get("data_format") or keras.config.image_data_format()
+    first = len(images.shape) - (2 if layout == "channels_first" else 3)
     for axis, wanted in enumerate(size, first):
         images = _resampled(sizes, images, axis, wanted, interpolation == "nearest")
     return images
