@@ -50,10 +50,7 @@ def test_a_difference_is_named_for_what_it_is(padding):
     if padding == "valid":
         assert line == "verified: equal to the masked model" and report.verified < 1e-5
         return
-    assert line == (
-        "verified: equal to the masked model; folding constants at padded borders moves outputs by up to "
-        f"{report.verified:.1e}"
-    )
+    assert line == line_of_verification(report.verified, "folding constants at padded borders")
     verdict = kp.verify(model, slim, plan, reload=False)
     assert report.verified > 1e-4 and verdict.error == pytest.approx(report.verified, rel=1e-3)
     exact = kp.rebuild(model, plan, absorb=False)  # without folding nothing differs
@@ -65,3 +62,13 @@ def test_random_outputs_are_not_compared():
         line_of_verification(float("nan"))
         == "verified: the predicted cost; outputs are random, so they are not compared"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "equal"), [(1e-6, True), (6.6e-3, True), (0.02, False), (0.56, False), (40.0, False)]
+)
+def test_outputs_that_move_noticeably_are_not_called_equal(error, equal):
+    reason = "folding constants at padded borders" if error > 1e-4 else ""
+    line = line_of_verification(error, reason)
+    assert line.startswith("verified: equal to") if equal else line.startswith("verified, but not equal to")
+    assert not reason or f"{reason} moves outputs by up to {error:.1e}" in line
