@@ -25,6 +25,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.planning.budgets.base import top
 from kerasprune.planning.budgets.trials import halves
 from kerasprune.recipes.search.search_plan import pack_inputs
+from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.reconstruct import reconstruct
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.rebuild import rebuild
@@ -89,6 +90,7 @@ def sensitivity(
     samples: int = SAMPLES,
     loss: Any = None,
     seed: int = 0,
+    verbose: int = 1,
 ) -> SensitivityTable:
     """Measures the error of the outputs when only one group of channels is pruned, for each group.
 
@@ -109,6 +111,7 @@ def sensitivity(
         samples: Examples to reconstruct from, and as many again to measure on. Defaults to 1000.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         seed: Random seed. Defaults to 0.
+        verbose: 0 = silent, 1 = progress on standard error, if it takes longer than ten seconds. Defaults to 1.
 
     Returns:
         The table: print it, `.plot(path)` or `.save(path)`. It takes one reconstruction for every group and fraction.
@@ -136,12 +139,17 @@ def sensitivity(
     parts = halves(graph.model, example_batches(graph.model, data, 2 * samples))
     fitted, judged = ([pack_inputs(graph.model, batch) for batch in half] for half in parts)
 
-    def error(name: str, fraction: float) -> float:
+    tried = [(name, fraction) for name in names for fraction in keep]
+    lines = LinesOfProgress("sensitivity", len(tried), "slim models", verbose)
+
+    def error(done: int, name: str, fraction: float) -> float:
+        lines.write(done)
         chosen = {name: top(scores[name], kept_number(graph.groups[name].size, fraction))}
         plan = Plan.of(graph, legal(graph, chosen, scores))
-        slim = reconstruct(rebuild(graph, plan), graph.model, plan, fitted, samples=samples, seed=seed)
+        slim = reconstruct(rebuild(graph, plan), graph.model, plan, fitted, samples=samples, seed=seed, verbose=0)
         return output_error(slim, graph.model, judged)
 
-    errors = {name: tuple(error(name, fraction) for fraction in keep) for name in names}
+    found = [error(done, *each) for done, each in enumerate(tried)]
+    errors = {name: tuple(found[at * len(keep) : (at + 1) * len(keep)]) for at, name in enumerate(names)}
     sizes = {name: graph.groups[name].size for name in names}
     return SensitivityTable(tuple(keep), errors, sizes, type(criterion).__name__)

@@ -133,11 +133,13 @@ def _searched(
     target = spec.target and lookup.make("target", spec.target.name, spec.target.arguments).prepared(graph)
     settings |= {"criterion": spec.criterion.name, "macs": spec.macs, "target": target, "seed": recipe.seed}
     found = search_plan(graph, examples, judge=judge, size=size, **settings)
-    _write(found, graph, examples, judge, out, recipe.seed)
+    _write(found, graph, examples, judge, out, recipe.seed, settings["verbose"])
     return found, target and target.report(graph, found.plan)
 
 
-def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
+def _write(
+    found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int, verbose: int
+) -> None:
     """Writes the plan, the candidates and the slim model, reconstructed or recalibrated as the candidates were."""
     from kerasprune.data.examples import inputs_only
     from kerasprune.files.keras_model import save_and_load
@@ -149,7 +151,7 @@ def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, 
     found.save(out / TABLE)
     slim, inputs = rebuild(graph, found.plan), inputs_only(examples)
     if judge == "reconstruction":
-        slim = reconstruct(slim, graph, found.plan, inputs, seed=seed)
+        slim = reconstruct(slim, graph, found.plan, inputs, seed=seed, verbose=verbose)
     else:
         slim = recalibrate(slim, inputs)
     save_and_load(slim, out / SLIM)

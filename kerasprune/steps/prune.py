@@ -336,7 +336,11 @@ class _Pruning:
         A fault of examples that were drawn, which nobody asked for, is a remark.
         """
         settings = self.settings
-        options = {"seed": settings.seed, "slack": defaults.BEFORE_TRAINING if settings.epochs else 0.0}
+        options = {
+            "seed": settings.seed,
+            "verbose": settings.verbose,
+            "slack": defaults.BEFORE_TRAINING if settings.epochs else 0.0,
+        }
         options |= {"remedy": _DRAW_MORE if self.given is None else _MORE, **settings.options("reconstruct")}
         try:
             inputs = finetune.to_train_on(self.solved_on, settings.seed).inputs

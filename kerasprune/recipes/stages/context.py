@@ -88,7 +88,7 @@ class Run(Experiment):
 
     @property
     def verbose(self) -> int:
-        """Progress that is shown while examples are drawn, 0 or 1."""
+        """Progress that is shown within long steps, 0 or 1."""
         return int(not self.console.quiet)
 
     # ---- the plan and graphs -------------------------------------------------------------------------------------

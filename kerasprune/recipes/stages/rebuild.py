@@ -57,7 +57,7 @@ def reconstruct(run: Run) -> None:
             solved = reconstruct_if_nearer(
                 slim, run.cut(), run.validation_judge, inputs, before,
                 samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=run.slack,
-                seed=run.recipe.seed, remedy=DRAW_MORE if run.draws else GIVE_MORE,
+                seed=run.recipe.seed, verbose=run.verbose, remedy=DRAW_MORE if run.draws else GIVE_MORE,
             )  # fmt: skip
         except PruneError as error:
             raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error

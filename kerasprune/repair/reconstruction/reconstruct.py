@@ -39,6 +39,7 @@ def reconstruct(
     ridge: float = 1e-3,
     slack: float = 0.0,
     seed: int = 0,
+    verbose: int = 1,
 ) -> keras.Model:
     """Solves the kernels of a slim model so that its layers output what those of the dense model do.
 
@@ -70,6 +71,7 @@ def reconstruct(
             weights: a kernel without a BatchNorm after it takes the largest ridge within that range. Large weights
             there make a later training diverge: give 0.1 before one. Defaults to 0.
         seed: Random seed for the choice of positions. Defaults to 0.
+        verbose: 0 = silent, 1 = progress on standard error, if it takes longer than ten seconds. Defaults to 1.
 
     Returns:
         A new model of the same architecture, not compiled. A warning names layers that could not be solved.
@@ -92,7 +94,14 @@ def reconstruct(
         He et al., Channel Pruning for Accelerating Very Deep Neural Networks, ICCV 2017, §3.1; Luo et al., ThiNet, ICCV
         2017, §3.2; Zhang et al., Accelerating Very Deep Convolutional Networks, 2015, §2.2 (relu, asymmetric).
     """
-    options = {"samples": samples, "positions": positions, "ridge": ridge, "slack": slack, "seed": seed}
+    options = {
+        "samples": samples,
+        "positions": positions,
+        "ridge": ridge,
+        "slack": slack,
+        "seed": seed,
+        "verbose": verbose,
+    }
     raise_faults("The model cannot be reconstructed:", plan_faults(plan=plan))
     graph = model if isinstance(model, ChannelGraph) else graph_for(model, plan)
     check_order(graph.model, slim, plan)
@@ -105,10 +114,10 @@ def reconstruct(
 
 
 def reconstruction_faults(
-    samples: int = 1, positions: int = 1, ridge: float = 0.0, slack: float = 0.0, seed: int = 0
+    samples: int = 1, positions: int = 1, ridge: float = 0.0, slack: float = 0.0, seed: int = 0, verbose: int = 1
 ) -> list[str]:
     """Returns the faults of arguments of `reconstruct`."""
-    counts = whole_number_faults(1, samples=samples, positions=positions)
+    counts = whole_number_faults(1, samples=samples, positions=positions) + whole_number_faults(0, verbose=verbose)
     return [*counts, *non_negative_faults(ridge=ridge, slack=slack), *seed_faults(seed=seed)]
 
 
@@ -122,20 +131,21 @@ def reconstruct_cut(
     ridge: float = 1e-3,
     slack: float = 0.0,
     seed: int = 0,
+    verbose: int = 0,
     remedy: str = "Give more data, or raise samples= and positions=.",
 ) -> tuple[keras.Model, list[str]]:
     """Returns the reconstructed slim model of a cut, and remarks for a report in place of the warning of `reconstruct`.
 
     `remedy` says how the caller gives more examples, if they are few.
     """
-    faults = reconstruction_faults(samples=samples, positions=positions, ridge=ridge, slack=slack, seed=seed)
+    faults = reconstruction_faults(samples, positions, ridge, slack, seed, verbose)
     raise_faults("The model cannot be reconstructed:", faults)
     new, _ = clone(slim, value=lambda variable: values(variable).copy())
     pairing = pair_models(new, cut)
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
-    work = Solving(pairing, examples, targets, positions, ridges, slack=slack, turns=_TURNS)
+    work = Solving(pairing, examples, targets, positions, ridges, slack=slack, turns=_TURNS, verbose=verbose)
     with fresh_states(new), fresh_states(pairing.dense):
         work.solve_all()
         take_own_statistics(new, examples)

@@ -17,6 +17,7 @@ from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, number
 from kerasprune.repair.reconstruction.dense_targets import Targets, given_to, kernel_layers, steps_of
 from kerasprune.repair.reconstruction.layer_tail import Kernel, Tail, tail_of
 from kerasprune.repair.reconstruction.least_squares import LeastSquares, fitted_rows
+from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.pairing import Pairing
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
 from kerasprune.surgery.weight_constraints import constrained
@@ -124,6 +125,7 @@ class Solving:
         slack: How much larger than the least, as a fraction, the error on those may be: the strongest ridge within it
             is taken where no BatchNorm divides the size of the kernel out. Defaults to 0.
         turns: How often the numbers that a relu cuts off are looked at again. Defaults to 8.
+        verbose: 0 = silent, otherwise lines on the layers that are solved. Defaults to 0.
     """
 
     pairing: Pairing
@@ -133,6 +135,7 @@ class Solving:
     ridges: Sequence[float]
     slack: float = field(default=0.0, kw_only=True)
     turns: int = field(default=8, kw_only=True)
+    verbose: int = field(default=0, kw_only=True)
     left: dict[str, str] = field(default_factory=dict)
     scarce: list[str] = field(default_factory=list)
 
@@ -150,8 +153,10 @@ class Solving:
         self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.cut.graph.unknown}
         for calls, kernels in order:
             self.targets.pinned.update(self._needed(calls, kernels))
-        for calls, kernels in order:
+        lines = LinesOfProgress("reconstruct", len(order), "layers", self.verbose)
+        for done, (calls, kernels) in enumerate(order):
             for kernel in kernels:
+                lines.write(done)
                 self._solve(kernel)
             self.targets.pinned.subtract(self._needed(calls, kernels))
             self._done.update(calls)
