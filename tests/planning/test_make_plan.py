@@ -319,13 +319,26 @@ def test_targets_that_cannot_be_reached_are_refused_with_what_can():
         kp.plan(model, params=0.3, min_keep=0.9)
 
 
+def test_a_target_that_cannot_be_reached_is_answered_with_what_pins():
+    inputs = keras.Input((8,))
+    x = layers.Dense(64, "relu", name="wide")(inputs)
+    x = layers.Dense(16, "relu", name="narrow")(x)
+    graph = kp.trace(keras.Model(inputs, layers.Dense(2, name="last")(x)), freeze=["wide"])
+    with pytest.raises(kp.PruneError) as caught:
+        kp.plan(graph, macs=0.001)
+    said = str(caught.value).partition("Kept whole: ")[2]
+    pinned = [each for each in graph.groups.values() if not each.prunable]
+    assert said.startswith("'wide' (64 channels: named in freeze=)") and "'narrow'" not in said
+    assert all(f"{each.name!r} ({each.size} channels: {each.reason})" in said for each in pinned)
+
+
 def test_advice_that_is_followed_already_is_not_given():
     model = toy_model()
 
     def advice(graph, **bounds) -> str:
         with pytest.raises(kp.PruneError) as caught:
             kp.plan(graph, macs=0.001, **bounds)
-        return str(caught.value).partition("Received: macs=0.001. ")[2]
+        return str(caught.value).rpartition(". ")[2]
 
     assert advice(model) == "Ask for more."
     assert advice(kp.trace(model, coupling="free"), round_to=2) == (

@@ -25,6 +25,7 @@ Choice = dict[str, np.ndarray]
 """`{group name: indices kept}`: a plan that is not checked yet."""
 _LOWEST, _BISECTIONS = 1e-9, 30
 _MISSED, _RELATIVE = 0.01, 0.1  # tolerance of a target without a warning: of the dense model, and of the target
+_NAMED = 3  # groups in a message
 _NEAR = 0.01  # relative distance of the choices on both sides of a target at which the search ends
 
 
@@ -104,7 +105,8 @@ class PlanRequest:
         received = shown(self.target) if self.meter else f"{self.counted}={self.target}"
         return PruneError(
             f"Expected a target that can be reached: at least {shown(least)} of the "
-            f"{'channels' if self.counted == 'keep' else self.counted} are kept. Received: {received}. {remedy}"
+            f"{'channels' if self.counted == 'keep' else self.counted} are kept. Received: {received}. "
+            f"{_kept_whole(self.whole)}{remedy}"
         )
 
     def met(self, limit: float = float("inf")) -> Choice:
@@ -192,6 +194,15 @@ class PlanRequest:
         except PruneError:
             return False
         return True
+
+
+def _kept_whole(graph: ChannelGraph) -> str:
+    """Returns a sentence on the groups that cannot be cut, those with most weights first; empty without any."""
+    shares = graph.shares()
+    pinned = sorted((each for each in graph.groups.values() if not each.prunable), key=lambda each: -shares[each.name])
+    named = [f"{each.name!r} ({each.size} channels: {each.reason})" for each in pinned[:_NAMED]]
+    more = [f"and {len(pinned) - _NAMED} more"] * (len(pinned) > _NAMED)
+    return f"Kept whole: {', '.join([*named, *more])}. " if named else ""
 
 
 def _rounded_up(share: float) -> str:
