@@ -177,7 +177,7 @@ def test_few_examples_are_told_with_what_the_caller_can_give(tmp_path):
     wide.save(tmp_path / "model.keras")
     np.save(tmp_path / "few.npy", few)
     plan = kp.plan(wide, keep=0.5)
-    with pytest.warns(UserWarning, match="Received: 40 examples"):
+    with pytest.warns(UserWarning, match=r"\(60 unknowns, 36 positions\).* Received: 40 examples"):
         kp.reconstruct(kp.rebuild(wide, plan), wide, plan, few)
     with pytest.warns(UserWarning, match=r"Fewer positions.*Give more data; of more than 1,000 examples kp"):
         kp.prune(wide, keep=0.5, data=few, verbose=0)

@@ -174,7 +174,7 @@ class Solving:
         """
         if self.scarce:
             warn(
-                f"Fewer positions than unknowns, or than {_JUDGES}, in {', '.join(map(repr, self.scarce))}: they stay "
+                f"Fewer positions than unknowns, or than {_JUDGES}, in {', '.join(self.scarce)}: they stay "
                 f"near their present weights; from fewer than {_JUDGES} only biases are solved. Received: "
                 f"{self._count} examples. {remedy}"
             )
@@ -235,7 +235,7 @@ class Solving:
         for norm in norms:
             norm.moving_mean.assign(values(norm.moving_mean) - constant.ravel())
         if len(x) < x.shape[2] or (judges is not None and not len(judges.x)):
-            self.scarce.append(view.layer.name)
+            self.scarce.append(f"{view.layer.name!r} ({x.shape[2]:,} unknowns, {len(x):,} positions)")
 
     def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> Rows:
         """Collects rows of a call at random positions, the same number from every example."""
