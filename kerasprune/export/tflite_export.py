@@ -105,8 +105,8 @@ def tflite(
     Returns:
         The report: size, compressed size, error and agreement by output, latency, operators. A warning is given if the
         balanced agreement of an output of classes is below 95 %, if the error of an output relative to its spread is
-        above 0.1, if fewer than 50 samples, or identical ones, were used for calibration, and if a file in integers that
-        takes a millisecond or more is slower on this machine than in float32, as PReLU makes it.
+        above 0.1, if fewer than 50 samples, or identical ones, were used for calibration, and if a file in integers
+        that takes a millisecond or more is slower on this machine than in float32, as PReLU makes it.
 
     Raises:
         PruneError: The arguments do not fit, the model draws random numbers, an operation has no TFLite counterpart,
