@@ -42,9 +42,9 @@ def whole_number_faults(least: int, **values: Any) -> list[str]:
     return _faults(f"an integer ≥ {least}", lambda value: type(value) is int and value >= least, values)
 
 
-def positive_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is not a number above 0."""
-    return _faults("a number above 0", lambda value: is_number(value) and value > 0, values)
+def positive_faults(expected: str = "a number above 0", /, **values: Any) -> list[str]:
+    """Returns a fault for every value that is not a number above 0, with what is expected."""
+    return _faults(expected, lambda value: is_number(value) and value > 0, values)
 
 
 def non_negative_faults(**values: Any) -> list[str]:

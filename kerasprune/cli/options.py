@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -22,6 +21,7 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.model_files import endings_of_model
 from kerasprune.models.sets.lookup import check_name
 from kerasprune.planning.targets.registry import targets
+from kerasprune.quantities import BYTES, MILLISECONDS, has_unit
 
 if TYPE_CHECKING:
     import keras
@@ -65,15 +65,12 @@ _ALIKE: dict[str, tuple[Any, Any]] = {  # parameter: (annotation, default)
 }
 """Options that are the same for every command that has them."""
 OF_TARGETS = {
-    "time": (str, "0.5|12ms", "Time of one inference: a fraction of the dense model's, or milliseconds."),
+    "time": (str, "0.5|12ms", "Time of one inference, nearly: a fraction of the dense model's, or a time as 12ms."),
     "table": (Path, "FILE.csv", "The device's table, see 'kerasprune profile'. Defaults to measuring this machine."),
-    "bytes": (str, "200kB|NUMBER", "Size of the .tflite file, at most."),
+    "bytes": (str, "200kB|NUMBER", "Size of the .tflite file, at most; kB is 1000 bytes, KiB 1024."),
     "precision": (str, None, "Of the timed or written file: float32, float16, dynamic, int4, int8 or int16x8."),
 }
 """Options of a time or a size: type, what they take, and their help."""
-_TIME = re.compile(r"([0-9.]+)(ms)?", re.ASCII)
-_BYTES = re.compile(r"([0-9.]+)(B|kB|MB)?", re.ASCII)
-_UNITS = {None: 1, "B": 1, "kB": 1000, "MB": 1_000_000}
 
 METAVARS = {
     "--data": "DATA",
@@ -278,24 +275,14 @@ def _target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
         {'name': 'size', 'bytes': 200000, 'precision': 'int8'}
     """
     if options["time"] is not None:
-        number, unit = _number("--time", options["time"], _TIME, "a fraction or milliseconds, such as 0.5 or 12ms")
-        table = options["table"] and str(options["table"].resolve())
-        section = {"name": "time", "ms" if unit else "fraction": number, **given_values(table=table)}
+        table, time = options["table"] and str(options["table"].resolve()), options["time"]
+        asked = {"ms" if has_unit(time) else "fraction": MILLISECONDS.number(time)}
+        section = {"name": "time", **asked, **given_values(table=table)}
     elif options["bytes"] is not None:
-        number, unit = _number("--bytes", options["bytes"], _BYTES, "a size, such as 200kB, 1.5MB or 200000")
-        section = {"name": "size", "bytes": round(number * _UNITS[unit])}
+        section = {"name": "size", "bytes": BYTES.number(options["bytes"])}
     else:
         return None
     return section | options_given(options, "precision")
-
-
-def _number(option: str, text: str, pattern: re.Pattern[str], expected: str) -> tuple[float, str | None]:
-    """Returns the number and the unit of an option's value."""
-    found = pattern.fullmatch(text.replace(" ", ""))
-    try:
-        return float(found[1]), found[2]
-    except (TypeError, ValueError) as error:
-        raise PruneError(f"Expected {option} as {expected}. Received: {option} {text}.") from error
 
 
 OF_TRAINING = ("optimizer", "learning_rate", "distil", "deliver")

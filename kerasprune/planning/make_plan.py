@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
+import numpy as np
 
 from kerasprune import criteria
 from kerasprune.checks import fraction_faults, given_values, is_number, kind_faults, seed_faults
@@ -23,6 +24,7 @@ from kerasprune.planning.budgets.base import STEPS, Budget, Floor
 from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
 from kerasprune.planning.budgets.rounding import round_choice
 from kerasprune.planning.targets.base import CostMeter
+from kerasprune.planning.targets.fitting import fit_plan
 from kerasprune.surgery.costs.cost import check_counted, cost
 from kerasprune.surgery.graphs import prunable_graph
 
@@ -122,6 +124,11 @@ def plan(
     request = PlanRequest(graph, scores, budget, floor, counted, asked, macs_of, meter=meter)
     request, chosen = _in_steps(request) if floor.round_to == AUTO else _corrected(request, table)
     made = last_step(request, chosen)
+    if isinstance(request.meter, CostMeter) and request.meter.missed(made):
+        if request.floor.round_to == AUTO:  # no multiples met it
+            request = replace(request, floor=request.floor.coarse_to_fine[-1])
+        made = fit_plan(request, made)
+        chosen = chosen if made.removed else {name: np.asarray(kept) for name, kept in made.keep.items()}
     _check_what_is_missed(request, chosen, made, table)
     if isinstance(request.meter, CostMeter) and (missed := request.meter.missed(made)):
         warn(missed)
@@ -161,13 +168,15 @@ def _corrected(request: PlanRequest, table: LatencyTable | None) -> tuple[PlanRe
     chosen = _met(request, table)
     if not isinstance(request.meter, CostMeter):
         return request, chosen
+    asked, tried = request.target, [(request, chosen)]
     for _ in range(_TRIALS):
         other = request.meter.corrected(request.plan(chosen))
         if other is None:
             return request, chosen
         request = replace(request, target=other)
         chosen = _met(request, table, limit=other)
-    return request, chosen
+        tried.append((request, chosen))
+    return min(tried, key=lambda met: _distance(*met, asked))
 
 
 def _met(request: PlanRequest, table: LatencyTable | None, limit: float = float("inf")) -> Choice:
@@ -196,7 +205,7 @@ def _check_what_is_missed(request: PlanRequest, chosen: Choice, made: Plan, tabl
         raise request.refusal(1.0, _nearer(request, table))
     if request.misses(chosen):
         warn(
-            f"The target {_asked(request)} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
+            f"The target {_asked(request)} is met as nearly as whole channels allow: {request.exact(chosen):.3f} "
             f"of the {counted} are kept, with {bounds}{_shared(request)}. {_nearer(request, table)}"
         )
     elif table is None:
@@ -215,7 +224,7 @@ def _shared(request: PlanRequest) -> str:
 
 
 def _asked(request: PlanRequest) -> str:
-    return f"of {request.meter.shown(request.target)}" if request.meter else f"{request.counted}={request.target}"
+    return f"of {request.meter.shown(request.asked)}" if request.meter else f"{request.counted}={request.target}"
 
 
 def _nearer(request: PlanRequest, table: LatencyTable | None) -> str:

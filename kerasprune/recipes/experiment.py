@@ -121,7 +121,7 @@ class Experiment:
         key = f"{graph.fingerprint} {spec.target}"
         if key not in self._targets:
             made = lookup.make("target", spec.target.name, spec.target.arguments)
-            self._targets[key] = made.prepared(graph)
+            self._targets[key] = made.prepared(graph).after_repair()
         return self._targets[key]
 
     # ---- the examples -----------------------------------------------------------------------------------------

@@ -300,7 +300,7 @@ class _Pruning:
         graph = trace(
             dense, coupling=how.pop("coupling", "tied"), freeze=settings.freeze, unknown=unknown, size=self.size
         )
-        target = settings.target and settings.target.prepared(graph)
+        target = settings.target and settings.target.prepared(graph).after_repair()
         plan = make_plan(
             graph, settings.criterion, settings.budget, **settings.fractions, target=target, loss=self.objective.loss,
             data=None if training is None else training.batches(), seed=settings.seed, **how,

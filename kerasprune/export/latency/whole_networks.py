@@ -10,8 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasprune.export.conversion import parts_to_tflite
+from kerasprune.export.conversion import parts_to_tflite, to_tflite
 from kerasprune.export.latency.table import PRECISIONS
+from kerasprune.export.samples import samples_of
+from kerasprune.export.tflite_export import static_signature
 from kerasprune.export.tflite_interpreter import open_interpreter, signature_timer
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
@@ -23,6 +25,7 @@ UNDISTURBED = 10  # percentile of the runs: other work on the machine only adds 
 WARM = 3
 NETWORK = "network"  # the signature of its file
 _ALIKE = 1.25  # sum of the weights into a channel; at 1 the converter would leave out products
+_MEAN = 1e-3  # of a BatchNormalization
 
 
 def uniform(graph: ChannelGraph, share: float) -> Plan:
@@ -38,26 +41,31 @@ def uniform(graph: ChannelGraph, share: float) -> Plan:
 
 
 def file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
-    """Returns the `.tflite` file of a slim model; ranges of activations are those of random numbers.
+    """Returns the file of a slim model as `kp.export.tflite` writes it; ranges of activations are of random numbers.
 
     Args:
         graph: The dense model.
         plan: The plan.
         precision: As for `profile`.
     """
-    return _converted(rebuild(graph, plan), graph, precision)
+    return _exported(rebuild(graph, plan), graph, precision)
+
+
+def changed_file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
+    """Returns the same file with other weights: equal constants, such as biases that are all zero, are stored once.
+
+    Arguments as for `file_of`.
+    """
+    return _exported(_with_drawn_weights(rebuild(graph, plan)), graph, precision)
 
 
 def timed_file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
-    """Returns the same file with weights that are all alike.
+    """Returns a file of a slim model with other weights, in and out of which go the numbers that it computes with.
 
     Those of a model may silence channels on random numbers, and LiteRT runs no empty range. Arguments as for `file_of`.
     """
-    slim = rebuild(graph, plan)
-    for weight in filter(lambda each: keras.backend.is_float_dtype(each.dtype), slim.weights):
-        value = 0.0 if weight.name.endswith("mean") else _ALIKE / prod(weight.shape[:-1])
-        weight.assign(keras.ops.full(weight.shape, value, weight.dtype))
-    return _converted(slim, graph, precision)
+    slim = _with_drawn_weights(rebuild(graph, plan))
+    return parts_to_tflite({NETWORK: _fixed(slim, graph.size)}, PRECISIONS[precision])
 
 
 def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads: int, rounds: int = 40) -> list[float]:
@@ -79,8 +87,18 @@ def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads
     return np.percentile(times, UNDISTURBED, axis=0).tolist()
 
 
-def _converted(slim: keras.Model, graph: ChannelGraph, precision: str) -> bytes:
-    return parts_to_tflite({NETWORK: _fixed(slim, graph.size)}, PRECISIONS[precision])
+def _exported(slim: keras.Model, graph: ChannelGraph, precision: str) -> bytes:
+    signature = static_signature(slim, None, graph.size)
+    return to_tflite(slim, signature, PRECISIONS[precision], samples_of(signature))
+
+
+def _with_drawn_weights(slim: keras.Model) -> keras.Model:
+    """Returns a model of its own with weights above 0, nearly alike but no two equal."""
+    generator = np.random.default_rng(0)
+    for weight in filter(lambda each: keras.backend.is_float_dtype(each.dtype), slim.weights):
+        value = _MEAN if weight.name.endswith("mean") else _ALIKE / prod(weight.shape[:-1])
+        weight.assign(keras.ops.cast(value * generator.uniform(0.9, 1.1, weight.shape), weight.dtype))
+    return slim
 
 
 def _fixed(model: keras.Model, size: Size | None) -> keras.Model:

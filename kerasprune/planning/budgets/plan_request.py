@@ -18,6 +18,7 @@ from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import without
 from kerasprune.planning.budgets.base import Budget, Floor
+from kerasprune.planning.targets.base import CostMeter
 from kerasprune.surgery.costs.counts import ShareCounter, counter
 from kerasprune.surgery.cut import Cut
 
@@ -75,11 +76,21 @@ class PlanRequest:
         count = counter(self.graph.alive(choice))
         return self.meter(self.graph, count) if self.meter else self._shares(self.graph, count)[self.counted]
 
+    @property
+    def asked(self) -> float | None:
+        """The share that was asked for, from which a target may differ by what its meter counts wrong."""
+        return self.meter.target if isinstance(self.meter, CostMeter) else self.target
+
+    def exact(self, choice: Choice) -> float:
+        """Returns the share of a choice as its meter measures it, if that does more than count."""
+        share = self.share(choice)
+        return self.meter.exact(self.plan(choice), share) if isinstance(self.meter, CostMeter) else share
+
     def misses(self, choice: Choice) -> bool:
         """Returns whether a choice misses a target of costs by more than the tolerance."""
         if self.counted == "keep":
             return False
-        return abs(self.share(choice) - self.target) > min(_MISSED, _RELATIVE * self.target)
+        return abs(self.exact(choice) - self.asked) > min(_MISSED, _RELATIVE * self.asked)
 
     def plan(self, choice: Choice) -> Plan:
         """Returns the plan of a choice."""
@@ -102,7 +113,7 @@ class PlanRequest:
             remedy: A sentence.
         """
         shown = self.meter.shown if self.meter else _rounded_up
-        received = shown(self.target) if self.meter else f"{self.counted}={self.target}"
+        received = shown(self.asked) if self.meter else f"{self.counted}={self.target}"
         return PruneError(
             f"Expected a target that can be reached: at least {shown(least)} of the "
             f"{'channels' if self.counted == 'keep' else self.counted} are kept. Received: {received}. "
@@ -140,7 +151,9 @@ class PlanRequest:
         for end in (least, most):
             self.plan(end).check(self.whole)  # the budget may be a user's
         if share(least) > self.target:
-            raise self.refusal(share(least), f"{', or '.join(['Ask for more', *self.looser])}.")
+            if (cost := self.exact(least)) > self.asked:
+                raise self.refusal(cost, f"{', or '.join(['Ask for more', *self.looser])}.")
+            return least
         while stepping := self._stepping(at, share, held):
             held |= stepping
             below = max(each for each in compared if each <= self.target)

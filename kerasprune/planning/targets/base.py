@@ -36,6 +36,15 @@ class CostMeter:
         """Returns a share as messages show it."""
         return f"{share:.3g}"
 
+    def exact(self, plan: Plan, share: float) -> float:
+        """Returns the share of a plan as it is measured; by default as it is counted.
+
+        Args:
+            plan: The plan.
+            share: Its share, as the meter counts it.
+        """
+        return share
+
     def corrected(self, plan: Plan) -> float | None:
         """Returns another target to ask for, as the exact cost of a plan shows; `None` if the plan meets the target."""
         return None
@@ -68,6 +77,10 @@ class Target:
         Args:
             graph: The graph of the dense model.
         """
+        return self
+
+    def after_repair(self) -> Target:
+        """Returns the target for a model whose weights change once the plan is made; by default the same."""
         return self
 
     def report(self, graph: ChannelGraph, plan: Plan) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kerasprune.export.latency.operators import Operator, operators
 from kerasprune.export.latency.table import LatencyTable
-from kerasprune.export.latency.whole_networks import file_of, uniform
+from kerasprune.export.latency.whole_networks import uniform
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
@@ -46,20 +48,19 @@ class SizeMeter(CostMeter):
 
     Args:
         bytes: The largest size that is asked for.
-        precision: Precision of the file.
+        file_of: Returns the file of a plan of the dense model.
         graph: The graph of the dense model.
     """
 
-    def __init__(self, bytes: int, precision: str, graph: ChannelGraph) -> None:
+    def __init__(self, bytes: int, file_of: Callable[[ChannelGraph, Plan], bytes], graph: ChannelGraph) -> None:
         super().__init__(1.0)
-        self._asked, self._precision, self._graph = bytes, precision, graph
-        rows, sizes = [], []
-        for plan in (uniform(graph, share) for share in _FITTED):
-            rows.append(_features(graph, counter(graph.alive(plan.keep))))
-            sizes.append(len(file_of(graph, plan, precision)))
+        self._asked, self._file_of, self._graph = bytes, file_of, graph
+        self._sizes: dict[tuple, int] = {}
+        plans = [uniform(graph, share) for share in _FITTED]
+        rows = [_features(graph, counter(graph.alive(plan.keep))) for plan in plans]
+        sizes = [self._size(plan) for plan in plans]
         self.dense = float(sizes[0])
         self._weights = np.linalg.lstsq(np.array(rows), np.array(sizes), rcond=None)[0]
-        self._sizes: dict[tuple, int] = {}
 
     def shown(self, share: float) -> str:
         """Returns a share with its bytes."""
@@ -67,6 +68,9 @@ class SizeMeter(CostMeter):
 
     def __call__(self, graph: ChannelGraph, count: Count) -> float:
         return float(_features(graph, count) @ self._weights) / self.dense
+
+    def exact(self, plan: Plan, share: float) -> float:
+        return self._size(plan) / self.dense
 
     def corrected(self, plan: Plan) -> float | None:
         size, asked = self._size(plan), self._asked
@@ -92,7 +96,7 @@ class SizeMeter(CostMeter):
     def _size(self, plan: Plan) -> int:
         widths = (*((name, len(kept)) for name, kept in plan.keep.items()), *plan.removed)
         if widths not in self._sizes:
-            self._sizes[widths] = len(file_of(self._graph, plan, self._precision))
+            self._sizes[widths] = len(self._file_of(self._graph, plan))
         return self._sizes[widths]
 
 

@@ -10,6 +10,7 @@ from kerasprune.checks import choice_faults, kind_faults, positive_faults, prope
 from kerasprune.errors import raise_faults
 from kerasprune.export.latency.table import PRECISIONS, LatencyTable
 from kerasprune.planning.targets.base import CostMeter, Target
+from kerasprune.quantities import MILLISECONDS
 
 if TYPE_CHECKING:
     from kerasprune.graph.graph import ChannelGraph
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Time(Target):
-    """The predicted time of one inference on a device.
+    """The predicted time of one inference on a device, met as nearly as whole channels allow: above it or below.
 
     Args:
         table: The latency table of the device, from `kp.latency.profile`, or the path of its file. Defaults to `None`:
             this machine is measured, which takes about a minute.
         fraction: Fraction of the dense model's time. One of `fraction` and `ms` is given.
-        ms: Milliseconds.
+        ms: Milliseconds: a number, or a text with a unit, such as `"12ms"`, `"500us"` or `"0.5s"`.
         precision: Precision of the file, as for `kp.latency.profile`. Defaults to that of the table, or to `"float32"`
             without a table.
 
@@ -44,10 +45,11 @@ class Time(Target):
     counted: ClassVar[str] = "time"
     table: LatencyTable | str | Path | None = None
     fraction: float | None = None
-    ms: float | None = None
+    ms: float | str | None = None
     precision: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ms", MILLISECONDS.number(self.ms))
         given = {name: value for name in ("fraction", "ms") if (value := getattr(self, name)) is not None}
         if isinstance(self.table, str | Path):
             object.__setattr__(self, "table", LatencyTable.load(self.table))
@@ -64,7 +66,7 @@ class Time(Target):
         if "fraction" in given:
             faults += proper_fraction_faults(fraction=self.fraction)
         if "ms" in given:
-            faults += positive_faults(ms=self.ms)
+            faults += positive_faults(MILLISECONDS.expected, ms=self.ms)
         raise_faults("Invalid arguments for Time:", faults)
 
     def prepared(self, graph: ChannelGraph) -> Time:
