@@ -23,8 +23,10 @@ class Size(Target):
     Counted as `α + β · kernel weights + γ · channels made`, fitted on three files; the plan's own file is then written
     as `kp.export.tflite(slim, path, quantize=precision)` writes it, and measured, and the widths are corrected until
     it has 98 % to 100 % of the bytes, or until no further channel fits. What calibrates an int8 file does not change
-    its size, that of `"int16x8"` it may by some hundred bytes; `io="int8"` makes it smaller. Weights are those of the dense model: biases that are all zero, as before a
-    training, are stored once. `kp.prune` and recipes, which change weights after the plan, count all of them.
+    its size, that of `"int16x8"` it may by some hundred bytes; `io="int8"` makes it smaller.
+
+    Weights are those of the dense model: biases that are all zero, as before a training, are stored once. `kp.prune`
+    and recipes, which change weights after the plan, count all of them.
 
     Args:
         bytes: Largest size: a number, or a text with a unit, `"200kB"` (of 1000 bytes) or `"3.5KiB"` (of 1024).
