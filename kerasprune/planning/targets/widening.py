@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from kerasprune.criteria.base import Scores, top
 from kerasprune.errors import PruneError
 from kerasprune.export.latency.table import LatencyTable
@@ -17,6 +19,7 @@ from kerasprune.surgery.costs.counts import counter
 
 _FREE = 0.002  # relative growth of the whole time that counts as none
 _FURTHEST = 64  # channels: the largest block of a kernel
+_LEVELS = 20  # of the budget, at which wider choices of the same time are looked for
 _TRIALS = 6  # of meeting a target with widened groups
 _NEAR = 0.005  # relative distance from the target at which they end
 
@@ -37,7 +40,7 @@ def widen_choice(request: PlanRequest, table: LatencyTable, limit: float = float
     tried = [widened(request.graph, request.met(limit), request.scores, time)]
     if request.counted == "keep":
         return tried[0]
-    asked = request.target
+    first, asked = request, request.target
     for _ in range(_TRIALS):
         over = request.share(tried[-1]) / asked
         if abs(over - 1) <= _NEAR:
@@ -46,7 +49,21 @@ def widen_choice(request: PlanRequest, table: LatencyTable, limit: float = float
         with contextlib.suppress(PruneError):  # below the least
             tried.append(widened(request.graph, request.met(), request.scores, time))
     small = [choice for choice in tried if request.share(choice) <= limit]
-    return min(small or tried, key=lambda choice: abs(request.share(choice) - asked))
+    nearest = min(small or tried, key=lambda choice: abs(request.share(choice) - asked))
+    return _widest(first, nearest) if request.counted == "time" else nearest
+
+
+def _widest(request: PlanRequest, choice: Choice) -> Choice:
+    """Returns the choice with most multiply–adds in the time of one: that itself, or one of a higher level.
+
+    Groups fill their blocks at other levels, and a whole block is often faster than a part of it: levels far apart cost
+    the same.
+    """
+    time, by_macs = request.share, replace(request, counted="macs", meter=None)
+    limit = time(choice) * (1 + _FREE)
+    levels = (request.at(float(level)) for level in np.linspace(1.0, 0.0, _LEVELS, endpoint=False))
+    wider = (widened(request.graph, each, request.scores, time) for each in levels)
+    return max((choice, next((each for each in wider if time(each) <= limit), choice)), key=by_macs.share)
 
 
 def widened(graph: ChannelGraph, choice: Choice, scores: Scores, time: Callable[[Choice], float]) -> Choice:

@@ -127,6 +127,18 @@ def test_a_time_is_rounded_by_its_table(monkeypatch):
     assert any(rounded)
 
 
+@pytest.mark.parametrize("fraction", [0.7, 0.9])
+def test_a_time_keeps_what_other_levels_keep_in_it(monkeypatch, fraction):
+    """Trunks and branches fill their blocks at other levels, so that levels far apart cost the same."""
+    model = residual()
+    table = profiled(monkeypatch, model, lambda w: 20 + math.ceil(w[1] / 16) * 16 * math.ceil((w[0] or 1) / 4) * 4)
+    plan = kp.plan(model, target=kp.targets.Time(table, fraction=fraction))
+    levels = [kp.plan(model, keep=keep, round_to=table) for keep in np.linspace(0.1, 0.9, 17)]
+    same = [kp.cost(model, each).macs for each in levels if table.predict(model, each) <= table.predict(model, plan)]
+    assert kp.cost(model, plan).macs >= 0.98 * max(same)
+    assert table.predict(model, plan) == pytest.approx(fraction * table.predict(model), rel=0.05)
+
+
 @pytest.mark.thorough
 def test_a_size_is_met_with_channels_that_cost_no_time(monkeypatch, recwarn):
     model = network(64)
