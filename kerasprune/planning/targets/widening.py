@@ -62,8 +62,8 @@ def _widest(request: PlanRequest, choice: Choice) -> Choice:
     time, by_macs = request.share, replace(request, counted="macs", meter=None)
     limit = time(choice) * (1 + _FREE)
     levels = (request.at(float(level)) for level in np.linspace(1.0, 0.0, _LEVELS, endpoint=False))
-    wider = (widened(request.graph, each, request.scores, time) for each in levels)
-    return max((choice, next((each for each in wider if time(each) <= limit), choice)), key=by_macs.share)
+    highest = next((each for each in levels if time(each) <= limit), choice)
+    return max((choice, widened(request.graph, highest, request.scores, time)), key=by_macs.share)
 
 
 def widened(graph: ChannelGraph, choice: Choice, scores: Scores, time: Callable[[Choice], float]) -> Choice:
