@@ -20,8 +20,8 @@ from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.model_files import endings_of_model
 from kerasprune.models.sets.lookup import check_name
+from kerasprune.planning.targets.quantities import BYTES, MILLISECONDS, has_unit
 from kerasprune.planning.targets.registry import targets
-from kerasprune.quantities import BYTES, MILLISECONDS, has_unit
 
 if TYPE_CHECKING:
     import keras

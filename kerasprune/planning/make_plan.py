@@ -24,7 +24,6 @@ from kerasprune.planning.budgets.base import STEPS, Budget, Floor
 from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
 from kerasprune.planning.budgets.rounding import round_choice
 from kerasprune.planning.targets.base import CostMeter
-from kerasprune.planning.targets.fitting import fit_plan
 from kerasprune.surgery.costs.cost import check_counted, cost
 from kerasprune.surgery.graphs import prunable_graph
 
@@ -125,6 +124,8 @@ def plan(
     request, chosen = _in_steps(request) if floor.round_to == AUTO else _corrected(request, table)
     made = last_step(request, chosen)
     if isinstance(request.meter, CostMeter) and request.meter.missed(made):
+        from kerasprune.planning.targets.fitting import fit_plan  # a plan without a target of its own needs none of it
+
         if request.floor.round_to == AUTO:  # no multiples met it
             request = replace(request, floor=request.floor.coarse_to_fine[-1])
         made = fit_plan(request, made)

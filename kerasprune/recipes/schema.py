@@ -236,8 +236,7 @@ class Recipe(Node):
             `None`.
         finetune: Training of the slim model. Defaults to `None`.
         export: Formats to write besides `slim.keras`. Defaults to none.
-        calibrate: A `.npy` or `.npz` file, or a folder of images, to calibrate and check exports with. Defaults to the
-            validation data.
+        calibrate: A `.npy` or `.npz` file, or a folder of images, to calibrate exports. Defaults to validation data.
         smoke: Whether this is a smoke test, which runs all stages briefly. Defaults to `False`.
     """
 

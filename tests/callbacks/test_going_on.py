@@ -142,7 +142,7 @@ def test_many_short_fits_are_one_training_and_say_each_thing_once():
     assert fitted(model, callback.reset(), epochs=1, batch_size=64)
 
 
-@pytest.mark.parametrize("make", [CALLBACKS["rounds"], pytest.param(CALLBACKS["rates"], marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("make", [CALLBACKS["rounds"], pytest.param(CALLBACKS["rates"], marks=pytest.mark.thorough)])
 def test_rounds_that_begin_on_pruned_weights_say_so(make, tmp_path):
     model = network()
     assert not any("begins its 3 rounds" in each for each in fitted(model, make(model)))

@@ -116,7 +116,7 @@ UNREACHED = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n == "convolution" else pytest.mark.matrix) for n in UNREACHED]
+    "name", [pytest.param(n, marks=() if n == "convolution" else pytest.mark.thorough) for n in UNREACHED]
 )
 @pytest.mark.filterwarnings("ignore")
 def test_calibration_that_does_not_reach_a_part_is_refused(name, tmp_path):

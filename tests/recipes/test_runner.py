@@ -356,6 +356,7 @@ def test_an_export_that_a_fixed_batch_forbids_is_refused_before_anything_is_spen
     assert not spent
 
 
+@pytest.mark.thorough
 def test_a_sequential_that_noted_its_first_batch_is_exported_by_a_run(tmp_path):
     rng = np.random.default_rng(0)
     model = keras.Sequential([keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)])

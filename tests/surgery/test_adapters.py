@@ -151,7 +151,8 @@ def test_adapters_are_merged_into_kernels(name, tmp_path):
     assert any(w.trainable and w.name in ("kernel", "embeddings") for w in slim.weights)
 
 
-@pytest.mark.parametrize("name", first())
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", MODELS)
 def test_pruning_leaves_the_adapters_of_the_given_model(name):
     model = adapted(name)
     x, weights = inputs_of(model), [keras.ops.convert_to_numpy(w) for w in model.weights]

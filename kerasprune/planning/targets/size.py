@@ -9,7 +9,7 @@ from kerasprune.checks import choice_faults, is_number, positive_faults
 from kerasprune.errors import extras, raise_faults
 from kerasprune.export.latency.table import PRECISIONS
 from kerasprune.planning.targets.base import CostMeter, Target
-from kerasprune.quantities import BYTES
+from kerasprune.planning.targets.quantities import BYTES
 
 if TYPE_CHECKING:
     from kerasprune.graph.graph import ChannelGraph

@@ -10,7 +10,7 @@ from kerasprune.checks import choice_faults, kind_faults, positive_faults, prope
 from kerasprune.errors import raise_faults
 from kerasprune.export.latency.table import PRECISIONS, LatencyTable
 from kerasprune.planning.targets.base import CostMeter, Target
-from kerasprune.quantities import MILLISECONDS
+from kerasprune.planning.targets.quantities import MILLISECONDS
 
 if TYPE_CHECKING:
     from kerasprune.graph.graph import ChannelGraph

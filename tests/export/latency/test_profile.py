@@ -116,8 +116,9 @@ def test_every_operator_of_a_transformer_can_be_built_alone():
 
 @pytest.mark.parametrize(
     ("policy", "quantize"),
-    [pytest.param("mixed_float16", None, marks=pytest.mark.thorough), ("mixed_bfloat16", "int8")],
+    [("mixed_float16", None), ("mixed_bfloat16", "int8")],
 )
+@pytest.mark.thorough
 def test_a_model_in_half_precision_is_measured_as_its_file_computes(tmp_path, policy, quantize):
     """In float32 or integers: operators alone and the whole network are those of the model in float32."""
     keras.config.set_dtype_policy(policy)

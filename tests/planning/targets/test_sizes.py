@@ -52,7 +52,7 @@ def depthwise():
 
 NETWORKS = (convolutions, several_inputs, recurrent, free_sides, residual, depthwise)
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
-CHEAP = [(convolutions, "float32", 0), (several_inputs, "int8", 0)]
+CHEAP = [(convolutions, "float32", 0)]
 EVERY = [(make, precision, draw) for make in NETWORKS for precision in PRECISIONS for draw in (0, 1)]
 
 
@@ -70,7 +70,7 @@ def exported(slim, path, precision, size):
     [
         pytest.param(
             *each,
-            marks=() if each in CHEAP else pytest.mark.matrix,
+            marks=() if each in CHEAP else pytest.mark.thorough,
             id="-".join([each[0].__name__, *map(str, each[1:])]),
         )
         for each in EVERY

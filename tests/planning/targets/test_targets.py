@@ -183,9 +183,8 @@ def test_faults_of_targets_are_gathered(monkeypatch):
         kp.plan(network(), target=0.5)
 
 
-@pytest.mark.parametrize(
-    "precision, bytes", [("float32", 60_000), pytest.param("int8", 18_000, marks=pytest.mark.thorough)]
-)
+@pytest.mark.parametrize("precision, bytes", [("float32", 60_000), ("int8", 18_000)])
+@pytest.mark.thorough
 def test_the_written_file_has_the_size(precision, bytes, tmp_path):
     model = network(32)
     plan = kp.plan(model, target=kp.targets.Size(bytes, precision))
