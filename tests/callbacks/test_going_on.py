@@ -99,7 +99,7 @@ DEFAULT = [("cubic", loaded)]
 @pytest.mark.parametrize(
     ("name", "way"),
     [
-        (name, way) if (name, way) in DEFAULT else pytest.param(name, way, marks=pytest.mark.matrix)
+        (name, way) if (name, way) in DEFAULT else pytest.param(name, way, marks=pytest.mark.thorough)
         for name in CALLBACKS
         for way in WAYS
     ],

@@ -142,7 +142,7 @@ FIRST = [("finetune", 32, False), ("reconstruct", 32, True)]
 
 @pytest.mark.parametrize(
     ("name", "batch", "saved"),
-    [pytest.param(*case, marks=() if case in FIRST else pytest.mark.matrix) for case in CASES],
+    [pytest.param(*case, marks=() if case in FIRST else pytest.mark.thorough) for case in CASES],
 )
 def test_a_number_that_keras_noted_is_not_fixed(name, batch, saved, tmp_path):
     if name in ("saved_model", "tflite", "int8"):

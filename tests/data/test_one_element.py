@@ -28,7 +28,7 @@ def network(ins: str, outs: str) -> keras.Model:
 
 @pytest.mark.parametrize(
     ("ins", "outs", "x", "y"),
-    [case if case in DEFAULT else pytest.param(*case, marks=pytest.mark.matrix) for case in CASES],
+    [case if case in DEFAULT else pytest.param(*case, marks=pytest.mark.thorough) for case in CASES],
 )
 def test_criteria_take_what_fit_takes(ins, outs, x, y):
     model, data = network(ins, outs), (FORMS[x](X, "signal"), FORMS[y](Y, "label"))

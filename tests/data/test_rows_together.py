@@ -110,7 +110,7 @@ ALONE = {"block_fisher", "obd", "obs", "grouped"}  # those of them that need sin
 def _calls() -> list:
     names = [(family, name) for family in FAMILY for name in CALLS]
     first = {("graph", "prune, trained"), ("graph", "verify"), ("triplets", "prune")}
-    return [pytest.param(*each, marks=() if each in first else pytest.mark.matrix) for each in names]
+    return [pytest.param(*each, marks=() if each in first else pytest.mark.thorough) for each in names]
 
 
 @pytest.mark.parametrize(("family", "name"), _calls())
@@ -131,7 +131,7 @@ def test_every_entrance_takes_whole_batches(family, name, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(
     "name",
-    ["taylor_fo", "obd", *(pytest.param(n, marks=pytest.mark.matrix) for n in ("snip", "apoz", "obs", "thinet"))],
+    ["taylor_fo", "obd", *(pytest.param(n, marks=pytest.mark.thorough) for n in ("snip", "apoz", "obs", "thinet"))],
 )
 def test_criteria_take_whole_batches_or_say_that_they_need_single_examples(name):
     try:
@@ -149,7 +149,7 @@ def in_batch(labels, outputs):
     return -ops.diag(ops.log_softmax(scores, axis=-1))
 
 
-@pytest.mark.parametrize("curvature", ["empirical_fisher", pytest.param("gauss_newton", marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("curvature", ["empirical_fisher", pytest.param("gauss_newton", marks=pytest.mark.thorough)])
 def test_a_loss_of_whole_batches_is_named_where_single_examples_are_needed(curvature):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((6,)), layers.Dense(8, "relu", name="hidden"), layers.Dense(4)])

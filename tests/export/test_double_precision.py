@@ -69,14 +69,16 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", [pytest.param(way, marks=() if way == "noise" else pytest.mark.matrix) for way in WAYS])
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=() if way == "noise" else pytest.mark.thorough) for way in WAYS]
+)
 def test_a_model_in_double_precision_is_taken(model, way, tmp_path):
     WAYS[way](model, tmp_path)
 
 
 @pytest.mark.parametrize(
     "quantize",
-    [None, *(pytest.param(name, marks=pytest.mark.matrix) for name in ("float16", "dynamic", "int8", "int16x8"))],
+    [None, *(pytest.param(name, marks=pytest.mark.thorough) for name in ("float16", "dynamic", "int8", "int16x8"))],
 )
 def test_a_file_of_it_computes_in_float32(model, quantize, tmp_path):
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")

@@ -62,7 +62,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in ("elu", "relu") else pytest.mark.matrix) for n in LAYERS]
+    "name", [pytest.param(n, marks=() if n in ("elu", "relu") else pytest.mark.thorough) for n in LAYERS]
 )
 @pytest.mark.filterwarnings("ignore")
 def test_what_stays_in_float_is_named(name, tmp_path):

@@ -46,7 +46,7 @@ def _columns(scales: tuple[float, ...], activation: str | None, loss: str | None
 def _cases() -> list:
     pairs = [(loss, number) for number in SCALES for loss in LOSSES]
     first = {("mean_squared_error", 2), ("categorical_crossentropy", 2)}
-    return [pytest.param(*pair, marks=() if pair in first else pytest.mark.matrix) for pair in pairs]
+    return [pytest.param(*pair, marks=() if pair in first else pytest.mark.thorough) for pair in pairs]
 
 
 @pytest.mark.parametrize(("loss", "number"), _cases())
@@ -82,7 +82,7 @@ def _detector(classes: int = 3) -> keras.Model:
 IMAGES = np.random.default_rng(0).normal(size=(60, 8, 8, 3)).astype("float32")
 
 
-@pytest.mark.parametrize("classes", [3, pytest.param(80, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("classes", [3, pytest.param(80, marks=pytest.mark.thorough)])
 def test_columns_that_are_lost_in_integers_are_named(classes, tmp_path):
     pytest.importorskip("ai_edge_litert")
     with pytest.warns(UserWarning, match=r"lost.*output of its own"):
@@ -133,7 +133,9 @@ def test_class_numbers_are_verified():
     assert kp.verify(served, kp.rebuild(served, plan), plan, X, reload=False).passed
 
 
-@pytest.mark.parametrize("quantize", [None, *(pytest.param(q, marks=pytest.mark.matrix) for q in ("float16", "int8"))])
+@pytest.mark.parametrize(
+    "quantize", [None, *(pytest.param(q, marks=pytest.mark.thorough) for q in ("float16", "int8"))]
+)
 def test_class_numbers_are_exported(quantize, tmp_path):
     pytest.importorskip("ai_edge_litert")
     _, served = _served()

@@ -77,7 +77,7 @@ def raising(*_, **__):
 HOOKS = ["on_train_batch_end", "on_train_batch_begin", "on_epoch_end", "on_test_end", "on_train_end"]
 
 
-@pytest.mark.parametrize("hook", [HOOKS[0], *(pytest.param(each, marks=pytest.mark.matrix) for each in HOOKS[1:])])
+@pytest.mark.parametrize("hook", [HOOKS[0], *(pytest.param(each, marks=pytest.mark.thorough) for each in HOOKS[1:])])
 def test_a_callback_that_fails_in_the_second_epoch(hook):
     slim, report, _ = pruned(callbacks=[Failing(hook)])
     assert slim.compiled and report.steps[-1].name == "fine-tuned"
@@ -120,7 +120,7 @@ class Arming(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize(
-    "step", [each if not n else pytest.param(each, marks=pytest.mark.matrix) for n, each in enumerate(LATER)]
+    "step", [each if not n else pytest.param(each, marks=pytest.mark.thorough) for n, each in enumerate(LATER)]
 )
 def test_a_later_step_that_fails(step, monkeypatch):
     before = network().get_weights()

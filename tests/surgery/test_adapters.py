@@ -129,7 +129,7 @@ def adapters(model):
 
 
 def first(*names):
-    return [pytest.param(name, marks=() if name in names else pytest.mark.matrix) for name in MODELS]
+    return [pytest.param(name, marks=() if name in names else pytest.mark.thorough) for name in MODELS]
 
 
 @pytest.mark.parametrize("name", first("dense", "attention"))
@@ -231,7 +231,7 @@ MASKS = {
 @pytest.mark.experiments
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "name", [next(iter(MASKS)), *(pytest.param(n, marks=pytest.mark.matrix) for n in [*MASKS][1:])]
+    "name", [next(iter(MASKS)), *(pytest.param(n, marks=pytest.mark.thorough) for n in [*MASKS][1:])]
 )
 def test_masks_do_not_act_on_a_part_of_a_kernel(name):
     model = compiled()

@@ -91,7 +91,9 @@ def trained(model: keras.Model, optimizer, **given) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     ("name", "rate"),
     [
-        case if case in (("own", "schedule"), ("default", "number")) else pytest.param(*case, marks=pytest.mark.matrix)
+        case
+        if case in (("own", "schedule"), ("default", "number"))
+        else pytest.param(*case, marks=pytest.mark.thorough)
         for case in CASES
     ],
 )
@@ -206,7 +208,7 @@ BOTH |= {f"loss {name}": ("Adam", "number", name) for name in LOSSES if name != 
 
 
 @pytest.mark.parametrize(
-    "case", ["own", *(pytest.param(name, marks=pytest.mark.matrix) for name in BOTH if name != "own")]
+    "case", ["own", *(pytest.param(name, marks=pytest.mark.thorough) for name in BOTH if name != "own")]
 )
 def test_prune_fine_tunes_with_what_the_model_is_compiled_with(case, tmp_path):
     optimizer, rate, loss = BOTH[case]

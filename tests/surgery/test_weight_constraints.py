@@ -105,7 +105,7 @@ FIRST = {("non_neg", "prune"), ("unit_norm", "rebuild"), ("max_norm", "reconstru
 
 
 @pytest.mark.parametrize(
-    ("kind", "way"), [pytest.param(*case, marks=() if case in FIRST else pytest.mark.matrix) for case in CASES]
+    ("kind", "way"), [pytest.param(*case, marks=() if case in FIRST else pytest.mark.thorough) for case in CASES]
 )
 def test_a_step_of_rate_zero_changes_nothing(kind, way):
     _, told = check_step_changes_nothing(network(kind), way)

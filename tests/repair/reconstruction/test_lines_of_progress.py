@@ -31,7 +31,9 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.experiments] * (each == "sensitivity")) for each in STEPS]
+)
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_a_long_step_says_how_far_it_is_unless_it_is_quiet(name, verbose, capsys, monkeypatch):
     monkeypatch.setattr(lines_of_progress, "_EVERY", 0)
