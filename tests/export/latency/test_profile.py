@@ -319,6 +319,7 @@ def test_operators_of_a_file_are_timed_in_turn(monkeypatch):
     assert single_operators.times_alone(part, alike, "float32", 1) == dict.fromkeys(part, 1.0)
 
 
+@pytest.mark.experiments
 def test_an_operator_that_does_not_convert_is_left_out_and_named(monkeypatch):
     convert, torn = single_operators.parts_to_tflite, "operator_3"
 

@@ -127,6 +127,7 @@ def test_a_time_is_rounded_by_its_table(monkeypatch):
     assert any(rounded)
 
 
+@pytest.mark.experiments
 @pytest.mark.parametrize("fraction", [0.7, 0.9])
 def test_a_time_keeps_what_other_levels_keep_in_it(monkeypatch, fraction):
     """Trunks and branches fill their blocks at other levels, so that levels far apart cost the same."""
