@@ -17,15 +17,13 @@ from keras import layers
 
 import kerasprune as kp
 
-RANDOM = np.random.default_rng(0)
-
 
 @dataclass(frozen=True)
 class Network:
     """A model, its examples and labels, what it is trained with, and what `kp.prune` is told besides."""
 
     make: Callable[[], keras.Model]
-    draw: Callable[[int], tuple[Any, Any]]
+    draw: Callable[[np.random.Generator, int], tuple[Any, Any]]
     loss: Any
     quantize: str = "int8"
     told: dict[str, Any] = field(default_factory=dict)
@@ -44,9 +42,9 @@ def splice_sites() -> keras.Model:
     return keras.Model(inputs, layers.Conv1D(3, 1, activation="softmax")(layers.Cropping1D(20)(skip)))
 
 
-def bases(number: int, length: int = 100) -> tuple[np.ndarray, np.ndarray]:
+def bases(random: np.random.Generator, number: int, length: int = 100) -> tuple[np.ndarray, np.ndarray]:
     """Returns sequences as one-hot bases, and where GT (1) and AG (2) stand between bases of the other group."""
-    drawn = RANDOM.integers(0, 4, (number, length))  # A, C, G, T
+    drawn = random.integers(0, 4, (number, length))  # A, C, G, T
     labels, (before, after) = np.zeros(drawn.shape, int), (drawn[:, 2:-1], drawn[:, 3:])
     labels[:, 2:-1][(before == 2) & (after == 3) & (drawn[:, 1:-2] != 2)] = 1
     labels[:, 2:-1][(before == 0) & (after == 2) & (drawn[:, 1:-2] != 0)] = 2
@@ -74,12 +72,14 @@ def second_of_cascade() -> keras.Model:
     return keras.Model(inputs, [layers.Dense(2, activation="softmax", name="face")(x), layers.Dense(4, name="box")(x)])
 
 
-def squares(number: int, side: int, stride: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def squares(
+    random: np.random.Generator, number: int, side: int, stride: int = 0
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Returns images with a bright square in half of them, whether and where; at every place if there is a stride."""
-    images, here = RANDOM.normal(0, 0.3, (number, side, side, 3)), RANDOM.integers(0, 2, number)
+    images, here = random.normal(0, 0.3, (number, side, side, 3)), random.integers(0, 2, number)
     boxes = np.zeros((number, 4))
     for image, there, box in zip(images, here, boxes, strict=True):
-        (top, left), size = RANDOM.integers(0, side // 2, 2), RANDOM.integers(side // 4, side // 2)
+        (top, left), size = random.integers(0, side // 2, 2), random.integers(side // 4, side // 2)
         image[top : top + size, left : left + size] += there
         box[:] = there * np.array([top, left, top + size, left + size]) / side
     labels = {"face": here, "box": boxes.astype("float32")}
@@ -97,9 +97,9 @@ def regressor() -> keras.Model:
     return keras.Model(inputs, layers.Dense(1, name="affinity")(x))
 
 
-def doses(number: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    drug, cell = (RANDOM.integers(0, 2, (number, 96)), RANDOM.normal(size=(number, 48)))
-    dose = RANDOM.uniform(0, 1, (number, 1))
+def doses(random: np.random.Generator, number: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    drug, cell = (random.integers(0, 2, (number, 96)), random.normal(size=(number, 48)))
+    dose = random.uniform(0, 1, (number, 1))
     inputs = {name: x.astype("float32") for name, x in (("drug", drug), ("cell", cell), ("dose", dose))}
     return inputs, (dose[:, 0] * drug[:, :8].sum(1) + np.tanh(cell[:, :4].sum(1))).astype("float32")
 
@@ -112,10 +112,10 @@ def sleep_stages() -> keras.Model:
     return keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Dense(24, activation="relu")(x)))
 
 
-def nights(number: int) -> tuple[np.ndarray, np.ndarray]:
+def nights(random: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns sequences padded with zeros at the end, and the sign of a running sum, in three bands."""
-    values = RANDOM.normal(size=(number, 24, 8)).astype("float32")
-    values[np.arange(24)[None, :] >= RANDOM.integers(12, 25, number)[:, None]] = 0
+    values = random.normal(size=(number, 24, 8)).astype("float32")
+    values[np.arange(24)[None, :] >= random.integers(12, 25, number)[:, None]] = 0
     total = np.cumsum(values[:, :, 0], 1)
     return values, np.digitize(total, (-1, 1))
 
@@ -124,8 +124,10 @@ CLASSES = keras.losses.SparseCategoricalCrossentropy()
 BOTH = {"face": CLASSES, "box": "mse"}
 NETWORKS = {
     "splice sites": Network(splice_sites, bases, CLASSES, told={"size": 100}),
-    "first of a cascade": Network(first_of_cascade, lambda n: squares(n, 24, 2), BOTH, told={"size": 24}),
-    "second of a cascade": Network(second_of_cascade, lambda n: squares(n, 24), BOTH),
+    "first of a cascade": Network(
+        first_of_cascade, lambda random, n: squares(random, n, 24, 2), BOTH, told={"size": 24}
+    ),
+    "second of a cascade": Network(second_of_cascade, lambda random, n: squares(random, n, 24), BOTH),
     "three inputs": Network(regressor, doses, "mse"),
     # In integers every time step of a recurrent layer is written out, and errors add up
     "masked GRU": Network(sleep_stages, nights, CLASSES, "dynamic"),
@@ -176,7 +178,7 @@ def check_the_whole_way(model: keras.Model, data: Any, folder: Any, quantize: st
 def test_pruned_exported_and_compared(name, tmp_path):
     keras.utils.set_random_seed(0)
     network = NETWORKS[name]
-    x, _ = network.draw(128)
+    x, _ = network.draw(np.random.default_rng(0), 128)
     assert max(check_the_whole_way(network.make(), x, tmp_path, None, **network.told)) < 1e-4
 
 
@@ -185,7 +187,8 @@ def test_pruned_exported_and_compared(name, tmp_path):
 def test_trained_pruned_taught_and_compared_in_integers(name, tmp_path):
     keras.utils.set_random_seed(0)
     network = NETWORKS[name]
-    model, data, validation = network.make(), network.draw(2000), network.draw(400)
+    random = np.random.default_rng(0)
+    model, data, validation = network.make(), network.draw(random, 2000), network.draw(random, 400)
     model.compile(keras.optimizers.Adam(3e-3), network.loss)
     untrained = loss_of(model, validation, network)
     model.fit(*data, batch_size=64, epochs=8, verbose=0)

@@ -45,7 +45,7 @@ def endings_of_model(path: Path | str) -> tuple[str, ...]:
         raise _refusal(path, *_of_tensorflow(path))
     with denials(path, "a file that can be read"), path.open("rb") as file:
         head = file.read(64)
-    if is_hdf5(path):
+    if head.startswith(_HDF5):
         _check_layers(path)
         return H5
     try:
