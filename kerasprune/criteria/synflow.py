@@ -16,7 +16,7 @@ from kerasprune.backend.derivatives import gradient
 from kerasprune.checks import is_number, whole_number_faults
 from kerasprune.criteria.base import Checked, Criterion, argument, as_array, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, reason_of
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
@@ -79,16 +79,25 @@ class Flow:
             PruneError: The network is not linear, so that flow is not conserved.
         """
         factors = list(self.pipes.assign(weights))
-        once, twice = (
-            float(ops.convert_to_numpy(self._gradient([each * times for each in self._inputs], factors)[0]))
-            for times in (1, 2)
-        )
-        if not np.isfinite(once) or abs(twice - 2 * once) > _LINEAR * abs(once):
-            raise PruneError(
-                "Expected a network of layers that are linear without activations and biases. Received: an "
-                f"output of {once:.4g} for an input of ones, {twice:.4g} for one of twos: a layer multiplies tensors "
-                "by each other, as gates do, or shifts them. Choose another criterion: 'snip', 'grasp' or 'l1'."
+        try:
+            once, twice = (
+                float(ops.convert_to_numpy(self._gradient([each * times for each in self._inputs], factors)[0]))
+                for times in (1, 2)
             )
+        except Exception as error:  # Keras's own, of layers that take no row by itself
+            raise _not_linear(f"ones that it does not take ({reason_of(str(error))})") from error
+        if not np.isfinite(once) or abs(twice - 2 * once) > _LINEAR * abs(once):
+            raise _not_linear(
+                f"an output of {once:.4g} for an input of ones, {twice:.4g} for one of twos: a layer multiplies "
+                "tensors by each other, as gates do, or shifts them"
+            )
+
+
+def _not_linear(received: str) -> PruneError:
+    return PruneError(
+        f"Expected a network of layers that are linear without activations and biases. Received: {received}. Choose "
+        "another criterion: 'snip', 'grasp' or 'l1'."
+    )
 
 
 def _side_faults(**values: Any) -> list[str]:

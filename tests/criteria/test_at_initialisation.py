@@ -256,6 +256,10 @@ def test_synflow_names_what_it_cannot_follow():
     gated = keras.Model(inputs, layers.Dense(2)(layers.Multiply()([layers.Dense(4)(inputs), inputs])))
     with pytest.raises(kp.PruneError, match="as gates do"):
         criteria.get("synflow").saliency_of(gated)
+    nodes, adjacency = keras.Input((4,)), keras.Input((None,))
+    graph = keras.Model([nodes, adjacency], layers.Dense(2)(keras.ops.matmul(adjacency, layers.Dense(8)(nodes))))
+    with pytest.raises(kp.PruneError, match="ones that it does not take"):  # a row by itself
+        criteria.get("synflow").saliency_of(graph)
     with pytest.raises(kp.PruneError, match="side"):
         criteria.get({"name": "synflow", "side": 0})
 
