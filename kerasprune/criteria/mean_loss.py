@@ -16,7 +16,7 @@ from kerasprune.backend.derivatives import gradient, hessian_vector_product, per
 from kerasprune.criteria.base import as_array
 from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
 from kerasprune.data.batches import Batch
-from kerasprune.errors import PruneError, first_of
+from kerasprune.errors import PruneError, first_of, reason_of
 from kerasprune.graph.built_model import body_of, fixed_batch, stateful_layers
 from kerasprune.surgery.compute_dtype import in_precision
 
@@ -160,7 +160,7 @@ def single_examples() -> Iterator[None]:
     except PruneError:
         raise
     except Exception as error:  # whatever layers and losses raise
-        raise _needs_batches(f"an error of one alone, {str(error).strip().partition(chr(10))[0]}") from error
+        raise _needs_batches(f"an error of one alone, {reason_of(str(error))}") from error
 
 
 def _needs_batches(received: str) -> PruneError:

@@ -17,7 +17,7 @@ from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
 from kerasprune.data.signature import Signature, is_graph, no_fixed_batch
-from kerasprune.errors import PruneError, warn
+from kerasprune.errors import PruneError, reason_of, warn
 from kerasprune.export.conversion import output_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
@@ -124,8 +124,9 @@ def check_repeatable(reference: Function, samples: Samples) -> None:
         raise
     except Exception as error:  # whatever layers raise
         raise PruneError(
-            f"Expected a model that takes batches of any size. Received: {str(error).strip().partition(chr(10))[0]} "
-            "Build it so that a whole graph, or whatever belongs together, is one sample, with an axis of its own."
+            "Expected a model that takes batches of any size. Received: an error, "
+            f"{reason_of(str(error)).removesuffix('.')}. Build it so that a whole graph, or whatever belongs "
+            "together, is one sample, with an axis of its own."
         ) from error
     if np.isfinite(again.max_error) and again.max_error > REPEATED * again.scale:
         raise PruneError(

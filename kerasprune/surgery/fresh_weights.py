@@ -12,7 +12,7 @@ from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import values
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import layer_config, make_layer
-from kerasprune.surgery.weight_constraints import constrained
+from kerasprune.surgery.weight_constraints import project
 
 
 def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
@@ -51,7 +51,7 @@ def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
     new, _ = clone(model, fresh)
     for variable in new.trainable_variables:
         if getattr(variable, "constraint", None) is not None:
-            variable.assign(constrained(variable, values(variable)))
+            variable.assign(project(variable, values(variable)))
     return new
 
 

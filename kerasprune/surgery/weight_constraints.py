@@ -16,7 +16,7 @@ _TURNS = 100  # of a constraint that only moves towards what it asks for, as Min
 _CLOSE = 1e-3  # of the largest number: norms are divided by themselves and an epsilon
 
 
-def constrained(variable: Any, array: np.ndarray) -> np.ndarray:
+def project(variable: Any, array: np.ndarray) -> np.ndarray:
     """Returns what the constraint of a variable makes of numbers for it, applied until it changes them no more."""
     for _ in range(_TURNS):
         before, array = array, _applied(variable, array)

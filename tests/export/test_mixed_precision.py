@@ -68,7 +68,8 @@ def error(path, model, images) -> float:
 
 @pytest.mark.thorough
 def test_the_hard_layer_and_its_reader_stay_float(reports, model, images):
-    assert set(reports["mixed"].float_layers) == {"hard", "reader"}
+    assert set(reports["mixed"].float_layers[:2]) == {"hard", "reader"}
+    assert set(reports["mixed"].float_layers[2:]) <= {"logits"}  # the worst column of the outputs decides
     assert "in float: " in str(reports["mixed"])
     whole, mixed = (error(reports[name].path, model, images) for name in ("int8", "mixed"))
     assert mixed < 0.5 * whole
@@ -149,7 +150,7 @@ def test_max_bytes_ends_the_list(reports, model, images, tmp_path):
     most = reports["mixed"].bytes - 1
     report = tflite(model, tmp_path / "a.tflite", quantize="mixed", data=images, max_bytes=most)
     assert report.bytes <= most
-    assert len(report.float_layers) == 1
+    assert report.float_layers == reports["mixed"].float_layers[:-1]
     with pytest.raises(PruneError, match="max_bytes=100"):
         tflite(model, tmp_path / "b.tflite", quantize="mixed", data=images, max_bytes=100)
 

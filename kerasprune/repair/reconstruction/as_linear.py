@@ -17,7 +17,7 @@ from kerasprune.graph.graph import values
 from kerasprune.graph.walk import changed_weights
 from kerasprune.rules.conv import TRANSPOSED
 from kerasprune.rules.einsum import letters_of
-from kerasprune.surgery.weight_constraints import constrained
+from kerasprune.surgery.weight_constraints import project
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Linear:
 
     def allowed(self, matrices: np.ndarray) -> np.ndarray:
         """Returns the matrices that the constraint of the kernel makes of these."""
-        return self.matrix(constrained(self.variable, self.kernel(matrices, tuple(self.variable.shape))))
+        return self.matrix(project(self.variable, self.kernel(matrices, tuple(self.variable.shape))))
 
     def made(self, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Returns the output before the activation at chosen positions, as (…, groups, columns)."""

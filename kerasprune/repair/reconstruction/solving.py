@@ -20,7 +20,7 @@ from kerasprune.repair.reconstruction.least_squares import LeastSquares, fitted_
 from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.pairing import Pairing
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
-from kerasprune.surgery.weight_constraints import constrained
+from kerasprune.surgery.weight_constraints import project
 
 _NO_SCALE = 1e-6
 
@@ -229,7 +229,7 @@ class Solving:
                 target = evidence.wanted(partial(fitted_rows, matrices=matrices, constant=constant))
                 matrices, constant = problem.solve(target, ridge)
         if getattr(view.bias, "constraint", None) is not None:
-            constant = constrained(view.bias, constant.reshape(tuple(view.bias.shape))).reshape(constant.shape)
+            constant = project(view.bias, constant.reshape(tuple(view.bias.shape))).reshape(constant.shape)
             matrices, _ = LeastSquares(x, view.start, False, allowed).solve(target - constant, ridge)
         view.assign(matrices, None if view.bias is None else constant)
         for norm in norms:
