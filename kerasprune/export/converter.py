@@ -9,16 +9,20 @@ Only builtin operators are allowed: a file that needs the Flex delegate does not
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerasprune.export.tflite_graph import nodes_in
+
 CALIBRATION_FILE = "calibration.npz"
 RANGES_FILE, FLOAT_FILE = "ranges.tflite", "in_float.json"
 """A file with the ranges of a model, and the operators that stay float; both are needed for one in mixed precision."""
+_TRIES = 5  # of a conversion that chance decides
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,34 @@ def convert_saved_model(folder: Path, quantize: str | None, io: str) -> bytes:
         quantize: A key of `QUANTIZATIONS`.
         io: `"float"`, or the integers of the quantization, as inputs and outputs of the file.
     """
-    import tensorflow as tf
-
     if (folder / FLOAT_FILE).exists():
         from tensorflow.lite.python.convert import mlir_quantize
 
         in_float = json.loads((folder / FLOAT_FILE).read_text())
-        return mlir_quantize((folder / RANGES_FILE).read_bytes(), denylisted_nodes=in_float)
+        return _smallest(partial(mlir_quantize, (folder / RANGES_FILE).read_bytes(), denylisted_nodes=in_float))
+    convert = partial(_converted, folder, quantize, io)
+    if quantize == "int4":
+        return _in_int4(convert())
+    return _smallest(convert) if QUANTIZATIONS[quantize].integers else convert()
+
+
+def _smallest(convert: Callable[[], bytes]) -> bytes:
+    """Returns the file of a conversion to integers, the smallest of some if chance left a split in floats.
+
+    TensorFlow's quantizer takes operators in the order of their addresses; where an output of a split is not read, as
+    in the first step of a recurrent layer, that decides whether it computes in integers.
+    """
+    made = convert()
+    for _ in range(_TRIES):
+        if not any(node.is_float and node.name.startswith("SPLIT") for node in nodes_in(made)):
+            break
+        made = min(made, convert(), key=len)
+    return made
+
+
+def _converted(folder: Path, quantize: str | None, io: str) -> bytes:
+    import tensorflow as tf
+
     quantization = QUANTIZATIONS[quantize]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     calibrated = (folder / CALIBRATION_FILE).exists()
@@ -83,7 +108,7 @@ def convert_saved_model(folder: Path, quantize: str | None, io: str) -> bytes:
         converter._experimental_calibrate_only = quantize == "mixed"
     if io != "float":
         converter.inference_input_type = converter.inference_output_type = getattr(tf, io)
-    return _in_int4(converter.convert()) if quantize == "int4" else converter.convert()
+    return converter.convert()
 
 
 def _in_int4(content: bytes) -> bytes:

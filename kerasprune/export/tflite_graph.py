@@ -63,6 +63,13 @@ def nodes(path: Path | str) -> Iterator[FileOperator]:
     content = content_of(path)
     if not schema.Model.ModelBufferHasIdentifier(content, 0):
         raise PruneError(f"Expected a TFLite model. Received: path={str(path)!r}, which is something else.")
+    yield from nodes_in(content)
+
+
+def nodes_in(content: bytes) -> Iterator[FileOperator]:
+    """Yields the operators of the bytes of a `.tflite` file, in order."""
+    from ai_edge_litert import schema_py_generated as schema
+
     model = schema.Model.GetRootAs(content, 0)
     builtin = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
     types = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}

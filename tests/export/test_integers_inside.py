@@ -78,6 +78,16 @@ def test_what_stays_in_float_is_named(name, tmp_path):
     assert bool(floats_inside(listed.path)) == bool(listed.float_layers) and not any(map(FLOAT.search, told))
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", [layers.GRU, layers.LSTM])
+def test_a_conversion_to_integers_repeats(kind, tmp_path):
+    """TensorFlow's own leaves the split of the first time step in floats once in four times."""
+    model = model_of(kind(8))
+    found = [exported(model, tmp_path)[0].bytes for _ in range(6)]
+    assert len(set(found)) == 1
+    assert not floats_inside(tmp_path / "a.tflite")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_floats_of_other_formats_are_not_listed(tmp_path):
     for quantize in (None, "dynamic"):
