@@ -159,6 +159,7 @@ class Linearised:
         inner = new.layer if isinstance(new, layers.TimeDistributed) else new
         if isinstance(inner, _KERNEL_LAYERS):
             inner.activation = keras.activations.linear
+            inner.bias_initializer = keras.initializers.Zeros()
         return new
 
     def _meet(self, node: Any, index: int, value: Any) -> Any:

@@ -183,6 +183,62 @@ def test_synflow_is_conserved_by_every_unit_and_by_every_cut():
         assert share.sum() == pytest.approx(1, rel=1e-4) and (share >= 0).all()
 
 
+class Skipping:
+    """Three dense layers with biases and relu; the second's outputs are added to its inputs. R's slopes by hand."""
+
+    def __init__(self) -> None:
+        inputs = keras.Input((3,))
+        given = {"activation": "relu", "bias_initializer": keras.initializers.RandomNormal(seed=1)}
+        first, second = (layers.Dense(5, name=name, kernel_initializer="orthogonal", **given) for name in "ab")
+        x = first(inputs)
+        x = layers.Add()([second(x), x])
+        self.model = keras.Model(inputs, layers.Dense(4, name="c", bias_initializer="ones")(x))
+        generator = np.random.default_rng(2)
+        self.model.set_weights([generator.normal(size=each.shape) for each in self.model.weights])
+        self.x, self.y = generator.normal(size=(20, 3)).astype("float32"), generator.integers(0, 4, 20)
+
+    def bias_saliencies(self, of_outputs) -> list[np.ndarray]:
+        """Returns −b·∂R/∂b of the three layers, where `of_outputs` are an example's slopes ∂R/∂z, by the chain rule."""
+        (a, a0), (b, b0), (c, c0) = (
+            [each.numpy().astype("float64") for each in self.model.get_layer(name).weights] for name in "abc"
+        )
+        h = np.maximum(self.x @ a + a0, 0)
+        g = np.maximum(h @ b + b0, 0)
+        z = (g + h) @ c + c0
+        slope_c = of_outputs(z, self.y)
+        slope_b = slope_c @ c.T * (g > 0)
+        slope_a = (slope_c @ c.T + slope_b @ b.T) * (h > 0)
+        slopes = zip((a0, b0, c0), (slope_a, slope_b, slope_c), strict=True)
+        return [-bias * slope.sum(0) for bias, slope in slopes] + [-(z * slope_c).sum()]
+
+
+def _cross_entropy_slopes(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    shares = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    return (shares - np.eye(z.shape[1])[y]) / len(z)
+
+
+def _sum_of_cubes(y, z):
+    return keras.ops.sum(z**3, axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "slopes"),
+    [(LOSS, _cross_entropy_slopes), (_sum_of_cubes, lambda z, y: 3 * z**2 / len(z))],
+    ids=["R = cross-entropy", "R = Σ z³"],
+)
+def test_synaptic_saliency_is_conserved_by_every_unit_and_every_cut(loss, slopes):
+    """Theorems 1 and 2, whatever R: into a unit of relu, its bias included, goes what comes out of it."""
+    net = Skipping()
+    found = criteria.get("skeletonization").saliency_of(net.model, [(net.x, net.y)], loss)
+    a, b, c = found.values()
+    bias_a, bias_b, bias_c, whole = net.bias_saliencies(slopes)
+    into, out = a.sum(0) + bias_a + b.sum(0) + bias_b, b.sum(1) + c.sum(1)  # of a unit and the one that is added to it
+    assert np.abs(into).max() > 1e-2
+    np.testing.assert_allclose(into, out, rtol=1e-4, atol=1e-5 * np.abs(out).max())
+    cuts = a.sum() + bias_a.sum() + bias_b.sum() + bias_c.sum(), c.sum() + bias_c.sum()
+    np.testing.assert_allclose(cuts, whole, rtol=1e-4)  # what enters, and what leaves: ⟨∂R/∂z, z⟩
+
+
 def test_synflow_does_not_overflow():
     """Forty layers of weights far from 1: float64 would overflow, and the shares are those of small weights."""
     inputs = x = keras.Input((4,))

@@ -25,6 +25,19 @@ def test_the_costs_are_those_asked_for(resnet, asked):
     assert np.isfinite(np.asarray(new(np.ones((2, 16, 16, 3), "float32")))).all()
 
 
+def test_numbers_of_channels_are_those_of_the_equation():
+    """A chain: √p times the outputs, p above and below 1, where λ = α·p is the same for all layers."""
+    x = inputs = keras.Input((400,))
+    for name, width in (("a", 300), ("b", 900), ("c", 200)):
+        x = keras.layers.Dense(width, name=name)(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="logits")(x))
+    new = kp.papers.reconfigure(model, params=1.0, macs=None)
+    ratio = np.array([new.get_layer(name).units for name in "abc"]) / [300, 900, 200]
+    levels = ratio**2 * [400 * 300, 300 * 900, 900 * 200]
+    assert ratio.max() > 1.2 and ratio.min() < 0.9
+    assert levels.max() / levels.min() < 1.03
+
+
 def test_cheap_layers_become_wider(resnet):
     new = kp.papers.reconfigure(resnet, params=0.7)
     ratio = {

@@ -86,20 +86,20 @@ def test_each_round_scores_what_is_left_and_removed_weights_stay_removed():
     assert line[kept].max() <= np.sort(line)[9]  # a zero, |w| lower than any, did not come back
 
 
-@pytest.mark.parametrize("rounds", [1, 3])
-def test_the_layerwise_gradient_baseline_ranks_each_kernel_by_itself(rounds):
+@pytest.mark.parametrize(("criterion", "rounds"), [("gradient_magnitude", 1), ("gradient_magnitude", 3), ("l1", 1)])
+def test_a_layerwise_baseline_ranks_each_kernel_by_itself(criterion, rounds):
     model = _dense(6, 9, 5, 3, activation="tanh")
     model.compile("sgd", "mse")
     generator = np.random.default_rng(0)
     batches = [(generator.normal(size=(16, 6)).astype("float32"), generator.normal(size=(16, 3)).astype("float32"))]
     given = {"data": batches, "scope": "layer", "rounds": rounds}
-    masks = kp.prune_at_init(model, "gradient_magnitude", keep=0.13, **given)
+    masks = kp.prune_at_init(model, criterion, keep=0.13, **given)
     masked = keras.models.clone_model(model)
     masked.set_weights(model.get_weights())
     masked.compile("sgd", "mse")
     left = {path: list(range(mask.size)) for path, mask in masks.items()}
     for done in range(1, rounds + 1):
-        scores = kp.criteria.get("gradient_magnitude").saliency_of(masked, batches)
+        scores = kp.criteria.get(criterion).saliency_of(masked, batches)
         for layer, copy in zip(model.layers[1:], masked.layers[1:], strict=True):
             path, score = layer.kernel.path, scores[copy.kernel.path].ravel()
             number = max(round(score.size * 0.13 ** (done / rounds)), 1)
@@ -109,8 +109,28 @@ def test_the_layerwise_gradient_baseline_ranks_each_kernel_by_itself(rounds):
             copy.kernel.assign(kernel.reshape(copy.kernel.shape))
     assert {path: np.flatnonzero(mask).tolist() for path, mask in masks.items()} == left
     assert [len(kept) for kept in left.values()] == [7, 6, 2]
-    everywhere = kp.prune_at_init(model, "gradient_magnitude", keep=0.13, data=batches)
+    everywhere = kp.prune_at_init(model, criterion, keep=0.13, data=batches)
     assert _counts(everywhere) == round(0.13 * 114) and [int(m.sum()) for m in everywhere.values()] != [7, 6, 2]
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_synflow_in_rounds_is_its_algorithm_1_in_numpy(rounds):
+    """R = 1ᵀ|W₃ᵀ||W₂ᵀ||W₁ᵀ|1 and θ·∂R/∂θ of what is left, the ρ^(k/n) largest: biases and relu change nothing."""
+    model = _dense(6, 9, 7, 4, activation="relu", bias_initializer="ones")
+    masks = kp.prune_at_init(model, "synflow", keep=0.1, rounds=rounds)
+    kernels = [np.abs(layer.kernel.numpy().astype("float64")) for layer in model.layers[1:]]
+    total, ends = sum(kernel.size for kernel in kernels), np.cumsum([kernel.size for kernel in kernels])
+    kept = [np.ones(kernel.shape) for kernel in kernels]
+    for done in range(1, rounds + 1):
+        first, second, third = (kernel * mask for kernel, mask in zip(kernels, kept, strict=True))
+        before = [np.ones(6), first.sum(0), first.sum(0) @ second]
+        after = [second @ third.sum(1), third.sum(1), np.ones(4)]
+        scores = [i[:, None] * w * o for i, w, o in zip(before, (first, second, third), after, strict=True)]
+        line = np.concatenate([score.ravel() for score in scores])
+        highest_first = np.argsort(-line, kind="stable")[: round(total * 0.1 ** (done / rounds))]
+        flat = np.isin(np.arange(total), highest_first)
+        kept = [part.reshape(w.shape) for part, w in zip(np.split(flat, ends[:-1]), kernels, strict=True)]
+    assert all(map(np.array_equal, masks.values(), kept)) and _counts(masks) == round(0.1 * total)
 
 
 def test_a_scope_of_ones_own_says_which_kernels_compete():
