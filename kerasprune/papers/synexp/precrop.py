@@ -70,7 +70,7 @@ def precrop(
     """
     raise_faults("Invalid arguments for precrop:", share_faults(params, macs, 1))
     graph = prunable_graph(model, size, coupling="padded")
-    make = partial(_first_channels, graph)
+    make = partial(first_channels, graph)
     choice = built_as_asked(
         graph, given_values(params=params, macs=macs), make, lambda choice: counter(graph.alive(choice))
     )
@@ -119,10 +119,10 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
     kept = np.bincount(unit, weights * [densities.get(path, 1.0) for path in paths])
     density = kept / np.bincount(unit, weights)
     found = {name: density[unit] for name, unit in layers.of_group.items()}
-    return Plan.of(graph, _first_channels(graph, found))
+    return Plan.of(graph, first_channels(graph, found))
 
 
-def _first_channels(graph: ChannelGraph, densities: Mapping[str, float]) -> Choice:
+def first_channels(graph: ChannelGraph, densities: Mapping[str, float]) -> Choice:
     """Returns the first `√p` of the channels of every group, made legal."""
     densities = {**densities, **_of_zeros(graph, densities)}
     fractions = {name: sqrt(densities.get(name, 1.0)) for name in graph.prunable}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from math import sqrt
 
 import keras
@@ -65,16 +66,19 @@ def reconfigure(
     raise_faults("Invalid arguments for reconfigure:", share_faults(params, macs, LARGEST) + seed_faults(seed=seed))
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, size)
     sizes = GroupSizes(graph)
-    free = [name for name in graph.groups if name not in sizes.fixed]
+    free = len(graph.groups) - len(sizes.fixed)
     if not free or graph.coupling == "padded":
         raise PruneError(
             "Expected a model with channels whose number may change, with coupling 'tied' or 'free'. "
-            f"Received: {graph.model.name!r}, {len(free)} such groups, coupling={graph.coupling!r}."
+            f"Received: {graph.model.name!r}, {free} such groups, coupling={graph.coupling!r}."
         )
 
-    def widths(densities: Mapping[str, float]) -> dict[str, int]:
-        made = [name for name in free if name in densities]
-        return {name: max(round(sqrt(densities[name]) * graph.groups[name].size), 1) for name in made}
-
-    new = built_as_asked(graph, given_values(params=params, macs=macs), widths, sizes.counter, cap=False)
+    make = partial(new_widths, sizes)
+    new = built_as_asked(graph, given_values(params=params, macs=macs), make, sizes.counter, cap=False)
     return resize(graph, new, seed)
+
+
+def new_widths(sizes: GroupSizes, densities: Mapping[str, float]) -> dict[str, int]:
+    """Returns `√p` times the channels of every group that may change, p its density, which may exceed 1."""
+    free = {name: group.size for name, group in sizes.graph.groups.items() if name not in sizes.fixed}
+    return {name: max(round(sqrt(densities[name]) * size), 1) for name, size in free.items() if name in densities}
