@@ -29,6 +29,26 @@ def test_rank_two_is_found_from_points_all_over():
     assert np.abs(MAP(rank=1).fit(*points.T, truth).residuals()).max() > 1e-2
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_ratios_leave_rank_one_no_residual(seed):
+    """Appendix A.2: a grid filled cell by cell from ratios that do not depend on the other two dimensions."""
+    generator = np.random.default_rng(seed)
+    levels = np.linspace(0.4, 1, 4)
+    steps = generator.uniform(1.02, 1.3, (3, 3))  # from one level of each dimension to the next
+    grid = np.full((4, 4, 4), np.nan)
+    grid[0, 0, 0] = 40.0
+    for cell in list(np.ndindex(4, 4, 4))[1:]:
+        axis = generator.choice(np.flatnonzero(cell))  # whichever dimension the last step is taken along
+        before = tuple(np.subtract(cell, np.eye(3, dtype=int)[axis]))
+        grid[cell] = grid[before] * steps[axis, before[axis]]
+    points = np.array(list(np.ndindex(4, 4, 4)))
+    surface = MAP().fit(*levels[points].T, grid.ravel())
+    assert np.abs(surface.residuals()).max() < 1e-6 * grid.max()
+    assert np.abs(Polynomial(2).fit(*levels[points].T, grid.ravel()).residuals()).max() > 1e-3
+    bent = grid * (1 + 0.05 * np.isin(np.arange(64), [0, 63])).reshape(4, 4, 4)
+    assert np.abs(MAP().fit(*levels[points].T, bent.ravel()).residuals()).max() > 1e-3 * grid.max()
+
+
 def test_gradient_is_that_of_finite_differences():
     points = thirteen()
     for surface in (MAP(), Polynomial(2, centre=1.0), Polynomial(3)):

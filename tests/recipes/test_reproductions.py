@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import keras
+import numpy as np
 import pytest
 from support.processes import run_python
 
@@ -96,8 +97,8 @@ def test_dense_networks_agree():
 @pytest.mark.thorough
 def test_space_counts_agree():
     outcome = entries.reproduce("space-counts")
-    assert outcome.verdict == "agrees" and [row.paper for row in outcome.rows] == [0.259, 2.06, 1.03]
-    assert [row.ours for row in outcome.rows[1:]] == pytest.approx([2.0446, 1.0223], abs=1e-4)
+    assert outcome.verdict == "agrees" and [row.paper for row in outcome.rows] == [0.259, 4.12, 2.06, 1.03]
+    assert [row.ours for row in outcome.rows] == pytest.approx([0.2572, 4.0892, 2.0446, 1.0223], abs=1e-4)
 
 
 @pytest.mark.thorough
@@ -268,19 +269,27 @@ def test_bounds_and_notes_have_verdicts_of_their_own():
 @pytest.mark.thorough
 def test_map_table5_agrees_and_could_differ(monkeypatch):
     outcome = entries.reproduce("map-table5")
-    assert outcome.verdict == "agrees"
-    judged = [row for row in outcome.rows if not isinstance(row, entries.Note)]
-    assert len(judged) == 2 and all(row.ours <= 0.55 and "rank 1" in row.what for row in judged)
+    assert outcome.verdict == "agrees, 4 of 72 rows differ as said"
+    judged = [row for row in outcome.rows if isinstance(row, entries.AtMost)]
+    assert [round(row.ours, 2) for row in judged if "rank 1" in row.what] == [0.49, 0.45]
+    means = [round(row.ours, 2) for row in judged if "ratios" in row.what]
+    assert means == [0.51, 0.17, 0.46, 0.37, 0.33, 0.85] and all(row.agrees for row in judged)
+    assert ["R=2" in row.what or "R=3" in row.what for row in judged if "optimum" in row.what] == [True] * 4
+    assert [row.ours for row in outcome.rows if "from the paper's" in row.what] == pytest.approx(
+        [0.28, 0.28, 0.11, 0.12], abs=0.01
+    )
     assert "powers of x − 1" in entries.comment("map-table5")
     table = map_table5.table5
 
     def shuffled(network):
         rows = table(network).copy()
-        rows["accuracy"][:25] = rows["accuracy"][:25][::-1]
+        rows["accuracy"][:25] = np.random.default_rng(0).permutation(rows["accuracy"][:25])
         return rows
 
     monkeypatch.setattr(map_table5, "table5", shuffled)
     assert map_table5.off_axis_error("resnet32", MAP())[0] > 0.55
+    shuffled_ratios = [row for row in map_table5._separability("resnet32", "") if isinstance(row, entries.AtMost)]
+    assert not shuffled_ratios[0].agrees and shuffled_ratios[1].agrees
 
 
 def test_entry_that_cannot_run_says_why(monkeypatch):

@@ -55,9 +55,7 @@ INVERTED = {
 }
 TRAININGS = {"three-dimensions-resnet56-cifar10": 3.0, "three-dimensions-resnet50-imagenet": 3.6}
 GPU_DAYS = 26 * 8 / 24  # of one EfficientNet: 26 hours on 8 GPUs
-SMALLER = (
-    "epochs are counted; the measured networks are smaller, and what an epoch of them takes the paper does not say."
-)
+SMALLER = "epochs are counted; the measured networks are smaller: what an epoch of them takes the paper does not say."
 OURS = {314: (26, ""), 198: (24, SMALLER), 98: (21, SMALLER)}  # Table 3: by millions of multiply–adds, GPU days
 MACS, PARAMS = 0.01, 0.05  # relative; half of the last digit
 
