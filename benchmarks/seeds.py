@@ -26,11 +26,12 @@ LINKS = {
     "page": "[page]({})",
     "results": f"[figures]({GITHUB}/benchmarks/results/{{}})",
     "test": "`{}`",
+    "measured": "rows of {}",
 }
 HEAD = """# What the papers describe, and where it is here
 
 The library began from four papers and a talk. Here is every algorithm, equation, table and figure of theirs, in their
-order. `docs/seeds.yml` is the source of this page.
+order. `docs/seeds.yml` is the source of this page. *Rows of* is the date and the commit of the last rows.
 """
 
 
@@ -38,13 +39,26 @@ def page() -> str:
     """Returns the text of the page."""
     items = [item for seed in SOURCE["seeds"] for item in seed["items"]]
     number = Counter(item["state"] for item in items)
-    states = [[f"**{state}**", str(number[state]), said] for state, said in SOURCE["states"].items()]
+    states = [[f"[{state}](#{_slug(state)})", str(number[state]), said] for state, said in SOURCE["states"].items()]
     parts = [HEAD, table(["State", "Number", "Meaning"], states)]
     for seed in SOURCE["seeds"]:
         where = f", [{seed['link'].removeprefix('https://')}]({seed['link']})" if seed["link"] else ""
         rows = [[item["at"], item["what"], item["state"], "; ".join(_see(item))] for item in seed["items"]]
         parts += [f"## {seed['title']}\n\n{seed['by']}{where}.\n", table(["Where", "What", "State", "See"], rows)]
+    parts += ["## By state\n"]
+    for state in SOURCE["states"]:
+        named = [
+            [seed["title"], item["at"], item["what"]]
+            for seed in SOURCE["seeds"]
+            for item in seed["items"]
+            if item["state"] == state
+        ]
+        parts += [f"### {state}\n", table(["Paper", "Where", "What"], named)]
     return "\n".join(parts)
+
+
+def _slug(heading: str) -> str:
+    return heading.replace(",", "").replace(" ", "-")
 
 
 def _see(item: Mapping[str, Any]) -> Iterator[str]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from operator import attrgetter
+from typing import Any
 
 import pytest
 import yaml
@@ -17,8 +23,8 @@ from kerasprune.recipes.reproductions.entry import entries
 
 SOURCE = yaml.safe_load((ROOT / "docs" / "seeds.yml").read_text(encoding="utf-8"))
 ITEMS = [item for seed in SOURCE["seeds"] for item in seed["items"]]
-KEYS = {"at", "what", "state", "why", "name", "page", "results", "entry", "recipe", "test"}
-LINKS = KEYS - {"at", "what", "state", "why"}
+KEYS = {"at", "what", "state", "why", "name", "page", "results", "entry", "recipe", "test", "measured"}
+LINKS = KEYS - {"at", "what", "state", "why", "measured"}
 # Tables, figures and algorithms of each seed by their numbers: none may be left out of the page.
 NUMBERED = [
     {"Table": 5, "Figure": 5, "Algorithm": 1, "Eq.": 10},
@@ -41,10 +47,12 @@ def test_every_item_has_a_state_a_link_or_a_reason():
     for item in ITEMS:
         assert {"at", "what", "state"} <= set(item) <= KEYS, item
         assert item["state"] in SOURCE["states"], item
-        assert "why" in item or item["state"] not in ("not run", "not built"), item
+        assert "why" in item or item["state"] not in ("not run", "not built", "solved here, differs"), item
         assert item["state"] == "not built" or LINKS & set(item), item
-        assert item["state"] != "exact" or {"entry", "test"} & set(item), item
+        assert item["state"] not in ("exact", "solved here, differs") or "::" in item["test"], item
         assert item["state"] != "measured small" or {"results", "page"} & set(item), item
+        stamp = re.fullmatch(r"20\d\d-\d\d-\d\d [0-9a-f]{8}", item.get("measured", ""))
+        assert bool(stamp) == (item["state"] == "measured small"), f"date and commit of the last rows: {item}"
     places = Counter((item["at"], item["what"]) for item in ITEMS)
     assert max(places.values()) == 1
 
@@ -71,10 +79,46 @@ def _between(ends: re.Match[str]) -> str:
 def test_what_is_named_exists():
     unknown = [name for name in named("recipe") if name not in kp.recipes.names()]
     unknown += [name for name in named("entry") if name not in entries.names()]
-    unknown += [path for path in named("test") if not (ROOT / path).is_file()]
+    unknown += [test for test in named("test") if not (ROOT / test.partition("::")[0]).is_file()]
     unknown += [path for path in named("results") if not (ROOT / "benchmarks" / "results" / path).is_file()]
     assert not unknown
     assert [attrgetter(name)(kp) for name in named("name")]
+
+
+def test_a_named_test_is_there_and_reaches_what_the_row_names():
+    """By its imports, and by dots from them; or it computes the entry of the row."""
+    wrong = []
+    for item in ITEMS:
+        if "test" not in item:
+            continue
+        path, _, function = item["test"].partition("::")
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        found = list(_reached(tree))
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        entry = [item["entry"]] if "entry" in item else []
+        asked = [attrgetter(item["name"])(kp)] if "name" in item else []
+        asked += [importlib.import_module(entries.address(name).partition(":")[0]) for name in entry]
+        reached = [each in found for each in asked] + [name in texts for name in entry]
+        if function and function not in functions or asked and not any(reached):
+            wrong.append(f"{item['at']}: {item['test']}")
+    assert not wrong
+
+
+def _reached(tree: ast.AST) -> Iterator[Any]:
+    """Yields what a file imports of the package, and what it reaches from there by dots."""
+    roots = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            roots |= {name.asname or name.name: name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            roots |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            root, *rest = ast.unparse(node).split(".")
+            if roots.get(root, "").startswith("kerasprune"):
+                with contextlib.suppress(AttributeError, ImportError, ValueError):
+                    yield pkgutil.resolve_name(".".join([roots[root], *rest]))
 
 
 def test_every_entry_is_on_the_page():
