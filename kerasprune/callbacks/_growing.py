@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from kerasprune.checks import fraction_faults, whole_number_faults
+from kerasprune.checks import choice_faults, fraction_faults, whole_number_faults
 from kerasprune.errors import PruneError, make_or_note, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
@@ -25,15 +25,23 @@ from kerasprune.training.damping import Damping
 from kerasprune.training.granularity import Channel, Filter, Scale
 from kerasprune.training.masks import Masks
 from kerasprune.training.registry import granularities
-from kerasprune.training.regularizers import GrowingL2
+from kerasprune.training.regularizers.growing_norm import NORMS
 from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, growths
-from kerasprune.training.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
+from kerasprune.training.shrinkage import (
+    Shrinkage,
+    frozen_doubts,
+    optimizer_doubts,
+    reach_doubts,
+    schedule_doubts,
+    swing_doubts,
+)
 
 
 class GrowingPenalty(PruningCallback):
     """Base of GReg-1, GReg-2 and IncReg: `L(w) + ½ Σ_j λ_j w_j²` with a λ that changes inside the compiled step.
 
-    With `decoupled=True` the loss is unchanged, and `w_j ← (1 − η·λ_j) w_j` follows the update of the weights.
+    With `decoupled=True` the loss is unchanged, and `w_j ← (1 − η·λ_j) w_j` follows the update of the weights. With
+    `norm="l1"` the penalty is `Σ_j λ_j |w_j|`, decoupled `w_j ← sign(w_j) max(|w_j| − η·λ_j, 0)`.
 
     A method computes λ (`strength`) and the entries to remove (`Unit.pruned`).
 
@@ -46,6 +54,7 @@ class GrowingPenalty(PruningCallback):
         faults: The faults of the arguments of the method.
         decoupled: Whether the penalty bypasses the optimizer's moments.
         strict: As for `PruningCallback`.
+        norm: The penalty: `"l1"` or `"l2"`. Defaults to `"l2"`.
     """
 
     takes = frozenset({"keep"})
@@ -62,8 +71,10 @@ class GrowingPenalty(PruningCallback):
         faults: list[str],
         decoupled: bool,
         strict: bool,
+        norm: str = "l2",
     ) -> None:
         super().__init__(strict=strict)
+        faults += choice_faults(tuple(NORMS), norm=norm)
         self._granularity = make_or_note(faults, granularities.get, granularity)
         if keep is None and self._granularity is not None and not self._granularity.whole_channels:
             faults.append(f"Expected keep= with granularity={granularity!r}. Received: plan=, which is about channels.")
@@ -73,6 +84,7 @@ class GrowingPenalty(PruningCallback):
         self.keep = keep
         self.granularity = granularity
         self.decoupled = decoupled
+        self.norm = norm
         self._squeezed: int | None = None
         self._acting = self._granularity
         self._units: list[Unit] = []
@@ -144,34 +156,40 @@ class GrowingPenalty(PruningCallback):
                 "Expected something to remove. Received: a plan that keeps everything. Keep less; if only channels "
                 "along residual connections can be removed, give a plan of coupling='tied'."
             )
-        damping = Damping.of(self.session, self.decoupled, self.length)
-        self._law = self.growth.within(damping)
-        doubts = [f"{type(self).__name__} {each}" for each in schedule_doubts(self._law, damping, self._undone)]
+        damping, norm = Damping.of(self.session, self.decoupled, self.length), NORMS[self.norm]
+        if norm.fades or self.decoupled:
+            self._law = self.growth.within(damping)
+            found = schedule_doubts(self._law, damping, self._undone and norm.fades)
+        else:
+            self._law = self.growth.within(None)
+            found = swing_doubts(self._law, damping, self._units)
+        doubts = [f"{type(self).__name__} {each}" for each in found]
         self._doubt([*frozen_doubts(self._units), *doubts])
         for unit in self._units:
             self.session.track(unit.state, unit.pruned, self.read_by)
         self._decay() if self.decoupled else self._regularize()
-        self._shrinkage = Shrinkage(self.session, self._units, self.going, self._strengths, self.decoupled)
+        self._shrinkage = Shrinkage(self.session, self._units, self.going, self._strengths, norm, self.decoupled)
         self._stops = self.growth.stop and not (self.goes_on and self.session.now() >= self.length)
 
     def _regularize(self) -> None:
-        """Adds `½ Σ_j λ_j w_j²` to the loss."""
+        """Adds the penalty to the loss."""
         self._doubt(optimizer_doubts(self.model.optimizer))
         for unit in self._units:
             for part in unit.parts:
-                self.session.regularize(part.variable, GrowingL2(partial(self._in_loss, unit, part)))
+                self.session.regularize(part.variable, NORMS[self.norm](partial(self._in_loss, unit, part)))
 
     def _in_loss(self, unit: Unit, part: Part) -> Any:
         """Returns λ in the shape of a kernel, while the loss is computed."""
         return part.spread(self.strength(unit, self.session.step()))
 
     def _decay(self) -> None:
-        """Applies λ as decoupled weight decay, after the update of the weights."""
+        """Applies λ as decoupled decay, after the update of the weights."""
+        shrunk = NORMS[self.norm].shrunk
         for unit in self._units:
             strengths = self.session.variable(f"strength/{unit.name}", np.zeros(unit.size, "float32"))
             self.session.before([part.variable for part in unit.parts], partial(self._write, unit, strengths))
             for part in unit.parts:
-                decay = Decay(partial(part.spread, strengths), self.session.rate, self.session.due)
+                decay = Decay(shrunk, partial(part.spread, strengths), self.session.rate, self.session.due)
                 self.session.constrain(part.variable, decay)
 
     def _write(self, unit: Unit, strengths: Any) -> None:
@@ -214,7 +232,7 @@ class GrowingPenalty(PruningCallback):
         self._kept = {unit.name: self.picked(unit) for unit in self._units}
 
     def gauges(self) -> dict[str, float]:
-        """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of the entries to be removed."""
+        """Returns the largest λ, the penalty, and the relative norm of the entries to be removed."""
         return self._shrinkage.gauges(self.label)
 
     def shortfalls(self) -> list[str]:

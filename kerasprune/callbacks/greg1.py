@@ -1,4 +1,4 @@
-"""Pushes a fixed set of filters, channels or weights to zero by a growing L2 penalty."""
+"""Pushes a fixed set of filters, channels or weights to zero by a growing L2 or L1 penalty."""
 
 from __future__ import annotations
 
@@ -49,6 +49,9 @@ class GReg1(GrowingPenalty):
             w_j` after the update with learning rate η. For optimizers that divide gradients by their magnitude (Adam,
             AdamW, Lion): with them, a weight that the loss opposes ends near 1/λ, and at zero if η·λ = 1, which is
             where geometric growth ends. Defaults to `False`.
+        norm: The penalty: `"l2"`, or `"l1"`, `Σ_j λ_j |w_j|`, which pushes small weights as hard as large ones. In the
+            loss it leaves weights that swing about zero by some η·λ, at the paper's τ more than a thousandth of the
+            others; `decoupled=True` sets them to zero, `w_j ← sign(w_j) max(|w_j| − η·λ_j, 0)`. Defaults to `"l2"`.
         strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
@@ -76,6 +79,7 @@ class GReg1(GrowingPenalty):
         freeze: Sequence[str] = (),
         rerank: bool = False,
         decoupled: bool = False,
+        norm: str = "l2",
         strict: bool = True,
     ) -> None:
         faults = [] if keep is None else keep_faults(keep)
@@ -94,7 +98,7 @@ class GReg1(GrowingPenalty):
                 "Expected a plan whose channels may be chosen again with rerank=True. Received: a plan of coupling "
                 "'padded', which keeps the first channels of a trunk."
             )
-        super().__init__(schedule, LinearGrowth(), keep, granularity, freeze, faults, decoupled, strict)
+        super().__init__(schedule, LinearGrowth(), keep, granularity, freeze, faults, decoupled, strict, norm)
         self._asked = plan
         self.rerank = rerank
 

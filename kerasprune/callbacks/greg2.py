@@ -35,6 +35,8 @@ class GReg2(GrowingPenalty):
         weight_decay: γ, the L2 coefficient already in the loss. Defaults to 0.
         freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
         decoupled: As for `GReg1`. Defaults to `False`.
+        norm: The penalty, `"l2"` only: the pick rests on a quadratic approximation, which L1 does not allow.
+            Defaults to `"l2"`.
         strict: Whether to raise a `PruneError`, rather than warn, after a fit in which the callback had no effect.
             Defaults to `True`.
 
@@ -60,12 +62,18 @@ class GReg2(GrowingPenalty):
         weight_decay: float = 0.0,
         freeze: Sequence[str] = (),
         decoupled: bool = False,
+        norm: str = "l2",
         strict: bool = True,
     ) -> None:
         faults = keep_faults(keep)
         if recover is not None and not is_number(recover):
             faults.append(f"Expected recover to be a number. Received: recover={recover!r}.")
         faults += non_negative_faults(weight_decay=weight_decay)
+        if norm != "l2":
+            faults.append(
+                "Expected norm='l2': the pick rests on a local quadratic approximation of the loss with its penalty, "
+                f"which only L2 allows. Received: norm={norm!r}. Use GReg1 for norm='l1'."
+            )
         super().__init__(schedule, TwoSlopeGrowth(), keep, granularity, freeze, faults, decoupled, strict)
         self.weight_decay = weight_decay
         faults = []

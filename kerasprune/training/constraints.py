@@ -197,32 +197,34 @@ class Box(keras.constraints.Constraint):
 
 @dataclass(eq=False)
 class Decay(keras.constraints.Constraint):
-    """`w ← max(1 − η·λ_j, 0)·w_j` after the update of the weights: a separate weight decay for every weight.
+    """`w ← shrunk(w, η·λ_j)` after the update of the weights: a separate decay for every weight.
 
     Unlike a penalty in the loss, it passes through no momentum and is not divided by second moments.
 
     Args:
+        shrunk: Returns a weight after a step along the penalty alone, given the weight and η·λ.
         strength: A function, called inside the compiled step, that returns λ as a tensor broadcastable to the weight.
         rate: Returns the learning rate η of the step.
         due: Returns whether this batch updates the weights; under gradient accumulation, not all do.
 
     Example:
         >>> import keras
-        >>> Decay(lambda: 2.5, lambda: 0.1, lambda: True)(keras.ops.array([4.0, -2.0])).numpy().tolist()
-        [3.0, -1.5]
+        >>> halved = Decay(lambda weight, amount: (1 - amount) * weight, lambda: 5.0, lambda: 0.1, lambda: True)
+        >>> halved(keras.ops.array([4.0, -2.0])).numpy().tolist()
+        [2.0, -1.0]
 
     Reference:
         Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019, Algorithm 2.
     """
 
+    shrunk: Callable[[Any, Any], Any]
     strength: Callable[[], Any]
     rate: Callable[[], Any]
     due: Callable[[], Any]
 
     def __call__(self, weight: Any) -> Any:
         weight = ops.convert_to_tensor(weight)
-        share = ops.cast(ops.maximum(1.0 - self.rate() * ops.convert_to_tensor(self.strength()), 0.0), weight.dtype)
-        return ops.where(self.due(), share * weight, weight)
+        return ops.where(self.due(), self.shrunk(weight, self.rate() * ops.convert_to_tensor(self.strength())), weight)
 
 
 @dataclass(eq=False)

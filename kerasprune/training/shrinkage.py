@@ -14,11 +14,13 @@ from kerasprune.errors import first_of
 from kerasprune.training.candidates import Unit
 from kerasprune.training.damping import Damping
 from kerasprune.training.optimizer import inner_optimizer
+from kerasprune.training.regularizers.growing_norm import GrowingNorm
 from kerasprune.training.session import Session
 
 _ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
 _UNCHANGED = 0.9  # and has not acted if they are above this part of what they were
 _RINGS = 1.01  # of critical damping, so that rounding does not count as ringing
+_REMOVED = 1e-3  # of the kept weights: what the paper says is left of those removed
 _LONG = 100.0  # exponent of decay of the papers' schedules, at least
 
 
@@ -34,6 +36,7 @@ class Shrinkage:
         units: The pushed units.
         going: Returns whether each entry of a unit is to be removed, shape `(entries,)`.
         strengths: Returns λ of every entry of every unit, at this moment.
+        norm: The penalty. The exponent is that of L2, which L1 exceeds on weights below 1.
         decoupled: Whether the penalty bypasses momentum and moments.
     """
 
@@ -41,6 +44,7 @@ class Shrinkage:
     units: Sequence[Unit]
     going: Callable[[Unit], np.ndarray]
     strengths: Callable[[], Mapping[str, np.ndarray]]
+    norm: type[GrowingNorm]
     decoupled: bool
 
     def __post_init__(self) -> None:
@@ -91,15 +95,20 @@ class Shrinkage:
         remedy = "Take a larger learning rate or ceiling." if self.decoupled else "Use decoupled=True, or SGD."
         return [
             f"The pushed weights have not shrunk: their norm is {now:.2g} of that of the kept ones, {before:.2g} "
-            f"before. The gradient of the penalty does not reach the weights as λ·w. {remedy}"
+            f"before. The gradient of the penalty does not reach the weights. {remedy}"
         ]
 
     def gauges(self, label: str) -> dict[str, float]:
-        """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of the entries to be removed."""
+        """Returns the largest λ, the penalty, and the relative norm of the entries to be removed."""
         strengths = self.strengths()
-        penalty = sum(0.5 * float(strengths[unit.name] @ squares(unit)) for unit in self.units)
+        penalty = sum(float(strengths[unit.name] @ self._sizes(unit)) for unit in self.units)
         largest = max(float(values.max()) for values in strengths.values())
         return {"penalty_strength": largest, f"{label}_penalty": penalty, "removed_to_kept": self.relative}
+
+    def _sizes(self, unit: Unit) -> np.ndarray:
+        """Returns the sum of the norm's terms over the weights of every entry of a unit."""
+        parts = [ops.convert_to_numpy(part.scores(unit.size, self.norm.of)).astype("float64") for part in unit.parts]
+        return np.sum(parts, axis=0)
 
 
 def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:
@@ -128,6 +137,27 @@ def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str
             'granularity="channel" or "scale", as .compressed does.'
         )
     return found
+
+
+def swing_doubts(law: Any, damping: Damping | None, units: Iterable[Unit]) -> list[str]:
+    """Returns a fault, with its remedy, if the sub-gradient of a norm leaves more than a thousandth of the weights.
+
+    Pushed weights swing about zero by some η·λ, since the push is as large for a small weight as for a large one.
+
+    Args:
+        law: λ at a step, with its length.
+        damping: The learning rate of the optimizer; `None` if unknown.
+        units: The pushed units.
+    """
+    if damping is None:
+        return []
+    swing = float(damping.products(law, law.length)[-1])
+    mean = np.mean([np.abs(ops.convert_to_numpy(part.variable)).mean() for unit in units for part in unit.parts])
+    doubt = (
+        f"leaves the pushed weights swinging about zero by some learning rate · λ, {swing:.2g} at the end; the weights "
+        f"are {mean:.2g} now. Use decoupled=True, which sets them to zero, or a smaller ceiling."
+    )
+    return [doubt] if swing > _REMOVED * mean else []
 
 
 def optimizer_doubts(optimizer: keras.Optimizer) -> list[str]:
@@ -184,9 +214,3 @@ def gentlest_rate(optimizer: keras.Optimizer, strength: float, decoupled: bool) 
     momentum = 0.0 if decoupled else float(getattr(inner, "momentum", 0.0) or 0.0)
     shrinks = float(ops.convert_to_numpy(inner.learning_rate)) * max(strength, 0.0)
     return min(shrinks / (1 - momentum), 1 - momentum**0.5)
-
-
-def squares(unit: Unit) -> np.ndarray:
-    """Returns the sum of the squared weights of every entry of a unit."""
-    parts = [ops.convert_to_numpy(part.scores(unit.size, ops.square)).astype("float64") for part in unit.parts]
-    return np.sum(parts, axis=0)

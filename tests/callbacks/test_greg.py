@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -53,6 +55,32 @@ def test_greg1_is_algorithm_1(granularity):
     assert int(model.optimizer.iterations) == 200
     _same(model, reference)
     _kept(callback, reference, granularity, goes)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_greg1_with_l1_pushes_as_hard_at_every_size(decoupled):
+    """`λ sign(w)` in the loss; apart from it `|w|` falls by η·λ, to zero at most."""
+    model = compiled()
+    reference = Reference(model, decoupled=decoupled)
+    goes = {unit: reference.lowest(*unit, KEEP) for unit in reference.units("channel")}
+    law = {"step": 0.1, "every": 2, "ceiling": 0.5}
+    grown = greg1(reference, "channel", KEEP, **law)
+
+    def penalties(step):
+        sizes = [np.maximum(np.abs(kernel), 1e-30) for kernel in reference.kernels]
+        most = [size / RATE if decoupled else np.inf for size in sizes]
+        return [np.minimum(factor, high) / size for factor, high, size in zip(grown(step), most, sizes, strict=True)]
+
+    callback = GReg1(keep=KEEP, granularity="channel", norm="l1", decoupled=decoupled, schedule={"settle": 12, **law})
+    assert callback.length == 20
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of weights that swing
+        train(model, [callback])
+    reference.run(20, penalties)
+    _same(model, reference)
+    _kept(callback, reference, "channel", goes)
+    zeros = sum(int((kernel == 0).sum()) for kernel in model.get_weights()[0::2])
+    assert zeros > 10 if decoupled else zeros == 0
 
 
 @pytest.mark.matrix

@@ -385,6 +385,7 @@ def test_no_warning_without_a_reason():
         ({"keep": 0.5, "schedule": {"step": 2.0}}, "step=2.0, ceiling=1.0"),
         ({"keep": 0.5, "schedule": {"step": "small"}}, "step='small'"),
         ({"keep": 0.5, "schedule": {"ceiling": float("nan")}}, "ceiling=nan"),
+        ({"keep": 0.5, "norm": "l0"}, "norm='l0'"),
     ],
 )
 def test_bad_arguments_of_greg1(arguments, message):
@@ -406,6 +407,7 @@ def test_bad_arguments_of_greg1(arguments, message):
         ({"schedule": "linear"}, "no step at which to pick"),
         ({"schedule": {"push_step": 0}}, "step=0"),
         ({"granularity": "layer"}, "Received: 'layer'"),
+        ({"norm": "l1"}, "quadratic approximation"),
     ],
 )
 def test_bad_arguments_of_greg2(arguments, message):

@@ -226,6 +226,24 @@ def test_linear_growth_leaves_hundredths_only_before_a_batchnorm(normalised, gra
         assert low < _left(normalised, callback, 0.001) < high
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("granularity", ["filter", "channel"])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_decoupled_l1_sets_what_is_removed_to_zero_before_a_batchnorm_too(normalised, granularity):
+    law = {"name": "geometric", "steps": 200}
+    callback = GReg1(keep=0.5, granularity=granularity, norm="l1", decoupled=True, schedule=law)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert _left(normalised, callback, 0.01) == 0.0
+
+
+@pytest.mark.thorough
+def test_l1_in_the_loss_leaves_weights_that_swing_and_says_so():
+    callback = GReg1(keep=0.5, norm="l1", schedule=LinearGrowth(every=1, settle=500))
+    with pytest.warns(UserWarning, match="swinging about zero by some learning rate · λ, 0.001 at the end"):
+        assert 1e-3 < _left(False, callback, 0.001) < 1e-2
+
+
 # ---- compressed --------------------------------------------------------------------------------------------------
 
 

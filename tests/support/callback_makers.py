@@ -48,6 +48,7 @@ MAKERS = {
         lambda: GReg1(keep=0.5, schedule={"step": 0.1, "every": 2, "ceiling": 0.5, "settle": 8}),
         lambda: GReg1(keep=0.5, schedule={"step": 0.1, "every": 2, "ceiling": 0.5, "settle": 8}, granularity="block"),
         lambda: GReg1(keep=0.5).compressed(16),
+        lambda: GReg1(keep=0.5, norm="l1", decoupled=True).compressed(16),
     ],
     "greg2": [
         lambda: GReg2(keep=0.5, granularity="scale", schedule={"name": "geometric", "steps": 16}),

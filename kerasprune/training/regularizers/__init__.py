@@ -1,4 +1,4 @@
-"""Penalties inside the compiled training step: on BatchNorm scales, and growing L2 with the laws of its growth."""
+"""Penalties inside the compiled training step: on BatchNorm scales, and growing L1 and L2 with the laws of growth."""
 
 from kerasprune.registry import lazy
 

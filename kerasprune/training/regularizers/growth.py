@@ -1,4 +1,4 @@
-"""Laws of growth from steps to λ (`kp.schedules`), and the L2 penalty that follows one."""
+"""Laws of growth from steps to λ (`kp.schedules`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from math import ceil, floor
 from typing import Any, ClassVar, Protocol, Self
 
-import keras
 from keras import ops
 
 from kerasprune.checks import (
@@ -296,31 +295,6 @@ class GeometricGrowth(Growth):
         if self.rate is None:
             return share * (1.0 if self.ceiling is None else self.ceiling)
         return share * self.full / self.rate(step)
-
-
-@dataclass(eq=False)
-class GrowingL2(keras.regularizers.Regularizer):
-    """`½ Σ_j λ_j w_j²`, an L2 penalty whose λ can change at every step.
-
-    Its gradient is `λ_j w_j`: a separate weight decay for every weight.
-
-    Args:
-        strength: A function, called inside the compiled step, that returns λ as a tensor broadcastable to the weight.
-
-    Example:
-        >>> import keras
-        >>> float(GrowingL2(lambda: 3.0)(keras.ops.ones((2,))))
-        3.0
-
-    Reference:
-        Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, Eq. 3.
-    """
-
-    strength: Callable[[], Any]
-
-    def __call__(self, weight: Any) -> Any:
-        weight = ops.convert_to_tensor(weight)
-        return 0.5 * ops.sum(ops.cast(self.strength(), weight.dtype) * ops.square(weight))
 
 
 growths = Registry(

@@ -597,6 +597,26 @@ CASES = [
         ),
         lambda: pushed(model=scaled()),
     ),
+    Case(
+        "training/shrinkage.py",
+        "Use decoupled=True, which sets them to zero",
+        lambda: pushed(norm="l1"),
+        lambda: (
+            pushed(norm="l1", decoupled=True),
+            fit(
+                kp.callbacks.GReg1(
+                    keep=0.5, norm="l1", schedule={"step": 1e-5, "ceiling": 1e-5, "settle": 2}, strict=False
+                ),
+                optimizer_of(dense()),
+            ),
+        ),
+    ),
+    Case(
+        "callbacks/greg2.py",
+        "Use GReg1 for norm='l1'",
+        lambda: kp.callbacks.GReg2(keep=0.5, norm="l1"),
+        lambda: (kp.callbacks.GReg1(keep=0.5, norm="l1"), kp.callbacks.GReg2(keep=0.5)),
+    ),
     Case("training/trainings.py", "Take another point", lambda: forked("50it"), lambda: forked("1it")),
     Case(
         "training/shrinkage.py",

@@ -9,8 +9,8 @@ from support.greg_reference import compiled, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, NormHistory
-from kerasprune.training.constraints import attach, take_off
-from kerasprune.training.regularizers import GrowingL2
+from kerasprune.training.constraints import Decay, attach, take_off
+from kerasprune.training.regularizers import GrowingL1, GrowingL2
 
 COUPLED = np.array([[2.0, 0.9], [0.9, 1.0]])
 
@@ -83,15 +83,33 @@ def test_equation_8_drops_a_term_of_the_same_order():
 # ---- the regularizer ---------------------------------------------------------------------------------------------
 
 
-def test_the_gradient_of_the_penalty_is_lambda_times_the_weight():
+@pytest.mark.parametrize(
+    ("norm", "value", "slope"),
+    [(GrowingL2, lambda w: 0.5 * w**2, lambda w: w), (GrowingL1, np.abs, np.sign)],
+    ids=["l2", "l1"],
+)
+def test_the_gradient_of_the_penalty_is_lambda_times_the_slope_of_the_norm(norm, value, slope):
     import tensorflow as tf
 
     weight = tf.Variable(np.random.default_rng(0).normal(size=(3, 3, 2, 4)).astype("float32"))
     strength = np.array([0.0, 1.0, 0.5, -0.1], "float32")
     with tf.GradientTape() as tape:
-        penalty = GrowingL2(lambda: strength)(weight)
-    assert float(penalty) == pytest.approx(0.5 * (strength * weight.numpy() ** 2).sum(), rel=1e-5)
-    np.testing.assert_allclose(tape.gradient(penalty, weight), strength * weight.numpy(), rtol=1e-6)
+        penalty = norm(lambda: strength)(weight)
+    assert float(penalty) == pytest.approx((strength * value(weight.numpy())).sum(), rel=1e-5)
+    np.testing.assert_allclose(tape.gradient(penalty, weight), strength * slope(weight.numpy()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", [0.1, 1.0])
+def test_apart_from_the_gradient_l1_ends_at_its_own_minimum(penalty):
+    """Of `½ Σ h_i (w_i − w*_i)² + λ Σ |w_i|`: `sign(w*) max(|w*| − λ/h, 0)`, so that flat directions end at zero."""
+    curvature, minimum = np.array([0.2, 1.0, 3.0]), np.array([1.0, -2.0, 0.5])
+    weight = np.array([0.3, 0.3, 0.3], "float32")
+    decay = Decay(GrowingL1.shrunk, lambda: penalty, lambda: 0.1, lambda: True)
+    for _ in range(2000):
+        weight = keras.ops.convert_to_numpy(decay((weight - 0.1 * curvature * (weight - minimum)).astype("float32")))
+    expected = np.sign(minimum) * np.maximum(np.abs(minimum) - penalty / curvature, 0)
+    np.testing.assert_allclose(weight, expected, atol=1e-5)
+    assert (weight[expected == 0] == 0).all() and expected[-1] > 0
 
 
 def test_one_part_of_what_is_attached_can_be_taken_out():
