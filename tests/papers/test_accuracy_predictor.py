@@ -69,6 +69,49 @@ def test_a_full_polynomial_of_degree_one_is_linear_regression_with_products():
     np.testing.assert_allclose(Polynomial(1, centre=1.0).fit(d, w, r, accuracy).predict(d, w, r), design @ solution)
 
 
+def test_a_degree_for_each_dimension_is_least_squares_in_that_many_powers():
+    """On three axes rank 1 is a polynomial along each, through one value at (1, 1, 1).
+
+    Given that value, the curve of each axis is solved by itself; the sum of squares is quadratic in the value.
+    """
+    generator, degrees = np.random.default_rng(0), (1, 3, 2)
+    points = thirteen()
+    accuracy = product(points, rising_cubics(1)) + generator.normal(0, 0.5, len(points))
+    surface = MAP(degree=degrees).fit(*points.T, accuracy)
+    assert surface.free == sum(degrees) + 1
+
+    def left(common):
+        total = (accuracy[0] - common) ** 2
+        for axis, degree in enumerate(degrees):
+            on = points[:, axis] < 1
+            powers = (points[on, axis, None] - 1) ** np.arange(1, degree + 1)
+            above = accuracy[on] - common
+            total += np.square(above - powers @ np.linalg.lstsq(powers, above)[0]).sum()
+        return total
+
+    parabola = np.polyfit([-1, 0, 1], [left(accuracy[0] + away) for away in (-1, 0, 1)], 2)
+    best = np.polyval(parabola, -parabola[1] / 2 / parabola[0])
+    assert np.sum(surface.residuals() ** 2) == pytest.approx(best, rel=1e-5)
+    assert best > 1.05 * np.sum(MAP().fit(*points.T, accuracy).residuals() ** 2)  # or it would not tell degrees apart
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_three_equal_degrees_are_one(rank):
+    points = np.random.default_rng(0).uniform(0.3, 1, (30, 3))
+    accuracy = np.random.default_rng(1).uniform(60, 90, 30)
+    one, three = (MAP(rank, degree, starts=2).fit(*points.T, accuracy) for degree in (2, (2, 2, 2)))
+    assert one.free == three.free
+    np.testing.assert_array_equal(one.residuals(), three.residuals())
+
+
+def test_too_few_depths_ask_for_a_lower_degree_of_depth_alone():
+    points = thirteen()
+    points[:, 0] = np.where(points[:, 0] < 1, 0.5, 1)
+    with pytest.raises(kp.PruneError, match=r"different values of d for degree 3(.|\n)*three numbers"):
+        MAP().fit(*points.T, product(points, rising_cubics(1)))
+    MAP(degree=(1, 3, 3)).fit(*points.T, product(points, rising_cubics(1)))
+
+
 @pytest.mark.thorough
 def test_ridge_flattens():
     points = thirteen()
@@ -155,6 +198,8 @@ def test_bad_arguments_are_an_error():
     for make in (
         lambda: MAP(rank=0),
         lambda: MAP(degree=0),
+        lambda: MAP(degree=(3, 0, 3)),
+        lambda: MAP(degree=(3, 3)),
         lambda: MAP(ridge=-1),
         lambda: MAP(seed=-1),
         lambda: Polynomial(1.5),

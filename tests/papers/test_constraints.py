@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from support.accuracy_surfaces import product, rising_cubics, thirteen
 
 import kerasprune as kp
-from kerasprune.papers.three_dimensional import MAP, Buildable, Smooth
+from kerasprune.papers.three_dimensional import MAP, Buildable, Smooth, Volume
 
 
 def fitted(seed: int) -> MAP:
@@ -59,6 +59,20 @@ def test_a_hundred_surfaces(start):
         assert product(np.array(found), cubics) >= best_on_grid(cubics, cost, tuple(lower)) * (1 - 1e-3)
         assert found.kkt <= 1e-5
         assert left_over(surface, np.array(found), lower) <= 1e-5
+
+
+def test_the_optimum_at_a_volume_is_the_best_of_a_dense_grid():
+    """Of a surface with a degree for each dimension."""
+    points, degrees = thirteen(0.3), (1, 3, 2)
+    surface = MAP(degree=degrees).fit(*points.T, product(points, rising_cubics(4)))
+    lower = (0.6, 0.6**0.5, 0.6**0.5)
+    d, r = (each.ravel() for each in np.meshgrid(np.linspace(lower[0], 1, 401), np.linspace(lower[2], 1, 401)))
+    w = np.sqrt(0.6 / (d * r**2))
+    inside = (w >= lower[1]) & (w <= 1)
+    found = surface.optimum(0.6, constraint=Volume())
+    assert found.d * found.w**2 * found.r**2 == pytest.approx(0.6)
+    best = surface.predict(d[inside], w[inside], r[inside]).max()
+    assert best * (1 - 1e-9) <= surface.predict(*found) <= best * (1 + 1e-4)
 
 
 def test_the_paper_bounds_can_be_lowered():

@@ -88,6 +88,15 @@ def recipe_of(**changes) -> dict:
     }
 
 
+@pytest.mark.parametrize(
+    ("degree", "words"),
+    [("[2, 3]", "one degree, or three"), ("[2, 0, 3]", "degree.1: Expected a number > 0"), ("0", "a number > 0")],
+)
+def test_a_degree_that_is_none_is_refused(degree, words):
+    with pytest.raises(kp.PruneError, match=words):
+        loading.load("three-dimensions-resnet32-cifar10", [f"prune.three_dimensions.degree={degree}"])
+
+
 @pytest.mark.thorough
 def test_a_recipe_goes_through_all_stages(tmp_path):
     recipe = loading.check(recipe_of(), source="test")

@@ -77,7 +77,7 @@ _SAME, _OFTEN = 1e-6, 3  # a least sum of squares that is reached three times, t
 
 @dataclass(eq=False, repr=False)
 class MAP(Surface):
-    """`F(d, w, r) = Σ_{q ≤ R} H(d; s_q) · H(w; u_q) · H(r; v_q)`, with H a polynomial of degree K.
+    """`F(d, w, r) = Σ_{q ≤ R} H(d; s_q) · H(w; u_q) · H(r; v_q)`, with H polynomials of degree K.
 
     This is a polynomial whose coefficient tensor has rank R, so that few points suffice: networks pruned along a single
     dimension determine rank 1. It is fitted by least squares from several starts, to accuracies in units of their mean.
@@ -86,7 +86,8 @@ class MAP(Surface):
 
     Args:
         rank: R, the rank. Defaults to 1.
-        degree: K, the degree. Defaults to 3.
+        degree: K, the degree; or three of them, of d, w and r, e.g. `(2, 3, 3)` if few depths can be built. Defaults
+            to 3.
         ridge: Weight of the sum of squared coefficients (without the constants) relative to the mean squared relative
             error. It selects the flattest curves if the points do not determine all coefficients. Defaults to 0.0,
             which needs enough points.
@@ -102,25 +103,35 @@ class MAP(Surface):
         >>> d, w, r = surface.optimum(cost=0.5)
 
     Reference:
-        Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 7.
+        Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 7; degrees by dimension: footnote 3.
     """
 
     rank: int = 1
-    degree: int = 3
+    degree: int | tuple[int, int, int] = 3
     _: KW_ONLY
     ridge: float = 0.0
     starts: int = 12
     seed: int = 0
 
     def __post_init__(self) -> None:
-        faults = whole_number_faults(1, rank=self.rank, degree=self.degree, starts=self.starts)
+        named = {"degree": self.degree}
+        if isinstance(self.degree, tuple | list):
+            named = {f"degree[{axis}]": each for axis, each in enumerate(self.degree)}
+        faults = whole_number_faults(1, rank=self.rank, starts=self.starts, **named)
+        if len(self._degrees) != 3:
+            faults.append(f"Expected one degree, or three, of d, w and r. Received: degree={self.degree!r}.")
         faults += [*non_negative_faults(ridge=self.ridge), *whole_number_faults(0, seed=self.seed)]
         raise_faults("Invalid arguments for MAP:", faults)
 
     @property
     def free(self) -> int:
-        """Number of free parameters, `R · (3 (K + 1) − 2)`: two scales of each product are redundant."""
-        return self.rank * (3 * (self.degree + 1) - 2)
+        """Number of free parameters, `R · (Σ (K + 1) − 2)`: two scales of each product are redundant."""
+        return self.rank * (sum(self._degrees) + 1)
+
+    @property
+    def _degrees(self) -> tuple[int, ...]:
+        """The degrees of d, w and r."""
+        return tuple(self.degree) if isinstance(self.degree, tuple | list) else 3 * (self.degree,)
 
     def factors(self, x: Any, axis: int) -> np.ndarray:
         """Returns the R factors of one dimension, shape `(R, n)`; the scale of a single factor is arbitrary.
@@ -140,12 +151,13 @@ class MAP(Surface):
                 f"Expected at least {self.free} points for rank {self.rank} and degree {self.degree}. "
                 f"Received: {len(points)}. Measure more, lower rank= or degree=, or use MAP(ridge=1e-6)."
             )
-        for name, column in zip("dwr", points.T, strict=True):
+        for name, degree, column in zip("dwr", self._degrees, points.T, strict=True):
             levels = len(np.unique(column))
-            if levels < self.degree + 1:
+            if levels < degree + 1:
                 faults.append(
-                    f"Expected at least {self.degree + 1} different values of {name} for degree {self.degree}. "
-                    f"Received: {levels}. Measure others, lower degree=, or use MAP(ridge=1e-6)."
+                    f"Expected at least {degree + 1} different values of {name} for degree {degree}. "
+                    f"Received: {levels}. Measure others, lower degree=, which can be three numbers, of d, w and r, or "
+                    "use MAP(ridge=1e-6)."
                 )
         return faults
 
@@ -157,49 +169,55 @@ class MAP(Surface):
             self._low = np.minimum(points.min(axis=0), 0.999)
         measured, number = accuracy / self._unit, np.sqrt(len(accuracy))
         bases = [self._basis(points[:, axis], axis) for axis in range(3)]
-        shape = (3, self.rank, self.degree + 1)
-        penalised = np.broadcast_to(np.arange(self.degree + 1) > 0, shape)
+        sizes = [self.rank * (degree + 1) for degree in self._degrees]
+        penalised = np.concatenate([np.arange(size) % (size // self.rank) > 0 for size in sizes])
+
+        def coefficients(flat: np.ndarray) -> list[np.ndarray]:
+            return [each.reshape(self.rank, -1) for each in np.split(flat, np.cumsum(sizes)[:2])]
 
         def errors(flat: np.ndarray) -> np.ndarray:
-            h = [bases[axis] @ flat.reshape(shape)[axis].T for axis in range(3)]
+            h = [basis @ each.T for basis, each in zip(bases, coefficients(flat), strict=True)]
             lost = (np.prod(h, axis=0).sum(axis=1) - measured) / number
-            return np.append(lost, np.sqrt(self.ridge) * flat.reshape(shape)[penalised])
+            return np.append(lost, np.sqrt(self.ridge) * flat[penalised])
 
         def jacobian(flat: np.ndarray) -> np.ndarray:
-            h = [bases[axis] @ flat.reshape(shape)[axis].T for axis in range(3)]
+            h = [basis @ each.T for basis, each in zip(bases, coefficients(flat), strict=True)]
             parts = [
                 np.einsum("nq,nk->nqk", np.prod([h[o] for o in range(3) if o != axis], axis=0), bases[axis])
                 for axis in range(3)
             ]
-            lost = np.stack(parts, axis=1).reshape(len(measured), -1) / number
-            return np.vstack([lost, np.sqrt(self.ridge) * np.eye(flat.size)[penalised.ravel()]])
+            lost = np.concatenate([part.reshape(len(measured), -1) for part in parts], axis=1) / number
+            return np.vstack([lost, np.sqrt(self.ridge) * np.eye(flat.size)[penalised]])
 
         found: list[tuple[float, np.ndarray]] = []
-        for begin in self._starts(measured, shape) if start is None else [start]:
-            ended = least_squares(errors, begin.ravel(), jacobian, xtol=1e-12, ftol=1e-12, gtol=1e-12, max_nfev=500)
-            found.append((float(ended.cost), ended.x.reshape(shape)))
+        for begin in self._starts(measured) if start is None else [start]:
+            flat = np.concatenate([each.ravel() for each in begin])
+            ended = least_squares(errors, flat, jacobian, xtol=1e-12, ftol=1e-12, gtol=1e-12, max_nfev=500)
+            found.append((float(ended.cost), ended.x))
             lowest = min(cost for cost, _ in found)
             if lowest < _EXACT or sum(cost <= lowest * (1 + _SAME) for cost, _ in found) == _OFTEN:
                 break
-        return min(found, key=lambda one: one[0])[1]
+        return coefficients(min(found, key=lambda one: one[0])[1])
 
-    def _starts(self, measured: np.ndarray, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+    def _starts(self, measured: np.ndarray) -> Iterator[list[np.ndarray]]:
         """Yields the starts: the constant surface, then with random slopes and products."""
         generator = np.random.default_rng(self.seed)
         for number in range(self.starts):
-            start = (0.3 if number else 0.0) * generator.normal(size=shape)
-            start[:, 0, 0] += np.cbrt(measured.mean())
-            start[:, 1:] += 0.1 * generator.normal(size=start[:, 1:].shape)
+            spread = 0.3 if number else 0.0
+            start = [spread * generator.normal(size=(self.rank, degree + 1)) for degree in self._degrees]
+            for each in start:
+                each[0, 0] += np.cbrt(measured.mean())
+                each[1:] += 0.1 * generator.normal(size=each[1:].shape)
             yield start
 
-    def _value(self, coefficients: np.ndarray, points: np.ndarray) -> np.ndarray:
+    def _value(self, coefficients: list[np.ndarray], points: np.ndarray) -> np.ndarray:
         curves = [self._curves(coefficients, points[:, axis], axis) for axis in range(3)]
         return self._unit * np.prod(curves, axis=0).sum(axis=1)
 
-    def _curves(self, coefficients: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
+    def _curves(self, coefficients: list[np.ndarray], x: np.ndarray, axis: int) -> np.ndarray:
         return self._basis(x, axis) @ coefficients[axis].T
 
     def _basis(self, x: np.ndarray, axis: int) -> np.ndarray:
         """Returns the Legendre polynomials at fractions, their range mapped to [−1, 1]; shape `(n, K + 1)`."""
         low = self._low[axis]
-        return legendre.legvander((2 * x - 1 - low) / (1 - low), self.degree)
+        return legendre.legvander((2 * x - 1 - low) / (1 - low), self._degrees[axis])

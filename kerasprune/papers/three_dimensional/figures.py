@@ -172,10 +172,8 @@ def optimum(points: Mapping[str, Any], rank: int, degree: int, cost: float) -> t
 
 def _fit(points: Mapping[str, Any], rank: int, degree: int) -> Surface:
     table = _table(points)
-    surface = MAP(rank, degree)
-    levels = min(len(np.unique(table[:, axis])) for axis in range(3))
-    enough = len(table) >= surface.free and levels > degree
-    return (surface if enough else MAP(rank, degree, ridge=_RIDGE)).fit(*table.T)
+    few = MAP(rank, degree).faults(*table.T[:3])
+    return MAP(rank, degree, ridge=_RIDGE if few else 0.0).fit(*table.T)
 
 
 def _table(points: Mapping[str, Any]) -> np.ndarray:
