@@ -65,11 +65,20 @@ class LinearRate(Node):
 
 
 class Exponential(Node):
-    """`start`, multiplied by `factor` after each epoch."""
+    """`start`, multiplied by `factor` after every `every` epochs; a linear warm-up from 0 multiplies it.
+
+    Args:
+        start: The first learning rate, without the warm-up.
+        factor: What multiplies it.
+        every: Epochs between two multiplications. Defaults to 1.0: after each epoch.
+        warmup_epochs: Epochs of the warm-up. Defaults to 0.0.
+    """
 
     name: Literal["exponential"]
     start: PositiveFloat
     factor: Fraction
+    every: PositiveFloat = 1.0
+    warmup_epochs: NonNegativeFloat = 0.0
 
 
 def _from_number(value: Any) -> Any:
@@ -108,10 +117,25 @@ class AdamW(Node):
     weight_decay: NonNegativeFloat = 0.004
 
 
+class RmsProp(Node):
+    """RMSprop: gradients are divided by the root of their mean square, of which a step forgets a tenth.
+
+    Args:
+        learning_rate: The learning rate.
+        momentum: Defaults to 0.0.
+        epsilon: Added to the mean square. Defaults to 1e-7.
+    """
+
+    name: Literal["rmsprop"]
+    learning_rate: LearningRate
+    momentum: Share = 0.0
+    epsilon: PositiveFloat = 1e-7
+
+
 class Other(Node):
     """Another optimizer of Keras, with its own defaults except for the learning rate."""
 
-    name: Literal["adadelta", "adafactor", "adagrad", "adamax", "ftrl", "lion", "nadam", "rmsprop"]
+    name: Literal["adadelta", "adafactor", "adagrad", "adamax", "ftrl", "lion", "nadam"]
     learning_rate: LearningRate
 
 
@@ -126,7 +150,7 @@ class Compiled(Node):
     learning_rate: LearningRate | None = None
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW | Other | Compiled, Field(discriminator="name")]
+Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Other | Compiled, Field(discriminator="name")]
 
 
 Decayed = Literal["kernels", "weights"]

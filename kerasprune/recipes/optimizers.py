@@ -47,10 +47,12 @@ def learning_rate(
         return spec.value
     if isinstance(spec, learning.LinearRate):
         return schedules.PolynomialDecay(spec.start, max(1, round(epochs * steps_per_epoch)), spec.end)
+    warmup = round(spec.warmup_epochs * steps_per_epoch)
     if isinstance(spec, learning.Exponential):
-        return schedules.ExponentialDecay(spec.start, steps_per_epoch, spec.factor, staircase=True)
+        every = max(1, round(spec.every * steps_per_epoch))
+        falling = schedules.ExponentialDecay(spec.start, every, spec.factor, staircase=True)
+        return WarmUp(falling, warmup) if warmup else falling
     if isinstance(spec, learning.Cosine):
-        warmup = round(spec.warmup_epochs * steps_per_epoch)
         return schedules.CosineDecay(
             initial_learning_rate=0.0 if warmup else spec.start,
             decay_steps=max(1, round(epochs * steps_per_epoch) - warmup),
@@ -61,7 +63,6 @@ def learning_rate(
     # Keras keeps a value up to and including its boundary, so the last step of an epoch is the boundary.
     boundaries = [epoch * steps_per_epoch - 1 for epoch in list(spec.values)[1:]]
     values = list(spec.values.values())
-    warmup = round(spec.warmup_epochs * steps_per_epoch)
     if not boundaries:  # Keras requires some
         return schedules.PolynomialDecay(0.0, warmup, values[0]) if warmup else values[0]
     steps = schedules.PiecewiseConstantDecay(boundaries, values)

@@ -9,11 +9,13 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
+from kerasprune import recipes
 from kerasprune.papers.three_dimensional import stage as three_dimensions
+from kerasprune.papers.three_dimensional.discrimination import SAMPLES
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.recipes.learning import Cosine, MultiStep
+from kerasprune.recipes.learning import Cosine, Exponential, MultiStep, RmsProp
 from kerasprune.recipes.run_folder import RunFolder
 
 # Baseline, accuracy, Prr, Frr, batch.
@@ -33,10 +35,15 @@ LARGE = {
 EFFICIENT = {"314m": (5.1, 314, 76.8), "198m": (3.6, 198, 75.2), "98m": (3.1, 98, 71.6)}
 
 
+SUFFIXES = {"macs": "", "volume": "-volume"}  # the cost of networks that can be built, and the paper's Eq. 4
+CONSTRAINTS = pytest.mark.parametrize("constraint", SUFFIXES)
+
+
+@CONSTRAINTS
 @pytest.mark.parametrize("name", [*CIFAR, *LARGE])
-def test_the_figures_are_those_of_tables_1_and_2(name):
+def test_the_figures_are_those_of_tables_1_and_2(name, constraint):
     base, accuracy, prr, frr, batch = (CIFAR | LARGE)[name]
-    recipe = loading.load(f"three-dimensions-{name}")
+    recipe = loading.load(f"three-dimensions-{name}{SUFFIXES[constraint]}")
     assert recipe.status == "not run in full" and recipe.paper.arxiv == "2010.04879"
     expected = recipe.expected
     assert (expected.dense_accuracy, expected.accuracy) == pytest.approx((base / 100, accuracy / 100))
@@ -44,9 +51,9 @@ def test_the_figures_are_those_of_tables_1_and_2(name):
     assert (expected.params, expected.macs) == pytest.approx((1 - prr, 1 - frr))
     spec = recipe.prune.three_dimensions
     assert spec.macs == pytest.approx(1 - frr)
-    assert (spec.rank, spec.degree, spec.rounds, spec.constraint) == (1, 3, 4, "macs")
+    assert (spec.rank, spec.degree, spec.rounds, spec.constraint) == (1, 3, 4, constraint)
     assert (spec.channels.name, spec.blocks.name, spec.blocks_judged_on) == ("bn_scale", "discrimination", "validation")
-    assert recipe.data.batch == batch
+    assert (recipe.data.batch, recipe.data.antialias) == (batch, False)
     assert {recipe.train.l2, spec.training.l2, recipe.finetune.l2} == {1e-4}
     cifar = name in CIFAR
     values = {0: 0.1, 80: 0.01, 120: 0.001} if cifar else {0: 0.1, 30: 0.01, 60: 0.001, 90: 0.0001}
@@ -55,15 +62,47 @@ def test_the_figures_are_those_of_tables_1_and_2(name):
     assert epochs == ((160, 40, 80) if cifar else (100, 30, 60))
 
 
+@CONSTRAINTS
 @pytest.mark.parametrize("budget", EFFICIENT)
-def test_the_figures_are_those_of_table_3(budget):
+def test_the_figures_are_those_of_table_3(budget, constraint):
     params, macs, accuracy = EFFICIENT[budget]
-    recipe = loading.load(f"three-dimensions-efficientnet-b0-imagenet-{budget}")
+    recipe = loading.load(f"three-dimensions-efficientnet-b0-imagenet-{budget}{SUFFIXES[constraint]}")
     assert recipe.expected.dense_accuracy == pytest.approx(0.767)
     assert recipe.expected.accuracy == pytest.approx(accuracy / 100)
     assert recipe.expected.params == pytest.approx(params / 5.3, abs=0.005)
     assert recipe.prune.three_dimensions.macs == pytest.approx(macs / 387, abs=0.005)
     assert recipe.model.name == "efficientnet_b0"
+    spec = recipe.prune.three_dimensions
+    assert (spec.constraint, spec.min_macs, spec.channels.name, recipe.data.antialias) == (
+        constraint,
+        None,
+        "l1",
+        False,
+    )
+    assert spec.degree == ((2, 3, 3) if budget == "314m" else 3)
+    # Section 4.1: as TinyNet is trained; these are the values of its authors' code, and the paper's own 300 epochs.
+    rate = Exponential(name="exponential", start=0.048, factor=0.97, every=2.4, warmup_epochs=3)
+    train = recipe.train
+    assert train.optimizer == RmsProp(name="rmsprop", learning_rate=rate, momentum=0.9, epsilon=1e-3)
+    assert (train.epochs, train.batch, train.l2, train.l2_on, train.label_smoothing) == (
+        300,
+        1024,
+        1e-5,
+        "kernels",
+        0.1,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.names() if name.startswith("three-dimensions-")])
+def test_two_recipes_of_a_row_differ_by_the_constraint_alone_and_blocks_are_judged_by_enough(name):
+    recipe = loading.load(name)
+    other = loading.load(name.removesuffix("-volume") if name.endswith("-volume") else f"{name}-volume")
+    ours, theirs = (each.model_dump(mode="json") | {"name": "", "why": ""} for each in (recipe, other))
+    sections = [each["prune"]["three_dimensions"] for each in (ours, theirs)]
+    assert {section.pop("constraint") for section in sections} == {"macs", "volume"}
+    assert ours == theirs
+    per_class = recipe.prune.three_dimensions.blocks.arguments.get("samples_per_class")
+    assert (per_class or SAMPLES // recipe.model.arguments["classes"]) >= 50
 
 
 def recipe_of(**changes) -> dict:
@@ -145,9 +184,10 @@ def test_what_would_fail_after_training_fails_before(tmp_path):
 
 
 @pytest.mark.matrix
+@CONSTRAINTS
 @pytest.mark.parametrize("name", [*CIFAR, *LARGE, *(f"efficientnet-b0-imagenet-{budget}" for budget in EFFICIENT)])
-def test_the_points_of_shipped_recipes_determine_their_surfaces(name):
-    recipe = loading.load(f"three-dimensions-{name}")
+def test_the_points_of_shipped_recipes_determine_their_surfaces(name, constraint):
+    recipe = loading.load(f"three-dimensions-{name}{SUFFIXES[constraint]}")
     experiment = Experiment(recipe)
     three_dimensions.rehearse(experiment, experiment.dense_model(), recipe.prune.three_dimensions)
 

@@ -65,6 +65,27 @@ def test_a_factor_multiplies_after_each_epoch():
         assert rate(schedule, step) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_factor_multiplies_after_every_so_many_epochs_and_a_warm_up_multiplies_it():
+    spec = {"start": 0.048, "factor": 0.97, "every": 2.4, "warmup_epochs": 3}
+    schedule = learning_rate(learning.Exponential(name="exponential", **spec), 300, 10)
+    for step in (0, 7, 24, 29, 30, 47, 48, 2999):
+        assert rate(schedule, step) == pytest.approx(min(step / 30, 1) * 0.048 * 0.97 ** (step // 24), rel=1e-4)
+
+
+def test_rmsprop_is_that_of_tensorflow():
+    """`v ← 0.9 v + 0.1 g²`, `m ← μ m + η g / √(v + ε)`, `w ← w − m`: ε below the root, η within the momentum."""
+    made = optimizer(learning.RmsProp(name="rmsprop", learning_rate=0.048, momentum=0.9, epsilon=1e-3), 1, 1)
+    assert type(made) is keras.optimizers.RMSprop
+    weight, mean, moved = keras.Variable(np.array([1.0, -2.0], "float32")), np.zeros(2), np.zeros(2)
+    expected = np.array([1.0, -2.0])
+    for gradient in np.random.default_rng(0).normal(size=(5, 2)):
+        made.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [weight])
+        mean = 0.9 * mean + 0.1 * gradient**2
+        moved = 0.9 * moved + 0.048 * gradient / np.sqrt(mean + 1e-3)
+        expected = expected - moved
+    np.testing.assert_allclose(np.asarray(weight), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("spec", "kind"),
     [
