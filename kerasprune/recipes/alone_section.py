@@ -11,14 +11,14 @@ from kerasprune.registry import import_address
 
 
 class AloneSection(Node):
-    """A section that decides by itself which channels are kept: so a published system joins recipes.
+    """A section that decides by itself which channels, or which weights, are kept: so a published system joins recipes.
 
     `BRINGS["prune_sections"]` of its folder names it. It says here what a recipe needs to know before anything runs;
-    `stage.py` in the same folder does the work.
+    the file beside it that is called `stage` where this one is called `section` does the work.
     """
 
     untrained: ClassVar[bool] = False
-    """Whether the slim model begins with new random weights."""
+    """Whether the slim model begins with random weights."""
     judged: ClassVar[bool] = False
     """Whether slim models are judged on validation examples."""
 
@@ -29,8 +29,11 @@ class AloneSection(Node):
 
     @classmethod
     def stage(cls) -> ModuleType:
-        """Returns the module with `choose(run, model, section)`, the plan, and `rehearse`, its checks in advance."""
-        return import_address(f"{cls.__module__.rpartition('.')[0]}.stage")
+        """Returns the module with `choose(run, model, section)`, the plan, and `rehearse`, its checks in advance.
+
+        If `choose` saves masks of single weights, it returns no plan.
+        """
+        return import_address(f"{cls.__module__.removesuffix('section')}stage")
 
     @classmethod
     def trainings(cls, section: Mapping[str, Any]) -> list[str]:

@@ -63,7 +63,8 @@ class Experiment:
         name, arguments = recipe.model.name, recipe.model.arguments
         taken = lookup.arguments_of("model", name)
         if "input_shape" in taken:
-            arguments.setdefault("input_shape", (recipe.data.side, recipe.data.side, 3))
+            side = recipe.data.side if recipe.data else schema.SIDE
+            arguments.setdefault("input_shape", (side, side, 3))
         if "seed" in taken:
             arguments.setdefault("seed", recipe.seed)
         model = lookup.make("model", name, arguments)
@@ -201,10 +202,12 @@ class Experiment:
         if self.labelled(model):
             return
         recipe, faults = self.recipe, []
-        criterion = recipe.prune and recipe.prune.plan and recipe.prune.plan.criterion
+        scoring = recipe.prune and (recipe.prune.plan or recipe.prune.at_initialisation)
+        criterion = scoring and scoring.criterion
         if criterion and "gradients" in lookup.make("criterion", criterion.name, criterion.arguments).needs:
             differentiates = f": {criterion.name}, which differentiates the loss. Choose another, or give "
-            wanted = ("Expected labels for ", Key("prune.plan.criterion"), differentiates, Key("data.name"))
+            key = Key(f"prune.{recipe.prune.section or 'plan'}.criterion")
+            wanted = ("Expected labels for ", key, differentiates, Key("data.name"))
             faults.append(PruneError(*wanted, " with labels."))
         if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):
             judged = [f"prune.{name}" for name, section in SECTIONS.items() if section.judged]

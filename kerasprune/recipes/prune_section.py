@@ -33,7 +33,7 @@ _Decisions = create_model(
 class Prune(_Decisions):  # type: ignore[valid-type, misc]
     """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or a section of its own.
 
-    Sections of their own are those of published systems: each decides by itself which channels are kept.
+    Sections of their own, most of them of published systems, decide by themselves which channels or weights are kept.
 
     Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense
     model, or with `weights: fresh` with its initial ones.
@@ -57,7 +57,7 @@ class Prune(_Decisions):  # type: ignore[valid-type, misc]
 
     @property
     def untrained(self) -> bool:
-        """Whether the slim model begins with new random weights."""
+        """Whether the slim model begins with random weights."""
         return self.alone is not None and self.alone.untrained
 
     @property

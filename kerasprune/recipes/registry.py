@@ -29,7 +29,11 @@ reproductions = Registry(
 )
 
 # Sections that decide alone, see `kerasprune.recipes.alone_section`.
-prune_sections = Registry("section of the pruning stage", table="prune_sections")
+prune_sections = Registry(
+    "section of the pruning stage",
+    {"at_initialisation": "kerasprune.recipes.at_initialisation_section:AtInitialisation"},
+    table="prune_sections",
+)
 
 # Functions from an untrained model, and how much of its costs is kept, to the one that is trained.
 beginnings = Registry("beginning of a recipe", table="beginnings")

@@ -47,7 +47,7 @@ def _planned(run: Run, model: keras.Model, spec: PlanStep) -> Plan:
 
 def _begun(run: Run, spec: Prune) -> keras.Model:
     """Returns the initial model of the stage, a copy if a callback trains it."""
-    if spec.weights == "fresh":
+    if spec.weights == "fresh" or spec.untrained:
         return run.dense_model()
     return run.folder.model("dense.keras") if spec.callback is not None else run.model("dense")
 
