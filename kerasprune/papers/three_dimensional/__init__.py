@@ -15,7 +15,10 @@ from kerasprune.registry import lazy
 BRINGS = {
     "families": {"block criterion": "kerasprune.papers.three_dimensional.registry:block_criteria"},
     "callbacks": {"shrink_rounds": "kerasprune.papers.three_dimensional.shrink_rounds:ShrinkRounds"},
-    "prune_sections": {"three_dimensions": "kerasprune.papers.three_dimensional.section:ThreeDimensionsSection"},
+    "prune_sections": {
+        "one_dimension": "kerasprune.papers.three_dimensional.one_dimension_section:OneDimensionSection",
+        "three_dimensions": "kerasprune.papers.three_dimensional.section:ThreeDimensionsSection",
+    },
     "section_files": {"points": "points.json", "maps": "maps.npz"},
     "section_figures": {"three_dimensions": "kerasprune.papers.three_dimensional.figures:FIGURES"},
     "reproductions": {
