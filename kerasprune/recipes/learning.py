@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
+from kerasprune.checks import is_number
 from kerasprune.defaults import DELIVERED
 from kerasprune.recipes.node import (
     Callback,
@@ -42,16 +43,19 @@ class Cosine(Node):
 
 
 class MultiStep(Node):
-    """Piecewise constant: `{first epoch: learning rate}`, from epoch 0 on; a linear warm-up from 0 multiplies it."""
+    """Piecewise constant: `{first epoch: learning rate}`, from epoch 0 on; a linear warm-up from 0 multiplies it.
+
+    An epoch may be a part of one, which is rounded to steps.
+    """
 
     name: Literal["multi_step"]
-    values: dict[Annotated[int, Field(strict=True)], PositiveFloat]
+    values: dict[Any, PositiveFloat]
     warmup_epochs: NonNegativeFloat = 0.0
 
     @field_validator("values")
     @classmethod
-    def _ascending(cls, values: dict[int, float]) -> dict[int, float]:
-        if not values or next(iter(values)) != 0 or list(values) != sorted(values):
+    def _ascending(cls, values: dict[Any, float]) -> dict[float, float]:
+        if not all(map(is_number, values)) or next(iter(values), None) != 0 or list(values) != sorted(values):
             raise ValueError("Expected ascending epochs that begin with 0, e.g. {0: 0.01, 60: 0.001}")
         return values
 

@@ -61,7 +61,7 @@ def learning_rate(
             warmup_steps=warmup,
         )
     # Keras keeps a value up to and including its boundary, so the last step of an epoch is the boundary.
-    boundaries = [epoch * steps_per_epoch - 1 for epoch in list(spec.values)[1:]]
+    boundaries = [round(epoch * steps_per_epoch) - 1 for epoch in list(spec.values)[1:]]
     values = list(spec.values.values())
     if not boundaries:  # Keras requires some
         return schedules.PolynomialDecay(0.0, warmup, values[0]) if warmup else values[0]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 
+import kerasprune as kp
 from kerasprune.callbacks._iterative import Phases
 from kerasprune.recipes import learning
 from kerasprune.recipes import loader as loading
+from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.optimizers import learning_rate
 from kerasprune.training.schedules import Moment
 
@@ -45,6 +51,46 @@ def test_figures(name):
         assert stage.optimizer.learning_rate.warmup_epochs == warmup and stage.optimizer.momentum == 0.9
     back = Moment.read(rewind).steps(STEPS)
     assert Phases.of(back, rounds, STEPS, recipe.prune.epochs).length == phase * STEPS
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("rewinding")])
+def test_other_steps_of_rewinding_fit(name):
+    commands = re.findall(r"^#   kerasprune run .*", (FOLDER / f"{name}.yaml").read_text(), re.M)
+    assert len(commands) == 4
+    for command in commands:
+        prune = loading.load(name, command.split()[5::2]).prune
+        back = Moment.read(prune.callback.arguments["rewind_to"]).steps(STEPS)
+        assert back + Phases.of(back, prune.callback.arguments["rounds"], STEPS, prune.epochs).length == 160 * STEPS
+
+
+def test_figure_8_of_the_first_paper_in_its_steps():
+    """30,000 steps, a tenth of the rate at 20,000 and 25,000, a warm-up of 20,000; 41.7, 27.1, 21.9, 11.8 % left."""
+    recipe, steps = loading.load("lottery-resnet18-cifar10"), -(-50_000 // 128)
+    arguments = recipe.prune.callback.arguments
+    length = Phases.of(0, arguments["rounds"], steps, recipe.prune.epochs).length
+    assert length == recipe.train.epochs * steps == -(-30_000 // steps) * steps  # in whole epochs
+    for stage in (recipe.train, recipe.prune):
+        rate = learning_rate(stage.optimizer.learning_rate, 1, steps)
+        for step, expected in ((1, 0.03 / 20_000), (19_999, 0.03), (20_000, 0.003), (24_999, 0.003), (25_000, 3e-4)):
+            assert float(rate(step)) == pytest.approx(expected, rel=1e-4)
+    model = kp.models.get({"name": recipe.model.name, "input_shape": (32, 32, 3), **recipe.model.arguments})
+    sizes = {layer.name: layer.kernel.shape.num_elements() for layer in model.layers if hasattr(layer, "kernel")}
+    whole = sum(size for name, size in sizes.items() if any(map(partial(fnmatch, name), arguments["freeze"])))
+    total = sum(sizes.values())
+    assert (round(total, -3), whole) == (271_000, 2560 + 640)
+    left = [round(100 * (0.8**rounds * (total - whole) + whole) / total, 1) for rounds in (4, 6, 7, 10)]
+    assert left == [41.7, 27.1, 21.9, 11.8] and arguments["rounds"] == 6
+    assert recipe.expected.sparsity == pytest.approx(1 - 0.8**6, abs=1e-4) and recipe.expected.accuracy == 0.905
+
+
+def test_figure_3_of_the_first_paper_in_its_steps():
+    recipe = loading.load("mnist-lottery")
+    arguments = recipe.prune.callback.arguments
+    length = Phases.of(0, arguments["rounds"], 60_000 // 60, recipe.prune.epochs).length
+    assert length == recipe.train.epochs * 60_000 // 60 == 50_000
+    assert 0.8 ** arguments["rounds"] == pytest.approx(0.211, abs=0.002) and arguments["scope"] == "layer"
+    for stage in (recipe.train, recipe.prune):
+        assert (stage.optimizer.name, stage.optimizer.learning_rate.value) == ("adam", 1.2e-3)
 
 
 @pytest.mark.parametrize("name", ["digits-lottery", "glyphs-lottery-rewind"])

@@ -13,7 +13,9 @@ import pytest
 from rich.console import Console
 from support import devices
 
+import kerasprune as kp
 from kerasprune import recipes
+from kerasprune.papers.synexp.synflow_flops import share_of_free
 from kerasprune.recipes import learning
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
@@ -27,6 +29,7 @@ CIFAR = {
     "greg1-resnet56-cifar10": ("greg1", [0, 0.75, 0.75, 0.32], 93.36, 93.18, 2.55),
     "greg2-resnet56-cifar10": ("greg2", [0, 0.75, 0.75, 0.32], 93.36, 93.36, 2.55),
     "greg1-vgg19-cifar100": ("greg1", [0, 0.70, 0.70, 0.70, 0.70, 0.70], 74.02, 67.55, 8.84),
+    "greg2-vgg19-cifar100": ("greg2", [0, 0.70, 0.70, 0.70, 0.70, 0.70], 74.02, 67.75, 8.84),
 }
 IMAGENET = {
     "greg1-resnet34-imagenet": (34, [0, 0.50, 0.60, 0.40, 0], 73.31, 73.54, 1.32),
@@ -34,20 +37,28 @@ IMAGENET = {
     "greg1-resnet50-imagenet-2.31x": (50, [0, 0.60, 0.60, 0.60, 0.21], 76.13, 75.16, 2.31),
     "greg1-resnet50-imagenet-2.56x": (50, [0, 0.74, 0.74, 0.60, 0.21], 76.13, 74.85, 2.56),
     "greg1-resnet50-imagenet-3.06x": (50, [0, 0.68, 0.68, 0.68, 0.50], 76.13, 73.75, 3.06),
+    "greg2-resnet34-imagenet": (34, [0, 0.50, 0.60, 0.40, 0], 73.31, 73.61, 1.32),
+    "greg2-resnet50-imagenet-1.49x": (50, [0, 0.30, 0.30, 0.30, 0.14], 75.40, 76.13, 1.49),
+    "greg2-resnet50-imagenet-2.31x": (50, [0, 0.60, 0.60, 0.60, 0.21], 76.13, 75.36, 2.31),
+    "greg2-resnet50-imagenet-2.56x": (50, [0, 0.74, 0.74, 0.60, 0.21], 76.13, 74.93, 2.56),
+    "greg2-resnet50-imagenet-3.06x": (50, [0, 0.68, 0.68, 0.68, 0.50], 76.13, 73.90, 3.06),
 }
-UNSTRUCTURED = "greg2-resnet50-imagenet-unstructured"
-PUBLISHED = [*CIFAR, *IMAGENET, UNSTRUCTURED]
-PAPERS_WITH_TORCH_DECAY = ("greg1-", "greg2-", "lottery-", "preconfig-", "precrop-", "rewinding-", "three-dimensions-")
+# Table 4: single weights.
+UNSTRUCTURED = {"greg1-resnet50-imagenet-unstructured": 75.45, "greg2-resnet50-imagenet-unstructured": 75.27}
+PUBLISHED = [*CIFAR, *IMAGENET, *UNSTRUCTURED]
+PAPERS_WITH_TORCH_DECAY = (
+    *("grasp-", "greg1-", "greg2-", "lottery-", "one-dimension-"),
+    *("preconfig-", "precrop-", "rewinding-", "synflow-", "three-dimensions-"),
+)
 # Of the others, those that take a network and stages that another recipe takes as well.
 HEAVY = {
-    *(name for name in recipes.names() if name.startswith("three-dimensions-")),
+    *(name for name in recipes.names() if name.startswith(("three-dimensions-", "one-dimension-"))),
+    *(name for name in recipes.names() if name.startswith(("snip-", "grasp-", "synflow-"))),
     *(name for name in recipes.names() if name.startswith(("preconfig-", "precrop-"))),
     *(name for name in recipes.names() if name.startswith(("metapruning-", "space-"))),
     *IMAGENET,
-    UNSTRUCTURED,
-    "greg1-resnet56-cifar10",
-    "greg1-vgg19-cifar100",
-    "greg2-resnet56-cifar10",
+    *UNSTRUCTURED,
+    *CIFAR,
     "glyphs-deep-compression",
     "glyphs-3d",  # test_three_dimensions.py takes a smaller network through the same stages
     "glyphs-greg1",
@@ -59,12 +70,14 @@ HEAVY = {
     "glyphs-retraining",
     "glyphs-slimming",
     "glyphs-space",  # as does test_space.py
+    "lottery-resnet18-cifar10",
     "lottery-resnet20-cifar10",
     "lottery-resnet20-cifar10-low",
     "lottery-resnet20-cifar10-warmup",
     "lottery-vgg16-cifar10",
     "lottery-vgg16-cifar10-low",
     "lottery-vgg16-cifar10-warmup",
+    "mnist-lottery",
     "mobilenet-phone-int8",
     "polarization-mobilenet_v2-imagenet",
     "polarization-resnet50-imagenet",
@@ -128,8 +141,8 @@ def test_imagenet_recipe_has_the_figures_of_the_paper(name):
     assert recipe.prune.plan.budget.arguments["keep"] == pytest.approx([1 - r for r in removed])
     assert recipe.prune.plan.coupling == "free"
     assert recipe.prune.plan.freeze == (RESNET34_SKIPPED if depth == 34 else ())
-    assert recipe.prune.callback.name == "greg1"
-    assert_hyper_parameters(recipe.prune, "greg1", every=5, settle=40_000, weight_decay=1e-4)
+    assert recipe.prune.callback.name == name[:5]
+    assert_hyper_parameters(recipe.prune, name[:5], every=5, settle=40_000, weight_decay=1e-4)
     assert_imagenet_schedule(recipe)
     assert_expected(recipe, base, pruned)
     assert recipe.expected.speedup == speedup
@@ -147,7 +160,7 @@ def test_weight_decay_is_on_everything_that_is_trained():
     for name in [name for name in decayed if not name.startswith("three-dimensions-efficientnet")]:
         recipe = loading.load(name)
         dimensions = recipe.prune and recipe.prune.three_dimensions
-        before = recipe.prune if recipe.prune and not recipe.prune.precrop else None
+        before = recipe.prune if recipe.prune and recipe.prune.callback else None
         stages = (recipe.train, dimensions.training if dimensions else before, recipe.finetune)
         assert all((stage.l2 > 0, stage.l2_on) == (True, "weights") for stage in stages if stage is not None), name
 
@@ -191,6 +204,67 @@ def test_precrop_recipe_has_the_figures_of_the_paper(name):
     for stage in (recipe.train, recipe.finetune) if recipe.prune else (recipe.train,):
         assert (stage.epochs, stage.batch, stage.l2, stage.optimizer.momentum) == (epochs, None, decay, 0.9)
         assert stage.optimizer.learning_rate.model_dump() == rate
+
+
+# Network, fraction kept, examples scored, weight decay, dense and slim accuracy: tables 2 of SNIP and of GraSP,
+# section 7 of SynFlow, which has curves, and table 1 of PreCrop, which prints the fraction of all parameters.
+AT_INITIALISATION = {
+    "snip-vgg-d-cifar10": ("vgg_snip", "snip", 0.05, 128, 5e-4, 100 - 6.76, 100 - 7.09),
+    "grasp-resnet32-cifar100": ("resnet_cifar", "grasp", 0.02, 1000, 1e-4, 74.64, 58.43),
+    "grasp-vgg19-cifar100": ("vgg_cifar", "grasp", 0.02, 1000, 5e-4, 74.16, 68.90),
+    "synflow-vgg16-cifar10": ("vgg_cifar", "synflow", 0.01, 128, 1e-4, None, None),
+    "synflow-resnet34-imagenet": ("resnet_imagenet", "synflow", 0.500, 128, 1e-4, 73.5, 72.1),
+    "synflow-mobilenet_v2-imagenet": ("mobilenet_v2", "synflow", 0.686, 128, 4e-5, 69.6, 67.6),
+    "synflow-efficientnet-b0-imagenet": ("efficientnet_b0", "synflow", 0.703, 128, 4e-5, 73.0, 71.8),
+}
+
+
+@pytest.mark.parametrize("name", AT_INITIALISATION)
+def test_masks_at_initialisation_have_the_figures_of_the_papers(name):
+    network, criterion, keep, samples, decay, dense, slim = AT_INITIALISATION[name]
+    recipe = loading.load(name)
+    section, expected = recipe.prune.at_initialisation, recipe.expected
+    assert recipe.model.name == network and section.criterion.name == criterion and section.samples == samples
+    assert section.rounds == (100 if criterion == "synflow" else 1) and recipe.status == "not run in full"
+    assert expected.sparsity == pytest.approx(1 - section.keep)
+    if name.endswith("-imagenet"):
+        assert section.freeze == ("logits",) and section.keep < keep  # which parameters keep counts: below
+        key = next(key for key in PRECROP_TRAINING if key in name)
+        epochs, batch, _, rate = PRECROP_TRAINING[key]
+        assert (recipe.finetune.epochs, recipe.data.batch) == (epochs, batch)
+        assert recipe.finetune.optimizer.learning_rate.model_dump() == rate
+    else:
+        assert section.keep == keep and not section.freeze and recipe.data.batch == 128
+    if criterion != "synflow":
+        temperature = {"temperature": 200.0} if criterion == "grasp" else {}
+        assert section.criterion.arguments == {"training": True, **temperature}
+    assert (recipe.train.epochs, recipe.train.optimizer) == (recipe.finetune.epochs, recipe.finetune.optimizer)
+    assert (recipe.train.l2, recipe.finetune.l2, recipe.finetune.optimizer.momentum) == (decay, decay, 0.9)
+    found = expected.dense_accuracy, expected.accuracy
+    assert found == tuple(None if each is None else pytest.approx(each / 100) for each in (dense, slim))
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", [name for name in AT_INITIALISATION if name.endswith("-imagenet")])
+def test_with_the_classifier_whole_the_printed_share_of_parameters_is_left(name):
+    recipe = loading.load(name)
+    model = kp.models.get({"name": recipe.model.name, **recipe.model.arguments})
+    keep = share_of_free(kp.trace(model, freeze=["logits"], unknown="freeze"), AT_INITIALISATION[name][2])
+    assert keep == pytest.approx(recipe.prune.at_initialisation.keep, abs=6e-4)
+
+
+# SNIP, table 2: sparsity, errors dense and pruned, of the commands in the head of its recipe.
+def test_the_head_of_snip_has_the_rest_of_the_table():
+    text = (FOLDER / "snip-vgg-d-cifar10.yaml").read_text()
+    commands = [shlex.split(line)[2::2] for line in re.findall(r"^#   kerasprune run (.*--set.*)", text, re.M)]
+    rows = [loading.load("snip-vgg-d-cifar10", settings) for settings in commands]
+    removed = [round(1 - row.prune.at_initialisation.keep, 3) for row in rows]
+    found = [
+        (share, each.expected.dense_accuracy, each.expected.accuracy) for share, each in zip(removed, rows, strict=True)
+    ]
+    printed = [(90, 14.12, 14.99), (90, 13.92, 14.5), (95, 6.82, 7.27), (97, 8.26, 8.0)]
+    printed += [(95, 6.21, 6.63), (95, 5.91, 6.43), (95, 6.14, 5.85)]
+    assert found == [pytest.approx((s / 100, 1 - d / 100, 1 - p / 100)) for s, d, p in printed]
 
 
 def cosine(start: float, **more: float) -> learning.Sgd:
@@ -280,17 +354,18 @@ def test_metapruning_recipe_has_the_figures_of_the_table_and_the_settings_of_the
         assert steps(finetune.optimizer) == {0: 0.2, 32: 0.02, 64: 0.002, 96: 0.0002}
 
 
-def test_unstructured_recipe_has_the_figures_of_the_paper():
-    recipe = loading.load(UNSTRUCTURED)
+@pytest.mark.parametrize("name", UNSTRUCTURED)
+def test_unstructured_recipe_has_the_figures_of_the_paper(name):
+    recipe = loading.load(name)
     arguments = recipe.prune.callback.arguments
-    assert recipe.prune.callback.name == "greg2"
+    assert recipe.prune.callback.name == name[:5]
     assert recipe.prune.plan is None
     assert arguments["granularity"] == "weight"
     assert arguments["keep"] == pytest.approx(1 - 0.827)
     assert arguments["freeze"] == ["stem_conv"]
-    assert_hyper_parameters(recipe.prune, "greg2", every=5, settle=40_000, weight_decay=1e-4)
+    assert_hyper_parameters(recipe.prune, name[:5], every=5, settle=40_000, weight_decay=1e-4)
     assert_imagenet_schedule(recipe)
-    assert_expected(recipe, 76.13, 75.27)
+    assert_expected(recipe, 76.13, UNSTRUCTURED[name])
     assert recipe.expected.sparsity == 0.827
 
 
@@ -303,6 +378,7 @@ def test_networks_are_those_of_the_paper():
     assert loading.load("greg2-resnet56-cifar10").model == loading.load("greg1-resnet56-cifar10").model
     assert loading.load("greg1-vgg19-cifar100").model.name == "vgg_cifar"
     assert loading.load("greg1-vgg19-cifar100").model.arguments == {"depth": 19, "classes": 100}
+    assert loading.load("greg2-vgg19-cifar100").model == loading.load("greg1-vgg19-cifar100").model
 
 
 def assert_hyper_parameters(prune, method, *, every, settle, weight_decay):
@@ -381,6 +457,9 @@ def test_recipe_goes_through_every_stage(name, settings, tmp_path, monkeypatch):
     elif recipe.prune.space or recipe.prune.meta_pruning:
         section = recipe.prune.space or recipe.prune.meta_pruning
         assert summary["slim"]["macs"] / summary["dense"]["macs"] == pytest.approx(section.macs, abs=section.delta)
+    elif recipe.prune.one_dimension:
+        shares = [summary["slim"][key] / summary["dense"][key] for key in ("params", "macs")]
+        assert shares == pytest.approx([recipe.expected.params, recipe.expected.macs], abs=0.1)
     elif recipe.prune.precrop:
         for key in ("params", "macs"):
             share = getattr(recipe.prune.precrop, key)
