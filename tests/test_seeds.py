@@ -48,6 +48,7 @@ def test_every_item_has_a_state_a_link_or_a_reason():
         assert {"at", "what", "state"} <= set(item) <= KEYS, item
         assert item["state"] in SOURCE["states"], item
         assert "why" in item or item["state"] not in ("not run", "not built", "solved here, differs"), item
+        assert item["state"] != "not run" or "recipe" in item or item["why"].startswith("no recipe, because"), item
         assert item["state"] == "not built" or LINKS & set(item), item
         assert item["state"] not in ("exact", "solved here, differs") or "::" in item["test"], item
         assert item["state"] != "measured small" or {"results", "page"} & set(item), item
