@@ -299,10 +299,36 @@ def test_names_of_the_package_exist():
                     thing = getattr(thing, part)
 
 
-def test_files_of_the_package_exist():
-    for page in PAGES:
-        for span in re.findall(r"`((?:kerasprune|tests|benchmarks|docs)/[\w./-]*)`", prose(page)):
-            assert (ROOT / span).exists(), f"{page}: {span}"
+FOLDERS = r"\.ci|benchmarks|docs|kerasprune|tests|tools"
+ROOMS = ("", "benchmarks", "kerasprune", "tests")
+OF_THE_READER = {"my_layers.py", "file.py"}
+
+
+def named_files(text: str) -> set[str]:
+    """Returns the paths of the repository that a text names: from its top, by address, or as `room/file.py`."""
+    from_top = re.findall(rf"(?<![\w./-])(?:\./)?((?:{FOLDERS})/[\w./*-]*[\w*/])", text)
+    by_address = re.findall(r"kerasprune/(?:blob|tree|raw)/main/([\w./-]*[\w/])", text)
+    in_code = [
+        name for span in re.findall(r"`([^`\n]+)`", text) for name in re.findall(r"(?<![\w./-])[\w./-]+\.py\b", span)
+    ]
+    return {*from_top, *by_address, *in_code} - OF_THE_READER
+
+
+def there(name: str) -> bool:
+    """Returns whether a file of this path, or of this name alone, is in the repository."""
+    found = (path for room in ROOMS for path in (ROOT / room).glob(name))
+    return any(found) or ("/" not in name and any(path for room in ROOMS[1:] for path in (ROOT / room).rglob(name)))
+
+
+def test_files_that_are_named_exist():
+    named = [(page, name) for page in PAGES for name in named_files(text_of(page))]
+    assert len(named) > 200
+    assert not [f"{page}: {name}" for page, name in named if not there(name)]
+
+
+def test_a_file_that_is_not_there_is_found():
+    text = "`python tests/test_acting.py`, [a](https://github.com/kerasprune/kerasprune/blob/main/docs/no.md), `no.py`"
+    assert {name for name in named_files(text) if not there(name)} == {"tests/test_acting.py", "docs/no.md", "no.py"}
 
 
 def test_documented_defaults_are_those_of_the_code():
