@@ -33,6 +33,31 @@ NUMBERED = [
     {"Table": 10, "Figure": 2, "Algorithm": 1, "Eq.": 9},
 ]
 
+# The talk shows parts of papers: of each what it shows, by its number there.
+SHOWN = {
+    "Garipov et al. 2018": {"Figure": {1, 2}},
+    "Kuditipudi et al. 2019": {"Definition": {1}, "Theorem": {1}, "Remark": {1}},
+    "Deep compression": {"Eq.": {2}, "Figure": {5, 6, 9, 10}},
+    "Lottery ticket hypothesis": {"Figure": {3, 4, 8}},
+    "Linear mode connectivity": {"Algorithm": {2}, "Table": {2}, "Figure": {1, 2, 3, 5, 6, 7, 8}},
+    "State of pruning": {"Figure": {1, 6, 7}},
+    "SNIP": {"Eq.": {1, 3, 4, 5, 6, 7}, "Algorithm": {1}, "Table": {2}},
+    "GraSP": {"Eq.": {5, 6, 7, 8}, "Algorithm": {2}, "Table": {2}, "Figure": {1, 2, 3}},
+    "SynFlow": {"Eq.": {1, 2}, "Theorem": {1, 2, 3}, "Algorithm": {1}, "Figure": {1}},
+    "Missing the mark": {"Figure": {3, 4}},
+    "Polarization": {"Eq.": {1, 2, 3}, "Lemma": {3}, "Figure": {1, 3}, "Table": {2}},
+    "MetaPruning": {"Algorithm": {1}},
+    "HRank": {"Table": {3, 4, 5}, "Figure": {1, 2, 4}},
+}
+OTHERS = {
+    "Opening figure",
+    "Double descent",
+    "losslandscape.com",
+    "Optimal Brain Damage",
+    "Optimal Brain Surgeon",
+    "EIE",
+}
+
 
 def named(kind: str) -> list[str]:
     return sorted({item[kind] for item in ITEMS if kind in item})
@@ -62,15 +87,27 @@ def test_every_item_has_a_state_a_link_or_a_reason():
 def test_no_table_figure_algorithm_or_equation_of_a_paper_is_left_out(number):
     said = " | ".join(item["at"] for item in SOURCE["seeds"][number]["items"])
     for kind, last in NUMBERED[number].items():
-        numbers = {int(each) for each in re.findall(r"\d+", " ".join(_after(kind, said)))}
-        assert set(range(1, last + 1)) <= numbers, kind
+        assert set(range(1, last + 1)) <= _after(kind, said), kind
 
 
-def _after(kind: str, said: str) -> list[str]:
+@pytest.mark.parametrize("paper", SHOWN)
+def test_nothing_of_a_paper_that_the_talk_shows_is_left_out(paper):
+    said = " | ".join(item["at"] for item in SOURCE["seeds"][4]["items"] if item["at"].startswith(paper))
+    for kind, numbers in SHOWN[paper].items():
+        assert numbers <= _after(kind, said), kind
+
+
+def test_every_row_of_the_talk_is_of_a_paper_that_it_shows():
+    rest = {item["at"] for item in SOURCE["seeds"][4]["items"] if not item["at"].startswith(tuple(SHOWN))}
+    assert {at.partition(",")[0] for at in rest} == OTHERS
+
+
+def _after(kind: str, said: str) -> set[int]:
     """Returns the numbers that follow a word: "3", "5 and 6", "10 to 14" written out."""
     stem = kind.rstrip(".")
     found = re.findall(rf"{stem}s?\.? ([\d, andto]+)", said)
-    return [re.sub(r"(\d+) to (\d+)", _between, each) for each in found]
+    written = " ".join(re.sub(r"(\d+) to (\d+)", _between, each) for each in found)
+    return {int(each) for each in re.findall(r"\d+", written)}
 
 
 def _between(ends: re.Match[str]) -> str:

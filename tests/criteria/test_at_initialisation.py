@@ -126,6 +126,17 @@ def test_grasp_on_a_quadratic():
         assert change == pytest.approx(-2 * score[at] + second, rel=1e-4)
 
 
+def test_grasp_is_snip_but_for_the_sign_where_the_hessian_is_the_identity():
+    """A linear layer, squared error: one-hot inputs make H a multiple of I, inputs of several sizes do not."""
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(4, use_bias=False)])
+    targets = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    for sizes, same in ([1, 1, 1], True), ([1, 2, 3], False):
+        data = [(np.diag(sizes).astype("float32"), targets)]
+        grasp, snip = (_line(criteria.get(name).saliency_of(model, data, "mse")) for name in ("grasp", "snip"))
+        assert np.allclose(np.abs(grasp) / np.abs(grasp).sum(), snip, rtol=1e-4) == same
+        assert grasp.min() < 0 < grasp.max()
+
+
 def test_a_temperature_wants_logits():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="softmax")])
     with pytest.raises(kp.PruneError, match="Expected logits for temperature=200"):
