@@ -83,6 +83,11 @@ def test_every_item_has_a_state_a_link_or_a_reason():
     assert max(places.values()) == 1
 
 
+def test_what_cannot_be_told_says_what_would_tell_and_what_that_costs():
+    unsaid = [item["why"] for item in ITEMS if "cannot tell" in item.get("why", "")]
+    assert unsaid and all(re.search(r"To tell: .+ (hours?|of an hour)\b", why) for why in unsaid)
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_no_table_figure_algorithm_or_equation_of_a_paper_is_left_out(number):
     said = " | ".join(item["at"] for item in SOURCE["seeds"][number]["items"])
