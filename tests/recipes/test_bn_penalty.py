@@ -59,6 +59,7 @@ ACCURACIES = {
     "slimming-vgg19-cifar10": (93.77, 93.78),
     "slimming-resnet164-like-cifar10": None,  # another network
     "slimming-densenet40-cifar10": (94.11, 94.32),
+    "slimming-resnet50-imagenet": (76.15, 74.88),
 }
 
 
@@ -116,6 +117,17 @@ def test_slimming_recipe_has_the_figures_of_the_repository(name):
         assert_rates(stage.optimizer, {0: 0.1, 80: 0.01, 120: 0.001})
     if params is not None:
         assert recipe.expected.params == pytest.approx(params, abs=1e-3)
+
+
+def test_slimming_on_imagenet_is_polarization_with_the_other_penalty():
+    slimming, polarization = (loading.load(f"{name}-resnet50-imagenet") for name in ("slimming", "polarization"))
+    for part in ("model", "data", "train", "finetune", "seed"):
+        assert getattr(slimming, part) == getattr(polarization, part), part
+    mine, other = slimming.prune, polarization.prune
+    assert (mine.epochs, mine.optimizer, mine.l2, mine.weights) == (other.epochs, other.optimizer, other.l2, "fresh")
+    assert mine.callback.name == "network_slimming"
+    assert mine.callback.arguments["macs"] == slimming.expected.macs == pytest.approx(1 - 0.53)
+    assert mine.callback.arguments["coupling"] == other.callback.arguments["coupling"]
 
 
 @pytest.mark.parametrize("name", ACCURACIES)

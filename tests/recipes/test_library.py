@@ -87,6 +87,7 @@ HEAVY = {
     "rewinding-vgg16-cifar10",
     "slimming-densenet40-cifar10",
     "slimming-resnet164-like-cifar10",
+    "slimming-resnet50-imagenet",
     "slimming-vgg19-cifar10",
 }
 
