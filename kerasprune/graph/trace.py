@@ -87,7 +87,7 @@ def trace(
     _check_patterns(body, patterns)
     named = named_operations(body, patterns)
     graph = GraphBuilder(coupling)
-    counted = size is not None or _is_free_inside(body)
+    counted = size is not None or _is_free_inside(body) or _is_vague(body)
     shapes = iter(shapes_at(model, size, removed)) if counted else None
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
@@ -298,6 +298,12 @@ def _is_free_inside(body: Any) -> bool:
     return any(has_free_axes(nested) for nested in bodies(body) if nested is not body)
 
 
+def _is_vague(body: Any) -> bool:
+    """Returns whether sizes of outputs are unknown that follow from the inputs: `EinsumDense(…, (None, 16))`."""
+    outputs = (tensor for node in all_nodes(body) for tensor in node.outputs)
+    return not has_free_axes(body) and any(None in tensor.shape[1:] for tensor in outputs)
+
+
 def shapes_at(
     model: keras.Model, size: Size | None, removed: Sequence[str] = ()
 ) -> list[tuple[tuple[int | None, ...], ...]]:
@@ -374,7 +380,9 @@ def _runs(model: keras.Model, size: Size) -> bool:
 def give_size(model: keras.Model) -> tuple[str | Key, ...]:
     """Returns the remedy for a missing size, with one that the model takes, as parts of an error."""
     try:
-        sizes = size_to_try(model).values()
+        tried = size_to_try(model)
     except PruneError:
+        tried = None
+    if not tried:
         return "Give ", Key("size"), "=…, a number for each free axis."
-    return "Give ", Key("size"), f"={next(iter(next(iter(sizes))))}, or another number for the free axes."
+    return "Give ", Key("size"), f"={next(iter(next(iter(tried.values()))))}, or another number for the free axes."

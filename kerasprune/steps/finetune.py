@@ -21,6 +21,7 @@ from kerasprune.errors import PruneError, first_of, warn
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.compiled import carry_exclusions, first_rate, fresh_optimizer, inner_optimizer, safe_options
+from kerasprune.surgery.output_kind import gives_class_numbers
 from kerasprune.training.fit import released
 
 
@@ -86,8 +87,13 @@ def check_trainable(model: keras.Model) -> None:
     """Warns of the frozen weights of a model that is to be fine-tuned.
 
     Raises:
-        PruneError: All are frozen.
+        PruneError: All are frozen, or no output has gradients.
     """
+    if gives_class_numbers(model):
+        raise PruneError(
+            f"Expected outputs with gradients to train for. Received: those of {model.name!r}, all class numbers. "
+            "Prune the model that ends before them, or leave epochs=0."
+        )
     layers = [layer for layer in inner_layers(model) if own_weights(layer) and not layer.trainable]
     if not model.trainable_variables and layers:
         raise PruneError(

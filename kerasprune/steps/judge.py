@@ -21,7 +21,7 @@ from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import BALANCED, Measure, StepReport
 from kerasprune.surgery.comparison import fresh_states, outputs_of
 from kerasprune.surgery.output_distance import distances, error_of_quantities, least_agreement
-from kerasprune.surgery.output_kind import last_axes
+from kerasprune.surgery.output_kind import gives_class_numbers, last_axes
 
 _BATCHES = 50  # of a data set, whose tokens are looked at
 
@@ -41,7 +41,9 @@ class Judge:
     def __init__(self, dense: keras.Model | None, objective: Objective, examples: Examples | None) -> None:
         self.dense, self.objective, self.examples = dense, objective, examples
         self._axes = {} if dense is None else last_axes(dense, objective.loss)
-        self._chooses = any(axis.classes for axis in self._axes.values()) or _are_numbers(dense)
+        self._chooses = (
+            any(axis.classes for axis in self._axes.values()) or dense is not None and gives_class_numbers(dense)
+        )
         self.measure = Measure(BALANCED, True) if self._chooses else Measure("error")
         self._twins: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()  # over the same layers
 
@@ -99,11 +101,6 @@ class Judge:
         """Returns the outputs of a model on the same examples, batch by batch."""
         given = structures(body_of(model))[0]
         return [outputs_of(model, keras.tree.pack_sequence_as(given, batch)) for batch in self._first]
-
-
-def _are_numbers(model: keras.Model | None) -> bool:
-    """Returns whether all outputs of a model are class numbers."""
-    return model is not None and not any(keras.backend.is_float_dtype(each.dtype) for each in body_of(model).outputs)
 
 
 def check_examples(model: keras.Model, objective: Objective, *given: Examples | None) -> None:

@@ -67,7 +67,8 @@ class Measure:
     """The figure that compares models.
 
     Args:
-        name: A key of the metrics, `"error"`, or `BALANCED`, of which the divergence breaks ties.
+        name: A key of the metrics, of which the loss breaks ties; `"error"`; or `BALANCED`, of which the divergence
+            breaks them.
         higher: Whether more is better. Defaults to `False`.
     """
 
@@ -88,8 +89,12 @@ class Measure:
         found = self.of(step)
         if found is None or not isfinite(found):
             return float("-inf")
-        tie = _TIE * min(sum(each.divergence for each in step.outputs), 1.0) if self.name == BALANCED else 0.0
-        return float(found if self.higher else -found) - tie
+        if self.name == BALANCED:
+            tie = min(sum(each.divergence for each in step.outputs), 1.0)
+        else:
+            loss = step.metrics.get("loss", 0.0)
+            tie = loss / (1 + abs(loss))
+        return float(found if self.higher else -found) - _TIE * tie
 
     def best(self, steps: Sequence[StepReport]) -> StepReport:
         """Returns the best step; the earlier of equals."""

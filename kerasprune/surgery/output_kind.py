@@ -216,3 +216,8 @@ def _is(activation: Any, name: str) -> bool:
 
 def _name(loss: Any) -> str:
     return loss if isinstance(loss, str) else getattr(loss, "__name__", None) or loss.name
+
+
+def gives_class_numbers(model: keras.Model) -> bool:
+    """Returns whether all outputs of a model are integers or booleans, which have no gradients."""
+    return not any(keras.backend.is_float_dtype(each.dtype) for each in body_of(model).outputs)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 import kerasprune as kp
 from kerasprune.graph.sizes import shape_at, size_faults
@@ -81,3 +82,14 @@ def test_pruning_counts_at_the_sides_of_the_data():
     found = kp.prune(model, macs=0.5, data=data, plan={"round_to": 1}, verbose=0)
     dense, slim = (kp.cost(each, size=(6, 10)).macs for each in (model, found.slim))
     assert found.report.macs == slim / dense
+
+
+def test_sizes_that_a_layer_leaves_open_follow_from_the_inputs():
+    def model(shape):
+        x = layers.EinsumDense("abc,cd->abd", shape)(inputs := keras.Input((6, 8)))
+        return keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(layers.Dense(16)(x))))
+
+    open_, known = model((None, 16)), model((6, 16))
+    assert open_.layers[1].output.shape[1] is None
+    assert kp.cost(open_).macs == kp.cost(known).macs == 6 * (8 * 16 + 16 * 16) + 16 * 2
+    assert kp.prune(open_, macs=0.5, verbose=0).report.macs == pytest.approx(0.5, abs=0.05)

@@ -82,14 +82,15 @@ def check_delivery(task: Task) -> None:
 
 
 @pytest.mark.thorough
-def test_of_equals_the_reconstructed_is_delivered_not_the_one_that_is_merely_cut():
+def test_of_equals_that_of_the_least_loss_is_delivered_not_the_one_that_is_merely_cut():
     x, _ = examples(0, 100)
     model = network(0)
     y = model.predict(x, verbose=0).argmax(1)
     place = np.flatnonzero(kp.rebuild(model, kp.plan(model, keep=0.5)).predict(x, verbose=0).argmax(1) == y)[:1]
     _, _, report = kp.prune(model, keep=0.5, data=(x, y), epochs=1, validation=(x[place], y[place]), verbose=0)
     assert [step.metrics["accuracy"] for step in report.steps] == [1] * 4
-    assert report.delivered == "reconstructed" and report.steps[1].error > report.steps[2].error
+    losses = {step.name: step.metrics["loss"] for step in report.steps[1:]}
+    assert report.delivered == min(losses, key=losses.get) != "removed"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,14 @@ def test_a_model_that_answers_nothing_is_not_the_best_by_a_lucky_accuracy():
     measure = Measure("accuracy", higher=True)
     assert measure.best([lost, sound]) is sound
     assert measure.remarks(sound, lost) == ["fine-tuned is worse than removed: accuracy 0.2 → nan"]
+
+
+def test_the_loss_decides_between_equals_and_nothing_else():
+    steps = [StepReport("a", 0.1, {"accuracy": a, "loss": b}) for a, b in ((0.9, 2.0), (0.9, -1.0), (0.8, -9.0))]
+    assert Measure("accuracy", higher=True).best(steps) is steps[1]
+    assert Measure("accuracy", higher=True).best([steps[0], StepReport("b", 0.0, {"accuracy": 0.9})]) is not steps[0]
+    assert Measure("accuracy").best(steps) is steps[2]
+    assert Measure("accuracy", higher=True).remarks(*steps[1::-1]) == []
 
 
 def test_a_step_is_not_called_worse_by_rounding():

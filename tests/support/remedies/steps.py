@@ -124,6 +124,12 @@ class Computed(Own):
         return keras.ops.matmul(x, keras.ops.softplus(self.kernel))
 
 
+def numbered() -> keras.Model:
+    """Returns the classifier with class numbers in place of probabilities."""
+    model = dense()
+    return keras.Model(model.input, keras.ops.argmax(model.output, axis=-1))
+
+
 def mixing(layer: Any) -> keras.Model:
     """Returns a model that is mostly made of a layer."""
     x = layers.Dense(8, "relu")(inputs := keras.Input((6,)))
@@ -448,6 +454,12 @@ CASES = [
         "Give more examples in a batch",
         lambda: kp.recalibrate(normed(batch_shape=(1, 6)), X),
         lambda: kp.recalibrate(normed(shape=(6,)), X),
+    ),
+    Case(
+        "steps/finetune.py",
+        "Prune the model that ends before them",
+        lambda: prune(numbered(), data=X, epochs=1),
+        lambda: (prune(dense(), data=X, epochs=1), prune(numbered(), data=X)),
     ),
     Case(
         "steps/removal.py",
