@@ -120,8 +120,6 @@ ROWS = {
     "TrainedQuantization": Row(lambda: callbacks.TrainedQuantization(2), _shared),
     "GReg1": Row(_greg1, _pushed),
     "GReg1, decoupled": Row(lambda: _greg1(decoupled=True), _pushed),
-    "GReg1, L1": Row(lambda: _greg1(norm="l1"), _pushed),
-    "GReg1, L1, decoupled": Row(lambda: _greg1(norm="l1", decoupled=True), _pushed),
     "GReg2": Row(_greg2, _pushed),
     "GReg2, decoupled": Row(lambda: _greg2(decoupled=True), _pushed),
     "IncReg": Row(_increg, _pushed),
