@@ -46,7 +46,8 @@ def test_the_figures_are_those_of_tables_1_and_2(network):
         assert recipe.prune.one_dimension.macs == pytest.approx(1 - frr)
     beside = loader.load(f"three-dimensions-{network}")
     assert (recipe.model, recipe.train, recipe.finetune) == (beside.model, beside.train, beside.finetune)
-    assert not recipe.data.antialias and recipe.data.batch == beside.data.batch
+    assert not recipe.data.antialias and recipe.data == beside.data
+    assert recipe.prune.one_dimension.blocks == beside.prune.three_dimensions.blocks
 
 
 RECIPE = """
