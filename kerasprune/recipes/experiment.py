@@ -213,7 +213,11 @@ class Experiment:
             judged = [f"prune.{name}" for name, section in SECTIONS.items() if section.judged]
             faults.append(f"Expected labels for train, and for {', '.join(['prune.callback', *judged])}.")
         teaching = recipe.finetune and recipe.finetune.distil
-        if recipe.finetune and not teaching:
+        alone = recipe.prune and recipe.prune.alone
+        if recipe.finetune and alone and alone.untaught:
+            section = f" with {recipe.prune.section}, {alone.untaught}."
+            faults.append(PruneError("Expected labels for ", Key("finetune"), section))
+        elif recipe.finetune and not teaching:
             taught = ("Expected labels for ", Key("finetune"), " without ", Key("finetune.distil", "distil"))
             faults.append(PruneError(*taught, ". Add ", Key("finetune.distil", "distil: {}"), "."))
         elif teaching and teaching.weight not in (None, 1.0):

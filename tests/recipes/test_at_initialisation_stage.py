@@ -61,6 +61,10 @@ def test_what_is_left_is_trained_from_where_the_network_began(tmp_path):
         (["prune.at_initialisation.freeze=[nix]"], "name layers of the model. Received: 'nix'"),
         (["data={name: x.npy}", "train=null", "finetune=null"], "labels for prune.at_initialisation.criterion: snip"),
         (["data=null", "train=null", "finetune=null"], "Expected data for SNIP"),
+        (
+            ["data={name: x.npy}", "train=null", "prune.at_initialisation.criterion=synflow"],
+            "labels for finetune with at_initialisation, whose slim model is untrained",
+        ),
     ],
 )
 def test_what_would_fail_after_the_training_fails_before(settings, message, tmp_path, monkeypatch):
