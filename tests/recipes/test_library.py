@@ -236,6 +236,11 @@ def test_masks_at_initialisation_have_the_figures_of_the_papers(name):
         assert recipe.finetune.optimizer.learning_rate.model_dump() == rate
     else:
         assert section.keep == keep and not section.freeze and recipe.data.batch == 128
+    if criterion == "snip":  # a fifth of the rate every 30,000 of 150,000 steps
+        batches = -(-50_000 // 128)
+        falls = {round(epoch * batches): rate for epoch, rate in steps(recipe.train.optimizer).items()}
+        assert falls == pytest.approx({30_000 * n: 0.1 / 5**n for n in range(5)})
+        assert recipe.train.epochs == -(-150_000 // batches)
     if criterion != "synflow":
         temperature = {"temperature": 200.0} if criterion == "grasp" else {}
         assert section.criterion.arguments == {"training": True, **temperature}
