@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kerasprune.export.latency.machine import processor
-
 STAMP = ("runtime", "machine", "commit", "date")
 
 
@@ -43,6 +41,8 @@ def write(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) 
 
 def stamp(*packages: str) -> dict[str, str]:
     """Returns where rows come from: packages with their versions, processor, commit (`+` if files differ) and date."""
+    from kerasprune.export.latency.machine import processor  # mutation.py has rows before it has a package
+
     git = ["git", "-C", str(Path(__file__).parent)]
     described = subprocess.run([*git, "describe", "--always", "--dirty=+"], capture_output=True, text=True)
     runtime = ", ".join(f"{package} {version(package)}" for package in packages)

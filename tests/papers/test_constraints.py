@@ -75,6 +75,17 @@ def test_the_optimum_at_a_volume_is_the_best_of_a_dense_grid():
     assert best * (1 - 1e-9) <= surface.predict(*found) <= best * (1 + 1e-4)
 
 
+@pytest.mark.parametrize("kept", [(2, 16, 32), (4, 8, 32), (4, 16, 24), (1, 4, 8)])
+def test_the_volume_is_the_share_of_the_multiply_adds_of_equal_layers(kept):
+    """Equation 4: four 3×3 convolutions of 16 channels at 32×32, fewer of them, narrower, on smaller images."""
+    layers, channels, side = kept
+    point = np.array(kept) / [4, 16, 32]
+    share = layers * 9 * channels**2 * side**2 / (4 * 9 * 16**2 * 32**2)
+    assert Volume().cost(point) == pytest.approx(share, rel=1e-12)
+    by_differences = Smooth(lambda d, w, r: d * w * w * r * r).gradient(point)
+    np.testing.assert_allclose(Volume().gradient(point), by_differences, rtol=1e-6)
+
+
 def test_the_paper_bounds_can_be_lowered():
     surface = fitted(7)
     assert surface.optimum(0.5) == surface.optimum(0.5, lower=(0.5, 0.5**0.5, 0.5**0.5))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from math import pi, sqrt
 
-import numpy as np
 import pytest
 
 import kerasprune as kp
@@ -26,15 +25,6 @@ def test_cropped_layers_do_not():
     real = 3 * 6 * 4 * 4 * 4 * sqrt(2 / pi) ** 3
     assert abs(trial.mean - real) < 3 * trial.standard_error
     assert trial.deviation > 50
-
-
-def test_the_sum_of_scores_is_that_of_the_papers_equation():
-    """Equation 1, weight by weight: every layer's scores add up to 1ᵀ Π |W| 1."""
-    generator = np.random.default_rng(0)
-    a, b = np.abs(generator.normal(size=(2, 3))), np.abs(generator.normal(size=(3, 4)))
-    first = sum(a[i, j] * b[j].sum() for i in range(2) for j in range(3))
-    second = sum(a[:, j].sum() * b[j, k] for j in range(3) for k in range(4))
-    assert first + second == pytest.approx(2 * (np.ones(2) @ a @ b).sum())
 
 
 def test_bad_arguments_are_gathered():
