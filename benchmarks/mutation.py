@@ -5,12 +5,15 @@
     python benchmarks/mutation.py tiers               # the known ones once more: which tier notices them
     python benchmarks/mutation.py again [FILE …]      # both tiers for those that live on and are not called equivalent
     python benchmarks/mutation.py page
+    python benchmarks/mutation.py rows                # the fault of every exact row of the papers' page
 
 A mutant (`mutants.py`) is put into a copy of the package, and the tests that run its lines are run against that copy,
 quick ones first, until one fails. `run` takes tests of the default tier, of `ENOUGH` seconds; `again` all of both
 tiers. Each process is forked from one that has imported Keras and nothing of ours. Rows go into
 `results/mutation.csv`; what a person says of a mutant that changes nothing stands in its column `equivalent`. `cover`
 needs `pip install coverage`. With KERAS_BACKEND=jax, `cover` and `again` do the same with the tests that run there.
+`row_faults.csv` has a fault for each row of `docs/seeds.yml` that says "exact"; `rows` tries those without an outcome:
+the test that the row names has to notice.
 """
 
 from __future__ import annotations
@@ -25,19 +28,21 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mutants import Mutant, mutants
-from rows import append, read
+from rows import append, read, write
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CI="1")  # drawn examples that repeat
 ROWS, PAGE = (HERE / "results" / f"mutation.{end}" for end in ("csv", "md"))
+FAULTS = HERE / "row_faults.csv"
 COVERED = ROOT / "runs" / f"mutation_{BACKEND}.json"  # not kept under version control
 FIELDS = ("file", "line", "kind", "before", "after", "backend", "outcome", "tests", "killer", "equivalent", "tier")
 MARKS = {"default": "not slow and not thorough", "thorough": "thorough and not slow"}
@@ -131,7 +136,8 @@ class Chosen:
         self.order, self.killer, self.run = {test: n for n, test in enumerate(tests)}, "", 0
 
     def pytest_collection_modifyitems(self, items: list) -> None:
-        items[:] = sorted((item for item in items if item.nodeid in self.order), key=lambda i: self.order[i.nodeid])
+        numbers = {i: self.order.get(i.nodeid, self.order.get(i.nodeid.partition("[")[0])) for i in items}
+        items[:] = sorted((i for i in items if numbers[i] is not None), key=numbers.__getitem__)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self.run += report.when == "call"
@@ -188,9 +194,10 @@ def _child(tests: list[str], copy: Path, answer: Path) -> None:
         code = pytest.main([*_options(), "-m", "", *files], plugins=[plugin])
         import kerasprune
 
-        assert kerasprune.__file__.startswith(str(copy))
         kind = {0: "survived", 5: "not run"}.get(int(code), "killed")
         found = {"outcome": kind, "tests": plugin.run, "killer": plugin.killer}
+        if not kerasprune.__file__.startswith(str(copy)):
+            found = {"outcome": "not run", "tests": 0, "killer": f"the package was that of {kerasprune.__file__}"}
     except BaseException as error:  # noqa: BLE001
         found = {"outcome": "killed", "tests": plugin.run, "killer": repr(error)[:80]}
     answer.write_text(json.dumps(found))
@@ -266,11 +273,47 @@ def again(*places: str) -> None:
     shutil.rmtree(copy)
 
 
+def of_the_page() -> None:
+    """Runs the test that an exact row of the papers' page names against a package with the row's fault."""
+    _import_beforehand()
+    copy = copied()
+    page = yaml.safe_load((ROOT / "docs" / "seeds.yml").read_text())["seeds"]
+    named = {(seed["title"], item["at"]): item.get("test", "") for seed in page for item in seed["items"]}
+    faults = read(FAULTS)
+    for fault in faults:
+        if not fault["outcome"]:
+            mutant = fault_of(fault)
+            found = _tried(mutant, [(60.0, named[fault["paper"], fault["at"]])], copy)
+            fault |= {"outcome": found["outcome"], "killer": found["killer"]}
+            write(FAULTS, list(fault), faults)
+    shutil.rmtree(copy)
+
+
+def fault_of(row: Mapping[str, str]) -> Mutant:
+    """Returns the mutant of a row of `row_faults.csv`.
+
+    Raises:
+        ValueError: What it replaces is not there once.
+    """
+    source = (ROOT / row["file"]).read_text()
+    before = source.partition(row["before"])[0]
+    if source.count(row["before"]) != 1:
+        raise ValueError(
+            f"Expected {row['before']!r} to be in {row['file']} once. Received: {source.count(row['before'])}."
+        )
+    line, changed = before.count("\n") + 1, source.replace(row["before"], row["after"])
+    return Mutant(row["file"], "row", line, (line, line), (line, line), row["before"], row["after"], changed)
+
+
 def _prepared() -> tuple[dict, Path]:
     """Imports what is not ours, before anything is forked; returns which test runs which line, and a copy."""
+    _import_beforehand()
+    return json.loads(COVERED.read_text()), copied()
+
+
+def _import_beforehand() -> None:
     for name in BEFOREHAND:
         importlib.import_module(name)
-    return json.loads(COVERED.read_text()), copied()
 
 
 def _tried(mutant: Mutant, tests: list[tuple[float, str]], copy: Path) -> dict:
@@ -357,6 +400,8 @@ if __name__ == "__main__":
             again(*places)
         case ["page"]:
             page()
+        case ["rows"]:
+            of_the_page()
         case ["run", *numbers] if 1 <= len(numbers) <= 2:
             run(*map(int, numbers))
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import csv
 import importlib
 import pkgutil
 import re
@@ -162,6 +163,18 @@ def _reached(tree: ast.AST) -> Iterator[Any]:
             if roots.get(root, "").startswith("kerasprune"):
                 with contextlib.suppress(AttributeError, ImportError, ValueError):
                     yield pkgutil.resolve_name(".".join([roots[root], *rest]))
+
+
+def test_every_exact_row_has_a_fault_that_its_test_has_noticed():
+    """By `python benchmarks/mutation.py rows`; the code that a fault changes is still there, once."""
+    with (ROOT / "benchmarks" / "row_faults.csv").open(newline="", encoding="utf-8") as file:
+        faults = {(row["paper"], row["at"]): row for row in csv.DictReader(file)}
+    exact = {(s["title"], i["at"]): i["test"] for s in SOURCE["seeds"] for i in s["items"] if i["state"] == "exact"}
+    assert faults.keys() == exact.keys()
+    for place, test in exact.items():
+        row = faults[place]
+        assert (ROOT / row["file"]).read_text(encoding="utf-8").count(row["before"]) == 1, row
+        assert row["outcome"] == "killed" and row["killer"].partition("[")[0] == test, row
 
 
 def test_every_entry_is_on_the_page():
