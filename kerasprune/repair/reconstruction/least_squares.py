@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from kerasprune.repair.reconstruction.as_linear import multiply_by_group, product
 
 _AT_ONCE = 4096  # rows
 _STEPS = 100  # of gradients within a constraint
-Allowed = Callable[[np.ndarray], np.ndarray]
+Allowed = Solver = Callable[[np.ndarray], np.ndarray]
 
 
 class LeastSquares:
@@ -24,16 +26,16 @@ class LeastSquares:
     """
 
     def __init__(self, rows: np.ndarray, start: np.ndarray, constant: bool, allowed: Allowed | None = None) -> None:
-        self.rows, self.start, self.constant, self.allowed = rows, start, constant, allowed
-        self._inverse: tuple[float, np.ndarray] | None = None
-        number, groups, width = self.rows.shape
-        self.mean = np.zeros((groups, width))
-        if self.constant:
-            self.mean = self.rows.mean(axis=0, dtype="float64")
+        self.start, self.constant, self.allowed = start, constant, allowed
+        self._known: tuple[float, Solver] | None = None
+        number, groups, width = rows.shape
+        self.mean = rows.mean(axis=0, dtype="float64") if constant else np.zeros((groups, width))
+        self.rows = (rows - self.mean.astype(rows.dtype)).transpose(1, 0, 2)
+        self._before = product(self.rows, start)
         self._dual = number < width and allowed is None
         size = number if self._dual else width
         self._gram = np.zeros((groups, size, size))
-        for part in [self._all()] if self._dual else self._parts():
+        for part in [self.rows] if self._dual else self._parts():
             exact = part.astype("float64")
             turned = exact.transpose(0, 2, 1)
             self._gram += product(exact, turned) if self._dual else product(turned, exact)
@@ -48,10 +50,10 @@ class LeastSquares:
             target: Y, (rows, groups, columns).
             ridge: ρ; at infinity W stays W₀.
         """
-        if self._inverse is None or self._inverse[0] != ridge:
-            self._inverse = ridge, self._inverted(ridge)
+        if self._known is None or self._known[0] != ridge:
+            self._known = ridge, self._solver(ridge)
         middle, moments = self._moments(target)
-        solved = self._inverse[1] @ moments
+        solved = self._known[1](moments)
         if self.allowed is not None:
             solved = self._within(moments, solved, ridge)
         return self._weights(middle, solved)
@@ -71,23 +73,33 @@ class LeastSquares:
         middle, moments = self._moments(target)
         errors: dict[float, float] = {}
         for ridge in ridges:
-            inverse = self._inverted(ridge)
-            error = float(((fitted_rows(rows, *self._weights(middle, inverse @ moments)) - there) ** 2).sum())
+            solver = self._solver(ridge)
+            error = float(((fitted_rows(rows, *self._weights(middle, solver(moments))) - there) ** 2).sum())
             if error < min(errors.values(), default=np.inf):
-                self._inverse = ridge, inverse  # `solve` takes it up
+                self._known = ridge, solver  # `solve` takes it up
             errors[ridge] = error
         most = (1 + slack) * min(errors.values())
         near = [ridge for ridge, error in errors.items() if error <= most]
         return max(near, default=ridges[0])
 
-    def _inverted(self, ridge: float) -> np.ndarray:
+    def fitted(self, matrices: np.ndarray, constant: np.ndarray) -> np.ndarray:
+        """Returns `X W + 1 bᵀ`, (rows, groups, columns)."""
+        middle = (constant + self._at_mean(matrices))[:, None]
+        made = product(self.rows, matrices.astype(self.rows.dtype)) + middle.astype(self.rows.dtype)
+        return made.transpose(1, 0, 2)
+
+    def _solver(self, ridge: float) -> Solver:
+        """Returns what multiplies by the inverse of `XᵀX + λI`, or of `XXᵀ + λI`."""
         if np.isinf(ridge):
-            return np.zeros_like(self._gram)
+            return np.zeros_like
         matrix = self._with_ridge(ridge)
         try:
-            return np.linalg.inv(matrix)
+            if len(matrix) == 1:
+                factor = cho_factor(matrix[0], check_finite=False)
+                return lambda moments: cho_solve(factor, moments[0], check_finite=False)[None]
+            return partial(np.matmul, np.linalg.inv(matrix))
         except np.linalg.LinAlgError:  # without a ridge, rows that depend on each other
-            return np.linalg.pinv(matrix, hermitian=True)
+            return partial(np.matmul, np.linalg.pinv(matrix, hermitian=True))
 
     def _with_ridge(self, ridge: float) -> np.ndarray:
         held = ridge * self._level + np.where(self._level > 0, 0.0, 1.0)
@@ -125,28 +137,21 @@ class LeastSquares:
         if self.constant:
             middle = target.mean(axis=0, dtype="float64").astype(target.dtype)
 
-        def residual(part: np.ndarray, begin: int) -> np.ndarray:
-            return (target[begin : begin + part.shape[1]] - middle).transpose(1, 0, 2) - product(part, self.start)
-
-        if self._dual:
-            return middle, residual(self._all(), 0)
-        parts = enumerate(self._parts())
-        moments = [product(part.transpose(0, 2, 1), residual(part, number * _AT_ONCE)) for number, part in parts]
-        return middle, np.sum(moments, axis=0, dtype="float64")
+        residual = (target - middle).transpose(1, 0, 2) - self._before
+        return middle, residual if self._dual else product(self.rows.transpose(0, 2, 1), residual).astype("float64")
 
     def _weights(self, middle: np.ndarray, solved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns W and b."""
-        matrices = self.start + (product(self._all().transpose(0, 2, 1), solved) if self._dual else solved)
-        return matrices, middle - (self.mean[:, None] @ matrices)[:, 0]
+        matrices = self.start + (product(self.rows.transpose(0, 2, 1), solved) if self._dual else solved)
+        return matrices, middle - self._at_mean(matrices)
 
-    def _all(self) -> np.ndarray:
-        return np.concatenate(list(self._parts()), axis=1)
+    def _at_mean(self, matrices: np.ndarray) -> np.ndarray:
+        return (self.mean[:, None] @ matrices)[:, 0]
 
     def _parts(self) -> Iterator[np.ndarray]:
         """Yields the centred rows of every group, some at a time: (groups, some, d)."""
-        for begin in range(0, len(self.rows), _AT_ONCE):
-            part = self.rows[begin : begin + _AT_ONCE] - self.mean.astype(self.rows.dtype)
-            yield part.transpose(1, 0, 2)
+        for begin in range(0, self.rows.shape[1], _AT_ONCE):
+            yield self.rows[:, begin : begin + _AT_ONCE]
 
 
 def fitted_rows(rows: np.ndarray, matrices: np.ndarray, constant: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from kerasprune.surgery.verification import check_order
 from kerasprune.surgery.weight_constraints import warn_of_constraints
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
-_TURNS = 8
+_TURNS = 5
 
 
 def reconstruct(

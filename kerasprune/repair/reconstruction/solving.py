@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from math import ceil
 
 import numpy as np
 
+from kerasprune.backend.blas import one_thread_if_small
 from kerasprune.data.batches import Batches
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import values
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, numbers_of
 from kerasprune.repair.reconstruction.dense_targets import Targets, given_to, kernel_layers, steps_of
 from kerasprune.repair.reconstruction.layer_tail import Kernel, Tail, tail_of
-from kerasprune.repair.reconstruction.least_squares import LeastSquares, fitted_rows
+from kerasprune.repair.reconstruction.least_squares import LeastSquares
 from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.pairing import Pairing
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
@@ -57,10 +57,11 @@ class Evidence:
         """The rows of X, of all calls."""
         return _joined([part.x for part in self.parts])
 
-    def wanted(self, fit: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
-        """Returns the targets of the kernel; `fit(x)` is its present output, if that may matter."""
-        pairs = zip(self.parts, self.tails, strict=True)
-        return _joined([_wanted(part, tail, fit and fit(part.x)) for part, tail in pairs])
+    def wanted(self, present: np.ndarray | None = None) -> np.ndarray:
+        """Returns the targets of the kernel; `present` is its present output, if that may matter."""
+        ends = np.cumsum([len(part.x) for part in self.parts])[:-1]
+        now = [None] * len(self.parts) if present is None else np.split(present, ends)
+        return _joined(list(map(_wanted, self.parts, self.tails, now)))
 
     def cuts_off(self) -> bool:
         """Returns whether an activation clips the output, or the sum that it enters, if the sum is known."""
@@ -109,6 +110,7 @@ def _wanted(rows: Rows, tail: Tail | None, present: np.ndarray | None) -> np.nda
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
 _JUDGES = 10  # every tenth example judges
+_BEYOND = 1.6  # times the way to a target that a relu cuts off: five turns do what eight did at 1
 
 
 @dataclass
@@ -124,7 +126,7 @@ class Solving:
             suits the examples alone would lead all that comes after it astray.
         slack: How much larger than the least, as a fraction, the error on those may be: the strongest ridge within it
             is taken where no BatchNorm divides the size of the kernel out. Defaults to 0.
-        turns: How often the numbers that a relu cuts off are looked at again. Defaults to 8.
+        turns: How often the numbers that a relu cuts off are looked at again. Defaults to 5.
         verbose: 0 = silent, otherwise lines on the layers that are solved. Defaults to 0.
     """
 
@@ -134,7 +136,7 @@ class Solving:
     positions: int
     ridges: Sequence[float]
     slack: float = field(default=0.0, kw_only=True)
-    turns: int = field(default=8, kw_only=True)
+    turns: int = field(default=5, kw_only=True)
     verbose: int = field(default=0, kw_only=True)
     left: dict[str, str] = field(default_factory=dict)
     scarce: list[str] = field(default_factory=list)
@@ -212,8 +214,13 @@ class Solving:
         return needed
 
     def _solve(self, kernel: Kernel) -> None:
-        view, norms = kernel.view, [] if kernel.view.bias is not None else kernel.norms
         evidence = Evidence([self._rows(kernel, *call) for call in kernel.calls], [tail for _, tail in kernel.calls])
+        rows, (groups, width, columns) = sum(len(part.y) for part in evidence.parts), kernel.view.start.shape
+        with one_thread_if_small(rows * groups * width * max(width, columns)):
+            self._fit(kernel, evidence)
+
+    def _fit(self, kernel: Kernel, evidence: Evidence) -> None:
+        view, norms = kernel.view, [] if kernel.view.bias is not None else kernel.norms
         judges = None
         if len(self.ridges) > 1:
             evidence, judges = evidence.split()
@@ -226,8 +233,9 @@ class Solving:
         matrices, constant = problem.solve(target, ridge)
         if evidence.cuts_off():
             for _ in range(self.turns):
-                target = evidence.wanted(partial(fitted_rows, matrices=matrices, constant=constant))
-                matrices, constant = problem.solve(target, ridge)
+                present = problem.fitted(matrices, constant)
+                target = evidence.wanted(present)
+                matrices, constant = problem.solve(present + _BEYOND * (target - present), ridge)
         if getattr(view.bias, "constraint", None) is not None:
             constant = project(view.bias, constant.reshape(tuple(view.bias.shape))).reshape(constant.shape)
             matrices, _ = LeastSquares(x, view.start, False, allowed).solve(target - constant, ridge)

@@ -82,3 +82,14 @@ def test_within_a_constraint_the_solution_is_that_of_non_negative_least_squares(
     matrices, _ = within.solve(target[:, None], 1e-9)
     least = sum(nnls(rows, column)[1] ** 2 for column in target.T)
     assert matrices.min() >= 0 and np.square(rows @ matrices[0] - target).sum() < 1.001 * least
+
+
+@pytest.mark.parametrize(("number", "groups"), [(40, 1), (40, 2), (5, 1)])
+@pytest.mark.parametrize("constant", [True, False])
+def test_fitted_rows_are_those_of_the_solution(number, groups, constant):
+    random = np.random.default_rng(0)
+    rows, start = random.normal(1.0, 1.0, (number, groups, 8)), random.normal(size=(groups, 8, 3))
+    problem = LeastSquares(rows, start, constant)
+    matrices, offset = problem.solve(random.normal(2.0, 1.0, (number, groups, 3)), 0.05)
+    expected = np.einsum("ngd,gdc->ngc", rows, matrices) + offset
+    assert np.allclose(problem.fitted(matrices, offset), expected)
