@@ -221,7 +221,7 @@ class Recipe(Node):
     Args:
         name: The recipe's name; the run folder is named after it.
         why: The question that the experiment answers, in one sentence.
-        status: `"run"`: it was run unchanged. `"not run in full"`: a published schedule that was only tried briefly.
+        status: `"run"`: it was run unchanged. `"not run in full"`: a schedule that was tried briefly, or not at all.
         paper: The source of the expected figures. Defaults to `None`.
         expected: Figures to reach. Defaults to none.
         seed: Seed of weights, order, augmentation and all other random choices. Defaults to 0.

@@ -68,18 +68,22 @@ def test_units_that_are_dead_are_left_out_and_the_others_stay_as_they_are():
 
 @pytest.mark.thorough
 @pytest.mark.jax
-def test_a_net_that_needs_all_units_is_not_stable():
-    model = dense(6)
+def test_epsilon_is_that_of_the_worst_layer_from_which_on_half_are_kept():
+    """Definition 1 in NumPy: all choices of at most half of the units from each layer on, and a grid of factors."""
+    model = dense(4, 3)
     x, y = fitted(model)
     found = kp.analysis.dropout_stability(model, [(x, y)])
-    first, shift, last, bias = (each.astype("float64") for each in model.get_weights())
-    hidden, best = np.maximum(x @ first + shift, 0), np.inf
-    for chosen in (list(each) for k in range(4) for each in combinations(range(6), k)):
-        part, rest = hidden[:, chosen] @ last[chosen], y - bias
-        factor = max(float((part * rest).sum() / max((part**2).sum(), 1e-30)), 0)
-        best = min(best, float(((factor * part - rest) ** 2).mean()))
-    assert found.epsilon > 0.01
-    assert found.epsilon == pytest.approx(best, rel=1e-3)
+    (w1, b1), (w2, b2), (w3, b3) = ([each.astype("float64") for each in layer.get_weights()] for layer in model.layers)
+    r = np.linspace(0, 4, 4001)[:, None, None]
+    whole, best = np.maximum(x @ w1 + b1, 0), [np.inf, np.inf]
+    for i, sizes in enumerate(([2, 1, 0], [4])):
+        for first in (list(each) for size in sizes for each in combinations(range(4), size)):
+            hidden = np.maximum((1 if i else r) * (whole[:, first] @ w2[first]) + b2, 0)
+            for unit in range(3):
+                error = ((r * hidden[..., [unit]] * w3[unit] + b3 - y) ** 2).mean(axis=(1, 2)).min()
+                best[i] = min(best[i], error)
+    assert found.losses == pytest.approx(best, rel=1e-3) and min(best) > 0.01 and max(best) > 1.01 * min(best)
+    assert found.epsilon == pytest.approx(max(best), rel=1e-3)
 
 
 def test_channels_of_convolutions_are_silenced_where_they_are_read():
