@@ -53,11 +53,10 @@ def check_writable(model: keras.Model, signature: Signature) -> None:
     """Raises if no file of a model could be written: before anything is trained or calibrated for it.
 
     Raises:
-        ModuleNotFoundError: TensorFlow is not installed, which `extras` explains.
+        ModuleNotFoundError: As for `carriable`.
         PruneError: As for `carriable`.
     """
     if keras.backend.backend() != "tensorflow":
-        check_installed("tensorflow")
         carriable(model, signature)
         process.start()  # its imports take seconds, while the model is computed here
 
@@ -70,8 +69,10 @@ def carriable(model: keras.Model, signature: Signature) -> keras.Model:
         signature: Its inputs.
 
     Raises:
+        ModuleNotFoundError: TensorFlow is not installed, which `extras` explains.
         PruneError: It has a class or function that can be neither imported nor written out.
     """
+    check_installed("tensorflow")
     if isinstance(model, RangedModel) or is_graph(model) and not _absent(model):
         model = without_ranges(model)
     else:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasprune.errors import check_installed, extras
-
 if TYPE_CHECKING:
     import keras
 
@@ -34,11 +32,6 @@ class Format:
     precision: str | None = None
     calibrates: bool = False
     needs: tuple[str, ...] = ()
-
-    def check_installed(self) -> None:
-        """Raises a `PruneError` with what to install if this machine could not write the file."""
-        with extras("an export"):
-            check_installed(*self.needs)
 
 
 def _saved_model(model: keras.Model, path: Path, **options: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +78,10 @@ def write_single(parts: Mapping[str, Part], folder: Path) -> None:
     module = tf.Module()
     module.served = {name: function_of(part) for name, part in parts.items()}
     module.weights = [variable.value for model in plain.values() for variable in model.variables]
-    with signs_without_bits(), _for_converter(parts):
+    with signs_without_bits(), ExitStack() as stack:
+        for part in parts.values():
+            if isinstance(part.model, RangedModel):
+                stack.enter_context(part.model.for_converter())
         tf.saved_model.save(module, str(folder), signatures=dict(module.served))
 
 
@@ -103,13 +106,3 @@ def write_endpoint(parts: Mapping[str, Part], folder: Path) -> None:
     for kind in ("variables", "trainable_variables", "non_trainable_variables"):
         archive.add_variable_collection(kind, [variable.value for variable in getattr(model, kind)])
     archive.write_out(str(folder), verbose=False)
-
-
-@contextmanager
-def _for_converter(parts: Mapping[str, Part]) -> Iterator[None]:
-    """Lets models with ranges be traced with the operations that the converter looks for while the block runs."""
-    with ExitStack() as stack:
-        for part in parts.values():
-            if isinstance(part.model, RangedModel):
-                stack.enter_context(part.model.for_converter())
-        yield

@@ -10,13 +10,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow  # noqa: F401  which writes the files
 from keras import layers
 from support.both_backends import FORMS, NETWORKS, saved, write
 from support.processes import TESTS
 
 import kerasprune as kp
 from kerasprune.data.signature import signature_of
-from kerasprune.export.carried import carriable, check_writable
+from kerasprune.export.carried import carriable
 from kerasprune.export.parity import interpreted_function, served_function
 
 
@@ -71,12 +72,13 @@ def test_what_can_be_neither_is_refused_before_anything_is_written(monkeypatch, 
     assert not [*tmp_path.iterdir()]
 
 
-def test_without_tensorflow_it_is_said_at_once(monkeypatch):
+def test_without_tensorflow_it_is_said_at_once(monkeypatch, tmp_path):
     model = through()
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(ModuleNotFoundError, match="tensorflow"):
-        check_writable(model, signature_of(model))
+    for write_file, name in ((kp.export.saved_model, "model"), (kp.export.tflite, "model.tflite")):
+        with pytest.raises(kp.PruneError, match=r'pip install "kerasprune\[tensorflow\]"'):
+            write_file(model, tmp_path / name)
 
 
 # ---- the files ---- #
@@ -99,7 +101,8 @@ def files(tmp_path_factory):
 
 @pytest.mark.jax
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "resnet20")) for n in NETWORKS])
+@pytest.mark.experiments  # ready-made networks
+@pytest.mark.parametrize("name", NETWORKS)
 def test_files_are_those_of_tensorflow(files, name):
     here, other = files(name)
     model, data = saved(name, here.parent)

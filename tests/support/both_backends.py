@@ -13,7 +13,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.data.signature import signature_of
-from support.architectures import unet, vit
+from support.architectures import unet
 
 FORMS = (None, "float16", "int8", "saved_model")
 
@@ -23,6 +23,15 @@ def two_inputs() -> keras.Model:
     left, right = keras.Input((6,), name="b_left"), keras.Input((3,), name="a_right")
     x = layers.Concatenate()([layers.Dense(40, "relu")(left), right])
     return keras.Model({"b_left": left, "a_right": right}, {"z": layers.Dense(5)(x), "y": layers.Dense(2)(x)})
+
+
+def vit() -> keras.Model:
+    """Returns a vision transformer of one block."""
+    x = layers.Reshape((16, 16))(layers.Conv2D(16, 4, 4)(images := keras.Input((16, 16, 3))))
+    y = layers.LayerNormalization()(x)
+    x = x + layers.MultiHeadAttention(2, 8)(y, y)
+    x = x + layers.Dense(16)(layers.Dense(32, "gelu")(layers.LayerNormalization()(x)))
+    return keras.Model(images, layers.Dense(10)(layers.GlobalAveragePooling1D()(x)))
 
 
 def in_bfloat16() -> keras.Model:
