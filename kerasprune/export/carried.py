@@ -137,7 +137,7 @@ def _carried(path: Path) -> keras.Model:
 
 
 def _absent(model: keras.Model) -> list[str]:
-    """Returns what another process cannot import of a model, in words with its layer."""
+    """Returns the classes and functions of a model that another process cannot import, with their layers."""
     try:
         own = [*_own(_config(model))]
     except Exception as error:  # noqa: BLE001  whatever get_config raises

@@ -87,6 +87,7 @@ def test_without_tensorflow_it_is_said_at_once(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Returns a folder in which a network is written on this backend and on another one."""
+    pytest.importorskip("jax")
     folder, here = tmp_path_factory.mktemp("files"), keras.backend.backend()
     other = "jax" if here == "tensorflow" else "tensorflow"
 

@@ -48,7 +48,7 @@ def _end() -> list[layers.Layer]:
 
 
 NETWORKS = {
-    "resnet20": lambda: kp.models.resnet_cifar(20),
+    "resnet20": lambda: kp.models.resnet_cifar(20, input_shape=(32, 32, 3)),
     "unet": unet,
     "vit": vit,
     "lstm": lambda: kp.models.lstm_rows(8, input_shape=(6, 4, 1)),
@@ -59,14 +59,14 @@ NETWORKS = {
 
 def saved(name: str, folder: Path) -> tuple[keras.Model, Any]:
     """Returns a network as its file in a folder has it, written if there is none, and inputs for it."""
-    file, generator = folder / f"{name}.keras", np.random.default_rng(0)
-    if not file.exists():
+    generator = np.random.default_rng(0)
+    if not (file := folder / f"{name}.keras").exists():
         keras.utils.set_random_seed(0)
         model = NETWORKS[name]()
         model.set_weights([generator.uniform(0.2, 1, w.shape) if w.ndim == 1 else w for w in model.get_weights()])
         model.save(file)
     model = keras.saving.load_model(file, compile=False)
-    nest = signature_of(model).structure
+    nest, generator = signature_of(model).structure, np.random.default_rng(1)
     return model, keras.tree.map_structure(lambda x: generator.normal(size=(64, *x.shape[1:])).astype("f"), nest)
 
 
