@@ -86,7 +86,7 @@ def carriable(model: keras.Model, signature: Signature) -> keras.Model:
         raise PruneError(
             "Expected layers and functions of Keras, or of a module that can be imported: a process with Keras on "
             f"TensorFlow writes the file. Received: backend={keras.backend.backend()!r}, and {first_of(absent)}. "
-            "Define it, with get_config, in a .py file that you import; or keep to keras.ops in its call."
+            "Put it, with get_config, into a .py file that you import; or keep to keras.ops in its call."
         )
     return model
 

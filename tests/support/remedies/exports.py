@@ -252,7 +252,7 @@ CASES = [
     ),
     Case(
         "export/carried.py",
-        "Define it, with get_config",
+        "Put it, with get_config",
         lambda: carried(through(type("Local", (Eager,), {})())),
         lambda: carried(through(Own())),
     ),
