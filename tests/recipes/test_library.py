@@ -428,7 +428,6 @@ def test_every_command_in_the_head_of_a_recipe_can_be_given(tmp_path, monkeypatc
             assert loading.load(name, words[1::2]).name == name == path.stem
 
 
-@pytest.mark.jax
 @pytest.mark.thorough  # by default test_runner.py takes one recipe through every stage
 @pytest.mark.parametrize(
     ("name", "settings"),
