@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from kerasprune.backend.reader import tf
 from kerasprune.data import scaling
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.epochs import epochs

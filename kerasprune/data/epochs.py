@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import tensorflow as tf
-
+from kerasprune.backend.reader import tf
 from kerasprune.data.epoch_counters import positions
 from kerasprune.data.sources import Images
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from kerasprune.backend.reader import tf
 from kerasprune.data.scaling import DataInfo
 from kerasprune.data.sources import Indexed, Source, encoded_image
 from kerasprune.errors import PruneError, extras, raise_faults

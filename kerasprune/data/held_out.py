@@ -96,7 +96,7 @@ def _of_py_dataset(data: keras.utils.PyDataset) -> list[SomeBatches] | None:
 def _of_dataset(data: Any, count: int) -> list[Any] | None:
     if count < 2 or not hasattr(data, "enumerate") or not same_again(data):
         return None
-    import tensorflow as tf
+    from kerasprune.backend.reader import tf
 
     tenths = [_tenth(number, count) for number in range(count)]
 

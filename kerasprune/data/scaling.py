@@ -67,7 +67,7 @@ def constants(scale: str, facts: DataInfo) -> tuple[tuple[float, ...], tuple[flo
 
 def normalise(pixels: tf.Tensor, mean: Any, std: Any) -> tf.Tensor:
     """Returns `(pixels / 255 − mean) / std` as float32; `mean` and `std` are numbers, or one for each channel."""
-    import tensorflow as tf
+    from kerasprune.backend.reader import tf
 
     return (tf.cast(pixels, tf.float32) / 255.0 - tf.constant(mean)) / tf.constant(std)
 
@@ -83,7 +83,7 @@ def rescale(image: tf.Tensor, scale: str, channels: int, facts: DataInfo) -> tf.
         channels: 1 or 3.
         facts: The data set.
     """
-    import tensorflow as tf
+    from kerasprune.backend.reader import tf
 
     if scale != "standardise":
         (mean, std), (own_mean, own_std) = constants(scale, facts), constants("standardise", facts)

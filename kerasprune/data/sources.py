@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
+from kerasprune.backend.reader import tf
 from kerasprune.data.scaling import DataInfo
 
 SHUFFLED_AHEAD = 10_000

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import tensorflow as tf
-
+from kerasprune.backend.reader import tf
 from kerasprune.data.refusals import check_ends, check_found
 from kerasprune.data.signature import Signature, specs_of
 from kerasprune.errors import PruneError, nearest, raise_faults

@@ -16,50 +16,22 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
 
-from kerasprune._keras import call_operation, inner_layers, replaced_attributes, signs_without_bits
-from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
+from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, in_own_code, reason_of
 from kerasprune.export.calibration import write_calibration
+from kerasprune.export.carried import write
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert_saved_model
 from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.half_precision import in_float32
-from kerasprune.export.plain_names import with_plain_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
-from kerasprune.graph.ranged_model import RangedModel, without_ranges
-
-
-def recurrent_layers(model: keras.Model) -> list[layers.Layer]:
-    """Returns the recurrent layers of a model, however deep, that run in a loop."""
-    return [each for each in inner_layers(model) if isinstance(each, layers.RNN) and not each.unroll]
-
-
-def unrolled(model: keras.Model) -> AbstractContextManager[None]:
-    """Lets the recurrent layers of a model be traced without a loop while the block runs.
-
-    The model is not copied: its layers may have classes that only the caller knows, and the weights are the same.
-    Whoever traces it needs a fixed number of time steps.
-    """
-    return replaced_attributes(*((layer, "unroll", True) for layer in recurrent_layers(model)))
-
-
-def output_names(model: keras.Model, count: int) -> list[str]:
-    """Returns distinct names for the flat outputs of a model: its dict keys or layer names, if any."""
-    model = without_ranges(model)  # whose file has the names of the plain one
-    if not is_graph(model):
-        return [f"output_{i}" for i in range(count)]
-    if isinstance(model, keras.Sequential):
-        return identifiers([model.layers[-1].name])
-    nested = isinstance(model.output, Mapping) and any(map(keras.tree.is_nested, model.output.values()))
-    return identifiers(([] if nested else keys_of(model.output)) or model.output_names)
-
+from kerasprune.graph.ranged_model import RangedModel
 
 LAST_LINES = 5
 SERVED = "serving_default"  # the one signature of a file
@@ -87,24 +59,20 @@ def to_tflite(
             whose conversion is in integers. Defaults to `None`: there is no such conversion.
 
     Raises:
-        PruneError: The backend is not TensorFlow, or the converter fails or crashes.
+        PruneError: The model cannot be carried to TensorFlow, or the converter fails or crashes.
     """
-    calibrated = QUANTIZATIONS[quantize].calibrated
+    calibrates = QUANTIZATIONS[quantize].calibrated and not isinstance(model, RangedModel)
     with tempfile.TemporaryDirectory() as name, explain_converter_errors(model.name, quantize):
         folder = Path(name)
-        if not calibrated or isinstance(model, RangedModel):
-            with quiet(), model.for_converter() if isinstance(model, RangedModel) else nullcontext():
-                _save({SERVED: (in_float32(model), signature)}, folder)
-                if check_float is not None and not isinstance(model, RangedModel):
-                    check_float(convert_saved_model(folder, None, "float"))
-                return convert_saved_model(folder, quantize, io)
-        process.start()
-        twin = in_float32(model)
-        with quiet(), unrolled(twin):
-            _save({SERVED: (twin, signature)}, folder)
+        if calibrates:
+            process.start()
+        with quiet():
+            write("unrolled" if calibrates else "single", {SERVED: (in_float32(model), signature)}, folder)
             # That of "mixed" has floats and the ranges of them.
-            if check_float is not None and quantize != "mixed":
-                check_float(convert_saved_model(folder, None, "float"))
+            if check_float is not None and quantize != "mixed" and not isinstance(model, RangedModel):
+                check_float(_converted(folder, None, "float"))
+            if not calibrates:
+                return _converted(folder, quantize, io)
         write_calibration(samples, signature, folder / CALIBRATION_FILE)
         content = process.convert(folder, quantize, io)
         if check_float is not None and quantize == "mixed":
@@ -125,20 +93,13 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
         PruneError: A model does not convert.
     """
     generator, integers = np.random.default_rng(0), QUANTIZATIONS[quantize].integers
-    with (
-        tempfile.TemporaryDirectory() as name,
-        quiet(),
-        ExitStack() as loops,
-        explain_converter_errors(", ".join(parts), quantize),
-    ):
-        folder, parts = Path(name), {key: in_float32(model) for key, model in parts.items()}
-        signatures = {key: signature_of(model) for key, model in parts.items()}
-        if integers:
-            for model in parts.values():
-                loops.enter_context(unrolled(model))
-        _save({key: (model, signatures[key]) for key, model in parts.items()}, folder)
+    with tempfile.TemporaryDirectory() as name, quiet(), explain_converter_errors(", ".join(parts), quantize):
+        folder, models = Path(name), {key: in_float32(model) for key, model in parts.items()}
+        signatures = {key: signature_of(model) for key, model in models.items()}
+        pairs = {key: (model, signatures[key]) for key, model in models.items()}
+        write("unrolled" if integers else "single", pairs, folder)
         if not integers:
-            return convert_saved_model(folder, quantize, "float")
+            return _converted(folder, quantize, "float")
         samples = {
             f"{key}/{name}": generator.standard_normal((_RANDOM, *spec.shape)).astype(spec.dtype)
             for key, signature in signatures.items()
@@ -166,32 +127,10 @@ def explain_converter_errors(name: str, quantize: str | None) -> Iterator[None]:
         raise PruneError(_explain(name, quantize, error)) from error
 
 
-def _save(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> None:
-    """Writes forward passes at batch 1, with the weights, as a SavedModel with a signature for each."""
-    if keras.backend.backend() != "tensorflow":
-        raise PruneError(
-            "TFLite files are written under the TensorFlow backend. "
-            f"Received: backend={keras.backend.backend()!r}. "
-            "Save the model as .keras, and export it in a process with KERAS_BACKEND=tensorflow, where "
-            'pip install "kerasprune[export]" was run.'
-        )
-    import tensorflow as tf
-
-    def function_of(model: keras.Model, signature: Signature) -> tf.types.experimental.PolymorphicFunction:
-        def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-            outputs = keras.tree.flatten(call_operation(plain[id(model)], signature.pack(tensors), training=False))
-            return dict(zip(output_names(model, len(outputs)), outputs, strict=True))
-
-        named = zip(signature.inputs, signature.names, strict=True)
-        specs = [tf.TensorSpec((1, *spec.shape), spec.dtype, name=name) for spec, name in named]
-        return tf.function(serve, input_signature=specs)
-
-    plain = {id(model): with_plain_names(model) for model, _ in models.values()}
-    module = tf.Module()
-    module.served = {name: function_of(*pair) for name, pair in models.items()}
-    module.weights = [variable.value for model in plain.values() for variable in model.variables]
-    with signs_without_bits():
-        tf.saved_model.save(module, str(folder), signatures=dict(module.served))
+def _converted(folder: Path, quantize: str | None, io: str) -> bytes:
+    """Returns the bytes of a conversion that needs no samples: here, or in a child where Keras has no TensorFlow."""
+    here = keras.backend.backend() == "tensorflow"
+    return (convert_saved_model if here else process.convert)(folder, quantize, io)
 
 
 def _explain(name: str, quantize: str | None, error: Exception) -> str:

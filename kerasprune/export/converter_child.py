@@ -1,8 +1,9 @@
 """The process in which TensorFlow's converter may crash: `python -m kerasprune.export.converter_child`.
 
-One request is a line of JSON on the standard input, `[folder, quantize, io]`; one answer is a line on the standard
-output, `{}` if `converted.tflite` is in the folder and `{"error": …}` if the converter raised. The process ends
-with its parent, or after a while without requests.
+One request is a line of JSON on the standard input: `["convert", folder, quantize, io]`, or `[how, carried, folder]` to
+write a SavedModel of models of another backend. One answer is a line on the standard output, `{}` if it is done, a
+conversion as `converted.tflite` in the folder, and `{"error": …}` if something raised. The process ends with its
+parent, or after a while without requests.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 RESULT = "converted.tflite"
 IDLE_SECONDS = 60.0  # a process that has imported TensorFlow holds half a gigabyte
@@ -27,19 +29,30 @@ def main() -> None:
     sys.modules["keras"] = sys.modules["jax"] = None
     import tensorflow as tf  # noqa: F401  before the first request: the parent writes the SavedModel meanwhile
 
-    from kerasprune.export.converter import convert_saved_model
-
+    del sys.modules["keras"]  # models of another backend need it
     waiting = _timer()
     for line in sys.stdin:
         waiting.cancel()
-        folder, quantize, io = json.loads(line)
         try:
-            (Path(folder) / RESULT).write_bytes(convert_saved_model(Path(folder), quantize, io))
+            _fulfil(*json.loads(line))
             answer = {}
         except Exception as error:  # the converter raises its own, private family; the parent words it
             answer = {"error": str(error) or type(error).__name__}
         print(json.dumps(answer), file=answers, flush=True)
         waiting = _timer()
+
+
+def _fulfil(what: str, folder: str, *how: Any) -> None:
+    if what == "convert":
+        from kerasprune.export.converter import convert_saved_model
+
+        (Path(folder) / RESULT).write_bytes(convert_saved_model(Path(folder), *how))
+        return
+    from kerasprune.export.carried import write_carried
+
+    if sys.modules.get("jax", sys) is None:  # Keras is imported without it; a user's own module may need it
+        del sys.modules["jax"]
+    write_carried(what, Path(folder), Path(*how))
 
 
 def without_core_dump() -> None:

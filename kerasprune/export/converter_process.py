@@ -65,14 +65,14 @@ class ConverterProcess:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the child writes into it
             # As this process finds modules, so does the child; a GPU is of no use to it, and may be in use.
             places = os.pathsep.join(place or os.getcwd() for place in sys.path)
-            environment = {**os.environ, "PYTHONPATH": places, "CUDA_VISIBLE_DEVICES": "-1"}
+            given = {"PYTHONPATH": places, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
             try:
                 self._child = subprocess.Popen(
                     [sys.executable, "-P", "-m", self._module],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._log,
-                    env=environment,
+                    env=os.environ | given,
                     text=True,
                 )
             except OSError as error:
@@ -86,11 +86,18 @@ class ConverterProcess:
             ConverterRefusal: The converter raised an error.
             ConverterDeath: The child crashed.
         """
+        self._ask("convert", folder, quantize, io)
+        return (folder / RESULT).read_bytes()
+
+    def write(self, how: str, carried: Path, folder: Path) -> None:
+        """Lets the child write a SavedModel by `carried.write_carried`; raises as `convert` does."""
+        self._ask(how, carried, str(folder))
+
+    def _ask(self, what: str, folder: Path, *how: str | None) -> None:
         with self._lock:
-            answer = self._answer([str(folder), quantize, io])
+            answer = self._answer([what, str(folder), *how])
         if "error" in answer:
             raise ConverterRefusal(answer["error"])
-        return (folder / RESULT).read_bytes()
 
     def _answer(self, request: list[Any], again: bool = True) -> dict[str, str]:
         self.start()

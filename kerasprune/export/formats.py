@@ -23,6 +23,7 @@ class Format:
         open: `(path, model)` to the written file as a function from flat inputs to flat outputs.
         precision: As `kp.latency.profile` calls it, or `None` if LiteRT does not run it.
         calibrates: Whether it needs images to calibrate with.
+        needs: The modules that write the file and open it.
     """
 
     suffix: str
@@ -30,6 +31,7 @@ class Format:
     open: Callable[[Path, keras.Model], Function]
     precision: str | None = None
     calibrates: bool = False
+    needs: tuple[str, ...] = ()
 
 
 def _saved_model(model: keras.Model, path: Path, **options: Any) -> Any:
@@ -61,12 +63,13 @@ def _tflite(quantize: str | None, io: str = "float") -> Callable[..., Any]:
     return write
 
 
-SAVED_MODEL = Format("", _saved_model, _served)
-TFLITE = Format(".tflite", _tflite(None), _interpreted, "float32")
-TFLITE_DYNAMIC = Format(".tflite", _tflite("dynamic"), _interpreted, "dynamic")
-TFLITE_FLOAT16 = Format(".tflite", _tflite("float16"), _interpreted, "float16")
-TFLITE_INT16X8 = Format(".tflite", _tflite("int16x8"), _interpreted, "int16x8", calibrates=True)
-TFLITE_INT4 = Format(".tflite", _tflite("int4"), _interpreted, "int4")
-TFLITE_INT8 = Format(".tflite", _tflite("int8"), _interpreted, "int8", calibrates=True)
-TFLITE_INT8_IO = Format(".tflite", _tflite("int8", io="int8"), _interpreted, "int8", calibrates=True)
-TFLITE_MIXED = Format(".tflite", _tflite("mixed"), _interpreted, "int8", calibrates=True)
+_TENSORFLOW, _LITERT = ("tensorflow",), ("tensorflow", "ai_edge_litert")
+SAVED_MODEL = Format("", _saved_model, _served, needs=_TENSORFLOW)
+TFLITE = Format(".tflite", _tflite(None), _interpreted, "float32", needs=_LITERT)
+TFLITE_DYNAMIC = Format(".tflite", _tflite("dynamic"), _interpreted, "dynamic", needs=_LITERT)
+TFLITE_FLOAT16 = Format(".tflite", _tflite("float16"), _interpreted, "float16", needs=_LITERT)
+TFLITE_INT16X8 = Format(".tflite", _tflite("int16x8"), _interpreted, "int16x8", calibrates=True, needs=_LITERT)
+TFLITE_INT4 = Format(".tflite", _tflite("int4"), _interpreted, "int4", needs=(*_LITERT, "litert_quantizer"))
+TFLITE_INT8 = Format(".tflite", _tflite("int8"), _interpreted, "int8", calibrates=True, needs=_LITERT)
+TFLITE_INT8_IO = Format(".tflite", _tflite("int8", io="int8"), _interpreted, "int8", calibrates=True, needs=_LITERT)
+TFLITE_MIXED = Format(".tflite", _tflite("mixed"), _interpreted, "int8", calibrates=True, needs=_LITERT)

@@ -17,10 +17,11 @@ from kerasprune._keras import inner_layers
 from kerasprune.checks import choice_faults
 from kerasprune.data.signature import Signature, is_graph
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.export.conversion import explain_converter_errors, output_names, to_tflite
+from kerasprune.export.conversion import explain_converter_errors, to_tflite
 from kerasprune.export.converter import FLOAT_FILE, RANGES_FILE
 from kerasprune.export.converter_child import RESULT
 from kerasprune.export.converter_process import process
+from kerasprune.export.forward_pass import output_names
 from kerasprune.export.plain_names import with_distinct_names, with_plain_names
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_graph import layers_in, nodes

@@ -18,7 +18,7 @@ from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
 from kerasprune.data.signature import Signature, is_graph, no_fixed_batch
 from kerasprune.errors import PruneError, reason_of, warn
-from kerasprune.export.conversion import output_names
+from kerasprune.export.forward_pass import output_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.export.tflite_interpreter import open_interpreter, single_runner
@@ -172,9 +172,8 @@ def served_function(folder: Path, signature: Signature) -> Function:
         folder: Its folder.
         signature: The inputs of the model that was exported.
     """
-    import tensorflow as tf
-
     from kerasprune.backend import tensorflow
+    from kerasprune.backend.reader import tf
 
     with quiet():
         loaded = tf.saved_model.load(str(folder))

@@ -10,10 +10,10 @@ import keras
 
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras, reason_of
+from kerasprune.export.carried import check_writable, write
 from kerasprune.export.destination import new_saved_model
 from kerasprune.export.half_precision import precision
 from kerasprune.export.parity import check_repeatable, compare, keras_function, require_close, served_function
-from kerasprune.export.plain_names import with_plain_names
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_for
@@ -76,6 +76,7 @@ def saved_model(
         model.check_exportable("a SavedModel")
     check_finite_weights(model)
     signature = signature_of(model, first_inputs(data))
+    check_writable(model, signature)
     samples = samples_for(model, signature, data, size)
     reference = keras_function(model, signature)
     check_repeatable(reference, samples)
@@ -97,19 +98,11 @@ def saved_model(
 
 
 def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
-    specs = [
-        keras.InputSpec(shape=(None, *spec.shape), dtype=spec.dtype, name=name)
-        for spec, name in zip(signature.inputs, signature.names, strict=True)
-    ]
-    model, archive = with_plain_names(model), keras.export.ExportArchive()
     try:
         with quiet():
-            archive.track_and_add_endpoint("serve", model, input_signature=[signature.pack(specs)])
-            if keras.backend.backend() == "tensorflow":
-                # The variables as the endpoint reads them: Keras's wrappers of them would be saved a second time.
-                for name in ("variables", "trainable_variables", "non_trainable_variables"):
-                    archive.add_variable_collection(name, [variable.value for variable in getattr(model, name)])
-            archive.write_out(str(folder), verbose=False)
+            write("endpoint", {"serve": (model, signature)}, folder)
+    except PruneError:
+        raise
     except Exception as error:  # whatever tracing the user's own layers may raise
         raise PruneError(
             f"Keras could not export the model {model.name!r}. It reports: {reason_of(str(error))}. "

@@ -20,9 +20,11 @@ from kerasprune.checks import whole_number_faults
 from kerasprune.data.signature import Signature, is_graph, signature_of
 from kerasprune.errors import PruneError, extras, first_of, nearest, raise_faults, warn
 from kerasprune.export.calibration import CALIBRATION_SAMPLES
-from kerasprune.export.conversion import recurrent_layers, to_tflite
+from kerasprune.export.carried import check_writable
+from kerasprune.export.conversion import to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
+from kerasprune.export.forward_pass import recurrent_layers
 from kerasprune.export.half_precision import precision
 from kerasprune.export.mixed_precision import LayerNames, MixedFiles, layer_faults
 from kerasprune.export.parity import (
@@ -127,6 +129,7 @@ def tflite(
     if isinstance(model, RangedModel):
         model.check_exportable(quantize or "float32")
     signature = static_signature(model, data, size)
+    check_writable(model, signature)
     check_finite_weights(model)  # a range that is NaN would crash LiteRT
     samples = samples_of(signature, data)
     reference = keras_function(model, signature)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasprune.backend.process_death import REMEDY
 from kerasprune.data.signature import signature_of
-from kerasprune.errors import Key, PruneError, raise_faults
+from kerasprune.errors import Key, PruneError, check_installed, extras, raise_faults
+from kerasprune.export.registry import formats
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.files.made_of import MADE_OF, check_made_of
 from kerasprune.graph.trace import size_to_try
@@ -232,11 +234,16 @@ def rehearse(one: Run) -> None:
         one.callback(each, None, model)  # their arguments
     if recipe.finetune:
         one.aware(model)  # as the slim one, which has the same layers
-    exported = [signature_of(model) for name in recipe.export if name.startswith(("tflite", "saved_model"))]
-    if any(name.startswith("tflite") for name in recipe.export):
-        from kerasprune.export.tflite_export import check_takes_numbers  # imports TensorFlow
+    needs = {name: modules for name in recipe.export if (modules := formats.member(name).needs)}
+    if needs:
+        from kerasprune.export.carried import check_writable
+        from kerasprune.export.tflite_export import check_takes_numbers
 
-        check_takes_numbers(model, exported[0])
+        with extras("an export"):
+            check_installed(*chain(*needs.values()))
+        check_writable(model, signature := signature_of(model))
+        if any(name.startswith("tflite") for name in needs):
+            check_takes_numbers(model, signature)
     if recipe.data is not None:
         if one.draws:
             _ = one.drawing  # checked as it is made

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 from kerasprune.errors import PruneError
-from kerasprune.export import conversion, tflite
+from kerasprune.export import conversion, forward_pass, tflite
 from kerasprune.export.converter_process import ConverterDeath, ConverterProcess, ConverterRefusal
 
 
@@ -96,7 +96,7 @@ def test_recurrent_layers_in_int8(tmp_path, monkeypatch):
 
 @pytest.mark.thorough
 def test_a_loop_that_is_left_kills_the_child_only(tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion, "unrolled", nullcontext)
+    monkeypatch.setattr(forward_pass, "unrolled", nullcontext)
     with pytest.raises(PruneError, match=r"SIGSEGV.*quantize='int8'.*'dynamic'"):
         tflite(network(layers.GRU(4)), tmp_path / "model.tflite", quantize="int8", data=sequences())
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -353,6 +354,15 @@ def test_an_export_that_a_fixed_batch_forbids_is_refused_before_anything_is_spen
     np.savez(tmp_path / "x.npz", x=np.ones((200, 6), "float32"), y=np.arange(200) % 3)
     with pytest.raises(PruneError, match="fixed batch size"):
         run(text, tmp_path / "out")
+    assert not spent
+
+
+def test_an_export_that_this_machine_cannot_write_is_refused_before_anything_is_spent(tmp_path, monkeypatch):
+    spent = []
+    monkeypatch.setattr(running, "_finish", lambda one, name: spent.append(name))
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(PruneError, match=r'Received: an environment without it.*pip install "kerasprune\[export\]"'):
+        run(TEXT, tmp_path / "out", "export=[saved_model, tflite-float16]")
     assert not spent
 
 

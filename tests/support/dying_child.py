@@ -12,7 +12,7 @@ def main() -> None:
     without_core_dump()
     print("first words", file=sys.stderr, flush=True)
     for line in sys.stdin:
-        folder, quantize, _ = json.loads(line)
+        _, folder, quantize, _ = json.loads(line)
         print(f"I0000 00:00 a line of TensorFlow's log\nlast words on {quantize}", file=sys.stderr, flush=True)
         if quantize == "int8":
             os.abort()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import tensorflow as tf
+from kerasprune.backend.reader import tf
 
 Augmentation = Callable[[tf.Tensor, int | tf.Tensor, tf.Tensor], tf.Tensor]
 # These mirror the image, which changes the class of letters and digits.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from kerasprune.backend.reader import tf
 from kerasprune.checks import choice_faults, fraction_faults
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.scaling import CHANNELS, SCALES, DataInfo, normalise, rescale

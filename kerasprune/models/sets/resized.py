@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import tensorflow as tf
-
+from kerasprune.backend.reader import tf
 from kerasprune.data.epochs import epochs, passes
 from kerasprune.models.sets.augmentation import Augmentation
 from kerasprune.models.sets.dataset import View, wrong_numbers

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
+from kerasprune.backend.reader import tf
 from kerasprune.data.arrays import inputs_without_labels, read, scaler
 from kerasprune.data.folder import SUFFIXES, refuse_corrupt
 from kerasprune.data.scaling import DataInfo, rescale

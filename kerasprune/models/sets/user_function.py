@@ -8,8 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
+from kerasprune.backend.reader import tf
 from kerasprune.data.arrays import arrays
 from kerasprune.data.held_out import same_again
 from kerasprune.data.splits import SPLIT_NAMES, SplitExamples

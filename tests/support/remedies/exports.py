@@ -11,7 +11,9 @@ import numpy as np
 from keras import layers
 
 import kerasprune as kp
-from support.remedies.networks import Written, X, built, conv, dense, fit, optimizer_of, with_lambda, with_own
+from kerasprune.data.signature import signature_of
+from kerasprune.export.carried import carriable
+from support.remedies.networks import Own, Written, X, built, conv, dense, fit, optimizer_of, with_lambda, with_own
 from support.remedies.places import Case
 
 WORDS = np.array([["red"], ["green"], ["blue"], ["red"]])
@@ -47,6 +49,11 @@ def through(layer: Any, shape: tuple[int, ...] = (6,), dtype: str | None = None)
     keras.utils.set_random_seed(0)
     x = layer(inputs := keras.Input(shape, dtype=dtype))
     return keras.Model(inputs, layers.Dense(3, name="last")(x))
+
+
+def carried(model: keras.Model) -> keras.Model:
+    """Returns a model as a process on TensorFlow reads it."""
+    return carriable(model, signature_of(model))
 
 
 def positive() -> layers.Layer:
@@ -242,6 +249,12 @@ CASES = [
         lambda: kp.export.saved_model(dense(), "a.keras"),
         lambda: kp.export.saved_model(dense(), "a"),
         True,
+    ),
+    Case(
+        "export/carried.py",
+        "Put it, with get_config",
+        lambda: carried(through(type("Local", (Eager,), {})())),
+        lambda: carried(through(Own())),
     ),
     Case(
         "export/quantization/aware.py",
@@ -542,7 +555,6 @@ CASES = [
 ]
 
 CANNOT_BE_RUN = [
-    ("export/conversion.py", "KERAS_BACKEND=tensorflow"),  # another backend
     ("export/conversion.py", "Export a SavedModel."),  # a failure of the converter that names no operator
     ("export/latency/profiling.py", "Measure again when the machine is quiet"),
 ]
