@@ -17,7 +17,9 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,6 +28,7 @@ from keras import layers
 from kerasprune._keras import call_operation, inner_layers, replaced_attributes, signs_without_bits
 from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of, signature_of
 from kerasprune.errors import PruneError, in_own_code, reason_of
+from kerasprune.export.attention_masks import trace_with_small_masks
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert_saved_model
 from kerasprune.export.converter_process import ConverterDeath, process
@@ -101,7 +104,12 @@ def to_tflite(
         process.start()
         twin = in_float32(model)
         with quiet(), unrolled(twin):
-            _save({SERVED: (twin, signature)}, folder)
+            batch = signature.pack([keras.ops.convert_to_tensor(array) for array in samples.first()])
+
+            def run() -> list[Any]:
+                return keras.tree.flatten(call_operation(twin, batch, training=False))
+
+            trace_with_small_masks(partial(_save, {SERVED: (twin, signature)}, folder), run)
             # That of "mixed" has floats and the ranges of them.
             if check_float is not None and quantize != "mixed":
                 check_float(convert_saved_model(folder, None, "float"))
