@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -24,10 +24,15 @@ from kerasprune.export.forward_pass import Part, output_names, write_endpoint, w
 from kerasprune.graph.ranged_model import RangedModel, without_ranges
 
 WRITERS = {"endpoint": write_endpoint, "single": write_single, "unrolled": write_unrolled}
-_PARTS = "parts.json"
+_PARTS, _EXAMPLES = "parts.json", "examples.npz"
 
 
-def write(how: str, models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> None:
+def write(
+    how: str,
+    models: Mapping[str, tuple[keras.Model, Signature]],
+    folder: Path,
+    examples: Sequence[np.ndarray] = (),
+) -> None:
     """Writes models, by the names of their signatures, as a SavedModel that Keras on TensorFlow has traced.
 
     On another backend a child process writes it.
@@ -36,16 +41,18 @@ def write(how: str, models: Mapping[str, tuple[keras.Model, Signature]], folder:
         how: A key of `WRITERS`.
         models: Each model with its inputs.
         folder: The folder to write.
+        examples: A batch of inputs of the only model, see `Part`. Defaults to none.
 
     Raises:
         PruneError: A model cannot be carried, see `carriable`.
     """
     if keras.backend.backend() == "tensorflow":
-        parts = {name: Part(*pair, partial(output_names, pair[0])) for name, pair in models.items()}
+        parts = {name: Part(*pair, partial(output_names, pair[0]), examples) for name, pair in models.items()}
         WRITERS[how](parts, folder)
         return
     with tempfile.TemporaryDirectory() as carried:
         _carry(models, Path(carried))
+        np.savez(Path(carried) / _EXAMPLES, *examples)
         process.write(how, Path(carried), folder)
 
 
@@ -97,11 +104,13 @@ def write_carried(how: str, carried: Path, folder: Path) -> None:
     objects = [getattr(import_module(module), name) for module, name in own]
     with keras.saving.custom_object_scope({keras.saving.get_registered_name(each): each for each in objects}):
         models = {path.stem: _carried(path) for path in carried.glob("*.keras")}
+    with np.load(carried / _EXAMPLES, allow_pickle=False) as arrays:
+        examples = list(arrays.values())
     made = {}
     for name, (file, inputs, outputs) in parts.items():
         specs = tuple(InputSpec(name, tuple(shape), dtype) for name, shape, dtype in inputs)
         signature = Signature(specs, signature_of(models[file]).structure)
-        made[name] = Part(models[file], signature, lambda _, outputs=outputs: outputs)
+        made[name] = Part(models[file], signature, lambda _, outputs=outputs: outputs, examples)
     WRITERS[how](made, folder)
 
 

@@ -67,7 +67,8 @@ def to_tflite(
         if calibrates:
             process.start()
         with quiet():
-            write("unrolled" if calibrates else "single", {SERVED: (in_float32(model), signature)}, folder)
+            examples = samples.first() if calibrates else ()
+            write("unrolled" if calibrates else "single", {SERVED: (in_float32(model), signature)}, folder, examples)
             # That of "mixed" has floats and the ranges of them.
             if check_float is not None and quantize != "mixed" and not isinstance(model, RangedModel):
                 check_float(_converted(folder, None, "float"))

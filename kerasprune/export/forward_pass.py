@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from kerasprune._keras import call_operation, inner_layers, replaced_attributes, signs_without_bits
 from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of
+from kerasprune.export.attention_masks import trace_with_small_masks
 from kerasprune.export.plain_names import with_plain_names
 from kerasprune.graph.ranged_model import RangedModel, without_ranges
 
@@ -28,11 +31,18 @@ class Part:
         model: A built model.
         signature: Its inputs.
         outputs: Maps the number of its flat outputs to their names.
+        examples: A batch of its inputs, by which masks are told from scores. Defaults to none: masks stay.
     """
 
     model: keras.Model
     signature: Signature
     outputs: Callable[[int], Sequence[str]]
+    examples: Sequence[np.ndarray] = ()
+
+    def run(self) -> list[Any]:
+        """Returns the outputs for the examples."""
+        inputs = self.signature.pack([keras.ops.convert_to_tensor(array) for array in self.examples])
+        return keras.tree.flatten(call_operation(self.model, inputs, training=False))
 
 
 def recurrent_layers(model: keras.Model) -> list[layers.Layer]:
@@ -86,11 +96,12 @@ def write_single(parts: Mapping[str, Part], folder: Path) -> None:
 
 
 def write_unrolled(parts: Mapping[str, Part], folder: Path) -> None:
-    """Writes what `write_single` does, without the loops of recurrent layers."""
+    """Writes what `write_single` does without the loops of recurrent layers, and with masks in the size of scores."""
     with ExitStack() as loops:
         for part in parts.values():
             loops.enter_context(unrolled(part.model))
-        write_single(parts, folder)
+        masked = [part for part in parts.values() if len(part.examples)]
+        trace_with_small_masks(partial(write_single, parts, folder), *(part.run for part in masked))
 
 
 def write_endpoint(parts: Mapping[str, Part], folder: Path) -> None:

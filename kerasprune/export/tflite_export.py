@@ -19,6 +19,7 @@ from kerasprune._keras import inner_layers
 from kerasprune.checks import whole_number_faults
 from kerasprune.data.signature import Signature, is_graph, signature_of
 from kerasprune.errors import PruneError, extras, first_of, nearest, raise_faults, warn
+from kerasprune.export.attention_masks import HUGE
 from kerasprune.export.calibration import CALIBRATION_SAMPLES
 from kerasprune.export.carried import check_writable
 from kerasprune.export.conversion import to_tflite
@@ -46,6 +47,7 @@ from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.graph.sizes import Size, input_shapes, shape_at, size_faults
 from kerasprune.graph.trace import give_size
 from kerasprune.repair.synthesis.scale_of_pixels import warn_of_statistics
+from kerasprune.surgery.output_distance import WARNED
 from kerasprune.surgery.output_kind import last_axes
 
 WARMUP, RUNS = 5, 30
@@ -253,10 +255,19 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None, 
             f"No calibration sample reaches {first_of(zeros)} in {report.path.name}: all are zero there, and so will "
             "the file be, whatever is fed. Pass data= that reaches it; if inputs are padded, some of the full length."
         )
-    for low in (each for each in report.outputs if each.balanced is not None and each.balanced < LOW_AGREEMENT):
+    low_ones = [each for each in report.outputs if each.balanced is not None and each.balanced < LOW_AGREEMENT]
+    coarse = [node for node in nodes(report.path) if node.step * 256 > HUGE and (low_ones or report.error > WARNED)]
+    if coarse:
+        found.append(
+            f"The integers of {first_of([node.place for node in coarse])} are {coarse[0].step:.2g} apart, so large are "
+            f"some numbers there; what is smaller is lost. Received: quantize={quantize!r}. If that is a mask that is "
+            "fed or is a weight, make it −30 instead of −1e9; give a divisor a larger ε, and scale large inputs down."
+        )
+    for low in low_ones:
         remedy = " Pass data= like the inputs in deployment: on random inputs its outputs may be nearly tied."
-        if report.inputs != "random":
-            remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
+        if report.inputs != "random" or coarse:
+            more = QUANTIZATIONS[quantize].calibrated and not coarse
+            remedy = " Calibrate on more data, or take another format." if more else ""
         found.append(
             f"{report.path.name} predicts the same class as the Keras model on {low.agreement:.1%} of {report.samples} "
             f"{report.inputs} samples only. {low}. Received: quantize={quantize!r}. Measure its accuracy first.{remedy}"

@@ -32,6 +32,7 @@ class FileOperator:
         is_inside: Whether it changes between integers and floats elsewhere than at the inputs, outputs or weights.
         is_float: Whether it computes float numbers, rather than change to them.
         is_zero: Whether no calibration sample gave its output in 8 bits any other value than zero.
+        step: The distance between two of the integers of its output, 0 if these are no integers of 8 bits.
         is_unscalable: Whether that keeps LiteRT from running it: XNNPACK takes no products so far above their range.
     """
 
@@ -41,6 +42,7 @@ class FileOperator:
     is_inside: bool
     is_float: bool
     is_zero: bool
+    step: float
     is_unscalable: bool
 
     @property
@@ -94,7 +96,7 @@ def nodes_in(content: bytes) -> Iterator[FileOperator]:
             product = prod(_scale(graph.Tensors(node.Inputs(i))) for i in range(2)) if name in _SCALED else 0.0
             yield FileOperator(
                 code.CustomCode().decode() if is_custom else name, made[0].Name().decode() if made else "", is_custom,
-                changes, is_float, 0 < scale < _OF_ZEROS, 0 < scale < _OF_ZEROS and product >= _MOST * scale,
+                changes, is_float, 0 < scale < _OF_ZEROS, scale, 0 < scale < _OF_ZEROS and product >= _MOST * scale,
             )  # fmt: skip
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops, tree
 
 from kerasprune._keras import Functional
+from kerasprune.export.attention_masks import HUGE
 from kerasprune.export.quantization.fake_quantize import FixedRange, FollowedRange, Range
 from kerasprune.export.quantization.operators import (
     FIXED,
@@ -18,6 +20,7 @@ from kerasprune.export.quantization.operators import (
     function_of,
     kind_of,
     kind_of_function,
+    passes_masks,
 )
 from kerasprune.export.quantization.rounded_layers import RoundedKernel, RoundedNorm, share_variables
 from kerasprune.graph.walk import Wiring, bodies, nodes, walk, wiring
@@ -38,6 +41,7 @@ class GraphWithRanges:
         self._behind = _calls_behind(model)
         self._taken = {id(each) for chain in self._behind.values() for each in chain}
         self._ranges: dict[int, tuple[Any, Range]] = {}  # of new tensors by their id, which stay alive here
+        self._masks: dict[int, Any] = {}  # new tensors with −1e9 in them, by their id: no range has room for scores too
         self._names: set[str] = set()
         self.in_float: list[str] = []  # names of layers of which only inputs and outputs are rounded
 
@@ -51,6 +55,11 @@ class GraphWithRanges:
         if id(node) in self._taken:
             return args[0]  # computed with the call before it
         operation, kind = node.operation, kind_of(node)
+        if passes_masks(node) and self._holds_mask(args, kwargs):
+            self.in_float.append(operation.name)
+            y = self._copied(operation)(*args, **kwargs)
+            self._masks[id(y)] = y
+            return y
         behind = [each.operation for each in self._behind.get(id(node), [])]
         if kind is Kind.KERNEL:
             return self._kernel(operation, behind, args[0])
@@ -129,6 +138,11 @@ class GraphWithRanges:
         new = FollowedRange(self._held, name=self._named(name))
         given.scale.join(new.scale)
         return new(x)
+
+    def _holds_mask(self, *inputs: Any) -> bool:
+        fed = tree.flatten(inputs)
+        constants = (each for each in fed if isinstance(each, int | float | np.ndarray))
+        return any(id(each) in self._masks for each in fed) or any(np.any(np.abs(each) >= HUGE) for each in constants)
 
     def _followed(self, x: Any, name: str, function: Callable[..., Any] | None = None) -> Any:
         """Returns a tensor rounded to a range that follows it; numbers that are integers already stay."""

@@ -34,6 +34,7 @@ _BY_NAME = {
     Kind.AVERAGE: "AveragePooling1D AveragePooling2D",
 }
 _KINDS = {name: kind for kind, names in _BY_NAME.items() for name in names.split()}
+_MASKS = "Add Subtract Multiply Negative Where Cast Reshape ExpandDims Squeeze Transpose BroadcastTo Repeat Tile"
 _PAIRS = ("Add", "Subtract", "Multiply")
 _FUNCTIONS = {
     activations.linear: Kind.SAME,
@@ -70,6 +71,11 @@ def kind_of(node: Any) -> Kind:
     if kind is Kind.KERNEL and (operation.activity_regularizer or changed_weights(operation)):
         return Kind.FLOAT
     return Kind.FLOAT if name in _PAIRS and len(node.input_tensors) != 2 else kind
+
+
+def passes_masks(node: Any) -> bool:
+    """Returns whether a call, given huge numbers that stand for a mask, returns such."""
+    return type(node.operation).__name__ in _MASKS.split()
 
 
 def kind_of_function(function: Any) -> Kind:

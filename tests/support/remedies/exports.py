@@ -56,6 +56,14 @@ def carried(model: keras.Model) -> keras.Model:
     return carriable(model, signature_of(model))
 
 
+def masked_by(number: float) -> None:
+    """Exports scores to which a mask that is fed is added before a softmax."""
+    mask = np.where(np.random.default_rng(0).random(X.shape) < 0.5, 0, number).astype("float32")
+    scores, fed = keras.Input(X.shape[1:]), keras.Input(X.shape[1:])
+    model = keras.Model([scores, fed], keras.ops.softmax(layers.Add()([scores, fed])))
+    tflite(model, "int8", data=(3 * X, mask), force=True)
+
+
 def positive() -> layers.Layer:
     """Returns a layer that is zero for all numbers below zero."""
     return layers.Dense(8, "relu", kernel_initializer="ones")
@@ -550,6 +558,13 @@ CASES = [
         "Measure its accuracy first",
         lambda: tflite(nearly_tied(), "int8", data=X),
         lambda: tflite(nearly_tied(), "float16", data=X),
+        True,
+    ),
+    Case(
+        "export/tflite_export.py",
+        "make it −30 instead of −1e9",
+        lambda: masked_by(-1e9),
+        lambda: masked_by(-30.0),
         True,
     ),
 ]
