@@ -36,6 +36,9 @@ class DeviceMeter(CostMeter):
     Args:
         graph: The graph of the dense model.
         timer_of: Returns the timer of a model.
+
+    Attributes:
+        measured: Times of the candidates so far, relative to the dense model's, by their widths.
     """
 
     tolerance = inf  # `missed` tells
@@ -45,7 +48,7 @@ class DeviceMeter(CostMeter):
         self._graph, self._timer_of, self._macs = graph, timer_of, ShareCounter(graph, ["macs"])
         self._timer = timer_of(graph.model)
         self._shares: dict[float, float] = {1.0: 1.0}
-        self._measured: dict[tuple, float] = {}
+        self.measured: dict[tuple, float] = {}
         self.dense = time_in_turn([self._timer], _ROUNDS, _WARM).latencies[0].median_ms
 
     def shown(self, share: float) -> str:
@@ -60,7 +63,7 @@ class DeviceMeter(CostMeter):
 
     def corrected(self, plan: Plan) -> float | None:
         self._time(plan)
-        if self.distance(plan, 0.0) == 0 or len(self._measured) >= _MOST:
+        if self.distance(plan, 0.0) == 0 or len(self.measured) >= _MOST:
             return None
         return next_share(self._shares, self.target)
 
@@ -75,7 +78,7 @@ class DeviceMeter(CostMeter):
             return None
         return (
             f"The plan takes {self.shown(time)} of the dense model's time; {self.shown(self.target)} was asked for. "
-            f"Of {len(self._measured)} that were measured none is nearer. Measure on a quiet device or with a larger "
+            f"Of {len(self.measured)} that were measured none is nearer. Measure on a quiet device or with a larger "
             "batch, or set round_to=1."
         )
 
@@ -86,12 +89,12 @@ class DeviceMeter(CostMeter):
     def _time(self, plan: Plan) -> float:
         """Returns the time of a plan, as a share of the dense model's in the same rounds; measured once."""
         widths = (*((name, len(kept)) for name, kept in plan.keep.items()), *plan.removed)
-        if widths not in self._measured:
+        if widths not in self.measured:
             timers = [self._timer, self._timer_of(rebuild(self._graph, plan))]
-            self._measured[widths] = time_in_turn(timers, _ROUNDS, _WARM).ratios[1]
+            self.measured[widths] = time_in_turn(timers, _ROUNDS, _WARM).ratios[1]
             cut = without(self._graph, plan.removed)
-            self._shares[self(cut, counter(cut.alive(plan.keep)))] = self._measured[widths]
-        return self._measured[widths]
+            self._shares[self(cut, counter(cut.alive(plan.keep)))] = self.measured[widths]
+        return self.measured[widths]
 
 
 def next_share(times: Mapping[float, float], target: float) -> float:
