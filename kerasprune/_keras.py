@@ -383,6 +383,11 @@ def can_be_jitted(model: keras.Model) -> bool:
     return trainer.model_supports_jit(model) and getattr(model, "_distribute_strategy", None) is None
 
 
+def is_jitted(model: keras.Model) -> bool:
+    """Returns whether Keras compiles the predictions of a model by XLA, or on torch by `torch.compile`."""
+    return bool(model.jit_compile if model.compiled else model._resolve_auto_jit_compile())
+
+
 def first_metric(model: keras.Model) -> tuple[str, bool | None] | None:
     """Returns the name in the logs of the first compiled metric of an evaluated model, and whether more is better.
 

@@ -215,6 +215,7 @@ OTHERS = {
     ("kerasprune.papers.spaces.Space", "delta"): 0.002,  # the paper's
     ("kerasprune.data.load", "batch"): None,  # 128, or all images of a smaller split
     ("kerasprune.data.rounds", "batch"): None,
+    **{(f"kerasprune.latency.{name}", "batch"): None for name in ("latency", "compare_latency")},  # 1, as LiteRT
     ("kerasprune.testing.random_inputs", "batch"): 4,  # of a check
     ("kerasprune.synthesise", "samples"): 600,  # each takes as long as a step of training
     ("kerasprune.analysis.precision_sensitivity", "samples"): 500,  # each runs once for every layer

@@ -1,3 +1,3 @@
-"""TensorFlow, JAX and torch, a file each: derivatives and full precision; several devices, crashes explained."""
+"""TensorFlow, JAX and torch, a file each: derivatives, precision, forward passes; several devices, crashes told."""
 
 BACKENDS = ("jax", "tensorflow", "torch")

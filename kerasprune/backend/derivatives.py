@@ -6,18 +6,15 @@ model is unchanged. It is computed in full precision.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
-from types import ModuleType
 from typing import Any
 
 import keras
 from keras import ops, tree
 
-from kerasprune.backend import BACKENDS
+from kerasprune.backend.engine import engine
 from kerasprune.backend.precision import full_precision
-from kerasprune.errors import PruneError
 
 Gradient = Callable[..., tuple[Any, list[Any]]]
 """`(*arguments) → (value, gradients)`: tensors of the backend, one gradient for each variable."""
@@ -52,7 +49,7 @@ def gradient(
         (20.0, [4.0, 12.0])
     """
     variables, rest = list(variables), _others(variables, state)
-    differentiated = _engine().gradient(_pure(function, variables, rest))
+    differentiated = engine().gradient(_pure(function, variables, rest))
 
     @full_precision()
     def evaluated(*arguments: Any) -> tuple[Any, list[Any]]:
@@ -90,7 +87,7 @@ def hessian_vector_product(
         Pearlmutter, Fast Exact Multiplication by the Hessian, Neural Computation 6 (1994).
     """
     variables, rest = list(variables), _others(variables, state)
-    product = _engine().hessian_vector_product(_pure(function, variables, rest))
+    product = engine().hessian_vector_product(_pure(function, variables, rest))
 
     @full_precision()
     def evaluated(vectors: Sequence[Any], *arguments: Any) -> list[Any]:
@@ -117,16 +114,6 @@ def per_example(of: Gradient, *arguments: Any) -> Iterator[tuple[Any, list[Any]]
     number = tree.flatten(arguments)[0].shape[0]
     for i in range(number):
         yield of(*tree.map_structure(itemgetter(slice(i, i + 1)), arguments, none_is_leaf=False))
-
-
-def _engine() -> ModuleType:
-    name = keras.backend.backend()
-    if name not in BACKENDS:
-        raise PruneError(
-            f"Expected Keras on a backend with gradients: {', '.join(BACKENDS)}. Received: {name!r}. "
-            "Set KERAS_BACKEND before Keras is imported."
-        )
-    return importlib.import_module(f"kerasprune.backend.{name}")
 
 
 def _pure(

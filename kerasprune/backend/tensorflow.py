@@ -1,4 +1,4 @@
-"""Derivatives and full precision on TensorFlow: tapes inside compiled functions."""
+"""Derivatives, full precision and forward passes on TensorFlow: compiled functions, with tapes inside."""
 
 from __future__ import annotations
 
@@ -64,3 +64,29 @@ def full_precision() -> Iterator[None]:
         yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def forward(model: Any, inputs: Any, jit: bool) -> tuple[Callable[[], Any], int | None]:
+    """Returns a compiled forward pass and its memory, see `backend.forward`."""
+    function = tf.function(lambda inputs: model(inputs, training=False), jit_compile=jit or None, autograph=False)
+
+    def run() -> Any:
+        outputs = function(inputs)
+        tf.test.experimental.sync_devices()  # a GPU computes on while Python goes on
+        return outputs
+
+    run()
+    kind, _ = device_in_use()
+    if kind == "cpu":  # which has no statistics
+        return run, None
+    tf.config.experimental.reset_memory_stats(f"{kind}:0")
+    before = tf.config.experimental.get_memory_info(f"{kind}:0")["current"]
+    run()
+    return run, tf.config.experimental.get_memory_info(f"{kind}:0")["peak"] - before
+
+
+def device_in_use() -> tuple[str, str]:
+    """Returns kind and name of the device."""
+    kind = tf.DeviceSpec.from_string(tf.zeros(()).device).device_type
+    details = [tf.config.experimental.get_device_details(each) for each in tf.config.list_physical_devices(kind)[:1]]
+    return kind.lower(), "".join(each.get("device_name", "") for each in details)

@@ -1,4 +1,4 @@
-"""Derivatives and full precision on torch: autograd on detached copies of the variables."""
+"""Derivatives, full precision and forward passes on torch: autograd on detached copies of the variables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import torch
 
 
@@ -74,3 +75,33 @@ def _set_older(matmul: str | None, convolutions: bool | None) -> None:
         torch.set_float32_matmul_precision(matmul)
     if convolutions is not None:
         torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def forward(model: Any, inputs: Any, jit: bool) -> tuple[Callable[[], Any], int | None]:
+    """Returns a forward pass and its memory, see `backend.forward`."""
+
+    def outputs(inputs: Any) -> Any:
+        with torch.no_grad():
+            return model(inputs, training=False)
+
+    call, on_gpu = torch.compile(outputs) if jit else outputs, device_in_use()[0] == "cuda"
+
+    def run() -> Any:
+        found = call(inputs)
+        if on_gpu:
+            torch.cuda.synchronize()
+        return found
+
+    run()
+    if not on_gpu:
+        return run, None
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    return run, torch.cuda.max_memory_allocated() - before
+
+
+def device_in_use() -> tuple[str, str]:
+    """Returns kind and name of the device."""
+    kind = keras.ops.zeros(()).device.type
+    return kind, torch.cuda.get_device_name() if kind == "cuda" else ""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kerasprune.checks import whole_number_faults
+from kerasprune.checks import choice_faults, whole_number_faults
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     CODE,
+    DEVICE,
     check_model_path,
     load,
     option,
@@ -22,6 +23,7 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.export.latency.machine import DEVICES
 
 if TYPE_CHECKING:
     from kerasprune.export.latency import LatencyComparison
@@ -35,16 +37,19 @@ def latency(
     models: Annotated[
         list[Path], typer.Argument(metavar="MODEL…", help="Paths of .keras and .tflite files, first the reference.")
     ],
+    device: Annotated[str, typer.Option(help=DEVICE)] = "litert",
+    batch: Annotated[int | None, typer.Option(help="Samples in one inference; for LiteRT 1.")] = None,
     size: Annotated[str | None, option("model.size")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the interpreter.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of LiteRT's interpreter.")] = 1,
     runs: Annotated[int, typer.Option(help="Timed rounds, one inference of every model in each.")] = 50,
     warmup: Annotated[int, typer.Option(help="Rounds before them that are not timed.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print the times as JSON, and nothing else.")] = False,
     **options: Any,
 ) -> None:
-    """Time one inference of models in turn, at batch 1 on this machine; .keras files as float32 TFLite."""
-    numbers = {"--threads": threads, "--runs": runs}
+    """Time one inference of models in turn on this machine: as float32 TFLite, or as Keras runs them."""
+    numbers = {"--threads": threads, "--runs": runs, **({} if batch is None else {"--batch": batch})}
     faults = whole_number_faults(1, **numbers) + whole_number_faults(0, **{"--warmup": warmup})
+    faults += choice_faults(DEVICES, **{"--device": device})
     raise_faults("Invalid arguments for latency:", faults)
     for path in models:
         _check(path)
@@ -52,13 +57,20 @@ def latency(
     from kerasprune.export.latency import compare_latency
 
     opened = [path if path.suffix == TFLITE else load(path) for path in models]
-    timed = compare_latency(opened, size=size, threads=threads, runs=runs, warmup=warmup)
+    how = {"device": device, "batch": batch, "size": size, "threads": threads}
+    timed = compare_latency(opened, **how, runs=runs, warmup=warmup)
     if as_json:
         typer.echo(json.dumps(_rows(models, timed), indent=2))
         return
-    header = ("model", "ms, median", "5 % … 95 %", "ratio to the first")
-    print_table("", header, [_cells(**row) for row in _rows(models, timed)])
-    typer.echo(f"LiteRT, batch 1, {threads} thread{'s' * (threads > 1)}, {runs} runs in turn; below 1 is faster.")
+    print_latencies(models, timed)
+
+
+def print_latencies(models: Sequence[Path], timed: LatencyComparison) -> None:
+    """Prints a table of the times of models, and what was measured on."""
+    told = any(each.memory is not None for each in timed.latencies)
+    header = ("model", "ms, median", "5 % … 95 %", "ratio to the first", *["MiB beyond weights"] * told)
+    print_table("", header, [_cells(**row)[: len(header)] for row in _rows(models, timed)])
+    typer.echo(f"{timed.where}, {timed.latencies[0].runs} runs in turn; below 1 is faster.")
 
 
 def _check(path: Path) -> None:
@@ -74,6 +86,9 @@ def _rows(models: Sequence[Path], timed: LatencyComparison) -> list[dict]:
     return [{"model": str(path), **asdict(one), "ratio": ratio} for path, one, ratio in pairs]
 
 
-def _cells(model: str, median_ms: float, low_ms: float, high_ms: float, runs: int, ratio: float) -> tuple[str, ...]:
+def _cells(
+    model: str, median_ms: float, low_ms: float, high_ms: float, runs: int, memory: int | None, ratio: float
+) -> tuple[str, ...]:  # fmt: skip
     del runs  # the same for all
-    return model, f"{median_ms:.3g}", f"{low_ms:.3g} … {high_ms:.3g}", f"×{ratio:.3f}"
+    size = "–" if memory is None else f"{memory / 2**20:.3g}"
+    return model, f"{median_ms:.3g}", f"{low_ms:.3g} … {high_ms:.3g}", f"×{ratio:.3f}", size

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of a .yaml file.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a .keras or a whole .h5 file.")]
-Out = Annotated[Path, typer.Option("--out", help="Where to write; must be empty or not exist yet.")]
+Out = Annotated[Path, typer.Option("--out", help="A folder to write to, empty or new.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.KEY=VALUE", help="Change one key; may be repeated.")
 ]
@@ -38,7 +38,7 @@ Import = Annotated[
     typer.Option(
         "--import",
         metavar="FILE.py|PACKAGE",
-        help="Code with classes of the model or criteria of your own; needs --trust.",
+        help="Code of the model or criteria; needs --trust.",
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail if a figure that the recipe expects is missed.")]
@@ -49,7 +49,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON,
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")]
 LogFile = Annotated[Path | None, typer.Option(help="A file that warnings are appended to.")]
 
-MEASURED = ("time", "table", "bytes", "precision")
+MEASURED = ("time", "table", "device", "bytes", "precision")
 DATA = ("data", "scale", "size", "batch", "validation")
 TRAINING = ("optimizer", "learning_rate", "deliver")
 CODE = ("imports", "trust", "verbose")
@@ -64,9 +64,11 @@ _ALIKE: dict[str, tuple[Any, Any]] = {  # parameter: (annotation, default)
     "resume": (Annotated[bool, typer.Option("--resume", help="Carry on with what an earlier run left.")], False),
 }
 """Options that are the same for every command that has them."""
+DEVICE = "litert, or keras: as the models run in Keras, on its device."
 OF_TARGETS = {
     "time": (str, "0.5|12ms", "Time of one inference, nearly: a fraction of the dense model's, or a time as 12ms."),
     "table": (Path, "FILE.csv", "The device's table, see 'kerasprune profile'. Defaults to measuring this machine."),
+    "device": (str, "litert|keras", "keras: candidates are timed in Keras."),
     "bytes": (str, "200kB|NUMBER", "Size of the .tflite file, at most; kB is 1000 bytes, KiB 1024."),
     "precision": (str, None, "Of the timed or written file: float32, float16, dynamic, int4, int8 or int16x8."),
 }
@@ -251,7 +253,7 @@ def target_of(context: typer.Context, options: Mapping[str, Any]) -> dict[str, A
     Raises:
         PruneError: Not exactly one option says it, or one has no use.
     """
-    check_needed(context, time=("table",) if options["bytes"] else ("table", "precision"))
+    check_needed(context, time=("table", "device") if options["bytes"] else ("table", "device", "precision"))
     known = [name for name in (*TARGETS, "time", "bytes") if name in options]
     found = options_given(options, *known)
     if len(found) != 1:
@@ -277,7 +279,9 @@ def _target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
     if options["time"] is not None:
         table, time = options["table"] and str(options["table"].resolve()), options["time"]
         asked = {"ms" if has_unit(time) else "fraction": MILLISECONDS.number(time)}
-        section = {"name": "time", **asked, **given_values(table=table)}
+        section = {"name": "time", **asked, **given_values(table=table)} | options_given(options, "device")
+        if options["device"] == "keras":
+            section |= options_given(options, "batch")
     elif options["bytes"] is not None:
         section = {"name": "size", "bytes": BYTES.number(options["bytes"])}
     else:

@@ -15,6 +15,9 @@ from kerasprune.cli.startup import Messages
 from kerasprune.cli.tables import print_costs
 from kerasprune.models.sets.lookup import SYNTHETIC
 
+TIMES = "latency.json"
+"""The times of both models beside each other, if they were asked for."""
+
 if TYPE_CHECKING:
     from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without
     from kerasprune.recipes.stages.context import Run
@@ -73,8 +76,8 @@ def print_outcome(folder: Path, recipe: schema.Recipe, context: typer.Context) -
         missing.append(f"accuracy ({found})")
     if recipe.data is None:
         missing.append("accuracy (give --data)")
-    if all(export["latency_ms"] is None for export in summary["exports"]):
-        missing.append("latency (give --export tflite)")
+    if all(export["latency_ms"] is None for export in summary["exports"]) and not (folder / TIMES).exists():
+        missing.append("latency (give --export tflite, or --beside keras)")
     if missing:
         typer.echo(f"not measured: {', '.join(missing)}")
     typer.echo(f"next: {_next_command(recipe, context, slim)}")
@@ -84,6 +87,8 @@ def print_json(folder: Path) -> None:
     """Prints `summary.json` with the paths of the models, and nothing else."""
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     files = {name: str(folder / f"{name}.keras") for name in ("dense", "slim")}
+    if (folder / TIMES).exists():
+        summary["beside"] = json.loads((folder / TIMES).read_text(encoding="utf-8"))
     typer.echo(json.dumps({**summary, "folder": str(folder), "files": files}, indent=2))
 
 

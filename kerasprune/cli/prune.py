@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kerasprune.checks import given_values
+from kerasprune.checks import choice_faults, given_values
 from kerasprune.cli.application import commands
+from kerasprune.cli.latency import print_latencies
 from kerasprune.cli.options import (
     DATA,
     MEASURED,
@@ -27,24 +31,30 @@ from kerasprune.cli.options import (
     data_section,
     finetune_section,
     import_code,
+    load,
     option,
     options_given,
     take_options,
     target_of,
 )
-from kerasprune.cli.outcome import check_recipe, name_of_run, print_json, print_outcome, run_of, run_recipe
+from kerasprune.cli.outcome import TIMES, check_recipe, name_of_run, print_json, print_outcome, run_of, run_recipe
 from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.words import ROUNDING, word_of
 from kerasprune.errors import Key, PruneError, raise_faults, short
+from kerasprune.export.latency.machine import DEVICES
 from kerasprune.models.sets.lookup import SYNTHETIC
 
 if TYPE_CHECKING:
+    from kerasprune.export.latency import LatencyComparison
     from kerasprune.recipes.stages.context import Run
 
 EXAMPLES = (
     "Without --data: examples drawn from the model, which kernels are solved on; auto: 600, if the model has "
     "statistics of BatchNorm and it takes at most five minutes; none: only cut."
 )
+
+BESIDE = "Time the slim and the dense model in turn."
+SIDES = ("dense.keras", "slim.keras")
 
 
 @commands.command()
@@ -59,6 +69,7 @@ def prune(
     distil: Annotated[bool, typer.Option(help="The dense model teaches the slim one while it is fine-tuned.")] = True,
     examples: Annotated[str, typer.Option(metavar="auto|none|NUMBER", help=EXAMPLES)] = "auto",
     calibrate: Annotated[str | None, option("calibrate")] = None,
+    beside: Annotated[str | None, typer.Option(metavar="litert|keras", help=BESIDE)] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
     log_file: LogFile = None,
@@ -69,7 +80,9 @@ def prune(
     Composite layers and subclassed models are written out as plain layers first.
     """
     check_model_path(model)
-    of_data = (*OF_DATA, "finetune_epochs")
+    raise_faults("Invalid arguments for prune:", choice_faults(DEVICES, **{"--beside": beside}) if beside else [])
+    timed = "keras" in (options["device"], beside)  # at --batch, with data or without
+    of_data = (*(name for name in OF_DATA if name != "batch" or not timed), "finetune_epochs")
     check_needed(context, data=of_data, reconstruct=("samples",), finetune_epochs=OF_TRAINING, export=("calibrate",))
     kept = target_of(context, options)
     solving = given_values(samples=samples)
@@ -103,10 +116,24 @@ def prune(
     folder = run_recipe(valid, messages=messages, begun=begun, **place, **shown)
     if reason is not None and not quiet:
         typer.echo(" ".join(reason.spelled(word_of(context.command)).split()), err=True)
+    timing = None if beside is None else _timed(folder, beside, options)
     if as_json:
         print_json(folder)
     elif not quiet:
         print_outcome(folder, valid, context)
+    if timing is not None and not as_json:
+        print_latencies([folder / name for name in SIDES], timing)
+
+
+def _timed(folder: Path, device: str, options: Mapping[str, Any]) -> LatencyComparison:
+    """Returns the times of the dense and the slim model, measured in turn, which are also written to the folder."""
+    from kerasprune.export.latency import compare_latency
+    from kerasprune.files.writing import write_json
+
+    how = {"batch": options["batch"]} if device == "keras" else {}
+    timing = compare_latency([load(folder / name) for name in SIDES], device=device, size=options["size"], **how)
+    write_json(folder / TIMES, asdict(timing))
+    return timing
 
 
 def _examples_faults(examples: str | int, data: Any) -> list[PruneError]:

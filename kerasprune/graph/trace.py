@@ -377,6 +377,12 @@ def _runs(model: keras.Model, size: Size) -> bool:
     return not any(0 in shape for call in shapes for shape in call)
 
 
+def side_needed(model: keras.Model) -> PruneError:
+    """Returns the error for a model with a free side whose time is asked for."""
+    free = f"Received: {model.name!r} with a free side, and size=None. "
+    return PruneError("Expected fixed sides, on which time depends. ", free, *give_size(model))
+
+
 def give_size(model: keras.Model) -> tuple[str | Key, ...]:
     """Returns the remedy for a missing size, with one that the model takes, as parts of an error."""
     try:

@@ -66,7 +66,8 @@ def plan(
             channels allow.
         params: Fraction of the dense model's parameters kept, met in the same way.
         target: Time on a device, or size of the exported file: `kp.targets.Time(table, fraction=0.5)`,
-            `kp.targets.Size(200_000, "int8")`, or `{"name": "time", "fraction": 0.5}`. Defaults to `None`.
+            `kp.targets.Time(ms=12, device="keras", batch=64)`, `kp.targets.Size(200_000, "int8")`, or
+            `{"name": "time", "fraction": 0.5}`. Defaults to `None`.
         data: Batches of `(inputs, labels)` for criteria that need data. For budgets that need data, examples as for
             `kp.reconstruct`; labels are ignored.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
@@ -124,11 +125,9 @@ def plan(
     request, chosen = _in_steps(request) if floor.round_to == AUTO else _corrected(request, table)
     made = last_step(request, chosen)
     if isinstance(request.meter, CostMeter) and request.meter.missed(made):
-        from kerasprune.planning.targets.fitting import fit_plan  # a plan without a target of its own needs none of it
-
         if request.floor.round_to == AUTO:  # no multiples met it
             request = replace(request, floor=request.floor.coarse_to_fine[-1])
-        made = fit_plan(request, made)
+        made = request.meter.fitted(request, made)
         chosen = chosen if made.removed else {name: np.asarray(kept) for name, kept in made.keep.items()}
     _check_what_is_missed(request, chosen, made, table)
     if isinstance(request.meter, CostMeter) and (missed := request.meter.missed(made)):
@@ -173,7 +172,7 @@ def _corrected(request: PlanRequest, table: LatencyTable | None) -> tuple[PlanRe
     for _ in range(_TRIALS):
         other = request.meter.corrected(request.plan(chosen))
         if other is None:
-            return request, chosen
+            break
         request = replace(request, target=other)
         chosen = _met(request, table, limit=other)
         tried.append((request, chosen))

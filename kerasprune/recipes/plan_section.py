@@ -38,7 +38,8 @@ class PlanStep(Traced):
         macs: Fraction of the multiply–adds that is kept, 0.5 for half. Defaults to `None`.
         params: Fraction of the parameters that is kept. Defaults to `None`.
         target: Time on a device or size of the exported file, e.g. `{name: time, fraction: 0.5, table: phone.csv}`;
-            without `table` this machine is measured. Defaults to `None`.
+            without `table` this machine is measured, by LiteRT or with `device: keras, batch: 64` as the model runs in
+            Keras. Defaults to `None`.
         min_keep: Channels of every group that are kept at least. Defaults to 1.
         round_to: Channels are kept in multiples of this number; or `table`, which widens every group as far as that
             costs no time by the table of the target; or `auto`: where multiply–adds, parameters or a size are asked,
@@ -66,7 +67,10 @@ class PlanStep(Traced):
             values = {name: value.name if name == "target" else value for name, value in self.asked.items()}
             received = join_messages(" and ", (PruneError(Key(name), f"={value}") for name, value in values.items()))
             raise PruneError("Expected one of ", *known, ". Received: ", *received)
-        if self.round_to == "table" and (self.target is None or self.target.name != "time"):
+        timed = (
+            self.target is not None and self.target.name == "time" and self.target.arguments.get("device") != "keras"
+        )
+        if self.round_to == "table" and not timed:
             rounding = (
                 Key("target", "a target of time"),
                 " with ",

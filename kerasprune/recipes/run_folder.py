@@ -301,6 +301,7 @@ FILES = frozenset(
         "metrics.csv",
         "costs.json",
         "exports.json",
+        "latency.json",
         "summary.json",
         "report.html",
         "warnings.txt",

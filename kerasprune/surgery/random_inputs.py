@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, tree
 
 from kerasprune._keras import Functional, structures
-from kerasprune.graph.built_model import body_of
+from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.rule import BUILT_IN
 from kerasprune.graph.sizes import Size, shapes_at_size
 from kerasprune.graph.trace import size_to_try
@@ -64,7 +64,8 @@ def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: Size 
     body, generator = body_of(model), np.random.default_rng(seed)
 
     def draw(tensor: keras.KerasTensor, sides: tuple[int, ...], entries: Entries) -> np.ndarray:
-        shape, dtype = (tensor.shape[0] or batch, *sides), str(tensor.dtype)
+        fixed = fixed_batch(model) if isinstance(model, keras.Sequential) else tensor.shape[0]
+        shape, dtype = (fixed or batch, *sides), str(tensor.dtype)
         if dtype == "string":
             return _texts(shape, entries, generator)
         if "int" in dtype:

@@ -59,6 +59,22 @@ def test_files_of_both_kinds_are_timed_in_turn(folder, monkeypatch):
     assert first["ratio"] == 1 and second["ratio"] == 6 / 5 and first["runs"] == 3
 
 
+def test_keras_files_are_timed_on_the_device_of_keras(folder):
+    options = ("--device", "keras", "--batch", 4, "--runs", 2, "--warmup", 0)
+    printed = invoke(folder / "dense.keras", folder / "free.keras", *options, "--size", 8)
+    assert printed.exit_code == 0, printed.output
+    assert "×1.000" in printed.stdout and "batch 4, 2 runs in turn" in printed.stdout
+    assert f"on {keras.backend.backend()}" in " ".join(printed.stdout.split())
+    (row,) = json.loads(invoke(folder / "dense.keras", *options, "--json").stdout)
+    assert row["memory"] is None and row["ratio"] == 1
+    for arguments, words in (
+        ((folder / "slim.tflite", *options), "or take --device litert for a .tflite file"),
+        ((folder / "dense.keras", "--batch", 4), "--batch 4. Leave it out, or take --device keras"),
+        ((folder / "dense.keras", "--device", "gpu", "--batch", 0), "Expected --device to be"),
+    ):
+        assert words in refused(*arguments), refused(*arguments)
+
+
 def test_a_table_of_one_or_more(folder):
     printed = invoke(folder / "free.keras", folder / "slim.tflite", "--size", 8, "--runs", 2, "--warmup", 0)
     assert printed.exit_code == 0, printed.output

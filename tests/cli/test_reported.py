@@ -78,7 +78,7 @@ def test_files_of_both_models_are_judged_by_labels(form, files, tmp_path):
 
 
 UNLABELLED = "accuracy (the data have no labels)"
-WITHOUT = "accuracy (give --data), latency (give --export tflite)"
+WITHOUT = "accuracy (give --data), latency (give --export tflite, or --beside keras)"
 
 
 @pytest.mark.thorough

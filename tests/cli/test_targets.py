@@ -68,9 +68,26 @@ def test_a_measured_table_is_planned_by(model, tmp_path):
     assert result.exit_code == 2 and "below the time of the dense model" in " ".join(result.stderr.split())
 
 
+@pytest.mark.thorough
+def test_both_models_are_timed_in_keras(model, tmp_path):
+    options = ("--macs", 0.5, "--examples", "none", "--beside", "keras", "--batch", 4, "--out", tmp_path / "out")
+    result = called("prune", model, *options)
+    assert result.exit_code == 0, result.output
+    timed = json.loads((tmp_path / "out" / "latency.json").read_text())
+    assert timed["batch"] == 4 and len(timed["ratios"]) == 2 and f"×{timed['ratios'][1]:.3f}" in result.stdout
+    assert "latency (give" not in result.stdout
+    result = called("prune", model, *options, "--overwrite", "--json")
+    assert json.loads(result.stdout)["beside"]["batch"] == 4
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--macs", "0.5", "--beside", "gpu"), "Expected --beside to be"),
+        (("--macs", "0.5", "--device", "keras"), "Expected --time with --device"),
+        (("--time", "0.5", "--batch", 8), "Expected --data with --batch"),
+        (("--time", "0.5", "--device", "keras", "--precision", "int8"), "Expected no precision with --device keras"),
+        (("--time", "0.5", "--device", "keras", "--round-to", "table"), "Expected --time with --round-to: table"),
         (("--time", "12m"), "Expected --time to be a time, such as '12ms', '500us' or '0.5s'. Received: --time 12m"),
         (
             ("--bytes", "2kX"),

@@ -7,6 +7,9 @@ import os
 import platform
 from pathlib import Path
 
+DEVICES = ("litert", "keras")
+"""What models are timed on: LiteRT on the processor, or the device of Keras's backend."""
+
 
 def processor() -> str:
     """Returns the name of the processor."""
@@ -18,7 +21,16 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def this_machine() -> dict[str, str]:
-    """Returns the machine and the runtime, as tables name them."""
-    runtime = f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
-    return {"machine": f"{processor()}, {os.cpu_count()} cores", "runtime": runtime}
+def this_machine(device: str = "litert") -> dict[str, str]:
+    """Returns the machine and the runtime, as tables and comparisons name them.
+
+    Args:
+        device: As for `compare_latency`. Defaults to `"litert"`.
+    """
+    machine = f"{processor()}, {os.cpu_count()} cores"
+    if device == "litert":
+        return {"machine": machine, "runtime": f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"}
+    from kerasprune.backend.forward import backend_version, device_in_use  # a table is read without Keras
+
+    kind, name = device_in_use()
+    return {"machine": f"{kind}: {machine if kind == 'cpu' else name}", "runtime": backend_version()}

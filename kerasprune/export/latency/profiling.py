@@ -9,7 +9,7 @@ from time import perf_counter
 
 import keras
 
-from kerasprune.errors import PruneError, extras, raise_faults, warn
+from kerasprune.errors import extras, raise_faults, warn
 from kerasprune.export.latency.machine import this_machine
 from kerasprune.export.latency.operators import Operator, by_key, operators
 from kerasprune.export.latency.single_operators import IN_A_FILE, Pair, times_alone
@@ -19,7 +19,7 @@ from kerasprune.export.latency.whole_networks import times_of, uniform
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
-from kerasprune.graph.trace import give_size, trace, without
+from kerasprune.graph.trace import side_needed, trace, without
 
 _ROUNDS = 9  # of refining: a width of 512 is halved so often
 _MATTERS = 0.001  # share of the network's time below which a jump is not looked for
@@ -98,10 +98,7 @@ def trace_for_profile(model: keras.Model, precision: str, threads: int, size: Si
     raise_faults("Invalid arguments for profile:", file_faults(precision, threads))
     graph = trace(model, unknown="freeze", size=size)
     if any(each.is_free_inside for each in operators(graph)):
-        raise PruneError(
-            f"Expected fixed sides, on which time depends. Received: {model.name!r} with a free side, and size=None. ",
-            *give_size(model),
-        )
+        raise side_needed(model)
     return graph
 
 

@@ -1,23 +1,27 @@
-"""The time of one inference, with LiteRT on the processor of this machine."""
+"""The time of one inference: with LiteRT on the processor of this machine, or on the device that Keras computes on."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from kerasprune.checks import whole_number_faults
+from kerasprune.checks import choice_faults, given_values, whole_number_faults
 from kerasprune.errors import Key, PruneError, extras, raise_faults
 from kerasprune.export.conversion import to_tflite
+from kerasprune.export.latency.device_timer import keras_faults, timer_beside
+from kerasprune.export.latency.machine import DEVICES, this_machine
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
 from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
+from kerasprune.graph.built_model import fixed_batch
 from kerasprune.graph.sizes import Size
 
 if TYPE_CHECKING:
@@ -28,22 +32,26 @@ Source = keras.Model | str | os.PathLike
 
 @dataclass(frozen=True)
 class Latency:
-    """The time of one invocation at batch 1.
+    """The time of one invocation.
 
     Args:
         median_ms: Median over the runs, in milliseconds.
         low_ms: 5th percentile over the runs.
         high_ms: 95th percentile over the runs.
         runs: Number of timed runs.
+        memory: Peak of the bytes on the device that a run takes beyond weights and inputs. Defaults to `None`: not
+            told, as by LiteRT.
     """
 
     median_ms: float
     low_ms: float
     high_ms: float
     runs: int
+    memory: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.median_ms:.3g} ms [{self.low_ms:.3g}, {self.high_ms:.3g}] of {self.runs} runs"
+        memory = "" if self.memory is None else f", {self.memory / 2**20:.3g} MiB"
+        return f"{self.median_ms:.3g} ms [{self.low_ms:.3g}, {self.high_ms:.3g}] of {self.runs} runs{memory}"
 
 
 @dataclass(frozen=True)
@@ -53,32 +61,50 @@ class LatencyComparison:
     Args:
         latencies: One for each variant, in the order given.
         ratios: Median over the rounds of (variant ÷ first variant, timed in the same round); the first is 1.
+        batch: Samples in one invocation. Defaults to 1.
+        machine: The machine, and the kind of the device. Defaults to nothing.
+        runtime: The runtime and its version. Defaults to nothing.
     """
 
     latencies: tuple[Latency, ...]
     ratios: tuple[float, ...]
+    batch: int = 1
+    machine: str = ""
+    runtime: str = ""
 
     def __str__(self) -> str:
         pairs = zip(self.latencies, self.ratios, strict=True)
-        return "\n".join(f"{latency} (×{ratio:.3f})" for latency, ratio in pairs)
+        return "\n".join([*(f"{latency} (×{ratio:.3f})" for latency, ratio in pairs), self.where])
+
+    @property
+    def where(self) -> str:
+        """The runtime, the machine and the batch."""
+        return f"{self.runtime}, {self.machine}, batch {self.batch}"
 
 
 @extras("kp.latency.latency")
 def latency(
     model: Source,
     *,
+    device: str = "litert",
+    batch: int | None = None,
     size: Size | None = None,
     threads: int = 1,
     runs: int = 50,
     warmup: int = 10,
 ) -> Latency:
-    """Times one inference at batch 1.
+    """Times one inference.
 
     Args:
-        model: The path of a `.tflite` file, or a Keras model, which is converted to a temporary float32 file.
+        model: A Keras model; or, for LiteRT, the path of a `.tflite` file.
+        device: `"litert"`: LiteRT on the processor of this machine, for which a Keras model is converted to a temporary
+            float32 file. `"keras"`: the forward pass on the device of Keras's backend (CPU, GPU, TPU), in the types of
+            the model's own policies, compiled as its `predict` is, on inputs that lie there already. Defaults to
+            `"litert"`.
+        batch: Samples in one inference, 1 for LiteRT. Defaults to the batch that the model fixes, else to 1.
         size: Size of the inputs of a Keras model, see `kp.trace`; a `.tflite` file has fixed ones. Defaults to
             `None`: the model has no free axes.
-        threads: Threads of the interpreter. Defaults to 1.
+        threads: Threads of LiteRT's interpreter. Defaults to 1.
         runs: Timed invocations. Defaults to 50.
         warmup: Untimed invocations before the timed ones. Defaults to 10.
 
@@ -91,17 +117,19 @@ def latency(
     Example:
         >>> import keras
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
-        >>> latency(model, runs=5).runs
-        5
+        >>> latency(model, runs=5).runs, latency(model, device="keras", batch=32, runs=5).runs
+        (5, 5)
     """
-    compared = compare_latency([model], size=size, threads=threads, runs=runs, warmup=warmup)
-    return compared.latencies[0]
+    how = {"device": device, "batch": batch, "size": size, "threads": threads}
+    return compare_latency([model], **how, runs=runs, warmup=warmup).latencies[0]
 
 
 @extras("kp.latency.compare_latency")
 def compare_latency(
     models: Sequence[Source],
     *,
+    device: str = "litert",
+    batch: int | None = None,
     size: Size | None = None,
     threads: int = 1,
     runs: int = 50,
@@ -113,30 +141,71 @@ def compare_latency(
     out of the ratios, though not out of the latencies.
 
     Args:
-        models: Paths of `.tflite` files or Keras models; the others are compared with the first.
+        models: Keras models, or for LiteRT paths of `.tflite` files too; the others are compared with the first. On the
+            device of Keras a model that is not compiled runs as the first compiled one does: by XLA, or not.
+        device: As in `latency`.
+        batch: As in `latency`.
         size: As in `latency`.
         threads: As in `latency`.
         runs: Timed rounds. Defaults to 50.
         warmup: Untimed rounds before the timed ones. Defaults to 10.
 
     Returns:
-        The latencies, and the ratios to the first.
+        The latencies, the ratios to the first, and what was measured on.
 
     Raises:
         PruneError: As in `latency`, or `models` is empty.
+
+    Example:
+        >>> import keras
+        >>> models = [keras.Sequential([keras.Input((8,)), keras.layers.Dense(units)]) for units in (64, 4)]
+        >>> compare_latency(models, device="keras", batch=16, runs=5).ratios[0]
+        1.0
     """
     faults = [] if models else ["Expected at least one model. Received: models=[]."]
-    faults += whole_number_faults(1, threads=threads, runs=runs) + whole_number_faults(0, warmup=warmup)
+    faults += whole_number_faults(1, threads=threads, runs=runs, **given_values(batch=batch))
+    faults += whole_number_faults(0, warmup=warmup) + choice_faults(DEVICES, device=device)
+    faults += [*keras_faults(models, threads)] if device == "keras" else _litert_faults(models, batch, size)
+    raise_faults("Invalid arguments for compare_latency:", faults)
+    if device == "litert":
+        timers = [partial(time_invocation, _opened(each, size, threads)) for each in models]
+        return replace(time_in_turn(timers, runs, warmup), **this_machine(device))
+    batch = batch or next(filter(None, map(fixed_batch, models)), 1)
+    timer_of = timer_beside(next((each for each in models if each.compiled), models[0]), batch, size)
+    timers = [timer_of(each) for each in models]
+    found = time_in_turn(timers, runs, warmup)
+    latencies = (replace(one, memory=timer.memory) for one, timer in zip(found.latencies, timers, strict=True))
+    return replace(found, latencies=tuple(latencies), batch=batch, **this_machine(device))
+
+
+def time_in_turn(timers: Sequence[Callable[[], float]], runs: int, warmup: int) -> LatencyComparison:
+    """Returns what timers tell in turn.
+
+    Args:
+        timers: Each runs a variant once and returns the milliseconds.
+        runs: Rounds that count.
+        warmup: Rounds before them.
+    """
+    times = np.array([[timed() for timed in timers] for _ in range(warmup + runs)])[warmup:]
+    low, median, high = np.percentile(times, [5, 50, 95], axis=0).tolist()
+    latencies = tuple(Latency(*each, runs) for each in zip(median, low, high, strict=True))
+    return LatencyComparison(latencies, tuple(np.median(times / times[:, :1], axis=0).tolist()))
+
+
+def _litert_faults(models: Sequence[Source], batch: int | None, size: Size | None) -> list[PruneError]:
+    faults = []
+    if batch not in (None, 1):
+        file = (
+            "Expected one sample, as a .tflite file takes. Received: ",
+            Key("batch"),
+            f"={batch}. Leave it out, or ",
+        )
+        faults.append(PruneError(*file, "take ", Key("device"), "='keras'."))
     if models and size is not None and not any(isinstance(each, keras.Model) for each in models):
         files = ", ".join(map(str, models))
         fixed = (f"A .tflite file has fixed sides. Received: {files} with ", Key("size"), f"={size!r}. ")
         faults.append(PruneError(*fixed, "Leave it out, or pass the Keras model."))
-    raise_faults("Invalid arguments for compare_latency:", faults)
-    interpreters = [_opened(model, size, threads) for model in models]
-    times = np.array([[time_invocation(each) for each in interpreters] for _ in range(warmup + runs)])[warmup:]
-    low, median, high = np.percentile(times, [5, 50, 95], axis=0).tolist()
-    latencies = tuple(Latency(*each, runs) for each in zip(median, low, high, strict=True))
-    return LatencyComparison(latencies, tuple(np.median(times / times[:, :1], axis=0).tolist()))
+    return faults
 
 
 def _opened(model: Source, size: Size | None, threads: int) -> Interpreter:

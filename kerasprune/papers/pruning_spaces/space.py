@@ -120,8 +120,8 @@ class Space:
         self.count = Counting(self.graph, Highest(self.graph, self.criterion), self.macs_of)
         self.meters: dict[str, CostMeter] = {}
         if self.target is not None:
-            target = targets.get(self.target).prepared(self.graph)
-            self.meters[target.counted] = meter = target.meter(self.graph)
+            target = targets.get(self.target)
+            self.meters[target.counted] = meter = target.counting_meter(self.graph)
             self.windows[target.counted] = Window(meter.target - 2 * self.delta, meter.target)
 
     @property

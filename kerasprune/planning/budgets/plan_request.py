@@ -25,7 +25,7 @@ from kerasprune.surgery.cut import Cut
 Choice = dict[str, np.ndarray]
 """`{group name: indices kept}`: a plan that is not checked yet."""
 _LOWEST, _BISECTIONS = 1e-9, 30
-_MISSED, _RELATIVE = 0.01, 0.1  # tolerance of a target without a warning: of the dense model, and of the target
+_RELATIVE = 10  # the tolerance of a target without a warning, relative to it: ten times that of the dense model
 _NAMED = 3  # groups in a message
 _NEAR = 0.01  # relative distance of the choices on both sides of a target at which the search ends
 
@@ -90,7 +90,8 @@ class PlanRequest:
         """Returns whether a choice misses a target of costs by more than the tolerance."""
         if self.counted == "keep":
             return False
-        return abs(self.exact(choice) - self.asked) > min(_MISSED, _RELATIVE * self.asked)
+        tolerance = (self.meter if isinstance(self.meter, CostMeter) else CostMeter).tolerance
+        return abs(self.exact(choice) - self.asked) > tolerance * min(1, _RELATIVE * self.asked)
 
     def plan(self, choice: Choice) -> Plan:
         """Returns the plan of a choice."""

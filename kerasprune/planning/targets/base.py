@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kerasprune.graph.channels import Count
     from kerasprune.graph.graph import ChannelGraph
     from kerasprune.graph.plans import Plan
+    from kerasprune.planning.budgets.plan_request import PlanRequest
 
 
 class CostMeter:
@@ -19,6 +20,9 @@ class CostMeter:
     Args:
         target: The share that is asked for.
     """
+
+    tolerance: ClassVar[float] = 0.01
+    """Share of the dense model's cost by which a target may be missed without a warning."""
 
     def __init__(self, target: float) -> None:
         self.target = target
@@ -62,6 +66,17 @@ class CostMeter:
         """Returns a sentence on how a plan misses the target; `None` if it meets it."""
         return None
 
+    def fitted(self, request: PlanRequest, plan: Plan) -> Plan:
+        """Returns a plan that misses the target with widths changed, one at a time, until it meets it.
+
+        Args:
+            request: The model, and the widths that it may have.
+            plan: The plan.
+        """
+        from kerasprune.planning.targets.fitting import fit_plan  # a target without a plan needs none of it
+
+        return fit_plan(request, plan)
+
 
 class Target:
     """Base class of targets for `kp.plan(model, target=…)`."""
@@ -78,6 +93,14 @@ class Target:
             graph: The graph of the dense model.
         """
         return self
+
+    def counting_meter(self, graph: ChannelGraph) -> CostMeter:
+        """Returns the meter for a search over so many candidates that their cost must be counted, not measured.
+
+        Args:
+            graph: The graph of the dense model.
+        """
+        return self.prepared(graph).meter(graph)
 
     def after_repair(self) -> Target:
         """Returns the target for a model whose weights change once the plan is made; by default the same."""

@@ -150,7 +150,7 @@ class Widths:
             PruneError: An argument is out of range, the dense model meets the target, or no widths do.
         """
         raise_faults("Invalid limit of the widths:", delta_faults(delta))
-        meter = target.prepared(self.graph).meter(self.graph)
+        meter = target.counting_meter(self.graph)
         asked = meter.target
 
         def measure(genes: np.ndarray) -> np.ndarray:

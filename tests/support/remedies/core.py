@@ -293,7 +293,7 @@ CASES = [
 CANNOT_BE_RUN = [
     ("graph/kept_channels.py", "Make the plan with"),  # weights that devices share, on JAX alone
     ("graph/plans.py", "Update kerasprune"),  # a later release
-    ("backend/derivatives.py", "Set KERAS_BACKEND before"),  # NumPy as a backend
+    ("backend/engine.py", "Set KERAS_BACKEND before"),  # NumPy as a backend
     ("errors.py", "Install it with pip"),  # an environment without a package
 ]
 """`(file, words)` of remedies for what a test in this process cannot bring about."""

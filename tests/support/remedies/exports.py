@@ -174,6 +174,12 @@ def tflite(model: keras.Model, quantize: str | None = None, **given: Any) -> Any
     return kp.export.tflite(model, "a.tflite", quantize=quantize, overwrite=True, **given)
 
 
+def fixed(batch: int | None) -> keras.Model:
+    """Returns a model of batches of one size."""
+    inputs = keras.Input((6,), batch_size=batch)
+    return keras.Model(inputs, layers.Dense(3)(inputs))
+
+
 def table(**given: Any) -> kp.latency.LatencyTable:
     """Returns a table of one operator."""
     about = {"precision": "float32", "threads": 1, "machine": "mine", "runtime": "none"}
@@ -443,6 +449,34 @@ CASES = [
         True,
     ),
     Case(
+        "export/latency/device_timer.py",
+        "Leave it out, or make the model",
+        lambda: kp.latency.latency(fixed(4), device="keras", batch=8, runs=1),
+        lambda: (
+            kp.latency.latency(fixed(4), device="keras", runs=1),
+            kp.latency.latency(fixed(None), device="keras", batch=8, runs=1),
+        ),
+    ),
+    Case(
+        "export/latency/device_timer.py",
+        "Load a .keras file",
+        lambda: (dense().save("a.keras"), kp.latency.latency("a.keras", device="keras", runs=1)),
+        lambda: kp.latency.latency(keras.models.load_model("a.keras"), device="keras", runs=1),
+    ),
+    Case(
+        "export/latency/device_timer.py",
+        "Leave it out: the backend",
+        lambda: kp.latency.latency(dense(), device="keras", threads=2, runs=1),
+        lambda: kp.latency.latency(dense(), device="keras", runs=1),
+    ),
+    Case(
+        "export/latency/timing.py",
+        "Leave it out, or ",
+        lambda: kp.latency.latency(dense(), batch=8, runs=1),
+        lambda: (kp.latency.latency(dense(), runs=1), kp.latency.latency(dense(), device="keras", batch=8, runs=1)),
+        True,
+    ),
+    Case(
         "export/latency/timing.py",
         "Leave it out",
         lambda: (tflite(conv(None), size=8), kp.latency.compare_latency(["a.tflite"], size=8, runs=1)),
@@ -572,5 +606,6 @@ CASES = [
 CANNOT_BE_RUN = [
     ("export/conversion.py", "Export a SavedModel."),  # a failure of the converter that names no operator
     ("export/latency/profiling.py", "Measure again when the machine is quiet"),
+    ("planning/targets/device_time.py", "Measure on a quiet device"),
 ]
 """`(file, words)` of remedies for what a test in this process cannot bring about."""

@@ -350,6 +350,18 @@ CASES = [
     ),
     Case(
         "planning/targets/time.py",
+        "Leave it out, or take the other device",
+        lambda: kp.targets.Time(fraction=0.5, batch=8),
+        lambda: (kp.targets.Time(fraction=0.5), kp.targets.Time(fraction=0.5, device="keras", batch=8)),
+    ),
+    Case(
+        "planning/targets/time.py",
+        "Take kp.targets.Time of a table",
+        lambda: kp.papers.spaces.Space(dense(), target=kp.targets.Time(fraction=0.5, device="keras")),
+        lambda: kp.papers.spaces.Space(dense(), macs=0.5),
+    ),
+    Case(
+        "planning/targets/time.py",
         "Measure another with",
         lambda: kp.targets.Time(TABLE, fraction=0.5, precision="int8"),
         lambda: kp.targets.Time(TABLE, fraction=0.5),
