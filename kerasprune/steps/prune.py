@@ -137,9 +137,9 @@ def prune(
         callbacks: Callbacks of `fit`, which receive the validation metrics, too. If they are to set the learning rate,
             with `LearningRateScheduler` or `ReduceLROnPlateau`, it does not decay otherwise. Defaults to none.
         deliver: The model that is returned after fine-tuning: the `"best"` of all steps after removal and all epochs,
-            by the first compiled metric, of equals by the loss, or without labels by the error of the outputs (then
-            the reconstructed model, else the earlier); or the `"last"`. Epochs before the end of a callback's schedule
-            are not considered. Defaults to `"best"`.
+            by the first compiled metric, of equals and of steps one example apart by the loss, or without labels by the
+            error of the outputs (then the reconstructed model, else the earlier); or the `"last"`. Epochs before the
+            end of a callback's schedule are not considered. Defaults to `"best"`.
         seed: Random seed of the plan, of the order of the examples and, through `keras.utils.set_random_seed`, of the
             layers during fine-tuning. Defaults to 0.
         verbose: Progress on standard error: 0 = none, 1 = a line per step, 2 = also a line per epoch. Defaults to 1.
