@@ -331,7 +331,9 @@ class PruningCallback(keras.callbacks.Callback):
         return now
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Refuses weights that were restored without the state of this callback."""
+        """Refuses weights that were restored without the state of this callback; warns if it begins late."""
+        if epoch and not self._diagnosis.trained:
+            self._diagnosis.begin_late(epoch, RunningFit.of(self.model).callbacks)
         self._diagnosis.trained = True
         if self.restored_epoch and not self.follows_weights:
             back = self.restored_epoch
