@@ -186,6 +186,9 @@ class PruningCallback(keras.callbacks.Callback):
     def rehearse(self, model: keras.Model) -> Any:
         """Checks, before any training, that the method can act on a model; raises `PruneError` if it cannot."""
 
+    def check_length(self, steps_per_epoch: int, epochs: int) -> None:
+        """Raises a `PruneError` if the method cannot act in a fit of that length."""
+
     @property
     def length(self) -> int | None:
         """Steps of the method's own schedule; `None` if it has none."""
