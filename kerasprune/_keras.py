@@ -54,6 +54,17 @@ def inner_functional(model: keras.Sequential) -> Functional | None:
     return model._functional if model.built else None
 
 
+def over_same_layers(model: Functional | keras.Sequential) -> keras.Model:
+    """Returns another functional or Sequential model of the layers of one, without calling them again."""
+    if not isinstance(model, keras.Sequential):
+        return keras.Model(*structures(model), name=model.name)
+    other = keras.Sequential(name=model.name)
+    for layer in model._layers:
+        other.add(layer, rebuild=False)
+    other._functional, other.built = model._functional, True
+    return other
+
+
 def nodes_by_depth(model: Functional) -> dict[int, list[Any]]:
     """Returns the calls of a functional model by their depth; the deepest come first in a forward pass."""
     return model._nodes_by_depth

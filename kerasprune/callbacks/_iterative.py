@@ -150,6 +150,10 @@ class IterativeRemoval(PruningCallback):
         rewind = self.rewind_to.steps(steps_per_epoch)
         return (rewind + (steps - rewind) / (self.rounds + 1)) / steps_per_epoch
 
+    def check_length(self, steps_per_epoch: int, epochs: int) -> None:
+        """Raises if the steps of a fit do not divide into the phases."""
+        Phases.of(self.rewind_to.steps(steps_per_epoch), self.rounds, steps_per_epoch, epochs)
+
     def compressed(self, steps: int) -> Self:
         """Returns the same callback with one removal instead of its rounds, and the rewind point at step 0.
 

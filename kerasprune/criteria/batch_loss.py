@@ -10,6 +10,7 @@ from keras import ops, tree
 
 from kerasprune._keras import call_operation, compile_arguments, loss_object, mask_of
 from kerasprune.criteria.labels import check_labels, check_shape, labels_by_output
+from kerasprune.criteria.row_order import order_matters
 from kerasprune.data.batches import Batch, batches
 from kerasprune.errors import Key, PruneError
 from kerasprune.surgery.output_kind import by_output, output_names, pick_by_output, warn_of_logits
@@ -94,13 +95,14 @@ def batches_for_loss(data: Any, model: keras.Model, loss: Any = None, most: int 
         data: As for `batches`.
         model: The model.
         loss: As for `batch_loss`.
-        most: Largest number of examples; the last batch is cut. Defaults to `None`: all.
+        most: Largest number of examples; the last batch is cut, unless its loss depends on the order of rows. Defaults
+            to `None`: all.
 
     Raises:
         PruneError: As for `batches`, or labels do not fit the loss.
     """
     losses, _ = _by_output(model, loss)
-    for batch in batches(data, model, most):
+    for batch in batches(data, model, most, lambda batch: order_matters(batch_loss(model, loss), batch)):
         check_labels(model, losses, batch.labels)
         yield batch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
@@ -43,7 +43,9 @@ class Batch(NamedTuple):
         return int(tree.flatten(self.inputs)[0].shape[0])
 
 
-def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[Batch]:
+def batches(
+    data: Any, model: keras.Model, most: int | None = None, uncut: Callable[[Batch], bool] = lambda batch: False
+) -> Iterator[Batch]:
     """Yields labelled batches; the first is checked against the model.
 
     Args:
@@ -52,6 +54,7 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
             split into batches of 32.
         model: The model.
         most: Largest number of examples; the last batch is cut. Defaults to `None`, all.
+        uncut: Whether rows of a batch belong together although the model takes one alone. Defaults to never.
 
     Raises:
         PruneError: The data are empty, endless or unlabelled, or do not fit the inputs of the model.
@@ -68,10 +71,10 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
     found = 0
     for batch in every_batch(data, model):
         if most is not None and found + batch.size > most:
-            uncut = fixed_batch(model) or rows_belong_together(model, batch.inputs)
-            if found and uncut:
+            together = fixed_batch(model) or rows_belong_together(model, batch.inputs) or uncut(batch)
+            if found and together:
                 break
-            batch = batch if uncut else Batch(*rows_of(tuple(batch), slice(most - found)))
+            batch = batch if together else Batch(*rows_of(tuple(batch), slice(most - found)))
         if batch.size:
             yield batch
         found += batch.size

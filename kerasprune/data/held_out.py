@@ -129,8 +129,19 @@ def kept_whole(examples: Examples, model: keras.Model) -> Examples:
     rows = row_count(examples.data) if examples.arrays else 0
     for size in sorted({min(examples.batch, rows), rows}):
         if examples.arrays and rows_belong_together(model, rows_of(examples.inputs, slice(size))):
-            parts = examples.data if isinstance(examples.data, tuple) else (examples.data,)
-            parts = tuple(tuple(each) if isinstance(each, list) else each for each in parts)  # as tf.data takes them
-            batches = StoredRows(parts, size)
-            return Examples(SomeBatches(batches, [*range(batches.num_batches)]), size)
+            return whole_batches(examples, size)
     return examples
+
+
+def whole_batches(examples: Examples, size: int) -> Examples:
+    """Returns arrays as batches of a number of rows in their order; rows that do not fill a batch are left out.
+
+    Args:
+        examples: The examples, arrays in memory or in files.
+        size: Rows of a batch.
+    """
+    data = examples.data.arrays if isinstance(examples.data, StoredRows) else examples.data
+    parts = data if isinstance(data, tuple) else (data,)
+    parts = tuple(tuple(each) if isinstance(each, list) else each for each in parts)  # as tf.data takes them
+    batches = StoredRows(parts, size)
+    return Examples(SomeBatches(batches, [*range(examples.count()[0] // size)]), size)

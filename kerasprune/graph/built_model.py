@@ -73,6 +73,12 @@ def body_of(model: Any) -> Functional:
         return inner
     if is_functional(model):
         return model
+    if isinstance(model, keras.distillation.Distiller):
+        raise PruneError(
+            f"Expected a functional or Sequential model. Received: the Distiller {model.name!r} around one. Train "
+            "kp.distil(distiller.student, distiller.teacher), which learns from the teacher and takes callbacks; "
+            "everything else takes distiller.student."
+        )
     raise PruneError(
         f"Expected a functional or Sequential model, whose layers form a graph. Received: {model.name!r} of the "
         f"subclass {type(model).__name__}, whose call() is code. "

@@ -1,10 +1,12 @@
-"""Warns if a trained model predicts the data that it is pruned on no better than by guessing."""
+"""Warns if a trained model predicts its data no better than by guessing, or by a loss that rows in order need."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 
+from kerasprune.criteria.batch_loss import batch_loss, batches_for_loss
+from kerasprune.criteria.row_order import order_matters
 from kerasprune.data.arrays_or_batches import as_numpy, is_array
 from kerasprune.data.examples import Examples
 from kerasprune.data.scaling import SCALES
@@ -40,6 +42,8 @@ def check_chance_level(run: Experiment, model: keras.Model) -> None:
             warn_of_statistics(model, np.asarray(keras.tree.flatten(first)[0]))
         return
     sample = _sample(run, run.recipe, split, model)
+    if own(data.name) == "arrays":
+        _warn_of_row_order(run, model, sample)
     logs = run.metrics(model, sample)
     accuracy, targets = accuracy_of(logs), labels_of(model, sample)
     better = None if accuracy is None or targets is None or data.scale else _better_scale(run, model, split, accuracy)
@@ -61,6 +65,16 @@ def check_chance_level(run: Experiment, model: keras.Model) -> None:
     chance = chance_level(logs, targets, " (--scale)")
     if chance is not None:
         warn(knows_little(*chance, data.name))
+
+
+def _warn_of_row_order(run: Experiment, model: keras.Model, sample: Examples) -> None:
+    loss = run.objective(model).loss
+    if order_matters(batch_loss(model, loss), next(batches_for_loss(sample.batches(), model, loss))):
+        warn(
+            "The loss depends on the order of rows, as that of triplets does, and the rows of "
+            f"{run.recipe.data.name} are shuffled. Prune in Python, where kp.prune(model, data=(x, y), batch=…) keeps "
+            "them in their order."
+        )
 
 
 def _better_scale(run: Experiment, model: keras.Model, split: str, accuracy: float) -> tuple[str, float] | None:

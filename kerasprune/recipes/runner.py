@@ -251,6 +251,8 @@ def rehearse(one: Run) -> None:
             for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
                 if split is not None:
                     one.examples(split, model)
+            if recipe.prune and recipe.prune.callback and not recipe.smoke:
+                prune.check_length(one, model, callback)
         one.check_labels(model)
         if isinstance(recipe.model, schema.Start) and not recipe.smoke:
             check_chance_level(one, model)

@@ -30,8 +30,8 @@ def affordable(make: Callable[[], Drawing]) -> tuple[Drawing | None, PruneError 
     try:
         drawing = make()
         if not drawing.fitted:
-            lacking = "no input of numbers, or no statistics of BatchNormalization, which examples are fitted to"
-            return None, PruneError(only, f"the model has {lacking}. Give ", noise, ", which draws noise.")
+            lacking = f"{' and no '.join(drawing.lacking)}, which fitting examples needs"
+            return None, PruneError(only, f"the model has no {lacking}. Give ", noise, ", which draws noise.")
         seconds = drawing.estimate.seconds
     except Exception as error:  # layers of the user's may have no gradients: what was possible before still is
         parts = error.args if isinstance(error, PruneError) else (f"{type(error).__name__} was raised.",)

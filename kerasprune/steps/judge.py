@@ -14,6 +14,7 @@ from kerasprune.backend.precision import full_precision
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.batch_loss import losses_by_output
 from kerasprune.criteria.data_checks import check_inputs, check_targets, explain_errors
+from kerasprune.data.arrays_or_batches import row_count
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
 from kerasprune.graph.built_model import body_of
@@ -75,7 +76,8 @@ class Judge:
         with explained, traced_for_each_model(), with_remainders(), full_precision(), fresh_states(twin):
             found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
         first, higher = first_metric(twin) or ("loss", False)
-        self.measure = Measure("loss") if higher is None else Measure(first, higher)
+        example = self._example if higher and "acc" in first else 0.0
+        self.measure = Measure("loss") if higher is None else Measure(first, higher, example)
         return found
 
     def prepare(self, model: keras.Model) -> None:
@@ -87,6 +89,12 @@ class Judge:
         """Returns the value of a model by the measure, higher = better."""
         step = StepReport("", None, self.metrics(model))
         return self.measure.worth(step if step.metrics else self.step("", model))
+
+    @cached_property
+    def _example(self) -> float:
+        """The share of one example; of batches, as if all were as large as the first."""
+        count, unit = self.examples.count()
+        return 1 / (count if unit == "examples" else count * row_count(self.examples.first_inputs))
 
     @cached_property
     def _first(self) -> list[Any]:

@@ -31,7 +31,7 @@ REMEDIES = {
     "validation_freq": "Leave it out: every epoch is validated.",
     "steps_per_epoch": "Give fewer batches as data=; an epoch uses all.",
     "initial_epoch": "Give the number of epochs that are left as epochs=.",
-    "shuffle": "Leave it out: arrays are shuffled by seed=, batches keep their order.",
+    "shuffle": "Leave it out: arrays are shuffled by seed=, unless the loss depends on the order; batches keep theirs.",
     "metrics": "Compile the model with them.",
     "learning_rate": "Give an optimizer= with this rate.",
     **dict.fromkeys(("sparsity", "target_sparsity", "final_sparsity", "amount", "ratio", "pruning_ratio"), _KEPT),

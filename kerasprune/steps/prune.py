@@ -36,6 +36,7 @@ from kerasprune.steps.progress import Progress
 from kerasprune.steps.removal import remove, warn_if_unreadable
 from kerasprune.steps.repair import NO_GAIN, reconstruct_if_nearer
 from kerasprune.steps.report import PruningReport, StepReport, useless
+from kerasprune.steps.rows_of_loss import in_order_of_loss
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.steps.tuning import tune
 from kerasprune.surgery.compiled import fresh_arguments, safe_options, with_class_of, writable
@@ -102,10 +103,11 @@ def prune(
         model: The trained model, which is not changed. If it is compiled, its loss and metrics are used.
         macs: Fraction of the multiply–adds kept. Defaults to 0.5, if none of `keep`, `params` and `target` is given.
         data: `(x, y)`, `(x, y, sample_weight)` or `x`, as arrays or pandas tables, or batches that can be read
-            repeatedly, such as a `tf.data.Dataset`. Arrays of `h5py`, and memory maps, are read batch by batch. Labels
-            are optional. Defaults to `None`: the kernels are solved on 600 examples drawn from the BatchNorm
-            statistics, if the model has any and if this takes no more than about five minutes;
-            `data=kp.synthesise(model, 2000)` draws another number.
+            repeatedly, such as a `tf.data.Dataset`. Arrays of `h5py`, and memory maps, are read batch by batch. Rows
+            stay in their order, in whole batches, if the loss depends on it, as of triplets. Labels are optional.
+            Defaults to `None`: the kernels are solved on 600 examples drawn from the BatchNorm statistics, if the model
+            has any and if this takes no more than about five minutes; `data=kp.synthesise(model, 2000)` draws another
+            number.
         epochs: Epochs of fine-tuning. Defaults to 0.
         params: Fraction of the parameters kept, instead of `macs`.
         keep: Fraction of the channels kept, instead of `macs`.
@@ -135,9 +137,9 @@ def prune(
         callbacks: Callbacks of `fit`, which receive the validation metrics, too. If they are to set the learning rate,
             with `LearningRateScheduler` or `ReduceLROnPlateau`, it does not decay otherwise. Defaults to none.
         deliver: The model that is returned after fine-tuning: the `"best"` of all steps after removal and all epochs,
-            by the first compiled metric, of equals by the loss, or without labels by the error of the outputs (then
-            the reconstructed model, else the earlier); or the `"last"`. Epochs before the end of a callback's schedule
-            are not considered. Defaults to `"best"`.
+            by the first compiled metric, of equals and of steps one example apart by the loss, or without labels by the
+            error of the outputs (then the reconstructed model, else the earlier); or the `"last"`. Epochs before the
+            end of a callback's schedule are not considered. Defaults to `"best"`.
         seed: Random seed of the plan, of the order of the examples and, through `keras.utils.set_random_seed`, of the
             layers during fine-tuning. Defaults to 0.
         verbose: Progress on standard error: 0 = none, 1 = a line per step, 2 = also a line per epoch. Defaults to 1.
@@ -190,12 +192,13 @@ class _Pruning:
         self.graph = plan and graph_for(self.dense, plan, self.size)
         self.dense = self.graph.model if self.graph else self.dense
         self.objective = of_model(settings.model, settings.loss, self.dense)
-        self.judged = validation or self.given
         settings.check_training(self.objective, self.given)
         if settings.epochs:
             finetune.check_trainable(self.dense)
         check_finite_weights(self.dense)
-        check_examples(self.dense, self.objective, self.given, self.judged)
+        check_examples(self.dense, self.objective, self.given, validation)
+        self.given, validation = map(self._in_order, (self.given, validation))
+        self.judged = validation or self.given
         warn_of_one_device(settings.model)
         self._set_aside()
         self.solved_on = self.given
@@ -259,6 +262,17 @@ class _Pruning:
         body = body_of(self.dense)
         batch, fixed = self.settings.batch, fixed_batch(self.dense)
         return None if data is None else kept_whole(Examples(data, batch, len(body.inputs), fixed), body)
+
+    def _in_order(self, examples: Examples | None) -> Examples | None:
+        """Returns examples in whole batches where the loss depends on the order of rows, with a remark."""
+        if examples is None:
+            return None
+        found = in_order_of_loss(examples, self.dense, self.objective.loss)
+        remark = (
+            f"rows stay in order, in batches of {found.batch}, since the loss depends on it; batch= sets another number"
+        )
+        self.remarks += [remark] if found is not examples and remark not in self.remarks else []
+        return found
 
     def _set_aside(self) -> None:
         """Holds out validation examples, if the best epoch is to be found; remarks on what is measured."""

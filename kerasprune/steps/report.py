@@ -59,6 +59,7 @@ def accuracy_of(metrics: Mapping[str, float]) -> float | None:
 BALANCED = "balanced agreement"
 """The measure of outputs of classes without labels."""
 
+_ONE = 1.5  # examples, between one and two, of which accuracies are multiples
 _TIE = 1e-9  # less than one example moves the mean over classes
 
 
@@ -70,10 +71,12 @@ class Measure:
         name: A key of the metrics, of which the loss breaks ties; `"error"`; or `BALANCED`, of which the divergence
             breaks them.
         higher: Whether more is better. Defaults to `False`.
+        example: Share of one example in an accuracy, a difference that nothing can be told from. Defaults to 0.
     """
 
     name: str
     higher: bool = False
+    example: float = 0.0
 
     def of(self, step: StepReport) -> float | None:
         """Returns the figure of a step; `None` if it was not measured, NaN if the loss is NaN."""
@@ -97,12 +100,18 @@ class Measure:
         return float(found if self.higher else -found) - _TIE * tie
 
     def best(self, steps: Sequence[StepReport]) -> StepReport:
-        """Returns the best step; the earlier of equals."""
-        return max(steps, key=self.worth)
+        """Returns the best step, the earlier of equals; of accuracies at most one example apart that of the least loss.
+
+        Of two models that differ in b and c examples, `|b − c|` has a standard error of `√(b + c)` (McNemar): one
+        example is never more than that, whatever the others are.
+        """
+        best = max(steps, key=self.worth)
+        near = [each for each in steps if self.worth(each) >= self.worth(best) - _ONE * self.example]
+        return min(near, key=lambda each: each.metrics.get("loss", 0.0)) if self.example else best
 
     def remarks(self, before: StepReport, after: StepReport) -> list[str]:
         """Returns a remark if a step has made the model worse, by four digits."""
-        if self.worth(after) >= self.worth(before):
+        if self.worth(after) >= self.worth(before) or self.best([after, before]) is after:
             return []
         if self.name == BALANCED and after.balanced is None:
             return Measure("error").remarks(before, after)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import (
+    Functional,
     can_be_jitted,
     compile_arguments,
     deep_copy,
@@ -17,6 +18,7 @@ from kerasprune._keras import (
     is_functional,
     learning_rate_variable,
     optimizer_of_state,
+    over_same_layers,
     structures,
     without_schedule,
 )
@@ -54,6 +56,21 @@ def fresh_arguments(dense: keras.Model) -> dict[str, Any]:
     for name in ("optimizer", "metrics", "weighted_metrics"):
         arguments[name] = fresh(arguments[name])
     return arguments
+
+
+def compiled_as(plain: keras.Model, trained: keras.Model) -> keras.Model:
+    """Returns a model over the layers of another, compiled as the one that has trained them, with its optimizer.
+
+    Args:
+        plain: The model to save; returned as it is if the other is not compiled, or if it is of a class of its own.
+        trained: The model that was fitted. If it holds trained variables in another order, the optimizer is a new one.
+    """
+    if not trained.compiled or type(plain) not in (keras.Sequential, Functional):
+        return plain
+    made = over_same_layers(plain)
+    same = [id(v) for v in made.trainable_variables] == [id(v) for v in trained.trainable_variables]
+    compile_like(made, trained, **({"optimizer": trained.optimizer} if same else {}))
+    return made
 
 
 def with_class_of(slim: keras.Model, dense: keras.Model) -> keras.Model:

@@ -186,6 +186,9 @@ class PruningCallback(keras.callbacks.Callback):
     def rehearse(self, model: keras.Model) -> Any:
         """Checks, before any training, that the method can act on a model; raises `PruneError` if it cannot."""
 
+    def check_length(self, steps_per_epoch: int, epochs: int) -> None:
+        """Raises a `PruneError` if the method cannot act in a fit of that length."""
+
     @property
     def length(self) -> int | None:
         """Steps of the method's own schedule; `None` if it has none."""
@@ -331,7 +334,9 @@ class PruningCallback(keras.callbacks.Callback):
         return now
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Refuses weights that were restored without the state of this callback."""
+        """Refuses weights that were restored without the state of this callback; warns if it begins late."""
+        if epoch and not self._diagnosis.trained:
+            self._diagnosis.begin_late(epoch, RunningFit.of(self.model).callbacks)
         self._diagnosis.trained = True
         if self.restored_epoch and not self.follows_weights:
             back = self.restored_epoch

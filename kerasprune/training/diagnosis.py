@@ -41,6 +41,22 @@ class Diagnosis:
             )
         self._say(doubts(callback.session), "may not act")
 
+    def begin_late(self, epoch: int, others: Iterable[Any]) -> None:
+        """Warns of a schedule that begins in a fit that does not, unless it goes on or `Resume` is there.
+
+        Args:
+            epoch: The first epoch of the fit.
+            others: The callbacks of the fit.
+        """
+        callback = self.callback
+        counts = callback.scheduled and not callback.follows_weights
+        if counts and not callback.goes_on and not any(each.restores for each in others):
+            self.say_once(
+                "begins",
+                f"The fit begins with epoch {epoch}, {type(callback).__name__} with the first step of its schedule. "
+                "Use kp.callbacks.Resume(folder) in both fits to continue one that was interrupted.",
+            )
+
     def after_epoch(self) -> None:
         """Measures whether the callback acts; warns after the first epoch."""
         first = self.found is None

@@ -124,6 +124,22 @@ def test_the_schedule_goes_on_from_the_step_of_the_optimizer(tmp_path):
     assert share(part) == pytest.approx(share(whole)) and share(part) > 0.8
 
 
+@pytest.mark.parametrize("name", ["penalty", "rounds"])
+def test_a_schedule_that_begins_in_a_later_epoch_says_so(name, tmp_path):
+    make = CALLBACKS.get(name, lambda _: kp.callbacks.GReg1(keep=0.5, strict=False).compressed(40))
+
+    def late(model: keras.Model, *callbacks, first: int = 4) -> int:
+        found = fitted(model, *callbacks, initial_epoch=first, epochs=first + 4)
+        return sum("The fit begins with epoch 4" in each for each in found)
+
+    model = network("sgd")
+    callback = make(model)
+    assert late(model, callback, first=0) == late(model, callback) == 0  # it goes on
+    assert late(network("sgd"), make(model)) == 1
+    assert late(network("sgd"), make(model), Resume(tmp_path)) == 0
+    assert late(network("sgd"), CALLBACKS["cubic"](model)) == 0  # it follows the step of the optimizer
+
+
 def test_zeros_of_an_initializer_are_trained():
     model = network()
     kernel = model.get_layer("b").kernel

@@ -38,6 +38,7 @@ prune:
   l2: 5e-4
 finetune: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.01}}
 """
+ROUNDS = "prune={callback: {name: iterative_magnitude, rounds: 96}, steps: 7, optimizer: {name: sgd, learning_rate: 1}}"
 QUIET = Console(quiet=True)
 
 
@@ -262,6 +263,7 @@ def test_checkpoint_without_data_is_pruned_and_counted(tmp_path):
         ("model.classes=5", "at least 10 outputs"),
         ("model.depth=9", "6n"),
         ("prune.callback.schedule.step=-1", "step=-1"),
+        (ROUNDS, "divide into 97 equal phases"),
         ("prune.callback={name: iterative_magnitude}", "no plan with 'iterative_magnitude', which takes none"),
     ],
 )

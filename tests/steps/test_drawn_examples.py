@@ -56,11 +56,19 @@ def test_what_takes_long_is_left_out_and_the_report_names_the_call(model, monkey
     assert names(report) == ["dense", "removed"] and "kp.synthesise(model, store=folder)" in str(report)
 
 
+def test_a_model_of_words_alone_is_only_cut_for_that_reason():
+    x = layers.Flatten()(layers.Embedding(10, 4)(words := keras.Input((5,), dtype="int32")))
+    x = layers.Dense(12, "relu")(layers.BatchNormalization()(x))
+    model = keras.Model(words, layers.Dense(2)(x))
+    _, reason = steps.affordable(lambda: Drawing(model, method=None))
+    assert str(reason).startswith("only cut, since the model has no input of numbers and no statistics of")
+
+
 def test_a_model_without_statistics_is_only_cut_by_default():
     plain = keras.Sequential([keras.Input((6,)), layers.Dense(12, "relu"), layers.Dense(2)])
     report = kp.prune(plain, keep=0.5, verbose=0).report
     assert names(report) == ["dense", "removed"]
-    assert "no statistics of BatchNormalization" in str(report)
+    assert "the model has no statistics of BatchNormalization, which" in str(report)
     assert 'Give data=kp.synthesise(model, method="noise"), which draws noise' in str(report)
 
 

@@ -13,7 +13,10 @@ from support.random_tasks import Task, random_task
 
 import kerasprune as kp
 from kerasprune.data.examples import Examples
-from kerasprune.data.held_out import held_out
+from kerasprune.data.held_out import held_out, whole_batches
+from kerasprune.data.stored_rows import StoredRows
+from kerasprune.steps.judge import Judge
+from kerasprune.steps.objective import of_model
 from kerasprune.steps.report import BALANCED, Measure, StepReport
 from kerasprune.surgery.output_distance import OutputDistance
 
@@ -71,7 +74,7 @@ def check_delivery(task: Task) -> None:
     tuned = first + epoch - 1 if epoch else len(tried) - 1
     place = tuned if report.delivered == "fine-tuned" else before.index(report.delivered)
     assert (epoch is None) == (not np.isfinite(figures[first:]).any())
-    task.check_best(place, figures)
+    task.check_best(place, figures, 1 / len(judged[0]))
     if epoch:
         task.check_best(epoch - 1, figures[first:])
     assert all(map(np.array_equal, slim.get_weights(), tried[place]))
@@ -121,6 +124,24 @@ def test_the_loss_decides_between_equals_and_nothing_else():
     assert Measure("accuracy", higher=True).best([steps[0], StepReport("b", 0.0, {"accuracy": 0.9})]) is not steps[0]
     assert Measure("accuracy").best(steps) is steps[2]
     assert Measure("accuracy", higher=True).remarks(*steps[1::-1]) == []
+
+
+def test_one_example_decides_nothing_that_the_loss_does_not():
+    """Of 40 examples, 36 right, 35 with a smaller loss, and 34 with the smallest."""
+    found = {"cut": (36, 9.0), "tuned": (35, 2.0), "last": (34, 1.0)}
+    steps = [StepReport(name, 0.1, {"accuracy": a / 40, "loss": loss}) for name, (a, loss) in found.items()]
+    measure = Measure("accuracy", True, example=1 / 40)
+    assert measure.best(steps) is measure.best(steps[::-1]) is steps[1]
+    assert measure.remarks(*steps[:2]) == measure.remarks(*steps[1::-1]) == [] != measure.remarks(steps[0], steps[2])
+    assert Measure("accuracy", True).best(steps) is steps[0]
+
+
+def test_the_share_of_one_example_is_that_of_the_judged():
+    x, y = examples(0, 24)
+    for given in (Examples((x, y), 8), Examples(StoredRows((x, y), 8), 8), whole_batches(Examples((x, y)), 6)):
+        judge = Judge(model := network(0), of_model(model), given)
+        judge.metrics(model)
+        assert judge.measure == Measure("accuracy", True, 1 / 24)
 
 
 def test_a_step_is_not_called_worse_by_rounding():

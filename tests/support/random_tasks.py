@@ -36,15 +36,16 @@ class Task:
     figure: str
     arguments: dict[str, Any]
 
-    def check_best(self, place: int, figures: Sequence[float]) -> None:
+    def check_best(self, place: int, figures: Sequence[float], example: float = 0.0) -> None:
         """Checks that the figure in a place is the best, and better than all before it; none that is not finite is.
 
-        Numbers of right examples are exact, and of equals the loss decides. Other figures may differ by rounding.
+        Numbers of right examples are exact, of equals the loss decides, and also if they differ by less than two, where
+        the share of one is given. Other figures may differ by rounding.
         """
         right = self.figure == "accuracy"
         worths = np.array([-np.inf if not np.isfinite(each) else each if right else -each for each in figures])
         chosen = worths[place]
-        slack = 0.0 if right or not np.isfinite(chosen) else 1e-5 * abs(chosen)
+        slack = 1.5 * example if right else 1e-5 * abs(chosen) if np.isfinite(chosen) else 0.0
         assert (worths <= chosen + slack).all(), (place, figures)
         assert right or (worths[:place] < chosen + slack).all(), (place, figures)
 

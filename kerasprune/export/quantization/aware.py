@@ -17,7 +17,7 @@ from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
 from kerasprune.surgery.clone import structured_like
-from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.compiled import compile_like, compiled_as
 from kerasprune.surgery.compute_dtype import computing_types
 from kerasprune.surgery.custom_train_step import check_keras_step
 
@@ -43,7 +43,7 @@ def quantization_aware(slim: keras.Model, *, bits: int = BITS, delay: int = 200)
     In the first `delay` training steps BatchNorm uses statistics of the batch, as always; afterwards the moving ones,
     which are held. Ranges follow the activations for `2 · delay + 100` steps, and are then held. They are
     variables of the returned model; `kp.export.tflite(aware, path, quantize="int8")` writes them into the file, for
-    which no examples are needed. `aware.save` writes `slim` alone, which stays a plain float model.
+    which no examples are needed. `aware.save` writes `slim` alone, a plain float model, compiled as `aware` is.
 
     Layers that are not known, such as attention, recurrent layers, LayerNormalization and separable convolutions,
     compute in float numbers between rounded tensors, in training and mostly in the file; a warning names them.
@@ -115,8 +115,8 @@ class QuantizationAware(RangedModel):
             )
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Saves the plain model; see `keras.Model.save`."""
-        self.plain.save(filepath, *args, **kwargs)
+        """Saves the plain model, compiled as this one is; see `keras.Model.save`."""
+        compiled_as(self.plain, self).save(filepath, *args, **kwargs)
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Exports the plain model; see `keras.Model.export`, and `kp.export.tflite` for the integers."""

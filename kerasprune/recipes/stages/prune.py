@@ -63,12 +63,23 @@ def own_length(callback: Any) -> int:
     )
 
 
+def check_length(run: Run, model: keras.Model, callback: Any) -> None:
+    """Raises if the callback cannot act in a fit as long as the stage's."""
+    spec = run.recipe.prune
+    per_epoch = run.examples("train", model, batch=spec.batch).steps()
+    facts(callback).check_length(per_epoch, math.ceil(_total(spec, callback, per_epoch) / per_epoch))
+
+
+def _total(spec: Prune, callback: Any, per_epoch: int) -> int:
+    return spec.steps or (spec.epochs or 0) * per_epoch or own_length(callback)
+
+
 def _fit_with_callback(run: Run, model: keras.Model, spec: Prune, plan: Plan | None) -> Plan | None:
     """Fits with the callback; returns its plan, or saves its masks if it prunes single weights."""
     training = run.examples("train", model, batch=spec.batch)
     per_epoch = training.steps()
     callback = run.callback(spec.callback, plan, model)
-    total = spec.steps or (spec.epochs or 0) * per_epoch or own_length(callback)
+    total = _total(spec, callback, per_epoch)
     if run.recipe.smoke:
         callback = compress_schedule(callback, total)
     graph = run.graph(model, plan.coupling if plan else "free")

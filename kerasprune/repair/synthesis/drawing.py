@@ -64,7 +64,7 @@ class Estimate:
 class Drawing:
     """The draw of examples for a model: batches that depend on the seed and their number alone.
 
-    `fitted` is whether they are fitted to stored statistics.
+    `fitted` is whether they are fitted to stored statistics, `lacking` what the model lacks for it.
 
     Args: See `synthesise`; with `method=None` it is `"noise"` if the model has no statistics.
     """
@@ -97,7 +97,10 @@ class Drawing:
         check_finite_weights(self._body)
         self.samples, self._seed = samples, np.random.SeedSequence(seed).entropy
         self._stored = _stored(self._body, method)
-        self.fitted = self._stored is not None and any(each.noise for each in self._inputs)
+        needed = {"input of numbers": any(each.noise for each in self._inputs)}
+        needed |= {"statistics of BatchNormalization": self._stored is not None}
+        self.lacking = [name for name, there in needed.items() if not there]
+        self.fitted = not self.lacking
         if method is not None and self._stored is not None and not self.fitted:
             raise PruneError(
                 "Expected an input of numbers, which can be fitted. Received: "

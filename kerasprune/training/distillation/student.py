@@ -27,7 +27,8 @@ from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.graph.built_model import LOAD, body_of
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.plans import Plan
-from kerasprune.surgery.compiled import compile_like
+from kerasprune.graph.ranged_model import without_ranges
+from kerasprune.surgery.compiled import compile_like, compiled_as
 from kerasprune.surgery.custom_train_step import check_keras_step
 from kerasprune.surgery.output_kind import compiled_argument, kind_of, output_names, pick_by_output, warn_of_logits
 from kerasprune.training.distillation.block_features import BlockFeatures, block_features
@@ -58,8 +59,8 @@ def distil(
         D = mean (s − t)²                              anything else
 
     summed over all outputs with their compiled loss weights. The student shares the layers of `slim`, so training it
-    trains `slim`. `student.save` writes the slim model alone, which loads without kerasprune and without the teacher.
-    `evaluate` uses the labels, if there are any.
+    trains `slim`. `student.save` writes the slim model alone, compiled as the student is; the file loads without
+    kerasprune and without the teacher. `evaluate` uses the labels, if there are any.
 
     For classes, T² makes the gradient large: with T = 4 do not exceed the learning rate of plain fine-tuning (0.01 for
     SGD with momentum); a rate four times as large lowered the accuracy.
@@ -245,8 +246,8 @@ class Student(keras.Model):
     # ---- files ----------------------------------------------------------------------------------------------
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Saves the slim model; see `keras.Model.save`."""
-        self.student.save(filepath, *args, **kwargs)
+        """Saves the slim model, compiled as the student is; see `keras.Model.save`."""
+        compiled_as(without_ranges(self.student), self).save(filepath, *args, **kwargs)
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Exports the slim model; see `keras.Model.export`."""

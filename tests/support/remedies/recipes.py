@@ -17,7 +17,7 @@ from rich.console import Console
 import kerasprune as kp
 from support.commands import run_command
 from support.digits import pixels, solved_classifier
-from support.remedies.networks import IMAGES, X, Y, conv, dense
+from support.remedies.networks import IMAGES, TWO, X, Y, conv, dense, of_three, prune
 from support.remedies.places import Case
 
 QUIET = Console(quiet=True)
@@ -41,6 +41,15 @@ def in_batches(number: int) -> None:
     model = keras.Model(inputs, body.layers[-1](body.layers[1](inputs)))
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     files(model, np.resize(X, (number, 6)), np.resize(Y, number))
+
+
+def in_threes() -> None:
+    """Writes a model whose loss is of triplets, and examples by split."""
+    files(dense(of_three))
+    parts = {"train": slice(48), "val": slice(48, 60), "test": slice(48, 60)}
+    np.savez(
+        "mine.npz", **{f"{a}_{part}": each[rows] for a, each in (("x", X), ("y", Y)) for part, rows in parts.items()}
+    )
 
 
 def recipe(make: Any = files, **sections: Any) -> str:
@@ -215,6 +224,13 @@ CASES = [
             pruned("--data", "mine.npz", "--scale", "0..1"),
             pruned("--data", "mine.npz", "--scale", "none", out="o"),
         ),
+        True,
+    ),
+    Case(
+        "recipes/checkpoint_check.py",
+        "Prune in Python, where",
+        lambda: run(make=in_threes, data={"name": "mine.npz", "batch": 48}),
+        lambda: prune(dense(of_three), data=TWO, batch=48),
         True,
     ),
     Case("recipes/comparison.py", "Expected a list", lambda: compare("l1"), lambda: compare(["l1"]), True),

@@ -112,6 +112,26 @@ def seeded(model: keras.Model, **given: Any) -> None:
     model.fit(X, Y, epochs=given["epochs"], initial_epoch=given["initial_epoch"], verbose=0)
 
 
+def distiller() -> keras.Model:
+    """Returns the classifier as Keras lets a larger one teach it."""
+    found = keras.distillation.Distiller(dense(units=16), dense(), keras.distillation.LogitsDistillation())
+    found.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy())
+    return found
+
+
+def of_ours(model: keras.Model) -> keras.Model:
+    """Returns its student as `kp.distil` lets its teacher teach it."""
+    found = kp.distil(model.student, model.teacher)
+    found.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy())
+    return found
+
+
+def continued(epochs: int) -> None:
+    """Trains a new model up to an epoch, from where the last one was."""
+    callbacks = [kp.callbacks.GReg1(keep=0.5).compressed(4), kp.callbacks.Resume("state")]
+    fit(None, optimizer_of(dense()), callbacks=callbacks, epochs=epochs)
+
+
 def forked(point: str) -> None:
     """Measures the instability of trainings that fork at a point."""
     kp.analysis.instability_from(dense(), seeded, [point], 2, TWO, seeds=[0], points=3)
@@ -341,6 +361,20 @@ CASES = [
         "Expected a model whose channels are scaled",
         lambda: fit(kp.callbacks.NetworkSlimming()),
         lambda: fit(kp.callbacks.GReg1(keep=0.5).compressed(20), optimizer_of(dense()), epochs=10),
+    ),
+    Case(
+        "graph/built_model.py",
+        "around one. Train",
+        lambda: fit(kp.callbacks.GReg1(keep=0.5).compressed(4), distiller()),
+        lambda: fit(kp.callbacks.GReg1(keep=0.5).compressed(4), of_ours(distiller())),
+        True,
+    ),
+    Case(
+        "training/diagnosis.py",
+        "to continue one that was interrupted",
+        lambda: fit(kp.callbacks.GReg1(keep=0.5).compressed(4), optimizer_of(dense()), initial_epoch=1, epochs=3),
+        lambda: [continued(epochs) for epochs in (1, 3)],
+        True,
     ),
     Case(
         "training/distillation/student.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 
 import keras
@@ -338,6 +339,27 @@ def test_students_learn_and_files_hold_the_slim_model_alone(tmp_path):
     with pytest.raises(kp.PruneError, match=r"student\.save\(path\)"):
         keras.saving.save_model(student, tmp_path / "wrong.keras")
     assert kp.cost(student).params == slim.count_params()
+
+
+@pytest.mark.parametrize("kind", ["functional", "sequential", "aware"])
+def test_a_file_of_a_student_goes_on_as_the_fit_would(kind, tmp_path):
+    keras.utils.set_random_seed(4)
+    model = classifier()
+    slim, _ = pair(model)
+    slim = keras.Sequential(slim.layers) if kind == "sequential" else slim
+    student = kp.distil(kp.quantization_aware(slim) if kind == "aware" else slim, model)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    student.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    x, y = examples()
+    student.fit(x, y, verbose=0, callbacks=[keras.callbacks.ModelCheckpoint(str(tmp_path / "last.keras"))])
+    with warnings.catch_warnings(record=True) as heard:
+        loaded = keras.saving.load_model(tmp_path / "last.keras")
+    assert not any("optimizer" in str(each.message) for each in heard)  # that it has no state
+    assert not slim.compiled and type(loaded) is type(slim)
+    slim.compile(loss=loss, metrics=["accuracy"])
+    assert loaded.evaluate(x, y, verbose=0) == pytest.approx(slim.evaluate(x, y, verbose=0), rel=1e-5)
+    for a, b in zip(loaded.optimizer.variables, student.optimizer.variables, strict=True):
+        assert np.array_equal(*map(keras.ops.convert_to_numpy, (a, b)))
 
 
 @pytest.mark.thorough
