@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.data.signature import InputSpec, Signature, is_graph, signature_of
+from kerasprune.data.signature import Signature, is_graph
 from kerasprune.errors import PruneError, check_installed, first_of
+from kerasprune.export.carried_models import EXAMPLES, PARTS
 from kerasprune.export.converter_process import process
-from kerasprune.export.forward_pass import Part, output_names, write_endpoint, write_single, write_unrolled
+from kerasprune.export.forward_pass import WRITERS, Part, output_names
 from kerasprune.graph.ranged_model import RangedModel, without_ranges
-
-WRITERS = {"endpoint": write_endpoint, "single": write_single, "unrolled": write_unrolled}
-_PARTS, _EXAMPLES = "parts.json", "examples.npz"
 
 
 def write(
@@ -52,7 +49,7 @@ def write(
         return
     with tempfile.TemporaryDirectory() as carried:
         _carry(models, Path(carried))
-        np.savez(Path(carried) / _EXAMPLES, *examples)
+        np.savez(Path(carried) / EXAMPLES, *examples)
         process.write(how, Path(carried), folder)
 
 
@@ -98,22 +95,6 @@ def carriable(model: keras.Model, signature: Signature) -> keras.Model:
     return model
 
 
-def write_carried(how: str, carried: Path, folder: Path) -> None:
-    """Writes the models that another process has carried into a folder, on TensorFlow; see `write`."""
-    parts, own = json.loads((carried / _PARTS).read_text(encoding="utf-8"))
-    objects = [getattr(import_module(module), name) for module, name in own]
-    with keras.saving.custom_object_scope({keras.saving.get_registered_name(each): each for each in objects}):
-        models = {path.stem: _carried(path) for path in carried.glob("*.keras")}
-    with np.load(carried / _EXAMPLES, allow_pickle=False) as arrays:
-        examples = list(arrays.values())
-    made = {}
-    for name, (file, inputs, outputs) in parts.items():
-        specs = tuple(InputSpec(name, tuple(shape), dtype) for name, shape, dtype in inputs)
-        signature = Signature(specs, signature_of(models[file]).structure)
-        made[name] = Part(models[file], signature, lambda _, outputs=outputs: outputs, examples)
-    WRITERS[how](made, folder)
-
-
 def _carry(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) -> None:
     """Writes models and what is to be known of them to an empty folder."""
     files: dict[int, tuple[str, keras.Model]] = {}
@@ -128,21 +109,7 @@ def _carry(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) ->
         file, made = files[id(model)]
         inputs = [(spec.name, spec.shape, spec.dtype) for spec in signature.inputs]
         parts[name] = file, inputs, output_names(model, len(made.outputs))
-    (folder / _PARTS).write_text(json.dumps([parts, sorted(own)]), encoding="utf-8")
-
-
-def _carried(path: Path) -> keras.Model:
-    """Returns the model of a file, with the ranges beside it, if there are some."""
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    if not path.with_suffix(".npz").exists():
-        return model
-    from kerasprune.export.quantization.aware import quantization_aware
-
-    aware = quantization_aware(model)
-    with np.load(path.with_suffix(".npz"), allow_pickle=False) as values:
-        for variable, value in zip(aware.ranges, values.values(), strict=True):
-            variable.assign(value)
-    return aware
+    (folder / PARTS).write_text(json.dumps([parts, sorted(own)]), encoding="utf-8")
 
 
 def _absent(model: keras.Model) -> list[str]:

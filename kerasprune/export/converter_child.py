@@ -48,7 +48,7 @@ def _fulfil(what: str, folder: str, *how: Any) -> None:
 
         (Path(folder) / RESULT).write_bytes(convert_saved_model(Path(folder), *how))
         return
-    from kerasprune.export.carried import write_carried
+    from kerasprune.export.carried_models import write_carried
 
     if sys.modules.get("jax", sys) is None:  # Keras is imported without it; a user's own module may need it
         del sys.modules["jax"]

@@ -90,7 +90,7 @@ class ConverterProcess:
         return (folder / RESULT).read_bytes()
 
     def write(self, how: str, carried: Path, folder: Path) -> None:
-        """Lets the child write a SavedModel by `carried.write_carried`; raises as `convert` does."""
+        """Lets the child write a SavedModel by `carried_models.write_carried`; raises as `convert` does."""
         self._ask(how, carried, str(folder))
 
     def _ask(self, what: str, folder: Path, *how: str | None) -> None:

@@ -117,3 +117,6 @@ def write_endpoint(parts: Mapping[str, Part], folder: Path) -> None:
     for kind in ("variables", "trainable_variables", "non_trainable_variables"):
         archive.add_variable_collection(kind, [variable.value for variable in getattr(model, kind)])
     archive.write_out(str(folder), verbose=False)
+
+
+WRITERS = {"endpoint": write_endpoint, "single": write_single, "unrolled": write_unrolled}

@@ -127,7 +127,10 @@ def plan(
     if isinstance(request.meter, CostMeter) and request.meter.missed(made):
         if request.floor.round_to == AUTO:  # no multiples met it
             request = replace(request, floor=request.floor.coarse_to_fine[-1])
-        made = request.meter.fitted(request, made)
+        if request.meter.compares_many:
+            from kerasprune.planning.targets.fitting import fit_plan  # most plans need none of it
+
+            made = fit_plan(request, made)
         chosen = chosen if made.removed else {name: np.asarray(kept) for name, kept in made.keep.items()}
     _check_what_is_missed(request, chosen, made, table)
     if isinstance(request.meter, CostMeter) and (missed := request.meter.missed(made)):

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from kerasprune.graph.channels import Count
     from kerasprune.graph.graph import ChannelGraph
     from kerasprune.graph.plans import Plan
-    from kerasprune.planning.budgets.plan_request import PlanRequest
 
 
 class CostMeter:
@@ -23,6 +22,8 @@ class CostMeter:
 
     tolerance: ClassVar[float] = 0.01
     """Share of the dense model's cost by which a target may be missed without a warning."""
+    compares_many: ClassVar[bool] = True
+    """Whether a plan costs so little to measure that single widths are tried until the target is met."""
 
     def __init__(self, target: float) -> None:
         self.target = target
@@ -65,17 +66,6 @@ class CostMeter:
     def missed(self, plan: Plan) -> str | None:
         """Returns a sentence on how a plan misses the target; `None` if it meets it."""
         return None
-
-    def fitted(self, request: PlanRequest, plan: Plan) -> Plan:
-        """Returns a plan that misses the target with widths changed, one at a time, until it meets it.
-
-        Args:
-            request: The model, and the widths that it may have.
-            plan: The plan.
-        """
-        from kerasprune.planning.targets.fitting import fit_plan  # a target without a plan needs none of it
-
-        return fit_plan(request, plan)
 
 
 class Target:

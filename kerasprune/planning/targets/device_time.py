@@ -12,7 +12,6 @@ from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import without
-from kerasprune.planning.budgets.plan_request import PlanRequest
 from kerasprune.planning.targets.base import CostMeter
 from kerasprune.surgery.costs.counts import ShareCounter, counter
 from kerasprune.surgery.rebuild import rebuild
@@ -42,6 +41,7 @@ class DeviceMeter(CostMeter):
     """
 
     tolerance = inf  # `missed` tells
+    compares_many = False
 
     def __init__(self, graph: ChannelGraph, timer_of: Callable[[keras.Model], Timer]) -> None:
         super().__init__(1.0)
@@ -81,10 +81,6 @@ class DeviceMeter(CostMeter):
             f"Of {len(self.measured)} that were measured none is nearer. Measure on a quiet device or with a larger "
             "batch, or set round_to=1."
         )
-
-    def fitted(self, request: PlanRequest, plan: Plan) -> Plan:
-        """Returns the plan: there are too many single widths to measure them."""
-        return plan
 
     def _time(self, plan: Plan) -> float:
         """Returns the time of a plan, as a share of the dense model's in the same rounds; measured once."""
