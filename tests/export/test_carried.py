@@ -60,6 +60,8 @@ def test_what_cannot_be_imported_is_written_out():
 
 
 def test_what_can_be_neither_is_refused_before_anything_is_written(monkeypatch, tmp_path):
+    pytest.importorskip("jax")  # whose precision is asked for
+
     class Trained(layers.Layer):
         def call(self, x, training=False):
             return x * 2.0 if training else x
