@@ -152,7 +152,8 @@ class PlanRequest:
         for end in (least, most):
             self.plan(end).check(self.whole)  # the budget may be a user's
         if share(least) > self.target:
-            if (cost := self.exact(least)) > self.asked:
+            known = not isinstance(self.meter, CostMeter) or self.meter.narrowest_is_least
+            if known and (cost := self.exact(least)) > self.asked:
                 raise self.refusal(cost, f"{', or '.join(['Ask for more', *self.looser])}.")
             return least
         while stepping := self._stepping(at, share, held):

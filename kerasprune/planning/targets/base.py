@@ -24,6 +24,8 @@ class CostMeter:
     """Share of the dense model's cost by which a target may be missed without a warning."""
     compares_many: ClassVar[bool] = True
     """Whether a plan costs so little to measure that single widths are tried until the target is met."""
+    narrowest_is_least: ClassVar[bool] = True
+    """Whether no plan costs less than the narrowest: a device may run wider models faster."""
 
     def __init__(self, target: float) -> None:
         self.target = target
@@ -64,7 +66,11 @@ class CostMeter:
         return abs(share - self.target) / self.target
 
     def missed(self, plan: Plan) -> str | None:
-        """Returns a sentence on how a plan misses the target; `None` if it meets it."""
+        """Returns a sentence on how a plan misses the target; `None` if it meets it.
+
+        Raises:
+            PruneError: The target was missed because no plan that was measured costs so little.
+        """
         return None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import exp, inf, log
+from itertools import pairwise
+from math import exp, inf, log, sqrt
 
 import keras
 
+from kerasprune.errors import PruneError
 from kerasprune.export.latency.timing import time_in_turn
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
@@ -22,7 +24,7 @@ _ROUNDS, _WARM = 40, 3
 _MOST = 8  # candidates that are measured; after them only what has to be known
 _NEAR = 0.04  # relative distance from the target at which no further candidate is measured
 _MISSED = 0.08  # at which a plan is warned of
-_SLOW = 3  # candidates that all take too long, before the narrowest is tried
+_SLOW = 3  # candidates that all take too long, before the narrowest is tried, and then wider ones
 _FLATTEST = 0.5  # growth of log time with log multiply–adds, beyond what was measured: widths may suit no kernel
 
 
@@ -42,12 +44,14 @@ class DeviceMeter(CostMeter):
 
     tolerance = inf  # `missed` tells
     compares_many = False
+    narrowest_is_least = False
 
     def __init__(self, graph: ChannelGraph, timer_of: Callable[[keras.Model], Timer]) -> None:
         super().__init__(1.0)
         self._graph, self._timer_of, self._macs = graph, timer_of, ShareCounter(graph, ["macs"])
         self._timer = timer_of(graph.model)
         self._shares: dict[float, float] = {1.0: 1.0}
+        self._asked = 1.0  # the share that was asked for last
         self.measured: dict[tuple, float] = {}
         self.dense = time_in_turn([self._timer], _ROUNDS, _WARM).latencies[0].median_ms
 
@@ -62,10 +66,13 @@ class DeviceMeter(CostMeter):
         return self._time(plan)
 
     def corrected(self, plan: Plan) -> float | None:
+        before = len(self.measured)
         self._time(plan)
         if self.distance(plan, 0.0) == 0 or len(self.measured) >= _MOST:
             return None
-        return next_share(self._shares, self.target)
+        narrowest = self._asked == 0 or len(self.measured) == before
+        self._asked = next_share(self._shares, self.target, not narrowest)
+        return self._asked
 
     def distance(self, plan: Plan, share: float) -> float:
         """Returns the relative distance of a measured plan from the target; 0 if it is near."""
@@ -76,6 +83,11 @@ class DeviceMeter(CostMeter):
         time = self._time(plan)
         if abs(time - self.target) <= _MISSED * self.target:
             return None
+        if (least := min(self.measured.values())) > self.target:
+            raise PruneError(
+                f"Expected a time that slim models take: the fastest of {len(self.measured)} that were measured takes "
+                f"{self.shown(least)} of the dense model's. Received: {self.shown(self.target)}. Ask for more."
+            )
         return (
             f"The plan takes {self.shown(time)} of the dense model's time; {self.shown(self.target)} was asked for. "
             f"Of {len(self.measured)} that were measured none is nearer. Measure on a quiet device or with a larger "
@@ -93,15 +105,18 @@ class DeviceMeter(CostMeter):
         return self.measured[widths]
 
 
-def next_share(times: Mapping[float, float], target: float) -> float:
+def next_share(times: Mapping[float, float], target: float, narrower: bool = True) -> float:
     """Returns the share of the multiply–adds at which a time is to be expected.
 
     `log t = log t₁ + a · log(s ÷ s₁)` through the measured shares next to the target on both sides. While all take
-    longer, through the two smallest, with a ≥ ½; after three of these 0, which asks for the narrowest model.
+    longer, through the two smallest, with a ≥ ½; after three of these 0, which asks for the narrowest model. If that
+    takes too long, too, the middle (√s₁s₂) of the widest gap beside the share that takes least: kernels may be slow for
+    few channels.
 
     Args:
         times: Times by shares of the multiply–adds, both relative to the dense model, which is among them: 1 by 1.
         target: The time, below 1.
+        narrower: Whether smaller shares than those measured may exist. Defaults to `True`.
 
     Example:
         >>> round(next_share({1.0: 1.0, 0.25: 0.5}, 0.7), 2)  # t = √s
@@ -109,10 +124,17 @@ def next_share(times: Mapping[float, float], target: float) -> float:
     """
     if len(times) == 1:
         return target
+    shares = sorted(times)
     slow = min(share for share, time in times.items() if time > target)
-    fast = [share for share in times if share < slow]
-    if not fast and len(times) > _SLOW:
+    if slow > shares[0]:
+        low, high, flattest = shares[shares.index(slow) - 1], slow, -inf
+    elif not narrower:
+        place = shares.index(min(times, key=times.__getitem__))
+        low, high = max(pairwise(shares[max(place - 1, 0) : place + 2]), key=lambda gap: gap[1] / gap[0])
+        return sqrt(low * high)
+    elif len(times) > _SLOW:
         return 0.0
-    low, high = (max(fast), slow) if fast else sorted(times)[:2]
+    else:
+        low, high, flattest = *shares[:2], _FLATTEST
     growth = log(times[high] / times[low]) / log(high / low)
-    return low * exp(log(target / times[low]) / (growth if fast else max(growth, _FLATTEST)))
+    return low * exp(log(target / times[low]) / max(growth, flattest))

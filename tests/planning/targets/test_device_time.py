@@ -83,8 +83,21 @@ def test_milliseconds_are_the_ratio_times_the_dense_time(monkeypatch):
 def test_what_no_width_saves_is_refused(monkeypatch):
     device = Device(devices(1, 0.6))
     monkeypatch.setattr(module, "timer_beside", device.beside)
-    with pytest.raises(PruneError, match=r"at least 0\.6.* of the time are kept. Received: 0.4 \("):
+    with pytest.raises(PruneError, match=r"the fastest of \d+ that were measured takes 0\.[56].*\. Received: 0.4 \("):
         kp.plan(network(), target=kp.targets.Time(fraction=0.4, device="keras"))
+
+
+@pytest.mark.parametrize("round_to", [1, "auto"])
+def test_few_channels_may_be_slower_than_many(monkeypatch, round_to):
+    """As measured on a processor: convolutions of few channels suit none of its kernels."""
+    whole = kp.cost(network()).macs
+    known = [0.0, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0], [0.69, 0.67, 0.73, 0.54, 0.59, 0.82, 0.94, 1, 1.09, 1]
+    device = Device(lambda macs: 8 * float(np.interp(macs / whole, *known)))
+    monkeypatch.setattr(module, "timer_beside", device.beside)
+    model = network()
+    plan = kp.plan(model, target=kp.targets.Time(fraction=0.6, device="keras"), round_to=round_to)
+    assert device.share(model, plan) == pytest.approx(0.6, rel=0.08)
+    assert len(device.measured) <= 1 + 8
 
 
 def test_a_device_of_two_steps_is_missed_with_a_warning(monkeypatch):
@@ -106,6 +119,12 @@ def test_the_line_is_exact_where_time_is_a_power(power):
 
 def test_widths_that_are_slower_than_all_do_not_mislead():
     assert 0.1 < next_share({1.0: 1.0, 0.6: 1.06}, 0.6) < 0.3
+
+
+def test_beside_the_fastest_it_looks_in_the_widest_gap():
+    known = {1.0: 1.0, 0.5: 0.94, 0.12: 0.6, 0.03: 0.66}
+    assert next_share(known, 0.5) == 0.0
+    assert next_share(known, 0.5, narrower=False) == pytest.approx((0.5 * 0.12) ** 0.5)
 
 
 def test_faults():

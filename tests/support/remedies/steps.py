@@ -349,6 +349,13 @@ CASES = [
         lambda: kp.plan(dense(units=2), params=13 / 23),
     ),
     Case(
+        "planning/targets/device_time.py",
+        "Ask for more",
+        lambda: kp.plan(wide(), target=kp.targets.Time(fraction=0.02, device="keras")),
+        lambda: kp.plan(wide(), target=kp.targets.Time(fraction=0.97, device="keras")),
+        True,
+    ),
+    Case(
         "planning/targets/time.py",
         "Measure one with",
         lambda: kp.targets.Time(dense(), fraction=0.5),
