@@ -45,6 +45,11 @@ class Rateless(keras.optimizers.Adam):
         raise AttributeError("several rates")
 
 
+def heavy() -> keras.Model:
+    """Returns a model whose products take far longer than its start."""
+    return keras.Sequential([keras.Input((1000,)), layers.Dense(2000, "relu"), layers.Dense(1000)])
+
+
 def even(table: kp.latency.LatencyTable) -> kp.latency.LatencyTable:
     """Returns a table whose times are the products of the widths, whatever the machine took."""
     return table.changed(times={key: {one: float(np.prod(one)) for one in times} for key, times in table.times.items()})
@@ -351,8 +356,8 @@ CASES = [
     Case(
         "planning/targets/device_time.py",
         "Ask for more",
-        lambda: kp.plan(wide(), target=kp.targets.Time(fraction=0.02, device="keras")),
-        lambda: kp.plan(wide(), target=kp.targets.Time(fraction=0.97, device="keras")),
+        lambda: kp.plan(heavy(), target=kp.targets.Time(fraction=0.001, device="keras", batch=32)),
+        lambda: kp.plan(heavy(), target=kp.targets.Time(fraction=0.7, device="keras", batch=32)),
         True,
     ),
     Case(
