@@ -165,6 +165,11 @@ def inner_layers(layer: Any) -> list[Any]:
     return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
 
 
+def batch_moments(norm: keras.layers.BatchNormalization, inputs: Any, mask: Any) -> tuple[Any, Any]:
+    """Returns mean and variance of the inputs of a BatchNorm, of the steps that a mask leaves."""
+    return norm._moments(inputs, mask)
+
+
 def mask_of(tensor: Any) -> Any:
     """Returns the Keras mask of a tensor, or `None`."""
     return backend.get_keras_mask(tensor)

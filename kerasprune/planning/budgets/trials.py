@@ -69,7 +69,8 @@ class Trials:
         cut = Cut.of(self.graph, plan)
         pairing = pair_models(rebuild_cut(cut), cut, self._dense)
         self._memory.begin()
-        Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], turns=self._turns).solve_all()
+        slim = ProgramRun(pairing.slim, self._fitted, scratch=self._memory.scratch)
+        Solving(pairing, slim, self._memory, self._positions, [self._ridge], turns=self._turns).solve_all()
         measured = last_outputs(pairing)
         if not self._wanted:
             self._wanted = list(compared_outputs(pairing.dense, self._judged, [each.dense for each in measured]))

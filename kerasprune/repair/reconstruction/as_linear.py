@@ -50,6 +50,11 @@ class Linear:
         return self.layer.activation
 
     @property
+    def is_linear(self) -> bool:
+        """Whether no activation follows."""
+        return self.activation is keras.activations.linear
+
+    @property
     def start(self) -> np.ndarray:
         """The present matrices."""
         return at_least_float32(self.matrix(values(self.variable)))

@@ -106,13 +106,14 @@ class Targets:
             total: The residual sum that it goes into, if that is wanted.
             number: How many positions of every example.
         """
-        gates = self._gates(step)
-        for tensors in self._run.batches(*step.inputs, *([] if total is None else [total])):
-            whole = numbers_of(given_to(kernel.dense.layer, step, tensors))
-            chosen = chosen_positions(len(whole), kernel.dense.positions(whole.shape), number, self._random)
-            y = kernel.dense.made(whole, chosen)
+        view, gates = kernel.dense, self._gates(step)
+        made = step.outputs[:1] if kernel.is_last and view.layer is step.operation and view.is_linear else ()
+        for tensors in self._run.batches(*step.inputs, *made, *([] if total is None else [total])):
+            whole = numbers_of(given_to(view.layer, step, tensors))
+            chosen = chosen_positions(len(whole), view.positions(whole.shape), number, self._random)
+            y = view.outputs(numbers_of(tensors[len(step.inputs)]), chosen) if made else view.made(whole, chosen)
             y = y.reshape(len(y), -1) * gates
-            sums = None if total is None else kernel.dense.outputs(numbers_of(tensors[-1]), chosen).reshape(len(y), -1)
+            sums = None if total is None else view.outputs(numbers_of(tensors[-1]), chosen).reshape(len(y), -1)
             yield Made(chosen, y, sums)
 
     def _gates(self, step: Step) -> np.ndarray:

@@ -61,7 +61,7 @@ def tail_of(program: Program, step: Step, view: Linear) -> Tail:
         view: The last kernel of the layer.
     """
     unchanged = np.ones_like(view.start[:, 0]), np.zeros_like(view.start[:, 0])
-    if view.activation is not keras.activations.linear:
+    if not view.is_linear:
         return Tail(*unchanged, range=_RECTIFIERS.get(view.activation, _EVERYTHING))
     if len(step.outputs) != 1 or type(step.operation) is layers.TimeDistributed:
         return Tail(*unchanged)
@@ -150,6 +150,11 @@ class Kernel:
     view: Linear
     dense: Linear
     entry: Slice
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its layer has no kernel after it."""
+        return all(tail is not None for _, tail in self.calls)
 
     @property
     def norms(self) -> list[Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import call_operation, in_inference, mask_of, put_mask
+from kerasprune._keras import call_operation, calls_of_layers, in_inference, mask_of, put_mask
 from kerasprune.backend.precision import full_precision
 from kerasprune.data.batches import Batches
 from kerasprune.graph.built_model import body_of
@@ -153,12 +154,14 @@ class ProgramRun:
         examples: What it is run on.
         pinned: Tensors that are held until they are taken off, besides those that calls still need.
         scratch: Where tensors are held.
+        visit: Calls layers and operations, see `calls_of_layers`. Defaults to `None`: they are called as usual.
     """
 
     program: Program
     examples: Batches
     pinned: Counter = field(default_factory=Counter)
     scratch: Scratch = field(default_factory=Scratch)
+    visit: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         self._order = list(self.program.before(self.program.outputs))
@@ -179,14 +182,20 @@ class ProgramRun:
         new: dict[Value, list[Any]] = {value: [] for value in lasting}
         for number in range(len(self.examples)):
             tensors = _Batch(self._held, number)
-            for step in steps:
-                tensors.update(zip(step.outputs, run_step(step, tensors), strict=True))
+            with nullcontext() if self.visit is None else calls_of_layers(self.visit):
+                for step in steps:
+                    tensors.update(zip(step.outputs, run_step(step, tensors), strict=True))
             for value in lasting:
                 new[value].append(self._hold(tensors[value]))
             yield [tensors[value] for value in wanted]
         self._held |= new
         for value in [value for value in self._held if not self._is_needed(value)]:
             del self._held[value]
+
+    def finish(self) -> None:
+        """Runs the calls that nothing has asked for."""
+        for _ in self.batches(*(value for step in self._order if step not in self._run for value in step.outputs)):
+            pass
 
     def _hold(self, tensor: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns a tensor and its mask as arrays."""

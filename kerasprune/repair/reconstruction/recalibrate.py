@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, tree
 
-from kerasprune._keras import call_operation, calls_of_layers, inner_layers, structures
+from kerasprune._keras import (
+    batch_moments,
+    call_operation,
+    calls_of_layers,
+    inner_layers,
+    mask_of,
+    structures,
+)
 from kerasprune.backend.precision import full_precision
 from kerasprune.checks import whole_number_faults
 from kerasprune.data.batches import Batches, example_batches
@@ -17,42 +25,12 @@ from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import check_finite_weights, values
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.weight_constraints import obeys
 
 
 def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:
     """Returns the layers whose statistics are recomputed, those of models and layers inside included."""
     return [each for each in inner_layers(model) if isinstance(each, layers.BatchNormalization) and each.trainable]
-
-
-class Averages:
-    """Statistics of layers as averages over batches b of nᵦ examples: `μ = Σ nᵦ·μᵦ / Σ nᵦ`, `σ²` alike.
-
-    Args:
-        norms: The layers that hold them.
-
-    Attributes:
-        examples: How many examples each layer has seen.
-        numbers: How many numbers of a channel.
-        most: How many of them at most in a batch.
-    """
-
-    def __init__(self, norms: Iterable[layers.BatchNormalization]) -> None:
-        self.examples, self.numbers, self.most = (dict.fromkeys(norms, 0) for _ in range(3))
-
-    def take(self, norm: layers.BatchNormalization, call: Callable, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        """Adds the inputs of a layer to the averages; returns them normalised by the statistics of their batch."""
-        shape, usual = tuple(_input(args, kwargs).shape), norm.momentum
-        numbers = int(np.prod(shape)) // shape[norm.axis]
-        norm.momentum = self.examples[norm] / (self.examples[norm] + shape[0])
-        self.examples[norm] += shape[0]
-        self.numbers[norm] += numbers
-        self.most[norm] = max(self.most[norm], numbers)
-        try:
-            return call(norm, *args, **{**kwargs, "training": True})
-        finally:
-            norm.momentum = usual
 
 
 def _input(args: Any, kwargs: Mapping[str, Any]) -> Any:
@@ -111,16 +89,26 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> kera
 
 
 def take_statistics(model: keras.Model, examples: Batches) -> None:
-    """Sets the statistics of every trainable BatchNorm to those of its inputs, which changes the outputs."""
-    averages = Averages(trainable_norms(model))
+    """Sets the statistics of every trainable BatchNorm to those of its inputs, which changes the outputs.
+
+    Each is an average over batches b of nᵦ examples, `μ = Σ nᵦ·μᵦ / Σ nᵦ`, `σ²` alike.
+    """
+    seen, most = (dict.fromkeys(trainable_norms(model), 0) for _ in range(2))
 
     def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
-        if layer in averages.examples:
-            return averages.take(layer, call, args, kwargs)
-        return call(layer, *args, **kwargs)
+        if layer not in seen:
+            return call(layer, *args, **kwargs)
+        shape, usual = tuple(_input(args, kwargs).shape), layer.momentum
+        layer.momentum = seen[layer] / (seen[layer] + shape[0])
+        seen[layer] += shape[0]
+        most[layer] = max(most[layer], prod(shape) // shape[layer.axis])
+        try:
+            return call(layer, *args, **{**kwargs, "training": True})
+        finally:
+            layer.momentum = usual
 
     run(model, examples, visit)
-    alone = [norm.name for norm, most in averages.most.items() if most == 1]
+    alone = [norm.name for norm, number in most.items() if number == 1]
     if alone:
         raise PruneError(
             f"Expected batches with two numbers of a channel or more. Received: one for {alone}, whose variance is 0. "
@@ -131,8 +119,8 @@ def take_statistics(model: keras.Model, examples: Batches) -> None:
 _LEAST = 100  # numbers of a channel that its variance is taken from
 
 
-def take_own_statistics(model: keras.Model, examples: Batches) -> None:
-    """Sets the statistics of every BatchNorm to those of its inputs; its scale and shift compensate for the change.
+class OwnStatistics:
+    """Gives every BatchNorm the statistics of its inputs; its scale and shift compensate for the change.
 
     With μ and σ² before, μ′ and σ′² of the examples, the model computes in inference what it did:
 
@@ -142,25 +130,33 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
     (outputs vary less than their targets), training would begin with another function.
 
     Args:
-        model: Changed in place. Layers that are not trainable, lack a scale or a shift, or see fewer than a hundred
-            numbers of a channel stay as they are, and those whose scale or shift would break its constraint.
-        examples: Batches of flat inputs.
+        model: Its layers are changed by `take_over`. Those that are not trainable, lack a scale or a shift, or see
+            fewer than a hundred numbers of a channel stay as they are, and those whose scale or shift would break its
+            constraint.
     """
-    norms = [each for each in trainable_norms(model) if _can_compensate(each)]
-    if not norms:
-        return
-    twins = {norm: make_layer(norm) for norm in norms}
-    averages = Averages(twins.values())
 
-    def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
-        if layer in twins:
-            averages.take(twins[layer], call, args, kwargs)
+    def __init__(self, model: keras.Model) -> None:
+        self._moments: dict[layers.BatchNormalization, list[tuple[tuple[int, ...], np.ndarray, np.ndarray]]] = {
+            norm: [] for norm in trainable_norms(model) if _can_compensate(norm)
+        }
+
+    def visit(self, layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
+        """Calls a layer, see `calls_of_layers`, and keeps the moments of what a BatchNorm reads."""
+        if layer in self._moments:
+            x, mask = _input(args, kwargs), kwargs.get("mask")
+            exact = keras.ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+            found = batch_moments(layer, exact, mask_of(x) if mask is None else mask)
+            mean, variance = (keras.ops.convert_to_numpy(each).astype("float64") for each in found)
+            self._moments[layer].append((tuple(x.shape), mean, variance))
         return call(layer, *args, **kwargs)
 
-    run(model, examples, visit)
-    for norm, twin in twins.items():
-        if averages.numbers[twin] >= _LEAST:
-            _take_over(norm, values(twin.moving_mean), values(twin.moving_variance))
+    def take_over(self) -> None:
+        """Changes the layers."""
+        for norm, seen in self._moments.items():
+            shapes, means, variances = zip(*seen, strict=True) if seen else ((), (), ())
+            if sum(prod(shape) // shape[norm.axis] for shape in shapes) >= _LEAST:
+                examples = [shape[0] for shape in shapes]
+                _take_over(norm, *(np.average(each, axis=0, weights=examples) for each in (means, variances)))
 
 
 def _can_compensate(norm: layers.BatchNormalization) -> bool:
@@ -172,7 +168,7 @@ def _take_over(norm: layers.BatchNormalization, mean: np.ndarray, variance: np.n
     parts = norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance
     gamma, beta, old_mean, old_variance = (values(each).astype("float64") for each in parts)
     slope = gamma / np.sqrt(old_variance + norm.epsilon)
-    scale, shift = slope * np.sqrt(variance.astype("float64") + norm.epsilon), beta + slope * (mean - old_mean)
+    scale, shift = slope * np.sqrt(variance + norm.epsilon), beta + slope * (mean - old_mean)
     if obeys(norm.gamma, scale) and obeys(norm.beta, shift):
         for variable, value in zip(parts, (scale, shift, mean, variance), strict=True):
             variable.assign(value)

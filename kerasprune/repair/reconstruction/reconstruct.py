@@ -15,7 +15,8 @@ from kerasprune.graph.graph import ChannelGraph, check_finite_weights, values
 from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.repair.reconstruction.dense_targets import Targets
 from kerasprune.repair.reconstruction.pairing import pair_models
-from kerasprune.repair.reconstruction.recalibrate import take_own_statistics
+from kerasprune.repair.reconstruction.program import ProgramRun
+from kerasprune.repair.reconstruction.recalibrate import OwnStatistics
 from kerasprune.repair.reconstruction.solving import Solving
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.comparison import fresh_states
@@ -25,7 +26,6 @@ from kerasprune.surgery.verification import check_order
 from kerasprune.surgery.weight_constraints import warn_of_constraints
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
-_TURNS = 5
 
 
 def reconstruct(
@@ -145,9 +145,12 @@ def reconstruct_cut(
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
-    work = Solving(pairing, examples, targets, positions, ridges, slack=slack, turns=_TURNS, verbose=verbose)
+    statistics = OwnStatistics(new)
+    slim_run = ProgramRun(pairing.slim, examples, scratch=targets.scratch, visit=statistics.visit)
+    work = Solving(pairing, slim_run, targets, positions, ridges, slack=slack, verbose=verbose)
     with fresh_states(new), fresh_states(pairing.dense):
         work.solve_all()
-        take_own_statistics(new, examples)
+        slim_run.finish()
+    statistics.take_over()
     work.warn(remedy)
     return new, work.remarks()

@@ -10,7 +10,6 @@ from math import ceil
 import numpy as np
 
 from kerasprune.backend.blas import one_thread_if_small
-from kerasprune.data.batches import Batches
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import values
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, numbers_of
@@ -119,7 +118,7 @@ class Solving:
 
     Args:
         pairing: The slim model paired with the dense one.
-        examples: What both are run on.
+        slim: The slim model, run on examples as far as it is solved.
         targets: Outputs of the dense model for them.
         positions: How many output positions each layer is solved on at most.
         ridges: ρ; of several the best for each kernel, on a tenth of the examples that no kernel is solved on: one that
@@ -131,7 +130,7 @@ class Solving:
     """
 
     pairing: Pairing
-    examples: Batches
+    slim: ProgramRun
     targets: Targets
     positions: int
     ridges: Sequence[float]
@@ -142,9 +141,8 @@ class Solving:
     scarce: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._slim = ProgramRun(self.pairing.slim, self.examples, scratch=self.targets.scratch)
         self._slices = {id(entry.variable): entry for entry in self.pairing.cut.graph.slices}
-        self._count = sum(len(batch[0]) for batch in self.examples)
+        self._count = sum(len(batch[0]) for batch in self.slim.examples)
         self._done: set[Step] = set()
 
     def solve_all(self) -> None:
@@ -253,7 +251,7 @@ class Solving:
         if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - self._done)):
             pair = None
         number = self._number(view, sum(steps_of(call) for call, _ in kernel.calls))
-        ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
+        ours = self.slim.batches(*step.inputs, *(tail.others if pair else ()))
         theirs = self.targets.of(kernel, self.pairing.dense_of[step], pair and pair.dense, number)
         parts: list[list[np.ndarray]] = []
         seen = 0

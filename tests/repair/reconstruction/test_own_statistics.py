@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.repair.reconstruction.recalibrate import take_own_statistics
+from kerasprune.repair.reconstruction.recalibrate import OwnStatistics, run
 from kerasprune.testing.randomness import randomise
 
 
@@ -27,6 +27,12 @@ def small(**options) -> keras.Model:
 
 def images(number: int = 64) -> np.ndarray:
     return np.random.default_rng(1).normal(1.0, 2.0, (number, 6, 6, 3)).astype("float32")
+
+
+def take_own_statistics(model: keras.Model, examples) -> None:
+    statistics = OwnStatistics(model)
+    run(model, examples, statistics.visit)
+    statistics.take_over()
 
 
 def outputs(model: keras.Model, x: np.ndarray, training: bool = False) -> np.ndarray:

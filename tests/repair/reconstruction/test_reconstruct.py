@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import keras
 import numpy as np
@@ -239,7 +240,8 @@ def test_what_a_relu_cuts_off_need_not_be_met(monkeypatch):
     expected = _outputs(keras.Model(model.inputs, model.get_layer("seen").output), x)
     errors = []
     for turns in (0, 1, 8):
-        monkeypatch.setattr("kerasprune.repair.reconstruction.reconstruct._TURNS", turns)
+        solving = partial(Solving, turns=turns)
+        monkeypatch.setattr("kerasprune.repair.reconstruction.reconstruct.Solving", solving)
         new = reconstruct(kp.rebuild(model, plan), model, plan, x)
         seen = _outputs(keras.Model(new.inputs, new.get_layer("seen").output), x)
         errors.append(((seen - expected) ** 2).sum())
