@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -12,11 +11,10 @@ from kerasprune.data.batches import Batches, example_batches, rows_belong_togeth
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
-from kerasprune.repair.reconstruction.dense_targets import Made, Targets
+from kerasprune.repair.reconstruction.dense_targets import Targets, Wanted
 from kerasprune.repair.reconstruction.feature_error import compared_outputs, last_outputs
-from kerasprune.repair.reconstruction.layer_tail import Kernel
 from kerasprune.repair.reconstruction.pairing import pair_models
-from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
+from kerasprune.repair.reconstruction.program import Program, ProgramRun
 from kerasprune.repair.reconstruction.solving import Solving
 from kerasprune.surgery.comparison import relative_error
 from kerasprune.surgery.cut import Cut
@@ -68,7 +66,6 @@ class Trials:
         """
         cut = Cut.of(self.graph, plan)
         pairing = pair_models(rebuild_cut(cut), cut, self._dense)
-        self._memory.begin()
         slim = ProgramRun(pairing.slim, self._fitted, scratch=self._memory.scratch)
         Solving(pairing, slim, self._memory, self._positions, [self._ridge], turns=self._turns).solve_all()
         measured = last_outputs(pairing)
@@ -80,23 +77,10 @@ class Trials:
 
 
 class _Memory(Targets):
-    """Outputs of the dense model, computed once and stored for all slim models."""
+    """Outputs of the dense model, computed once for all slim models."""
 
-    def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
-        super().__init__(dense, examples, random)
-        self._examples = examples
-        self._held: dict[tuple[Step, int, Value | None], list[Made]] = {}
-
-    def begin(self) -> None:
-        """Starts a new run: a model without other blocks may need values that were freed."""
-        self._run = ProgramRun(self._program, self._examples, scratch=self.scratch)
-
-    def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
-        """Yields the targets of a kernel, batch by batch."""
-        key = step, id(kernel.dense.variable), total
-        if key not in self._held:
-            self._held[key] = list(super().of(kernel, step, total, number))
-        yield from self._held[key]
+    def release(self, wanted: Wanted) -> None:
+        """Keeps them for the next one."""
 
 
 def halves(model: keras.Model, batches: Batches) -> tuple[Batches, Batches]:

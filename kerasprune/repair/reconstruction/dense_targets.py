@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +13,8 @@ from keras import layers, ops
 from kerasprune._keras import attention_parts, calls_of_layers
 from kerasprune.data.batches import Batches
 from kerasprune.graph.graph import values
-from kerasprune.repair.reconstruction.as_linear import chosen_positions, numbers_of
-from kerasprune.repair.reconstruction.layer_tail import Kernel
-from kerasprune.repair.reconstruction.program import Program, ProgramRun, Scratch, Step, Value, run_step
+from kerasprune.repair.reconstruction.as_linear import Linear, chosen_positions, numbers_of
+from kerasprune.repair.reconstruction.program import Program, Scratch, Step, Value, run_step
 from kerasprune.rules.gate import Gate
 
 _ATTENTION = (layers.MultiHeadAttention, layers.GroupQueryAttention)
@@ -65,6 +64,30 @@ def steps_of(step: Step) -> int:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What is to be computed of one call of a kernel of the dense model, before its activation.
+
+    Args:
+        view: The kernel.
+        step: Its call.
+        is_output: Whether the call returns just that.
+        total: The residual sum that it goes into; `None` if that is not requested.
+        number: How many positions of every example.
+    """
+
+    view: Linear
+    step: Step
+    is_output: bool
+    total: Value | None
+    number: int
+
+    @property
+    def key(self) -> tuple[Step, int, Value | None]:
+        """What it is known by."""
+        return self.step, id(self.view.variable), self.total
+
+
+@dataclass
 class Made:
     """Outputs of the dense model for a batch at chosen positions, (rows, all columns), before the activation.
 
@@ -76,11 +99,11 @@ class Made:
 
     chosen: np.ndarray
     y: np.ndarray
-    sum: np.ndarray | None
+    sum: np.ndarray | None = None
 
 
 class Targets:
-    """The outputs of the dense model's kernels.
+    """The outputs of the dense model's kernels at chosen positions, computed for all kernels in one pass.
 
     Args:
         dense: The calls of the dense model.
@@ -90,34 +113,62 @@ class Targets:
 
     def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
         self.scratch = Scratch()  # of the slim model, too
-        self._program, self._run, self._random = dense, ProgramRun(dense, examples, scratch=self.scratch), random
+        self._program, self._examples, self._random = dense, examples, random
+        self._held: dict[tuple, list[Made]] = {}
 
-    @property
-    def pinned(self) -> Counter[Value]:
-        """How often each tensor will still be requested; it is held until then."""
-        return self._run.pinned
+    def hold(self, wanted: Sequence[Wanted]) -> None:
+        """Runs the dense model on all examples, once, for what is not held yet."""
+        missing = {each.key: each for each in wanted if each.key not in self._held}
+        self._held |= {key: [] for key in missing}
+        calls, sums = defaultdict(list), defaultdict(list)
+        for each in missing.values():
+            calls[each.step].append(each)
+            sums[each.total].append(each)
+        ends = [value for step in calls for value in step.outputs] + [value for value in sums if value is not None]
+        steps = list(self._program.before(ends))
+        for batch in self._examples if steps else ():
+            tensors = dict(zip(self._program.inputs, map(ops.convert_to_tensor, batch), strict=True))
+            for step, done in with_last_uses(steps):
+                outputs = run_step(step, tensors)
+                for each in calls[step]:
+                    self._held[each.key].append(self._made(each, [tensors[x] for x in step.inputs], outputs))
+                for value, tensor in zip(step.outputs, outputs, strict=True):
+                    tensors[value] = tensor
+                    for each in sums[value]:
+                        made = self._held[each.key][-1]
+                        rows = each.view.outputs(numbers_of(tensor), made.chosen).reshape(len(made.y), -1)
+                        made.sum = self.scratch.hold(rows)
+                for value in done:
+                    del tensors[value]
 
-    def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
-        """Yields the outputs of a kernel, batch by batch; they must be read to the end.
+    def of(self, wanted: Wanted) -> list[Made]:
+        """Returns what is held, batch by batch."""
+        return self._held[wanted.key]
 
-        Args:
-            kernel: The kernel.
-            step: Its call of the dense model.
-            total: The residual sum that it goes into, if that is wanted.
-            number: How many positions of every example.
-        """
-        view, gates = kernel.dense, self._gates(step)
-        made = step.outputs[:1] if kernel.is_last and view.layer is step.operation and view.is_linear else ()
-        for tensors in self._run.batches(*step.inputs, *made, *([] if total is None else [total])):
-            whole = numbers_of(given_to(view.layer, step, tensors))
-            chosen = chosen_positions(len(whole), view.positions(whole.shape), number, self._random)
-            y = view.outputs(numbers_of(tensors[len(step.inputs)]), chosen) if made else view.made(whole, chosen)
-            y = y.reshape(len(y), -1) * gates
-            sums = None if total is None else view.outputs(numbers_of(tensors[-1]), chosen).reshape(len(y), -1)
-            yield Made(chosen, y, sums)
+    def release(self, wanted: Wanted) -> None:
+        """Lets go of what has been used."""
+        self._held.pop(wanted.key, None)
+
+    def _made(self, wanted: Wanted, inputs: Sequence[Any], outputs: Sequence[Any]) -> Made:
+        view = wanted.view
+        whole = numbers_of(given_to(view.layer, wanted.step, inputs))
+        chosen = chosen_positions(len(whole), view.positions(whole.shape), wanted.number, self._random)
+        y = view.outputs(numbers_of(outputs[0]), chosen) if wanted.is_output else view.made(whole, chosen)
+        return Made(chosen, self.scratch.hold(y.reshape(len(y), -1) * self._gates(wanted.step)))
 
     def _gates(self, step: Step) -> np.ndarray:
         """Returns the scales of a gate behind a dense layer, which the slim one has in its kernel; else 1."""
         readers = self._program.readers.get(step.outputs[0], [])
         gates = [each.operation for each in readers if isinstance(each.operation, Gate)]
         return values(gates[0].gamma) if gates else np.ones(1, "float32")
+
+
+def with_last_uses(steps: Sequence[Step]) -> Iterator[tuple[Step, list[Value]]]:
+    """Yields calls with the tensors that none of those after it reads, nor is any made for."""
+    last: dict[Value, Step] = {}
+    for step in steps:
+        last |= dict.fromkeys([*step.inputs, *step.outputs], step)
+    gone: dict[Step, list[Value]] = {step: [] for step in steps}
+    for value, step in last.items():
+        gone[step].append(value)
+    return ((step, gone[step]) for step in steps)

@@ -152,11 +152,6 @@ class Kernel:
     entry: Slice
 
     @property
-    def is_last(self) -> bool:
-        """Whether its layer has no kernel after it."""
-        return all(tail is not None for _, tail in self.calls)
-
-    @property
     def norms(self) -> list[Any]:
         """The BatchNorms whose means can hold the constant; none if one call has none after it."""
         norms = [tail and tail.norm for _, tail in self.calls]

@@ -152,14 +152,12 @@ class ProgramRun:
     Args:
         program: The program.
         examples: What it is run on.
-        pinned: Tensors that are held until they are taken off, besides those that calls still need.
         scratch: Where tensors are held.
         visit: Calls layers and operations, see `calls_of_layers`. Defaults to `None`: they are called as usual.
     """
 
     program: Program
     examples: Batches
-    pinned: Counter = field(default_factory=Counter)
     scratch: Scratch = field(default_factory=Scratch)
     visit: Callable[..., Any] | None = None
 
@@ -178,7 +176,7 @@ class ProgramRun:
         for step in steps:
             self._waiting.subtract(dict.fromkeys(step.inputs, 1))
         made = [output for step in steps for output in step.outputs]
-        lasting = [value for value in made if self._is_needed(value)]
+        lasting = [value for value in made if self._waiting[value]]
         new: dict[Value, list[Any]] = {value: [] for value in lasting}
         for number in range(len(self.examples)):
             tensors = _Batch(self._held, number)
@@ -189,7 +187,7 @@ class ProgramRun:
                 new[value].append(self._hold(tensors[value]))
             yield [tensors[value] for value in wanted]
         self._held |= new
-        for value in [value for value in self._held if not self._is_needed(value)]:
+        for value in [value for value in self._held if not self._waiting[value]]:
             del self._held[value]
 
     def finish(self) -> None:
@@ -202,9 +200,6 @@ class ProgramRun:
         mask = mask_of(tensor)
         array = self.scratch.hold(keras.ops.convert_to_numpy(tensor))
         return array, None if mask is None else keras.ops.convert_to_numpy(mask)
-
-    def _is_needed(self, value: Value) -> bool:
-        return self._waiting[value] > 0 or self.pinned[value] > 0
 
     def _missing(self, wanted: Sequence[Value]) -> list[Step]:
         """Returns the calls that are still to be run for some tensors, in order."""

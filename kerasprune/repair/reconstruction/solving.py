@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -13,12 +12,12 @@ from kerasprune.backend.blas import one_thread_if_small
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import values
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, numbers_of
-from kerasprune.repair.reconstruction.dense_targets import Targets, given_to, kernel_layers, steps_of
+from kerasprune.repair.reconstruction.dense_targets import Targets, Wanted, given_to, kernel_layers, steps_of
 from kerasprune.repair.reconstruction.layer_tail import Kernel, Tail, tail_of
 from kerasprune.repair.reconstruction.least_squares import LeastSquares
 from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.pairing import Pairing
-from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step, Value
+from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step
 from kerasprune.surgery.weight_constraints import project
 
 _NO_SCALE = 1e-6
@@ -106,6 +105,15 @@ def _wanted(rows: Rows, tail: Tail | None, present: np.ndarray | None) -> np.nda
     return solved if heard.all() else np.where(heard, solved, rows.y)
 
 
+@dataclass(frozen=True)
+class _Call:
+    """A call that a kernel is solved from: its tail, if what the sum lacks is the target, and the dense outputs."""
+
+    step: Step
+    summed: Tail | None
+    wanted: Wanted
+
+
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
 _JUDGES = 10  # every tenth example judges
@@ -143,7 +151,6 @@ class Solving:
     def __post_init__(self) -> None:
         self._slices = {id(entry.variable): entry for entry in self.pairing.cut.graph.slices}
         self._count = sum(len(batch[0]) for batch in self.slim.examples)
-        self._done: set[Step] = set()
 
     def solve_all(self) -> None:
         """Solves every kernel in the order of the model."""
@@ -151,15 +158,15 @@ class Solving:
         steps = [step for step in program.before(program.outputs) if self.pairing.has_kernel(step)]
         order = [(calls, self._kernels(calls, apart)) for calls, apart in in_order(program, steps)]
         self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.cut.graph.unknown}
+        work, done = [], set()
         for calls, kernels in order:
-            self.targets.pinned.update(self._needed(calls, kernels))
-        lines = LinesOfProgress("reconstruct", len(order), "layers", self.verbose)
-        for done, (calls, kernels) in enumerate(order):
-            for kernel in kernels:
-                lines.write(done)
-                self._solve(kernel)
-            self.targets.pinned.subtract(self._needed(calls, kernels))
-            self._done.update(calls)
+            work += [(kernel, [self._call(kernel, *call, done) for call in kernel.calls]) for kernel in kernels]
+            done.update(calls)
+        self.targets.hold([call.wanted for _, calls in work for call in calls])
+        lines = LinesOfProgress("reconstruct", len(work), "layers", self.verbose)
+        for number, (kernel, calls) in enumerate(work):
+            lines.write(number)
+            self._solve(kernel, calls)
 
     def remarks(self) -> list[str]:
         """Returns a remark that names the layers that were left as they are, if any."""
@@ -201,18 +208,18 @@ class Solving:
         entries = [self._slices[id(whole.variable)] for whole in wholes]
         return [Kernel(*each) for each in zip([*within, last], views, wholes, entries, strict=True)]
 
-    def _needed(self, calls: Sequence[Step], kernels: Sequence[Kernel]) -> Counter[Value]:
-        """Returns which tensors of the dense model are to be held until a layer is solved."""
-        needed: Counter[Value] = Counter()
-        for step in calls:
-            needed.update(dict.fromkeys(self.pairing.dense_of[step].inputs, len(kernels)))
-        for kernel in kernels:
-            sums = [tail.sum.outputs[0] for _, tail in kernel.calls if tail and tail.sum]
-            needed.update(self.pairing.of[value].dense for value in sums if value in self.pairing.of)
-        return needed
+    def _call(self, kernel: Kernel, step: Step, tail: Tail | None, done: set[Step]) -> _Call:
+        """Returns what a call of a kernel is solved from; `done` are the calls that will have been solved before."""
+        pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
+        if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - done)):
+            pair = None
+        dense, view = self.pairing.dense_of[step], kernel.dense
+        number = self._number(kernel.view, sum(steps_of(call) for call, _ in kernel.calls))
+        is_output = tail is not None and view.layer is dense.operation and view.is_linear
+        return _Call(step, tail if pair else None, Wanted(view, dense, is_output, pair and pair.dense, number))
 
-    def _solve(self, kernel: Kernel) -> None:
-        evidence = Evidence([self._rows(kernel, *call) for call in kernel.calls], [tail for _, tail in kernel.calls])
+    def _solve(self, kernel: Kernel, calls: Sequence[_Call]) -> None:
+        evidence = Evidence([self._rows(kernel, call) for call in calls], [tail for _, tail in kernel.calls])
         rows, (groups, width, columns) = sum(len(part.y) for part in evidence.parts), kernel.view.start.shape
         with one_thread_if_small(rows * groups * width * max(width, columns)):
             self._fit(kernel, evidence)
@@ -243,27 +250,23 @@ class Solving:
         if len(x) < x.shape[2] or (judges is not None and not len(judges.x)):
             self.scarce.append(f"{view.layer.name!r} ({x.shape[2]:,} unknowns, {len(x):,} positions)")
 
-    def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> Rows:
+    def _rows(self, kernel: Kernel, call: _Call) -> Rows:
         """Collects rows of a call at random positions, the same number from every example."""
         view, columns = kernel.view, self._columns(kernel)
         factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.cut.count)
-        pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
-        if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - self._done)):
-            pair = None
-        number = self._number(view, sum(steps_of(call) for call, _ in kernel.calls))
-        ours = self.slim.batches(*step.inputs, *(tail.others if pair else ()))
-        theirs = self.targets.of(kernel, self.pairing.dense_of[step], pair and pair.dense, number)
+        others = () if call.summed is None else call.summed.others
         parts: list[list[np.ndarray]] = []
-        seen = 0
-        for here, made in zip(ours, theirs, strict=True):
+        seen, number = 0, len(call.step.inputs)
+        for here, made in zip(self.slim.batches(*call.step.inputs, *others), self.targets.of(call.wanted), strict=True):
             y = made.y[:, columns] * np.asarray(factor, made.y.dtype)
             part = [self._judges(seen, len(here[0]), made.chosen.size)]
-            part += [view.rows(numbers_of(given_to(view.layer, step, here)), made.chosen), y]
+            part += [view.rows(numbers_of(given_to(view.layer, call.step, here)), made.chosen), y]
             seen += len(here[0])
-            if pair:
+            if call.summed is not None:
                 part.append(made.sum[:, columns])
-                part.append(sum(view.outputs(numbers_of(z), made.chosen) for z in here[len(step.inputs) :]))
+                part.append(sum(view.outputs(numbers_of(z), made.chosen) for z in here[number:]))
             parts.append(part)
+        self.targets.release(call.wanted)
         rows = Rows(*map(np.concatenate, zip(*parts, strict=True)))
         self._check(kernel, rows)
         return rows
