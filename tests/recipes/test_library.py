@@ -94,6 +94,8 @@ HEAVY = {
 
 # Where every format is exported; the others take the last of theirs.
 ALL_FORMATS = {"digits-greg1"}
+# Those of embedded data, and of a user's own: on JAX, too.
+ON_JAX = "digits-", "glyphs-", "mobilenet-phone"
 # Where three residual blocks stand for nine: `pytest -m slow` takes the recipe as it is.
 SHALLOW = dict.fromkeys(("digits-greg1", "glyphs-base", "glyphs-precrop"), ["model.depth=8"])
 
@@ -428,12 +430,17 @@ def test_every_command_in_the_head_of_a_recipe_can_be_given(tmp_path, monkeypatc
             assert loading.load(name, words[1::2]).name == name == path.stem
 
 
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    heavy = name in {*HEAVY, *SHALLOW}
+    return [pytest.mark.slow] * heavy + [pytest.mark.jax] * name.startswith(ON_JAX)
+
+
 @pytest.mark.thorough  # by default test_runner.py takes one recipe through every stage
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        *(pytest.param(n, [], marks=[pytest.mark.slow] * (n in {*HEAVY, *SHALLOW}), id=n) for n in recipes.names()),
-        *(pytest.param(n, settings, id=f"{n}-shallow") for n, settings in SHALLOW.items()),
+        *(pytest.param(n, [], marks=_marks(n), id=n) for n in recipes.names()),
+        *(pytest.param(n, settings, marks=pytest.mark.jax, id=f"{n}-shallow") for n, settings in SHALLOW.items()),
     ],
 )
 def test_recipe_goes_through_every_stage(name, settings, tmp_path, monkeypatch):
