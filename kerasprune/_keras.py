@@ -255,6 +255,21 @@ def call_operation(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
 
 @contextmanager
+def without_draws() -> Iterator[None]:
+    """Makes weights zero in this block that initializers would draw, which takes a program for each shape on JAX."""
+    kinds = (
+        keras.initializers.VarianceScaling, keras.initializers.RandomNormal, keras.initializers.RandomUniform,
+        keras.initializers.TruncatedNormal,
+    )  # fmt: skip
+
+    def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:
+        return keras.ops.zeros(shape, keras.backend.standardize_dtype(dtype))
+
+    with replaced_attributes(*((kind, "__call__", zeros) for kind in kinds)):
+        yield
+
+
+@contextmanager
 def replaced_attributes(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
     """Sets attributes, `(owner, name, value)`, in this block."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in attributes]

@@ -99,12 +99,12 @@ def reading_fault(model: Any) -> str:
     """
     import keras
 
-    from kerasprune._keras import inner_layers
+    from kerasprune._keras import inner_layers, without_draws
 
     kinds = {type(layer) for layer in inner_layers(model)}
     own = {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras.")}
     try:
-        with warnings.catch_warnings(), keras.saving.custom_object_scope(own):
+        with warnings.catch_warnings(), keras.saving.custom_object_scope(own), without_draws():
             warnings.simplefilter("ignore")  # of what is compiled, and not read
             config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
             config.pop("compile_config", None)
