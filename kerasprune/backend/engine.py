@@ -20,7 +20,7 @@ def engine() -> ModuleType:
     name = keras.backend.backend()
     if name not in BACKENDS:
         raise PruneError(
-            f"Expected Keras on a backend with gradients: {', '.join(BACKENDS)}. Received: {name!r}. "
+            f"Expected Keras on one of {', '.join(BACKENDS)}. Received: {name!r}. "
             "Set KERAS_BACKEND before Keras is imported."
         )
     return importlib.import_module(f"kerasprune.backend.{name}")
