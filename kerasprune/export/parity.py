@@ -67,7 +67,7 @@ class Parity:
         return float(np.max([each.scale for each in self.outputs]))
 
     def measures(self) -> dict[str, Any]:
-        """Returns what an `ExportReport` says of it."""
+        """Returns the fields of an `ExportReport` that it fills."""
         least = output_distance.least_agreement(self.outputs)
         return {
             "max_error": Parity(tuple(output_distance.without_class_numbers(self.outputs))).max_error,

@@ -179,7 +179,7 @@ def compare_latency(
 
 
 def time_in_turn(timers: Sequence[Callable[[], float]], runs: int, warmup: int) -> LatencyComparison:
-    """Returns what timers tell in turn.
+    """Returns the times that timers measure, run in turn.
 
     Args:
         timers: Each runs a variant once and returns the milliseconds.

@@ -142,7 +142,7 @@ class Targets:
                     del tensors[value]
 
     def of(self, wanted: Wanted) -> list[Made]:
-        """Returns what is held, batch by batch."""
+        """Returns the outputs at the positions of a call, batch by batch."""
         return self._held[wanted.key]
 
     def release(self, wanted: Wanted) -> None:

@@ -209,7 +209,7 @@ class Solving:
         return [Kernel(*each) for each in zip([*within, last], views, wholes, entries, strict=True)]
 
     def _call(self, kernel: Kernel, step: Step, tail: Tail | None, done: set[Step]) -> _Call:
-        """Returns what a call of a kernel is solved from; `done` are the calls that will have been solved before."""
+        """Returns a call with its targets; `done` are the calls that will have been solved before it."""
         pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
         if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - done)):
             pair = None
