@@ -239,7 +239,10 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def check_installed(*modules: str) -> None:
-    """Raises `ModuleNotFoundError`, which `extras` explains, if a module is missing; none is imported."""
+    """Raises `ModuleNotFoundError`, which `extras` explains, if a module is missing; none is imported.
+
+    Those come first whose extra installs the others.
+    """
     for name in modules:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -14,13 +14,13 @@ import keras
 import numpy as np
 
 from kerasprune.checks import choice_faults, given_values, whole_number_faults
-from kerasprune.errors import Key, PruneError, extras, raise_faults
+from kerasprune.errors import Key, PruneError, check_installed, extras, raise_faults
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.latency.device_timer import keras_faults, timer_beside
 from kerasprune.export.latency.machine import DEVICES, this_machine
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
-from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
+from kerasprune.export.tflite_interpreter import LITERT, fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.built_model import fixed_batch
 from kerasprune.graph.sizes import Size
 
@@ -168,6 +168,7 @@ def compare_latency(
     faults += [*keras_faults(models, threads)] if device == "keras" else _litert_faults(models, batch, size)
     raise_faults("Invalid arguments for compare_latency:", faults)
     if device == "litert":
+        check_installed(LITERT)
         timers = [partial(time_invocation, _opened(each, size, threads)) for each in models]
         return replace(time_in_turn(timers, runs, warmup), **this_machine(device))
     batch = batch or next(filter(None, map(fixed_batch, models)), 1)
