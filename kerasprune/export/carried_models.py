@@ -16,6 +16,7 @@ import numpy as np
 from kerasprune._keras import call_operation
 from kerasprune.data.signature import InputSpec, Signature, signature_of
 from kerasprune.export.forward_pass import WRITERS, Part
+from kerasprune.export.plain_names import with_plain_names
 from kerasprune.files.reading import import_code
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ def trace_carried(carried: Path) -> None:
 
     for part in _parts(carried).values():
         specs = [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in part.signature.inputs]
-        tf.function(partial(_called, part), input_signature=[specs]).get_concrete_function()
+        called = partial(_called, with_plain_names(part.model), part.signature)
+        tf.function(called, input_signature=[specs]).get_concrete_function()
 
 
-def _called(part: Part, inputs: list[tf.Tensor]) -> Any:
-    return call_operation(part.model, part.signature.pack(inputs), training=False)
+def _called(model: keras.Model, signature: Signature, inputs: list[tf.Tensor]) -> Any:
+    return call_operation(model, signature.pack(inputs), training=False)
 
 
 def _parts(carried: Path) -> dict[str, Part]:

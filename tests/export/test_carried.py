@@ -192,7 +192,8 @@ def act(x):
     return x * 2.0
 
 x = np.random.default_rng(0).normal(size=(64, 4)).astype("f")
-for name, body in {"far": [Far(), keras.layers.Dense(4, far)], "main": [Mine(), keras.layers.Dense(4, act)]}.items():
+last, own = keras.layers.Dense(4, far, name="a b"), keras.layers.Dense(4, act)
+for name, body in {"far": [Far(), last], "main": [Mine(), own]}.items():
     model = keras.Sequential([keras.Input((4,)), *body])
     for quantize in (None, "int8"):
         report = kp.export.tflite(model, f"{name}-{quantize}.tflite", quantize=quantize, data=x)

@@ -469,19 +469,19 @@ CASES = [
         ),
     ),
     Case(
-        "export/latency/device_timer.py",
+        "export/latency/machine.py",
         "Load a .keras file",
         lambda: (dense().save("a.keras"), kp.latency.latency("a.keras", device="keras", runs=1)),
         lambda: kp.latency.latency(keras.models.load_model("a.keras"), device="keras", runs=1),
     ),
     Case(
-        "export/latency/device_timer.py",
+        "export/latency/machine.py",
         "Leave it out: the backend",
         lambda: kp.latency.latency(dense(), device="keras", threads=2, runs=1),
         lambda: kp.latency.latency(dense(), device="keras", runs=1),
     ),
     Case(
-        "export/latency/timing.py",
+        "export/latency/machine.py",
         "Leave it out, or ",
         lambda: kp.latency.latency(dense(), batch=8, runs=1),
         lambda: (kp.latency.latency(dense(), runs=1), kp.latency.latency(dense(), device="keras", batch=8, runs=1)),
