@@ -24,7 +24,7 @@ from kerasprune.export.calibration import CALIBRATION_SAMPLES
 from kerasprune.export.carried import check_writable
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
-from kerasprune.export.destination import new_file
+from kerasprune.export.destination import check_file, new_file
 from kerasprune.export.forward_pass import recurrent_layers
 from kerasprune.export.half_precision import precision
 from kerasprune.export.mixed_precision import LayerNames, MixedFiles, layer_faults
@@ -128,6 +128,7 @@ def tflite(
     path = Path(path)
     _check_arguments(path, quantize, data, io, isinstance(model, RangedModel))
     _check_mixed(model, quantize, float_layers, max_bytes)
+    check_file(path, overwrite)
     check_installed(*QUANTIZATIONS[quantize].needs, LITERT, "tensorflow")
     if isinstance(model, RangedModel):
         model.check_exportable(quantize or "float32")
