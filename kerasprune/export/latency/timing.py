@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kerasprune.checks import choice_faults, given_values, whole_number_faults
-from kerasprune.errors import Key, PruneError, check_installed, extras, raise_faults
+from kerasprune.errors import Key, PruneError, check_installed, extras, raise_faults, short
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.latency.device_timer import timer_beside
 from kerasprune.export.latency.machine import DEVICES, device_faults, this_machine
@@ -162,6 +162,10 @@ def compare_latency(
         >>> compare_latency(models, device="keras", batch=16, runs=5).ratios[0]
         1.0
     """
+    if isinstance(models, Source):
+        raise PruneError(
+            f"Expected a list of models. Received: models={short(models)}. Write [model], or take latency."
+        )
     faults = [] if models else ["Expected at least one model. Received: models=[]."]
     faults += whole_number_faults(1, threads=threads, runs=runs, **given_values(batch=batch))
     faults += whole_number_faults(0, warmup=warmup) + choice_faults(DEVICES, device=device)

@@ -469,6 +469,15 @@ CASES = [
         ),
     ),
     Case(
+        "export/latency/timing.py",
+        "Write [model], or",
+        lambda: kp.latency.compare_latency(dense(), device="keras", runs=1),
+        lambda: (
+            kp.latency.compare_latency([dense()], device="keras", runs=1),
+            kp.latency.latency(dense(), device="keras", runs=1),
+        ),
+    ),
+    Case(
         "export/latency/machine.py",
         "Load a .keras file",
         lambda: (dense().save("a.keras"), kp.latency.latency("a.keras", device="keras", runs=1)),
