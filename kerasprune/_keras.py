@@ -25,7 +25,9 @@ from keras.src.layers.preprocessing.feature_space import TFDConcat, TFDIdentity
 from keras.src.models.functional import Functional
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as numpy_operations
+from keras.src.saving import object_registration
 from keras.src.trainers import compile_utils, trainer
+from keras.src.utils import python_utils
 
 __all__ = [
     "DEFAULT_BLOCKS_ARGS", "CustomScaleLayer", "EfficientNet", "Functional", "LayerScale", "StochasticDepth",
@@ -168,6 +170,27 @@ def inner_layers(layer: Any) -> list[Any]:
 def batch_moments(norm: keras.layers.BatchNormalization, inputs: Any, mask: Any) -> tuple[Any, Any]:
     """Returns mean and variance of the inputs of a BatchNorm, of the steps that a mask leaves."""
     return norm._moments(inputs, mask)
+
+
+def named_in_config(layer: Any) -> list[Any]:
+    """Returns the classes and functions that the config of a layer names, beside Keras's public classes.
+
+    A config has no module of a function, and none of what a script defines. Lambdas are written as code.
+    """
+    found, name_of, code_of = [], object_registration.get_registered_name, python_utils.func_dump
+
+    def named(each: Any) -> Any:
+        found.append(each)
+        return name_of(each)
+
+    def written(function: Callable[..., Any]) -> Any:
+        found.append(function)
+        return code_of(function)
+
+    functions = (object_registration, "get_registered_name", named), (python_utils, "func_dump", written)
+    with replaced_attributes(*functions):
+        keras.saving.serialize_keras_object(layer)
+    return found
 
 
 def mask_of(tensor: Any) -> Any:

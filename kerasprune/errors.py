@@ -140,6 +140,7 @@ def in_own_code(error: BaseException) -> str | None:
 
 
 _MARKS = re.compile(r"\x1b\[\d*m")
+_WRAPPED = "Exception encountered: "  # with which Keras ends a message on a layer that it could not read
 
 
 _LONGEST = 300
@@ -154,6 +155,7 @@ def reason_of(message: str) -> str:
         >>> reason_of("Exception encountered when calling Shift.call().\\n\\nNo such axis: 3\\n\\nArguments: …")
         'Exception encountered when calling Shift.call(). No such axis: 3'
     """
+    message = message.rpartition(_WRAPPED)[2]
     parts = [" ".join(part.split()) for part in re.split(r"\n\s*\n", _MARKS.sub("", message)) if part.strip()]
     parts = [part for part in parts if not part.startswith(("in user code:", "File "))]  # a traceback comes first
     count = 2 if parts and "Exception encountered" in parts[0] else 1
@@ -237,7 +239,10 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def check_installed(*modules: str) -> None:
-    """Raises `ModuleNotFoundError`, which `extras` explains, if a module is missing; none is imported."""
+    """Raises `ModuleNotFoundError`, which `extras` explains, if a module is missing; none is imported.
+
+    Those come first whose extra installs the others.
+    """
     for name in modules:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)

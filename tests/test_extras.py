@@ -28,6 +28,7 @@ def said_without(missing: tuple[str, ...], code: str) -> str:
 
 
 EDGE = tuple(module for module in EXTRAS if module not in ("tensorflow", "rich"))  # Keras itself needs rich
+MODEL = "import keras; model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])"
 CORE = """
 import keras
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
@@ -51,12 +52,9 @@ def test_trace_plan_and_rebuild_need_no_extra():
         ("tensorflow_datasets", "kp.data.load('tfds:mnist')", "recipes"),
         ("tensorflow", "kp.data.load", "tensorflow"),
         ("ai_edge_litert", "kp.export.operators('x.tflite')", "export"),
-        (
-            "litert_quantizer",
-            "import keras; model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]); "
-            "kp.export.tflite(model, 'never-written.tflite', quantize='int4')",
-            "quantize",
-        ),
+        ("ai_edge_litert", f"{MODEL}; kp.export.tflite(model, 'never-written.tflite')", "export"),
+        ("ai_edge_litert", f"{MODEL}; kp.latency.profile(model)", "export"),
+        ("litert_quantizer", f"{MODEL}; kp.export.tflite(model, 'never-written.tflite', quantize='int4')", "quantize"),
         ("typer", "from kerasprune.__main__ import main; main()", "recipes"),
     ],
 )

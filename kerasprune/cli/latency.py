@@ -23,7 +23,7 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.export.latency.machine import DEVICES
+from kerasprune.export.latency.machine import DEVICES, device_faults
 
 if TYPE_CHECKING:
     from kerasprune.export.latency import LatencyComparison
@@ -50,6 +50,8 @@ def latency(
     numbers = {"--threads": threads, "--runs": runs, **({} if batch is None else {"--batch": batch})}
     faults = whole_number_faults(1, **numbers) + whole_number_faults(0, **{"--warmup": warmup})
     faults += choice_faults(DEVICES, **{"--device": device})
+    files = [str(path) for path in models if path.suffix == TFLITE]
+    faults += [] if faults else [*device_faults(device, files, threads, batch)]
     raise_faults("Invalid arguments for latency:", faults)
     for path in models:
         _check(path)

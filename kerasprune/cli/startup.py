@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import importlib
 import logging
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,16 @@ class _LateTensorFlow:
         """Returns how TensorFlow is imported; `None` for other modules, which the next finders find."""
         if name != "tensorflow":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        found = (other.find_spec(name, *place) for other in sys.meta_path if other is not self)
+        spec = next(filter(None, found), None)  # it may be asked for before it is imported
         if spec is not None:
-            spec.loader.exec_module = _held_back()(spec.loader.exec_module)
+            spec.loader.exec_module = partial(self._run, spec.loader.exec_module)
         return spec
+
+    def _run(self, run: Callable[..., Any], module: Any) -> None:
+        sys.meta_path.remove(self)
+        with _held_back():
+            run(module)
 
 
 class Messages:

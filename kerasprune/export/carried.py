@@ -6,22 +6,25 @@ import json
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from kerasprune._keras import inner_layers, named_in_config
 from kerasprune.data.signature import Signature, is_graph
-from kerasprune.errors import PruneError, check_installed, first_of
+from kerasprune.errors import PruneError, check_installed, first_of, reason_of
 from kerasprune.export.carried_models import EXAMPLES, PARTS
-from kerasprune.export.converter_process import process
+from kerasprune.export.converter_process import ConverterDeath, ConverterRefusal, process
 from kerasprune.export.forward_pass import WRITERS, Part, output_names
 from kerasprune.graph.ranged_model import RangedModel, without_ranges
+from kerasprune.surgery.copy_layer import comes_back
+
+_SCRIPTS = ("__main__", "__mp_main__")  # the second in a process that multiprocessing has started
 
 
 def write(
@@ -60,9 +63,12 @@ def check_writable(model: keras.Model, signature: Signature) -> None:
         ModuleNotFoundError: As for `carriable`.
         PruneError: As for `carriable`.
     """
-    if keras.backend.backend() != "tensorflow":
-        carriable(model, signature)
-        process.start()  # its imports take seconds, while the model is computed here
+    if keras.backend.backend() == "tensorflow":
+        return
+    made = carriable(model, signature)
+    process.start()  # its imports take seconds, while the model is computed here
+    if _own(made):
+        check_traced(model, signature)
 
 
 def carriable(model: keras.Model, signature: Signature) -> keras.Model:
@@ -90,7 +96,7 @@ def carriable(model: keras.Model, signature: Signature) -> keras.Model:
         raise PruneError(
             "Expected layers and functions of Keras, or of a module that can be imported: a process with Keras on "
             f"TensorFlow writes the file. Received: backend={keras.backend.backend()!r}, and {first_of(absent)}. "
-            "Put it, with get_config, into a .py file that you import; or keep to keras.ops in its call."
+            "Keep to keras.ops in its call; or, if it does, put it, with get_config, into a .py file that you import."
         )
     return model
 
@@ -103,7 +109,7 @@ def _carry(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) ->
         if id(model) not in files:
             files[id(model)] = file, made = str(len(files)), carriable(model, signature)
             made.save(folder / f"{file}.keras")
-            own |= {(module, called) for module, called, _ in _own(_config(made))}
+            own |= {(each.__module__, each.__name__, sys.modules[each.__module__].__file__) for each in _own(made)}
             if isinstance(model, RangedModel):
                 np.savez(folder / f"{file}.npz", *map(keras.ops.convert_to_numpy, model.ranges))
         file, made = files[id(model)]
@@ -112,42 +118,61 @@ def _carry(models: Mapping[str, tuple[keras.Model, Signature]], folder: Path) ->
     (folder / PARTS).write_text(json.dumps([parts, sorted(own)]), encoding="utf-8")
 
 
+def check_traced(model: keras.Model, signature: Signature) -> None:
+    """Raises if Keras on TensorFlow does not read a model, or does not trace code of the user's."""
+    with tempfile.TemporaryDirectory() as carried:
+        _carry({"traced": (model, signature)}, Path(carried))
+        try:
+            process.trace(Path(carried))
+        except (ConverterRefusal, ConverterDeath) as error:
+            raise PruneError(
+                "Expected layers and functions that Keras can read and run on TensorFlow, too: a process with it "
+                f"writes the file. Received: backend={keras.backend.backend()!r}, and from that process: "
+                f"{reason_of(str(error)).removesuffix('.')}. Keep to keras.ops in them, and let get_config return all "
+                "arguments of the constructor."
+            ) from error
+
+
 def _absent(model: keras.Model) -> list[str]:
     """Returns the classes and functions of a model that another process cannot import, with their layers."""
     try:
-        own = [*_own(_config(model))]
-    except Exception as error:  # noqa: BLE001  whatever get_config raises
-        return [f"a layer without get_config ({type(error).__name__})"]
-    absent = (f"{name!r} of the layer {layer!r}" for module, name, layer in own if not _is_importable(module, name))
-    return [*dict.fromkeys(absent)]
+        own = _own(model)
+    except _Unwritten as error:
+        return [str(error)]
+    names = Counter(map(keras.saving.get_registered_name, own))
+    absent = (each for each in own if not _is_importable(each) or names[keras.saving.get_registered_name(each)] > 1)
+    return [f"{each.__name__!r} of the layer {own[each]!r}" for each in absent]
 
 
-def _config(model: keras.Model) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of functions without a name, which are written out
-        return keras.saving.serialize_keras_object(model)
+def _own(model: keras.Model) -> dict[Any, str]:
+    """Returns the classes and functions in a model's config that Keras does not know, and the layer that each is in.
+
+    Raises:
+        _Unwritten: A layer has no config.
+    """
+    found: dict[Any, str] = {}
+    for layer in reversed(inner_layers(model)):  # those inside others first
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of functions without a name, which are written out
+                named = named_in_config(layer)
+        except Exception as error:  # whatever get_config raises
+            raise _Unwritten(f"no config of the layer {layer.name!r} ({reason_of(str(error))})") from error
+        found = dict.fromkeys(named, layer.name) | found
+    return {each: name for each, name in found.items() if not _is_known(each)}
 
 
-def _own(config: Any, layer: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yields the module and the name of every class and function of a config that is not Keras's, and its layer."""
-    if isinstance(config, list | tuple):
-        for each in config:
-            yield from _own(each, layer)
-    if not isinstance(config, Mapping):
-        return
-    kind, module, inner = (config.get(key) for key in ("class_name", "module", "config"))
-    layer = inner.get("name", layer) if isinstance(inner, Mapping) else layer
-    if kind == "__lambda__":
-        yield "__main__", "lambda", layer
-    elif kind and module and module.partition(".")[0] not in ("builtins", "keras"):
-        yield module, inner.rpartition(">")[2] if kind == "function" else kind, layer
-    for key, each in config.items():
-        if key != "compile_config":  # which is not read
-            yield from _own(each, layer)
+class _Unwritten(Exception):
+    """A layer cannot write its config."""
 
 
-def _is_importable(module: str, name: str) -> bool:
-    """Returns whether another process finds a name in a module, as this one does."""
-    with suppress(ImportError, ValueError):
-        return module != "__main__" and find_spec(module) is not None and hasattr(sys.modules.get(module), name)
-    return False
+def _is_known(each: Any) -> bool:
+    of_keras = each.__module__.partition(".")[0] in ("builtins", "keras")
+    return of_keras and (isinstance(each, type) or comes_back(each))
+
+
+def _is_importable(own: Any) -> bool:
+    """Returns whether another process finds a class or function by its module and name, and Keras that one alone."""
+    module = sys.modules.get(own.__module__)
+    of_a_file = bool(getattr(module, "__file__", None)) and own.__module__ not in _SCRIPTS
+    return of_a_file and vars(module).get(own.__name__) is own and own.__name__ not in vars(keras.activations)

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 
 from kerasprune.data.signature import Signature, signature_of
-from kerasprune.errors import PruneError, in_own_code, reason_of
+from kerasprune.errors import PruneError, check_installed, in_own_code, reason_of
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.carried import write
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert_saved_model
@@ -59,8 +59,10 @@ def to_tflite(
             whose conversion is in integers. Defaults to `None`: there is no such conversion.
 
     Raises:
+        ModuleNotFoundError: What converts is not installed, which `extras` explains.
         PruneError: The model cannot be carried to TensorFlow, or the converter fails or crashes.
     """
+    check_installed(*QUANTIZATIONS[quantize].needs, "tensorflow")
     calibrates = QUANTIZATIONS[quantize].calibrated and not isinstance(model, RangedModel)
     with tempfile.TemporaryDirectory() as name, explain_converter_errors(model.name, quantize):
         folder = Path(name)
@@ -93,6 +95,7 @@ def parts_to_tflite(parts: Mapping[str, keras.Model], quantize: str | None) -> b
     Raises:
         PruneError: A model does not convert.
     """
+    check_installed(*QUANTIZATIONS[quantize].needs, "tensorflow")
     generator, integers = np.random.default_rng(0), QUANTIZATIONS[quantize].integers
     with tempfile.TemporaryDirectory() as name, quiet(), explain_converter_errors(", ".join(parts), quantize):
         folder, models = Path(name), {key: in_float32(model) for key, model in parts.items()}

@@ -33,10 +33,12 @@ class Quantization:
         integers: The types that inputs and outputs may have other than float, that of the activations first; none if
             these are floats.
         operators: The set of operators that the file may use, as TensorFlow calls it.
+        needs: The modules beside TensorFlow that convert.
     """
 
     integers: tuple[str, ...] = ()
     operators: str = "TFLITE_BUILTINS"
+    needs: tuple[str, ...] = ()
 
     @property
     def calibrated(self) -> bool:
@@ -48,7 +50,7 @@ QUANTIZATIONS = {
     None: Quantization(),
     "float16": Quantization(),
     "dynamic": Quantization(),
-    "int4": Quantization(),
+    "int4": Quantization(needs=("litert_quantizer",)),
     "int8": Quantization(("int8", "uint8"), "TFLITE_BUILTINS_INT8"),
     "mixed": Quantization(operators="TFLITE_BUILTINS_INT8"),
     "int16x8": Quantization(("int16",), "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"),

@@ -1,9 +1,9 @@
 """The process in which TensorFlow's converter may crash: `python -m kerasprune.export.converter_child`.
 
-One request is a line of JSON on the standard input: `["convert", folder, quantize, io]`, or `[how, carried, folder]` to
-write a SavedModel of models of another backend. One answer is a line on the standard output, `{}` if it is done, a
-conversion as `converted.tflite` in the folder, and `{"error": …}` if something raised. The process ends with its
-parent, or after a while without requests.
+One request is a line of JSON on the standard input: `["convert", folder, quantize, io]`; or, of models of another
+backend, `[how, carried, folder]` to write a SavedModel of them and `["trace", carried]` to try whether that works.
+One answer is a line on the standard output, `{}` if it is done, a conversion as `converted.tflite` in the folder, and
+`{"error": …}` if something raised. The process ends with its parent, or after a while without requests.
 """
 
 from __future__ import annotations
@@ -48,11 +48,14 @@ def _fulfil(what: str, folder: str, *how: Any) -> None:
 
         (Path(folder) / RESULT).write_bytes(convert_saved_model(Path(folder), *how))
         return
-    from kerasprune.export.carried_models import write_carried
+    from kerasprune.export.carried_models import trace_carried, write_carried
 
     if sys.modules.get("jax", sys) is None:  # Keras is imported without it; a user's own module may need it
         del sys.modules["jax"]
-    write_carried(what, Path(folder), Path(*how))
+    if what == "trace":
+        trace_carried(Path(folder))
+    else:
+        write_carried(what, Path(folder), Path(*how))
 
 
 def without_core_dump() -> None:

@@ -93,6 +93,10 @@ class ConverterProcess:
         """Lets the child write a SavedModel by `carried_models.write_carried`; raises as `convert` does."""
         self._ask(how, carried, str(folder))
 
+    def trace(self, carried: Path) -> None:
+        """Lets the child read and trace models by `carried_models.trace_carried`; raises as `convert` does."""
+        self._ask("trace", carried)
+
     def _ask(self, what: str, folder: Path, *how: str | None) -> None:
         with self._lock:
             answer = self._answer([what, str(folder), *how])

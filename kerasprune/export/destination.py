@@ -14,14 +14,8 @@ from kerasprune.files import replace_when_done
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yields a temporary file that takes its place at `path` if the block ends without an error.
-
-    Raises:
-        PruneError: The folder of `path` is missing, or `path` exists and may not be replaced.
-    """
-    if path.is_dir():
-        raise PruneError(f"Expected the path of a file. Received: path={str(path)!r}, a folder. Name a file in it.")
-    check_place(path, overwrite)
+    """Yields a temporary file that takes its place at `path` if the block ends without an error; see `check_file`."""
+    check_file(path, overwrite)
     with replace_when_done(path) as temporary:
         yield temporary
 
@@ -51,6 +45,13 @@ def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
         if aside.exists() and not path.exists():
             os.replace(aside, path)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_file(path: Path, overwrite: bool) -> None:
+    """Raises if no file can be written to a path: it is a folder, or as for `check_place`."""
+    if path.is_dir():
+        raise PruneError(f"Expected the path of a file. Received: path={str(path)!r}, a folder. Name a file in it.")
+    check_place(path, overwrite)
 
 
 def check_place(path: Path, overwrite: bool) -> None:

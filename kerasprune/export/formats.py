@@ -63,13 +63,13 @@ def _tflite(quantize: str | None, io: str = "float") -> Callable[..., Any]:
     return write
 
 
-_TENSORFLOW, _LITERT = ("tensorflow",), ("tensorflow", "ai_edge_litert")
+_TENSORFLOW, _LITERT = ("tensorflow",), ("ai_edge_litert", "tensorflow")
 SAVED_MODEL = Format("", _saved_model, _served, needs=_TENSORFLOW)
 TFLITE = Format(".tflite", _tflite(None), _interpreted, "float32", needs=_LITERT)
 TFLITE_DYNAMIC = Format(".tflite", _tflite("dynamic"), _interpreted, "dynamic", needs=_LITERT)
 TFLITE_FLOAT16 = Format(".tflite", _tflite("float16"), _interpreted, "float16", needs=_LITERT)
 TFLITE_INT16X8 = Format(".tflite", _tflite("int16x8"), _interpreted, "int16x8", calibrates=True, needs=_LITERT)
-TFLITE_INT4 = Format(".tflite", _tflite("int4"), _interpreted, "int4", needs=(*_LITERT, "litert_quantizer"))
+TFLITE_INT4 = Format(".tflite", _tflite("int4"), _interpreted, "int4", needs=("litert_quantizer", *_LITERT))
 TFLITE_INT8 = Format(".tflite", _tflite("int8"), _interpreted, "int8", calibrates=True, needs=_LITERT)
 TFLITE_INT8_IO = Format(".tflite", _tflite("int8", io="int8"), _interpreted, "int8", calibrates=True, needs=_LITERT)
 TFLITE_MIXED = Format(".tflite", _tflite("mixed"), _interpreted, "int8", calibrates=True, needs=_LITERT)

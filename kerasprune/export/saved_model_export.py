@@ -11,7 +11,7 @@ import keras
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras, reason_of
 from kerasprune.export.carried import check_writable, write
-from kerasprune.export.destination import new_saved_model
+from kerasprune.export.destination import check_place, new_saved_model
 from kerasprune.export.half_precision import precision
 from kerasprune.export.parity import check_repeatable, compare, keras_function, require_close, served_function
 from kerasprune.export.quiet_logs import quiet
@@ -72,6 +72,7 @@ def saved_model(
             f"A SavedModel is a folder. Received: path={str(path)!r}, which names a file of another format. "
             f"Write to {str(path.with_suffix(''))!r}."
         )
+    check_place(path, overwrite)
     if isinstance(model, RangedModel):
         model.check_exportable("a SavedModel")
     check_finite_weights(model)

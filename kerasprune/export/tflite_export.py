@@ -18,13 +18,13 @@ from keras import layers
 from kerasprune._keras import inner_layers
 from kerasprune.checks import whole_number_faults
 from kerasprune.data.signature import Signature, is_graph, signature_of
-from kerasprune.errors import PruneError, extras, first_of, nearest, raise_faults, warn
+from kerasprune.errors import PruneError, check_installed, extras, first_of, nearest, raise_faults, warn
 from kerasprune.export.attention_masks import HUGE
 from kerasprune.export.calibration import CALIBRATION_SAMPLES
 from kerasprune.export.carried import check_writable
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
-from kerasprune.export.destination import new_file
+from kerasprune.export.destination import check_file, new_file
 from kerasprune.export.forward_pass import recurrent_layers
 from kerasprune.export.half_precision import precision
 from kerasprune.export.mixed_precision import LayerNames, MixedFiles, layer_faults
@@ -40,7 +40,7 @@ from kerasprune.export.parity import (
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import RANDOM_SAMPLES, Samples, first_inputs, samples_of
 from kerasprune.export.tflite_graph import layers_in, nodes
-from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
+from kerasprune.export.tflite_interpreter import LITERT, fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.ranged_model import RangedModel
@@ -128,6 +128,8 @@ def tflite(
     path = Path(path)
     _check_arguments(path, quantize, data, io, isinstance(model, RangedModel))
     _check_mixed(model, quantize, float_layers, max_bytes)
+    check_file(path, overwrite)
+    check_installed(*QUANTIZATIONS[quantize].needs, LITERT, "tensorflow")
     if isinstance(model, RangedModel):
         model.check_exportable(quantize or "float32")
     signature = static_signature(model, data, size)

@@ -19,6 +19,8 @@ from kerasprune.export.tflite_graph import content_of, nodes
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
+LITERT = "ai_edge_litert"  # the module that runs files
+
 
 def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
     """Returns an interpreter that is ready to run the file (XNNPACK included), with the given number of threads.

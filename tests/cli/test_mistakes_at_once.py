@@ -87,6 +87,8 @@ REFUSED = {  # the command, and a word of what it is told
     ("run", "nope"): "nope",
     ("run", "mine.yaml", "--workers", "2"): "--workers",
     ("latency", "m.keras", "--runs", "0"): "--runs",
+    ("latency", "m.keras", "m.tflite", "--device", "keras"): "--devicelitert",
+    ("latency", "m.keras", "--batch", "8"): "--devicekeras",
 }
 LISTS = {("reproduce", "--list"): "eie", ("ls", "criteria"): "taylor_fo"}
 

@@ -14,7 +14,8 @@ import kerasprune
 STARTED = """
 from kerasprune.cli.startup import start
 start(verbose={verbose})
-from kerasprune.cli import startup  # another module is imported as ever
+from importlib.util import find_spec
+assert find_spec("tensorflow")  # asked for, not imported
 import {modules}
 print(tensorflow.works, len([each for each in __import__("sys").meta_path if "Late" in type(each).__name__]))
 """

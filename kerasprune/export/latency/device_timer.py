@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -63,17 +62,3 @@ def _model_faults(model: keras.Model, batch: int, size: Size | None) -> Iterator
     yield from size_faults(input_shapes(body), size)
     if size is None and has_free_axes(body):
         yield side_needed(model)
-
-
-def keras_faults(models: Sequence[Any], threads: int) -> Iterator[PruneError]:
-    """Yields the faults of what is to be timed on the device of Keras: files, and threads of an interpreter."""
-    files = [str(each) for each in models if not isinstance(each, keras.Model)]
-    asked = (" with ", Key("device"), "='keras'")
-    if files:
-        yield PruneError(
-            "Expected Keras models", *asked, f". Received: {', '.join(files)}. Load a .keras file with "
-            "keras.models.load_model(path), or take ", Key("device"), "='litert' for a .tflite file.",
-        )  # fmt: skip
-    if threads != 1:
-        received = (". Received: ", Key("threads"), f"={threads}. ")
-        yield PruneError("Expected no number of threads", *asked, *received, "Leave it out: the backend sets its own.")

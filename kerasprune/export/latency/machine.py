@@ -5,10 +5,38 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from kerasprune.errors import Key, PruneError
 
 DEVICES = ("litert", "keras")
 """What models are timed on: LiteRT on the processor, or the device of Keras's backend."""
+
+
+def device_faults(device: str, files: Sequence[str], threads: int, batch: int | None) -> Iterator[PruneError]:
+    """Yields what does not fit a device: the other one's files, threads or batch.
+
+    Args:
+        device: One of `DEVICES`.
+        files: Paths of `.tflite` files to be timed.
+        threads: Threads of LiteRT's interpreter.
+        batch: Samples in one inference, or `None`.
+    """
+    if device == "litert":
+        if batch not in (None, 1):
+            file = "Expected one sample, as a .tflite file takes. Received: "
+            yield PruneError(file, Key("batch"), f"={batch}. Leave it out, or take ", Key("device"), "='keras'.")
+        return
+    asked = (" with ", Key("device"), "='keras'")
+    if files:
+        yield PruneError(
+            "Expected Keras models", *asked, f". Received: {', '.join(files)}. Load a .keras file with "
+            "keras.models.load_model(path), or take ", Key("device"), "='litert' for a .tflite file.",
+        )  # fmt: skip
+    if threads != 1:
+        received = (". Received: ", Key("threads"), f"={threads}. ")
+        yield PruneError("Expected no number of threads", *asked, *received, "Leave it out: the backend sets its own.")
 
 
 def processor() -> str:

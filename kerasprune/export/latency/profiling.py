@@ -9,13 +9,15 @@ from time import perf_counter
 
 import keras
 
-from kerasprune.errors import extras, raise_faults, warn
+from kerasprune.errors import check_installed, extras, raise_faults, warn
+from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.latency.machine import this_machine
 from kerasprune.export.latency.operators import Operator, by_key, operators
 from kerasprune.export.latency.single_operators import IN_A_FILE, Pair, times_alone
 from kerasprune.export.latency.staircase import Staircase, first_widths, next_widths
-from kerasprune.export.latency.table import LatencyTable, file_faults, name_faults
+from kerasprune.export.latency.table import PRECISIONS, LatencyTable, file_faults, name_faults
 from kerasprune.export.latency.whole_networks import times_of, uniform
+from kerasprune.export.tflite_interpreter import LITERT
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
@@ -69,6 +71,7 @@ def profile(
         True
     """
     raise_faults("The table cannot be saved:", [] if store is None else name_faults(store))
+    check_installed(LITERT)
     graph = trace_for_profile(model, precision, threads, size)
     empty = LatencyTable({}, {}, precision=precision, threads=threads, **this_machine())
     before = empty if store is None or not Path(store).exists() else LatencyTable.load(store).check_same(empty, store)
@@ -96,6 +99,7 @@ def trace_for_profile(model: keras.Model, precision: str, threads: int, size: Si
         PruneError: An argument is out of range, or a side is free.
     """
     raise_faults("Invalid arguments for profile:", file_faults(precision, threads))
+    check_installed(*QUANTIZATIONS[PRECISIONS[precision]].needs, "tensorflow")
     graph = trace(model, unknown="freeze", size=size)
     if any(each.is_free_inside for each in operators(graph)):
         raise side_needed(model)

@@ -14,13 +14,13 @@ import keras
 import numpy as np
 
 from kerasprune.checks import choice_faults, given_values, whole_number_faults
-from kerasprune.errors import Key, PruneError, extras, raise_faults
+from kerasprune.errors import Key, PruneError, check_installed, extras, raise_faults, short
 from kerasprune.export.conversion import to_tflite
-from kerasprune.export.latency.device_timer import keras_faults, timer_beside
-from kerasprune.export.latency.machine import DEVICES, this_machine
+from kerasprune.export.latency.device_timer import timer_beside
+from kerasprune.export.latency.machine import DEVICES, device_faults, this_machine
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
-from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
+from kerasprune.export.tflite_interpreter import LITERT, fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.built_model import fixed_batch
 from kerasprune.graph.sizes import Size
 
@@ -162,12 +162,21 @@ def compare_latency(
         >>> compare_latency(models, device="keras", batch=16, runs=5).ratios[0]
         1.0
     """
+    if isinstance(models, Source):
+        raise PruneError(
+            f"Expected a list of models. Received: models={short(models)}. Write [model], or take latency."
+        )
     faults = [] if models else ["Expected at least one model. Received: models=[]."]
     faults += whole_number_faults(1, threads=threads, runs=runs, **given_values(batch=batch))
     faults += whole_number_faults(0, warmup=warmup) + choice_faults(DEVICES, device=device)
-    faults += [*keras_faults(models, threads)] if device == "keras" else _litert_faults(models, batch, size)
+    files = [str(each) for each in models if not isinstance(each, keras.Model)]
+    faults += [*device_faults(device, files, threads, batch)]
+    if device == "litert" and models and size is not None and len(files) == len(models):
+        fixed = (f"A .tflite file has fixed sides. Received: {', '.join(files)} with ", Key("size"), f"={size!r}. ")
+        faults.append(PruneError(*fixed, "Leave it out, or pass the Keras model."))
     raise_faults("Invalid arguments for compare_latency:", faults)
     if device == "litert":
+        check_installed(LITERT)
         timers = [partial(time_invocation, _opened(each, size, threads)) for each in models]
         return replace(time_in_turn(timers, runs, warmup), **this_machine(device))
     batch = batch or next(filter(None, map(fixed_batch, models)), 1)
@@ -190,22 +199,6 @@ def time_in_turn(timers: Sequence[Callable[[], float]], runs: int, warmup: int) 
     low, median, high = np.percentile(times, [5, 50, 95], axis=0).tolist()
     latencies = tuple(Latency(*each, runs) for each in zip(median, low, high, strict=True))
     return LatencyComparison(latencies, tuple(np.median(times / times[:, :1], axis=0).tolist()))
-
-
-def _litert_faults(models: Sequence[Source], batch: int | None, size: Size | None) -> list[PruneError]:
-    faults = []
-    if batch not in (None, 1):
-        file = (
-            "Expected one sample, as a .tflite file takes. Received: ",
-            Key("batch"),
-            f"={batch}. Leave it out, or ",
-        )
-        faults.append(PruneError(*file, "take ", Key("device"), "='keras'."))
-    if models and size is not None and not any(isinstance(each, keras.Model) for each in models):
-        files = ", ".join(map(str, models))
-        fixed = (f"A .tflite file has fixed sides. Received: {files} with ", Key("size"), f"={size!r}. ")
-        faults.append(PruneError(*fixed, "Leave it out, or pass the Keras model."))
-    return faults
 
 
 def _opened(model: Source, size: Size | None, threads: int) -> Interpreter:

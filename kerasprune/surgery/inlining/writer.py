@@ -372,7 +372,7 @@ _ACTIVATED = (
 
 def _has_foreign_activation(layer: Any) -> bool:
     """Returns whether a layer ends with a function that is not Keras's own, and that runs on symbolic tensors."""
-    if type(layer) not in _ACTIVATED or comes_back(layer.activation) or not inspect.isroutine(layer.activation):
+    if type(layer) not in _ACTIVATED or comes_back(layer.activation):
         return False
     try:
         return isinstance(layer.activation(keras.KerasTensor((2, 3))), keras.KerasTensor)

@@ -12,7 +12,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.data.signature import signature_of
-from kerasprune.export.carried import carriable
+from kerasprune.export.carried import carriable, check_traced
 from support.remedies.networks import Own, Written, X, built, conv, dense, fit, optimizer_of, with_lambda, with_own
 from support.remedies.places import Case
 
@@ -54,6 +54,11 @@ def through(layer: Any, shape: tuple[int, ...] = (6,), dtype: str | None = None)
 def carried(model: keras.Model) -> keras.Model:
     """Returns a model as a process on TensorFlow reads it."""
     return carriable(model, signature_of(model))
+
+
+def traced(model: keras.Model) -> None:
+    """Lets a process on TensorFlow trace a model, as exports from another backend do first."""
+    check_traced(model, signature_of(model))
 
 
 def masked_by(number: float) -> None:
@@ -266,9 +271,15 @@ CASES = [
     ),
     Case(
         "export/carried.py",
-        "Put it, with get_config",
+        "Keep to keras.ops in its call",
         lambda: carried(through(type("Local", (Eager,), {})())),
         lambda: carried(through(Own())),
+    ),
+    Case(
+        "export/carried.py",
+        "let get_config return all arguments",
+        lambda: traced(through(Eager())),
+        lambda: traced(through(Own())),
     ),
     Case(
         "export/quantization/aware.py",
@@ -458,19 +469,28 @@ CASES = [
         ),
     ),
     Case(
-        "export/latency/device_timer.py",
+        "export/latency/timing.py",
+        "Write [model], or",
+        lambda: kp.latency.compare_latency(dense(), device="keras", runs=1),
+        lambda: (
+            kp.latency.compare_latency([dense()], device="keras", runs=1),
+            kp.latency.latency(dense(), device="keras", runs=1),
+        ),
+    ),
+    Case(
+        "export/latency/machine.py",
         "Load a .keras file",
         lambda: (dense().save("a.keras"), kp.latency.latency("a.keras", device="keras", runs=1)),
         lambda: kp.latency.latency(keras.models.load_model("a.keras"), device="keras", runs=1),
     ),
     Case(
-        "export/latency/device_timer.py",
+        "export/latency/machine.py",
         "Leave it out: the backend",
         lambda: kp.latency.latency(dense(), device="keras", threads=2, runs=1),
         lambda: kp.latency.latency(dense(), device="keras", runs=1),
     ),
     Case(
-        "export/latency/timing.py",
+        "export/latency/machine.py",
         "Leave it out, or ",
         lambda: kp.latency.latency(dense(), batch=8, runs=1),
         lambda: (kp.latency.latency(dense(), runs=1), kp.latency.latency(dense(), device="keras", batch=8, runs=1)),
