@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,7 +13,7 @@ from kerasprune.data.batches import Batches, example_batches, rows_belong_togeth
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
-from kerasprune.repair.reconstruction.dense_targets import Targets, Wanted
+from kerasprune.repair.reconstruction.dense_targets import Made, Targets, Wanted
 from kerasprune.repair.reconstruction.feature_error import compared_outputs, last_outputs
 from kerasprune.repair.reconstruction.pairing import pair_models
 from kerasprune.repair.reconstruction.program import Program, ProgramRun
@@ -77,7 +79,17 @@ class Trials:
 
 
 class _Memory(Targets):
-    """Outputs of the dense model, computed once for all slim models."""
+    """Outputs of the dense model, computed once for all slim models: those of every channel."""
+
+    def hold(self, wanted: Sequence[Wanted]) -> None:
+        """Runs the dense model for what is not held yet."""
+        super().hold([replace(each, columns=slice(None)) for each in wanted])
+
+    def of(self, wanted: Wanted) -> Iterator[Made]:
+        """Yields the columns that are wanted, batch by batch."""
+        for made in super().of(wanted):
+            y, total = (rows if rows is None else rows[:, wanted.columns] for rows in (made.y, made.sum))
+            yield Made(made.chosen, y, total)
 
     def release(self, wanted: Wanted) -> None:
         """Keeps them for the next one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,7 @@ class Wanted:
         is_output: Whether the call returns just that.
         total: The residual sum that it goes into; `None` if that is not requested.
         number: How many positions of every example.
+        columns: Which columns, (groups, columns).
     """
 
     view: Linear
@@ -80,6 +81,7 @@ class Wanted:
     is_output: bool
     total: Value | None
     number: int
+    columns: np.ndarray | slice
 
     @property
     def key(self) -> tuple[Step, int, Value | None]:
@@ -89,7 +91,7 @@ class Wanted:
 
 @dataclass
 class Made:
-    """Outputs of the dense model for a batch at chosen positions, (rows, all columns), before the activation.
+    """Outputs of the dense model for a batch at chosen positions, (rows, groups, columns), before the activation.
 
     Args:
         chosen: The positions, (examples, number).
@@ -136,12 +138,11 @@ class Targets:
                     tensors[value] = tensor
                     for each in sums[value]:
                         made = self._held[each.key][-1]
-                        rows = each.view.outputs(numbers_of(tensor), made.chosen).reshape(len(made.y), -1)
-                        made.sum = self.scratch.hold(rows)
+                        made.sum = self._kept(each, each.view.outputs(numbers_of(tensor), made.chosen))
                 for value in done:
                     del tensors[value]
 
-    def of(self, wanted: Wanted) -> list[Made]:
+    def of(self, wanted: Wanted) -> Iterable[Made]:
         """Returns the outputs at the positions of a call, batch by batch."""
         return self._held[wanted.key]
 
@@ -154,7 +155,10 @@ class Targets:
         whole = numbers_of(given_to(view.layer, wanted.step, inputs))
         chosen = chosen_positions(len(whole), view.positions(whole.shape), wanted.number, self._random)
         y = view.outputs(numbers_of(outputs[0]), chosen) if wanted.is_output else view.made(whole, chosen)
-        return Made(chosen, self.scratch.hold(y.reshape(len(y), -1) * self._gates(wanted.step)))
+        return Made(chosen, self._kept(wanted, y, self._gates(wanted.step)))
+
+    def _kept(self, wanted: Wanted, rows: np.ndarray, gates: np.ndarray | float = 1.0) -> np.ndarray:
+        return self.scratch.hold((rows.reshape(len(rows), -1) * gates)[:, wanted.columns])
 
     def _gates(self, step: Step) -> np.ndarray:
         """Returns the scales of a gate behind a dense layer, which the slim one has in its kernel; else 1."""

@@ -216,7 +216,8 @@ class Solving:
         dense, view = self.pairing.dense_of[step], kernel.dense
         number = self._number(kernel.view, sum(steps_of(call) for call, _ in kernel.calls))
         is_output = tail is not None and view.layer is dense.operation and view.is_linear
-        return _Call(step, tail if pair else None, Wanted(view, dense, is_output, pair and pair.dense, number))
+        wanted = Wanted(view, dense, is_output, pair and pair.dense, number, self._columns(kernel))
+        return _Call(step, tail if pair else None, wanted)
 
     def _solve(self, kernel: Kernel, calls: Sequence[_Call]) -> None:
         evidence = Evidence([self._rows(kernel, call) for call in calls], [tail for _, tail in kernel.calls])
@@ -252,18 +253,18 @@ class Solving:
 
     def _rows(self, kernel: Kernel, call: _Call) -> Rows:
         """Collects rows of a call at random positions, the same number from every example."""
-        view, columns = kernel.view, self._columns(kernel)
+        view = kernel.view
         factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.cut.count)
         others = () if call.summed is None else call.summed.others
         parts: list[list[np.ndarray]] = []
         seen, number = 0, len(call.step.inputs)
         for here, made in zip(self.slim.batches(*call.step.inputs, *others), self.targets.of(call.wanted), strict=True):
-            y = made.y[:, columns] * np.asarray(factor, made.y.dtype)
+            y = made.y * np.asarray(factor, made.y.dtype)
             part = [self._judges(seen, len(here[0]), made.chosen.size)]
             part += [view.rows(numbers_of(given_to(view.layer, call.step, here)), made.chosen), y]
             seen += len(here[0])
             if call.summed is not None:
-                part.append(made.sum[:, columns])
+                part.append(made.sum)
                 part.append(sum(view.outputs(numbers_of(z), made.chosen) for z in here[number:]))
             parts.append(part)
         self.targets.release(call.wanted)
