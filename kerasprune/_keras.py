@@ -277,18 +277,18 @@ def call_operation(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> 
         return operation(*args, **kwargs)
 
 
+DRAWING = ("VarianceScaling", "RandomNormal", "RandomUniform", "TruncatedNormal", "Orthogonal")
+"""Initializers of `keras.initializers` that draw, beside those derived from them."""
+
+
 @contextmanager
 def without_draws() -> Iterator[None]:
     """Makes weights zero in this block that initializers would draw, which takes a program for each shape on JAX."""
-    kinds = (
-        keras.initializers.VarianceScaling, keras.initializers.RandomNormal, keras.initializers.RandomUniform,
-        keras.initializers.TruncatedNormal,
-    )  # fmt: skip
 
     def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:
         return keras.ops.zeros(shape, keras.backend.standardize_dtype(dtype))
 
-    with replaced_attributes(*((kind, "__call__", zeros) for kind in kinds)):
+    with replaced_attributes(*((getattr(keras.initializers, name), "__call__", zeros) for name in DRAWING)):
         yield
 
 

@@ -97,7 +97,7 @@ def _next_command(recipe: schema.Recipe, context: typer.Context, slim: Path) -> 
         data = recipe.data.name if recipe.data and recipe.data.name != SYNTHETIC else "DATA"
         other = {"data": data, "finetune_epochs": 10, "out": f"{context.params['out']}-finetuned"}
         return command_line(context, **other, resume=None, overwrite=None, examples=None)
-    if not recipe.export:
+    if not (slim.parent / "exports").exists():
         return shlex.join(["kerasprune", "export", str(slim), "--format", "tflite", "--out", f"{slim.stem}.tflite"])
     return f"keras.models.load_model({str(slim)!r}), or the files in {slim.parent / 'exports'}"
 

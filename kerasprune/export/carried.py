@@ -68,7 +68,7 @@ def check_writable(model: keras.Model, signature: Signature) -> None:
     made = carriable(model, signature)
     process.start()  # its imports take seconds, while the model is computed here
     if _own(made):
-        check_traced(model, signature)
+        check_traced(made, signature)
 
 
 def carriable(model: keras.Model, signature: Signature) -> keras.Model:

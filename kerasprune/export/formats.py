@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ class Format:
     precision: str | None = None
     calibrates: bool = False
     needs: tuple[str, ...] = ()
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the modules that it needs are installed; none is imported."""
+        return all(map(find_spec, self.needs))
 
 
 def _saved_model(model: keras.Model, path: Path, **options: Any) -> Any:

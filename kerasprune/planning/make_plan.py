@@ -127,7 +127,7 @@ def plan(
     if isinstance(request.meter, CostMeter) and request.meter.missed(made):
         if request.floor.round_to == AUTO:  # no multiples met it
             request = replace(request, floor=request.floor.coarse_to_fine[-1])
-        if request.meter.compares_many:
+        if not request.is_timed:
             from kerasprune.planning.targets.fitting import fit_plan  # most plans need none of it
 
             made = fit_plan(request, made)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasprune.backend.process_death import REMEDY
 from kerasprune.data.signature import signature_of
-from kerasprune.errors import Key, PruneError, check_installed, extras, raise_faults
+from kerasprune.errors import Key, PruneError, check_installed, extras, raise_faults, warn
 from kerasprune.export.registry import formats
 from kerasprune.files import path_of, read_text, write_text
 from kerasprune.files.made_of import MADE_OF, check_made_of
@@ -234,15 +233,14 @@ def rehearse(one: Run) -> None:
         one.callback(each, None, model)  # their arguments
     if recipe.finetune:
         one.aware(model)  # as the slim one, which has the same layers
-    needs = {name: modules for name in recipe.export if (modules := formats.member(name).needs)}
-    if needs:
+    _warn_of_missing_modules(one)
+    needing = [name for name in one.exports if formats.member(name).needs]
+    if needing:
         from kerasprune.export.carried import check_writable
         from kerasprune.export.tflite_export import check_takes_numbers
 
-        with extras("an export"):
-            check_installed(*chain(*needs.values()))
         check_writable(model, signature := signature_of(model))
-        if any(name.startswith("tflite") for name in needs):
+        if any(name.startswith("tflite") for name in needing):
             check_takes_numbers(model, signature)
     if recipe.data is not None:
         if one.draws:
@@ -256,6 +254,16 @@ def rehearse(one: Run) -> None:
         one.check_labels(model)
         if isinstance(recipe.model, schema.Start) and not recipe.smoke:
             check_chance_level(one, model)
+
+
+def _warn_of_missing_modules(one: Run) -> None:
+    """Warns, for every format that this machine cannot write, that the rest is delivered without it."""
+    for name in one.recipe.export:
+        try:
+            with extras(f"the export {name}"):
+                check_installed(*formats.member(name).needs)
+        except PruneError as error:
+            warn(f"{error} The run delivers the rest; write that file afterwards, with kerasprune export slim.keras.")
 
 
 def _report_nothing_left(one: Run) -> None:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from kerasprune._keras import DRAWING
 from kerasprune.checks import kind_faults
 from kerasprune.data.batches import example_batches, free_size
 from kerasprune.data.signature import inputs_of
@@ -45,7 +46,8 @@ sys.modules["kerasprune"] = None  # importing it raises
 import keras, numpy as np
 def zeros(self, shape, dtype=None):  # in place of draws, which the file replaces: JAX compiles one for each shape
     return keras.ops.zeros(shape, dtype)
-keras.initializers.VarianceScaling.__call__ = zeros
+for name in sys.argv[4:]:
+    getattr(keras.initializers, name).__call__ = zeros
 model = keras.models.load_model(sys.argv[1], compile=False)
 if keras.backend.backend() == "jax":
     import jax
@@ -306,7 +308,7 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
         arrays = [_without_objects(keras.ops.convert_to_numpy(x)) for x in tree.flatten(inputs)]
         np.savez(fed, **{str(index): array for index, array in enumerate(arrays)})
         done = subprocess.run(
-            [sys.executable, "-c", _ALONE, str(model), str(fed), str(made)],
+            [sys.executable, "-c", _ALONE, str(model), str(fed), str(made), *DRAWING],
             capture_output=True,
             text=True,
             timeout=_SECONDS,

@@ -185,8 +185,6 @@ def test_the_process_that_loads_a_slim_model_asks_for_full_precision_itself(kept
     np.savez(inputs, **{"0": X})
     monkeypatch.setattr(sys, "argv", ["-c", model, inputs, outputs])
     monkeypatch.setitem(sys.modules, "kerasprune", kp)  # which the process cannot import
-    draws = keras.initializers.VarianceScaling
-    monkeypatch.setattr(draws, "__call__", draws.__call__)  # which it replaces
     exec(verification._ALONE, {})
     assert precision() == FULL
 

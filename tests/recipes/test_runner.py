@@ -359,13 +359,15 @@ def test_an_export_that_a_fixed_batch_forbids_is_refused_before_anything_is_spen
     assert not spent
 
 
-def test_an_export_that_this_machine_cannot_write_is_refused_before_anything_is_spent(tmp_path, monkeypatch):
-    spent = []
-    monkeypatch.setattr(running, "_finish", lambda one, name: spent.append(name))
+@pytest.mark.parametrize("others", [["saved_model"], pytest.param([], marks=pytest.mark.thorough)])
+def test_of_an_export_that_this_machine_cannot_write_a_run_warns_and_delivers_the_rest(others, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
-    with pytest.raises(PruneError, match=r'Received: an environment without it.*pip install "kerasprune\[export\]"'):
-        run(TEXT, tmp_path / "out", "export=[saved_model, tflite-float16]")
-    assert not spent
+    with pytest.warns(UserWarning, match=r'the export tflite-float16. Received: .*"kerasprune\[export\]".*the rest'):
+        folder = run(TEXT, tmp_path / "out", f"export={[*others, 'tflite-float16']}")
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert [one["format"] for one in summary["exports"]] == others
+    assert summary["slim"]["accuracy"] is not None and (folder / "slim.keras").exists()
+    assert "tflite-float16" in (folder / "warnings.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.thorough

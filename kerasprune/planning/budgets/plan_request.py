@@ -77,6 +77,11 @@ class PlanRequest:
         return self.meter(self.graph, count) if self.meter else self._shares(self.graph, count)[self.counted]
 
     @property
+    def is_timed(self) -> bool:
+        """Whether each choice is built and timed, see `CostMeter.is_timed`."""
+        return isinstance(self.meter, CostMeter) and self.meter.is_timed
+
+    @property
     def asked(self) -> float | None:
         """The share that was asked for, from which a target may differ by what its meter counts wrong."""
         return self.meter.target if isinstance(self.meter, CostMeter) else self.target
@@ -88,7 +93,7 @@ class PlanRequest:
 
     def misses(self, choice: Choice) -> bool:
         """Returns whether a choice misses a target of costs by more than the tolerance."""
-        if self.counted == "keep":
+        if self.counted == "keep" or self.is_timed:
             return False
         tolerance = (self.meter if isinstance(self.meter, CostMeter) else CostMeter).tolerance
         return abs(self.exact(choice) - self.asked) > tolerance * min(1, _RELATIVE * self.asked)
@@ -152,8 +157,7 @@ class PlanRequest:
         for end in (least, most):
             self.plan(end).check(self.whole)  # the budget may be a user's
         if share(least) > self.target:
-            known = not isinstance(self.meter, CostMeter) or self.meter.narrowest_is_least
-            if known and (cost := self.exact(least)) > self.asked:
+            if not self.is_timed and (cost := self.exact(least)) > self.asked:
                 raise self.refusal(cost, f"{', or '.join(['Ask for more', *self.looser])}.")
             return least
         while stepping := self._stepping(at, share, held):

@@ -22,10 +22,8 @@ class CostMeter:
 
     tolerance: ClassVar[float] = 0.01
     """Share of the dense model's cost by which a target may be missed without a warning."""
-    compares_many: ClassVar[bool] = True
-    """Whether a plan costs so little to measure that single widths are tried until the target is met."""
-    narrowest_is_least: ClassVar[bool] = True
-    """Whether no plan costs less than the narrowest: a device may run wider models faster."""
+    is_timed: ClassVar[bool] = False
+    """Whether each plan is built and timed: few are tried, a wider one may take less, and `missed` alone judges."""
 
     def __init__(self, target: float) -> None:
         self.target = target

@@ -42,9 +42,7 @@ class DeviceMeter(CostMeter):
         measured: Times of the candidates so far, relative to the dense model's, by their widths.
     """
 
-    tolerance = inf  # `missed` tells
-    compares_many = False
-    narrowest_is_least = False
+    is_timed = True
 
     def __init__(self, graph: ChannelGraph, timer_of: Callable[[keras.Model], Timer]) -> None:
         super().__init__(1.0)
@@ -71,7 +69,8 @@ class DeviceMeter(CostMeter):
         if self.distance(plan, 0.0) == 0 or len(self.measured) >= _MOST:
             return None
         narrowest = self._asked == 0 or len(self.measured) == before
-        self._asked = next_share(self._shares, self.target, not narrowest)
+        too_slow = narrowest and len(self._shares) > 1 and self._shares[min(self._shares)] > self.target
+        self._asked = share_in_gap(self._shares) if too_slow else next_share(self._shares, self.target)
         return self._asked
 
     def distance(self, plan: Plan, share: float) -> float:
@@ -105,18 +104,15 @@ class DeviceMeter(CostMeter):
         return self.measured[widths]
 
 
-def next_share(times: Mapping[float, float], target: float, narrower: bool = True) -> float:
+def next_share(times: Mapping[float, float], target: float) -> float:
     """Returns the share of the multiply–adds at which a time is to be expected.
 
     `log t = log t₁ + a · log(s ÷ s₁)` through the measured shares next to the target on both sides. While all take
-    longer, through the two smallest, with a ≥ ½; after three of these 0, which asks for the narrowest model. If that
-    takes too long, too, the middle (√s₁s₂) of the widest gap beside the share that takes least: kernels may be slow for
-    few channels.
+    longer, through the two smallest, with a ≥ ½; after three of these 0, which asks for the narrowest model.
 
     Args:
         times: Times by shares of the multiply–adds, both relative to the dense model, which is among them: 1 by 1.
         target: The time, below 1.
-        narrower: Whether smaller shares than those measured may exist. Defaults to `True`.
 
     Example:
         >>> round(next_share({1.0: 1.0, 0.25: 0.5}, 0.7), 2)  # t = √s
@@ -128,13 +124,25 @@ def next_share(times: Mapping[float, float], target: float, narrower: bool = Tru
     slow = min(share for share, time in times.items() if time > target)
     if slow > shares[0]:
         low, high, flattest = shares[shares.index(slow) - 1], slow, -inf
-    elif not narrower:
-        place = shares.index(min(times, key=times.__getitem__))
-        low, high = max(pairwise(shares[max(place - 1, 0) : place + 2]), key=lambda gap: gap[1] / gap[0])
-        return sqrt(low * high)
     elif len(times) > _SLOW:
         return 0.0
     else:
         low, high, flattest = *shares[:2], _FLATTEST
     growth = log(times[high] / times[low]) / log(high / low)
     return low * exp(log(target / times[low]) / max(growth, flattest))
+
+
+def share_in_gap(times: Mapping[float, float]) -> float:
+    """Returns the middle, √s₁s₂, of the widest gap beside the share that takes least: few channels may be slow.
+
+    Args:
+        times: Two times or more by shares of the multiply–adds, as for `next_share`.
+
+    Example:
+        >>> share_in_gap({1.0: 1.0, 0.25: 0.5, 0.01: 0.6})
+        0.05
+    """
+    shares = sorted(times)
+    place = shares.index(min(times, key=times.__getitem__))
+    low, high = max(pairwise(shares[max(place - 1, 0) : place + 2]), key=lambda gap: gap[1] / gap[0])
+    return sqrt(low * high)

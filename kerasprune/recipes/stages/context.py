@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerasprune.errors import PruneError
+from kerasprune.export.registry import formats
 from kerasprune.files.keras_model import save_and_load
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
@@ -50,6 +51,11 @@ class Run(Experiment):
     _plans: list[Plan] = field(default_factory=list, init=False, repr=False, compare=False)
     _graphs: dict[tuple[int, str], ChannelGraph] = field(default_factory=dict, init=False, repr=False, compare=False)
     _cuts: dict[int, Cut] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def exports(self) -> list[str]:
+        """The formats of the recipe that this machine has the modules for."""
+        return [name for name in self.recipe.export if formats.member(name).is_installed]
 
     # ---- models -----------------------------------------------------------------------------------------------
 

@@ -25,11 +25,17 @@ MEASURES = ("bytes", "gzip_bytes", "max_error", "error", "agreement", "balanced"
 
 
 def export(run: Run) -> None:
-    """Exports the final and the dense model in every format of the recipe, and writes the measures of the files."""
+    """Exports the final and the dense model in every format of the recipe, and writes the measures of the files.
+
+    Formats whose modules this machine lacks are left out.
+    """
+    if not run.exports:
+        run.folder.write_json("exports.json", {"exports": []})
+        return
     run.folder.file("exports").mkdir(exist_ok=True)
     given = {side: _samples(run, run.model(side), side) for side in dict.fromkeys(("dense", run.final()))}
     objective = Objective() if run.recipe.data is None else run.objective(run.model("dense"))
-    rows = [_row(run, name, given, objective) for name in run.recipe.export]
+    rows = [_row(run, name, given, objective) for name in run.exports]
     run.folder.write_json("exports.json", {"exports": rows, **_float32(run, rows)})
 
 

@@ -14,6 +14,7 @@ from kerasprune._keras import attention_parts, calls_of_layers
 from kerasprune.data.batches import Batches
 from kerasprune.graph.graph import values
 from kerasprune.repair.reconstruction.as_linear import Linear, chosen_positions, numbers_of
+from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.program import Program, Scratch, Step, Value, run_step
 from kerasprune.rules.gate import Gate
 
@@ -111,10 +112,11 @@ class Targets:
         dense: The calls of the dense model.
         examples: What it is run on.
         random: Chooses the positions.
+        verbose: 0 = silent, otherwise lines on the batches. Defaults to 0.
     """
 
-    def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
-        self.scratch = Scratch()  # of the slim model, too
+    def __init__(self, dense: Program, examples: Batches, random: np.random.Generator, verbose: int = 0) -> None:
+        self.scratch, self._verbose = Scratch(), verbose  # the memory of the slim model, too
         self._program, self._examples, self._random = dense, examples, random
         self._held: dict[tuple, list[Made]] = {}
 
@@ -128,7 +130,9 @@ class Targets:
             sums[each.total].append(each)
         ends = [value for step in calls for value in step.outputs] + [value for value in sums if value is not None]
         steps = list(self._program.before(ends))
-        for batch in self._examples if steps else ():
+        lines = LinesOfProgress("reconstruct: the dense model", len(self._examples), "batches", self._verbose)
+        for number, batch in enumerate(self._examples if steps else ()):
+            lines.write(number)
             tensors = dict(zip(self._program.inputs, map(ops.convert_to_tensor, batch), strict=True))
             for step, done in with_last_uses(steps):
                 outputs = run_step(step, tensors)
@@ -138,7 +142,8 @@ class Targets:
                     tensors[value] = tensor
                     for each in sums[value]:
                         made = self._held[each.key][-1]
-                        made.sum = self._kept(each, each.view.outputs(numbers_of(tensor), made.chosen))
+                        rows = each.view.outputs(numbers_of(tensor), made.chosen)
+                        made.sum = self._kept(each, _flat(rows))
                 for value in done:
                     del tensors[value]
 
@@ -155,16 +160,20 @@ class Targets:
         whole = numbers_of(given_to(view.layer, wanted.step, inputs))
         chosen = chosen_positions(len(whole), view.positions(whole.shape), wanted.number, self._random)
         y = view.outputs(numbers_of(outputs[0]), chosen) if wanted.is_output else view.made(whole, chosen)
-        return Made(chosen, self._kept(wanted, y, self._gates(wanted.step)))
+        return Made(chosen, self._kept(wanted, self._gated(wanted.step, _flat(y))))
 
-    def _kept(self, wanted: Wanted, rows: np.ndarray, gates: np.ndarray | float = 1.0) -> np.ndarray:
-        return self.scratch.hold((rows.reshape(len(rows), -1) * gates)[:, wanted.columns])
+    def _kept(self, wanted: Wanted, rows: np.ndarray) -> np.ndarray:
+        return self.scratch.hold(rows[:, wanted.columns])
 
-    def _gates(self, step: Step) -> np.ndarray:
-        """Returns the scales of a gate behind a dense layer, which the slim one has in its kernel; else 1."""
+    def _gated(self, step: Step, rows: np.ndarray) -> np.ndarray:
+        """Returns rows times the scales of a gate behind a dense layer, which the slim one has in its kernel."""
         readers = self._program.readers.get(step.outputs[0], [])
         gates = [each.operation for each in readers if isinstance(each.operation, Gate)]
-        return values(gates[0].gamma) if gates else np.ones(1, "float32")
+        return rows * values(gates[0].gamma) if gates else rows
+
+
+def _flat(rows: np.ndarray) -> np.ndarray:
+    return rows.reshape(len(rows), -1)
 
 
 def with_last_uses(steps: Sequence[Step]) -> Iterator[tuple[Step, list[Value]]]:

@@ -52,7 +52,8 @@ def reconstruct(
 
     Kernels and biases with a constraint (`NonNeg`, `MaxNorm`, your own) are solved within it, by projected gradients.
 
-    Activations that later layers read are held for all examples: in memory up to 1 GiB, beyond that in temporary files.
+    Outputs of the dense model at the chosen positions, and activations of the slim one that later layers read, are held
+    for all examples: in memory up to 1 GiB, beyond that in temporary files.
 
     Finally every BatchNorm gets the statistics of its new inputs, and its scale and shift are changed to compensate:
     the outputs remain the same, and the model is ready for training.
@@ -143,7 +144,7 @@ def reconstruct_cut(
     new, _ = clone(slim, value=lambda variable: values(variable).copy())
     pairing = pair_models(new, cut)
     examples = example_batches(slim, data, samples)
-    targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
+    targets = Targets(pairing.dense, examples, np.random.default_rng(seed), verbose)
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
     statistics = OwnStatistics(new)
     slim_run = ProgramRun(pairing.slim, examples, scratch=targets.scratch, visit=statistics.visit)

@@ -160,7 +160,7 @@ class Solving:
         self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.cut.graph.unknown}
         work, done = [], set()
         for calls, kernels in order:
-            work += [(kernel, [self._call(kernel, *call, done) for call in kernel.calls]) for kernel in kernels]
+            work += [(kernel, self._calls(kernel, done)) for kernel in kernels]
             done.update(calls)
         self.targets.hold([call.wanted for _, calls in work for call in calls])
         lines = LinesOfProgress("reconstruct", len(work), "layers", self.verbose)
@@ -208,16 +208,19 @@ class Solving:
         entries = [self._slices[id(whole.variable)] for whole in wholes]
         return [Kernel(*each) for each in zip([*within, last], views, wholes, entries, strict=True)]
 
-    def _call(self, kernel: Kernel, step: Step, tail: Tail | None, done: set[Step]) -> _Call:
-        """Returns a call with its targets; `done` are the calls that will have been solved before it."""
-        pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
-        if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - done)):
-            pair = None
-        dense, view = self.pairing.dense_of[step], kernel.dense
-        number = self._number(kernel.view, sum(steps_of(call) for call, _ in kernel.calls))
-        is_output = tail is not None and view.layer is dense.operation and view.is_linear
-        wanted = Wanted(view, dense, is_output, pair and pair.dense, number, self._columns(kernel))
-        return _Call(step, tail if pair else None, wanted)
+    def _calls(self, kernel: Kernel, done: set[Step]) -> list[_Call]:
+        """Returns the calls of a kernel with their targets; `done` are those that will have been solved before it."""
+        view, columns, calls = kernel.dense, self._columns(kernel), []
+        number = self._number(kernel.view, sum(steps_of(step) for step, _ in kernel.calls))
+        for step, tail in kernel.calls:
+            pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
+            if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - done)):
+                pair = None
+            dense = self.pairing.dense_of[step]
+            is_output = tail is not None and view.layer is dense.operation and view.is_linear
+            wanted = Wanted(view, dense, is_output, pair and pair.dense, number, columns)
+            calls.append(_Call(step, tail if pair else None, wanted))
+        return calls
 
     def _solve(self, kernel: Kernel, calls: Sequence[_Call]) -> None:
         evidence = Evidence([self._rows(kernel, call) for call in calls], [tail for _, tail in kernel.calls])

@@ -10,7 +10,7 @@ from keras import layers
 import kerasprune as kp
 import kerasprune.export.latency.device_timer as module
 from kerasprune.errors import PruneError
-from kerasprune.planning.targets.device_time import next_share
+from kerasprune.planning.targets.device_time import next_share, share_in_gap
 
 pytestmark = pytest.mark.jax
 
@@ -124,7 +124,7 @@ def test_widths_that_are_slower_than_all_do_not_mislead():
 def test_beside_the_fastest_it_looks_in_the_widest_gap():
     known = {1.0: 1.0, 0.5: 0.94, 0.12: 0.6, 0.03: 0.66}
     assert next_share(known, 0.5) == 0.0
-    assert next_share(known, 0.5, narrower=False) == pytest.approx((0.5 * 0.12) ** 0.5)
+    assert share_in_gap(known) == pytest.approx((0.5 * 0.12) ** 0.5)
 
 
 def test_faults():
