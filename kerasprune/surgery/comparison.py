@@ -36,33 +36,6 @@ class Difference:
     spread: float
 
 
-def differences(expected: keras.Model, model: keras.Model, inputs: Any) -> list[Difference]:
-    """Runs two models on a batch and returns the difference of every output.
-
-    Args:
-        expected: A model, which may be subclassed.
-        model: Another model with as many outputs.
-        inputs: A batch in the structure that both take, such as `random_inputs(model)`.
-
-    Raises:
-        PruneError: An output of the first has infinity or NaN.
-    """
-    pairs = list(zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True))
-    for a, _ in pairs:
-        check_finite(a, expected)
-    return [difference(a, b) for a, b in pairs]
-
-
-def check_finite(output: np.ndarray, model: keras.Model) -> None:
-    """Raises if an output of a model has infinity or NaN, so that no other can be compared with it."""
-    if not np.isfinite(output).all():
-        check_finite_weights(model)
-        raise PruneError(
-            f"Expected finite outputs of {model.name!r} for the comparison. Received: NaN or infinity. "
-            "Use smaller weights or inputs."
-        )
-
-
 def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     """Returns the difference between an output `b` and the expected `a`."""
     if a.dtype.kind in "biu" and a.shape == b.shape:
@@ -88,6 +61,23 @@ def fresh_states(model: keras.Model) -> Iterator[None]:
     finally:
         for state, value in zip(states, before, strict=True):
             state.assign(value)
+
+
+def largest_error(expected: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> float:
+    """Returns the largest error of outputs, see `Difference`; infinity if they cannot be compared."""
+    return max(difference(a, b).error for a, b in zip(expected, outputs, strict=True))
+
+
+def finite_outputs_of(model: keras.Model, inputs: Any) -> list[np.ndarray]:
+    """Returns the outputs of a model, as `outputs_of`; raises a `PruneError` if they have infinity or NaN."""
+    outputs = outputs_of(model, inputs)
+    if not all(np.isfinite(output).all() for output in outputs):
+        check_finite_weights(model)
+        raise PruneError(
+            f"Expected finite outputs of {model.name!r} for the comparison. Received: NaN or infinity. "
+            "Use smaller weights or inputs."
+        )
+    return outputs
 
 
 @full_precision()

@@ -26,7 +26,7 @@ from kerasprune.graph.plans import Plan, plan_faults
 from kerasprune.graph.trace import size_to_try
 from kerasprune.graph.walk import has_free_axes
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.comparison import difference, differences, outputs_of
+from kerasprune.surgery.comparison import finite_outputs_of, largest_error, outputs_of
 from kerasprune.surgery.compute_dtype import coarsest_type, rounding
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.cut import Cut
@@ -190,12 +190,13 @@ def verify_cut(cut: Cut, slim: keras.Model, data: Any = None, *, strict: bool = 
     precision = coarsest_type(model)
     tolerance = _TOLERANCES[precision]
     params, macs, wrong = _costs(cut, slim)
-    draws = _differs_from_itself(model, inputs, tolerance, at_random=data is None)
+    wanted = _outputs_of_dense(model, inputs, at_random=data is None)
+    draws = largest_error(wanted, outputs_of(model, inputs)) > tolerance
     reload_error = _loaded_alone(slim, inputs) if reload else None
     copy_error = error = float("nan")
     approximate, reason = (), ""
     if not draws:
-        copy_error = _difference(model, rebuild_cut(cut.nothing), inputs)
+        copy_error = largest_error(wanted, outputs_of(rebuild_cut(cut.nothing), inputs))
         what = "A copy of the dense model, from which nothing is removed"
         faults += _too_large(what, copy_error, tolerance, precision)
         folded = fold(cut)
@@ -235,23 +236,24 @@ def _against_masks(
     could be folded exactly. Otherwise it must equal a second `rebuild`, which must be exact except for the folding:
     without folding, it must equal the masked model.
     """
-    silenced, masked = mask_cut(cut, silence="weights"), None
-    error = _difference(silenced, slim, inputs)
-    if error > tolerance:
-        masked = mask_cut(cut)
-        error = min(error, _difference(masked, slim, inputs))
+    found = outputs_of(slim, inputs)
+    error = largest_error(finite_outputs_of(mask_cut(cut, silence="weights"), inputs), found)
+    if error <= tolerance:
+        return error, ()
+    masked = finite_outputs_of(mask_cut(cut), inputs)
+    error = min(error, largest_error(masked, found))
     if error <= tolerance or not inexact:
         return error, ()
-    unfolded = _difference(masked, rebuild_cut(cut, absorb=False), inputs)
-    if max(unfolded, _difference(rebuild_cut(cut), slim, inputs)) > tolerance:
+    unfolded = largest_error(masked, outputs_of(rebuild_cut(cut, absorb=False), inputs))
+    if max(unfolded, largest_error(finite_outputs_of(rebuild_cut(cut), inputs), found)) > tolerance:
         return error, ()
     return error, tuple(dict.fromkeys(inexact))
 
 
-def _differs_from_itself(model: keras.Model, inputs: Any, tolerance: float, *, at_random: bool) -> bool:
-    """Returns whether the outputs of a model differ from call to call; raises a `PruneError` if it has none."""
+def _outputs_of_dense(model: keras.Model, inputs: Any, *, at_random: bool) -> list[np.ndarray]:
+    """Returns the outputs of the dense model; raises a `PruneError` if it has none, or none that are finite."""
     try:
-        return _difference(model, model, inputs) > tolerance
+        return finite_outputs_of(model, inputs)
     except PruneError as error:  # on JAX an index out of range gives NaN, and no error
         if not at_random:
             raise
@@ -265,11 +267,6 @@ def _differs_from_itself(model: keras.Model, inputs: Any, tolerance: float, *, a
             f"Expected a model that takes random inputs, for the comparison. Received: {model.name!r}, which raises "
             f"{type(error).__name__}: {first} {_GIVE_DATA}"
         ) from error
-
-
-def _difference(expected: keras.Model, model: keras.Model, inputs: Any) -> float:
-    """Returns the largest relative difference of two models; infinity if they cannot be compared."""
-    return max(each.error for each in differences(expected, model, inputs))
 
 
 def _too_large(what: str, error: float, tolerance: float, precision: str) -> list[str]:
@@ -323,8 +320,7 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
             )
         outputs = np.load(made)
         here = outputs_of(slim, inputs, keras.Model.__call__)  # as Keras alone calls it there
-        pairs = zip(here, (outputs[name] for name in outputs.files), strict=True)
-        return max(difference(a, b).error for a, b in pairs)
+        return largest_error(here, [outputs[name] for name in outputs.files])
 
 
 def _without_objects(array: np.ndarray) -> np.ndarray:
