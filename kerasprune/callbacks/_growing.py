@@ -28,6 +28,7 @@ from kerasprune.training.registry import granularities
 from kerasprune.training.regularizers.growing_norm import NORMS
 from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, growths
 from kerasprune.training.shrinkage import (
+    Look,
     Shrinkage,
     frozen_doubts,
     optimizer_doubts,
@@ -169,6 +170,7 @@ class GrowingPenalty(PruningCallback):
             self.session.track(unit.state, unit.pruned, self.read_by)
         self._decay() if self.decoupled else self._regularize()
         self._shrinkage = Shrinkage(self.session, self._units, self.going, self._strengths, norm, self.decoupled)
+        self._look = Look({}, np.nan)  # until an epoch has ended
         self._stops = self.growth.stop and not (self.goes_on and self.session.now() >= self.length)
 
     def _regularize(self) -> None:
@@ -220,7 +222,7 @@ class GrowingPenalty(PruningCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Measures the norms, then logs."""
-        self._shrinkage.look()
+        self._look = self._shrinkage.look()
         super().on_epoch_end(epoch, logs)
 
     def end(self) -> None:
@@ -233,11 +235,11 @@ class GrowingPenalty(PruningCallback):
 
     def gauges(self) -> dict[str, float]:
         """Returns the largest λ, the penalty, and the relative norm of the entries to be removed."""
-        return self._shrinkage.gauges(self.label)
+        return self._shrinkage.gauges(self.label, self._look)
 
     def shortfalls(self) -> list[str]:
         """Returns a fault if the pushed norms have not fallen, though the penalty would have shrunk them."""
-        return [*super().shortfalls(), *self._shrinkage.shortfalls()]
+        return [*super().shortfalls(), *self._shrinkage.shortfalls(self._look)]
 
     @property
     def removed_to_kept(self) -> float:
