@@ -72,7 +72,7 @@ def _refusal(path: Path, what: str, remedy: str = "") -> PruneError:
 
 
 def _of_tensorflow(path: Path) -> tuple[str, ...]:
-    """Returns what a path is that is no file, or a part of what TensorFlow writes, and what can be done."""
+    """Returns a sentence on a path that is no file, or a part of what TensorFlow writes, with a remedy."""
     part = _PART.fullmatch(path.name)
     prefix = path.with_name(part[1]) if part else path
     if part or is_file(f"{prefix}.index"):

@@ -205,7 +205,7 @@ def _told_apart(output: Any, inputs: list[Any], name: str) -> Any:
 
 
 def of_any_batch(model: keras.Model, tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """Returns what is fed to the new input for one of a model: of any number of examples, unless the model fixes it."""
+    """Returns the input of a copy for one of a model: of any number of examples, unless the model fixes it."""
     return tensor if fixed_batch(model) else keras.KerasTensor((None, *tensor.shape[1:]), tensor.dtype)
 
 

@@ -17,7 +17,7 @@ _CLOSE = 1e-3  # of the largest number: norms are divided by themselves and an e
 
 
 def project(variable: Any, array: np.ndarray) -> np.ndarray:
-    """Returns what the constraint of a variable makes of numbers for it, applied until it changes them no more."""
+    """Returns numbers for a variable within its constraint, which is applied until it changes them no more."""
     for _ in range(_TURNS):
         before, array = array, _applied(variable, array)
         if _close(before, array):

@@ -15,7 +15,7 @@ DEVICES = ("litert", "keras")
 
 
 def device_faults(device: str, files: Sequence[str], threads: int, batch: int | None) -> Iterator[PruneError]:
-    """Yields what does not fit a device: the other one's files, threads or batch.
+    """Yields the faults of arguments for a device: the other one's files, threads or batch.
 
     Args:
         device: One of `DEVICES`.

@@ -122,7 +122,7 @@ class Side:
 
 
 def _factors(pairs: list[list[Side]]) -> dict[int, Any]:
-    """Returns what each variable is multiplied by once the ranges of all pairs are even."""
+    """Returns the factor of each variable with which the ranges of all pairs are even."""
     spans = {id(side.layer): _span(side.layer, side.norm) for pair in pairs for side in pair}
     factors: dict[int, Any] = defaultdict(lambda: 1.0)
     for _ in range(_SWEEPS):

@@ -73,7 +73,7 @@ def cropped(model: keras.Model, params: float, macs: float) -> keras.Model:
 
 
 def cropped_once(model: keras.Model, asked: Mapping[str, float]) -> dict[str, float]:
-    """Returns what a network of the densities of two budgets costs, by section 4.1 alone: nothing is adjusted."""
+    """Returns the costs of a network of the densities of two budgets, by section 4.1 alone: nothing is adjusted."""
     graph = trace(model, coupling="padded")
     densities, _ = CoupledLayers.of(graph, macs=True).solved(asked)
     return ShareCounter(graph, asked)(graph, counter(graph.alive(first_channels(graph, densities))))

@@ -92,7 +92,7 @@ def _noted() -> Iterator[Row]:
 
 
 def _search_cost() -> Iterator[Row]:
-    """Yields what the points of a recipe cost in whole trainings, and in GPU days where the paper has them."""
+    """Yields the cost of the points of a recipe in whole trainings, and in GPU days where the paper has them."""
     for name, printed in TRAININGS.items():
         yield Row(f"Section 4.1, {name}: the points, in trainings", printed, trainings(name), 0.0)
     yield Row("Table 3, one EfficientNet: 26 hours on 8 GPUs, in days", 8.7, GPU_DAYS, 0.05)

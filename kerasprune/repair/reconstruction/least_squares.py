@@ -89,7 +89,7 @@ class LeastSquares:
         return made.transpose(1, 0, 2)
 
     def _solver(self, ridge: float) -> Solver:
-        """Returns what multiplies by the inverse of `XᵀX + λI`, or of `XXᵀ + λI`."""
+        """Returns the function that multiplies by the inverse of `XᵀX + λI`, or of `XXᵀ + λI`."""
         if np.isinf(ridge):
             return np.zeros_like
         matrix = self._with_ridge(ridge)

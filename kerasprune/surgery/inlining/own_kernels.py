@@ -73,7 +73,7 @@ class OwnKernel:
 def own_kernel(
     operation: Any, operands: Any, weights: Collection[int], inputs: Sequence[keras.KerasTensor]
 ) -> OwnKernel | None:
-    """Returns what a product is as a dense layer; `None` if it is none.
+    """Returns a product as a dense layer; `None` if it is none.
 
     It is one if one operand is a weight, its axes perhaps in another order, and the other a tensor that has a batch,
     and channels on no axis but those of the weight: others would be mixed by a layer.
@@ -134,7 +134,7 @@ def _places(tensor: Any, weights: Collection[int]) -> tuple[Any, np.ndarray] | N
 
 
 def _again(node: Any, x: Any) -> Any:
-    """Returns what a call on one tensor makes of another."""
+    """Returns the result of a call on one tensor if another is given to it."""
     return node.operation.call(x, *node.arguments.args[1:], **node.arguments.kwargs)
 
 
