@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -22,6 +23,8 @@ import kerasprune as kp
 from kerasprune.data.signature import signature_of
 from kerasprune.export.carried import carriable
 from kerasprune.export.parity import interpreted_function, served_function
+
+BACKEND = keras.backend.backend()
 
 
 class Shared(layers.Layer):
@@ -134,12 +137,12 @@ def test_without_tensorflow_it_is_said_at_once(monkeypatch, tmp_path):
 # ---- the files ---- #
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
+@pytest.fixture(scope="module", params=["jax", "torch"] if BACKEND == "tensorflow" else ["tensorflow"])
+def files(request, tmp_path_factory):
     """Returns a folder in which a network is written on this backend and on another one."""
-    pytest.importorskip("jax")
-    folder, here = tmp_path_factory.mktemp("files"), keras.backend.backend()
-    other = "jax" if here == "tensorflow" else "tensorflow"
+    folder, here, other = tmp_path_factory.mktemp("files"), BACKEND, request.param
+    if find_spec(other) is None:
+        pytest.skip(f"{other} is not installed")
 
     def written(name: str) -> tuple[Path, Path]:
         write(name, folder)

@@ -67,7 +67,8 @@ def saved(name: str, folder: Path) -> tuple[keras.Model, Any]:
         model.save(file)
     model = keras.saving.load_model(file, compile=False)
     nest, generator = signature_of(model).structure, np.random.default_rng(1)
-    return model, keras.tree.map_structure(lambda x: generator.normal(size=(64, *x.shape[1:])).astype("f"), nest)
+    drawn = [generator.normal(size=(64, *x.shape[1:])).astype("f") for x in keras.tree.flatten(nest)]
+    return model, keras.tree.pack_sequence_as(nest, drawn)  # map_structure goes in another order on torch
 
 
 def write(name: str, folder: Path) -> None:
