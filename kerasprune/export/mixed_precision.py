@@ -86,7 +86,8 @@ def _made_by(model: keras.Model, count: int, names: Mapping[int, str]) -> Iterat
     def visit(node: Any, *before: Any, **_: Any) -> list[int]:
         made, single = node.operation, len(node.input_tensors) == 1 and before
         begins = not single or any(len(weight.shape) > 1 for weight in getattr(made, "weights", ()))
-        chains[id(made)] = [names.get(id(made), made.name), *([] if begins else chains[before[0]])]
+        own = [names[id(made)]] if id(made) in names else []  # an operation that is no layer has no name in a file
+        chains[id(made)] = [*own, *([] if begins else chains[before[0]])]
         return [id(made)] * len(node.outputs)
 
     makers = walk(body_of(model), [None] * len(model.inputs), visit)

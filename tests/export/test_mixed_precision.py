@@ -132,6 +132,16 @@ def test_layers_that_make_outputs_are_told_apart(nest):
 
 
 @pytest.mark.experiments
+@pytest.mark.parametrize("end", [lambda x: x * 80.0, lambda x: x + keras.ops.tanh(x), lambda x: x[:, :2]])
+def test_an_operation_that_makes_an_output_goes_with_the_layer_before_it(end):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, end(layers.Dense(3, name="end")(layers.Dense(5, "relu", name="hidden")(inputs))))
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    assert set(kp.analysis.precision_sensitivity(model, x, samples=8)) == {"hidden", "end"}
+
+
+@pytest.mark.experiments
 def test_layers_are_known_by_name_if_the_last_of_them_makes_an_output(tmp_path):
     """The file names the operator of all three by itself, as an output."""
     keras.utils.set_random_seed(0)
