@@ -130,7 +130,8 @@ def _check_all(model: keras.Model, examples: Examples) -> None:
             signature.checked(inputs)
         if losses is not None:
             check_targets(model, losses, beside[0])
-        shapes.append([tuple(each.shape[1:]) for each in keras.tree.flatten((inputs, *beside))])
+        given = (each for each in keras.tree.flatten((inputs, *beside)) if each is not None)
+        shapes.append([tuple(each.shape[1:]) for each in given])
     if not hasattr(examples.data, "element_spec"):
         _check_lengths(shapes)
 

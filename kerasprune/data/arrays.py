@@ -78,7 +78,7 @@ def batches_of(parts: tuple, batch: int, seed: int) -> tf.data.Dataset:
         batch: Examples per batch.
         seed: Determines the order of every epoch.
     """
-    parts = tuple(keras.tree.map_structure(_plain, _without_lists(each)) for each in parts)
+    parts = tuple(keras.tree.map_structure(_plain, _without_lists(each), none_is_leaf=False) for each in parts)
     made = _shuffled(ArrayRows(parts[0], parts[1:] or None).held(), lambda x: x, batch, seed, "arrays")
     return made.map(lambda x, rest: (x, *rest) if len(parts) > 1 else (x,))
 

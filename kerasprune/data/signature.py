@@ -66,8 +66,21 @@ class InputSpec:
         """Whether the input takes texts, which a layer of the model looks up."""
         return self.dtype == "string"
 
+    def with_last_axis(self, shape: Shape) -> Shape:
+        """Returns the shape of a batch with a last axis of length 1 more or less, where Keras adds or removes that.
+
+        Example:
+            >>> InputSpec("grey", (8, 8, 1), "float32").with_last_axis((32, 8, 8))
+            (32, 8, 8, 1)
+        """
+        alone = shape[1:][-1:] == (1,)  # one example, without the batch axis
+        if self.shape[-1:] == (1,) and len(shape) == len(self.shape) and not alone:
+            return (*shape, 1)
+        return tuple(shape[:-1] if shape[-1:] == (1,) and len(shape) == len(self.shape) + 2 else shape)
+
     def shape_faults(self, shape: Shape) -> list[str | PruneError]:
         """Returns the faults of the shape of a batch, any axis of which may be `None`."""
+        given, shape = shape, self.with_last_axis(tuple(shape))
         if len(shape) and alike(self.shape, shape[1:]):
             return []
         if self.free and len(shape) and alike(self.free, shape[1:]):
@@ -78,8 +91,8 @@ class InputSpec:
                     "Pad or crop the examples to one; or give ", Key("size"), "=… and examples that have it.",
                 )
             ]  # fmt: skip
-        expected, remedy = (None, *self.shape), self._remedy(tuple(shape))
-        return [f"Expected shape {expected} for the input {self.name!r}. Received: shape {tuple(shape)}. {remedy}"]
+        expected, remedy = (None, *self.shape), self._remedy(tuple(given))
+        return [f"Expected shape {expected} for the input {self.name!r}. Received: shape {tuple(given)}. {remedy}"]
 
     def _remedy(self, shape: Shape) -> str:
         """Returns the remedy for the shape of a batch: another order of the axes, a missing one, or another size."""
@@ -88,8 +101,6 @@ class InputSpec:
             return "Its channels come first: give numpy.moveaxis(x, 1, -1)."
         if len(sides) > 1 and alike(self.shape, (sides[-1], *sides[:-1])):
             return "Its channels come last: give numpy.moveaxis(x, -1, 1)."
-        if self.shape[-1:] == (1,) and len(shape) and alike(self.shape[:-1], sides):
-            return "It lacks the last axis: give x[..., None]."
         if len(shape) == len(self.shape):
             return "It lacks the batch axis: give x[None] for one example, or batch them, as data.batch(32) does."
         return "Resize the data, or build the model for them."
@@ -176,7 +187,7 @@ class Signature:
             )
 
     def checked(self, nest: Any, shapes: Sequence[Shape] | None = None) -> list[np.ndarray]:
-        """Returns the flat inputs of a nest as arrays of unchanged dtype, after a check.
+        """Returns the flat inputs of a nest as arrays of the model's number of axes and their own dtype, after a check.
 
         Args:
             nest: One array, or a tuple or a dict by name for several.
@@ -196,7 +207,9 @@ class Signature:
         if not faults:
             faults = length_faults(shapes)
         raise_faults("Invalid inputs for the model:", faults)
-        return arrays
+        return [
+            array.reshape(spec.with_last_axis(array.shape)) for spec, array in zip(self.inputs, arrays, strict=True)
+        ]
 
     def cast(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns flat inputs in the dtypes of the model."""

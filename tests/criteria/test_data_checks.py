@@ -105,7 +105,7 @@ CASES = {
     "channels last": (
         lambda: images("channels_first"), (IMAGES, Y), r"Its channels come last: give numpy.moveaxis\(x, -1, 1\)",
     ),
-    "no channels": (grey, (IMAGES[..., 0], Y), r"It lacks the last axis: give x\[..., None\]"),
+    "no batch": (grey, IMAGES[0, ..., :1], r"It lacks the batch axis: give x\[None\] for one example"),
     "a tuple for a dict": (
         lambda: two_inputs("keys"), ((LEFT, RIGHT), Y),
         r"Expected inputs as a dict with the keys \['a', 'b'\]. Received: arrays without names. Give such a dict",
@@ -159,6 +159,47 @@ def test_another_error_of_keras_stays_what_it_is():
     with pytest.raises(Exception) as found:
         student.fit(iter([(X, NAMES)]), verbose=0)
     assert not isinstance(found.value, kp.PruneError)  # which cannot be read again
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("form", [lambda *parts: parts, batches], ids=["arrays", "batches"])
+def test_a_last_axis_of_length_1_may_be_missing_or_too_much_as_in_fit(form, tmp_path):
+    one, pixels, grid = grey(), IMAGES[..., 0], keras.Input((8, 8))
+    flat = compiled(grid, layers.Dense(3, "softmax")(layers.Flatten()(layers.Conv1D(8, 3)(grid))))
+    for model, given, wanted in ((one, pixels, pixels[..., None]), (flat, pixels[..., None], pixels)):
+        plans = [kp.plan(model, "taylor_fo", keep=0.5, data=form(x, Y)) for x in (given, wanted)]
+        assert plans[0].keep == plans[1].keep
+        slim, *_ = kp.prune(model, 0.5, form(given, Y), epochs=1, verbose=0)
+        assert slim.input_shape == model.input_shape
+        export = kp.export.tflite(slim, tmp_path / f"{slim.name}.tflite", quantize="int8", data=form(given, Y))
+        assert export.max_error < 0.1
+
+
+@pytest.mark.thorough
+def test_an_output_without_a_loss_needs_no_labels():
+    model = two_outputs()
+    model.compile("sgd", {"kind": SPARSE, "amount": None})
+    model.fit(X, {"kind": Y, "amount": None}, verbose=0)
+    given = [{"kind": Y, "amount": amount} for amount in (Y * 1.0, None)]
+    found = [kp.prune(model, 0.5, (X, labels), epochs=1, verbose=0).report for labels in given]
+    assert str(found[0]) == str(found[1]) and "fine-tuned, epoch 1" in str(found[0])
+
+
+@pytest.mark.thorough
+def test_no_check_stumbles_over_a_missing_label():
+    """Keras takes no `None` in the batches of a `PyDataset` on TensorFlow, and says so."""
+
+    class Rows(keras.utils.PyDataset):
+        num_batches = 2
+        __len__ = lambda self: 2  # noqa: E731
+        __getitem__ = lambda self, at: (X[:30], {"kind": Y[:30], "amount": None})  # noqa: E731
+
+    model = two_outputs()
+    model.compile("sgd", {"kind": SPARSE, "amount": None})
+    try:
+        kp.prune(model, 0.5, Rows(), epochs=1, verbose=0)
+    except Exception as error:  # noqa: BLE001, whatever Keras raises
+        assert "did not match the expected structure" in str(error)
 
 
 @pytest.mark.thorough
