@@ -29,6 +29,7 @@ def order_matters(mean_loss: Callable[[Any, Any, Any], Any], batch: Batch) -> bo
 
     Example:
         >>> import numpy as np
+        >>> from kerasprune.data.batches import Batch
         >>> rows = Batch(np.arange(30.0) ** 2, np.zeros(30))
         >>> order_matters(lambda x, y, w: np.mean(x), rows), order_matters(lambda x, y, w: np.mean(x[::3]), rows)
         (False, True)

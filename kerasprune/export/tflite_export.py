@@ -262,8 +262,8 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None, 
     if coarse:
         found.append(
             f"The integers of {first_of([node.place for node in coarse])} are {coarse[0].step:.2g} apart, so large are "
-            f"some numbers there; what is smaller is lost. Received: quantize={quantize!r}. If that is a mask that is "
-            "fed or is a weight, make it −30 instead of −1e9; give a divisor a larger ε, and scale large inputs down."
+            f"some numbers there; what is smaller is lost. Received: quantize={quantize!r}. Make a mask that is fed or "
+            "is a weight −30 instead of −1e9; give a divisor a larger ε, and scale large inputs down."
         )
     for low in low_ones:
         remedy = " Pass data= like the inputs in deployment: on random inputs its outputs may be nearly tied."

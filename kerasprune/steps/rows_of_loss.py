@@ -33,6 +33,8 @@ def in_order_of_loss(examples: Examples, model: keras.Model, loss: Any) -> Examp
         return examples
     size = min(examples.batch, examples.count()[0])
     batch = next(batches_for_loss([examples.data[0] if stored else rows_of(examples.data, slice(size))], model, loss))
+    # A model takes texts as tensors, and then numbers as tensors, too.
+    batch = batch._replace(inputs=keras.tree.map_structure(keras.ops.convert_to_tensor, batch.inputs))
     most = _computable(model, loss, batch)
     if 0 < most < size:
         raise PruneError(

@@ -131,3 +131,12 @@ def test_rows_without_an_order_stay_as_they_are():
     for loss in (in_batch, "mse", None):
         examples = Examples((ROWS, ROWS[:, :4]), batch=32)
         assert in_order_of_loss(examples, _model(), loss) is examples
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow holds texts")
+def test_texts_beside_numbers_are_looked_at():
+    word, number = keras.Input((1,), dtype="string", name="word"), keras.Input((2,), name="number")
+    known = layers.StringLookup(vocabulary=["good", "bad"], output_mode="one_hot")(word)
+    model = keras.Model([word, number], layers.Dense(1)(layers.Concatenate()([known, number])))
+    given = Examples(([np.array([["good"], ["bad"]] * 6), ROWS[:12, :2]], ROWS[:12, :1]), inputs=2)
+    assert in_order_of_loss(given, model, "mse") is given

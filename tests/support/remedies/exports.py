@@ -616,7 +616,7 @@ CASES = [
     ),
     Case(
         "export/tflite_export.py",
-        "make it −30 instead of −1e9",
+        "Make a mask that is fed or",
         lambda: masked_by(-1e9),
         lambda: masked_by(-30.0),
         True,
