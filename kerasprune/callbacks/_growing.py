@@ -28,7 +28,6 @@ from kerasprune.training.registry import granularities
 from kerasprune.training.regularizers.growing_norm import NORMS
 from kerasprune.training.regularizers.growth import GeometricGrowth, Growth, growths
 from kerasprune.training.shrinkage import (
-    Look,
     Shrinkage,
     frozen_doubts,
     optimizer_doubts,
@@ -170,7 +169,6 @@ class GrowingPenalty(PruningCallback):
             self.session.track(unit.state, unit.pruned, self.read_by)
         self._decay() if self.decoupled else self._regularize()
         self._shrinkage = Shrinkage(self.session, self._units, self.going, self._strengths, norm, self.decoupled)
-        self._look = Look({}, np.nan)  # until an epoch has ended
         self._stops = self.growth.stop and not (self.goes_on and self.session.now() >= self.length)
 
     def _regularize(self) -> None:
@@ -222,7 +220,7 @@ class GrowingPenalty(PruningCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Measures the norms, then logs."""
-        self._look = self._shrinkage.look()
+        self._shrinkage.look()
         super().on_epoch_end(epoch, logs)
 
     def end(self) -> None:
@@ -235,11 +233,11 @@ class GrowingPenalty(PruningCallback):
 
     def gauges(self) -> dict[str, float]:
         """Returns the largest λ, the penalty, and the relative norm of the entries to be removed."""
-        return self._shrinkage.gauges(self.label, self._look)
+        return self._shrinkage.gauges(self.label)
 
     def shortfalls(self) -> list[str]:
         """Returns a fault if the pushed norms have not fallen, though the penalty would have shrunk them."""
-        return [*super().shortfalls(), *self._shrinkage.shortfalls(self._look)]
+        return [*super().shortfalls(), *self._shrinkage.shortfalls()]
 
     @property
     def removed_to_kept(self) -> float:

@@ -25,19 +25,6 @@ _LONG = 100.0  # exponent of decay of the papers' schedules, at least
 
 
 @dataclass(frozen=True)
-class Look:
-    """The pushed entries at one moment.
-
-    Args:
-        strengths: λ of every entry of every unit.
-        relative: Mean |w| of the entries to be removed ÷ mean |w| of those kept.
-    """
-
-    strengths: Mapping[str, np.ndarray]
-    relative: float
-
-
-@dataclass(frozen=True)
 class Shrinkage:
     """The shrinking of the weights that a growing penalty pushes, compared with that by the penalty alone.
 
@@ -69,13 +56,10 @@ class Shrinkage:
 
         Averaged over units, weighted by the number removed; `nan` if no unit has both.
         """
-        return self._relative([self.going(unit) for unit in self.units])
-
-    def _relative(self, going: Sequence[np.ndarray]) -> float:
         ratios, numbers = [], []
-        for unit, gone in zip(self.units, going, strict=True):
+        for unit in self.units:
+            gone, scores = self.going(unit), ops.convert_to_numpy(unit.scores()).astype("float64")
             if gone.any() and not gone.all():
-                scores = ops.convert_to_numpy(unit.scores()).astype("float64")
                 kept = scores[~gone].mean()
                 ratios.append(scores[gone].mean() / kept if kept else float(scores[gone].any()))
                 numbers.append(gone.sum())
@@ -86,46 +70,45 @@ class Shrinkage:
         if np.isnan(self.session.notes["looks"][3]):
             self.look()
 
-    def look(self) -> Look:
+    def look(self) -> None:
         """Adds the exponent by which the penalty alone would have shrunk the pushed entries since the last look."""
         last, before, chance, norm = self.session.notes["looks"]
         now, strengths = self.session.now(), self.strengths()
-        going = [self.going(unit) for unit in self.units]
-        look = Look(strengths, self._relative(going))
-        pushed = np.mean([_push(strengths[unit.name], gone) for unit, gone in zip(self.units, going, strict=True)])
+        pushed = np.mean([self._push(unit, strengths[unit.name]) for unit in self.units])
         rate = gentlest_rate(self.session.model.optimizer, float(before + pushed) / 2, self.decoupled)
         chance += (now - last) * rate
         if chance == 0.0:  # nothing is pushed yet
-            norm = look.relative
+            norm = self.relative
         self.session.notes["looks"] = np.array([now, pushed, chance, norm])
-        return look
 
-    def shortfalls(self, look: Look) -> list[str]:
+    def _push(self, unit: Unit, strengths: np.ndarray) -> float:
+        """Returns the difference of the mean λ of entries to be removed and of those kept."""
+        goes = self.going(unit)
+        return float(strengths[goes].mean() - strengths[~goes].mean()) if goes.any() and not goes.all() else 0.0
+
+    def shortfalls(self) -> list[str]:
         """Returns a fault if the pushed norms have not fallen, though the penalty would have shrunk them."""
         _, _, chance, before = self.session.notes["looks"]
-        if chance < _ENOUGH or not look.relative > _UNCHANGED * before:
+        now = self.relative
+        if chance < _ENOUGH or not now > _UNCHANGED * before:
             return []
         remedy = "Take a larger learning rate or ceiling." if self.decoupled else "Use decoupled=True, or SGD."
         return [
-            f"The pushed weights have not shrunk: their norm is {look.relative:.2g} of that of the kept ones, "
-            f"{before:.2g} before. The gradient of the penalty does not reach the weights. {remedy}"
+            f"The pushed weights have not shrunk: their norm is {now:.2g} of that of the kept ones, {before:.2g} "
+            f"before. The gradient of the penalty does not reach the weights. {remedy}"
         ]
 
-    def gauges(self, label: str, look: Look) -> dict[str, float]:
+    def gauges(self, label: str) -> dict[str, float]:
         """Returns the largest λ, the penalty, and the relative norm of the entries to be removed."""
-        penalty = sum(float(look.strengths[unit.name] @ self._sizes(unit)) for unit in self.units)
-        largest = max(float(values.max()) for values in look.strengths.values())
-        return {"penalty_strength": largest, f"{label}_penalty": penalty, "removed_to_kept": look.relative}
+        strengths = self.strengths()
+        penalty = sum(float(strengths[unit.name] @ self._sizes(unit)) for unit in self.units)
+        largest = max(float(values.max()) for values in strengths.values())
+        return {"penalty_strength": largest, f"{label}_penalty": penalty, "removed_to_kept": self.relative}
 
     def _sizes(self, unit: Unit) -> np.ndarray:
         """Returns the sum of the norm's terms over the weights of every entry of a unit."""
         parts = [ops.convert_to_numpy(part.scores(unit.size, self.norm.of)).astype("float64") for part in unit.parts]
         return np.sum(parts, axis=0)
-
-
-def _push(strengths: np.ndarray, going: np.ndarray) -> float:
-    """Returns the difference of the mean λ of entries to be removed and of those kept."""
-    return float(strengths[going].mean() - strengths[~going].mean()) if going.any() and not going.all() else 0.0
 
 
 def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:
