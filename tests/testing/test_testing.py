@@ -13,7 +13,7 @@ from kerasprune.graph.kept_channels import kept_number
 from kerasprune.graph.rule import table
 from kerasprune.planning.budgets import Budget
 from kerasprune.planning.budgets.base import Floor
-from kerasprune.surgery.comparison import differences
+from kerasprune.surgery.comparison import difference, finite_outputs_of, outputs_of
 from kerasprune.testing import (
     check_budget,
     check_callback,
@@ -360,7 +360,8 @@ def test_differences_are_those_of_each_output():
     outputs = [layers.Rescaling(2.0)(inputs), layers.Rescaling(-1.0)(inputs), inputs[:, 0]]
     others = [layers.Rescaling(2.0)(inputs), layers.Rescaling(-1.5)(inputs), inputs[:, 1:]]
     model, other = keras.Model(inputs, outputs), keras.Model(inputs, others)
-    same, half, shape = differences(model, other, random_inputs(model, side=5))
+    drawn = random_inputs(model, side=5)
+    same, half, shape = map(difference, finite_outputs_of(model, drawn), outputs_of(other, drawn))
     assert same.error == 0 and half.error == pytest.approx(0.5) and shape.error == np.inf
     assert same.size == pytest.approx(2 * half.size) and 0 < same.spread < 1
 
