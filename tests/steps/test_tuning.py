@@ -191,8 +191,10 @@ def test_the_first_metric_decides_in_its_direction_else_the_loss(metrics, name):
         verify=False,
     )
     _, removed, tuned = report.steps
-    better = tuned.metrics[name] > removed.metrics[name]
-    assert report.delivered == ("fine-tuned" if better == (name == "accuracy") else "removed")
+    one_apart = name == "accuracy" and abs(tuned.metrics[name] - removed.metrics[name]) < 1.5 / 40
+    decides = "loss" if one_apart else name
+    better = tuned.metrics[decides] > removed.metrics[decides]
+    assert report.delivered == ("fine-tuned" if better == (decides == "accuracy") else "removed")
     at_end = slim.evaluate(*validation, verbose=0, return_dict=True)[name]
     chosen = tuned if report.delivered == "fine-tuned" else removed
     assert at_end == pytest.approx(chosen.metrics[name], rel=1e-5)
