@@ -1,4 +1,4 @@
-"""Gradients and Hessian-vector products of a function of a model, outside of `fit`, on every backend of Keras.
+"""Values, gradients and Hessian-vector products of a function of variables, outside of `fit`, on every backend.
 
 The function runs in a stateless scope: its assignments, such as statistics of BatchNorm and seeds, are dropped, so a
 model is unchanged. It is computed in full precision.
@@ -18,6 +18,36 @@ from kerasprune.backend.precision import full_precision
 
 Gradient = Callable[..., tuple[Any, list[Any]]]
 """`(*arguments) → (value, gradients)`: tensors of the backend, one gradient for each variable."""
+
+
+def measurement(function: Callable[[], Any], variables: Sequence[keras.Variable]) -> Callable[[], Any]:
+    """Returns a function of variables as one program, which can be run at any moment.
+
+    Args:
+        function: Returns a structure of tensors; it reads these variables alone.
+        variables: The variables.
+
+    Returns:
+        The program; it returns arrays in the structure.
+
+    Raises:
+        PruneError: Keras runs on another backend.
+
+    Example:
+        >>> import keras
+        >>> x = keras.Variable([1.0, 3.0])
+        >>> total = measurement(lambda: {"sum": keras.ops.sum(x)}, [x])
+        >>> x.assign_add([1.0, 1.0]) is None, float(total()["sum"])
+        (False, 6.0)
+    """
+    variables = list(variables)
+    program = engine().compiled(_pure(function, variables, []))
+
+    @full_precision()
+    def measured() -> Any:
+        return tree.map_structure(ops.convert_to_numpy, program(_values(variables), []))
+
+    return measured
 
 
 def gradient(

@@ -9,6 +9,11 @@ from typing import Any
 import jax
 
 
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a pure function as one program for each shape of its arguments."""
+    return jax.jit(function)
+
+
 def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
     """Returns `(values, rest, *arguments) → (value, gradients with respect to the values)`, compiled."""
     return jax.jit(jax.value_and_grad(function))

@@ -11,6 +11,11 @@ import tensorflow as tf
 _NONE = tf.UnconnectedGradients.ZERO
 
 
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a pure function as one program for each shape of its arguments."""
+    return tf.function(function, autograph=False, reduce_retracing=True)
+
+
 def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
     """Returns `(values, rest, *arguments) → (value, gradients with respect to the values)`, compiled."""
 

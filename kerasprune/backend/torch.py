@@ -10,6 +10,11 @@ import keras
 import torch
 
 
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a pure function as it is: torch runs operations one by one at little cost."""
+    return torch.no_grad()(function)
+
+
 def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
     """Returns `(values, rest, *arguments) → (value, gradients with respect to the values)`."""
 

@@ -168,7 +168,8 @@ class GrowingPenalty(PruningCallback):
         for unit in self._units:
             self.session.track(unit.state, unit.pruned, self.read_by)
         self._decay() if self.decoupled else self._regularize()
-        self._shrinkage = Shrinkage(self.session, self._units, self.going, self._strengths, norm, self.decoupled)
+        parts = self.session, self._units, lambda: self.undecided, self._strengths, norm, self.decoupled
+        self._shrinkage = Shrinkage(*parts)
         self._stops = self.growth.stop and not (self.goes_on and self.session.now() >= self.length)
 
     def _regularize(self) -> None:
@@ -244,10 +245,6 @@ class GrowingPenalty(PruningCallback):
         """Mean |w| of the entries to be removed ÷ mean |w| of those kept, of the penalised kernels, at this moment."""
         self.used()
         return self._shrinkage.relative
-
-    def going(self, unit: Unit) -> np.ndarray:
-        """Returns whether each entry of a unit is to be removed, if it were decided now; shape `(entries,)`."""
-        return ops.convert_to_numpy(unit.lowest() if self.undecided else unit.pruned)
 
     def status(self) -> str:
         """Returns the length of the schedule, and the relative norm of the entries to be removed."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.backend.derivatives import measurement
 from kerasprune.errors import first_of
 from kerasprune.training.candidates import Unit
 from kerasprune.training.damping import Damping
@@ -34,7 +36,7 @@ class Shrinkage:
     Args:
         session: The session of the callback.
         units: The pushed units.
-        going: Returns whether each entry of a unit is to be removed, shape `(entries,)`.
+        undecided: Returns whether the entries of the lowest norms would be removed at this moment, not those marked.
         strengths: Returns λ of every entry of every unit, at this moment.
         norm: The penalty. The exponent is that of L2, which L1 exceeds on weights below 1.
         decoupled: Whether the penalty bypasses momentum and moments.
@@ -42,7 +44,7 @@ class Shrinkage:
 
     session: Session
     units: Sequence[Unit]
-    going: Callable[[Unit], np.ndarray]
+    undecided: Callable[[], bool]
     strengths: Callable[[], Mapping[str, np.ndarray]]
     norm: type[GrowingNorm]
     decoupled: bool
@@ -57,11 +59,11 @@ class Shrinkage:
         Averaged over units, weighted by the number removed; `nan` if no unit has both.
         """
         ratios, numbers = [], []
-        for unit in self.units:
-            gone, scores = self.going(unit), ops.convert_to_numpy(unit.scores()).astype("float64")
+        for each in self._now():
+            gone, norms = each.going, each.norms.astype("float64")
             if gone.any() and not gone.all():
-                kept = scores[~gone].mean()
-                ratios.append(scores[gone].mean() / kept if kept else float(scores[gone].any()))
+                kept = norms[~gone].mean()
+                ratios.append(norms[gone].mean() / kept if kept else float(norms[gone].any()))
                 numbers.append(gone.sum())
         return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
 
@@ -74,17 +76,12 @@ class Shrinkage:
         """Adds the exponent by which the penalty alone would have shrunk the pushed entries since the last look."""
         last, before, chance, norm = self.session.notes["looks"]
         now, strengths = self.session.now(), self.strengths()
-        pushed = np.mean([self._push(unit, strengths[unit.name]) for unit in self.units])
+        pushed = np.mean([_push(each, strengths[each.unit.name]) for each in self._now()])
         rate = gentlest_rate(self.session.model.optimizer, float(before + pushed) / 2, self.decoupled)
         chance += (now - last) * rate
         if chance == 0.0:  # nothing is pushed yet
             norm = self.relative
         self.session.notes["looks"] = np.array([now, pushed, chance, norm])
-
-    def _push(self, unit: Unit, strengths: np.ndarray) -> float:
-        """Returns the difference of the mean λ of entries to be removed and of those kept."""
-        goes = self.going(unit)
-        return float(strengths[goes].mean() - strengths[~goes].mean()) if goes.any() and not goes.all() else 0.0
 
     def shortfalls(self) -> list[str]:
         """Returns a fault if the pushed norms have not fallen, though the penalty would have shrunk them."""
@@ -101,14 +98,46 @@ class Shrinkage:
     def gauges(self, label: str) -> dict[str, float]:
         """Returns the largest λ, the penalty, and the relative norm of the entries to be removed."""
         strengths = self.strengths()
-        penalty = sum(float(strengths[unit.name] @ self._sizes(unit)) for unit in self.units)
+        terms = {each.unit.name: np.sum(each.terms, axis=0, dtype="float64") for each in self._now()}
+        penalty = sum(float(strengths[name] @ each) for name, each in terms.items())
         largest = max(float(values.max()) for values in strengths.values())
         return {"penalty_strength": largest, f"{label}_penalty": penalty, "removed_to_kept": self.relative}
 
-    def _sizes(self, unit: Unit) -> np.ndarray:
-        """Returns the sum of the norm's terms over the weights of every entry of a unit."""
-        parts = [ops.convert_to_numpy(part.scores(unit.size, self.norm.of)).astype("float64") for part in unit.parts]
-        return np.sum(parts, axis=0)
+    def _now(self) -> list[_Entries]:
+        """Returns the entries of every unit at this moment."""
+        which = 1 if self.undecided() else 0
+        pairs = zip(self.units, self._measure(), strict=True)
+        return [_Entries(unit, norms, terms, going[which]) for unit, (norms, terms, going) in pairs]
+
+    @cached_property
+    def _measure(self) -> Callable[[], list[tuple[np.ndarray, list[np.ndarray], tuple[np.ndarray, np.ndarray]]]]:
+        """Measures norms, terms, and which entries are removed, if decided and if not: one program for all units."""
+        units, undecided = self.units, self.undecided()
+
+        def measured() -> list[tuple[Any, list[Any], tuple[Any, Any]]]:
+            norms = [unit.scores() for unit in units]
+            terms = [[part.scores(unit.size, self.norm.of) for part in unit.parts] for unit in units]
+            marked = [ops.convert_to_tensor(unit.pruned) for unit in units]
+            lowest = [unit.lowest() for unit in units] if undecided else marked  # once decided, it stays so
+            return list(zip(norms, terms, zip(marked, lowest, strict=True), strict=True))
+
+        weights = [part.variable for unit in units for part in unit.parts]
+        return measurement(measured, [*weights, *(unit.pruned for unit in units)])
+
+
+class _Entries(NamedTuple):
+    """The entries of a unit at one moment: their L1 norms, the penalty's terms for each part, and which would go."""
+
+    unit: Unit
+    norms: np.ndarray
+    terms: list[np.ndarray]
+    going: np.ndarray
+
+
+def _push(entries: _Entries, strengths: np.ndarray) -> float:
+    """Returns the difference of the mean λ of entries to be removed and of those kept."""
+    goes = entries.going
+    return float(strengths[goes].mean() - strengths[~goes].mean()) if goes.any() and not goes.all() else 0.0
 
 
 def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:
