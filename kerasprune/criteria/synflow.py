@@ -44,6 +44,8 @@ class Flow:
         self.pipes = Linearised(graph, swap)
         body = body_of(graph.model)
         model, structure = self.pipes.model, structures(body)[0]
+        if any(tensor.dtype == "string" for tensor in body.inputs):
+            raise _not_linear("inputs of texts")
         shapes = shapes_at_size(body, size_to_try(body, side or graph.size))
         self._inputs = [
             np.ones((tensor.shape[0] or 1, *shape), tensor.dtype)

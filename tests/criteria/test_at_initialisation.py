@@ -315,6 +315,15 @@ def test_synflow_in_other_precisions(policy, tolerance):
         np.testing.assert_allclose(found[name], scores, rtol=tolerance)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow holds texts")
+def test_synflow_refuses_texts():
+    words = keras.Input((1,), dtype="string")
+    known = layers.StringLookup(vocabulary=["good", "bad"], output_mode="one_hot")(words)
+    model = keras.Model(words, layers.Dense(2)(layers.Dense(4, "relu")(known)))
+    with pytest.raises(kp.PruneError, match="inputs of texts"):
+        criteria.get("synflow").score(kp.trace(model))
+
+
 def test_synflow_names_what_it_cannot_follow():
     inputs = keras.Input((6, 4))
     attention = keras.Model(inputs, layers.MultiHeadAttention(2, 3, name="mha")(inputs, inputs))
