@@ -162,6 +162,11 @@ def copied_operation(operation: Any) -> Any:
     return new
 
 
+def is_of_keras(kind: Any) -> bool:
+    """Returns whether a class or function is one of Keras itself."""
+    return getattr(kind, "__module__", "").startswith("keras.")
+
+
 def inner_layers(layer: Any) -> list[Any]:
     """Returns a layer and all layers inside it; an operation has none."""
     return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
@@ -286,7 +291,7 @@ def without_draws() -> Iterator[None]:
     """Makes weights zero in this block that initializers would draw, which takes a program for each shape on JAX."""
 
     def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:
-        return keras.ops.zeros(shape, keras.backend.standardize_dtype(dtype))
+        return keras.ops.convert_to_tensor(np.zeros(shape, "float32"), keras.backend.standardize_dtype(dtype))
 
     with replaced_attributes(*((getattr(keras.initializers, name), "__call__", zeros) for name in DRAWING)):
         yield

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune._keras import inner_layers, own_weights
+from kerasprune._keras import inner_layers, is_of_keras, own_weights
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.codec.packing import with_kernels
 from kerasprune.export.codec.sharing import BITS, bits_of, is_shared, share, widen_floats
@@ -199,7 +199,7 @@ def optimizer_faults(optimizer: keras.Optimizer) -> list[str]:
     """Returns the reasons for which an optimizer would not train centroids, each with its remedy."""
     inner, name = inner_optimizer(optimizer), type(inner_optimizer(optimizer)).__name__
     faults = []
-    if name not in ELEMENTWISE or not type(inner).__module__.startswith("keras."):  # torch has classes of its own
+    if name not in ELEMENTWISE or not is_of_keras(type(inner)):  # torch has classes of its own
         faults.append(
             f"Expected one of {', '.join(ELEMENTWISE)}, which treat every weight alike. Received: {name}. Others "
             "scale or rotate whole kernels: clusters count as often as they have members, or come apart."

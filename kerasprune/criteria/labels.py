@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune._keras import loss_object
+from kerasprune._keras import is_of_keras, loss_object
 from kerasprune.data.arrays_or_batches import as_numpy
 from kerasprune.data.refusals import label_faults
 from kerasprune.data.signature import alike, flat
@@ -140,7 +140,7 @@ def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
 def _of_keras(loss: keras.losses.Loss) -> bool:
     """Returns whether a loss, and the function that it wraps, are from Keras."""
     function = getattr(loss, "fn", type(loss))  # the wrapped function may be the user's
-    return all(getattr(each, "__module__", "").startswith("keras.") for each in (type(loss), function))
+    return is_of_keras(type(loss)) and is_of_keras(function)
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from kerasprune._keras import call_operation, maker
+from kerasprune._keras import call_operation, inner_layers, is_of_keras, maker
 from kerasprune.backend.precision import full_precision
 from kerasprune.data.arrays_or_batches import parts_of, row_count, rows_of, whole
 from kerasprune.data.refusals import (
@@ -26,6 +26,7 @@ from kerasprune.data.signature import Signature, inputs_of, is_graph, signature_
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.built_model import fixed_batch
 from kerasprune.graph.sizes import Size
+from kerasprune.graph.walk import all_nodes
 
 _BATCH = 32  # examples per batch of whole arrays
 
@@ -116,8 +117,16 @@ def rows_belong_together(model: keras.Model, inputs: Any) -> bool:
         >>> rows_belong_together(model, [np.ones((5, 3)), np.eye(5)])
         True
     """
-    several = is_graph(model) and row_count(inputs) > 1
-    return several and not _runs(model, rows_of(inputs, slice(1))) and _runs(model, inputs)
+    if not is_graph(model) or row_count(inputs) < 2 or _takes_each_row(model):
+        return False
+    return not _runs(model, rows_of(inputs, slice(1))) and _runs(model, inputs)
+
+
+def _takes_each_row(model: keras.Model) -> bool:
+    """Returns whether no run is needed to know that a model takes a row alone: layers of Keras, on one input."""
+    found, layer = [*inner_layers(model), *(node.operation for node in all_nodes(model))], keras.layers.Layer
+    known = all(is_of_keras(type(each)) and isinstance(each, layer) for each in found)
+    return len(model.inputs) == 1 and known and not any(isinstance(each, keras.layers.Lambda) for each in found)
 
 
 @full_precision()

@@ -99,10 +99,10 @@ def reading_fault(model: Any) -> str:
     """
     import keras
 
-    from kerasprune._keras import inner_layers, without_draws
+    from kerasprune._keras import inner_layers, is_of_keras, without_draws
 
     kinds = {type(layer) for layer in inner_layers(model)}
-    own = {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras.")}
+    own = {kind.__name__: kind for kind in kinds if not is_of_keras(kind)}
     try:
         with warnings.catch_warnings(), keras.saving.custom_object_scope(own), without_draws():
             warnings.simplefilter("ignore")  # of what is compiled, and not read

@@ -24,7 +24,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune._keras import argument_names, inner_layers
+from kerasprune._keras import argument_names, inner_layers, is_of_keras
 from kerasprune.checks import choice_faults
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph import constructor_arguments
@@ -243,7 +243,7 @@ def find_or_try(operation: Any) -> Rule | None:
     found, inner = find(operation), inner_layers(operation)
     if found is not None or operation.variables or "mask" in argument_names(operation):
         return found
-    bases = [cls for each in inner for cls in type(each).__mro__ if not cls.__module__.startswith("keras.")]
+    bases = [cls for each in inner for cls in type(each).__mro__ if not is_of_keras(cls)]
     return None if any("build" in vars(cls) for cls in bases) else table.of(keras.Operation)
 
 

@@ -142,7 +142,11 @@ def starting_from(
             return add_weight(*args, shape=shape, initializer=initializer, name=name, **how)
         waiting.pop(name)
         initialised.add(name)
-        return add_weight(*args, shape=shape, initializer=lambda shape, dtype: given, name=name, **how)
+
+        def start(shape: Any, dtype: Any) -> Any:
+            return keras.ops.convert_to_tensor(given, dtype)  # without a type JAX compiles a copy for each shape
+
+        return add_weight(*args, shape=shape, initializer=start, name=name, **how)
 
     initialised: set[str] = set()
     vars(new)["add_weight"] = starting  # past the layer's tracking

@@ -16,6 +16,7 @@ from kerasprune._keras import (
     deep_copy,
     excluded_from_decay,
     is_functional,
+    is_of_keras,
     learning_rate_variable,
     optimizer_of_state,
     over_same_layers,
@@ -194,8 +195,7 @@ def _by_config(thing: Any, **settings: Any) -> Any:
     """Returns a new object from the config of another and other settings; `None` if it has none, or it lacks some."""
     with suppress(Exception):  # its class may be anyone's
         made = type(thing).from_config({**thing.get_config(), **settings})
-        of_keras = type(thing).__module__.startswith("keras.")  # a class without get_config has that of its base
-        plain = {} if of_keras else _plain_settings(thing)
+        plain = {} if is_of_keras(type(thing)) else _plain_settings(thing)  # without get_config it has that of its base
         if all(name in settings or np.array_equal(vars(made).get(name), value) for name, value in plain.items()):
             return made
     return None

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import in_inference
+from kerasprune._keras import in_inference, is_of_keras
 from kerasprune.backend.precision import full_precision
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Ids, TracedCall
@@ -274,7 +274,7 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[Emitted
 
 def _may_draw(operation: Any) -> bool:
     """Returns whether an operation may draw numbers in inference, too: none of Keras does."""
-    return isinstance(operation, layers.Layer) and not type(operation).__module__.startswith("keras.")
+    return isinstance(operation, layers.Layer) and not is_of_keras(type(operation))
 
 
 def _agreed(results: list[np.ndarray], known: bool) -> np.ndarray:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import copied_operation, declared_output_shape, inner_layers
+from kerasprune._keras import copied_operation, declared_output_shape, inner_layers, is_of_keras
 from kerasprune.errors import PruneError
 from kerasprune.graph.constructor_arguments import arguments
 from kerasprune.graph.walk import is_model
@@ -60,7 +60,7 @@ def make_layer(
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and key not in changed]
     quick = [key for key in quick if config[key] is not None]
     config.update(dict.fromkeys(quick, "zeros"))
-    if _of_keras(type(layer)) and type(layer.dtype_policy) is keras.DTypePolicy and "dtype" in config:
+    if is_of_keras(type(layer)) and type(layer.dtype_policy) is keras.DTypePolicy and "dtype" in config:
         config["dtype"] = layer.dtype_policy.name  # what Keras makes of it too, by way of a whole object
     for path, value in changes.items():
         config = _with(config, path, value, layer)
@@ -131,7 +131,7 @@ def _config(layer: keras.layers.Layer) -> dict[str, Any]:
     try:
         return layer.get_config()
     except Exception as error:  # noqa: BLE001  the class may be the user's
-        if _of_keras(type(layer)):  # one that was given an object as its dtype, which Keras does not write down
+        if is_of_keras(type(layer)):  # one that was given an object as its dtype, which Keras does not write down
             given = {name: vars(layer)[name] for name in arguments(type(layer)) if name in vars(layer)}
             return {**given, "name": layer.name, "dtype": layer.dtype_policy.name}
         raise PruneError(
@@ -142,7 +142,7 @@ def _config(layer: keras.layers.Layer) -> dict[str, Any]:
 
 
 def _from_config(layer: keras.layers.Layer, config: dict[str, Any]) -> Any:
-    own = {type(each).__name__: type(each) for each in inner_layers(layer) if not _of_keras(type(each))}
+    own = {type(each).__name__: type(each) for each in inner_layers(layer) if not is_of_keras(type(each))}
     unwanted = _unwanted(type(layer))
     try:
         with keras.saving.custom_object_scope(own) if own else nullcontext():
@@ -289,7 +289,7 @@ def _forgotten(old: Any, new: Any, config: Mapping[str, Any], everything: bool) 
             constructor.
     """
     names = [name for name in _argument_names(type(old)) if name in vars(old)]
-    if everything and not _of_keras(type(old)):
+    if everything and not is_of_keras(type(old)):
         names += [n for n, value in vars(old).items() if n not in _own_of_keras() and not isinstance(value, bool)]
     values = {name: vars(old)[name] for name in names if name not in config}
     return {
@@ -329,7 +329,3 @@ def _own_of_keras() -> frozenset[str]:
 def _argument_names(kind: type) -> tuple[str, ...]:
     """Returns the names of the constructor's arguments of a class and its bases, which may be attributes too."""
     return tuple(name for name in arguments(kind) if name not in ("name", "dtype"))
-
-
-def _of_keras(kind: type) -> bool:
-    return kind.__module__.startswith("keras.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kerasprune._keras import is_of_keras
 from kerasprune.errors import PruneError
 
 _LOSSES = {"losses", "compute_loss", "_compute_loss", "compute_loss_and_updates", "train_step"}
@@ -56,7 +57,7 @@ def _names(model: keras.Model) -> set[str]:
     """Returns the names in a custom train step and in the methods and functions that it calls."""
     own = {}
     for cls in reversed(type(model).__mro__):
-        if not cls.__module__.startswith("keras."):
+        if not is_of_keras(cls):
             own |= {name: each for name, each in vars(cls).items() if isinstance(each, types.FunctionType)}
     found: set[str] = set()
     seen: set[int] = set()

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune._keras import is_of_keras
 from kerasprune.backend.precision import full_precision
 from kerasprune.callbacks import PruningCallback, Resume
 from kerasprune.errors import PruneError
@@ -231,7 +232,7 @@ def _written(thing: object) -> str:
     """Returns the class of a regularizer or constraint, for those of Keras with their arguments."""
     if thing is None:
         return ""
-    serialized = type(thing).__module__.startswith("keras.")
+    serialized = is_of_keras(type(thing))
     return f"{type(thing).__name__}{keras.saving.serialize_keras_object(thing) if serialized else ''}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import activations, layers
 
+from kerasprune._keras import is_of_keras
 from kerasprune.graph.walk import changed_weights
 
 
@@ -60,7 +61,7 @@ def kind_of(node: Any) -> Kind:
     """Returns the kind of a call: how its operator treats scales; `FLOAT` for a class that is not known."""
     operation = node.operation
     name = type(operation).__name__
-    if not type(operation).__module__.startswith("keras."):
+    if not is_of_keras(type(operation)):
         return Kind.FLOAT
     function = function_of(node)
     if function is not None:

@@ -77,9 +77,9 @@ class Linear:
 
     def assign(self, matrices: np.ndarray, constant: np.ndarray | None) -> None:
         """Sets the layer's matrices and its bias, of shape (groups, columns); `None` keeps the present bias."""
-        self.variable.assign(self.kernel(matrices, tuple(self.variable.shape)))
+        self.variable.assign(self.kernel(matrices.astype(self.variable.dtype), tuple(self.variable.shape)))
         if constant is not None:
-            self.bias.assign(constant.reshape(tuple(self.bias.shape)))
+            self.bias.assign(constant.reshape(tuple(self.bias.shape)).astype(self.bias.dtype))
 
 
 def chosen_positions(examples: int, there: int, most: int, random: np.random.Generator) -> np.ndarray:
@@ -253,20 +253,16 @@ def _seen(
     transposed: bool, padding: str, side: int, size: int, stride: int, dilation: int, between: int | None
 ) -> np.ndarray:
     """Returns the table of one axis, (output positions, taps): the layer's own operation on the numbers 1, 2, 3…"""
-    ramp = keras.ops.reshape(keras.ops.arange(1, side + 1, dtype="float32"), (1, side, 1))
+    ramp = np.arange(1, side + 1, dtype="float32").reshape(1, side, 1)
     if padding == "causal":
-        ramp, padding = keras.ops.pad(ramp, [[0, 0], [dilation * (size - 1), 0], [0, 0]]), "valid"
-    columns = []
-    for tap in range(size):
-        kernel = np.zeros((size, 1, 1), "float32")
-        kernel[tap] = 1.0
-        how = {"padding": padding, "data_format": "channels_last", "dilation_rate": dilation}
-        if transposed:
-            seen = keras.ops.conv_transpose(ramp, kernel, stride, output_padding=between, **how)
-        else:
-            seen = keras.ops.conv(ramp, kernel, stride, **how)
-        columns.append(np.rint(keras.ops.convert_to_numpy(seen)).astype(int).ravel() - 1)
-    return np.stack(columns, axis=1)
+        ramp, padding = np.pad(ramp, [(0, 0), (dilation * (size - 1), 0), (0, 0)]), "valid"
+    taps = np.eye(size, dtype="float32")  # one output channel for each
+    how = {"padding": padding, "data_format": "channels_last", "dilation_rate": dilation}
+    if transposed:
+        seen = keras.ops.conv_transpose(ramp, taps[:, :, None], stride, output_padding=between, **how)
+    else:
+        seen = keras.ops.conv(ramp, taps[:, None, :], stride, **how)
+    return np.rint(keras.ops.convert_to_numpy(seen)[0]).astype(int) - 1
 
 
 # ---- EinsumDense --------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def _affine(step: Step, view: Linear, chain: list[Step], value: Value) -> tuple[
     shape = [1, *(size or 1 for size in step.outputs[0].shape[1:])]
     seen = []
     for number in (0.0, 1.0):
-        tensors = {step.outputs[0]: keras.ops.full(shape, number, dtype="float32")}
+        tensors = {step.outputs[0]: keras.ops.convert_to_tensor(np.full(shape, number, "float32"), "float32")}
         for each in chain:
             tensors.update(zip(each.outputs, run_step(each, tensors), strict=True))
         y = keras.ops.convert_to_numpy(keras.ops.cast(tensors[value], "float32"))

@@ -250,7 +250,8 @@ class Solving:
             matrices, _ = LeastSquares(x, view.start, False, allowed).solve(target - constant, ridge)
         view.assign(matrices, None if view.bias is None else constant)
         for norm in norms:
-            norm.moving_mean.assign(values(norm.moving_mean) - constant.ravel())
+            mean = values(norm.moving_mean) - constant.ravel()
+            norm.moving_mean.assign(mean.astype(norm.moving_mean.dtype))
         if len(x) < x.shape[2] or (judges is not None and not len(judges.x)):
             self.scarce.append(f"{view.layer.name!r} ({x.shape[2]:,} unknowns, {len(x):,} positions)")
 

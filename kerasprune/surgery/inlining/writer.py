@@ -17,6 +17,7 @@ from keras import tree
 
 from kerasprune._keras import (
     inner_layers,
+    is_of_keras,
     lacks_mask,
     making_node,
     mask_of,
@@ -213,7 +214,7 @@ class Writer:
             return None  # a file with the code of a Lambda is not loaded in safe mode
         if not isinstance(layer, keras.layers.Layer) or find(layer) is not None:
             return ""
-        if type(layer).__module__.startswith("keras.") and (len(inner_layers(layer)) < 2 or own_weights(layer)):
+        if is_of_keras(type(layer)) and (len(inner_layers(layer)) < 2 or own_weights(layer)):
             return ""
         return obstacle(layer)
 
