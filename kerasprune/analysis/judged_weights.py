@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune._keras import call_operation
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.criteria.batch_loss import batches_for_loss, output_loss
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES

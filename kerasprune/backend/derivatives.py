@@ -13,8 +13,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from kerasprune.backend.engine import engine
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import engine, full_precision
 
 Gradient = Callable[..., tuple[Any, list[Any]]]
 """`(*arguments) → (value, gradients)`: tensors of the backend, one gradient for each variable."""

@@ -1,13 +1,33 @@
-"""Several devices: what a batch must be a multiple of, and what becomes of the rest."""
+"""Where Keras computes: on which device, how it trains convolutions there, and how several devices share a batch."""
 
 from __future__ import annotations
 
+import os
+import platform
 from contextlib import AbstractContextManager, nullcontext
 
 import keras
 
 from kerasprune._keras import undivided_remainders
 from kerasprune.errors import warn
+
+
+def device() -> str:
+    """Returns the device on which Keras computes, as its backend calls it, such as `"gpu:0"`."""
+    return str(keras.ops.zeros(()).device).rpartition("device:")[2].lower()
+
+
+def trains_by_onednn() -> bool:
+    """Returns whether oneDNN trains convolutions here: on TensorFlow, on an x86 processor, without a GPU.
+
+    Its gradient of a strided 1×1 kernel may end the process.
+    """
+    if keras.backend.backend() != "tensorflow" or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    import tensorflow as tf
+
+    switched_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false")
+    return not switched_off and not tf.config.get_visible_devices("GPU")
 
 
 def replicas() -> int:

@@ -14,7 +14,7 @@ from keras import ops, tree
 
 from kerasprune._keras import call_operation
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.checks import choice_faults, count_faults, whole_number_faults
 from kerasprune.criteria.base import Checked, argument, as_array
 from kerasprune.criteria.batch_loss import batches_for_loss, output_loss

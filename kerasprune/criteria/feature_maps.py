@@ -16,7 +16,7 @@ from keras import layers, ops, tree
 
 from kerasprune._keras import call_operation, in_inference, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
 from kerasprune.criteria.members_of_channels import aggregate_pieces
 from kerasprune.criteria.registry import aggregations

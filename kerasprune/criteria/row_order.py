@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.data.arrays_or_batches import as_numpy, is_array
 from kerasprune.data.batches import Batch
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune._keras import call_operation, inner_layers, is_of_keras, maker
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.data.arrays_or_batches import parts_of, row_count, rows_of, whole
 from kerasprune.data.refusals import (
     Shape,

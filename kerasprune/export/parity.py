@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import call_operation
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.data.batches import FlatInputs
 from kerasprune.data.refusals import check_found
 from kerasprune.data.signature import Signature, is_graph, no_fixed_batch

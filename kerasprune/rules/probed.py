@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune._keras import argument_names
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids

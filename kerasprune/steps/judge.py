@@ -10,7 +10,7 @@ import keras
 
 from kerasprune._keras import first_metric, structures
 from kerasprune.backend.devices import with_remainders
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.backend.tracing import traced_for_each_model
 from kerasprune.criteria.batch_loss import losses_by_output
 from kerasprune.criteria.data_checks import check_inputs, check_targets, explain_errors

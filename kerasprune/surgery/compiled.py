@@ -23,7 +23,7 @@ from kerasprune._keras import (
     structures,
     without_schedule,
 )
-from kerasprune.backend import onednn
+from kerasprune.backend import devices
 from kerasprune.errors import PruneError, first_of, warn
 from kerasprune.graph.strided_pointwise import layers_at_risk
 from kerasprune.surgery.custom_train_step import own_methods
@@ -105,7 +105,7 @@ def safe_options(model: keras.Model, options: Mapping[str, Any]) -> dict[str, An
         model: The built model that is compiled.
         options: The arguments.
     """
-    names = layers_at_risk(model) if onednn.trains_convolutions() else []
+    names = layers_at_risk(model) if devices.trains_by_onednn() else []
     if not names or options.get("jit_compile") is True:
         return dict(options)
     if can_be_jitted(model) and not options.get("run_eagerly"):

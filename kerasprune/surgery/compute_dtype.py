@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import inner_layers
-from kerasprune.backend.precision import device
+from kerasprune.backend.devices import device
 from kerasprune.checks import choice_faults
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import values

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import in_inference, is_of_keras
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.graph import values

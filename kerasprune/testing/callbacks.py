@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import is_of_keras
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.callbacks import PruningCallback, Resume
 from kerasprune.errors import PruneError
 from kerasprune.testing.toys import require, toy_data, toy_model

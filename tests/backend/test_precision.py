@@ -11,7 +11,8 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
-from kerasprune.backend.precision import device, full_precision
+from kerasprune.backend.devices import device
+from kerasprune.backend.engine import full_precision
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import signature_of
 from kerasprune.export.parity import keras_function

@@ -10,14 +10,14 @@ from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune._keras import replaced_attributes
-from kerasprune.backend import onednn
+from kerasprune.backend import devices
 from kerasprune.surgery.compiled import compile_like
 
 
 @pytest.fixture(autouse=True)
 def by_onednn(monkeypatch):
     """As on an x86 processor with TensorFlow, wherever the tests run."""
-    monkeypatch.setattr(onednn, "trains_convolutions", lambda: True)
+    monkeypatch.setattr(devices, "trains_by_onednn", lambda: True)
 
 
 def network(width: int, side: int = 8, last: layers.Layer | None = None) -> keras.Model:
@@ -62,7 +62,7 @@ def test_fine_tuning_is_compiled_by_xla_and_the_slim_model_too():
 
 
 def test_elsewhere_nothing_is_changed(monkeypatch):
-    monkeypatch.setattr(onednn, "trains_convolutions", lambda: False)
+    monkeypatch.setattr(devices, "trains_by_onednn", lambda: False)
     assert not rebuilt(compiled(network(18), jit_compile=False)).jit_compile
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.graph.graph import values
 from kerasprune.graph.walk import changed_weights
 from kerasprune.rules.conv import TRANSPOSED

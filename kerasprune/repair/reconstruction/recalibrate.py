@@ -18,7 +18,7 @@ from kerasprune._keras import (
     mask_of,
     structures,
 )
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.checks import whole_number_faults
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasprune._keras import call_operation, calls_of_layers, in_inference, inner_layers
-from kerasprune.backend.precision import full_precision
+from kerasprune.backend.engine import full_precision
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import values

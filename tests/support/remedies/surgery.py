@@ -73,10 +73,10 @@ def _strided() -> keras.Model:
 
 def _trained_by_onednn(**given: Any) -> None:
     """Rebuilds that model, as on an x86 processor with TensorFlow wherever the tests run."""
-    from kerasprune.backend import onednn
+    from kerasprune.backend import devices
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onednn, "trains_convolutions", lambda: True)
+        patch.setattr(devices, "trains_by_onednn", lambda: True)
         kp.rebuild(model := _strided(), kp.plan(model, keep=0.25, **given), compile="same")
 
 

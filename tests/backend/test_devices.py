@@ -1,4 +1,4 @@
-"""Where convolutions are trained by oneDNN."""
+"""The devices that Keras computes on: whether oneDNN trains convolutions there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import keras
 import pytest
 
-from kerasprune.backend import onednn
+from kerasprune.backend import devices
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,4 @@ def test_it_is_on_tensorflow_on_x86_without_a_card(monkeypatch, backend, machine
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     if switch is not None:
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", switch)
-    assert onednn.trains_convolutions() is expected
+    assert devices.trains_by_onednn() is expected
