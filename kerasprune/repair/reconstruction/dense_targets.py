@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from keras import layers, ops
 
-from kerasprune._keras import attention_parts, calls_of_layers
+from kerasprune._keras import argument_names, attention_parts, calls_of_layers
 from kerasprune.data.batches import Batches
 from kerasprune.graph.graph import values
 from kerasprune.repair.reconstruction.as_linear import Linear, chosen_positions, numbers_of
@@ -19,6 +20,8 @@ from kerasprune.repair.reconstruction.program import Program, Scratch, Step, Val
 from kerasprune.rules.gate import Gate
 
 _ATTENTION = (layers.MultiHeadAttention, layers.GroupQueryAttention)
+_READ = {"query_dense": ("query",), "gate_dense": ("query",), "key_dense": ("key", "value"), "value_dense": ("value",)}
+"""The arguments of an attention that its projections read, or of which they read the first that is given."""
 
 
 def kernel_layers(layer: Any) -> list[Any]:
@@ -42,20 +45,38 @@ def given_to(layer: Any, step: Step, tensors: Sequence[Any]) -> Any:
         step: The call.
         tensors: Those that go into the call, in order.
     """
+    found = _read_directly(layer, step, tensors)
+    if found is None:
+        _, given = _run_with_inputs([layer], step, dict(zip(step.inputs, tensors, strict=False)))
+        return given[id(layer)]
+    return found
+
+
+def _read_directly(layer: Any, step: Step, tensors: Sequence[Any]) -> Any | None:
+    """Returns the input of a layer if the call gets it; `None` if only a run of the call shows it."""
     if layer is step.operation:
         return tensors[0]
     if type(step.operation) is layers.TimeDistributed:
         return ops.reshape(tensors[0], (-1, *tensors[0].shape[2:]))
-    seen: list[Any] = []
+    for part, names in _READ.items():
+        if layer is getattr(attention_parts(step.operation), part):
+            given = dict(zip(argument_names(step.operation), step.args, strict=False)) | step.kwargs
+            return tensors[step.inputs.index(next(given[name] for name in names if given.get(name) is not None))]
+    return None
+
+
+def _run_with_inputs(inner: Sequence[Any], step: Step, tensors: dict[Value, Any]) -> tuple[list[Any], dict[int, Any]]:
+    """Returns the outputs of a call, and the inputs of the layers with its kernels by their `id`, from one run."""
+    given = {id(each): _read_directly(each, step, [tensors[x] for x in step.inputs]) for each in inner}
+    hidden = [key for key, found in given.items() if found is None]
 
     def visit(it: Any, call: Any, args: Any, kwargs: Any) -> Any:
-        if it is layer:
-            seen.append(args[0])
+        if id(it) in hidden:
+            given[id(it)] = args[0]
         return call(it, *args, **kwargs)
 
-    with calls_of_layers(visit):
-        run_step(step, dict(zip(step.inputs, tensors, strict=False)))
-    return seen[0]
+    with calls_of_layers(visit) if hidden else nullcontext():
+        return run_step(step, tensors), given
 
 
 def steps_of(step: Step) -> int:
@@ -135,9 +156,9 @@ class Targets:
             lines.write(number)
             tensors = dict(zip(self._program.inputs, map(ops.convert_to_tensor, batch), strict=True))
             for step, done in with_last_uses(steps):
-                outputs = run_step(step, tensors)
+                outputs, given = _run_with_inputs([each.view.layer for each in calls[step]], step, tensors)
                 for each in calls[step]:
-                    self._held[each.key].append(self._made(each, [tensors[x] for x in step.inputs], outputs))
+                    self._held[each.key].append(self._made(each, numbers_of(given[id(each.view.layer)]), outputs))
                 for value, tensor in zip(step.outputs, outputs, strict=True):
                     tensors[value] = tensor
                     for each in sums[value]:
@@ -155,9 +176,8 @@ class Targets:
         """Lets go of what has been used."""
         self._held.pop(wanted.key, None)
 
-    def _made(self, wanted: Wanted, inputs: Sequence[Any], outputs: Sequence[Any]) -> Made:
+    def _made(self, wanted: Wanted, whole: np.ndarray, outputs: Sequence[Any]) -> Made:
         view = wanted.view
-        whole = numbers_of(given_to(view.layer, wanted.step, inputs))
         chosen = chosen_positions(len(whole), view.positions(whole.shape), wanted.number, self._random)
         y = view.outputs(numbers_of(outputs[0]), chosen) if wanted.is_output else view.made(whole, chosen)
         return Made(chosen, self._kept(wanted, self._gated(wanted.step, _flat(y))))
