@@ -282,18 +282,23 @@ def call_operation(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> 
         return operation(*args, **kwargs)
 
 
+def in_stateless_scope() -> bool:
+    """Returns whether variables have other values here than their own, as within a `keras.StatelessScope`."""
+    return backend.common.stateless_scope.in_stateless_scope()
+
+
 DRAWING = ("VarianceScaling", "RandomNormal", "RandomUniform", "TruncatedNormal", "Orthogonal")
 """Initializers of `keras.initializers` that draw, beside those derived from them."""
 
 
 @contextmanager
 def without_draws() -> Iterator[None]:
-    """Makes weights zero in this block that initializers would draw, which takes a program for each shape on JAX."""
+    """Makes weights zero in this block that initializers would draw, or fill with ones: on JAX a program each shape."""
 
     def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:
         return keras.ops.convert_to_tensor(np.zeros(shape, "float32"), keras.backend.standardize_dtype(dtype))
 
-    with replaced_attributes(*((getattr(keras.initializers, name), "__call__", zeros) for name in DRAWING)):
+    with replaced_attributes(*((getattr(keras.initializers, name), "__call__", zeros) for name in (*DRAWING, "Ones"))):
         yield
 
 

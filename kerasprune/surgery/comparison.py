@@ -13,6 +13,7 @@ from keras import tree
 
 from kerasprune._keras import call_operation
 from kerasprune.backend.engine import full_precision
+from kerasprune.backend.layer_programs import layer_programs
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import stateful_layers
 from kerasprune.graph.graph import check_finite_weights
@@ -86,7 +87,7 @@ def outputs_of(model: keras.Model, inputs: Any, call: Callable[..., Any] = call_
 
     Its layers are called one by one: a program that the model has for `predict` may be of another precision.
     """
-    with fresh_states(model):
+    with fresh_states(model), layer_programs():
         outputs = tree.flatten(call(model, inputs, training=False))
     floats = [keras.ops.cast(y, "float32") if keras.backend.is_float_dtype(y.dtype) else y for y in outputs]
     return [keras.ops.convert_to_numpy(y) for y in floats]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from functools import cache
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
+from kerasprune.backend import layer_programs
 from kerasprune.backend.devices import device
 from kerasprune.backend.engine import full_precision
 from kerasprune.data.examples import Examples
@@ -165,6 +167,7 @@ def seen(monkeypatch):
         return call(self, inputs, *args, **kwargs)
 
     monkeypatch.setattr(layers.Dense, "call", looked_at)
+    monkeypatch.setattr(layer_programs, "_program", cache(lambda *key: layer_programs._LayerProgram()))  # none compiled
     return found
 
 

@@ -21,6 +21,7 @@ from keras import tree
 
 from kerasprune._keras import call_operation, calls_of_layers, in_inference, mask_of, put_mask
 from kerasprune.backend.engine import full_precision
+from kerasprune.backend.layer_programs import layer_programs
 from kerasprune.data.batches import Batches
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.walk import walk
@@ -231,5 +232,6 @@ class _Batch(dict):
 def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:
     """Returns the outputs of a call for tensors, in inference mode and in full precision."""
     args, kwargs = tree.map_structure(lambda x: tensors[x] if isinstance(x, Value) else x, (step.args, step.kwargs))
-    made = call_operation(step.operation, *args, **in_inference(step.operation, kwargs))
+    with layer_programs():
+        made = call_operation(step.operation, *args, **in_inference(step.operation, kwargs))
     return list(made) if isinstance(made, list | tuple) and len(made) == len(step.outputs) else tree.flatten(made)

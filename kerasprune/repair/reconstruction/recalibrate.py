@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -18,7 +19,7 @@ from kerasprune._keras import (
     mask_of,
     structures,
 )
-from kerasprune.backend.engine import full_precision
+from kerasprune.backend.engine import engine, full_precision
 from kerasprune.checks import whole_number_faults
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
@@ -139,16 +140,24 @@ class OwnStatistics:
         self._moments: dict[layers.BatchNormalization, list[tuple[tuple[int, ...], np.ndarray, np.ndarray]]] = {
             norm: [] for norm in trainable_norms(model) if _can_compensate(norm)
         }
+        self._programs: dict[tuple[int, bool], Callable[..., Any]] = {}
 
     def visit(self, layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
         """Calls a layer, see `calls_of_layers`, and keeps the moments of what a BatchNorm reads."""
         if layer in self._moments:
             x, mask = _input(args, kwargs), kwargs.get("mask")
             exact = keras.ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
-            found = batch_moments(layer, exact, mask_of(x) if mask is None else mask)
+            found = self._program(layer)(exact, mask_of(x) if mask is None else mask)
             mean, variance = (keras.ops.convert_to_numpy(each).astype("float64") for each in found)
             self._moments[layer].append((tuple(x.shape), mean, variance))
         return call(layer, *args, **kwargs)
+
+    def _program(self, norm: layers.BatchNormalization) -> Callable[..., Any]:
+        """Returns the moments along the axis of a layer as a function, which is the same for all layers with it."""
+        key = norm.axis, norm.synchronized
+        if key not in self._programs:
+            self._programs[key] = engine().compiled(partial(batch_moments, norm))
+        return self._programs[key]
 
     def take_over(self) -> None:
         """Changes the layers."""
@@ -171,4 +180,4 @@ def _take_over(norm: layers.BatchNormalization, mean: np.ndarray, variance: np.n
     scale, shift = slope * np.sqrt(variance + norm.epsilon), beta + slope * (mean - old_mean)
     if obeys(norm.gamma, scale) and obeys(norm.beta, shift):
         for variable, value in zip(parts, (scale, shift, mean, variance), strict=True):
-            variable.assign(value)
+            variable.assign(value.astype(np.result_type(values(variable), "float32")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import partial
+from functools import partial, wraps
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
+from kerasprune._keras import mask_of
 from kerasprune.repair.reconstruction.feature_error import feature_error
 from kerasprune.repair.reconstruction.program import Scratch
 from kerasprune.repair.reconstruction.reconstruct import reconstruct
@@ -246,6 +247,39 @@ def test_what_a_relu_cuts_off_need_not_be_met(monkeypatch):
         seen = _outputs(keras.Model(new.inputs, new.get_layer("seen").output), x)
         errors.append(((seen - expected) ** 2).sum())
     assert errors[2] < errors[1] < errors[0] and errors[2] < 0.99 * errors[0]
+
+
+@pytest.mark.parametrize("kind", ["self", "cross", "named"])
+def test_an_attention_is_run_three_times_with_its_masks_and_solved_from_what_it_reads(kind, monkeypatch):
+    words, others = keras.Input((5,), dtype="int32"), keras.Input((4, 6))
+    x = layers.Embedding(20, 8, mask_zero=True)(words)
+    attention = layers.MultiHeadAttention(4, 3, name="attention")
+    if kind == "self":
+        made, model_inputs = attention(x, x), [words]
+    else:
+        key = layers.Dense(7, name="key")(others)
+        value = layers.Dense(8, name="value")(others)
+        made = attention(x, value, key) if kind == "cross" else attention(query=x, value=value, key=key)
+        model_inputs = [words, others]
+    model = _shaken(keras.Model(model_inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(made))))
+    generator = np.random.default_rng(0)
+    data = [generator.integers(1, 20, (150, 5)) * (np.arange(5) < generator.integers(2, 6, (150, 1)))]
+    data += [generator.normal(size=(150, 4, 6)).astype("float32")] * (kind != "self")
+    plan = kp.Plan({"attention/heads": [0, 2]})
+    slim, masked, call = kp.rebuild(model, plan), [], layers.MultiHeadAttention.call
+
+    @wraps(call)
+    def counted(self, query, *args, **kwargs):
+        masked.append(mask_of(query) is not None)
+        return call(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(layers.MultiHeadAttention, "call", counted)
+    new = reconstruct(slim, model, plan, tuple(each[:100] for each in data), samples=100)
+    assert masked == [True] * 3  # the dense one; the slim one, for what its last projection reads, and as it is solved
+    monkeypatch.undo()
+    there = [each[100:] for each in data]
+    ours, before, expected = (each.predict(there, verbose=0) for each in (new, slim, model))
+    assert ((ours - expected) ** 2).sum() < 0.5 * ((before - expected) ** 2).sum()
 
 
 @pytest.mark.parametrize("kind", ["heads", "trunk", "grouped queries"])
