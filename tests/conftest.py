@@ -52,7 +52,7 @@ EVERY_BACKEND = {
     "training/test_in_step.py",
     "training/test_jax_distribution.py",
     "training/test_jax_step.py",
-    "backend/test_layer_programs.py",
+    "backend/test_jax_layers.py",
     "backend/test_precision.py",
     "callbacks/test_filters.py",
     "callbacks/test_greg.py",

@@ -1,4 +1,4 @@
-"""The module of this package for the backend that Keras runs on, and full precision there.
+"""The module of this package for the backend that Keras runs on, full precision there, and programs.
 
 Where models are compared, or solved for, products keep every bit of their type on every device.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 
 import keras
@@ -52,3 +52,20 @@ def full_precision() -> Iterator[None]:
         return
     with engine().full_precision():
         yield
+
+
+def layer_programs() -> AbstractContextManager[None]:
+    """Runs layers of Keras as one program each within the block where each operation is compiled else: on JAX.
+
+    Example:
+        >>> import keras
+        >>> layer = keras.layers.Dense(2, kernel_initializer="ones")
+        >>> with layer_programs():
+        ...     keras.ops.convert_to_numpy(layer(keras.ops.ones((1, 3)))).tolist()
+        [[3.0, 3.0]]
+    """
+    if keras.backend.backend() != "jax":
+        return nullcontext()
+    from kerasprune.backend.jax_layers import programs_of_layers
+
+    return programs_of_layers()

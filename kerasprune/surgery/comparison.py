@@ -12,8 +12,7 @@ import numpy as np
 from keras import tree
 
 from kerasprune._keras import call_operation
-from kerasprune.backend.engine import full_precision
-from kerasprune.backend.layer_programs import layer_programs
+from kerasprune.backend.engine import full_precision, layer_programs
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import stateful_layers
 from kerasprune.graph.graph import check_finite_weights

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from functools import cache
 
 import keras
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
-from kerasprune.backend import layer_programs
 from kerasprune.backend.devices import device
 from kerasprune.backend.engine import full_precision
 from kerasprune.data.examples import Examples
@@ -167,7 +165,10 @@ def seen(monkeypatch):
         return call(self, inputs, *args, **kwargs)
 
     monkeypatch.setattr(layers.Dense, "call", looked_at)
-    monkeypatch.setattr(layer_programs, "_program", cache(lambda *key: layer_programs._LayerProgram()))  # none compiled
+    if BACKEND == "jax":
+        from kerasprune.backend import jax_layers
+
+        jax_layers.make_program.cache_clear()
     return found
 
 

@@ -20,8 +20,7 @@ import numpy as np
 from keras import tree
 
 from kerasprune._keras import call_operation, calls_of_layers, in_inference, mask_of, put_mask
-from kerasprune.backend.engine import full_precision
-from kerasprune.backend.layer_programs import layer_programs
+from kerasprune.backend.engine import full_precision, layer_programs
 from kerasprune.data.batches import Batches
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.walk import walk

@@ -1,4 +1,4 @@
-"""Layers as one program each on JAX, which else compiles a program for every operation in them, and for every shape."""
+"""Layers as one program each on JAX, which else compiles one for every operation in them and for every shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import jax
 import keras
+from jax.core import Tracer
 from keras import layers, tree
 
 from kerasprune._keras import in_stateless_scope, replaced_attributes
@@ -27,22 +29,11 @@ _OWN = '"registered_name": "'  # in the config of a layer with a function or an 
 
 
 @contextmanager
-def layer_programs() -> Iterator[None]:
-    """Runs layers of Keras as one program each within the block, in inference; layers of equal configs share one.
+def programs_of_layers() -> Iterator[None]:
+    """Runs layers as one program each within the block, in inference; layers of equal configs share one.
 
-    Only on JAX: elsewhere operations are not compiled. A layer within a program, and one of whose config does not say
-    all that it computes, is called as usual.
-
-    Example:
-        >>> import keras
-        >>> layer = keras.layers.Dense(2, kernel_initializer="ones")
-        >>> with layer_programs():
-        ...     keras.ops.convert_to_numpy(layer(keras.ops.ones((1, 3)))).tolist()
-        [[3.0, 3.0]]
+    A layer within a program, and one of whose config does not say all that it computes, is called as usual.
     """
-    if keras.backend.backend() != "jax":
-        yield
-        return
     usual = keras.Operation.__call__
 
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -55,8 +46,6 @@ def layer_programs() -> Iterator[None]:
 
 def _program_for(layer: Any, args: Any, kwargs: Any) -> _LayerProgram | None:
     """Returns the program of a call, or `None` if it is made as usual."""
-    from jax.core import Tracer
-
     if type(layer) not in _BY_CONFIG or kwargs.get("training") or in_stateless_scope():
         return None
     leaves = tree.flatten((args, kwargs))
@@ -66,11 +55,12 @@ def _program_for(layer: Any, args: Any, kwargs: Any) -> _LayerProgram | None:
     if _OWN in config:
         return None
     places = tuple(None if keras.ops.is_tensor(each) else repr(each) for each in leaves)
-    return _program(type(layer), config, len(layer.variables), len(args), tuple(kwargs), places)
+    return make_program(type(layer), config, len(layer.variables), len(args), tuple(kwargs), places)
 
 
 @cache
-def _program(*key: Any) -> _LayerProgram:
+def make_program(*key: Any) -> _LayerProgram:
+    """Returns the program of a key, made once."""
     return _LayerProgram()
 
 
@@ -78,8 +68,6 @@ class _LayerProgram:
     """A program of all layers with one config, and of calls with the same arguments beside tensors."""
 
     def __init__(self) -> None:
-        import jax
-
         self._traced: tuple = ()
         self._program = jax.jit(self._pure)
 

@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 from kerasprune._keras import mask_of
-from kerasprune.backend.layer_programs import layer_programs
+from kerasprune.backend.engine import layer_programs
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="only JAX compiles operations one by one")
 IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 4)).astype("float32")
