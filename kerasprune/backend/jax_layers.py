@@ -25,7 +25,7 @@ _BY_CONFIG = (
     *(layers.Activation, layers.ReLU, layers.UpSampling2D),
 )
 """Classes whose config says all that they compute from variables and arguments; an attention reads masks, too."""
-_OWN = '"registered_name": "'  # in the config of a layer with a function or an object of the user's
+_OWN = '"registered_name": "', "__lambda__"  # in the config of a layer with a function or an object of the user's
 
 
 @contextmanager
@@ -51,8 +51,11 @@ def _program_for(layer: Any, args: Any, kwargs: Any) -> _LayerProgram | None:
     leaves = tree.flatten((args, kwargs))
     if not any(map(keras.ops.is_tensor, leaves)) or any(isinstance(each, Tracer) for each in leaves):
         return None
-    config = json.dumps({**layer.get_config(), "name": None}, default=repr, sort_keys=True)
-    if _OWN in config:
+    try:
+        config = json.dumps({**layer.get_config(), "name": None}, default=repr, sort_keys=True)
+    except Exception:  # noqa: BLE001, a function may be anyone's
+        return None
+    if any(each in config for each in _OWN):
         return None
     places = tuple(None if keras.ops.is_tensor(each) else repr(each) for each in leaves)
     return make_program(type(layer), config, len(layer.variables), len(args), tuple(kwargs), places)

@@ -112,8 +112,11 @@ def test_what_is_changed_in_a_layer_changes_what_its_program_computes():
     assert in_programs(layer, -abs(TEXTS)).min() < 0
 
 
-def test_functions_of_the_same_name_are_not_one():
-    doubled, tripled = (layers.Activation(function) for function in (lambda x: 2 * x, lambda x: 3 * x))
+@pytest.mark.parametrize(
+    "code", ["lambda x: factor * x", "type('Own', (), {'times': lambda self, x: factor * x})().times"]
+)
+def test_functions_of_the_same_name_and_code_are_not_one(code):
+    doubled, tripled = (layers.Activation(eval(code, {"factor": factor})) for factor in (2, 3))
     assert in_programs(doubled, TEXTS).sum() * 1.5 == pytest.approx(in_programs(tripled, TEXTS).sum(), rel=1e-5)
 
 
