@@ -64,8 +64,4 @@ def layer_programs() -> AbstractContextManager[None]:
         ...     keras.ops.convert_to_numpy(layer(keras.ops.ones((1, 3)))).tolist()
         [[3.0, 3.0]]
     """
-    if keras.backend.backend() != "jax":
-        return nullcontext()
-    from kerasprune.backend.jax_layers import programs_of_layers
-
-    return programs_of_layers()
+    return engine().layer_programs() if keras.backend.backend() == "jax" else nullcontext()

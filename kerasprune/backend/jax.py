@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from kerasprune.backend.jax_layers import layer_programs as layer_programs
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a pure function as one program for each shape of its arguments."""

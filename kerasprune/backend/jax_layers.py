@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import jax
 import keras
-from jax.core import Tracer
 from keras import layers, tree
 
 from kerasprune._keras import in_stateless_scope, replaced_attributes
@@ -29,7 +27,7 @@ _OWN = '"registered_name": "', "__lambda__"  # in the config of a layer with a f
 
 
 @contextmanager
-def programs_of_layers() -> Iterator[None]:
+def layer_programs() -> Iterator[None]:
     """Runs layers as one program each within the block, in inference; layers of equal configs share one.
 
     A layer within a program, and one of whose config does not say all that it computes, is called as usual.
@@ -46,6 +44,8 @@ def programs_of_layers() -> Iterator[None]:
 
 def _program_for(layer: Any, args: Any, kwargs: Any) -> _LayerProgram | None:
     """Returns the program of a call, or `None` if it is made as usual."""
+    from jax.core import Tracer
+
     if type(layer) not in _BY_CONFIG or kwargs.get("training") or in_stateless_scope():
         return None
     leaves = tree.flatten((args, kwargs))
@@ -71,6 +71,8 @@ class _LayerProgram:
     """A program of all layers with one config, and of calls with the same arguments beside tensors."""
 
     def __init__(self) -> None:
+        import jax
+
         self._traced: tuple = ()
         self._program = jax.jit(self._pure)
 
