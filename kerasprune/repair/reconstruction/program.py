@@ -221,7 +221,8 @@ class _Batch(dict):
 
     def __missing__(self, value: Value) -> Any:
         array, mask = self._all[value][self._number]
-        self[value] = tensor = keras.ops.convert_to_tensor(array, str(array.dtype))  # see clone.starting_from
+        kind = None if array.dtype.kind in "OSU" else str(array.dtype)  # texts; see clone.starting_from
+        self[value] = tensor = keras.ops.convert_to_tensor(array, kind)
         if mask is not None:
             put_mask(tensor, keras.ops.convert_to_tensor(mask))
         return tensor
