@@ -6,3 +6,4 @@ from kerasprune.models.sets.dataset import load as load
 from kerasprune.models.sets.lookup import names as names
 from kerasprune.models.sets.registry import augmentations as augmentations
 from kerasprune.models.sets.resized import load_resized as rounds
+from kerasprune.models.sets.scenes import scenes as scenes

@@ -14,6 +14,7 @@ from kerasprune.models.mobilenet import mobilenet_v2 as mobilenet_v2
 from kerasprune.models.recurrent import gru_rows as gru_rows
 from kerasprune.models.recurrent import lstm_rows as lstm_rows
 from kerasprune.models.registry import models as _models
+from kerasprune.models.u_net import unet as unet
 add = _models.add
 get = _models.get
 names = _models.names

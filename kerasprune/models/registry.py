@@ -18,6 +18,7 @@ models = Registry(
         "mobilenet_v2": "kerasprune.models.mobilenet:mobilenet_v2",
         "resnet_cifar": "kerasprune.models.cifar_resnet:resnet_cifar",
         "resnet_imagenet": "kerasprune.models.imagenet_resnet:resnet_imagenet",
+        "unet": "kerasprune.models.u_net:unet",
         "vgg_cifar": "kerasprune.models.cifar_vgg:vgg_cifar",
         "vgg_snip": "kerasprune.models.cifar_vgg:vgg_snip",
         "wide_resnet": "kerasprune.models.cifar_wide_resnet:wide_resnet",

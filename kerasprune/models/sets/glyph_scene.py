@@ -54,13 +54,13 @@ def draw(seed: int, split: str, index: int) -> tuple[np.ndarray, int]:
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, STREAMS[split], index])))
     label = index % len(CLASSES)
     paper, ink = _contrasting(random)
-    scene = _surface(random, paper)
+    scene = surface(random, paper)
     for _ in range(random.integers(0, 4)):
         _add_fragment(random, scene)
-    scene.paste(_surface(random, ink), mask=_glyph(random, label))
+    scene.paste(surface(random, ink), mask=_glyph(random, label))
     for _ in range(random.integers(0, 3)):
-        _cover(random, scene)
-    return _photograph(random, scene), label
+        cover(random, scene)
+    return photograph(random, scene), label
 
 
 def _contrasting(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -71,16 +71,16 @@ def _contrasting(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
             return colours[0], colours[1]
 
 
-def _surface(random: np.random.Generator, colour: np.ndarray) -> Image.Image:
+def surface(random: np.random.Generator, colour: np.ndarray, side: int = SIDE) -> Image.Image:
     """Returns a full image of one colour, varied by smooth noise on a grid of 2 to 16 cells a side."""
     cells = int(random.choice((2, 4, 8, 16)))
     noise = random.standard_normal((cells, cells, 3)) * random.uniform(3, 20)
     grid = np.clip(colour + noise, 0, 255).astype(np.uint8)
-    return Image.fromarray(grid).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return Image.fromarray(grid).resize((side, side), Image.Resampling.BICUBIC)
 
 
 @functools.cache
-def _stencil(font: str, label: int) -> Image.Image:
+def stencil_of(font: str, label: int) -> Image.Image:
     """Returns the glyph in white on black, cropped to its ink and two pixels of rim."""
     import matplotlib
 
@@ -98,8 +98,8 @@ def _stencil(font: str, label: int) -> Image.Image:
 def _glyph(random: np.random.Generator, label: int) -> Image.Image:
     """Returns the mask of the glyph to recognise: near the middle, 30 to 50 pixels high, tilted up to 25°."""
     height = random.uniform(30, 50)
-    return _placed(
-        _stencil(FONTS[random.integers(len(FONTS))], label),
+    return place_stencil(
+        stencil_of(FONTS[random.integers(len(FONTS))], label),
         angle=math.radians(random.uniform(-25, 25)),
         shear=random.uniform(-0.3, 0.3),
         scale=(height / STENCIL * random.uniform(0.8, 1.25), height / STENCIL),
@@ -107,8 +107,14 @@ def _glyph(random: np.random.Generator, label: int) -> Image.Image:
     )
 
 
-def _placed(
-    stencil: Image.Image, *, angle: float, shear: float, scale: tuple[float, float], centre: np.ndarray
+def place_stencil(
+    stencil: Image.Image,
+    *,
+    angle: float,
+    shear: float,
+    scale: tuple[float, float],
+    centre: np.ndarray,
+    side: int = SIDE,
 ) -> Image.Image:
     """Returns a mask of the whole image: `x -> R(angle) [[1, shear], [0, 1]] diag(scale) x + centre`."""
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -117,15 +123,15 @@ def _placed(
     back = np.linalg.inv(forward)
     offset = np.array(stencil.size) / 2 - back @ np.asarray(centre)
     numbers = (*back[0], offset[0], *back[1], offset[1])
-    return stencil.transform((SIDE, SIDE), Image.Transform.AFFINE, numbers, Image.Resampling.BILINEAR)
+    return stencil.transform((side, side), Image.Transform.AFFINE, numbers, Image.Resampling.BILINEAR)
 
 
 def _add_fragment(random: np.random.Generator, scene: Image.Image) -> None:
     """Paints part of another glyph near the rim of the image."""
     bearing, size = random.uniform(0, 2 * math.pi), random.uniform(0.4, 0.9)
     centre = SIDE / 2 + random.uniform(24, 40) * np.array([math.cos(bearing), math.sin(bearing)])
-    mask = _placed(
-        _stencil(FONTS[random.integers(len(FONTS))], int(random.integers(len(CLASSES)))),
+    mask = place_stencil(
+        stencil_of(FONTS[random.integers(len(FONTS))], int(random.integers(len(CLASSES)))),
         angle=random.uniform(-math.pi, math.pi),
         shear=0.0,
         scale=(size, size),
@@ -134,13 +140,13 @@ def _add_fragment(random: np.random.Generator, scene: Image.Image) -> None:
     scene.paste(_colour(random), mask=mask)
 
 
-def _cover(random: np.random.Generator, scene: Image.Image) -> None:
+def cover(random: np.random.Generator, scene: Image.Image) -> None:
     """Paints a stroke or a patch over the image, which may hide part of the glyph."""
-    pen = ImageDraw.Draw(scene)
+    pen, side = ImageDraw.Draw(scene), scene.width
     if random.random() < 0.5:
-        pen.line(random.uniform(0, SIDE, 4).tolist(), fill=_colour(random), width=int(random.integers(1, 4)))
+        pen.line(random.uniform(0, side, 4).tolist(), fill=_colour(random), width=int(random.integers(1, 4)))
     else:
-        left, top = random.uniform(4, SIDE - 16, 2)
+        left, top = random.uniform(4, side - 16, 2)
         width, height = random.uniform(4, 14, 2)
         pen.rectangle([left, top, left + width, top + height], fill=_colour(random))
 
@@ -149,8 +155,8 @@ def _colour(random: np.random.Generator) -> tuple[int, int, int]:
     return tuple(random.integers(0, 256, 3).tolist())
 
 
-def _photograph(random: np.random.Generator, scene: Image.Image) -> np.ndarray:
+def photograph(random: np.random.Generator, scene: Image.Image) -> np.ndarray:
     """Returns the scene out of focus by up to 1.3 pixels and with sensor noise of up to 20 of 255."""
     blurred = scene.filter(ImageFilter.GaussianBlur(random.uniform(0, 1.3)))
-    noise = random.standard_normal((SIDE, SIDE, 3), dtype=np.float32) * random.uniform(0, 20)
+    noise = random.standard_normal((scene.height, scene.width, 3), dtype=np.float32) * random.uniform(0, 20)
     return np.clip(np.asarray(blurred, dtype=np.float32) + noise + 0.5, 0, 255).astype(np.uint8)

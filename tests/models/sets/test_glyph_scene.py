@@ -80,7 +80,7 @@ def test_every_font_shows_36_different_glyphs(font):
 
 
 def test_a_stencil_keeps_the_proportions_of_its_glyph():
-    wide, narrow = drawing._stencil("DejaVuSans", 32), drawing._stencil("DejaVuSans", 18)  # W and I
+    wide, narrow = drawing.stencil_of("DejaVuSans", 32), drawing.stencil_of("DejaVuSans", 18)  # W and I
     assert wide.height == narrow.height == 52
     assert wide.width > 4 * narrow.width
 
@@ -90,7 +90,7 @@ def test_placing_maps_the_middle_of_the_stencil_to_the_centre_and_scales_its_are
 
     stencil = Image.new("L", (20, 10), 255)
     mask = np.asarray(
-        drawing._placed(stencil, angle=0.7, shear=0.3, scale=(1.5, 2.0), centre=np.array([30.0, 36.0])), float
+        drawing.place_stencil(stencil, angle=0.7, shear=0.3, scale=(1.5, 2.0), centre=np.array([30.0, 36.0])), float
     )
     rows, columns = np.mgrid[:64, :64] + 0.5
     # A rotation and a shear keep areas: 20 x 10 pixels become 3 times as many.

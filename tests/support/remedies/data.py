@@ -380,6 +380,12 @@ CASES = [
         lambda: kp.models.lenet_5(input_shape=(28, 28, 1)),
     ),
     Case(
+        "models/u_net.py",
+        "or fewer levels",
+        lambda: kp.models.unet(3, (20, 20, 3)),
+        lambda: [kp.models.unet(3, (24, 24, 3)), kp.models.unet(3, (20, 20, 3), levels=2)],
+    ),
+    Case(
         "models/sets/dataset.py",
         "Only the other splits",
         lambda: _digits(evaluation_crop=0.875),
