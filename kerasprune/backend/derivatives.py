@@ -19,11 +19,11 @@ Gradient = Callable[..., tuple[Any, list[Any]]]
 """`(*arguments) → (value, gradients)`: tensors of the backend, one gradient for each variable."""
 
 
-def measurement(function: Callable[[], Any], variables: Sequence[keras.Variable]) -> Callable[[], Any]:
+def measurement(function: Callable[..., Any], variables: Sequence[keras.Variable]) -> Callable[..., Any]:
     """Returns a function of variables as one program, which can be run at any moment.
 
     Args:
-        function: Returns a structure of tensors; it reads these variables alone.
+        function: `function(*arguments)` returns a structure of tensors; it reads these variables alone.
         variables: The variables.
 
     Returns:
@@ -43,8 +43,8 @@ def measurement(function: Callable[[], Any], variables: Sequence[keras.Variable]
     program = engine().compiled(_pure(function, variables, []))
 
     @full_precision()
-    def measured() -> Any:
-        return tree.map_structure(ops.convert_to_numpy, program(_values(variables), []))
+    def measured(*arguments: Any) -> Any:
+        return tree.map_structure(ops.convert_to_numpy, program(_values(variables), [], *_tensors(arguments)))
 
     return measured
 

@@ -1,15 +1,19 @@
-"""Where Keras computes: on which device, how it trains convolutions there, and how several devices share a batch."""
+"""Where is computed: on which device, by how many threads, how convolutions are trained, how devices share a batch."""
 
 from __future__ import annotations
 
 import os
 import platform
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import keras
+from threadpoolctl import ThreadpoolController
 
 from kerasprune._keras import undivided_remainders
 from kerasprune.errors import warn
+
+_SMALL = 2**34  # multiplications, a second of one core
 
 
 def device() -> str:
@@ -75,3 +79,24 @@ def with_remainders() -> AbstractContextManager[None]:
     import jax
 
     return undivided_remainders(replicas()) if jax.process_count() == 1 else nullcontext()
+
+
+def one_thread_if_small(multiplications: int) -> AbstractContextManager:
+    """Returns a block within which a small problem is solved by one thread.
+
+    OpenBLAS's threads wait for each other by spinning: many small products cost several times their processor time,
+    and three times more than that beside another process.
+
+    Args:
+        multiplications: Of the largest product of the problem.
+
+    Example:
+        >>> with one_thread_if_small(1000):
+        ...     pass
+    """
+    return nullcontext() if multiplications > _SMALL else _pools().limit(limits=1, user_api="blas")
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()

@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from kerasprune.backend.blas import one_thread_if_small
+from kerasprune.backend.devices import one_thread_if_small
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import values
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, numbers_of
