@@ -460,8 +460,31 @@ def first_metric(model: keras.Model) -> tuple[str, bool | None] | None:
     compiled = model._compile_metrics
     if compiled is None or not compiled.metrics:
         return None
-    direction = getattr(compiled.metrics[0], "_direction", None)
-    return next(iter(compiled.result())), None if direction is None else direction == "up"
+    return next(iter(compiled.result())), more_is_better(compiled.metrics[0])
+
+
+def more_is_better(metric: keras.Metric) -> bool | None:
+    """Returns whether more of a metric is better; `None` if it does not say."""
+    direction = getattr(metric, "_direction", None)
+    return None if direction is None else direction == "up"
+
+
+def compiled_metrics(model: keras.Model) -> keras.Metric | None:
+    """Returns the container of a model's compiled metrics, which are built with the first batch; `None` without any."""
+    return model._compile_metrics
+
+
+def metrics_by_name(compiled: keras.Metric) -> dict[str, keras.Metric]:
+    """Returns the metrics of a container that is built by their names in the logs."""
+    return dict(zip(compiled.result(), compiled.metrics, strict=True))
+
+
+def first_metric_of_outputs(compiled: keras.Metric) -> list[str]:
+    """Returns the names in the logs of the first metric of every output that has one, of a container that is built."""
+    names, found = iter(compiled.result()), []
+    for each in (*compiled._flat_metrics, *compiled._flat_weighted_metrics):
+        found += [next(names) for _ in (each.metrics if each else ())][:1]
+    return found[: max(len(compiled._flat_metrics), 1)]
 
 
 def compiled_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:

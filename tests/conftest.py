@@ -63,6 +63,7 @@ EVERY_BACKEND = {
     "rules/test_at_the_inputs.py",
     "rules/test_lambda.py",
     "rules/test_rules.py",
+    "steps/test_judged_figures.py",
     "steps/test_tuning.py",
     "steps/test_several_devices.py",
     "repair/synthesis/test_synthesise.py",

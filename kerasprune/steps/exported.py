@@ -33,7 +33,7 @@ def metrics_of(
         most: Largest number of examples.
     """
     signature = signature_of(model)
-    twin = objective.compile(_outputs_alone(model))
+    twin = objective.compile(outputs_alone(model))
     sizes = [batch.size for batch in batches(examples.batches(), model, most)]
 
     def rows() -> Iterator[tuple]:  # one batch after another, since outputs may be large
@@ -70,7 +70,7 @@ def beside_dense(run: Function, dense: keras.Model, examples: Batches, loss: Any
     }
 
 
-def _outputs_alone(model: keras.Model) -> keras.Model:
+def outputs_alone(model: keras.Model) -> keras.Model:
     """Returns a model whose inputs and outputs are the outputs of another, so that Keras judges given outputs."""
     graph = body_of(model)
     _, outputs = structures(graph)
