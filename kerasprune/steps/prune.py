@@ -17,7 +17,7 @@ from kerasprune.data.held_out import held_out, kept_whole
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import body_of, fixed_batch
-from kerasprune.graph.graph import check_finite_weights
+from kerasprune.graph.graph import ChannelGraph, check_finite_weights
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
@@ -162,7 +162,7 @@ def prune(
         >>> [step.name for step in report.steps]
         ['dense', 'removed', 'reconstructed']
     """
-    return _Pruning(PruneSettings(**locals())).result()
+    return Pruning(PruneSettings(**locals())).result()
 
 
 def _inputs(settings: PruneSettings) -> Any:
@@ -173,7 +173,7 @@ def _inputs(settings: PruneSettings) -> Any:
     return Examples(data, settings.batch, len(data) if isinstance(data, list) else 1).first_inputs
 
 
-class _Pruning:
+class Pruning:
     """A pruning: its settings, its examples, and the steps and remarks of its report.
 
     Args:
@@ -307,13 +307,10 @@ class _Pruning:
 
     def _cut(self, training: Examples | None) -> Cut:
         """Returns the cut of the given plan, or of a new one."""
-        settings, dense, how = self.settings, self.dense, self.settings.how
+        settings, how = self.settings, self.settings.for_plan
         if self.graph is not None:
             return self._counted(Cut.of(graph_at(self.graph, settings.plan, self.size), settings.plan))
-        unknown = at_unknown(dense, how.pop("unknown", "raise"))
-        graph = trace(
-            dense, coupling=how.pop("coupling", "tied"), freeze=settings.freeze, unknown=unknown, size=self.size
-        )
+        graph = self.traced()
         target = settings.target and settings.target.prepared(graph).after_repair()
         plan = make_plan(
             graph, settings.criterion, settings.budget, **settings.fractions, target=target, loss=self.objective.loss,
@@ -321,6 +318,17 @@ class _Pruning:
         )  # fmt: skip
         self.found |= {} if target is None else {"target": target.report(graph, plan)}
         return self._counted(Cut.of(graph, plan))
+
+    def traced(self) -> ChannelGraph:
+        """Returns the graph of the dense model as the settings ask for it."""
+        settings, how = self.settings, self.settings.how
+        return trace(
+            self.dense,
+            coupling=how.get("coupling", "tied"),
+            freeze=settings.freeze,
+            unknown=at_unknown(self.dense, how.get("unknown", "raise")),
+            size=self.size,
+        )
 
     def _size(self) -> Size | None:
         """Returns the size that is given, or that of the data where the model leaves it free."""

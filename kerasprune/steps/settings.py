@@ -119,6 +119,11 @@ class PruneSettings:
         """The arguments of `kp.trace` and `kp.plan` beside those of `kp.prune`; empty with a plan."""
         return {} if isinstance(self.plan, Plan) or self.plan is None else dict(self.plan)
 
+    @property
+    def for_plan(self) -> dict[str, Any]:
+        """Those of `how` that `kp.plan` takes."""
+        return {name: value for name, value in self.how.items() if name not in ("coupling", "unknown")}
+
     def options(self, step: str) -> dict[str, Any] | None:
         """Returns the arguments of `"reconstruct"` or `"distil"`; `None` if it is switched off."""
         given = getattr(self, step)

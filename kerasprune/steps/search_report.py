@@ -1,0 +1,167 @@
+"""The report of a search for the smallest allowed model, and the curve of the figure over the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import Any
+
+from kerasprune.checks import proper_fraction_faults
+from kerasprune.errors import raise_faults
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A model that a search has made and judged.
+
+    Args:
+        share: Share of the dense model's cost.
+        macs: Share of the multiply–adds.
+        params: Share of the parameters.
+        figure: The figure whose drop decides: of several the one whose bound is nearest to its limit, or beyond it.
+        value: The figure of the model.
+        dense: That of the dense model.
+        drop: By how much it is worse than the dense model's.
+        error: The standard error of the drop.
+        bound: What the drop is at most, by the confidence.
+        allowed: Whether the model may be delivered.
+        seconds: What it took.
+        note: Why it ended early, or is refused in spite of its bound. Defaults to `""`.
+    """
+
+    share: float
+    macs: float
+    params: float
+    figure: str
+    value: float
+    dense: float
+    drop: float
+    error: float
+    bound: float
+    allowed: bool
+    seconds: float
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Returns the share, the figure and the verdict."""
+        verdict = "allowed" if self.allowed else "too much"
+        drop = f"{self.drop:+.3g} ± {self.error:.2g}, at most {self.bound:.3g}"
+        return f"{self.share:.3f} kept, {self.figure} {self.value:.4g}, drop {drop}: {verdict}"
+
+
+@dataclass(frozen=True)
+class CostCurve:
+    """The figure over the cost, at the models that were tried.
+
+    Args:
+        cost: What `share` is a share of: `"macs"`, `"params"`, `"time"` or `"bytes"`.
+        points: The models.
+        limit: The largest drop.
+        relative: Whether drops are fractions of the dense model's figure.
+        chosen: The place of the delivered model in the points; `None` if none is allowed.
+    """
+
+    cost: str
+    points: Sequence[Tried]
+    limit: float
+    relative: bool
+    chosen: int | None
+
+    def at(self, **share: float) -> float:
+        """Returns the drop at a share of the cost, `curve.at(macs=0.3)`, linear in its logarithm between two models.
+
+        The drop of the dense model is 0; below the smallest model it is that of the smallest.
+
+        Raises:
+            PruneError: The share is not one of the curve's cost, or not between 0 and 1.
+
+        Example:
+            >>> tried = Tried(0.25, 0.25, 0.3, "accuracy", 0.86, 0.9, 0.04, 0.01, 0.05, False, 60.0)
+            >>> round(CostCurve("macs", [tried], 0.02, False, None).at(macs=0.5), 3)
+            0.02
+        """
+        wanted = [f"Expected {self.cost}=, the cost of this curve. Received: {', '.join(share) or 'nothing'}."]
+        raise_faults(
+            "Invalid arguments for at:", wanted if [*share] != [self.cost] else proper_fraction_faults(**share)
+        )
+        asked = share[self.cost]
+        pairs = sorted([(1.0, 0.0), *((each.share, each.drop) for each in self.points)], reverse=True)
+        for (high, before), (low, after) in zip(pairs, pairs[1:], strict=False):
+            if low <= asked <= high:
+                way = log(high / asked) / log(high / low) if high > low else 0.0
+                return before + way * (after - before)
+        return pairs[-1][1]
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the curve as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
+        from kerasprune.analysis.figure_files import draw_figure  # needs matplotlib
+
+        return draw_figure(path, (6.4, 3.6), self.draw)
+
+    def draw(self, figure: Any) -> None:
+        """Draws the curve on an empty figure of matplotlib."""
+        axes, scale = figure.subplots(), 100 if self.relative or self.limit < 1 else 1
+        points = sorted(self.points, key=lambda each: each.share)
+        shares, drops = (
+            [*(getattr(each, name) for each in points), last] for name, last in (("share", 1), ("drop", 0))
+        )
+        errors = [scale * each.error for each in points] + [0]
+        axes.errorbar(shares, [scale * each for each in drops], errors, marker="o", capsize=3, label="tried, ± SE")
+        axes.axhline(scale * self.limit, linestyle="--", color="gray", label="allowed")
+        if self.chosen is not None:
+            best = self.points[self.chosen]
+            axes.plot([best.share], [scale * best.drop], "o", markersize=12, fillstyle="none", label="delivered")
+        unit = "" if scale == 1 else " (% of the dense model's)" if self.relative else " (points)"
+        axes.set(xscale="log", xlabel=f"{self.cost} kept", ylabel=f"drop of {', '.join(self.figures)}{unit}")
+        axes.invert_yaxis()
+        axes.legend()
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> CostCurve:
+        """Returns a curve from its plain data, as it stands in the `report.json` of a search."""
+        return cls(**{**data, "points": tuple(Tried(**each) for each in data["points"])})
+
+    @property
+    def figures(self) -> list[str]:
+        """The figures that decided."""
+        return list(dict.fromkeys(each.figure for each in self.points))
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """The report of `kp.smallest`.
+
+    Args:
+        curve: What was tried.
+        confidence: That of the bounds.
+        remarks: On what is measured, and how well.
+        test: Figures of the dense and of the delivered model on test data by name. Defaults to none.
+    """
+
+    curve: CostCurve
+    confidence: float
+    remarks: tuple[str, ...] = ()
+    test: Mapping[str, tuple[float, float]] | None = None
+
+    def __str__(self) -> str:
+        """Returns the result, a line for each model, and the remarks."""
+        curve = self.curve
+        kind = "of the dense model's" if curve.relative else "absolute"
+        asked = f"a drop of at most {curve.limit:.3g} ({kind})"
+        if curve.chosen is None:
+            lines = [f"no smaller model with {asked} was found"]
+        else:
+            best = curve.points[curve.chosen]
+            lines = [
+                f"kept: {best.share:.3f} of the {curve.cost}, with {asked}: {best.figure} {best.dense:.4g} → "
+                f"{best.value:.4g}, {best.drop:+.3g} ± {best.error:.2g}"
+            ]
+        lines.append(f"  {curve.cost:>6}  {'value':>8}  {'drop':>8}  {'± error':>8}  {'at most':>8}")
+        for place, each in enumerate(curve.points):
+            row = f"  {each.share:6.3f}  {each.value:8.4g}  {each.drop:8.3g}  {each.error:8.2g}  {each.bound:8.3g}"
+            verdict = "delivered" if place == curve.chosen else "allowed" if each.allowed else "too much"
+            lines.append(f"{row}  {verdict}{each.note and f', {each.note}'}")
+        lines += [f"test: {name} {dense:.4g} → {slim:.4g}" for name, (dense, slim) in (self.test or {}).items()]
+        return "\n".join([*lines, *self.remarks])

@@ -1,0 +1,97 @@
+"""Plans of one model by the share of a cost that they keep: multiply–adds, parameters, time or bytes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.plans import Plan
+from kerasprune.planning.make_plan import plan as make_plan
+from kerasprune.planning.targets.base import Target
+from kerasprune.planning.targets.size import Size
+from kerasprune.planning.targets.time import Time
+from kerasprune.surgery.costs.counts import counter, shares_of
+from kerasprune.surgery.cut import Cut
+
+COSTS = ("macs", "params", "time", "bytes")
+_NONE = 1e-9  # of the channels: as few as the floors allow
+
+
+class SharePlans:
+    """Plans of one model by the share of a cost that they keep.
+
+    Args:
+        graph: The graph of the dense model.
+        cost: One of `COSTS`.
+        how: Further arguments of `kp.plan`.
+        table: The latency table of the device, for `"time"`. Defaults to `None`: this machine is measured.
+        precision: Precision of the file, for `"time"` and `"bytes"`. Defaults to `None`: float32, or the table's.
+    """
+
+    def __init__(
+        self, graph: ChannelGraph, cost: str, how: Mapping[str, Any], table: Any = None, precision: str | None = None
+    ) -> None:
+        self.graph, self.cost, self._how = graph, cost, how
+        self._table, self._precision = table, precision
+
+    def at(self, share: float, **changed: Any) -> tuple[Plan, float]:
+        """Returns a plan that keeps nearly a share of the cost, and the share that it keeps.
+
+        Args:
+            share: The share.
+            **changed: Arguments of `kp.plan` in place of those of all plans.
+
+        Raises:
+            PruneError: No plan keeps so little.
+        """
+        how = {"target": self._target(share)} if self.cost in ("time", "bytes") else {self.cost: share}
+        with warnings.catch_warnings():  # of another share than was asked for, which is as good here
+            warnings.simplefilter("ignore", UserWarning)
+            plan = make_plan(self.graph, **self._how | changed, **how)
+        return plan, self.share(plan)
+
+    @cached_property
+    def least_plan(self) -> Plan:
+        """A plan that keeps as little as can be."""
+        how = {**self._how, "criterion": "l1", "budget": "uniform"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return make_plan(self.graph, **how, keep=_NONE)
+
+    @cached_property
+    def least(self) -> float:
+        """The smallest share that a plan keeps."""
+        return self.share(self.least_plan)
+
+    def share(self, plan: Plan) -> float:
+        """Returns the share of the cost that a plan keeps."""
+        if self.cost == "bytes":
+            return self._bytes(plan) / self._dense_bytes
+        if self.cost == "time":
+            meter = self._time.meter(self.graph)
+            return meter(self.graph, counter(self.graph.alive(plan.keep)))
+        return self.shares(plan)[self.cost]
+
+    def shares(self, plan: Plan) -> dict[str, float]:
+        """Returns the shares of the parameters and of the multiply–adds that a plan keeps."""
+        cut, macs_of = Cut.of(self.graph, plan), self._how.get("macs_of", {})
+        return shares_of(cut.cost(macs_of), cut.dense_cost(macs_of))
+
+    def _target(self, share: float) -> Target:
+        if self.cost == "time":
+            return Time(self._time.table, fraction=share)
+        return Size(int(share * self._dense_bytes), self._precision or "float32").after_repair()
+
+    @cached_property
+    def _time(self) -> Time:
+        return Time(self._table, fraction=0.5, precision=self._precision).prepared(self.graph)
+
+    @cached_property
+    def _dense_bytes(self) -> int:
+        return self._bytes(Plan({}, coupling=self.graph.coupling))
+
+    def _bytes(self, plan: Plan) -> int:
+        return len(Size(1, self._precision or "float32").after_repair().file_of(self.graph, plan))
