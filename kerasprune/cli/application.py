@@ -34,6 +34,7 @@ commands = typer.Typer(add_completion=False)
 
 PANELS = {
     "Which channels": ("budget", "coupling", "freeze", "unknown", "round_to", "min_keep"),
+    "A search by --max-drop": ("by", "metric", "trials"),
     "A time or a size": ("time", "table", "device", "bytes", "precision", "beside"),
     "Data": ("size", "samples", "batch", "validation", "test", "loss", "calibrate"),
     "Reconstruction and training": ("reconstruct", "distil", "optimizer", "learning_rate", "deliver", "seed"),

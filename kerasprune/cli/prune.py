@@ -53,6 +53,9 @@ EXAMPLES = (
     "statistics of BatchNorm and it takes at most five minutes; none: only cut."
 )
 
+EPOCHS = "0: none. Defaults to 0, or to 5 in a search."
+OF_A_TRIAL = 5  # epochs, if nobody says how many
+
 BESIDE = "Time the slim and the dense model in turn."
 SIDES = ("dense.keras", "slim.keras")
 
@@ -65,7 +68,11 @@ def prune(
     out: Out,
     reconstruct: Annotated[bool, typer.Option(help="Solve the slim kernels by least squares, without labels.")] = True,
     samples: Annotated[int | None, option("reconstruct.samples")] = None,
-    finetune_epochs: Annotated[int, option("finetune.epochs", "0: none; others need --data.")] = 0,
+    max_drop: Annotated[float | None, option("prune.max_drop.value")] = None,
+    by: Annotated[str | None, option("prune.max_drop.by")] = None,
+    metric: Annotated[str | None, option("prune.max_drop.metric")] = None,
+    trials: Annotated[int | None, option("prune.max_drop.trials")] = None,
+    finetune_epochs: Annotated[int | None, option("finetune.epochs", EPOCHS)] = None,
     distil: Annotated[bool, typer.Option(help="The dense model teaches the slim one while it is fine-tuned.")] = True,
     examples: Annotated[str, typer.Option(metavar="auto|none|NUMBER", help=EXAMPLES)] = "auto",
     calibrate: Annotated[str | None, option("calibrate")] = None,
@@ -82,9 +89,12 @@ def prune(
     check_model_path(model)
     raise_faults("Invalid arguments for prune:", choice_faults(DEVICES, **{"--beside": beside}) if beside else [])
     timed = "keras" in (options["device"], beside)  # at --batch, with data or without
-    of_data = (*(name for name in OF_DATA if name != "batch" or not timed), "finetune_epochs")
+    of_data = (*(name for name in OF_DATA if name != "batch" or not timed), "finetune_epochs", "max_drop")
+    if finetune_epochs is None:
+        finetune_epochs = context.params["finetune_epochs"] = 0 if max_drop is None else OF_A_TRIAL
     check_needed(context, data=of_data, reconstruct=("samples",), finetune_epochs=OF_TRAINING, export=("calibrate",))
-    kept = target_of(context, options)
+    check_needed(context, **({"max_drop": ("by", "metric", "trials")} if max_drop is None else {"time": ("device",)}))
+    decision = _decision(context, given_values(value=max_drop, by=by, metric=metric, trials=trials), options)
     solving = given_values(samples=samples)
     drawn = int(examples) if examples.isdecimal() else examples
     raise_faults("Invalid arguments for prune:", _examples_faults(drawn, options["data"]))
@@ -94,7 +104,7 @@ def prune(
         "model": {"start": str(model), "size": options["size"]},
         "data": data_section(options),
         "loss": options["loss"],
-        "prune": {"plan": kept | options_given(options, *SELECTION, *ROUNDING)},
+        "prune": decision,
         "reconstruct": solving if options["data"] and reconstruct else None,
         "finetune": finetune_section(finetune_epochs, options, distil=distil),
         "export": options["export"] or [],
@@ -123,6 +133,19 @@ def prune(
         print_outcome(folder, valid, context)
     if timing is not None and not as_json:
         print_latencies([folder / name for name in SIDES], timing)
+
+
+def _decision(context: typer.Context, allowed: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the section `prune`: how much is kept, or what is allowed to be lost."""
+    how = options_given(options, *SELECTION, *ROUNDING)
+    if not allowed:
+        return {"plan": target_of(context, options) | how}
+    asked = options_given(options, *TARGETS, "time", "bytes")
+    if asked:
+        received = ", ".join(f"--{name} {value}" for name, value in asked.items())
+        raise PruneError(f"Expected --max-drop or how much is kept. Received: both, {received} too. Leave one out.")
+    table = options["table"] and str(options["table"].resolve())
+    return {"max_drop": allowed | how | given_values(table=table) | options_given(options, "precision")}
 
 
 def _timed(folder: Path, device: str, options: Mapping[str, Any]) -> LatencyComparison:

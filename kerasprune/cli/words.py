@@ -11,6 +11,8 @@ from kerasprune.registry import additions_of_papers
 TARGETS = ("keep", "macs", "params")
 SELECTION = ("criterion", "budget", "coupling", "freeze", "unknown")
 ROUNDING = ("round_to", "min_keep")
+ALLOWED = ("by", "table", "precision", "metric", "drop_type", "confidence", "trials")
+"""Keys of what is allowed to be lost that are options, too."""
 
 # The names of keys of a recipe, and of arguments, on the command line.
 OPTIONS = {
@@ -26,6 +28,8 @@ OPTIONS = {
     "folder": "--out",
     **{f"data.{name}": f"--{name}" for name in ("scale", "batch", "validation", "test")},
     **{f"prune.plan.{name}": f"--{name.replace('_', '-')}" for name in (*TARGETS, *SELECTION, *ROUNDING)},
+    **{f"prune.max_drop.{name}": f"--{name.replace('_', '-')}" for name in (*ALLOWED, *SELECTION, *ROUNDING)},
+    "prune.max_drop.value": "--max-drop",
     "finetune": "--finetune-epochs",
     "finetune.epochs": "--finetune-epochs",
     "finetune.optimizer": "--optimizer",

@@ -19,6 +19,8 @@ class AloneSection(Node):
 
     untrained: ClassVar[bool] = False
     """Whether the slim model begins with random weights."""
+    trained: ClassVar[str] = ""
+    """The name of the trained slim model that the section leaves in the run folder; empty if `finetune` trains it."""
     judged: ClassVar[bool] = False
     """Whether slim models are judged on validation examples."""
 

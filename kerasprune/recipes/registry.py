@@ -31,7 +31,10 @@ reproductions = Registry(
 # Sections that decide alone, see `kerasprune.recipes.alone_section`.
 prune_sections = Registry(
     "section of the pruning stage",
-    {"at_initialisation": "kerasprune.recipes.at_initialisation_section:AtInitialisation"},
+    {
+        "at_initialisation": "kerasprune.recipes.at_initialisation_section:AtInitialisation",
+        "max_drop": "kerasprune.recipes.max_drop_section:MaxDrop",
+    },
     table="prune_sections",
 )
 

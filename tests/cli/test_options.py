@@ -23,6 +23,10 @@ SECTIONS = ("data", "examples", "finetune", "finetune.distil", "reconstruct", "o
 NO_KEYS = {
     ("prune", "--time"),
     ("search", "--time"),
+    ("prune", "--table"),
+    ("search", "--table"),
+    ("prune", "--precision"),
+    ("search", "--precision"),
     ("compare", "--macs"),
     ("compare", "--seed"),
     ("space", "--seed"),
@@ -191,7 +195,7 @@ def test_help_names_every_option_whole(name, monkeypatch):
 
 def test_help_begins_with_what_most_need(monkeypatch):
     printed = _help("prune", monkeypatch)
-    assert printed.count("\n") < 130
+    assert printed.count("\n") < 140
     first, others = printed.split("─ Options ─")[1].split("─ Which channels ─")
     for name in ("--out", "--keep", "--macs", "--params", "--criterion", "--data", "--scale", "--finetune-epochs"):
         assert f"│ {name} " in first

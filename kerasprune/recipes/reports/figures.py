@@ -52,6 +52,15 @@ def widths(record: Record) -> str | None:
     return svg(draw, height=0.9 + 0.19 * len(names))
 
 
+def drops(record: Record) -> str | None:
+    """Draws the drop over the cost at the models that a search tried."""
+    if not record.search:
+        return None
+    from kerasprune.steps.search_report import CostCurve  # of few runs
+
+    return svg(CostCurve.of(record.search["curve"]).draw, height=3.2)
+
+
 def curves(record: Record) -> str | None:
     """Draws loss and accuracy of training and validation over the epochs of all stages, one after another.
 

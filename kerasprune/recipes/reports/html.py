@@ -53,6 +53,11 @@ def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> st
 Figure = tuple[str, Callable[[Record], str | None], str]
 """A heading, empty below another figure's; a function that returns SVG, or `None` for nothing to draw; a caption."""
 FIGURES: tuple[Figure, ...] = (
+    (
+        "Searched sizes",
+        figures.drops,
+        "The drop over the cost of the models that were tried, with standard errors, and what is allowed.",
+    ),
     ("Channels kept", figures.widths, "Channels of each group before and after."),
     (
         "Training",

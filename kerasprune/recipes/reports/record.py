@@ -43,6 +43,7 @@ class Record:
         norms: Filter norms during training. Defaults to `None`: not recorded.
         scales: BatchNorm scales during training, by layer. Defaults to `None`: not recorded.
         graph: Groups and the kernels between them, from `dependencies.describe_graph`. Defaults to none.
+        search: The report of a search for the smallest allowed model. Defaults to none.
         section: The content of the files that sections of papers write, by the names in `BRINGS["section_files"]`.
             Defaults to none.
     """
@@ -55,6 +56,7 @@ class Record:
     norms: Norms | None = None
     scales: Norms | None = None
     graph: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
     section: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -86,6 +88,7 @@ def read(folder: Path | str) -> Record:
         "norms": ("norms.npz", _norms),
         "scales": ("scales.npz", _norms),
         "graph": ("graph.json", _json),
+        "search": ("trials/report.json", _json),
     }
     own = {name: (file, _PARSERS[Path(file).suffix]) for name, file in additions_of_papers("section_files").items()}
     found, of_sections = _content(folder, files), _content(folder, own)

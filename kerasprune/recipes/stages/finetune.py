@@ -9,7 +9,7 @@ import keras
 from kerasprune import callbacks
 from kerasprune.graph.graph import values
 from kerasprune.recipes.fit import train_stage
-from kerasprune.recipes.stages.context import Run, judge_after, mark_delivered, write
+from kerasprune.recipes.stages.context import Run, judge_after, mark_delivered, note, write
 from kerasprune.steps.finetune import check_trainable
 from kerasprune.steps.tuning import tune
 
@@ -19,7 +19,13 @@ BEFORE = {"rebuild": "rebuilt", "reconstruct": "reconstructed"}
 
 def finetune(run: Run) -> None:
     """Fine-tunes the slim model, if the recipe has the section, and saves the best or the last: `slim.keras`."""
-    spec = run.recipe.finetune
+    spec, alone = run.recipe.finetune, run.recipe.prune.alone
+    if alone is not None and alone.trained:
+        model = run.model(alone.trained)
+        note(run, "finetune", model)
+        mark_delivered(run, "finetune", [])
+        run.hand_over("slim", model)
+        return
     model = run.take("reconstructed" if run.recipe.reconstruct else "rebuilt")
     if spec is None:
         run.hand_over("slim", model)
