@@ -25,8 +25,10 @@ from kerasprune.planning.make_plan import plan as plan
 from kerasprune.repair.reconstruction.recalibrate import recalibrate as recalibrate
 from kerasprune.repair.reconstruction.reconstruct import reconstruct as reconstruct
 from kerasprune.repair.synthesis.synthesise import synthesise as synthesise
+from kerasprune.steps.advise import advise as advise
 from kerasprune.steps.folding.fold import fold as fold
 from kerasprune.steps.prune import prune as prune
+from kerasprune.steps.smallest import smallest as smallest
 from kerasprune.surgery.costs.cost import cost as cost
 from kerasprune.surgery.costs.report import report as report
 from kerasprune.surgery.inlining.inline import functional as functional

@@ -64,16 +64,13 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
-    from kerasprune.models.sets.lookup import own
-
     for path in (model, beside):
         if path is not None:
             check_model_path(path)
     if scale is not None:
         raise_faults("Invalid arguments for export:", choice_faults(SCALES, scale=scale))
     found = _checked(context, formats, data, calibrate, beside is not None)
-    if data is not None and own(data) == "function" and not trust:
-        raise PruneError(f"{data!r} would import your own code. Expected the option --trust with --data.")
+    check_data(data, trust)
     places = _places(out, model, found, overwrite)
     start(verbose=verbose)
     import_code(imports, trust)
@@ -82,7 +79,7 @@ def export(
     with Messages(quiet=quiet).shown():
         loaded = load(model)
         dense = None if beside is None else _compiled(beside, loss)
-        given = _inputs(loaded, data, calibrate, scale, size)
+        given = inputs_of(loaded, data, calibrate, scale, size)
         judging = None if data is None or dense is None else _examples(loaded, data, scale, size, test)
         for name, place in places.items():
             with Console(stderr=True, quiet=quiet).status(f"export {name}"):
@@ -103,7 +100,6 @@ def _checked(
 ) -> dict[str, Format]:
     """Returns the formats by name if they have what they need."""
     from kerasprune.export.registry import formats as known_formats
-    from kerasprune.models.sets.lookup import check_name
 
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
@@ -119,9 +115,18 @@ def _checked(
         )
     if calibrate is not None and not calibrate.exists():
         raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is neither.")
-    if data is not None:
-        check_name(data)
     return found
+
+
+def check_data(data: str | None, trust: bool) -> None:
+    """Checks `--data`: the name of a data set, a file or a folder, or a function that is trusted."""
+    from kerasprune.models.sets.lookup import check_name, own
+
+    if data is None:
+        return
+    if own(data) == "function" and not trust:
+        raise PruneError(f"{data!r} would import your own code. Expected the option --trust with --data.")
+    check_name(data)
 
 
 def _places(out: Path, model: Path, formats: Mapping[str, Format], overwrite: bool) -> dict[str, Path]:
@@ -137,7 +142,9 @@ def _places(out: Path, model: Path, formats: Mapping[str, Format], overwrite: bo
     return places
 
 
-def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: Size | None) -> Any:
+def inputs_of(
+    model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: Size | None
+) -> Any:
     """Returns batches of inputs to calibrate and check with, or `None` if none are named."""
     if calibrate is None and data is None:
         return None

@@ -11,10 +11,12 @@ import typer
 
 from kerasprune.checks import choice_faults
 from kerasprune.cli.application import commands
+from kerasprune.cli.export import check_data, inputs_of
 from kerasprune.cli.options import (
     CODE,
     ModelPath,
     check_model_path,
+    check_needed,
     given_values,
     load,
     option,
@@ -27,6 +29,11 @@ from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import raise_faults
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import keras
+
     from kerasprune.graph.graph import ChannelGraph
     from kerasprune.surgery.costs.counts import Cost
 
@@ -36,6 +43,7 @@ ORDERS = ("model", "macs", "params")
 @commands.command()
 @take_options(*CODE)
 def inspect(
+    context: typer.Context,
     model: ModelPath,
     coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
     freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
@@ -43,9 +51,18 @@ def inspect(
     sort: Annotated[str, typer.Option(help="Order of the layers: model, macs or params.")] = "model",
     size: Annotated[str | None, option("model.size")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print groups and layers as JSON, and nothing else.")] = False,
+    advise: Annotated[bool, typer.Option("--advise", help="Measure what quantizing and pruning would give.")] = False,
+    data: Annotated[str | None, option("data.name", "For --advise.")] = None,
+    scale: Annotated[str | None, option("data.scale")] = None,
+    seconds: Annotated[float, typer.Option(help="How long --advise may take.")] = 60,
     **options: Any,
 ) -> None:
-    """Show which channels of a model are coupled, and what its layers cost; of a .kpz file, its bytes by array."""
+    """Show which channels of a model are coupled, and what its layers cost; of a .kpz file, its bytes by array.
+
+    With --advise: what time and bytes quantizing and pruning would save, and at which error, with the commands.
+    """
+    check_needed(context, advise=("data", "seconds"), data=("scale",))
+    check_data(data, options["trust"])
     if model.suffix == PACKED:
         print_sizes(model, as_json)
         return
@@ -59,6 +76,10 @@ def inspect(
     from kerasprune.surgery.inlining.plain import plain
 
     loaded = plain(load(model))
+    if advise:
+        asked = {"data": data, "scale": scale, "size": size, "seconds": seconds, "as_json": as_json}
+        _advise(loaded, model, asked)
+        return
     graph = trace(loaded, **given_values(coupling=coupling, freeze=freeze), unknown="freeze", size=size)
     free = size is None and has_free_axes(loaded)
     counted = None if free else cost(graph)
@@ -71,6 +92,20 @@ def inspect(
         typer.echo("\nThe side or the length of the input is free: give --size to see multiply–adds.")
         return
     _print_costs(counted, sort, _makers(graph, several) if prunable else None)
+
+
+def _advise(model: keras.Model, path: Path, options: Mapping[str, Any]) -> None:
+    """Prints advice, with commands for the files that were named."""
+    from kerasprune.steps.advise import advise
+
+    data, size = options["data"], options["size"]
+    inputs = inputs_of(model, data, None, options["scale"], size)
+    found, names = advise(model, inputs, seconds=options["seconds"], size=size), (str(path), data or "DATA")
+    if options["as_json"]:
+        offers = [asdict(each) | {"command": each.command(*names)} for each in found.offers]
+        typer.echo(json.dumps(asdict(found) | {"line": found.line, "offers": offers}, indent=2))
+    else:
+        typer.echo(found.shown(*names))
 
 
 def _groups(graph: ChannelGraph, names: list[str]) -> str:

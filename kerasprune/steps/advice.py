@@ -1,0 +1,141 @@
+"""Advice before any work: what quantizing and what removing channels would give, and the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+ALLOWED = 0.05
+"""Error of the outputs that an offer may have, relative to their spread."""
+_NEAR = 0.03  # relative difference of times that noise explains: fewer bytes decide
+_OFFERS = 5  # that are shown, at most
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A way to a smaller model, and what it was measured to give.
+
+    Args:
+        macs: Share of the multiply–adds that is kept; `None` if no channel is removed.
+        quantize: Precision of the `.tflite` file, as for `kp.export.tflite`; `None` for float32.
+        error: Error of the outputs relative to their spread, 0 = the same, 1 = no better than a constant; `None`
+            without examples.
+        time: The time of the file ÷ that of the float32 file of the dense model, on this processor.
+        bytes: The bytes of the file ÷ those.
+    """
+
+    macs: float | None
+    quantize: str | None
+    error: float | None
+    time: float
+    bytes: float
+
+    @property
+    def name(self) -> str:
+        """What it does, in words."""
+        kept = [] if self.macs is None else [f"keep {self.macs:.2f} of the multiply–adds"]
+        return ", ".join(kept + ([f"quantize to {self.quantize}"] if self.quantize else [])) or "leave it as it is"
+
+    def command(self, model: str = "MODEL", data: str = "DATA") -> str:
+        """Returns the command that does it.
+
+        Args:
+            model: The file of the model. Defaults to a placeholder.
+            data: The data, as `--data` takes them. Defaults to a placeholder.
+
+        Example:
+            >>> Offer(0.5, "int8", 0.01, 0.3, 0.1).command()
+            'kerasprune prune MODEL --macs 0.5 --data DATA --export tflite-int8 --out slim'
+        """
+        form = f"tflite-{self.quantize}" if self.quantize else "tflite"
+        if self.macs is not None:
+            return f"kerasprune prune {model} --macs {self.macs:.3g} --data {data} --export {form} --out slim"
+        given = f" --data {data}" if self.quantize == "int8" else ""
+        return f"kerasprune export {model} --format {form}{given} --out model.tflite"
+
+    def __str__(self) -> str:
+        """Returns the name and what it gives."""
+        error = "error not known" if self.error is None else f"error {self.error:.3g}"
+        return f"{self.name}: ×{self.time:.2f} the time, ×{self.bytes:.2f} the bytes, {error}"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was measured before any work, and what it says.
+
+    Args:
+        macs: Multiply–adds of the model.
+        params: Its parameters.
+        milliseconds: The time of its float32 `.tflite` file on this processor, one thread; `None` if not measured.
+        bytes: The bytes of this file; `None` likewise.
+        dearest: The layers with the most multiply–adds: name, share of the multiply–adds, share of the parameters.
+        least_time: What remains of the time if every group keeps one channel; `None` if not measured.
+        redundancy: Shares of the multiply–adds, and the error of the outputs there after least squares.
+        offers: The best first: the fastest whose error is at most 0.05, fewer bytes where times are alike.
+        remarks: What was not measured, and why.
+    """
+
+    macs: int
+    params: int
+    milliseconds: float | None
+    bytes: int | None
+    dearest: tuple[tuple[str, float, float], ...]
+    least_time: float | None
+    redundancy: tuple[tuple[float, float], ...]
+    offers: tuple[Offer, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """The advice in a line; empty if nothing could be measured."""
+        if not self.offers or self.offers[0].error is None:
+            return ""
+        best = self.offers[0]
+        gives = f"×{best.time:.2f} the time, ×{best.bytes:.2f} the bytes, error {best.error:.2g}"
+        if best.macs is None and best.quantize is None:
+            return f"leave it as it is: nothing measured is faster at an error of {ALLOWED} or less"
+        if best.macs is None:
+            return f"quantize, do not prune: {best.quantize} gives {gives}"
+        after = f", then {best.quantize}" if best.quantize else ""
+        return f"prune to {best.macs:.2f} of the multiply–adds{after}: {gives}"
+
+    def shown(self, model: str = "MODEL", data: str = "DATA") -> str:
+        """Returns the advice, the offers with their commands, and what they rest on.
+
+        Args:
+            model: The file of the model, for the commands. Defaults to a placeholder.
+            data: The data, for the commands. Defaults to a placeholder.
+        """
+        timed = "" if self.milliseconds is None else f", {self.milliseconds:.3g} ms, {self.bytes:,} bytes as float32"
+        lines = [self.line or "no advice: too little could be measured", ""]
+        for place, each in enumerate(self.offers, start=1):
+            lines += [f"{place}. {each}", f"   {each.command(model, data)}"]
+        lines += ["", f"the model: {self.macs:,} multiply–adds, {self.params:,} parameters{timed}"]
+        lines += [f"  {name}: {macs:.1%} of the multiply–adds, {params:.1%} of the parameters"
+                  for name, macs, params in self.dearest]  # fmt: skip
+        if self.least_time is not None:
+            lines.append(f"with one channel in every group ×{self.least_time:.2f} of the time remains")
+        if self.redundancy:
+            found = ", ".join(f"{error:.2g} at {share:.2f}" for share, error in self.redundancy)
+            lines.append(f"error after removal and least squares, by the multiply–adds kept: {found}")
+            lines.append(
+                f"with training more can go: kerasprune prune {model} --max-drop 0.01 --data {data} --out slim"
+            )
+        return "\n".join([*lines, *self.remarks])
+
+    def __str__(self) -> str:
+        return self.shown()
+
+
+def rank_offers(offers: Sequence[Offer]) -> list[Offer]:
+    """Returns the fastest with a small error first, of those that are alike the smallest; five at most."""
+
+    def far(each: Offer) -> bool:
+        return each.error is not None and each.error > ALLOWED
+
+    rest, found = sorted(offers, key=lambda each: (far(each), each.time)), []
+    while rest:
+        alike = [e for e in rest if far(e) == far(rest[0]) and e.time <= (1 + _NEAR) * rest[0].time]
+        found.append(min(alike, key=lambda each: each.bytes))
+        rest.remove(found[-1])
+    return found[:_OFFERS]
