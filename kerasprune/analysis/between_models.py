@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import (
     Weights,
     WeightsJudge,
@@ -20,6 +19,7 @@ from kerasprune.analysis.judged_weights import (
 )
 from kerasprune.checks import whole_number_faults
 from kerasprune.errors import extras, raise_faults
+from kerasprune.files.figure import draw_figure
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from kerasprune.analysis.between_models import between
-from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import Weights, WeightsJudge, check_statistics, weights_of
 from kerasprune.checks import seed_faults, whole_number_faults
 from kerasprune.errors import extras, make_or_note, raise_faults
 from kerasprune.files import path_of, read_json, write_json, write_rows
+from kerasprune.files.figure import draw_figure
 from kerasprune.files.made_of import digest
 from kerasprune.graph.graph import weight_paths
 from kerasprune.recipes.populations.store import Store

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import WeightsJudge, check_alike, check_statistics, combine_weights, weights_of
 from kerasprune.checks import non_negative_faults, whole_number_faults
 from kerasprune.errors import PruneError, extras, raise_faults
+from kerasprune.files.figure import draw_figure
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from kerasprune import criteria as registered
-from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.analysis.judged_weights import WeightsJudge, weights_of
 from kerasprune.checks import fraction_faults, seed_faults
 from kerasprune.criteria.base import Criterion
@@ -19,6 +18,7 @@ from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.data.arrays_or_batches import read_again
 from kerasprune.errors import extras, raise_faults
 from kerasprune.files import path_of, write_rows
+from kerasprune.files.figure import draw_figure
 from kerasprune.graph.graph import weight_paths
 from kerasprune.training.sparsity.ranking import highest
 

@@ -10,13 +10,13 @@ from typing import Any
 import keras
 
 from kerasprune import criteria
-from kerasprune.analysis.figure_files import draw_figure
 from kerasprune.checks import fraction_faults, seed_faults, whole_number_faults
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import extras, raise_faults
 from kerasprune.files import path_of
+from kerasprune.files.figure import draw_figure
 from kerasprune.files.writing import write_rows
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import kept_number, legal

@@ -96,7 +96,7 @@ class CostCurve:
 
     def save(self, path: str | Path) -> Path:
         """Writes the curve as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
-        from kerasprune.analysis.figure_files import draw_figure  # needs matplotlib
+        from kerasprune.files.figure import draw_figure  # needs matplotlib
 
         return draw_figure(path, (6.4, 3.6), self.draw)
 

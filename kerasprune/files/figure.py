@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kerasprune.files import path_of, replace_when_done
+from kerasprune.files.reading import path_of
+from kerasprune.files.writing import replace_when_done
 
 
 def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any], None]) -> Path:
