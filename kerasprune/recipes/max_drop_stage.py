@@ -7,8 +7,8 @@ import keras
 from kerasprune.graph.plans import Plan
 from kerasprune.recipes import lookup
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.recipes.max_drop_section import MaxDrop
 from kerasprune.recipes.optimizers import optimizer
+from kerasprune.recipes.plan_section import MaxDrop
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.judged_figures import metric_figures
 from kerasprune.steps.smallest import smallest

@@ -33,7 +33,7 @@ prune_sections = Registry(
     "section of the pruning stage",
     {
         "at_initialisation": "kerasprune.recipes.at_initialisation_section:AtInitialisation",
-        "max_drop": "kerasprune.recipes.max_drop_section:MaxDrop",
+        "max_drop": "kerasprune.recipes.plan_section:MaxDrop",
     },
     table="prune_sections",
 )
