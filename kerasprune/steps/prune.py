@@ -35,7 +35,7 @@ from kerasprune.steps.pixel_scale import warn_of_scale
 from kerasprune.steps.progress import Progress
 from kerasprune.steps.removal import remove, warn_if_unreadable
 from kerasprune.steps.repair import NO_GAIN, reconstruct_if_nearer
-from kerasprune.steps.report import PruningReport, StepReport, useless
+from kerasprune.steps.report import PruningReport, StepReport, hint, useless
 from kerasprune.steps.rows_of_loss import in_order_of_loss
 from kerasprune.steps.settings import PruneSettings
 from kerasprune.steps.tuning import tune
@@ -232,7 +232,7 @@ class Pruning:
                 delivered = self._tuned(slim, cut)
             slim = removed if delivered is self.steps[1] else slim
         with self._returning("judging it"):
-            self.remarks += useless(delivered)
+            self.remarks += [*useless(delivered), *hint(settings.fractions.get("keep"), kept, self.steps)]
             warn_of_constraints(slim, self.dense)
         if settings.model.compiled:
             with self._returning("compiling it"):

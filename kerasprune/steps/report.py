@@ -130,6 +130,30 @@ def useless(step: StepReport) -> list[str]:
     return [f"useless as it is, {advice}: error {said}, where 1 is no better than a constant"] * bool(far)
 
 
+_FREE = 0.005  # error of the outputs before any training, of which more than was asked could go
+_STAYS = 0.8  # of multiply–adds and parameters both, where at most so much of the channels was to be kept
+
+
+def hint(asked: float | None, kept: Mapping[str, float], steps: Sequence[StepReport]) -> list[str]:
+    """Returns the advice of a pruning where it is clear; nothing else says that another way would give more.
+
+    Args:
+        asked: The fraction of the channels that was to be kept, if one was.
+        kept: Shares of `"macs"` and `"params"` that are kept.
+        steps: The steps so far.
+    """
+    least = min(kept["macs"], kept["params"])
+    if asked is not None and asked <= _STAYS < least:
+        return [
+            f"{least:.0%} of the model or more is in layers that keep their channels: quantization gives more, see "
+            "kp.advise"
+        ]
+    solved = [each.error for each in steps if each.name == "reconstructed" and not each.unjudged]
+    if least <= _STAYS and any(each is not None and each <= _FREE for each in solved):
+        return ["nearly free: the outputs hardly differed before any training; kp.smallest finds how much can go"]
+    return []
+
+
 _NOTICED = 0.01  # relative difference from which two models are not called equal
 UNVERIFIED = "not verified: the slim model was not compared with the masked model"
 

@@ -112,3 +112,16 @@ def test_the_command_prints_commands_that_run(tmp_path, monkeypatch):
     assert run_command(first.split()[1:]).exit_code == 0
     result = run_command(["inspect", "mine.keras", "--data", "inputs.npy"])
     assert result.exit_code == 2 and "--advise with --data" in " ".join(result.output.split())
+
+
+def test_a_pruning_says_where_its_answer_is_clear():
+    keras.utils.set_random_seed(0)
+    linear = keras.Sequential([keras.Input((4,)), layers.Dense(64), layers.Dense(1)])  # four columns need four channels
+    x = np.random.default_rng(0).normal(size=(400, 4)).astype("float32")
+    whole = [layers.Dense(256, name=f"whole_{place}") for place in range(2)]
+    frozen = keras.Sequential([keras.Input((4,)), layers.Dense(8), *whole, layers.Dense(1)])
+    random = keras.Sequential([keras.Input((4,)), layers.Dense(64, "relu"), layers.Dense(64)])
+    assert any("nearly free" in each for each in kp.prune(linear, macs=0.5, data=x, verbose=0).report.remarks)
+    remarks = kp.prune(frozen, keep=0.5, data=x, freeze=["whole_*"], verbose=0).report.remarks
+    assert any("quantization" in each for each in remarks)
+    assert not any("kp." in each for each in kp.prune(random, macs=0.5, data=x, verbose=0).report.remarks)
