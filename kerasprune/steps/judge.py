@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -85,9 +86,9 @@ class Judge:
         if model not in self._twins:
             self.metrics(model)
 
-    def worth(self, model: keras.Model) -> float:
-        """Returns the value of a model by the measure, higher = better."""
-        step = StepReport("", None, self.metrics(model))
+    def worth(self, model: keras.Model, metrics: Mapping[str, float] | None = None) -> float:
+        """Returns the value of a model by the measure, higher = better; its `metrics` are measured if not given."""
+        step = StepReport("", None, self.metrics(model) if metrics is None else metrics)
         return self.measure.worth(step if step.metrics else self.step("", model))
 
     @cached_property

@@ -178,10 +178,11 @@ class Pruning:
 
     Args:
         settings: The checked arguments of `prune`.
+        after: Callbacks of the fine-tuning that see the metrics of the judged examples, `val_…`. Defaults to none.
     """
 
-    def __init__(self, settings: PruneSettings) -> None:
-        self.settings, self.progress = settings, Progress(settings.verbose)
+    def __init__(self, settings: PruneSettings, after: Sequence[keras.callbacks.Callback] = ()) -> None:
+        self.settings, self.progress, self.after = settings, Progress(settings.verbose), after
         self.steps: list[StepReport] = []
         self.remarks: list[str] = []
         self.found: dict[str, Any] = {}
@@ -386,7 +387,10 @@ class Pruning:
         compiled = settings.model.optimizer if settings.model.compiled else None
         teaching = settings.options("distil")
         callbacks = [each for each in keras.tree.flatten(settings.callbacks) if each is not None]
-        watched = settings.validation is not None or callbacks and self.judged is not self.given
+        # Otherwise the best epoch's own measurement is all that looks at these examples.
+        watched = callbacks or settings.deliver == "last" and settings.verbose > 1
+
+        lines = self.progress.callbacks("fine-tune", settings.epochs)
 
         def student() -> keras.Model | None:
             if teaching is None:
@@ -407,8 +411,8 @@ class Pruning:
                     finetune.optimizer(settings.optimizer, compiled, settings.epochs, training.steps(), callbacks),
                     settings.epochs,
                     twin=student(),
-                    validation=self.judged if watched else None,
-                    callbacks=[counting, *callbacks, *more, *self.progress.callbacks("fine-tune", settings.epochs)],
+                    validation=self.judged if watched and self.judged is not self.given else None,
+                    callbacks=[counting, *callbacks, *more, *self.after, *lines],
                 )
 
         tuned = tune(slim, train, self.judge, self.steps[1:], deliver=settings.deliver, seed=settings.seed)

@@ -373,9 +373,9 @@ class _SizeSearch:
         given = replace(
             self.pruning, plan=plan, data=self.training.data, validation=self.judged.data, criterion="l1",
             budget="uniform", freeze=(), verbose=max(self.pruning.verbose - 1, 0),
-            optimizer=fresh(self.pruning.optimizer), callbacks=[*self.pruning.callbacks, stopping],
+            optimizer=fresh(self.pruning.optimizer),
         )  # fmt: skip
-        return Pruning(given).result(), stopping.note
+        return Pruning(given, after=[stopping]).result(), stopping.note
 
     def _file(self, slim: keras.Model) -> bytes | None:
         """Returns the `.tflite` file of a model, if files are judged."""

@@ -71,7 +71,7 @@ def seed_layers(model: keras.Model, seed: int) -> None:
 
 
 class BestEpoch(PruningCallback):
-    """Keeps the weights of the best epoch; the earlier of equals.
+    """Keeps the weights of the best epoch; the earlier of equals. Callbacks after it see its metrics as `val_…`.
 
     Epochs before the end of the schedule of another callback do not count. The weights are part of the state that
     `Resume` saves.
@@ -100,7 +100,10 @@ class BestEpoch(PruningCallback):
         notes["scheduled"] = np.bool_(bool(others))
         if not all(each.finished for each in others):
             return
-        worth = self._judge.worth(self._slim)
+        metrics = self._judge.metrics(self._slim)
+        if logs is not None:
+            logs.update({f"val_{name}": value for name, value in metrics.items() if f"val_{name}" not in logs})
+        worth = self._judge.worth(self._slim, metrics)
         if worth > notes["worth"]:
             weights = {f"weight/{n}": ops.convert_to_numpy(v).copy() for n, v in enumerate(self._slim.weights)}
             notes |= {"worth": np.float64(worth), "epoch": np.int64(epoch + 1), **weights}

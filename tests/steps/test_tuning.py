@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from importlib.util import find_spec
 
@@ -17,7 +18,9 @@ from kerasprune.data.held_out import held_out, whole_batches
 from kerasprune.data.stored_rows import StoredRows
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.objective import of_model
+from kerasprune.steps.prune import Pruning
 from kerasprune.steps.report import BALANCED, Measure, StepReport
+from kerasprune.steps.settings import PruneSettings
 from kerasprune.surgery.output_distance import OutputDistance
 
 
@@ -333,3 +336,32 @@ def test_killed_after_the_best_epoch_the_same_is_delivered(tmp_path):
     again = pruned(kp.callbacks.Resume(tmp_path))
     assert all(map(np.array_equal, whole.slim.get_weights(), again.slim.get_weights()))
     assert str(again.report) == str(whole.report)
+
+
+class Validations(keras.callbacks.Callback):
+    """Counts the passes over validation examples, and keeps the logs of the epochs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes, self.logs = 0, []
+
+    def on_test_begin(self, logs=None):
+        self.passes += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.logs.append(dict(logs or {}))
+
+
+def test_an_epoch_is_validated_once_unless_a_callback_of_the_user_looks():
+    model, data, validation = network(0), examples(0, 200), examples(1, 100)
+    given = {name: each.default for name, each in inspect.signature(kp.prune).parameters.items()}
+    given |= {"model": model, "data": data, "validation": validation, "epochs": 2, "verbose": 0}
+    ours, settings = Validations(), PruneSettings(**given)
+    slim = Pruning(settings, after=[ours]).result().slim
+    told = [each["val_accuracy"] for each in ours.logs]
+    assert ours.passes == 0 and len(told) == 2
+    last = Judge(None, of_model(model, None, model), Examples(validation, 128, 1)).metrics(slim)
+    assert last["accuracy"] in told or last["accuracy"] > max(told)
+    users = Validations()
+    kp.prune(model, data=data, validation=validation, epochs=2, callbacks=[users], verbose=0)
+    assert users.passes == 2 and all("val_accuracy" in each for each in users.logs)
