@@ -20,17 +20,20 @@ class Trial:
     Args:
         share: Fraction of the dense model's cost.
         bound: What the drop of the metric is at most, by the confidence that was asked for.
+        stopped: Whether its training ended early, so that a whole one would drop by less. Defaults to `False`.
     """
 
     share: float
     bound: float
+    stopped: bool = False
 
 
 def next_share(trials: Sequence[Trial], allowed: float, *, first: float, least: float, most: int) -> float | None:
     """Returns the share of the cost to try next; `None` if the search is at its end.
 
     The cost is bracketed between the smallest share whose drop is allowed and the largest below it whose drop is not;
-    within the bracket the drop is taken to be linear in the logarithm of the share. The dense model counts as tried.
+    within the bracket the drop is taken to be linear in the logarithm of the share, or halfway where the refused one
+    was stopped early. The dense model counts as tried.
 
     Args:
         trials: What was tried.
@@ -58,7 +61,7 @@ def next_share(trials: Sequence[Trial], allowed: float, *, first: float, least: 
     low = max(refused, key=lambda each: each.share)
     if high.share <= CLOSE * low.share:
         return None
-    way = (allowed - high.bound) / (low.bound - high.bound)
+    way = 0.5 if low.stopped else (allowed - high.bound) / (low.bound - high.bound)
     way = min(max(way, _INNER), 1 - _INNER)
     return exp((1 - way) * log(high.share) + way * log(low.share))
 

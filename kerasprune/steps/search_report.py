@@ -29,6 +29,7 @@ class Tried:
         allowed: Whether the model may be delivered.
         seconds: What it took.
         note: Why it ended early, or is refused in spite of its bound. Defaults to `""`.
+        stopped: Whether its training ended early. Defaults to `False`.
     """
 
     share: float
@@ -43,6 +44,7 @@ class Tried:
     allowed: bool
     seconds: float
     note: str = ""
+    stopped: bool = False
 
     def __str__(self) -> str:
         """Returns the share, the figure and the verdict."""

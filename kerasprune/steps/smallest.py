@@ -304,7 +304,7 @@ class _SizeSearch:
 
     @property
     def _trials(self) -> list[Trial]:
-        return [Trial(each.share, each.bound) for each in self.tried]
+        return [Trial(each.share, each.bound, each.stopped) for each in self.tried]
 
     def _first(self) -> float:
         """Returns the share to begin with: where the outputs can still be solved for, as a first look shows."""
@@ -333,7 +333,7 @@ class _SizeSearch:
         file = self._file(slim)
         run = self._run(slim, file)
         place, value, drop = self._judged(run)
-        bound = drop.bound(self.settings.confidence)
+        bound, stopped = drop.bound(self.settings.confidence), bool(note)
         missing, said = self.floors.shortfall(run, self.settings.confidence)
         if said:
             bound, note = max(bound, self.settings.limit + missing), "; ".join(filter(None, (note, said)))
@@ -349,6 +349,7 @@ class _SizeSearch:
             allowed=bound <= self.settings.limit,
             seconds=round(time.perf_counter() - began, 1),
             note=note,
+            stopped=stopped,
         )
         self.tried.append(found)
         self.models[number - 1] = slim, plan, file

@@ -44,6 +44,9 @@ def _search(generator: np.random.Generator, error: float, correlation: float) ->
         drops = drop(share) + EPOCHS + TRAINING * (generator.normal() + generator.normal(size=len(EPOCHS)))
         own = np.sqrt(0.5) * (generator.normal() + generator.normal(size=len(EPOCHS)))
         seen = drops + error * (np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own)
+        if seen[0] > ALLOWED + 3 * error:
+            trials.append(Trial(share, seen[0] + error, stopped=True))
+            continue
         trials.append(Trial(share, seen.min() + error))
         true[share] = drops[seen.argmin()]
     found = smallest_allowed(trials, ALLOWED)
