@@ -28,9 +28,13 @@ def print_costs(folder: Path) -> None:
     from kerasprune.recipes import reports
     from kerasprune.recipes.reports import tables
 
-    summary = reports.read(folder).summary
-    print_table("", ("", "dense", "slim", "change"), tables.before_after(summary))
-    print_table("", *tables.exports(summary))
+    record = reports.read(folder)
+    print_table("", ("", "dense", "slim", "change"), tables.before_after(record.summary))
+    print_table("", *tables.exports(record.summary))
+    if record.search:
+        from kerasprune.steps.search_report import SearchReport  # of few runs
+
+        typer.echo(str(SearchReport.of(record.search)))
 
 
 def print_summary(folder: Path) -> None:

@@ -99,6 +99,13 @@ class Examples:
         """The inputs of arrays, or of the first batch; `None` without batches."""
         return next(iter(_parts(self.data) if self.arrays else self._first), None)
 
+    def spread(self, model: keras.Model, samples: int) -> Batches:
+        """Returns examples without labels: of arrays, which may be sorted by class, from everywhere; else the first."""
+        if not self.arrays or self.fixed or row_count(self.data) <= samples:
+            return self.first(model, samples)
+        rows = np.linspace(0, row_count(self.data) - 1, samples).astype(int)
+        return example_batches(model, rows_of(self.inputs, rows), samples)
+
     def first(self, model: keras.Model, samples: int) -> Batches:
         """Returns the first examples, without labels: see `example_batches`."""
         return example_batches(model, self.inputs, samples)

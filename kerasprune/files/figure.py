@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kerasprune.errors import PruneError
 from kerasprune.files.reading import path_of
 from kerasprune.files.writing import replace_when_done
+
+FORMATS = (".svg", ".png", ".pdf")
 
 
 def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any], None]) -> Path:
@@ -15,6 +18,8 @@ def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any
     from matplotlib.figure import Figure
 
     path, figure = path_of(path), Figure(figsize=size, layout="constrained")
+    if path.suffix and path.suffix not in FORMATS:
+        raise PruneError(f"Expected the name of a picture, {', '.join(FORMATS)}. Received: {str(path)!r}.")
     draw(figure)
     with replace_when_done(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")

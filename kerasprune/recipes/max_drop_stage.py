@@ -47,7 +47,6 @@ def choose(run: Run, model: keras.Model, spec: MaxDrop) -> Plan:
         and optimizer(finetune.optimizer, finetune.epochs, training.steps(), run.compiled_optimizer()),
         verbose=run.verbose,
     )
-    run.console.print(str(found.report), highlight=False)
     run.save(spec.trained, found.slim)
     return found.plan
 

@@ -73,6 +73,7 @@ class Advice:
         redundancy: Shares of the multiply–adds, and the error of the outputs there after least squares.
         offers: The best first: the fastest whose error is at most 0.05, fewer bytes where times are alike.
         remarks: What was not measured, and why.
+        complete: Whether there was time for everything. Defaults to `True`.
     """
 
     macs: int
@@ -84,6 +85,7 @@ class Advice:
     redundancy: tuple[tuple[float, float], ...]
     offers: tuple[Offer, ...]
     remarks: tuple[str, ...] = ()
+    complete: bool = True
 
     @property
     def line(self) -> str:
@@ -94,8 +96,12 @@ class Advice:
         gives = f"×{best.time:.2f} the time, ×{best.bytes:.2f} the bytes, error {best.error:.2g}"
         if best.macs is None and best.quantize is None:
             return f"leave it as it is: nothing measured is faster at an error of {ALLOWED} or less"
+        pruned = self.complete or any(each.macs is not None for each in self.offers)
+        if best.macs is None and best.time > 1 - _NEAR:
+            return f"quantize for the bytes alone: {best.quantize} gives {gives}"
         if best.macs is None:
-            return f"quantize, do not prune: {best.quantize} gives {gives}"
+            advice = "quantize, do not prune" if pruned else "quantize (there was no time to measure pruning)"
+            return f"{advice}: {best.quantize} gives {gives}"
         after = f", then {best.quantize}" if best.quantize else ""
         return f"prune to {best.macs:.2f} of the multiply–adds{after}: {gives}"
 

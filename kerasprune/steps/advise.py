@@ -14,12 +14,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.checks import positive_faults
+from kerasprune.checks import kind_faults, positive_faults
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import is_graph, signature_of
 from kerasprune.errors import PruneError, check_installed, extras, raise_faults
-from kerasprune.graph.built_model import body_of, fixed_batch
+from kerasprune.graph.built_model import LOAD, body_of, fixed_batch
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
@@ -72,7 +72,8 @@ def advise(model: keras.Model, data: Any = None, *, seconds: float = 60, size: S
         >>> found.offers[0].error < 0.05
         True
     """
-    raise_faults("Invalid arguments for advise:", positive_faults(seconds=seconds))
+    faults = [*kind_faults(keras.Model, LOAD, model=model), *positive_faults(seconds=seconds)]
+    raise_faults("Invalid arguments for advise:", faults)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of files and cuts that nobody has asked for
         return _Advising(model, data, seconds, size).result()
@@ -160,7 +161,7 @@ class _Advising:
             )
         return Advice(
             counted.macs, counted.params, milliseconds, size, tuple(dearest), least, tuple(redundancy),
-            tuple(rank_offers(offers)), tuple(self.clock.remarks),
+            tuple(rank_offers(offers)), tuple(self.clock.remarks), not self.clock.left_out,
         )  # fmt: skip
 
     # ---- examples ----------------------------------------------------------------------------------------------

@@ -99,8 +99,8 @@ class Judge:
 
     @cached_property
     def _first(self) -> list[Any]:
-        """The first examples in batches, read once, since a data set may shuffle."""
-        return list(self.examples.first(self.dense, JUDGED))
+        """Some examples in batches, read once, since a data set may shuffle."""
+        return list(self.examples.spread(self.dense, JUDGED))
 
     @cached_property
     def _wanted(self) -> list[Any]:

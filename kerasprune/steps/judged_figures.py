@@ -134,8 +134,17 @@ class _Resampled(Tally):
         key = sha256(counts.tobytes()).digest()  # the dense model is drawn again beside every other
         if key not in self._found:
             rows = rows_of(self.known, np.repeat(np.arange(len(self)), counts))
-            self._found[key] = float(self.function(self.model, rows))
+            self._found[key] = self._value(rows)
         return self._found[key]
+
+    def _value(self, rows: tuple) -> float:
+        try:
+            return float(self.function(self.model, rows))
+        except Exception as error:
+            raise PruneError(
+                "Expected a function metric=f(model, (x, y)) that returns a number; it may call model.predict(x) and "
+                f"model.evaluate(x, y). Received: {type(error).__name__}: {error}. Check it on the dense model."
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,7 @@ class Tried:
         seconds: What it took.
         note: Why it ended early, or is refused in spite of its bound. Defaults to `""`.
         stopped: Whether its training ended early. Defaults to `False`.
+        relative: Whether the drop is a fraction of the dense model's figure. Defaults to `False`.
     """
 
     share: float
@@ -45,6 +46,7 @@ class Tried:
     seconds: float
     note: str = ""
     stopped: bool = False
+    relative: bool = False
 
     def __str__(self) -> str:
         """Returns the share, the figure and the verdict."""
@@ -147,11 +149,18 @@ class SearchReport:
     remarks: tuple[str, ...] = ()
     test: Mapping[str, tuple[float, float]] | None = None
 
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> SearchReport:
+        """Returns a report from its plain data, as it stands in the `report.json` of a search."""
+        return cls(**{**data, "curve": CostCurve.of(data["curve"]), "remarks": tuple(data["remarks"])})
+
     def __str__(self) -> str:
         """Returns the result, a line for each model, and the remarks."""
         curve = self.curve
-        kind = "of the dense model's" if curve.relative else "absolute"
-        asked = f"a drop of at most {curve.limit:.3g} ({kind})"
+        several = len({(each.figure, each.relative) for each in curve.points}) > 1
+        kind = "each row says of what" if several else "of the dense model's" if curve.relative else "absolute"
+        judged = "" if several or not curve.points else f" of {curve.points[0].figure}"
+        asked = f"a drop{judged} of at most {curve.limit:.3g} ({kind})"
         if curve.chosen is None:
             lines = [f"no smaller model with {asked} was found"]
         else:
@@ -164,6 +173,7 @@ class SearchReport:
         for place, each in enumerate(curve.points):
             row = f"  {each.share:6.3f}  {each.value:8.4g}  {each.drop:8.3g}  {each.error:8.2g}  {each.bound:8.3g}"
             verdict = "delivered" if place == curve.chosen else "allowed" if each.allowed else "too much"
-            lines.append(f"{row}  {verdict}{each.note and f', {each.note}'}")
+            of = f", {each.figure}{' (relative)' * each.relative}" if several else ""
+            lines.append(f"{row}  {verdict}{of}{each.note and f', {each.note}'}")
         lines += [f"test: {name} {dense:.4g} → {slim:.4g}" for name, (dense, slim) in (self.test or {}).items()]
         return "\n".join([*lines, *self.remarks])

@@ -75,8 +75,8 @@ class SearchSettings:
         limits = given_values(**{name: getattr(self, name) for name in _LIMITS})
         faults = [
             *choice_faults(COSTS, by=self.by),
-            *choice_faults((None, *DROP_TYPES), drop_type=self.drop_type),
-            *choice_faults((None, *PRECISIONS), quantize=self.quantize),
+            *choice_faults(DROP_TYPES, **given_values(drop_type=self.drop_type)),
+            *choice_faults(tuple(PRECISIONS), **given_values(quantize=self.quantize)),
             *positive_faults(**given_values(max_drop=self.max_drop, max_error=self.max_error)),
             *proper_fraction_faults(**given_values(agreement=self.agreement), confidence=self.confidence),
             *whole_number_faults(1, trials=self.trials),
@@ -86,6 +86,10 @@ class SearchSettings:
             faults.append(f"Expected one of {', '.join(_LIMITS)}. Received: {', '.join(limits) or 'none of them'}.")
         if self.table is not None and self.by != "time":
             faults.append(f"Expected a table with by='time' alone. Received: by={self.by!r}. Leave table out.")
+        if isinstance(self.metric, keras.metrics.Metric):
+            received = f"Received: metric={type(self.metric).__name__}, an object of Keras."
+            remedy = "Compile the model with it, and give its name."
+            faults.append(f"Expected metric as a name, or as a function f(model, (x, y)). {received} {remedy}")
         if self.data is None:
             faults.append("Expected data to train on and to judge on. Received: data=None. Give data=(x, y).")
         if self.floor and self.max_drop is None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kerasprune.data.arrays_or_batches import as_numpy, batch_parts
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import signature_of
 from kerasprune.errors import PruneError, short, warn
@@ -27,6 +28,7 @@ from kerasprune.graph.built_model import body_of
 from kerasprune.graph.plans import Plan
 from kerasprune.steps import finetune
 from kerasprune.steps.class_floors import ClassFloors, class_numbers
+from kerasprune.steps.judge import check_examples
 from kerasprune.steps.judged_figures import AGREEMENT, ERROR, Figure, NearnessFigure, OwnFigure, metric_figures, run_of
 from kerasprune.steps.keywords import answer_unknown_keywords
 from kerasprune.steps.next_share import Trial, next_share, smallest_allowed
@@ -43,6 +45,7 @@ _SAME = 0.005  # relative difference of shares that are one
 _REDUNDANT = 0.2  # error of the outputs after least squares at which a search begins
 _FAR = 3.0  # standard errors beyond what is allowed, after an epoch, at which a training stops
 _REFUSED = 10.0  # times what is allowed, in place of a drop that is no number
+_DIFFER = 4.0  # examples on which two models differ, for one that is lost where as many are as may be
 _ENOUGH = 2.0, 4.0  # standard errors in what is allowed: fewer are said; what is recommended
 
 
@@ -54,7 +57,7 @@ class Smallest(NamedTuple):
         plan: Its plan.
         report: What was tried, which can be printed.
         curve: The figure over the cost.
-        file: The content of the `.tflite` file, if one was judged.
+        file: The content of the `.tflite` file, if one was judged: `Path("slim.tflite").write_bytes(found.file)`.
     """
 
     slim: keras.Model
@@ -62,6 +65,9 @@ class Smallest(NamedTuple):
     report: SearchReport
     curve: CostCurve
     file: bytes | None
+
+    def __repr__(self) -> str:
+        return f"<Smallest: {str(self.report).splitlines()[0]}>"
 
 
 @answer_unknown_keywords
@@ -174,7 +180,9 @@ class _SizeSearch:
             "seed": settings.seed,
         }
         self.plans = SharePlans(graph, settings.by, how, settings.table, settings.quantize)
+        self._check_order()
         self.figures = self._figures(self.judged)
+        self.tested = self._tested()
         self.tallies = [each.tally(run_of(self.dense)) for each in self.figures]
         self.floors = self._floors()
         self.folder = None if settings.folder is None else make_folder(settings.folder)
@@ -263,6 +271,21 @@ class _SizeSearch:
             class_numbers(self.settings.floor), self.dense, self.objective, self.judged, self.settings.groups
         )
 
+    def _check_order(self) -> None:
+        """Warns of data that come in another order on every pass, which cannot be paired; raises with `groups`."""
+        if self.judged.arrays:
+            return
+        one, other = (keras.tree.flatten(batch_parts(next(iter(self.judged.batches())))) for _ in range(2))
+        if all(np.array_equal(as_numpy(a), as_numpy(b)) for a, b in zip(one, other, strict=True)):
+            return
+        remedy = "Leave .shuffle() and random changes out of it."
+        if self.settings.groups is not None:
+            raise PruneError(
+                "Expected validation data in one order, to which groups belong. Received: validation=, whose first "
+                f"batch is another on every pass. {remedy}"
+            )
+        warn(f"validation= is not the same on every pass: drops are not paired, their errors larger. {remedy}")
+
     def _check_figures(self) -> None:
         """Raises if a figure of the dense model is no number; warns if its examples cannot tell the allowed drop."""
         settings, number = self.settings, len(self.tallies[0])
@@ -281,8 +304,13 @@ class _SizeSearch:
                 )
             scale = abs(dense.value) if self._relative(place) else 1.0
             error, limit = standard_error(dense, settings.groups, settings.seed) / scale, settings.limit
-            if not self._relative(place):  # as many examples as are allowed differ, at least
-                error = max(error, sqrt(limit / len(dense)))
+            if figure.higher and limit >= 1 and settings.max_drop is not None and abs(dense.value) <= 1:
+                raise PruneError(
+                    f"Expected a drop of {figure.name} below 1. Received: max_drop={limit:g}, at which every model is "
+                    f"allowed. For {limit:g} points give max_drop={limit / 100:g}."
+                )
+            if not self._relative(place) and settings.groups is None:  # four times as many differ as are lost
+                error = min(error, sqrt(_DIFFER * limit / len(dense)))
             if error > limit / _ENOUGH[0]:
                 number = ceil(len(dense) * (_ENOUGH[1] * error / limit) ** 2)
                 warn(
@@ -341,6 +369,7 @@ class _SizeSearch:
             share=exact,
             **self.plans.shares(plan),
             figure=self.figures[place].name,
+            relative=self._relative(place),
             value=value,
             dense=self.tallies[place].value,
             drop=drop.value,
@@ -419,16 +448,22 @@ class _SizeSearch:
         if len(self.tried) > 1:
             remarks.append(f"chosen among {len(self.tried)} on the same examples; only test= is untouched by that")
         if chosen is None:
-            remarks.append("the dense model is returned; allow a larger drop, or train for more epochs")
+            more = "give more trials, " if len(self.tried) >= settings.trials else ""
+            remarks.append(f"the dense model is returned; {more}allow a larger drop, or train for more epochs")
         return remarks
 
     def _on_test(self, slim: keras.Model, file: bytes | None) -> dict[str, tuple[float, float]] | None:
         """Returns the figures of both models on data that nothing was chosen by."""
-        if self.settings.test is None:
-            return None
-        examples = Examples(self.settings.test, self.pruning.batch, len(body_of(self.dense).inputs))
         runs = run_of(self.dense), self._run(slim, file)
-        return {each.name: tuple(each.tally(run).value for run in runs) for each in self._figures(examples)}
+        return {each.name: tuple(each.tally(run).value for run in runs) for each in self.tested} or None
+
+    def _tested(self) -> list[Figure]:
+        """Returns the figures on the data that nothing is chosen by, checked before anything is trained."""
+        if self.settings.test is None:
+            return []
+        examples = Examples(self.settings.test, self.pruning.batch, len(body_of(self.dense).inputs))
+        check_examples(self.dense, self.objective, examples)
+        return self._figures(examples)
 
 
 class _StopIfFar(keras.callbacks.Callback):

@@ -52,7 +52,7 @@ def test_what_is_delivered_is_the_trial_that_was_chosen(folder):
     judged = np.mean(slim.predict(X[rows], verbose=0).argmax(1) == Y[rows])
     assert report["curve"]["points"][chosen]["value"] == pytest.approx(judged)
     assert "Searched sizes" in (folder / "out/report.html").read_text()
-    assert "drop of at most 0.1" in result.output
+    assert "drop of accuracy of at most 0.1" in result.output
 
 
 @pytest.mark.parametrize(

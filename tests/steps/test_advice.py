@@ -124,4 +124,4 @@ def test_a_pruning_says_where_its_answer_is_clear():
     assert any("nearly free" in each for each in kp.prune(linear, macs=0.5, data=x, verbose=0).report.remarks)
     remarks = kp.prune(frozen, keep=0.5, data=x, freeze=["whole_*"], verbose=0).report.remarks
     assert any("quantization" in each for each in remarks)
-    assert not any("kp." in each for each in kp.prune(random, macs=0.5, data=x, verbose=0).report.remarks)
+    assert not any("kp." in each for each in kp.prune(random, macs=0.1, data=x, verbose=0).report.remarks)

@@ -170,3 +170,38 @@ def test_a_dense_model_with_nan_and_one_that_cannot_be_pruned_are_refused(classi
     single.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     with pytest.raises(PruneError, match="channel"):
         smallest(single, (X, Y), 0.1, **HOW)
+
+
+@pytest.mark.parametrize("wrong", [{"quantize": "int7"}, {"drop_type": "rel"}, {"metric": keras.metrics.Accuracy()}])
+def test_a_word_that_is_none_of_the_choices_is_named(classifier, wrong):
+    with pytest.raises(PruneError, match="Invalid arguments for smallest"):
+        smallest(classifier, (X, Y), 0.05, validation=VALIDATION, **wrong)
+
+
+def test_validation_in_another_order_on_every_pass_is_said(classifier):
+    tf = pytest.importorskip("tensorflow")
+    shuffled = tf.data.Dataset.from_tensor_slices(VALIDATION).shuffle(400).batch(64)
+    groups = np.arange(len(OTHER)) // 4
+    with pytest.raises(PruneError, match="Leave .shuffle()"):
+        smallest(classifier, (X, Y), 0.05, validation=shuffled, groups=groups, verbose=0)
+    with pytest.warns(UserWarning, match="not the same on every pass"):
+        smallest(classifier, (X, Y), 0.5, validation=shuffled, epochs=0, trials=1, verbose=0)
+
+
+def test_a_drop_of_one_point_is_not_one(classifier):
+    with pytest.raises(PruneError, match=r"give max_drop=0\.015"):
+        smallest(classifier, (X, Y), 1.5, validation=VALIDATION, verbose=0)
+
+
+def test_test_data_are_checked_before_anything_is_trained(classifier):
+    for test in (OTHER, (OTHER[:, :2], VALIDATION[1])):
+        with pytest.raises(PruneError):
+            smallest(classifier, (X, Y), 0.05, validation=VALIDATION, test=test, epochs=1000, verbose=0)
+
+
+def test_a_function_that_fails_is_said_to_be_one(classifier):
+    def swapped(y, prediction):
+        return (y == prediction.argmax(-1)).mean()
+
+    with pytest.raises(PruneError, match=r"f\(model, \(x, y\)\)"):
+        smallest(classifier, (X, Y), 0.05, validation=VALIDATION, metric=swapped, verbose=0)
