@@ -59,6 +59,18 @@ def share_right(model: keras.Model, validation: Any) -> float:
     return float(np.mean(model.predict(x, verbose=0).argmax(1) == y))
 
 
+def swapped(labels: Any, outputs: Any) -> float:
+    """Returns the accuracy, with the arguments in scikit-learn's order."""
+    return float(np.mean(outputs.argmax(1) == labels))
+
+
+def batches() -> Any:
+    """Returns the labelled examples as a data set."""
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(LABELLED).batch(16)
+
+
 def without_last() -> tuple[np.ndarray, np.ndarray]:
     """Returns examples of two classes."""
     rows = LABELLED[1] < 2
@@ -155,6 +167,27 @@ CASES = [
         "which does not",
         lambda: search(undirected(), metric="gap"),
         lambda: search(undirected(), metric=share_right),
+        thorough=True,
+    ),
+    Case(
+        FIGURES,
+        "Check it on the dense model",
+        lambda: search(metric=swapped),
+        lambda: search(metric=share_right),
+        thorough=True,
+    ),
+    Case(
+        SETTINGS,
+        "Compile the model with it",
+        lambda: search(metric=keras.metrics.SparseCategoricalAccuracy()),
+        lambda: search(metric="accuracy"),
+        thorough=True,
+    ),
+    Case(
+        SMALLEST,
+        "Leave .shuffle() and random changes out",
+        lambda: search(validation=batches().unbatch().shuffle(64).batch(16), groups=np.arange(64) // 4),
+        lambda: search(validation=batches(), groups=np.arange(64) // 4),
         thorough=True,
     ),
     Case("cli/prune.py", "or how much is kept", lambda: allowed("--macs", 0.5), allowed, thorough=True),
