@@ -14,6 +14,7 @@ import keras
 from keras import ops, tree
 
 from kerasprune.backend.engine import engine, full_precision
+from kerasprune.backend.tracing import traced_for_each_model
 
 Gradient = Callable[..., tuple[Any, list[Any]]]
 """`(*arguments) → (value, gradients)`: tensors of the backend, one gradient for each variable."""
@@ -43,6 +44,7 @@ def measurement(function: Callable[..., Any], variables: Sequence[keras.Variable
     program = engine().compiled(_pure(function, variables, []))
 
     @full_precision()
+    @traced_for_each_model()
     def measured(*arguments: Any) -> Any:
         return tree.map_structure(ops.convert_to_numpy, program(_values(variables), [], *_tensors(arguments)))
 
@@ -81,6 +83,7 @@ def gradient(
     differentiated = engine().gradient(_pure(function, variables, rest))
 
     @full_precision()
+    @traced_for_each_model()
     def evaluated(*arguments: Any) -> tuple[Any, list[Any]]:
         return differentiated(_values(variables), _values(rest), *_tensors(arguments))
 
@@ -119,6 +122,7 @@ def hessian_vector_product(
     product = engine().hessian_vector_product(_pure(function, variables, rest))
 
     @full_precision()
+    @traced_for_each_model()
     def evaluated(vectors: Sequence[Any], *arguments: Any) -> list[Any]:
         typed = [ops.convert_to_tensor(v, dtype=variable.dtype) for v, variable in zip(vectors, variables, strict=True)]
         return product(_values(variables), _values(rest), typed, *_tensors(arguments))

@@ -44,12 +44,14 @@ def layer_programs() -> Iterator[None]:
 
 def _program_for(layer: Any, args: Any, kwargs: Any) -> _LayerProgram | None:
     """Returns the program of a call, or `None` if it is made as usual."""
+    from jax import Array
     from jax.core import Tracer
 
     if type(layer) not in _BY_CONFIG or kwargs.get("training") or in_stateless_scope():
         return None
     leaves = tree.flatten((args, kwargs))
-    if not any(map(keras.ops.is_tensor, leaves)) or any(isinstance(each, Tracer) for each in leaves):
+    tensors = [each for each in leaves if keras.ops.is_tensor(each)]
+    if not tensors or not all(isinstance(each, Array) and not isinstance(each, Tracer) for each in tensors):
         return None
     try:
         config = json.dumps({**layer.get_config(), "name": None}, default=repr, sort_keys=True)

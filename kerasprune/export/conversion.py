@@ -22,16 +22,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasprune.data.signature import Signature, signature_of
+from kerasprune.data.signature import Signature, is_graph, signature_of
 from kerasprune.errors import PruneError, check_installed, in_own_code, reason_of
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.carried import write
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, convert_saved_model
 from kerasprune.export.converter_process import ConverterDeath, process
-from kerasprune.export.half_precision import in_float32
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.graph.ranged_model import RangedModel
+from kerasprune.surgery.compute_dtype import computing_types, copied_in
 
 LAST_LINES = 5
 SERVED = "serving_default"  # the one signature of a file
@@ -169,3 +169,22 @@ def _explain_crash(name: str, quantize: str | None, death: ConverterDeath) -> st
         f"keras.ops.while_loop, or too little memory. Try quantize='dynamic', which needs no calibration, or 'float16'."
         f"{' Its last lines:' if last else ''}{last}"
     )
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns a copy with the same weights that computes in float32; the model itself if it does already.
+
+    TFLite has no convolution on float16 or float64 tensors, so models of these types do not convert as they are.
+
+    Raises:
+        PruneError: The model is subclassed and computes in another precision.
+    """
+    if isinstance(model, RangedModel) or computing_types(model) <= {"float32"}:
+        return model
+    if not is_graph(model):
+        raise PruneError(
+            "Expected a subclassed model in float32, since it cannot be copied into another precision. "
+            f"Received: {model.name!r} in {model.dtype_policy.name}. "
+            "Build it under the float32 policy and load the weights into it."
+        )
+    return copied_in(model, "float32")[0]

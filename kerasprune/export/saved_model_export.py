@@ -12,14 +12,14 @@ from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras, reason_of
 from kerasprune.export.carried import check_writable, write
 from kerasprune.export.destination import check_place, new_saved_model
-from kerasprune.export.half_precision import precision
 from kerasprune.export.parity import check_repeatable, compare, keras_function, require_close, served_function
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_for
 from kerasprune.graph.graph import check_finite_weights
-from kerasprune.graph.ranged_model import RangedModel
+from kerasprune.graph.ranged_model import RangedModel, without_ranges
 from kerasprune.graph.sizes import Size
+from kerasprune.surgery.compute_dtype import coarsest_type
 from kerasprune.surgery.output_kind import last_axes
 
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
@@ -84,7 +84,7 @@ def saved_model(
     with new_saved_model(path, overwrite=overwrite) as temporary:
         _write(model, signature, temporary)
         parity = compare(reference, served_function(temporary, signature), samples, last_axes(model))
-        require_close(parity, precision(model))
+        require_close(parity, coarsest_type(without_ranges(model)))
         files = [file for file in temporary.rglob("*") if file.is_file()]
         size, packed = sum(file.stat().st_size for file in files), gzip_size(files)
     return ExportReport(

@@ -26,7 +26,6 @@ from kerasprune.export.conversion import to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import check_file, new_file
 from kerasprune.export.forward_pass import recurrent_layers
-from kerasprune.export.half_precision import precision
 from kerasprune.export.mixed_precision import LayerNames, MixedFiles, layer_faults
 from kerasprune.export.parity import (
     TOLERANCES,
@@ -43,10 +42,11 @@ from kerasprune.export.tflite_graph import layers_in, nodes
 from kerasprune.export.tflite_interpreter import LITERT, fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.graph import check_finite_weights
-from kerasprune.graph.ranged_model import RangedModel
+from kerasprune.graph.ranged_model import RangedModel, without_ranges
 from kerasprune.graph.sizes import Size, input_shapes, shape_at, size_faults
 from kerasprune.graph.trace import give_size
 from kerasprune.repair.synthesis.scale_of_pixels import warn_of_statistics
+from kerasprune.surgery.compute_dtype import coarsest_type
 from kerasprune.surgery.output_distance import WARNED
 from kerasprune.surgery.output_kind import last_axes
 
@@ -153,7 +153,7 @@ def tflite(
             temporary.write_bytes(to_tflite(model, signature, quantize, samples, io, check_float))
         file = interpreted_function(temporary, model, signature)
         parity = compare(reference, file, samples, last_axes(model))
-        require_close(parity, quantize or "float32", precision(model), force=force)
+        require_close(parity, quantize or "float32", coarsest_type(without_ranges(model)), force=force)
         report = ExportReport(
             path=path,
             format=f"tflite {quantize or 'float32'}{'' if io == 'float' else f', {io} in and out'}",
@@ -177,7 +177,9 @@ def _check_float(
     """Raises if a conversion without integers, which is written to `path`, does not compute the same as the model."""
     first = replace(samples, batches=partial(iter, [samples.arrays(RANDOM_SAMPLES)]))
     path.write_bytes(content)
-    require_close(compare(reference, interpreted_function(path, model, signature), first), precision(model))
+    require_close(
+        compare(reference, interpreted_function(path, model, signature), first), coarsest_type(without_ranges(model))
+    )
 
 
 def check_takes_numbers(model: keras.Model, signature: Signature) -> None:

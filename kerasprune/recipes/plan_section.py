@@ -34,7 +34,7 @@ class Traced(Node):
     unknown: Literal["raise", "freeze"] = "raise"
 
 
-class Chosen(Traced):
+class ChannelChoice(Traced):
     """How channels are chosen, see `kp.plan`.
 
     Args:
@@ -48,7 +48,7 @@ class Chosen(Traced):
     min_keep: PositiveInt = 1
 
 
-class PlanStep(Chosen):
+class PlanStep(ChannelChoice):
     """Which channels are kept: the arguments of `kerasprune.plan`.
 
     Args:
@@ -95,7 +95,7 @@ class PlanStep(Chosen):
         return self
 
 
-class MaxDrop(AloneSection, Chosen):
+class MaxDrop(AloneSection, ChannelChoice):
     """The smallest model whose metric drops by no more than a number, see `kp.smallest`; `finetune` says how it trains.
 
     `max_drop: 0.01` is short for `max_drop: {value: 0.01}`.

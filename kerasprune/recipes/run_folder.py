@@ -33,7 +33,7 @@ from kerasprune.files.temporary_files import is_stray, remove
 from kerasprune.files.writing import NoLockError, claim_store, is_lock
 from kerasprune.recipes import loader
 from kerasprune.recipes.schema import Recipe
-from kerasprune.steps.report import PruningReport, StepReport
+from kerasprune.steps.report import PruningReport, StepReport, hint
 
 if TYPE_CHECKING:
     import keras
@@ -163,18 +163,26 @@ class RunFolder:
         """Returns the record of the pruning, as `kp.prune` returns it."""
         costs, verified = self.json("costs.json"), self.json("verified.json") or {}
         chosen = next((one for one in self.json(STEPS) or () if one.get("delivered")), None)
-        dense, slim = costs["dense"], costs["slim"]
+        dense, slim, steps = costs["dense"], costs["slim"], tuple(self.steps().values())
+        kept = {"macs": slim["macs"] / max(dense["macs"], 1), "params": slim["params"] / dense["params"]}
         return PruningReport(
-            tuple(self.steps().values()),
-            macs=slim["macs"] / max(dense["macs"], 1),
-            params=slim["params"] / dense["params"],
+            steps,
+            **kept,
             removed=tuple((self.json("plan.json") or {}).get("removed", ())),
             verified=math.nan if verified.get("error", 0.0) is None else verified.get("error"),  # NaN is null in JSON
             reason=verified.get("reason", ""),
             target=(self.json("target.json") or {}).get("line", ""),
             delivered=NAMES[chosen["step"]] if chosen else "",
-            remarks=tuple(chosen["remarks"]) if chosen else (),
+            remarks=(*(chosen["remarks"] if chosen else ()), *hint(self._asked_keep(), kept, steps)),
         )
+
+    def _asked_keep(self) -> float | None:
+        """Returns the fraction of the channels that was to be kept, if one was."""
+        from kerasprune.recipes.yaml_text import read_yaml  # the module of an extra
+
+        path = self.file("recipe.yaml")
+        recipe = read_yaml(read_text(path, "the recipe of the run"), path.name)[0] if is_file(path) else {}
+        return ((recipe.get("prune") or {}).get("plan") or {}).get("keep")
 
     # ---- metrics -----------------------------------------------------------------------------------
 

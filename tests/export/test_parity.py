@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from kerasprune.data.signature import InputSpec, Signature, identifiers
 from kerasprune.errors import PruneError
-from kerasprune.export.half_precision import in_float32, precision
+from kerasprune.export.conversion import in_float32
 from kerasprune.export.parity import compare, require_close
 from kerasprune.export.samples import Samples, samples_of
 from kerasprune.surgery.comparison import relative_error
+from kerasprune.surgery.compute_dtype import coarsest_type
 from kerasprune.surgery.output_distance import LastAxis, distances, joint_error
 
 LOGITS = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [5.0, 4.0, 9.0], [1.0, 0.0, 0.5]])
@@ -153,8 +154,8 @@ def test_float32_twin(policy):
     finally:
         keras.config.set_dtype_policy("float32")
     twin = in_float32(model)
-    assert precision(model) == policy.removeprefix("mixed_")
-    assert precision(twin) == "float32"
+    assert coarsest_type(model) == policy.removeprefix("mixed_")
+    assert coarsest_type(twin) == "float32"
     assert (twin is model) == (policy == "float32")
     data = np.random.default_rng(0).normal(size=(5, 2, 4))
     whole = [np.asarray(weight, "float32") for weight in model.get_weights()]

@@ -292,13 +292,14 @@ def test_what_is_missing_is_said(start):
 
 
 def test_layers_that_cannot_be_solved_are_a_remark_of_the_report(recwarn):
+    keras.utils.set_random_seed(0)
     inputs = keras.Input((6, 4))
     x = keras.layers.LSTM(8, name="memory")(keras.layers.Dense(8, name="first")(inputs))
     model = keras.Model(inputs, keras.layers.Dense(3, name="out")(x))
     data = np.random.default_rng(0).normal(size=(40, 6, 4)).astype("float32")
     report = kp.prune(model, keep=0.5, data=data, verbose=0).report
-    remark = "not reconstructed, and left as they are: 'memory' of class LSTM"
-    assert remark in report.remarks and f"\n{remark}" in str(report)
+    assert report.remarks[-1] == "not reconstructed, and left as they are: 'memory' of class LSTM"
+    assert str(report).endswith(report.remarks[-1])
     assert not [each for each in recwarn if "reconstructed" in str(each.message)]
 
 
@@ -403,4 +404,4 @@ def test_examples_that_are_sorted_by_class_are_judged_as_those_in_another_order(
     ]
     one, other = ({step.name: step for step in report.steps} for report in reports)
     assert [*one] == [*other] and "reconstructed" in one
-    assert other["reconstructed"].error == pytest.approx(one["reconstructed"].error, rel=0.3)
+    assert 1 / 3 < other["reconstructed"].error / one["reconstructed"].error < 3  # of one class alone it is ten times

@@ -12,11 +12,12 @@ from kerasprune.errors import PruneError
 from kerasprune.export.codec.packing import pack, unpack
 from kerasprune.export.destination import new_file
 from kerasprune.export.formats import Format
-from kerasprune.export.half_precision import precision
 from kerasprune.export.parity import Function, check_repeatable, compare, keras_function, require_close
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_for
+from kerasprune.graph.ranged_model import without_ranges
 from kerasprune.graph.sizes import Size
+from kerasprune.surgery.compute_dtype import coarsest_type
 from kerasprune.surgery.output_kind import last_axes
 
 
@@ -31,7 +32,7 @@ def _write(model: keras.Model, path: Path, *, data: Any, size: Size | None, over
         check_repeatable(reference, samples)
         table = pack(model, temporary, bits={})
         parity = compare(reference, keras_function(unpack(temporary), signature), samples, last_axes(model))
-        require_close(parity, precision(model))
+        require_close(parity, coarsest_type(without_ranges(model)))
     return ExportReport(
         path=path,
         format="kpz",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,10 +94,11 @@ def load(
     faults += view.faults(batch, seed, first_epoch, first_step)
     faults += choice_faults(SCALES, scale=scale) + choice_faults(CHANNELS, channels=channels)
     facts, images = view.checked(faults)
+    frame = view.framing()
 
     def framed(image: tf.Tensor, seed: tf.Tensor | None = None, epoch: tf.Tensor | None = None) -> tf.Tensor:
         del epoch
-        return rescale(tf.ensure_shape(view.frame(image, size, seed), (size, size, 3)), scale, channels, facts)
+        return rescale(tf.ensure_shape(frame(image, size, seed), (size, size, 3)), scale, channels, facts)
 
     if split != "train":
 
@@ -151,12 +152,22 @@ class View:
         raise_faults(f"Invalid arguments for the data set {self.source.info.name!r}:", faults)
         return self.source.info, self.source.images(self.split)
 
-    def frame(self, image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        """Returns a standardised image at `size` x `size`."""
-        image = standardise(image, self.source.info)
-        if self.split == "train":
-            return _augmentation_of(self.augment, self.antialias)(image, size, seed)
-        return resize_and_crop(image, size, self.evaluation_crop, antialias=self.antialias)
+    def framing(self) -> Callable[[tf.Tensor, int | tf.Tensor, tf.Tensor | None], tf.Tensor]:
+        """Returns a function of image, size and seed, which returns a standardised image at `size` x `size`."""
+        if self.split == "train":  # found here: TensorFlow, which traces the function, warns about imports in it
+            augment = _augmentation_of(self.augment, self.antialias)
+
+            def augmented(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+                return augment(standardise(image, self.source.info), size, seed)
+
+            return augmented
+
+        def cropped(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+            del seed
+            image = standardise(image, self.source.info)
+            return resize_and_crop(image, size, self.evaluation_crop, antialias=self.antialias)
+
+        return cropped
 
 
 @extras("kp.data.info")

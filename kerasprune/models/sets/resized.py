@@ -64,10 +64,11 @@ def load_resized(
     faults += [fault for side in sides for fault in wrong_numbers(sizes=(side, 1))]
     faults += wrong_numbers(epochs_per_round=(epochs_per_round, 1)) + view.faults(batch, seed, first_epoch)
     facts, images = view.checked(faults)
+    framing = view.framing()
 
     def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         side = tf.gather(sides, tf.minimum(epoch // epochs_per_round, len(sides) - 1))
-        return tf.ensure_shape(view.frame(image, side, seed), (None, None, 3))
+        return tf.ensure_shape(framing(image, side, seed), (None, None, 3))
 
     called = f"{facts.name} {split} sizes={sides} batch={batch} seed={seed}"
     if split == "train":

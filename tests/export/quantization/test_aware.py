@@ -206,7 +206,8 @@ def test_scales_that_tflite_demands(images, tmp_path):
     (joined,) = scales["CONCATENATION"]
     assert joined in scales["CONV_2D"] and scales["MUL"][0] == joined  # both inputs, the wider and the narrower
     narrow = aware.get_layer("narrow_range")  # the model has the file's scale there, too
-    assert float(narrow.step()) == joined[0] > 3 * float(grid(narrow.low, narrow.high)[2])
+    assert float(narrow.step()) == pytest.approx(joined[0], rel=1e-4)  # the last bits differ with the processor
+    assert joined[0] > 3 * float(grid(narrow.low, narrow.high)[2])
 
 
 BRANCHES = {

@@ -419,7 +419,7 @@ CASES = [
         True,
     ),
     Case(
-        "export/half_precision.py",
+        "export/conversion.py",
         "Build it under the float32 policy",
         lambda: tflite(in_half(subclassed), data=X),
         lambda: (model := subclassed(), model.set_weights(in_half(subclassed).get_weights()), tflite(model, data=X)),
