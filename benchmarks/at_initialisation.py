@@ -171,7 +171,7 @@ def plots(rows: list[dict], out: Path) -> None:
     """Draws what Figures 3 and 4 of the one paper, and Figures 6 and 7 of the other, show."""
     from kerasprune.papers.lottery_tickets import missing_the_mark as mark
     from kerasprune.papers.lottery_tickets import state_of_pruning as state
-    from kerasprune.recipes.reports.figures import svg
+    from kerasprune.tables import svg
 
     def cells_of(method: str, variant: str = "mask") -> list[dict]:
         return [row for row in rows if (row["method"], row["variant"]) == (method, variant)]

@@ -244,7 +244,7 @@ def policies(rows: list[dict]) -> str:
     """Draws accuracy against the fraction of multiply–adds removed, by policy (the paper's Fig. 1)."""
     import numpy as np
 
-    from kerasprune.recipes.reports.figures import svg
+    from kerasprune.tables import svg
 
     def draw(figure) -> None:
         axes = figure.subplots()

@@ -33,6 +33,7 @@ from kerasprune.surgery.costs.cost import cost as cost
 from kerasprune.surgery.costs.report import report as report
 from kerasprune.surgery.inlining.inline import functional as functional
 from kerasprune.surgery.mask import mask as mask
+from kerasprune.surgery.picture import plot as plot
 from kerasprune.surgery.rebuild import rebuild as rebuild
 from kerasprune.surgery.verification import verify as verify
 from kerasprune.training import regularizers as regularizers

@@ -27,6 +27,7 @@ EXTRAS = {
     **dict.fromkeys(("yaml", "pydantic", "pydantic_core", "typer", "rich"), "recipes"),
     **dict.fromkeys((f"kerasprune.{room}" for room in ("models", "recipes", "analysis", "cli")), "recipes"),
     "ray": "ray",
+    "pygraphviz": "plot",
 }
 """`{module: the extra of kerasprune that installs it}`."""
 

@@ -29,4 +29,5 @@ def test_a_plan_imports_neither_reconstruction_nor_rebuilding_nor_export(counts)
 @pytest.mark.thorough
 def test_a_run_traces_and_loads_a_model_a_few_times(counts):
     found = counts("run")
-    assert len(found.files) <= 190 and found.traces <= 6 and found.loads <= 3
+    assert len(found.files) <= 190 and found.traces <= 6
+    assert found.loads <= 4  # one of them the rebuilt model, which is better than one trained on noise

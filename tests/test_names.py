@@ -29,6 +29,7 @@ FACE = [
     "prune",
     "smallest",
     "advise",
+    "plot",
     "plan",
     "Plan",
     "rebuild",
@@ -69,16 +70,16 @@ FACE = [
     "testing",
 ]
 
-NEW = {"advise", "papers", "quantization", "smallest", "surgery"}  # since there were 76
+NEW = {"advise", "papers", "plot", "quantization", "smallest", "surgery"}  # since there were 76
 
 
 def test_the_face():
-    assert sorted(FACE) == dir(kerasprune) == kerasprune.__all__ and len(FACE) == 41
+    assert sorted(FACE) == dir(kerasprune) == kerasprune.__all__ and len(FACE) == 42
     assert sorted(re.findall(r"import \w+ as (\w+)$", stubs.stub_of("kerasprune"), re.MULTILINE)) == sorted(FACE)
 
 
 def test_former_names_are_none_of_the_face():
-    assert len(FORMER_NAMES) == 76 - (41 - len(NEW)) and not {*FORMER_NAMES} & {*FACE}
+    assert len(FORMER_NAMES) == 76 - (42 - len(NEW)) and not {*FORMER_NAMES} & {*FACE}
 
 
 @pytest.mark.parametrize(("name", "address"), FORMER_NAMES.items())
@@ -204,6 +205,7 @@ def test_what_a_public_function_returns_can_be_imported():
 # What may be left out and is given by place all the same: what a model is compared with or asked by. `prune` has its
 # target, data and epochs by place; families whose functions are recipes' members or formulas are not asked.
 BY_PLACE = {"plan", "data", "criterion", "budget", "inputs", "settings", "path", "folder", "samples", "max_drop"}
+BY_PLACE |= {"to_file"}  # as for `keras.utils.plot_model`
 FAMILIES = tuple(f"kerasprune.{name}." for name in ("budgets", "criteria", "models", "schedules", "testing"))
 LIKE_THEM = tuple(f"kerasprune.papers.{name}" for name in ("synexp.", "three_dimensional.score_blocks"))
 

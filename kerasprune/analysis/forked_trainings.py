@@ -22,6 +22,7 @@ from kerasprune.graph.graph import weight_paths
 from kerasprune.recipes.populations.store import Store
 from kerasprune.steps.numbers import moments
 from kerasprune.steps.tuning import seed_layers
+from kerasprune.tables import Part, Shown, Table
 from kerasprune.training.masks import apply_masks, masked_variables
 from kerasprune.training.schedules import Moment
 from kerasprune.training.trainings import Fit, SchedulePlace, Trainings, fit_faults
@@ -31,7 +32,7 @@ _ROW = "row.json"
 
 
 @dataclass(frozen=True)
-class Instability:
+class Instability(Shown):
     """Distances between two trainings that fork at k, for every k; returned by `instability_from`.
 
     Args:
@@ -62,12 +63,14 @@ class Instability:
 
     def __str__(self) -> str:
         """Returns the table, mean ± standard deviation."""
-        width = max(len("k"), *map(len, self.ks))
-        lines = [f"{'k':<{width}}  seeds" + "".join(f"  {name:>15}" for name in _FIGURES)]
-        for row in self.table():
-            cells = "".join(f"  {_cell(row[name], row[f'{name}_deviation']):>15}" for name in _FIGURES)
-            lines.append(f"{row['k']:<{width}}  {row['seeds']:>5}{cells}")
-        return "\n".join(lines)
+        return str(self._shown()[0])
+
+    def _shown(self) -> list[Part]:
+        rows = [
+            (row["k"], str(row["seeds"]), *(_cell(row[name], row[f"{name}_deviation"]) for name in _FIGURES))
+            for row in self.table()
+        ]
+        return [Table(("k", "seeds", *_FIGURES), rows)]
 
     def save(self, path: str | Path) -> Path:
         """Writes a CSV file, a row for each k and seed, and returns its path."""

@@ -24,15 +24,16 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.planning.budgets.base import top
 from kerasprune.planning.budgets.trials import halves
+from kerasprune.progress import ProgressLine, level_of, verbose_faults
 from kerasprune.recipes.search.search_plan import pack_inputs
-from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.reconstruct import reconstruct
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.rebuild import rebuild
+from kerasprune.tables import Part, Shown, Table
 
 
 @dataclass(frozen=True)
-class SensitivityTable:
+class SensitivityTable(Shown):
     """The error of a model's outputs if only one group is pruned, by the fraction kept; returned by `sensitivity`.
 
     Args:
@@ -49,13 +50,13 @@ class SensitivityTable:
 
     def __str__(self) -> str:
         """Returns the table, the most sensitive group first."""
+        return str(self._shown()[0])
+
+    def _shown(self) -> list[Part]:
         names = sorted(self.errors, key=lambda name: -max(self.errors[name]))
-        width = max([len("group"), *map(len, names)])
-        lines = [f"{'group':<{width}}  channels  " + "  ".join(f"{keep:>8.3g}" for keep in self.keep)]
-        for name in names:
-            cells = "  ".join(f"{error:>8.2g}" for error in self.errors[name])
-            lines.append(f"{name:<{width}}  {self.sizes[name]:>8}  {cells}")
-        return "\n".join(lines)
+        rows = [(name, str(self.sizes[name]), *(f"{error:.2g}" for error in self.errors[name])) for name in names]
+        bars = {2 + at: [self.errors[name][at] for name in names] for at in range(len(self.keep))}
+        return [Table(("group", "channels", *(f"{keep:.3g}" for keep in self.keep)), rows, bars=bars)]
 
     def save(self, path: str | Path) -> Path:
         """Writes a CSV file, a row for each group and fraction, and returns its path."""
@@ -90,7 +91,7 @@ def sensitivity(
     samples: int = SAMPLES,
     loss: Any = None,
     seed: int = 0,
-    verbose: int = 1,
+    verbose: int | str = "auto",
 ) -> SensitivityTable:
     """Measures the error of the outputs when only one group of channels is pruned, for each group.
 
@@ -111,7 +112,7 @@ def sensitivity(
         samples: Examples to reconstruct from, and as many again to measure on. Defaults to 1000.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         seed: Random seed. Defaults to 0.
-        verbose: 0 = silent, 1 = progress on standard error, if it takes longer than ten seconds. Defaults to 1.
+        verbose: 0 = silent, 1 = progress, as for `kp.reconstruct`. Defaults to `"auto"`: 1.
 
     Returns:
         The table: print it, `.plot(path)` or `.save(path)`. It takes one reconstruction for every group and fraction.
@@ -131,7 +132,8 @@ def sensitivity(
     criterion = criteria.get(criterion)
     faults = [fault for each in keep for fault in fraction_faults(keep=each)]
     raise_faults(
-        "Invalid arguments for sensitivity:", faults + seed_faults(seed=seed) + whole_number_faults(2, samples=samples)
+        "Invalid arguments for sensitivity:",
+        [*faults, *seed_faults(seed=seed), *whole_number_faults(2, samples=samples), *verbose_faults(1, verbose)],
     )
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     scores = criteria.score(criterion, graph, data, loss, seed)
@@ -140,16 +142,17 @@ def sensitivity(
     fitted, judged = ([pack_inputs(graph.model, batch) for batch in half] for half in parts)
 
     tried = [(name, fraction) for name in names for fraction in keep]
-    lines = LinesOfProgress("sensitivity", len(tried), "slim models", verbose)
+    line = ProgressLine("sensitivity", len(tried), "slim models", level_of(verbose))
 
     def error(done: int, name: str, fraction: float) -> float:
-        lines.write(done)
+        line.write(done)
         chosen = {name: top(scores[name], kept_number(graph.groups[name].size, fraction))}
         plan = Plan.of(graph, legal(graph, chosen, scores))
         slim = reconstruct(rebuild(graph, plan), graph.model, plan, fitted, samples=samples, seed=seed, verbose=0)
         return output_error(slim, graph.model, judged)
 
     found = [error(done, *each) for done, each in enumerate(tried)]
+    line.close()
     errors = {name: tuple(found[at * len(keep) : (at + 1) * len(keep)]) for at, name in enumerate(names)}
     sizes = {name: graph.groups[name].size for name in names}
     return SensitivityTable(tuple(keep), errors, sizes, type(criterion).__name__)

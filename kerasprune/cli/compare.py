@@ -95,7 +95,7 @@ def compare(
     folder = compare_criteria(model, **contest, **same, verbose=int(not options["quiet"]))
     if options["quiet"]:
         return
-    print_table("", *contest_table([_numbers(row) for row in read_rows(folder / TABLE)]))
+    print_table(contest_table([_numbers(row) for row in read_rows(folder / TABLE)]))
     typer.echo(f"mean ± standard deviation over the seeds; {folder / TABLE}, {folder / PLOT}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,10 +28,11 @@ from kerasprune.cli.pack import PACKED, print_sizes
 from kerasprune.cli.tables import print_table
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import raise_faults
+from kerasprune.export.destination import check_place
+from kerasprune.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import keras
 
@@ -55,14 +57,20 @@ def inspect(
     data: Annotated[str | None, option("data.name", "For --advise.")] = None,
     scale: Annotated[str | None, option("data.scale")] = None,
     seconds: Annotated[float, typer.Option(help="How long --advise may take.")] = 60,
+    plot: Annotated[Path | None, typer.Option(help="Draw what is coupled: a .svg, .png or .pdf file.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="A plan, for --plot: what it removes.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture at --plot.")] = False,
     **options: Any,
 ) -> None:
     """Show which channels of a model are coupled, and what its layers cost; of a .kpz file, its bytes by array.
 
-    With --advise: what time and bytes quantizing and pruning would save, and at which error, with the commands.
+    With --advise: what time and bytes quantizing and pruning would save, and at which error, with the commands. With
+    --plot: a picture of it, and of what a plan removes.
     """
-    check_needed(context, advise=("data", "seconds"), data=("scale",))
+    check_needed(context, advise=("data", "seconds"), data=("scale",), plot=("plan", "overwrite"))
     check_data(data, options["trust"])
+    if plot is not None:
+        check_place(plot, overwrite)
     if model.suffix == PACKED:
         print_sizes(model, as_json)
         return
@@ -80,6 +88,9 @@ def inspect(
         asked = {"data": data, "scale": scale, "size": size, "seconds": seconds, "as_json": as_json}
         _advise(loaded, model, asked)
         return
+    if plot is not None:
+        _plot(loaded, plot, plan, size)
+        return
     graph = trace(loaded, **given_values(coupling=coupling, freeze=freeze), unknown="freeze", size=size)
     free = size is None and has_free_axes(loaded)
     counted = None if free else cost(graph)
@@ -92,6 +103,15 @@ def inspect(
         typer.echo("\nThe side or the length of the input is free: give --size to see multiply–adds.")
         return
     _print_costs(counted, sort, _makers(graph, several) if prunable else None)
+
+
+def _plot(model: keras.Model, path: Path, plan: Path | None, size: str | None) -> None:
+    """Draws a model, and what a plan removes of it."""
+    from kerasprune.graph.plans import Plan
+    from kerasprune.surgery.picture import plot
+
+    typer.echo(plot(model, None if plan is None else Plan.load(plan), path, size=size))
+    typer.echo(f"picture: {path}")
 
 
 def _advise(model: keras.Model, path: Path, options: Mapping[str, Any]) -> None:
@@ -128,7 +148,7 @@ def _print_costs(cost: Cost, sort: str, only: set[str] | None) -> None:
         share = f"{100 * layer.macs / cost.macs:.1f}" if cost.macs else "–"
         rows.append((layer.name, layer.kind, f"{layer.params:,}", macs, share))
     total = ("total", "", f"{cost.params:,}", f"{cost.macs:,}", "100")
-    print_table("", ("layer", "class", "parameters", "MACs", "MACs, %"), [*rows, total])
+    print_table(Table(("layer", "class", "parameters", "MACs", "MACs, %"), [*rows, total]))
     if cost.estimated:
         typer.echo(f"≈ layers without a rule: some {cost.estimated:,} MACs, not in the total.")
 

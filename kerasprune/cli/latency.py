@@ -24,6 +24,7 @@ from kerasprune.cli.options import (
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.latency.machine import DEVICES, device_faults
+from kerasprune.tables import Table
 
 if TYPE_CHECKING:
     from kerasprune.export.latency import LatencyComparison
@@ -71,7 +72,7 @@ def print_latencies(models: Sequence[Path], timed: LatencyComparison) -> None:
     """Prints a table of the times of models, and what was measured on."""
     told = any(each.memory is not None for each in timed.latencies)
     header = ("model", "ms, median", "5 % … 95 %", "ratio to the first", *["MiB beyond weights"] * told)
-    print_table("", header, [_cells(**row)[: len(header)] for row in _rows(models, timed)])
+    print_table(Table(header, [_cells(**row)[: len(header)] for row in _rows(models, timed)]))
     typer.echo(f"{timed.where}, {timed.latencies[0].runs} runs in turn; below 1 is faster.")
 
 

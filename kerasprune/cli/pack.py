@@ -81,11 +81,9 @@ def print_sizes(path: Path, as_json: bool) -> None:
 
 
 def _print(table: SizeTable, as_json: bool) -> None:
-    from kerasprune.export.codec.size_table import HEADER
-
     if as_json:
         total = {"bytes": table.bytes, "dense_bytes": table.dense_bytes, "compression": table.compression}
         typer.echo(json.dumps({**total, "layers": [asdict(layer) for layer in table.layers]}, indent=2))
         return
-    print_table("", HEADER, table.rows())
+    print_table(table.table)
     typer.echo(table.total())

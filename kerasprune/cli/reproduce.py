@@ -13,6 +13,7 @@ from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError
 from kerasprune.files import write_text
+from kerasprune.tables import Table
 
 if TYPE_CHECKING:
     from kerasprune.recipes.reproductions.entry import Reproduced
@@ -48,7 +49,7 @@ def reproduce(
         _print(outcomes[-1])
     if len(outcomes) > 1:
         rows = [(each.name, str(len(each.rows)), f"{each.seconds:.0f} s", each.verdict) for each in outcomes]
-        print_table("all", ("entry", "figures", "processor time", "verdict"), rows)
+        print_table(Table(("entry", "figures", "processor time", "verdict"), rows))
     if out is not None:
         typer.echo(str(_write_page(outcomes, out)))
     if any(each.surprises for each in outcomes):
@@ -59,7 +60,8 @@ def _print(outcome: Reproduced) -> None:
     """Prints the figures of an entry, what is said of them, and the verdict."""
     from kerasprune.recipes.reproductions.entry import HEADS, comment
 
-    print_table(outcome.name, HEADS, [row.cells for row in outcome.rows])
+    typer.echo(outcome.name)
+    print_table(Table(HEADS, [row.cells for row in outcome.rows]))
     typer.echo("\n".join([comment(outcome.name), *outcome.remarks]))
     typer.echo(f"verdict: {outcome.verdict}")
 
@@ -93,7 +95,7 @@ def _lines(outcomes: Sequence[Reproduced]) -> Iterator[str]:
         yield "\n".join(["", *each.remarks, "", comment(each.name)]).rstrip()
         yield f"\nVerdict: {each.verdict}."
     yield "\n## Computed with\n"
-    yield from _table(("", ""), about({"seed": SEED}, provenance()))
+    yield from _table(("", ""), about({"seed": SEED}, provenance()).rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -29,6 +29,7 @@ from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_table
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.tables import Table
 
 if TYPE_CHECKING:
     import keras
@@ -160,7 +161,7 @@ def _write(
 def _print(found: SearchedPlan, met: str | None, out: Path, judge: str) -> None:
     best = sorted(found.search.candidates, key=lambda one: -one.score)[:SHOWN]
     rows = [(f"{-one.score:.4g}", one.origin, str(one.generation)) for one in best]
-    print_table("", (f"error of the logits after {judge}", "made by", "generation"), rows)
+    print_table(Table((f"error of the logits after {judge}", "made by", "generation"), rows))
     first = found.search.candidates[0]
     if first.origin == "given":
         typer.echo(f"nearly uniform widths: {-first.score:.4g}")

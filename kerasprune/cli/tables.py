@@ -6,21 +6,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import rich.table
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from kerasprune.tables import Table
 
 
-def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Prints rows under their header; nothing if there are no rows."""
-    if not rows:
+def print_table(table: Table) -> None:
+    """Prints a table; nothing if it has no rows."""
+    if not table.rows:
         return
-    table = Table(title=title or None)
-    for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    shown = rich.table.Table()
+    for column, name in enumerate(table.header):
+        shown.add_column(name, justify="left" if column in table.left else "right", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120).print(shown)
 
 
 def print_costs(folder: Path) -> None:
@@ -29,8 +31,8 @@ def print_costs(folder: Path) -> None:
     from kerasprune.recipes.reports import tables
 
     record = reports.read(folder)
-    print_table("", ("", "dense", "slim", "change"), tables.before_after(record.summary))
-    print_table("", *tables.exports(record.summary))
+    print_table(tables.before_after(record.summary))
+    print_table(tables.exports(record.summary))
     if record.search:
         from kerasprune.steps.search_report import SearchReport  # of few runs
 
@@ -44,10 +46,8 @@ def print_summary(folder: Path) -> None:
 
     print_costs(folder)
     record = reports.read(folder)
-    print_table(
-        "", ("on validation examples", "accuracy", "loss", "error of the outputs"), tables.steps(record.summary)
-    )
-    print_table("", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary))
+    print_table(tables.steps(record.summary))
+    print_table(tables.expected(record.recipe, record.summary))
     typer.echo(f"report: {folder / 'report.html'}")
 
 
@@ -58,7 +58,7 @@ def print_comparison(folders: Sequence[Path]) -> None:
 
     finished, unfinished = runs_below(folders)
     if finished:
-        print_table("", *comparison_table([reports.read(folder) for folder in finished]))
+        print_table(comparison_table([reports.read(folder) for folder in finished]))
         typer.echo("mean ± standard deviation over the runs that differ in the seed only")
     for folder in unfinished:
         typer.echo(f"not finished: {folder}", err=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from kerasprune.surgery.output_distance import OutputDistance
+from kerasprune.tables import Part, Shown
 
 
 @dataclass(frozen=True)
-class ExportReport:
+class ExportReport(Shown):
     """The measurements of one exported file or folder, taken after reloading it from disk.
 
     Args:
@@ -56,6 +57,12 @@ class ExportReport:
     outputs: tuple[OutputDistance, ...] = ()
 
     def __str__(self) -> str:
+        return f"{self.path} ({self.format}): {', '.join(self._facts())}"
+
+    def _shown(self) -> list[Part]:
+        return [f"{self.path} ({self.format})", *self._facts()]
+
+    def _facts(self) -> list[str]:
         facts = [
             f"{self.bytes / 1e3:.1f} kB",
             f"{self.gzip_bytes / 1e3:.1f} kB in gzip",
@@ -67,7 +74,7 @@ class ExportReport:
             facts.append(f"{self.latency_ms:.3g} ms")
         if self.float_layers:
             facts.append(f"in float: {', '.join(self.float_layers)}")
-        return f"{self.path} ({self.format}): {', '.join(facts)}"
+        return facts
 
 
 def gzip_size(paths: Iterable[Path]) -> int:

@@ -18,9 +18,14 @@ def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any
     from matplotlib.figure import Figure
 
     path, figure = path_of(path), Figure(figsize=size, layout="constrained")
-    if path.suffix and path.suffix not in FORMATS:
-        raise PruneError(f"Expected the name of a picture, {', '.join(FORMATS)}. Received: {str(path)!r}.")
+    check_picture(path)
     draw(figure)
     with replace_when_done(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
     return path
+
+
+def check_picture(path: Path) -> None:
+    """Raises if a path has the suffix of another kind of file."""
+    if path.suffix and path.suffix not in FORMATS:
+        raise PruneError(f"Expected the name of a picture, {', '.join(FORMATS)}. Received: {str(path)!r}.")

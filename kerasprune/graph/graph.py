@@ -27,6 +27,7 @@ from kerasprune.graph.groups import distinct, number_repeated
 from kerasprune.graph.sharded_axes import ShardedAxis, sharded_axes
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.walk import changed_weights, named_operations, pause_collection
+from kerasprune.tables import Part, Shown, Table
 
 
 def values(variable: keras.Variable) -> np.ndarray:
@@ -75,7 +76,7 @@ def check_finite_weights(model: keras.Model) -> None:
 
 
 @dataclass(eq=False, repr=False)
-class ChannelGraph:
+class ChannelGraph(Shown):
     """The channel couplings of one model, as found by `kerasprune.trace`.
 
     Args:
@@ -371,20 +372,19 @@ class ChannelGraph:
 
     def report(self) -> str:
         """Returns a table of the groups: size, share of the kernel weights, layers, and the reason if pinned."""
-        width = max([len("group"), *map(len, self.groups)])
-        lines = [f"{'group':<{width}}  channels  weights  state     layers"]
-        shares = self.shares()
+        return "\n".join(map(str, self._shown()))
+
+    def _shown(self) -> list[Part]:
+        shares, rows = self.shares(), []
         for group in self.groups.values():
             single = group.prunable and group.size == 1
             state = "prunable" if group.prunable and not single else "pinned"
             reason = "one channel, or several that live and die together" if single else group.reason
-            because = f"  ({reason})" if reason else ""
-            lines.append(
-                f"{group.name:<{width}}  {group.size:>8}  {shares[group.name]:>7.1%}  {state:<8}  "
-                f"{', '.join(group.layers)}{because}"
-            )
-        lines += [f"unknown layer {u.name!r} of class {u.kind}: its channels are kept" for u in self.unknown]
-        return "\n".join(lines)
+            layers = f"{', '.join(group.layers)}{f'  ({reason})' if reason else ''}"
+            rows.append((group.name, str(group.size), f"{shares[group.name]:.1%}", state, layers))
+        header, bars = ("group", "channels", "weights", "state", "layers"), {2: [*shares.values()]}
+        unknown = (f"unknown layer {u.name!r} of class {u.kind}: its channels are kept" for u in self.unknown)
+        return [Table(header, rows, left=(0, 3, 4), bars=bars), *unknown]
 
     def __repr__(self) -> str:
         return f"<ChannelGraph of {self.model.name!r}: {len(self.groups)} groups, coupling={self.coupling!r}>"

@@ -17,6 +17,7 @@ from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, nearest, raise_faults, short
 from kerasprune.files import DeniedError, is_file, path_of, read_json, write_json
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.tables import Part, Shown, Table
 
 FORMAT = "kerasprune.plan"
 VERSION = 1
@@ -27,7 +28,7 @@ _KEYS = ("format", "version", "fingerprint", "coupling", "resolution", "removed"
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """The channels and blocks that a model keeps.
 
     Args:
@@ -116,6 +117,11 @@ class Plan:
         names = {"coupling": self.coupling, "fingerprint": self.fingerprint[:8], "pushed": self.pushed}
         parts |= {name: repr(text) for name, text in names.items() if text}
         return f"Plan({', '.join(f'{name}={part}' for name, part in parts.items() if part)})"
+
+    def _shown(self) -> list[Part]:
+        rows = [(name, str(len(kept))) for name, kept in self.keep.items()]
+        words = {"blocks dropped whole": ", ".join(self.removed), "side of the inputs": str(self.resolution or "")}
+        return [Table(("group", "channels kept"), rows), *(f"{name}: {text}" for name, text in words.items() if text)]
 
     def check(self, graph: ChannelGraph) -> None:
         """Checks the plan against a model's groups.

@@ -16,9 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kerasprune.callbacks.norm_history import NormHistory
 from kerasprune.criteria.base import channel_sums, numbers
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.progress import duration, epoch_line
 from kerasprune.recipes.schema import Recipe
-from kerasprune.steps.numbers import duration
-from kerasprune.steps.progress import epoch_line
 from kerasprune.surgery.rebuild import along
 from kerasprune.training.callback import facts
 
@@ -45,7 +44,7 @@ class Ahead:
             >>> from kerasprune.recipes import loader
             >>> recipe = loader.load("digits-greg1")
             >>> Ahead.of(recipe, "train"), Ahead.of(recipe, "finetune")
-            (Ahead(epochs=30, whole=False), Ahead(epochs=0, whole=True))
+            (Ahead(epochs=12, whole=False), Ahead(epochs=0, whole=True))
         """
         later = [_epochs(recipe, name) for name in FITS[FITS.index(stage) + 1 :]]
         several = stage == "prune" and recipe.prune is not None and recipe.prune.judged

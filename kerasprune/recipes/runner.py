@@ -17,6 +17,7 @@ from kerasprune.graph.trace import size_to_try
 from kerasprune.models.sets.lookup import SYNTHETIC, own
 from kerasprune.planning.budgets.registry import budgets
 from kerasprune.planning.make_plan import request_faults
+from kerasprune.progress import step_line
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.checkpoint_check import check_chance_level
 from kerasprune.recipes.loader import locate_files
@@ -28,7 +29,6 @@ from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import import_address
-from kerasprune.steps.progress import step_line
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.training.callback import facts
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kerasprune.tables import Part, Shown, Table
+
 ALLOWED = 0.05
 """Error of the outputs that an offer may have, relative to their spread."""
 _NEAR = 0.03  # relative difference of times that noise explains: fewer bytes decide
@@ -60,7 +62,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Advice:
+class Advice(Shown):
     """What was measured before any work, and what it says.
 
     Args:
@@ -131,6 +133,28 @@ class Advice:
 
     def __str__(self) -> str:
         return self.shown()
+
+    def _shown(self) -> list[Part]:
+        rows = [(each.name, f"×{each.time:.2f}", f"×{each.bytes:.2f}", _or_dash(each.error)) for each in self.offers]
+        bars = {1: [each.time for each in self.offers], 2: [each.bytes for each in self.offers]}
+        dear = [(name, f"{macs:.1%}", f"{params:.1%}") for name, macs, params in self.dearest]
+        shares = {1 + at: [each[1 + at] for each in self.dearest] for at in range(2)}
+        errors = [(f"{share:.2f}", f"{error:.2g}") for share, error in self.redundancy]
+        return [
+            self.line or "no advice: too little could be measured",
+            Table(("", "time", "bytes", "error"), rows, bars=bars),
+            *(f"{each.name}: {each.command()}" for each in self.offers),
+            Table(("layer", "multiply–adds", "parameters"), dear, "The dearest layers", bars=shares),
+            Table(
+                ("multiply–adds kept", "error of the outputs"), errors, "After removal and least squares",
+                bars={1: [error for _, error in self.redundancy]},
+            ),
+            *self.remarks,
+        ]  # fmt: skip
+
+
+def _or_dash(error: float | None) -> str:
+    return "–" if error is None else f"{error:.3g}"
 
 
 def rank_offers(offers: Sequence[Offer]) -> list[Offer]:

@@ -66,6 +66,26 @@ def next_share(trials: Sequence[Trial], allowed: float, *, first: float, least: 
     return exp((1 - way) * log(high.share) + way * log(low.share))
 
 
+def drop_to_expect(first: float, earlier: Sequence[tuple[float, float]]) -> float:
+    """Returns the least drop that a training may end with, by what earlier ones regained after their first epoch.
+
+    A smaller model regains as much as a larger one, or the same part of its drop, whichever is more.
+
+    Args:
+        first: The least drop by the end of its first epoch.
+        earlier: The drops of trainings that were not stopped: the least by then, and of their best.
+
+    Returns:
+        The drop; −∞ if there was no training before.
+
+    Example:
+        >>> drop_to_expect(4.0, [(2.0, 0.5)])
+        1.0
+    """
+    least = [min(first - (was - best), first * best / was if was > 0 else first) for was, best in earlier]
+    return min(least, default=float("-inf"))
+
+
 def smallest_allowed(trials: Sequence[Trial], allowed: float) -> Trial | None:
     """Returns the trial of the smallest share whose drop is allowed; `None` if there is none."""
     return min((each for each in trials if each.bound <= allowed), key=lambda each: each.share, default=None)

@@ -24,21 +24,6 @@ def moments(name: str, values: Sequence[float]) -> dict[str, float | None]:
     }
 
 
-def duration(seconds: float) -> str:
-    """Returns a length of time in words, with two units at most.
-
-    Example:
-        >>> duration(42.4), duration(3725), duration(200_000)
-        ('42 s', '1 h 2 min', '2 d 7 h')
-    """
-    seconds = round(seconds)
-    for unit, size, below, less in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= size:
-            rest = seconds % size // less
-            return f"{seconds // size} {unit}" + (f" {rest} {below}" if rest else "")
-    return f"{seconds} s"
-
-
 def _form(pattern: str, scale: float = 1) -> Callable[[float | None], str]:
     """Returns a function that formats `scale · value`, and `None` as a dash."""
     return lambda value: "–" if value is None else pattern.format(scale * value)

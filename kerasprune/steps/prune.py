@@ -65,6 +65,12 @@ class Pruned(NamedTuple):
     plan: Plan
     report: PruningReport
 
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self.report))
+
 
 @answer_unknown_keywords
 def prune(
@@ -91,7 +97,7 @@ def prune(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     deliver: str = "best",
     seed: int = 0,
-    verbose: int = 1,
+    verbose: int | str = "auto",
 ) -> Pruned:
     """Prunes a trained model: removes channels, reconstructs the outputs and, if asked, fine-tunes with distillation.
 
@@ -142,7 +148,8 @@ def prune(
             end of a callback's schedule are not considered. Defaults to `"best"`.
         seed: Random seed of the plan, of the order of the examples and, through `keras.utils.set_random_seed`, of the
             layers during fine-tuning. Defaults to 0.
-        verbose: Progress on standard error: 0 = none, 1 = a line per step, 2 = also a line per epoch. Defaults to 1.
+        verbose: Progress, on standard error, in a notebook below the cell: 0 = none, 1 = a line per step, and how far a
+            long one is, 2 = also a line per epoch. Defaults to `"auto"`: 1.
 
     Returns:
         `(slim, plan, report)`: the slim model, compiled if the dense one is, with a new optimizer (when the model was

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite, isnan
 
 from kerasprune.surgery.output_distance import OutputDistance, lack_of_variance, worst_of
+from kerasprune.tables import Part, Shown, Table
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def line_of_verification(error: float, reason: str = "") -> str:
 
 
 @dataclass(frozen=True)
-class PruningReport:
+class PruningReport(Shown):
     """The report of `kp.prune`.
 
     Args:
@@ -215,3 +216,25 @@ class PruningReport:
         for step in filter(str, self.steps):
             lines.append(f"{step} (delivered)" if step.name == self.delivered else str(step))
         return "\n".join([*lines, *self.remarks])
+
+    def _shown(self) -> list[Part]:
+        kept = ("multiply–adds", self.macs), ("parameters", self.params)
+        shares = Table(
+            ("", "kept"), [(name, f"{share:.1%}") for name, share in kept], bars={1: [share for _, share in kept]}
+        )
+        names = list(dict.fromkeys(name for step in self.steps for name in step.metrics))
+        rows = [
+            (
+                f"{step.name if step.epoch is None else f'{step.name}, epoch {step.epoch}'}",
+                *("–" if step.metrics.get(name) is None else f"{step.metrics[name]:.4g}" for name in names),
+                step.unjudged or ("–" if step.error is None else f"{step.error:.4g}"),
+                "delivered" if step.name == self.delivered else "",
+            )
+            for step in filter(str, self.steps)
+        ]
+        header = ("", *names, "error of the outputs", "")
+        lines = [line for line in str(self).splitlines()[1:] if line not in self._of_steps()]
+        return [shares, Table(header, rows, left=(0, len(header) - 1)), *lines]
+
+    def _of_steps(self) -> set[str]:
+        return {f"{step}{end}" for step in self.steps for end in ("", " (delivered)")}

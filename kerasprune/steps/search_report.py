@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import log
 from pathlib import Path
 from typing import Any
 
 from kerasprune.checks import proper_fraction_faults
 from kerasprune.errors import raise_faults
+from kerasprune.tables import Drawing, Part, Shown, Table
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Tried:
         note: Why it ended early, or is refused in spite of its bound. Defaults to `""`.
         stopped: Whether its training ended early. Defaults to `False`.
         relative: Whether the drop is a fraction of the dense model's figure. Defaults to `False`.
+        first: The least drop of the first figure by the end of the first epoch. Defaults to `None`: not known.
     """
 
     share: float
@@ -47,16 +50,18 @@ class Tried:
     note: str = ""
     stopped: bool = False
     relative: bool = False
+    first: float | None = None
 
     def __str__(self) -> str:
         """Returns the share, the figure and the verdict."""
         verdict = "allowed" if self.allowed else "too much"
         drop = f"{self.drop:+.3g} ± {self.error:.2g}, at most {self.bound:.3g}"
-        return f"{self.share:.3f} kept, {self.figure} {self.value:.4g}, drop {drop}: {verdict}"
+        note = self.note and f", {self.note}"
+        return f"{self.share:.3f} kept, {self.figure} {self.value:.4g}, drop {drop}: {verdict}{note}"
 
 
 @dataclass(frozen=True)
-class CostCurve:
+class CostCurve(Shown):
     """The figure over the cost, at the models that were tried.
 
     Args:
@@ -119,8 +124,32 @@ class CostCurve:
             axes.plot([best.share], [scale * best.drop], "o", markersize=12, fillstyle="none", label="delivered")
         unit = "" if scale == 1 else " (% of the dense model's)" if self.relative else " (points)"
         axes.set(xscale="log", xlabel=f"{self.cost} kept", ylabel=f"drop of {', '.join(self.figures)}{unit}")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "235" else "")
         axes.invert_yaxis()
         axes.legend()
+
+    def __str__(self) -> str:
+        """Returns a line for each model."""
+        return str(self._table())
+
+    def _table(self) -> Table:
+        several = len({(each.figure, each.relative) for each in self.points}) > 1
+        rows = []
+        for place, each in enumerate(self.points):
+            verdict = "delivered" if place == self.chosen else "allowed" if each.allowed else "too much"
+            of = f", {each.figure}{' (relative)' * each.relative}" if several else ""
+            numbers = f"{each.value:.4g}", f"{each.drop:.3g}", f"{each.error:.2g}", f"{each.bound:.3g}"
+            rows.append((f"{each.share:.3f}", *numbers, f"{verdict}{of}{each.note and f', {each.note}'}"))
+        header = (self.cost, "value", "drop", "± error", "at most", "")
+        return Table(header, rows, left=(5,), bars={0: [each.share for each in self.points]})
+
+    def _shown(self) -> list[Part]:
+        if not self.points or find_spec("matplotlib") is None:
+            return [self._table()]
+        from kerasprune.tables import svg  # where something is drawn
+
+        return [self._table(), Drawing(svg(self.draw, height=3.2), "The drop over the cost of what was tried.")]
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> CostCurve:
@@ -134,7 +163,7 @@ class CostCurve:
 
 
 @dataclass(frozen=True)
-class SearchReport:
+class SearchReport(Shown):
     """The report of `kp.smallest`.
 
     Args:
@@ -156,24 +185,25 @@ class SearchReport:
 
     def __str__(self) -> str:
         """Returns the result, a line for each model, and the remarks."""
+        return "\n".join([self._result(), str(self.curve), *self._rest()])
+
+    def _shown(self) -> list[Part]:
+        return [self._result(), *self.curve._shown(), *self._rest()]  # noqa: SLF001, the part that is drawn
+
+    def _result(self) -> str:
         curve = self.curve
         several = len({(each.figure, each.relative) for each in curve.points}) > 1
         kind = "each row says of what" if several else "of the dense model's" if curve.relative else "absolute"
         judged = "" if several or not curve.points else f" of {curve.points[0].figure}"
         asked = f"a drop{judged} of at most {curve.limit:.3g} ({kind})"
         if curve.chosen is None:
-            lines = [f"no smaller model with {asked} was found"]
-        else:
-            best = curve.points[curve.chosen]
-            lines = [
-                f"kept: {best.share:.3f} of the {curve.cost}, with {asked}: {best.figure} {best.dense:.4g} → "
-                f"{best.value:.4g}, {best.drop:+.3g} ± {best.error:.2g}"
-            ]
-        lines.append(f"  {curve.cost:>6}  {'value':>8}  {'drop':>8}  {'± error':>8}  {'at most':>8}")
-        for place, each in enumerate(curve.points):
-            row = f"  {each.share:6.3f}  {each.value:8.4g}  {each.drop:8.3g}  {each.error:8.2g}  {each.bound:8.3g}"
-            verdict = "delivered" if place == curve.chosen else "allowed" if each.allowed else "too much"
-            of = f", {each.figure}{' (relative)' * each.relative}" if several else ""
-            lines.append(f"{row}  {verdict}{of}{each.note and f', {each.note}'}")
-        lines += [f"test: {name} {dense:.4g} → {slim:.4g}" for name, (dense, slim) in (self.test or {}).items()]
-        return "\n".join([*lines, *self.remarks])
+            return f"no smaller model with {asked} was found"
+        best = curve.points[curve.chosen]
+        return (
+            f"kept: {best.share:.3f} of the {curve.cost}, with {asked}: {best.figure} {best.dense:.4g} → "
+            f"{best.value:.4g}, {best.drop:+.3g} ± {best.error:.2g}"
+        )
+
+    def _rest(self) -> list[str]:
+        tested = (self.test or {}).items()
+        return [*(f"test: {name} {dense:.4g} → {slim:.4g}" for name, (dense, slim) in tested), *self.remarks]

@@ -19,6 +19,7 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.planning import targets
 from kerasprune.planning.targets.base import Target
+from kerasprune.progress import level_of, verbose_faults
 from kerasprune.repair.reconstruction.reconstruct import reconstruct, reconstruction_faults
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.custom_train_step import has_own_step
@@ -28,7 +29,6 @@ KEPT = 0.5  # default fraction of the multiply–adds
 _LABELS = "Expected labels with the inputs, data=(x, y). Received: an array for epochs."
 _SHARE = "Expected validation as (x, y), or None for a tenth of the data that is held out."
 _IDLE = "Expected epochs of fine-tuning with arguments for distil. Received: epochs=0."
-_VERBOSE = "Expected verbose to be 0, 1 or 2."
 
 
 OF_PLAN = ("coupling", "unknown", "min_keep", "round_to", "macs_of")
@@ -74,7 +74,7 @@ class PruneSettings:
     callbacks: Sequence[keras.callbacks.Callback]
     deliver: str
     seed: int
-    verbose: int
+    verbose: int | str
 
     def __post_init__(self) -> None:
         faults = [
@@ -84,7 +84,7 @@ class PruneSettings:
             *whole_number_faults(1, batch=self.batch),
             *seed_faults(seed=self.seed),
             *choice_faults(defaults.DELIVERED, deliver=self.deliver),
-            *([] if self.verbose in (0, 1, 2) else [f"{_VERBOSE} Received: verbose={self.verbose!r}."]),
+            *verbose_faults(2, self.verbose),
             *_optimizer_faults(self.optimizer),
             *_callback_faults(self.callbacks),
             *_step_faults(reconstruction_faults, "reconstruct", self.reconstruct),
@@ -101,6 +101,7 @@ class PruneSettings:
             received = ", ".join(f"{name}={value!r}" for name, value in asked.items())
             faults.append(f"Expected one of macs, keep, params and target. Received: {received}.")
         raise_faults("Invalid arguments for prune:", faults)
+        object.__setattr__(self, "verbose", level_of(self.verbose))
 
     def _decided_twice(self) -> list[str]:
         """Returns a fault if a plan is given, and an argument that would make another one."""

@@ -36,6 +36,7 @@ from kerasprune.steps.numbers import count, figure, milliseconds, percent, point
 from kerasprune.steps.objective import Objective, classification, of_model
 from kerasprune.surgery.costs.cost import cost
 from kerasprune.surgery.inlining.plain import plain
+from kerasprune.tables import Part, Shown, Table
 
 _MOST = 1000  # examples that judge a file
 _KINDS = 4  # shown, the others together
@@ -43,7 +44,7 @@ _INPUTS = {"data": "examples", "calibration": "examples, the first of which cali
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class SideBySide(Shown):
     """The files of a dense and of a slim model in one format.
 
     Args:
@@ -72,13 +73,11 @@ class SideBySide:
     gain: FileGain
 
     def __str__(self) -> str:
-        rows = [(self.slim.format, "dense", "slim", "slim ÷ dense"), *self._measures(), *self._operators()]
-        widths = [max(len(row[at]) for row in rows) for at in range(4)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(widths[at]) for at, cell in enumerate(row[1:], 1))])
-            for row in rows
-        ]
-        return "\n".join(line.rstrip() for line in [*lines, *self.gain.sentences()])
+        return "\n".join(map(str, self._shown()))
+
+    def _shown(self) -> list[Part]:
+        rows = [*self._measures(), *self._operators()]
+        return [Table((self.slim.format, "dense", "slim", "slim ÷ dense"), rows), *self.gain.sentences()]
 
     def _measures(self) -> list[tuple[str, str, str, str]]:
         rows = []

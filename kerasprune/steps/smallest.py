@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,15 +25,17 @@ from kerasprune.files.reading import read_json
 from kerasprune.files.writing import make_folder, replace_when_done, write_json
 from kerasprune.graph.built_model import body_of
 from kerasprune.graph.plans import Plan
+from kerasprune.progress import say
 from kerasprune.steps import finetune
 from kerasprune.steps.class_floors import ClassFloors, class_numbers
 from kerasprune.steps.judge import check_examples
 from kerasprune.steps.judged_figures import AGREEMENT, ERROR, Figure, NearnessFigure, OwnFigure, metric_figures, run_of
 from kerasprune.steps.keywords import answer_unknown_keywords
-from kerasprune.steps.next_share import Trial, next_share, smallest_allowed
+from kerasprune.steps.next_share import Trial, drop_to_expect, next_share, smallest_allowed
 from kerasprune.steps.paired_drop import Drop, paired_drop, standard_error
 from kerasprune.steps.prune import Pruned, Pruning, prune
 from kerasprune.steps.redundancy import errors_at_shares, share_at
+from kerasprune.steps.report import StepReport
 from kerasprune.steps.search_report import CostCurve, SearchReport, Tried
 from kerasprune.steps.search_settings import DECIDED, SearchSettings, takes_others_of
 from kerasprune.steps.share_plans import SharePlans
@@ -43,7 +44,7 @@ from kerasprune.surgery.compiled import fresh
 
 _SAME = 0.005  # relative difference of shares that are one
 _REDUNDANT = 0.2  # error of the outputs after least squares at which a search begins
-_FAR = 3.0  # standard errors beyond what is allowed, after an epoch, at which a training stops
+_FAR = 3.0  # standard errors beyond what is allowed, at which a training stops after an epoch
 _REFUSED = 10.0  # times what is allowed, in place of a drop that is no number
 _DIFFER = 4.0  # examples on which two models differ, for one that is lost where as many are as may be
 _ENOUGH = 2.0, 4.0  # standard errors in what is allowed: fewer are said; what is recommended
@@ -68,6 +69,12 @@ class Smallest(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<Smallest: {str(self.report).splitlines()[0]}>"
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self.report))
 
 
 @answer_unknown_keywords
@@ -102,7 +109,8 @@ def smallest(
     model fine-tuned with the dense one as its teacher, its best epoch taken, and its file quantized if asked. A model
     is allowed if `d + z·SE ≤ max_drop`: the drop d is measured on the same examples for both models, SE is its standard
     error, and z that of the confidence. The cost is bracketed, and within the bracket the drop is taken to be linear in
-    its logarithm. A training stops that is three standard errors beyond after its first epoch.
+    its logarithm. A training stops after its first epoch if three standard errors speak against it, even if it regains
+    what earlier trials did.
 
     Args:
         model: The trained model, which is not changed. With labels it is compiled, or `loss=` given.
@@ -221,7 +229,8 @@ class _SizeSearch:
         asked = {name: getattr(self.settings, name) for name in names}
         asked |= {f"floor {label}": least for label, least in self.floors.least.items()}
         asked |= {name: repr(value) for name, value in (self.settings.plan or {}).items()}
-        asked |= {name: value for name, value in self.settings.pruning.items() if isinstance(value, str | float | int)}
+        given = {name: value for name, value in self.settings.pruning.items() if name != "verbose"}
+        asked |= {name: value for name, value in given.items() if isinstance(value, str | float | int)}
         asked |= {"model": self.plans.graph.fingerprint}
         asked |= {f"dense {each.name}": one.value for each, one in zip(self.figures, self.tallies, strict=True)}
         if self.folder is None or not is_file(self.folder / "search.json"):
@@ -302,13 +311,13 @@ class _SizeSearch:
                     f"{figure.name}={dense.value}. Check the weights and the scale of the data, or give "
                     "drop_type='absolute'."
                 )
-            scale = abs(dense.value) if self._relative(place) else 1.0
-            error, limit = standard_error(dense, settings.groups, settings.seed) / scale, settings.limit
+            scale, limit = abs(dense.value) if self._relative(place) else 1.0, settings.limit
             if figure.higher and limit >= 1 and settings.max_drop is not None and abs(dense.value) <= 1:
                 raise PruneError(
                     f"Expected a drop of {figure.name} below 1. Received: max_drop={limit:g}, at which every model is "
                     f"allowed. For {limit:g} points give max_drop={limit / 100:g}."
                 )
+            error = standard_error(dense, settings.groups, settings.seed) / scale
             if not self._relative(place) and settings.groups is None:  # four times as many differ as are lost
                 error = min(error, sqrt(_DIFFER * limit / len(dense)))
             if error > limit / _ENOUGH[0]:
@@ -357,7 +366,8 @@ class _SizeSearch:
         plan, exact = self.plans.at(share)
         if exact >= 1 or any(abs(exact - each.share) <= _SAME * exact for each in self.tried):
             return False
-        (slim, plan, _), note = self._pruned(plan)
+        (slim, plan, _), stopping = self._pruned(plan)
+        note = stopping.note
         file = self._file(slim)
         run = self._run(slim, file)
         place, value, drop = self._judged(run)
@@ -379,6 +389,7 @@ class _SizeSearch:
             seconds=round(time.perf_counter() - began, 1),
             note=note,
             stopped=stopped,
+            first=stopping.first,
         )
         self.tried.append(found)
         self.models[number - 1] = slim, plan, file
@@ -391,21 +402,26 @@ class _SizeSearch:
                     temporary.write_bytes(file)
             write_json(kept, asdict(found))
         if self.pruning.verbose:
-            print(f"trial {number}: {found}", file=sys.stderr, flush=True)
+            say(f"trial {number}: {found}")
         return True
 
-    def _pruned(self, plan: Plan) -> tuple[Pruned, str]:
-        """Returns the model of a plan, made as `kp.prune` makes it, and why its training ended early, if it did."""
-        figure, settings = self.figures[0], self.settings
-        scale = abs(self.tallies[0].value) if self._relative(0) else 1.0
-        far = settings.limit * scale + _FAR * standard_error(self.tallies[0], settings.groups, settings.seed)
-        stopping = _StopIfFar(figure.name, self.tallies[0].value, -far if figure.higher else far)
+    def _pruned(self, plan: Plan) -> tuple[Pruned, _StopIfFar]:
+        """Returns the model of a plan, made as `kp.prune` makes it, and what its training was like."""
+        figure, settings, dense = self.figures[0], self.settings, self.tallies[0]
+        scale = (-1 if figure.higher else 1) * (abs(dense.value) if self._relative(0) else 1.0)
+        error = standard_error(dense, settings.groups, settings.seed) / abs(scale)
+        whole = [each for each in self.tried if not each.stopped and each.first is not None]
+        earlier = [(each.first, each.drop) for each in whole if each.figure == figure.name]
         given = replace(
             self.pruning, plan=plan, data=self.training.data, validation=self.judged.data, criterion="l1",
             budget="uniform", freeze=(), verbose=max(self.pruning.verbose - 1, 0),
             optimizer=fresh(self.pruning.optimizer),
         )  # fmt: skip
-        return Pruning(given, after=[stopping]).result(), stopping.note
+        watching: list[keras.callbacks.Callback] = []
+        pruning = Pruning(given, after=watching)
+        stopping = _StopIfFar(figure.name, dense.value, scale, settings.limit + _FAR * error, earlier, pruning.steps)
+        watching.append(stopping)
+        return pruning.result(), stopping
 
     def _file(self, slim: keras.Model) -> bytes | None:
         """Returns the `.tflite` file of a model, if files are judged."""
@@ -454,8 +470,10 @@ class _SizeSearch:
 
     def _on_test(self, slim: keras.Model, file: bytes | None) -> dict[str, tuple[float, float]] | None:
         """Returns the figures of both models on data that nothing was chosen by."""
+        if not self.tested:
+            return None
         runs = run_of(self.dense), self._run(slim, file)
-        return {each.name: tuple(each.tally(run).value for run in runs) for each in self.tested} or None
+        return {each.name: tuple(each.tally(run).value for run in runs) for each in self.tested}
 
     def _tested(self) -> list[Figure]:
         """Returns the figures on the data that nothing is chosen by, checked before anything is trained."""
@@ -467,21 +485,32 @@ class _SizeSearch:
 
 
 class _StopIfFar(keras.callbacks.Callback):
-    """Ends a training that is far beyond what is allowed after its first epoch.
+    """Ends a training that will be far beyond what is allowed, as its first epoch and earlier trainings say.
 
     Args:
         name: The figure, which is in the logs if it is a metric.
         dense: That of the dense model.
-        far: What it may differ by, with the sign of what is worse.
+        scale: The difference from it that is a drop of one.
+        far: The drop from which it ends.
+        earlier: Drops of earlier trainings: the least by their first epoch, and of their best.
+        steps: The steps of the pruning so far: at a large rate the first epoch is worse than none.
     """
 
-    def __init__(self, name: str, dense: float, far: float) -> None:
+    def __init__(
+        self, name: str, dense: float, scale: float, far: float, earlier: Sequence[tuple[float, float]],
+        steps: Sequence[StepReport],
+    ) -> None:  # fmt: skip
         super().__init__()
-        self._key, self._dense, self._far = f"val_{name}", dense, far
-        self.note = ""
+        self._name, self._dense, self._scale, self._far = name, dense, scale, far
+        self._earlier, self._steps = earlier, steps
+        self.note, self.first = "", None
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Ends the training."""
-        found = (logs or {}).get(self._key)
-        if epoch == 0 and found is not None and (found - self._dense) / self._far > 1:
-            self.note, self.model.stop_training = "stopped after an epoch, three standard errors beyond", True
+        found = (logs or {}).get(f"val_{self._name}")
+        if epoch or found is None:
+            return
+        measured = [step.metrics[self._name] for step in self._steps[1:] if self._name in step.metrics]
+        self.first = float(min((each - self._dense) / self._scale for each in (found, *measured)))
+        if drop_to_expect(self.first, self._earlier) > self._far:
+            self.note, self.model.stop_training = "stopped after an epoch, far beyond", True

@@ -34,6 +34,7 @@ from kerasprune.surgery.graphs import graph_at, graph_for
 from kerasprune.surgery.mask import mask_cut
 from kerasprune.surgery.random_inputs import random_inputs, structure_inputs
 from kerasprune.surgery.rebuild import rebuild_cut
+from kerasprune.tables import Part, Shown, Table
 
 _TOLERANCES = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 3e-2}
 _SECONDS = 600
@@ -71,7 +72,7 @@ class RandomInputsRefused(PruneError):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Shown):
     """The result of `verify`.
 
     Args:
@@ -130,6 +131,11 @@ class Verdict:
             f"multiply–adds: {self.macs[1]:,} of {self.macs[0]:,} predicted",
         ]
         return "\n".join([*lines, *(f"- {fault}" for fault in self.faults)])
+
+    def _shown(self) -> list[Part]:
+        found, faults = str(self).splitlines(), len(self.faults)
+        lines = found[: len(found) - faults] if faults else found
+        return [Table((), [tuple(line.split(": ", 1)) for line in lines]), *found[len(lines) :]]
 
 
 def verify(

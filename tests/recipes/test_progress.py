@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
+from kerasprune.progress import duration
 from kerasprune.recipes import loader
 from kerasprune.recipes import progress as watching
 from kerasprune.recipes.progress import Ahead
-from kerasprune.steps.numbers import duration
 
 
 def chain() -> keras.Model:
@@ -113,7 +113,7 @@ def test_what_a_run_trains_after_a_stage():
     longer = loader.load("digits-greg1", ["prune.epochs=7"])
     at_once = loader.load("digits-greg1", ["prune={plan: {keep: 0.5}}", "finetune=null"])
     found = [Ahead.of(one, "train") for one in (recipe, longer, at_once)]
-    assert found == [Ahead(30, False), Ahead(37, True), Ahead(0, True)]
+    assert found == [Ahead(12, False), Ahead(19, True), Ahead(0, True)]
     assert Ahead.of(loader.load("glyphs-3d"), "prune") == Ahead(3, False)
     assert Ahead(0, True).estimate(0, 1.0) == ""
 

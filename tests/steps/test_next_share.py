@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from kerasprune.steps.next_share import Trial, next_share, smallest_allowed
+from kerasprune.steps.next_share import Trial, drop_to_expect, next_share, smallest_allowed
 
 ALLOWED, MOST, LEAST = 1.0, 6, 0.02  # points, trainings, share
 EPOCHS = np.array([0.7, 0.3, 0.12, 0.0])  # points that each of four epochs still lacks
@@ -39,14 +39,15 @@ def _search(generator: np.random.Generator, error: float, correlation: float) ->
     shares = np.exp(np.linspace(np.log(LEAST), 0, 4000))
     best = shares[np.flatnonzero([drop(share) > ALLOWED for share in shares]).max(initial=-1) + 1]
     first = float(np.clip(best * np.exp(generator.normal(0, 0.4)), 0.05, 0.9))  # what a first look guesses
-    trials, true = [], {}
+    trials, whole, true = [], [], {}
     while (share := next_share(trials, ALLOWED, first=first, least=LEAST, most=MOST)) is not None:
         drops = drop(share) + EPOCHS + TRAINING * (generator.normal() + generator.normal(size=len(EPOCHS)))
         own = np.sqrt(0.5) * (generator.normal() + generator.normal(size=len(EPOCHS)))
         seen = drops + error * (np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own)
-        if seen[0] > ALLOWED + 3 * error:
+        if drop_to_expect(seen[0], whole) > ALLOWED + 3 * error:
             trials.append(Trial(share, seen[0] + error, stopped=True))
             continue
+        whole.append((seen[0], seen.min()))
         trials.append(Trial(share, seen.min() + error))
         true[share] = drops[seen.argmin()]
     found = smallest_allowed(trials, ALLOWED)

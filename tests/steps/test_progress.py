@@ -38,7 +38,7 @@ def test_progress_is_a_line_per_step_and_per_epoch_on_standard_error(verbose, ca
 
 
 def test_verbose_is_one_of_three():
-    with pytest.raises(kp.PruneError, match="Expected verbose to be 0, 1 or 2. Received: verbose=5"):
+    with pytest.raises(kp.PruneError, match="Expected verbose to be 'auto', 0, 1 or 2. Received: verbose=5"):
         kp.prune(convolutional("same"), verbose=5)
 
 

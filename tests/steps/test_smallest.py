@@ -71,10 +71,20 @@ def test_a_search_that_was_killed_goes_on_to_the_same_answer(classifier, tmp_pat
 
 @pytest.mark.thorough
 def test_a_training_that_is_far_beyond_ends_after_an_epoch(classifier):
-    how = HOW | {"epochs": 3, "trials": 1, "optimizer": keras.optimizers.SGD(1e-6), "reconstruct": False}
+    how = HOW | {"epochs": 3, "trials": 6, "optimizer": keras.optimizers.SGD(1e-6)}
+    found = smallest(classifier, (X, Y), 0.2, **how)
+    whole = [each for each in found.curve.points if not each.stopped]  # nothing is regained at such a rate
+    assert whole[0] is found.curve.points[0] and whole[0].first == pytest.approx(whole[0].drop, abs=0.01)
+    stopped = [each for each in found.curve.points if each.stopped]
+    assert stopped and all(each.drop > 0.2 and each.note in str(found.report) for each in stopped)
+
+
+@pytest.mark.thorough
+def test_where_nothing_is_allowed_the_dense_model_is_returned(classifier):
+    how = HOW | {"trials": 1, "optimizer": keras.optimizers.SGD(1e-6), "reconstruct": False}
     with pytest.warns(UserWarning, match="can hardly tell"):
         found = smallest(classifier, (X, Y), 1e-4, **how)
-    assert found.curve.chosen is None and found.curve.points[0].note and "no smaller model" in str(found.report)
+    assert found.curve.chosen is None and "no smaller model" in str(found.report)
     assert found.slim.count_params() == classifier.count_params()
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # The three groups, each from the ground up. A room is a file in the package root, a package of it, or the benchmarks;
 # it imports from rooms on lower floors only, so that no group imports the one above it.
 CORE: tuple[tuple[str, ...], ...] = (
-    ("_keras", "defaults", "errors"),
+    ("_keras", "defaults", "errors", "progress", "tables"),
     ("backend", "checks", "files", "former_names", "registry"),
     ("graph",),
     ("data", "rules"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kerasprune.export.codec.container import read_file
 from kerasprune.export.codec.entries import DENSE, Entry
+from kerasprune.tables import Part, Shown, Table
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class LayerSize:
 
 
 @dataclass(frozen=True)
-class SizeTable:
+class SizeTable(Shown):
     """The bytes of a file, measured on the file.
 
     Args:
@@ -58,9 +59,10 @@ class SizeTable:
         """`dense_bytes / bytes`."""
         return self.dense_bytes / self.bytes
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Returns a row of texts per array: name, weights, % kept, form, values, bits a code and a gap, bytes."""
-        return [
+    @property
+    def table(self) -> Table:
+        """A row for each array: name, weights, % kept, form, values, bits a code and a gap, bytes."""
+        rows = [
             (
                 each.path,
                 f"{each.weights:,}",
@@ -73,17 +75,20 @@ class SizeTable:
             )
             for each in self.layers
         ]
+        return Table(_HEADER, rows, left=(0, 3), bars={7: [each.bytes / self.bytes for each in self.layers]})
 
     def total(self) -> str:
         """Returns the line of the whole file."""
         return f"{self.dense_bytes:,} bytes in float32, {self.bytes:,} in the file: {self.compression:.1f}×"
 
     def __str__(self) -> str:
-        return "\n".join([*("  ".join(row) for row in self.rows()), self.total()])
+        return "\n".join(map(str, self._shown()))
+
+    def _shown(self) -> list[Part]:
+        return [self.table, self.total()]
 
 
-HEADER = ("array", "weights", "kept, %", "form", "values", "bits a code", "bits a gap", "bytes")
-"""The head of `SizeTable.rows`."""
+_HEADER = ("array", "weights", "kept, %", "form", "values", "bits a code", "bits a gap", "bytes")
 
 
 def _each(bits: int, number: int) -> str:

@@ -23,6 +23,7 @@ from kerasprune.export.tflite_export import static_signature
 from kerasprune.export.tflite_interpreter import LITERT, fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.built_model import fixed_batch
 from kerasprune.graph.sizes import Size
+from kerasprune.tables import Part, Shown, Table
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -31,7 +32,7 @@ Source = keras.Model | str | os.PathLike
 
 
 @dataclass(frozen=True)
-class Latency:
+class Latency(Shown):
     """The time of one invocation.
 
     Args:
@@ -53,9 +54,12 @@ class Latency:
         memory = "" if self.memory is None else f", {self.memory / 2**20:.3g} MiB"
         return f"{self.median_ms:.3g} ms [{self.low_ms:.3g}, {self.high_ms:.3g}] of {self.runs} runs{memory}"
 
+    def _shown(self) -> list[Part]:
+        return [str(self)]
+
 
 @dataclass(frozen=True)
-class LatencyComparison:
+class LatencyComparison(Shown):
     """Latencies of several variants that were timed in turn.
 
     Args:
@@ -75,6 +79,16 @@ class LatencyComparison:
     def __str__(self) -> str:
         pairs = zip(self.latencies, self.ratios, strict=True)
         return "\n".join([*(f"{latency} (×{ratio:.3f})" for latency, ratio in pairs), self.where])
+
+    def _shown(self) -> list[Part]:
+        found = [(each.median_ms, each.low_ms, each.high_ms) for each in self.latencies]
+        largest = max((median for median, *_ in found), default=1.0)
+        rows = [
+            (str(place), f"{median:.3g}", f"{low:.3g} … {high:.3g}", f"×{ratio:.3f}")
+            for place, ((median, low, high), ratio) in enumerate(zip(found, self.ratios, strict=True), start=1)
+        ]
+        bars = {1: [median / largest for median, *_ in found]}
+        return [Table(("variant", "ms, median", "5 % … 95 %", "ratio to the first"), rows, bars=bars), self.where]
 
     @property
     def where(self) -> str:

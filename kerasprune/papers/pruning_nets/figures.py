@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasprune.recipes.reports.figures import DENSE, SLIM, svg
 from kerasprune.recipes.reports.record import Record
+from kerasprune.tables import DENSE, SLIM, svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -30,6 +30,7 @@ from kerasprune.cli.options import (
 )
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError
+from kerasprune.tables import Table
 
 _SHOWN = 10
 
@@ -112,7 +113,7 @@ def _print(folder: Path) -> None:
     rows = read_rows(folder / CANDIDATES)
     columns = ["space", "number", "macs", "params", "mcb", "std"]
     columns += [key for key in ("removed", "recalibrated", "reconstructed", "validation", "test") if key in rows[0]]
-    print_table("", tuple(columns), [tuple(_cell(row[key]) for key in columns) for row in rows[:_SHOWN]])
+    print_table(Table(columns, [[_cell(row[key]) for key in columns] for row in rows[:_SHOWN]]))
     typer.echo(f"{len(rows)} candidates: {folder / CANDIDATES}; plans: {folder / PLANS}")
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasprune.papers.pruning_spaces.fitted_power import PowerLaw, power_law
-from kerasprune.recipes.reports.figures import DENSE, SLIM, svg
 from kerasprune.recipes.reports.record import Record
+from kerasprune.tables import DENSE, SLIM, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

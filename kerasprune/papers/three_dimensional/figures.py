@@ -10,8 +10,9 @@ import numpy as np
 
 from kerasprune.papers.three_dimensional.accuracy_predictor import MAP
 from kerasprune.papers.three_dimensional.surface import Surface
-from kerasprune.recipes.reports.figures import CHOSEN, DENSE, SLIM, svg
+from kerasprune.recipes.reports.figures import CHOSEN
 from kerasprune.recipes.reports.record import Record
+from kerasprune.tables import DENSE, SLIM, svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

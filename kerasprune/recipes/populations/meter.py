@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from kerasprune.steps.numbers import duration
+from kerasprune.progress import duration
 
 
 class Meter:

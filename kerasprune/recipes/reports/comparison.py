@@ -10,8 +10,9 @@ from typing import Any
 from kerasprune.errors import PruneError, warn
 from kerasprune.files import write_rows
 from kerasprune.recipes.reports.record import Record, read
-from kerasprune.recipes.reports.tables import Rows, other_metrics, sides
+from kerasprune.recipes.reports.tables import other_metrics, sides
 from kerasprune.steps.numbers import difference, moments, ratio
+from kerasprune.tables import Table
 
 PROSE = {"why", "paper", "expected", "status"}  # a run does not depend on these
 _ABSENT = "–"
@@ -106,8 +107,8 @@ def rows_by_experiment(records: Sequence[Record]) -> list[dict[str, Any]]:
     return rows
 
 
-def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], Rows]:
-    """Returns header and rows of text of `rows_by_experiment`: `82.00 ± 2.83 %`; no ± for a single run.
+def comparison_table(records: Sequence[Record]) -> Table:
+    """Returns the rows of `rows_by_experiment` as text: `82.00 ± 2.83 %`; no ± for a single run.
 
     Args:
         records: The runs.
@@ -120,7 +121,7 @@ def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], Rows]:
         (*(_text(row[key]) for key in heads), *(_cell(name, row[name], row[f"{name}_deviation"]) for name in names))
         for row in rows
     ]
-    return (*heads, *(_form(name)[0] for name in names)), body
+    return Table((*heads, *(_form(name)[0] for name in names)), body, "Runs")
 
 
 def write_comparison(folders: Sequence[Path | str], path: Path | str) -> Path:

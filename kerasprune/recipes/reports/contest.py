@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from kerasprune.recipes.reports.figures import svg
-from kerasprune.recipes.reports.tables import Rows
 from kerasprune.steps.numbers import moments
+from kerasprune.tables import Table, svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,8 +54,8 @@ def summarise_runs(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["target"], sign * row["validation"]))
 
 
-def contest_table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], Rows]:
-    """Returns header and rows of text from the rows of `summarise_runs`."""
+def contest_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Returns the rows of `summarise_runs` as text."""
     measure = rows[0]["measure"] if rows else "accuracy"
     header = ("method", "asked", "multiply–adds", "parameters", "theoretical speed-up", "runs")
     scores = (f"{measure} after removal, validation", f"{measure}, validation", f"{measure}, test")
@@ -72,7 +71,7 @@ def contest_table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], R
         )
         for row in rows
     ]
-    return (*header, *scores), body
+    return Table((*header, *scores), body)
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

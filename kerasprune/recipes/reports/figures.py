@@ -5,8 +5,7 @@ The same record gives the same bytes: ids are salted and no date is written.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,20 +14,20 @@ import numpy as np
 from kerasprune.checks import is_number
 from kerasprune.recipes.reports.record import Norms, Record
 from kerasprune.recipes.reports.tables import files
+from kerasprune.surgery.picture import draw_network
+from kerasprune.tables import DENSE, SLIM, WIDTH, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DENSE, SLIM, PINNED, CHOSEN = "#b8c4d6", "#1f5fa8", "#9aa5b1", "#c0392b"  # colours
-# What each colour becomes on a page: light and dark are set in `page.html`
-STYLES = {DENSE: "var(--dense)", SLIM: "var(--slim)", PINNED: "var(--pinned)"}
+CHOSEN = "#c0392b"
 SCALE_BINS = 50
-WIDTH = 9  # of figures, in inches
 LETTER = 0.062  # width of a letter of 7 points, in inches
 MEASURES = ("loss", "accuracy")
 AT_ONCE = ("rebuild", "reconstruct")  # stages that train nothing
 MOMENTS = 4  # of the training, side by side
+_STEEP = 10.0
 CURVES = 8  # groups drawn one by one; all others only enter the mean
 
 
@@ -50,6 +49,11 @@ def widths(record: Record) -> str | None:
         axes.legend(fontsize=7, frameon=False)
 
     return svg(draw, height=0.9 + 0.19 * len(names))
+
+
+def network(record: Record) -> str | None:
+    """Draws the network as `kp.plot` does; `None` without pygraphviz."""
+    return draw_network(record.graph["dot"]) or None if record.graph.get("dot") else None
 
 
 def drops(record: Record) -> str | None:
@@ -79,6 +83,8 @@ def curves(record: Record) -> str | None:
         for axes, (panel, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
             for label, colour, points in lines:
                 axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=".", markersize=3)
+            if is_steep([value for *_, points in lines for _, value in points]):
+                axes.set_yscale("log")
             _mark_stages(axes, marks)
             axes.set_xlim(-0.5, max(len(rows), 2) - 0.5)
             axes.set_ylabel(panel)
@@ -86,6 +92,16 @@ def curves(record: Record) -> str | None:
             axes.legend(fontsize=7, frameon=False)
 
     return svg(draw, height=3 + 0.12 * (1 + max(mark.level for mark in marks)))
+
+
+def is_steep(values: Sequence[float]) -> bool:
+    """Returns whether the largest of some losses hides how the others differ: it is ten times their median.
+
+    Example:
+        >>> is_steep([50.0, 1.0, 0.9, 0.8]), is_steep([2.0, 1.0, 0.9, 0.8]), is_steep([9.0, 0.0, -1.0])
+        (True, False, False)
+    """
+    return min(values) > 0 and max(values) > _STEEP * float(np.median(values))
 
 
 Drawn = tuple[str, str, list[tuple[int, float]]]
@@ -265,30 +281,3 @@ def _mark_stages(axes: Axes, marks: Sequence[Mark]) -> None:
         axes.axvline(place[0], color="grey", linewidth=0.5, linestyle=":")
         how = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
         axes.annotate(mark.stage, place, above, fontsize=7, ha=mark.side, **how)
-
-
-def svg(draw: Callable[[Figure], None], *, height: float) -> str:
-    """Returns a figure as SVG text; the same drawing gives the same bytes.
-
-    Args:
-        draw: Draws on an empty figure.
-        height: In inches.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    style = {
-        "svg.hashsalt": "kerasprune",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "font.size": 8,
-        "figure.facecolor": "none",  # that of the page
-        "axes.facecolor": "none",
-    }
-    with matplotlib.rc_context(style):
-        # A figure without pyplot: no global state, no window system.
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        draw(figure)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()

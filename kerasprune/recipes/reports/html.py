@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,43 +10,11 @@ from typing import Any
 from kerasprune.files import write_text
 from kerasprune.recipes.registry import section_figures
 from kerasprune.recipes.reports import figures, tables
-from kerasprune.recipes.reports.dependencies import dependencies
-from kerasprune.recipes.reports.figures import STYLES
 from kerasprune.recipes.reports.record import Record, read
+from kerasprune.tables import DENSE, PINNED, SLIM, Table, inlined
 
-
-def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> str:
-    """Returns an SVG document as an element of an HTML page, as wide as there is room.
-
-    Black becomes the colour of the page's text; all references are within the page.
-
-    Args:
-        svg: The document.
-        name: Prefix of its ids, unique on the page.
-        caption: Description for screen readers.
-        colours: `{colour in the document: CSS colour in its place}`.
-
-    Example:
-        >>> svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="3"><g id="a" fill="#000000"/></svg>'
-        >>> inlined(svg, "first", "A dot.", {})
-        '<svg viewBox="0 0 9 3" role="img" aria-label="A dot."><g id="first-a" fill="currentColor"/></svg>'
-    """
-    body = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    root, body = re.match(r"<svg([^>]*)>(.*)", body, re.DOTALL).groups()
-    box = re.search(r'viewBox="([^"]*)"', root)
-    shape = (
-        box[1]
-        if box
-        else " ".join(["0 0", *(re.search(rf'\b{side}="([\d.]+)', root)[1] for side in ("width", "height"))])
-    )
-    kept = "".join(re.findall(r' font-(?:family|size)="[^"]*"', root))
-    body = re.sub(r'\bid="', f'id="{name}-', body)
-    body = re.sub(r"url\(#", f"url(#{name}-", body)
-    body = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', body).replace("xlink:href=", "href=")
-    for old, new in {"#000000": "currentColor", **colours}.items():
-        body = body.replace(old, new)
-    return f'<svg viewBox="{shape}"{kept} role="img" aria-label="{escape(caption)}">{body.strip()}'
-
+# What each colour becomes: light and dark are set in `page.html`
+_COLOURS = {DENSE: "var(--dense)", SLIM: "var(--slim)", PINNED: "var(--pinned)"}
 
 Figure = tuple[str, Callable[[Record], str | None], str]
 """A heading, empty below another figure's; a function that returns SVG, or `None` for nothing to draw; a caption."""
@@ -81,9 +47,8 @@ FIGURES: tuple[Figure, ...] = (
 LAST: tuple[Figure, ...] = (
     (
         "Dependency graph",
-        dependencies,
-        "One bar per group of coupled channels, grey if it cannot be pruned; an arc per kernel, from the group that it "
-        "reads to the group that it makes.",
+        figures.network,
+        "A colour for each group of coupled channels, grey where they cannot be pruned.",
     ),
     ("Exported files", figures.sizes, "Size and latency (one image, this machine) of each exported file."),
 )
@@ -114,6 +79,9 @@ def page(record: Record) -> str:
     Returns:
         HTML that needs no network: figures are inlined.
     """
+    from markupsafe import Markup
+
+    layers = tables.layers(record.summary)
     drawn = [(title, draw(record), caption) for title, draw, caption in (*FIGURES, *_of_section(record), *LAST)]
     return render_page(
         record.title,
@@ -121,7 +89,7 @@ def page(record: Record) -> str:
         _tables(record),
         [(title, svg, caption) for title, svg, caption in drawn if svg is not None],
         notes=_notes(record),
-        layers=tables.layers(record.summary),
+        layers=Markup(layers.html()) if layers.rows else "",
         recipe=_recipe(record),
     )
 
@@ -129,7 +97,7 @@ def page(record: Record) -> str:
 def render_page(
     title: str,
     why: str,
-    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]],
+    tables: Sequence[Table],
     figures: Sequence[tuple[str, str, str]],
     **parts: Any,
 ) -> str:
@@ -138,7 +106,7 @@ def render_page(
     Args:
         title: Its heading.
         why: The line below.
-        tables: Headings, heads and rows.
+        tables: Its tables, whose titles are headings.
         figures: Headings, SVG documents and captions.
         **parts: `notes`, `layers` and `recipe`, as `page.html` names them.
     """
@@ -148,11 +116,12 @@ def render_page(
     text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
     shown = [
-        (heading, Markup(inlined(svg, f"figure{number}", caption, STYLES)), caption)
+        (heading, Markup(inlined(svg, f"figure{number}", caption, _COLOURS)), caption)
         for number, (heading, svg, caption) in enumerate(figures)
     ]
-    empty = {"notes": (), "layers": (), "recipe": ""}
-    return template.render(title=title, why=why, tables=tables, figures=shown, **(empty | parts))
+    drawn = [(table.title, Markup(table.html())) for table in tables]
+    empty = {"notes": (), "layers": "", "recipe": ""}
+    return template.render(title=title, why=why, tables=drawn, figures=shown, **(empty | parts))
 
 
 def _notes(record: Record) -> list[str]:
@@ -164,18 +133,12 @@ def _notes(record: Record) -> list[str]:
     return [*notes, *(f"Warning: {text}" for text in record.summary.get("warnings") or ())]
 
 
-def _tables(record: Record) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
-    """Returns the heading, the header and the rows of each table."""
-    stepwise = ("on validation examples", "accuracy", "loss", "error of the outputs")
-    sections = (
-        ("Expected", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary)),
-        ("Step by step", stepwise, tables.steps(record.summary)),
-        ("Exports", *tables.exports(record.summary)),
-        ("Did it help?", ("", "gain in MACs that arrives", "operators not expected"), tables.gains(record.summary)),
-        ("This run", (), tables.about(record.recipe, record.summary)),
-    )
-    first = ("Before and after", ("", "dense", "slim", "change"), tables.before_after(record.summary))
-    return [first, *(section for section in sections if section[2])]
+def _tables(record: Record) -> list[Table]:
+    """Returns the tables that have rows; the first always."""
+    given = record.recipe, record.summary
+    first, summary = tables.before_after(record.summary), record.summary
+    others = tables.expected(*given), tables.steps(summary), tables.exports(summary), tables.gains(summary)
+    return [first, *(each for each in (*others, tables.about(*given), tables.groups(record.graph)) if each.rows)]
 
 
 def _of_section(record: Record) -> tuple[Figure, ...]:

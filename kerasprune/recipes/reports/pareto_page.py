@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from kerasprune.files import write_text
 from kerasprune.recipes.reports.comparison import comparison_table, rows_by_experiment
-from kerasprune.recipes.reports.figures import DENSE, SLIM, svg
 from kerasprune.recipes.reports.html import render_page
 from kerasprune.recipes.reports.record import Record, read
+from kerasprune.tables import DENSE, SLIM, svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,8 +53,9 @@ def comparison_page(records: Sequence[Record]) -> str:
         if shown:
             caption = f"Test accuracy over {label}, ± standard deviation. The line joins runs that no other beats."
             figures.append((f"Accuracy over {label}", _drawn(shown, cost, label), caption))
-    table = ("Runs", *comparison_table(records))
-    return render_page("Runs compared", "Runs that differ in the seed only are one row.", [table], figures)
+    return render_page(
+        "Runs compared", "Runs that differ in the seed only are one row.", [comparison_table(records)], figures
+    )
 
 
 def _drawn(rows: Sequence[Mapping[str, Any]], cost: str, label: str) -> str:

@@ -42,7 +42,7 @@ class Record:
         widths: Per group `(dense size, kept)`. Defaults to none.
         norms: Filter norms during training. Defaults to `None`: not recorded.
         scales: BatchNorm scales during training, by layer. Defaults to `None`: not recorded.
-        graph: Groups and the kernels between them, from `dependencies.describe_graph`. Defaults to none.
+        graph: The groups and the picture of `kp.plot`. Defaults to none.
         search: The report of a search for the smallest allowed model. Defaults to none.
         section: The content of the files that sections of papers write, by the names in `BRINGS["section_files"]`.
             Defaults to none.

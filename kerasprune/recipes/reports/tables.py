@@ -1,15 +1,15 @@
-"""Before and after as rows of text, for the page and the terminal."""
+"""The tables of a run, for the page and the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kerasprune.progress import duration
 from kerasprune.steps.numbers import (
     as_fast,
     count,
     difference,
-    duration,
     figure,
     milliseconds,
     percent,
@@ -20,16 +20,16 @@ from kerasprune.steps.numbers import (
     signed,
     times,
 )
+from kerasprune.tables import Table
 
 _NAMES = {"macs": "multiply–adds (MACs) kept", "params": "parameters kept"}
 
-Rows = list[tuple[str, ...]]
 Form = Callable[[float | None], str]
 Change = Callable[[float | None, float | None], str]
 
 
-def before_after(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(what, both, change)` of the two models.
+def before_after(summary: Mapping[str, Any]) -> Table:
+    """Returns the measures of the two models beside each other.
 
     The change of the parameters and of the multiply–adds (MACs) is the parameter-reduction ratio and the
     FLOPs-reduction ratio, `1 − params(slim) / params(dense)` and `1 − MACs(slim) / MACs(dense)`.
@@ -38,14 +38,14 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
         summary: The content of `summary.json`; a measure that is missing from both models is left out.
 
     Returns:
-        One row per measure, every cell as text.
+        A row for each measure.
 
     Example:
         >>> both = {"dense": {"params": 400, "macs": 9000}, "slim": {"params": 100, "macs": 4500}}
-        >>> for row in before_after(both):
-        ...     print(*row, sep=" | ")
-        parameters | 400 | 100 | 75.0 % fewer
-        multiply–adds (MACs) | 9,000 | 4,500 | 50.0 % fewer, 2.00×
+        >>> print(before_after(both))
+                              dense   slim               change
+        parameters              400    100         75.0 % fewer
+        multiply–adds (MACs)  9,000  4,500  50.0 % fewer, 2.00×
 
     Reference:
         Accelerate CNNs from Three Dimensions (Wang et al., ICML 2021), Eq. 9.
@@ -64,7 +64,8 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
         ("blocks dropped whole", "–", str(len(removed) or "–"), ", ".join(removed)),
         _row("latency, milliseconds", "latency_ms", both, milliseconds, _faster),
     ]
-    return [row for row in rows if any(cell != "–" for cell in row[1:3])]
+    shown = [row for row in rows if any(cell != "–" for cell in row[1:3])]
+    return Table(("", "dense", "slim", "change"), shown, "Before and after")
 
 
 def sides(summary: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -115,9 +116,9 @@ _STEPS = {
 }
 
 
-def steps(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(step, accuracy, loss, error of the outputs)` of the measured steps, on validation examples."""
-    return [
+def steps(summary: Mapping[str, Any]) -> Table:
+    """Returns accuracy, loss and error of the outputs after the measured steps, on validation examples."""
+    rows = [
         (
             f"{_name_of(one)}{', delivered' if one.get('delivered') else ''}",
             percent(one.get("accuracy")),
@@ -127,6 +128,7 @@ def steps(summary: Mapping[str, Any]) -> Rows:
         for one in summary.get("steps") or ()
         if any(one.get(key) is not None for key in ("accuracy", "loss", "output_error"))
     ]
+    return Table(("on validation examples", "accuracy", "loss", "error of the outputs"), rows, "Step by step")
 
 
 def step_in_words(one: Mapping[str, Any]) -> str:
@@ -165,20 +167,18 @@ def files(summary: Mapping[str, Any]) -> list[tuple[str, bool, Mapping[str, Any]
     return found
 
 
-def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
-    """Returns header and rows of the exported files; measures that no file has are left out.
+def exports(summary: Mapping[str, Any]) -> Table:
+    """Returns the measures of the exported files; those that no file has are left out.
 
     Args:
         summary: The content of `summary.json`.
 
     Example:
         >>> dense, slim = ({"bytes": size, "accuracy": 0.97, "judged": 500} for size in (4000, 1000))
-        >>> header, rows = exports({"exports": [{"format": "tflite", **slim, "dense": dense}]})
-        >>> for row in [header, *rows]:
-        ...     print(*row, sep=" | ")
-        file | bytes | test accuracy, 500 examples
-        tflite, dense | 4,000 | 97.00 %
-        tflite, slim | 1,000 | 97.00 %
+        >>> print(exports({"exports": [{"format": "tflite", **slim, "dense": dense}]}))
+        file           bytes  test accuracy, 500 examples
+        tflite, dense  4,000                      97.00 %
+        tflite, slim   1,000                      97.00 %
     """
     found = files(summary)
     classifies = any(one.get("accuracy") is not None for *_, one in found)
@@ -203,38 +203,55 @@ def exports(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], Rows]:
     shown = [column for column in columns if any(row.get(column[1]) is not None for row in rows)]
     names = [name for name, *_ in found]
     cells = [tuple(form(row.get(key)) for _, key, form in shown) for row in rows]
-    return ("file", *(title for title, *_ in shown)), [(name, *row) for name, row in zip(names, cells, strict=True)]
+    header = "file", *(title for title, *_ in shown)
+    return Table(header, [(name, *row) for name, row in zip(names, cells, strict=True)], "Exports")
 
 
-def gains(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(format, (t₀ ÷ t) ÷ (m₀ ÷ m), unexpected operators)` of files compared with the dense model's.
+def gains(summary: Mapping[str, Any]) -> Table:
+    """Returns multiply–adds, time and unexpected operators of files compared with the dense model's.
 
     Args:
-        summary: The content of `summary.json`.
+        summary: The content of `summary.json`; `arrives` is `(t₀ ÷ t) ÷ (m₀ ÷ m)`.
 
     Example:
-        >>> gains({"exports": [{"format": "tflite", "arrives": 0.75, "unexpected": ["1 TRANSPOSE of turned"]}]})
-        [('tflite', '0.75', '1 TRANSPOSE of turned')]
+        >>> files = [{"format": "tflite", "arrives": 0.75, "unexpected": ["1 TRANSPOSE of turned"]}]
+        >>> print(gains({"dense": {"macs": 400}, "slim": {"macs": 200}, "exports": files}))
+                multiply–adds          time   operators not expected
+        tflite  2.00× fewer    1.50× as fast  1 TRANSPOSE of turned
     """
-    measured = [one for one in summary.get("exports") or () if "arrives" in one]
-    return [(str(one["format"]), figure(one["arrives"]), ", ".join(one["unexpected"]) or "nothing") for one in measured]
+    dense, slim = sides(summary)
+    fewer = ratio(dense.get("macs"), slim.get("macs"))
+    rows = [
+        (
+            str(one["format"]),
+            f"{times(fewer)} fewer",
+            as_fast(None if None in (fewer, one["arrives"]) else fewer * one["arrives"]),
+            ", ".join(one["unexpected"]) or "none",
+        )
+        for one in summary.get("exports") or ()
+        if "arrives" in one
+    ]
+    return Table(("", "multiply–adds", "time", "operators not expected"), rows, "Did it help?", left=(0, 3))
 
 
-def layers(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(layer, class, parameters both, MACs both, MACs kept)`, and their totals.
+def layers(summary: Mapping[str, Any]) -> Table:
+    """Returns parameters and multiply–adds of the layers in both models, and their totals.
 
     Args:
         summary: The content of `summary.json`, with `layers` as `layers_of` makes them.
     """
     found = summary.get("layers") or ()
     if not found:
-        return []
+        return Table(_OF_LAYERS, ())
     rows = [
         (str(one["name"]), str(one["class"]), *map(count, (*one["params"], *one["macs"])), _share(one["macs"]))
         for one in found
     ]
     sums = [[sum(one[key][side] or 0 for one in found) for side in (0, 1)] for key in ("params", "macs")]
-    return [*rows, ("total", "", *map(count, (*sums[0], *sums[1])), _share(sums[1]))]
+    return Table(_OF_LAYERS, [*rows, ("total", "", *map(count, (*sums[0], *sums[1])), _share(sums[1]))], left=(0, 1))
+
+
+_OF_LAYERS = ("layer", "class", "parameters, dense", "parameters, slim", "MACs, dense", "MACs, slim", "MACs kept")
 
 
 def layers_of(costs: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -271,8 +288,18 @@ def layers_of(costs: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def about(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(name, text)` of the known circumstances of a run: date, machine, versions, …"""
+def groups(graph: Mapping[str, Any]) -> Table:
+    """Returns the groups of coupled channels.
+
+    Args:
+        graph: The content of `graph.json`; in runs of earlier versions groups were stored otherwise, and are not shown.
+    """
+    rows = [row for row in graph.get("groups") or () if isinstance(row, list)]
+    return Table(("group", "channels", "kept", "layers"), rows, "Groups", left=(0, 3))
+
+
+def about(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Table:
+    """Returns the known circumstances of a run: date, machine, versions, …"""
     machine, threads = summary.get("machine") or {}, summary.get("threads") or {}
     versions = summary.get("versions") or {}
     cores, memory = machine.get("cores"), machine.get("memory_gib")
@@ -286,14 +313,14 @@ def about(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
         "machine": ", ".join(str(part) for part in parts if part),
         "threads": ", ".join(f"{name} {number}" for name, number in threads.items()),
     }
-    return [(name, str(fact)) for name, fact in facts.items() if fact not in (None, "")]
+    return Table((), [(name, str(fact)) for name, fact in facts.items() if fact not in (None, "")], "This run")
 
 
-def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(what, expected, here, met)` for the figures that the recipe promises."""
+def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Table:
+    """Returns the figures that the recipe promises, those of the run, and whether they meet them."""
     forms = {"accuracy_change": points, "speedup": times}
     words = {True: "met", False: "missed", None: "not judged"}
-    return [
+    rows = [
         (
             _NAMES.get(one["name"], one["name"].replace("_", " ")),
             *(forms.get(one["name"], percent)(one[key]) for key in ("expected", "here")),
@@ -301,6 +328,7 @@ def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
         )
         for one in judge_expected(recipe, summary)
     ]
+    return Table(("", "expected", "here", ""), rows, "Expected")
 
 
 def _share(pair: Sequence[float]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kerasprune.errors import Key, PruneError, warn
-from kerasprune.recipes.reports.dependencies import describe_graph
 from kerasprune.recipes.stages.context import Run, note, write
 from kerasprune.steps.removal import remove
 from kerasprune.steps.report import line_of_verification
 from kerasprune.surgery.fresh_weights import reinitialise
+from kerasprune.surgery.picture import plot
 from kerasprune.training.masks import apply_masks
 
 GIVE_MORE = "Give more data, or in a recipe more reconstruct.samples and reconstruct.positions."
@@ -29,7 +29,8 @@ def rebuild(run: Run) -> None:
             for name, group in cut.whole.prunable.items()
         }
         run.folder.write_json("widths.json", kept)
-        run.folder.write_json("graph.json", describe_graph(cut.whole))
+        drawn = plot(cut.whole, plan)
+        run.folder.write_json("graph.json", {"groups": drawn.table.rows, "dot": drawn.dot})
         if plan.removed:
             run.console.print(f"dropped whole: {', '.join(plan.removed)}", highlight=False)
         examples = None if run.recipe.data is None or run.draws else run.plain_examples(cut.model)

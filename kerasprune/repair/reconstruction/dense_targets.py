@@ -14,8 +14,8 @@ from keras import layers, ops
 from kerasprune._keras import argument_names, attention_parts, calls_of_layers
 from kerasprune.data.batches import Batches
 from kerasprune.graph.graph import values
+from kerasprune.progress import ProgressLine
 from kerasprune.repair.reconstruction.as_linear import Linear, chosen_positions, numbers_of
-from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.program import Program, Scratch, Step, Value, run_step
 from kerasprune.rules.gate import Gate
 
@@ -151,9 +151,9 @@ class Targets:
             sums[each.total].append(each)
         ends = [value for step in calls for value in step.outputs] + [value for value in sums if value is not None]
         steps = list(self._program.before(ends))
-        lines = LinesOfProgress("reconstruct: the dense model", len(self._examples), "batches", self._verbose)
+        line = ProgressLine("reconstruct: the dense model", len(self._examples), "batches", self._verbose)
         for number, batch in enumerate(self._examples if steps else ()):
-            lines.write(number)
+            line.write(number)
             tensors = dict(zip(self._program.inputs, map(ops.convert_to_tensor, batch), strict=True))
             for step, done in with_last_uses(steps):
                 outputs, given = _run_with_inputs([each.view.layer for each in calls[step]], step, tensors)
@@ -167,6 +167,7 @@ class Targets:
                         made.sum = self._kept(each, _flat(rows))
                 for value in done:
                     del tensors[value]
+        line.close()
 
     def of(self, wanted: Wanted) -> Iterable[Made]:
         """Returns the outputs at the positions of a call, batch by batch."""

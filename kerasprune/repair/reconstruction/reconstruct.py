@@ -13,6 +13,7 @@ from kerasprune.defaults import SAMPLES
 from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph, check_finite_weights, values
 from kerasprune.graph.plans import Plan, plan_faults
+from kerasprune.progress import level_of, verbose_faults
 from kerasprune.repair.reconstruction.dense_targets import Targets
 from kerasprune.repair.reconstruction.pairing import pair_models
 from kerasprune.repair.reconstruction.program import ProgramRun
@@ -39,7 +40,7 @@ def reconstruct(
     ridge: float = 1e-3,
     slack: float = 0.0,
     seed: int = 0,
-    verbose: int = 1,
+    verbose: int | str = "auto",
 ) -> keras.Model:
     """Solves the kernels of a slim model so that its layers output what those of the dense model do.
 
@@ -72,7 +73,8 @@ def reconstruct(
             weights: a kernel without a BatchNorm after it takes the largest ridge within that range. Large weights
             there make a later training diverge: give 0.1 before one. Defaults to 0.
         seed: Random seed for the choice of positions. Defaults to 0.
-        verbose: 0 = silent, 1 = progress on standard error, if it takes longer than ten seconds. Defaults to 1.
+        verbose: 0 = silent, 1 = progress: a line that is renewed on a terminal and in a notebook, one every ten seconds
+            in a log. Defaults to `"auto"`: 1.
 
     Returns:
         A new model of the same architecture, not compiled. A warning names layers that could not be solved.
@@ -115,10 +117,15 @@ def reconstruct(
 
 
 def reconstruction_faults(
-    samples: int = 1, positions: int = 1, ridge: float = 0.0, slack: float = 0.0, seed: int = 0, verbose: int = 1
+    samples: int = 1,
+    positions: int = 1,
+    ridge: float = 0.0,
+    slack: float = 0.0,
+    seed: int = 0,
+    verbose: int | str = 1,
 ) -> list[str]:
     """Returns the faults of arguments of `reconstruct`."""
-    counts = whole_number_faults(1, samples=samples, positions=positions) + whole_number_faults(0, verbose=verbose)
+    counts = whole_number_faults(1, samples=samples, positions=positions) + verbose_faults(2, verbose)
     return [*counts, *non_negative_faults(ridge=ridge, slack=slack), *seed_faults(seed=seed)]
 
 
@@ -132,7 +139,7 @@ def reconstruct_cut(
     ridge: float = 1e-3,
     slack: float = 0.0,
     seed: int = 0,
-    verbose: int = 0,
+    verbose: int | str = 0,
     remedy: str = "Give more data, or raise samples= and positions=.",
 ) -> tuple[keras.Model, list[str]]:
     """Returns the reconstructed slim model of a cut, and remarks for a report in place of the warning of `reconstruct`.
@@ -144,11 +151,11 @@ def reconstruct_cut(
     new, _ = clone(slim, value=lambda variable: values(variable).copy())
     pairing = pair_models(new, cut)
     examples = example_batches(slim, data, samples)
-    targets = Targets(pairing.dense, examples, np.random.default_rng(seed), verbose)
+    targets = Targets(pairing.dense, examples, np.random.default_rng(seed), level_of(verbose))
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
     statistics = OwnStatistics(new)
     slim_run = ProgramRun(pairing.slim, examples, scratch=targets.scratch, visit=statistics.visit)
-    work = Solving(pairing, slim_run, targets, positions, ridges, slack=slack, verbose=verbose)
+    work = Solving(pairing, slim_run, targets, positions, ridges, slack=slack, verbose=level_of(verbose))
     with fresh_states(new), fresh_states(pairing.dense):
         work.solve_all()
         slim_run.finish()

@@ -11,11 +11,11 @@ import numpy as np
 from kerasprune.backend.devices import one_thread_if_small
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import values
+from kerasprune.progress import ProgressLine
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, numbers_of
 from kerasprune.repair.reconstruction.dense_targets import Targets, Wanted, given_to, kernel_layers, steps_of
 from kerasprune.repair.reconstruction.layer_tail import Kernel, Tail, tail_of
 from kerasprune.repair.reconstruction.least_squares import LeastSquares
-from kerasprune.repair.reconstruction.lines_of_progress import LinesOfProgress
 from kerasprune.repair.reconstruction.pairing import Pairing
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step
 from kerasprune.surgery.weight_constraints import project
@@ -163,10 +163,11 @@ class Solving:
             work += [(kernel, self._calls(kernel, done)) for kernel in kernels]
             done.update(calls)
         self.targets.hold([call.wanted for _, calls in work for call in calls])
-        lines = LinesOfProgress("reconstruct", len(work), "layers", self.verbose)
+        line = ProgressLine("reconstruct", len(work), "layers", self.verbose)
         for number, (kernel, calls) in enumerate(work):
-            lines.write(number)
+            line.write(number)
             self._solve(kernel, calls)
+        line.close()
 
     def remarks(self) -> list[str]:
         """Returns a remark that names the layers that were left as they are, if any."""

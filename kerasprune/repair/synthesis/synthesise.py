@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
@@ -11,8 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import warn
+from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.sizes import Size
+from kerasprune.progress import duration, level_of, say, verbose_faults
 from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.repair.synthesis.saved_batches import SavedBatches
 
@@ -28,7 +28,7 @@ def synthesise(
     frequencies: Any = None,
     seed: int = 0,
     store: str | Path | None = None,
-    verbose: int = 1,
+    verbose: int | str = "auto",
 ) -> Any:
     """Synthesises examples from a trained model, for use in place of unlabelled data.
 
@@ -55,7 +55,7 @@ def synthesise(
         seed: Random seed. Defaults to 0.
         store: Folder in which finished batches are saved, and from which an interrupted call continues. Defaults to
             `None`.
-        verbose: 0 = silent, 1 = progress on standard error. Defaults to 1.
+        verbose: 0 = silent, 1 = progress. Defaults to `"auto"`: 1.
 
     Returns:
         The examples in the structure of the model's inputs: an array for one input. Pass them as any `data=`. If the
@@ -77,11 +77,12 @@ def synthesise(
         Yin et al., Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion, CVPR 2020, §3.2; Cai et al.,
         ZeroQ, CVPR 2020, §3.1. Smooth noise as the start is ours.
     """
+    raise_faults("Invalid arguments for synthesise:", verbose_faults(1, verbose))
     drawing = Drawing(
         model, samples, method=method, steps=steps, size=size, value_range=value_range,
         frequencies=frequencies, seed=seed,
     )  # fmt: skip
-    drawn = draw_batches(drawing, store, verbose)
+    drawn = draw_batches(drawing, store, level_of(verbose))
     warn_of_misfit(drawing)
     return drawn
 
@@ -102,7 +103,7 @@ def draw_batches(drawing: Drawing, store: str | Path | None = None, verbose: int
     """
     kept = SavedBatches(store, {} if store is None else drawing.settings)  # their digest reads all weights
     if verbose and drawing.steps and len(kept) < drawing.batches:
-        _write(f"draw {drawing.samples} examples: {drawing.estimate}")
+        say(f"draw {drawing.samples} examples: {drawing.estimate}")
     began, parts = perf_counter(), []
     for number in range(drawing.batches):
         part = kept.read(number)
@@ -110,13 +111,14 @@ def draw_batches(drawing: Drawing, store: str | Path | None = None, verbose: int
             part, distances = drawing.batch(number)
             kept.write(number, part)
             if verbose and distances:
-                _write(
+                say(
                     f"draw {number + 1}/{drawing.batches}: distance {distances[0]:.3g} → {distances[-1]:.3g}, "
-                    f"{perf_counter() - began:.0f} s"
+                    f"{_times(perf_counter() - began, number + 1, drawing.batches)}"
                 )
         parts.append(part)
     return drawing.pack([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
 
 
-def _write(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _times(took: float, done: int, total: int) -> str:
+    left = f", {duration(took / done * (total - done))} left" if done < total else ""
+    return f"{duration(took)}{left}"

@@ -22,6 +22,7 @@ from kerasprune.graph.channels import Count, Ids, Slice, once
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import give_size
 from kerasprune.rules.gate import Gate
+from kerasprune.tables import Part, Shown, Table
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,11 @@ class LayerCost:
     products: int = 0
 
 
+_COUNTED = "params", "macs"
+
+
 @dataclass(frozen=True)
-class Cost:
+class Cost(Shown):
     """The cost of a model.
 
     Args:
@@ -75,6 +79,12 @@ class Cost:
             f"Cost(params={self.params:,}, macs={self.macs:,}, activations={self.activations:,}, bytes={self.bytes:,}"
             f"{apart}, layers=<{len(self.layers)}>)"
         )
+
+    def _shown(self) -> list[Part]:
+        rows = [(each.name, each.kind, f"{each.params:,}", f"{each.macs:,}") for each in self.layers]
+        shares = [[getattr(each, key) / max(getattr(self, key), 1) for each in self.layers] for key in _COUNTED]
+        header = ("layer", "class", "parameters", "multiply–adds")
+        return [Table(header, rows, left=(0, 1), bars=dict(enumerate(shares, start=2))), repr(self)]
 
     @property
     def uncounted(self) -> float:

@@ -9,16 +9,16 @@ from typing import Any
 import keras
 
 from kerasprune.errors import raise_faults
-from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.costs.cost import macs_of_faults, not_counted
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_at
+from kerasprune.tables import Part, Shown, Table
 
 
-class PlanReport(str):
+class PlanReport(Shown, str):
     """The report of `kp.report`: its text, and the figures in it.
 
     Args:
@@ -26,6 +26,7 @@ class PlanReport(str):
         groups: `{group name: (channels, channels kept)}`. Defaults to none.
         costs: `{cost: (before, after)}`, such as `"params"` and `"macs"`. Defaults to none.
         removed: Blocks that are removed. Defaults to none.
+        shown: What the text says, as tables and lines, for a notebook. Defaults to the text.
     """
 
     groups: Mapping[str, tuple[int, int]]
@@ -38,11 +39,15 @@ class PlanReport(str):
         groups: Mapping[str, tuple[int, int]] = MappingProxyType({}),
         costs: Mapping[str, tuple[int, int]] = MappingProxyType({}),
         removed: tuple[str, ...] = (),
+        shown: tuple[Part, ...] = (),
     ) -> PlanReport:
         """Returns the text with the figures as attributes."""
         self = super().__new__(cls, text)
-        self.groups, self.costs, self.removed = groups, costs, removed
+        self.groups, self.costs, self.removed, self._parts = groups, costs, removed, shown
         return self
+
+    def _shown(self) -> tuple[Part, ...]:
+        return self._parts or (str(self),)
 
     @property
     def macs(self) -> float:
@@ -110,7 +115,13 @@ def report(
     }
     keys = ("params", "macs", *(("products",) if dense.products else ()), "activations", "bytes")
     costs = {key: (getattr(dense, key), getattr(slim, key)) for key in keys}
-    lines = [_groups(cut.graph, groups), "", _costs(costs)]
+    shares = {key: _share(pair) for key, pair in costs.items()}
+    pinned = ("" if group.prunable else "pinned" for group in cut.graph.groups.values())
+    rows = [(name, *map(str, pair), state) for (name, pair), state in zip(groups.items(), pinned, strict=True)]
+    kept = Table(("group", "channels", "kept", ""), rows, left=(0, 3), bars={2: [b / a for a, b in groups.values()]})
+    rows = [(key, f"{before:,}", f"{after:,}", f"{shares[key]:.1%}") for key, (before, after) in costs.items()]
+    before_after = Table(("", "before", "after", "kept"), rows, bars={3: [*shares.values()]})
+    lines = [f"Prr {1 - shares['params']:.1%}   Frr {1 - shares['macs']:.1%}"]
     if plan.removed:
         lines.append(f"blocks dropped whole: {', '.join(plan.removed)}")
     if dense.estimated:
@@ -121,20 +132,5 @@ def report(
         lines.append("  approximate at the border of padded layers: " + ", ".join(folded.padded))
     if folded.lost:
         lines.append("  not foldable, dropped: " + ", ".join(folded.lost))
-    return PlanReport("\n".join(lines), groups, costs, plan.removed)
-
-
-def _groups(graph: ChannelGraph, kept_of: Mapping[str, tuple[int, int]]) -> str:
-    width = max([len("group"), *map(len, graph.groups)])
-    rows = [f"{'group':<{width}}  channels  kept"]
-    for name, (size, kept) in kept_of.items():
-        rows.append(f"{name:<{width}}  {size:>8}  {kept:>4}{'' if graph.groups[name].prunable else '  pinned'}")
-    return "\n".join(rows)
-
-
-def _costs(costs: Mapping[str, tuple[int, int]]) -> str:
-    rows = [f"{'':<12}{'before':>15}{'after':>15}{'kept':>9}"]
-    shares = {key: _share(pair) for key, pair in costs.items()}
-    rows += [f"{key:<12}{before:>15,}{after:>15,}{shares[key]:>9.1%}" for key, (before, after) in costs.items()]
-    rows.append(f"Prr {1 - shares['params']:.1%}   Frr {1 - shares['macs']:.1%}")
-    return "\n".join(rows)
+    text = "\n".join([f"{kept}\n", str(before_after), *lines])
+    return PlanReport(text, groups, costs, plan.removed, (kept, before_after, *lines))

@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
+from kerasprune.tables import Part, Shown, Table
 from kerasprune.training.sparsity.mask_checks import boolean_masks
 from kerasprune.training.sparsity.paths import attached_masks
 from kerasprune.training.sparsity.ranking import join_scores
@@ -80,7 +81,7 @@ class LayerSparsity:
 
 
 @dataclass(frozen=True)
-class SparsityReport:
+class SparsityReport(Shown):
     """The sparsity of a masked network; prints as a table.
 
     Args:
@@ -122,12 +123,15 @@ class SparsityReport:
         return tuple(layer.path for layer in self.layers if not layer.kept)
 
     def __str__(self) -> str:
-        width = max(len("kernel"), *(len(layer.path) for layer in self.layers))
-        lines = [f"{'kernel':<{width}}  {'weights':>9}  {'kept':>9}  {'density':>8}  {'attached':>9}"]
-        lines += [
-            f"{each.path:<{width}}  {each.size:>9}  {each.kept:>9}  {each.kept / each.size:>8.2%}  {each.attached:>9}"
-            for each in self.layers
+        return "\n".join(map(str, self._shown()))
+
+    def _shown(self) -> list[Part]:
+        density = [each.kept / each.size for each in self.layers]
+        rows = [
+            (each.path, str(each.size), str(each.kept), f"{kept:.2%}", str(each.attached))
+            for each, kept in zip(self.layers, density, strict=True)
         ]
+        lines: list[Part] = [Table(("kernel", "weights", "kept", "density", "attached"), rows, bars={3: density})]
         lines.append(
             f"kept {self.kept} of {self.size}: compression {self.compression:.4g} of at most "
             f"{self.maximal_compression:.4g}; {self.kept - self.attached} of them are detached, "
@@ -135,7 +139,7 @@ class SparsityReport:
         )
         if self.collapsed:
             lines.append(f"nothing is left of {', '.join(self.collapsed)}")
-        return "\n".join(lines)
+        return lines
 
 
 def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: Size | None = None) -> SparsityReport:

@@ -55,7 +55,8 @@ def test_runs_that_differ_in_the_seed_are_one_row(folders):
 
 
 def test_table_is_text_with_a_deviation_where_there_is_one(folders):
-    header, (half, third) = comparison.comparison_table([read(path) for path in comparison.runs_below([folders])[0]])
+    found = comparison.comparison_table([read(path) for path in comparison.runs_below([folders])[0]])
+    header, (half, third) = found.header, found.rows
     half, third = dict(zip(header, half, strict=True)), dict(zip(header, third, strict=True))
     assert half["test accuracy"] == "83.00 ± 2.65 %"
     assert third["test accuracy"] == "50.00 %"
@@ -75,7 +76,8 @@ def test_rows_are_written_as_a_file(folders):
 
 def test_recipes_of_other_names_have_a_column_of_names(folders):
     write(folders / "other", {"name": "other", "seed": 3, "train": {"epochs": 5}}, slim=None)
-    header, rows = comparison.comparison_table([read(path) for path in comparison.runs_below([folders])[0]])
+    found = comparison.comparison_table([read(path) for path in comparison.runs_below([folders])[0]])
+    header, rows = found.header, found.rows
     rows = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
     assert header[0] == "name"
     assert rows["other"]["test accuracy"] == "90.00 %"  # of the dense model, the only one
@@ -87,7 +89,8 @@ def test_models_that_do_not_classify_are_compared_by_loss_and_metrics(tmp_path):
     for seed, loss in ((0, 0.5), (1, 0.7)):
         summary = {"dense": {"accuracy": None, "loss": loss, "metrics": {"mean_absolute_error": 0.25}}, "slim": None}
         (write(tmp_path / str(seed), recipe(seed)) / "summary.json").write_text(json.dumps(summary))
-    header, (row,) = comparison.comparison_table([read(path) for path in comparison.runs_below([tmp_path])[0]])
+    found = comparison.comparison_table([read(path) for path in comparison.runs_below([tmp_path])[0]])
+    header, (row,) = found.header, found.rows
     shown = dict(zip(header, row, strict=True))
     assert (shown["test loss"], shown["test mean absolute error"]) == ("0.6000 ± 0.1414", "0.2500 ± 0.0000")
     assert "test accuracy" not in shown

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from itertools import pairwise
 
+import keras
 import numpy as np
 import pytest
 import yaml
 
+import kerasprune as kp
 from kerasprune.errors import PruneError
 from kerasprune.recipes import reports
+
+
+def network(name: str) -> kp.surgery.Picture:
+    """The picture of a network whose first layer has a name."""
+    dense = keras.layers.Dense
+    return kp.plot(keras.Sequential([keras.Input((4,)), dense(4, name=name.replace("/", "|")), dense(2)]))
 
 
 @pytest.fixture
@@ -30,7 +39,7 @@ def folder(tmp_path):
         "smoke": True,
         "expected": {"macs": 0.4},
     }
-    graph = {"groups": [{"name": "g", "size": 4, "prunable": True, "reason": "", "layers": ["a"]}], "edges": []}
+    graph = {"groups": [["g", "4", "2", "a"]], "dot": network("a").dot}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     (tmp_path / "graph.json").write_text(json.dumps(graph))
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
@@ -107,10 +116,21 @@ def test_page_shows_the_reductions_and_the_smoke_label(folder):
     assert "Are &lt;b&gt;tags&lt;/b&gt; &amp; quotes safe?" in text
     assert "<b>tags" not in text
     assert "<td>not judged</td>" in text  # what a smoke run has means nothing
-    assert "<td>conv&lt;1&gt;</td><td>Conv2D</td><td>900</td><td>300</td><td>5,000</td><td>2,000</td>" in text
+    assert (
+        '<td>conv&lt;1&gt;</td><td class="word">Conv2D</td><td>900</td><td>300</td><td>5,000</td><td>2,000</td>' in text
+    )
 
 
 SCRIPT = "<script>alert(1)</script>"
+
+
+def test_the_network_is_drawn_and_its_groups_are_listed(folder):
+    text = reports.page(reports.read(folder))
+    assert "<td>g</td><td>4</td><td>2</td>" in text
+    assert (find_spec("pygraphviz") is None) == ("Dependency graph" not in text)
+    earlier = {"groups": [{"name": "g", "size": 4, "prunable": True, "reason": "", "layers": ["a"]}], "edges": []}
+    (folder / "graph.json").write_text(json.dumps(earlier))  # of 0.4.0
+    assert "Groups" not in reports.page(reports.read(folder))
 
 
 def test_names_of_layers_runs_and_files_are_no_markup(folder):
@@ -118,8 +138,8 @@ def test_names_of_layers_runs_and_files_are_no_markup(folder):
     written = (folder / "summary.json").read_text().replace("conv<1>", SCRIPT).replace('"tflite"', f'"{SCRIPT}"')
     (folder / "summary.json").write_text(written)
     (folder / "widths.json").write_text(json.dumps({SCRIPT: [16, 8]}))
-    graph = {"groups": [{"name": SCRIPT, "size": 4, "prunable": True, "reason": SCRIPT, "layers": [SCRIPT]}]}
-    (folder / "graph.json").write_text(json.dumps(graph | {"edges": []}))
+    drawn = network(SCRIPT)
+    (folder / "graph.json").write_text(json.dumps({"groups": drawn.table.rows, "dot": drawn.dot}))
     (folder / "recipe.yaml").write_text(yaml.safe_dump({"name": SCRIPT, "why": SCRIPT, "model": f"{SCRIPT}.keras"}))
     np.savez(folder / "norms.npz", steps=np.array([0, 5]), **{SCRIPT.replace("/", "|"): np.ones((2, 4))})
     text = reports.write(folder).read_text()
