@@ -143,6 +143,7 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds how long cases may begin, and which files have changed."""
     parser.addoption("--changed", metavar="FILE", help="only what mirrors the rooms of the files named in it")
+    parser.addoption("--note-dear", action="store_true", help="add cases that cost much to the list of dear ones")
     parser.addoption("--within", type=float, metavar="SECONDS", help="leave out what does not begin by then")
 
 
@@ -160,9 +161,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what is quick, what runs on JAX and torch too, and what is skipped where the core stands alone."""
+    from support.processor_time import read_dear_cases
     from support.tiers import mark_thorough
 
-    mark_thorough(items)
+    mark_thorough(items, read_dear_cases())
     alone = importlib.util.find_spec("kerasprune.models") is None
     for item in items:
         path = _place(item.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zlib import crc32
@@ -12,15 +12,21 @@ from zlib import crc32
 import pytest
 
 
-def mark_thorough(items: Iterable[Any]) -> None:
-    """Marks all but a few cases of every test that is marked `matrix` as thorough.
+def mark_thorough(items: Iterable[Any], dear: Collection[str] = ()) -> None:
+    """Marks as thorough what is dear, and all but a few cases of every test that is marked `matrix`.
 
     `@pytest.mark.matrix` leaves the first case in the default tier, `@pytest.mark.matrix(first=2)` two, and
     `@pytest.mark.matrix("sgd", "adam")` those with these ids. Slow cases
     are in no tier.
+
+    Args:
+        items: The cases.
+        dear: Ids of cases below the folder of tests. Defaults to none.
     """
     met: Counter[str] = Counter()
     for item in items:
+        if item.nodeid.removeprefix("tests/") in dear:
+            item.add_marker("thorough")
         mark = item.get_closest_marker("matrix")
         if mark is not None and item.get_closest_marker("slow") is None:
             function = item.nodeid.partition("[")[0]
