@@ -97,7 +97,7 @@ class Table:
         return f"<td{self._kind(column, cell)}{style}>{escape(cell)}</td>"
 
 
-class Drawing(NamedTuple):
+class Graphic(NamedTuple):
     """A picture.
 
     Args:
@@ -109,7 +109,7 @@ class Drawing(NamedTuple):
     caption: str
 
 
-Part = str | Table | Drawing
+Part = str | Table | Graphic
 
 
 class Shown:
@@ -141,8 +141,8 @@ def html_of(parts: Iterable[Part]) -> str:
 
 
 def _element(part: Part) -> str:
-    if isinstance(part, Drawing):
-        shown = inlined(part.svg, f"kp{crc32(part.svg.encode()):08x}", part.caption, _MIDDLE)
+    if isinstance(part, Graphic):
+        shown = svg_element(part.svg, f"kp{crc32(part.svg.encode()):08x}", part.caption, _MIDDLE)
         return f'<div class="scroll">{shown}</div>\n'
     if isinstance(part, Table):
         title = part.title and f"<p><b>{escape(part.title)}</b></p>\n"
@@ -155,7 +155,7 @@ DENSE, SLIM, PINNED = "#b8c4d6", "#1f5fa8", "#9aa5b1"
 _MIDDLE = {DENSE: "#9fb0c8", SLIM: "#3d7fcc", PINNED: "#8a949f"}  # seen on light and on dark ground
 
 
-def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> str:
+def svg_element(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> str:
     """Returns an SVG document as an element of a page, as wide as there is room.
 
     Black becomes the colour of the page's text; all references are within the page.
@@ -168,7 +168,7 @@ def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> st
 
     Example:
         >>> svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="3"><g id="a" fill="#000000"/></svg>'
-        >>> print(inlined(svg, "first", "A dot.", {}).replace("><", ">\\n<"))
+        >>> print(svg_element(svg, "first", "A dot.", {}).replace("><", ">\\n<"))
         <svg viewBox="0 0 9 3" style="max-width:9px" role="img" aria-label="A dot.">
         <g id="first-a" fill="currentColor"/>
         </svg>

@@ -14,7 +14,7 @@ import kerasprune as kp
 from kerasprune.export.latency.timing import Latency, LatencyComparison
 from kerasprune.steps.advice import Advice, Offer
 from kerasprune.steps.search_report import CostCurve, SearchReport, Tried
-from kerasprune.tables import Drawing, Table, html_of, inlined
+from kerasprune.tables import Graphic, Table, html_of, svg_element
 from kerasprune.training.sparsity.report import LayerSparsity, SparsityReport
 
 HOSTILE = "<script>alert('é')</script>", "a" * 300, 'x" onload="y'
@@ -69,7 +69,7 @@ def test_names_are_texts(name):
         [
             name,
             Table((name, "n"), [(name, "1")], name, bars={1: [0.5]}),
-            Drawing('<svg width="2" height="1"><g/></svg>', name),
+            Graphic('<svg width="2" height="1"><g/></svg>', name),
         ]
     )
     assert check_is_safe(shown).cells == [name, "n", name, "1"]
@@ -82,7 +82,7 @@ def test_bars_are_as_long_as_their_fractions_and_never_longer_than_the_cell():
 
 def test_a_drawing_takes_the_colours_of_the_page_and_keeps_its_references():
     svg = '<?xml?><svg width="9pt" height="3pt"><g id="a"/><use href="#a" fill="#1f5fa8" stroke="#000000"/></svg>'
-    found = inlined(svg, "n", 'a "b"', {"#1f5fa8": "var(--slim)"})
+    found = svg_element(svg, "n", 'a "b"', {"#1f5fa8": "var(--slim)"})
     assert 'viewBox="0 0 9 3"' in found and 'href="#n-a"' in found and "var(--slim)" in found
     assert "&quot;b&quot;" in found and "currentColor" in found and "max-width:9pt" in found
 

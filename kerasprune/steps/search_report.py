@@ -11,7 +11,7 @@ from typing import Any
 
 from kerasprune.checks import proper_fraction_faults
 from kerasprune.errors import raise_faults
-from kerasprune.tables import Drawing, Part, Shown, Table
+from kerasprune.tables import Graphic, Part, Shown, Table
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class CostCurve(Shown):
             return [self._table()]
         from kerasprune.tables import svg  # where something is drawn
 
-        return [self._table(), Drawing(svg(self.draw, height=3.2), "The drop over the cost of what was tried.")]
+        return [self._table(), Graphic(svg(self.draw, height=3.2), "The drop over the cost of what was tried.")]
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> CostCurve:

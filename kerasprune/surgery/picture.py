@@ -27,7 +27,7 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.surgery.cut import Cut
 from kerasprune.surgery.graphs import graph_at
-from kerasprune.tables import Drawing, Part, Shown, Table
+from kerasprune.tables import Graphic, Part, Shown, Table
 
 DETAILS = ("groups", "layers")
 _DRAWN_BY = "pygraphviz"
@@ -80,7 +80,7 @@ class Picture(Shown):
 
     def _shown(self) -> list[Part]:
         if self.svg:
-            return [Drawing(self.svg, _ABOUT)]
+            return [Graphic(self.svg, _ABOUT)]
         return [f'pip install "kerasprune[{EXTRAS[_DRAWN_BY]}]" draws this as a picture', self.table]
 
 

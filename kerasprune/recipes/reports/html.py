@@ -11,7 +11,7 @@ from kerasprune.files import write_text
 from kerasprune.recipes.registry import section_figures
 from kerasprune.recipes.reports import figures, tables
 from kerasprune.recipes.reports.record import Record, read
-from kerasprune.tables import DENSE, PINNED, SLIM, Table, inlined
+from kerasprune.tables import DENSE, PINNED, SLIM, Table, svg_element
 
 # What each colour becomes: light and dark are set in `page.html`
 _COLOURS = {DENSE: "var(--dense)", SLIM: "var(--slim)", PINNED: "var(--pinned)"}
@@ -116,7 +116,7 @@ def render_page(
     text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
     shown = [
-        (heading, Markup(inlined(svg, f"figure{number}", caption, _COLOURS)), caption)
+        (heading, Markup(svg_element(svg, f"figure{number}", caption, _COLOURS)), caption)
         for number, (heading, svg, caption) in enumerate(figures)
     ]
     drawn = [(table.title, Markup(table.html())) for table in tables]
