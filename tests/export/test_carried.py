@@ -126,6 +126,7 @@ def test_what_can_be_neither_is_refused_before_anything_is_written(monkeypatch, 
 
 
 def test_without_tensorflow_it_is_said_at_once(monkeypatch, tmp_path):
+    pytest.importorskip("ai_edge_litert")
     model = through()
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setitem(sys.modules, "tensorflow", None)
