@@ -98,7 +98,8 @@ class ProgressLine:
         verbose: 0 = silent, otherwise lines.
 
     Example:
-        >>> ProgressLine("reconstruct", 12, "layers", verbose=1).write(3)  # nothing in the first ten seconds of a log
+        >>> with ProgressLine("reconstruct", 12, "layers", verbose=1) as line:
+        ...     line.write(3)  # nothing in the first ten seconds of a log
     """
 
     def __init__(self, step: str, total: int, parts: str, verbose: int) -> None:
@@ -106,20 +107,27 @@ class ProgressLine:
         self._began = self._last = perf_counter()
         self._length = 0
 
-    def write(self, done: int) -> None:
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, done: int, about: str = "") -> None:
         """Writes the line, if it is time.
 
         Args:
             done: Number of finished parts.
+            about: What is known of the last one. Defaults to `""`.
         """
         now, renewed = perf_counter(), is_renewed()
         if not self._verbose or now - self._last < (_RENEWED if renewed else _EVERY):
             return
         self._last = now
         if renewed:
-            self._renew(f"{self._step} {self._bar(done)} {self._said(done, now)}")
+            self._renew(f"{self._step} {self._bar(done)} {self._said(done, now)}{about and f', {about}'}")
         else:
-            say(f"{self._step} {self._said(done, now)}")
+            say(f"{self._step} {self._said(done, now)}{about and f', {about}'}")
 
     def close(self) -> None:
         """Takes the line away."""

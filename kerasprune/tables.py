@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 VERDICTS = ("met", "missed")
@@ -110,6 +110,7 @@ class Graphic(NamedTuple):
 
 
 Part = str | Table | Graphic
+Result = TypeVar("Result")
 
 
 class Shown:
@@ -129,6 +130,13 @@ class Shown:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
+
+
+def shown_as_its_report(result: type[Result]) -> type[Result]:
+    """Decorates a named tuple, which cannot inherit: it is shown as its `report` is."""
+    result._repr_html_ = lambda self: self.report._repr_html_()
+    result._repr_pretty_ = lambda self, printer, cycle: printer.text(str(self.report))
+    return result
 
 
 def html_of(parts: Iterable[Part]) -> str:

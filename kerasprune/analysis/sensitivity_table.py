@@ -142,17 +142,18 @@ def sensitivity(
     fitted, judged = ([pack_inputs(graph.model, batch) for batch in half] for half in parts)
 
     tried = [(name, fraction) for name in names for fraction in keep]
-    line = ProgressLine("sensitivity", len(tried), "slim models", level_of(verbose))
 
-    def error(done: int, name: str, fraction: float) -> float:
-        line.write(done)
+    def error(name: str, fraction: float) -> float:
         chosen = {name: top(scores[name], kept_number(graph.groups[name].size, fraction))}
         plan = Plan.of(graph, legal(graph, chosen, scores))
         slim = reconstruct(rebuild(graph, plan), graph.model, plan, fitted, samples=samples, seed=seed, verbose=0)
         return output_error(slim, graph.model, judged)
 
-    found = [error(done, *each) for done, each in enumerate(tried)]
-    line.close()
+    found = []
+    with ProgressLine("sensitivity", len(tried), "slim models", level_of(verbose)) as line:
+        for done, each in enumerate(tried):
+            line.write(done)
+            found.append(error(*each))
     errors = {name: tuple(found[at * len(keep) : (at + 1) * len(keep)]) for at, name in enumerate(names)}
     sizes = {name: graph.groups[name].size for name in names}
     return SensitivityTable(tuple(keep), errors, sizes, type(criterion).__name__)

@@ -27,7 +27,7 @@ from kerasprune.cli.options import (
 from kerasprune.cli.pack import PACKED, print_sizes
 from kerasprune.cli.tables import print_table
 from kerasprune.defaults import COUPLINGS
-from kerasprune.errors import raise_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.destination import check_place
 from kerasprune.tables import Table
 
@@ -69,29 +69,35 @@ def inspect(
     """
     check_needed(context, advise=("data", "seconds"), data=("scale",), plot=("plan", "overwrite"))
     check_data(data, options["trust"])
+    _check_picture_alone(context)
     if plot is not None:
         check_place(plot, overwrite)
-    if model.suffix == PACKED:
+    if model.suffix == PACKED and plot is None and not advise:
         print_sizes(model, as_json)
         return
     check_model_path(model)
     coupling_faults = [] if coupling is None else choice_faults(COUPLINGS, coupling=coupling)
     raise_faults("Invalid arguments for inspect:", choice_faults(ORDERS, sort=sort) + coupling_faults)
     start_command(options)
+    from kerasprune.graph.plans import Plan
     from kerasprune.graph.trace import trace
     from kerasprune.graph.walk import has_free_axes
     from kerasprune.surgery.costs.cost import cost
     from kerasprune.surgery.inlining.plain import plain
+    from kerasprune.surgery.picture import plot as draw
 
     loaded = plain(load(model))
     if advise:
         asked = {"data": data, "scale": scale, "size": size, "seconds": seconds, "as_json": as_json}
         _advise(loaded, model, asked)
         return
-    if plot is not None:
-        _plot(loaded, plot, plan, size)
-        return
+    removed = None if plan is None else Plan.load(plan)
+    coupling = removed.coupling if removed and coupling is None else coupling
     graph = trace(loaded, **given_values(coupling=coupling, freeze=freeze), unknown="freeze", size=size)
+    if plot is not None:
+        typer.echo(draw(graph, removed, plot, size=size))
+        typer.echo(f"picture: {plot}")
+        return
     free = size is None and has_free_axes(loaded)
     counted = None if free else cost(graph)
     if as_json:
@@ -105,13 +111,15 @@ def inspect(
     _print_costs(counted, sort, _makers(graph, several) if prunable else None)
 
 
-def _plot(model: keras.Model, path: Path, plan: Path | None, size: str | None) -> None:
-    """Draws a model, and what a plan removes of it."""
-    from kerasprune.graph.plans import Plan
-    from kerasprune.surgery.picture import plot
-
-    typer.echo(plot(model, None if plan is None else Plan.load(plan), path, size=size))
-    typer.echo(f"picture: {path}")
+def _check_picture_alone(context: typer.Context) -> None:
+    """Raises if something else is asked for besides a picture, which would not be answered."""
+    asked = context.params
+    others = {"--advise": asked["advise"], "--json": asked["as_json"], "--prunable": asked["prunable"]}
+    named = [name for name, given in others.items() if given] + ["--sort"] * (asked["sort"] != "model")
+    if asked["plot"] is not None and named:
+        raise PruneError(
+            f"Expected --plot alone. Received: --plot with {', '.join(named)}. Leave --plot out, or the others."
+        )
 
 
 def _advise(model: keras.Model, path: Path, options: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kerasprune.steps.numbers import figure
 from kerasprune.tables import Part, Shown, Table
 
 ALLOWED = 0.05
@@ -135,7 +136,7 @@ class Advice(Shown):
         return self.shown()
 
     def _shown(self) -> list[Part]:
-        rows = [(each.name, f"×{each.time:.2f}", f"×{each.bytes:.2f}", _or_dash(each.error)) for each in self.offers]
+        rows = [(each.name, f"×{each.time:.2f}", f"×{each.bytes:.2f}", figure(each.error)) for each in self.offers]
         bars = {1: [each.time for each in self.offers], 2: [each.bytes for each in self.offers]}
         dear = [(name, f"{macs:.1%}", f"{params:.1%}") for name, macs, params in self.dearest]
         shares = {1 + at: [each[1 + at] for each in self.dearest] for at in range(2)}
@@ -151,10 +152,6 @@ class Advice(Shown):
             ),
             *self.remarks,
         ]  # fmt: skip
-
-
-def _or_dash(error: float | None) -> str:
-    return "–" if error is None else f"{error:.3g}"
 
 
 def rank_offers(offers: Sequence[Offer]) -> list[Offer]:

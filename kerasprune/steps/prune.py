@@ -46,12 +46,14 @@ from kerasprune.surgery.graphs import graph_at, graph_for
 from kerasprune.surgery.inlining.plain import at_unknown, plain
 from kerasprune.surgery.verification import at_known_size
 from kerasprune.surgery.weight_constraints import warn_of_constraints
+from kerasprune.tables import shown_as_its_report
 from kerasprune.training.distillation.student import distil as taught
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
 _DRAW_MORE = "Give data, or draw more with data=kp.synthesise(model, 2000)."
 
 
+@shown_as_its_report
 class Pruned(NamedTuple):
     """The result of `prune`.
 
@@ -64,12 +66,6 @@ class Pruned(NamedTuple):
     slim: keras.Model
     plan: Plan
     report: PruningReport
-
-    def _repr_html_(self) -> str:
-        return self.report._repr_html_()
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self.report))
 
 
 @answer_unknown_keywords

@@ -209,13 +209,11 @@ class PruningReport(Shown):
 
     def __str__(self) -> str:
         """Returns a line for each step; the delivered one is marked."""
-        lines = [f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"]
-        lines += [self.target] if self.target else []
-        lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
-        lines.append(UNVERIFIED if self.verified is None else line_of_verification(self.verified, self.reason))
-        for step in filter(str, self.steps):
-            lines.append(f"{step} (delivered)" if step.name == self.delivered else str(step))
-        return "\n".join([*lines, *self.remarks])
+        kept = f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"
+        steps = (
+            f"{step} (delivered)" if step.name == self.delivered else str(step) for step in filter(str, self.steps)
+        )
+        return "\n".join([kept, *self._of_removal(), *steps, *self.remarks])
 
     def _shown(self) -> list[Part]:
         kept = ("multiply–adds", self.macs), ("parameters", self.params)
@@ -233,8 +231,9 @@ class PruningReport(Shown):
             for step in filter(str, self.steps)
         ]
         header = ("", *names, "error of the outputs", "")
-        lines = [line for line in str(self).splitlines()[1:] if line not in self._of_steps()]
-        return [shares, Table(header, rows, left=(0, len(header) - 1)), *lines]
+        return [shares, Table(header, rows, left=(0, len(header) - 1)), *self._of_removal(), *self.remarks]
 
-    def _of_steps(self) -> set[str]:
-        return {f"{step}{end}" for step in self.steps for end in ("", " (delivered)")}
+    def _of_removal(self) -> list[str]:
+        lines = [self.target] if self.target else []
+        lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
+        return [*lines, UNVERIFIED if self.verified is None else line_of_verification(self.verified, self.reason)]

@@ -7,49 +7,41 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from math import ceil, isfinite, sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 
-from kerasprune.data.arrays_or_batches import as_numpy, batch_parts
-from kerasprune.data.examples import Examples
 from kerasprune.data.signature import signature_of
-from kerasprune.errors import PruneError, short, warn
+from kerasprune.errors import PruneError, short
 from kerasprune.export.latency.table import PRECISIONS
 from kerasprune.files import is_file
 from kerasprune.files.keras_model import load_model
 from kerasprune.files.reading import read_json
 from kerasprune.files.writing import make_folder, replace_when_done, write_json
-from kerasprune.graph.built_model import body_of
 from kerasprune.graph.plans import Plan
 from kerasprune.progress import say
 from kerasprune.steps import finetune
-from kerasprune.steps.class_floors import ClassFloors, class_numbers
-from kerasprune.steps.judge import check_examples
-from kerasprune.steps.judged_figures import AGREEMENT, ERROR, Figure, NearnessFigure, OwnFigure, metric_figures, run_of
+from kerasprune.steps.far_training import StopIfFar
+from kerasprune.steps.judged_figures import run_of
 from kerasprune.steps.keywords import answer_unknown_keywords
-from kerasprune.steps.next_share import Trial, drop_to_expect, next_share, smallest_allowed
-from kerasprune.steps.paired_drop import Drop, paired_drop, standard_error
+from kerasprune.steps.next_share import Trial, next_share, smallest_allowed
 from kerasprune.steps.prune import Pruned, Pruning, prune
 from kerasprune.steps.redundancy import errors_at_shares, share_at
-from kerasprune.steps.report import StepReport
+from kerasprune.steps.search_figures import SearchFigures
 from kerasprune.steps.search_report import CostCurve, SearchReport, Tried
 from kerasprune.steps.search_settings import DECIDED, SearchSettings, takes_others_of
 from kerasprune.steps.share_plans import SharePlans
 from kerasprune.steps.tallies import Run
 from kerasprune.surgery.compiled import fresh
+from kerasprune.tables import shown_as_its_report
 
 _SAME = 0.005  # relative difference of shares that are one
 _REDUNDANT = 0.2  # error of the outputs after least squares at which a search begins
 _FAR = 3.0  # standard errors beyond what is allowed, at which a training stops after an epoch
-_REFUSED = 10.0  # times what is allowed, in place of a drop that is no number
-_DIFFER = 4.0  # examples on which two models differ, for one that is lost where as many are as may be
-_ENOUGH = 2.0, 4.0  # standard errors in what is allowed: fewer are said; what is recommended
 
 
+@shown_as_its_report
 class Smallest(NamedTuple):
     """The result of `smallest`.
 
@@ -69,12 +61,6 @@ class Smallest(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<Smallest: {str(self.report).splitlines()[0]}>"
-
-    def _repr_html_(self) -> str:
-        return self.report._repr_html_()
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self.report))
 
 
 @answer_unknown_keywords
@@ -188,11 +174,7 @@ class _SizeSearch:
             "seed": settings.seed,
         }
         self.plans = SharePlans(graph, settings.by, how, settings.table, settings.quantize)
-        self._check_order()
-        self.figures = self._figures(self.judged)
-        self.tested = self._tested()
-        self.tallies = [each.tally(run_of(self.dense)) for each in self.figures]
-        self.floors = self._floors()
+        self.figures = SearchFigures(settings, self.dense, self.objective, self.judged, self.pruning.batch)
         self.folder = None if settings.folder is None else make_folder(settings.folder)
         self.begun = self._begun()
         self.tried: list[Tried] = []
@@ -202,7 +184,7 @@ class _SizeSearch:
         """Runs the trials."""
         settings = self.settings
         if "first" not in self.begun:
-            self._check_figures()
+            self.figures.check()
             self.begun["first"] = self._first()
             self._write("search.json", self.begun)
         while (share := self._next(self.begun["first"])) is not None:
@@ -211,7 +193,7 @@ class _SizeSearch:
         best = smallest_allowed(self._trials, settings.limit)
         chosen = None if best is None else self._trials.index(best)
         slim, plan, file = self._delivered(chosen)
-        curve = CostCurve(settings.by, tuple(self.tried), settings.limit, self._relative(0), chosen)
+        curve = CostCurve(settings.by, tuple(self.tried), settings.limit, self.figures.relative(0), chosen)
         remarks = (*self.remarks, *self._remarks(chosen))
         report = SearchReport(curve, settings.confidence, remarks, self._on_test(slim, file))
         self._write("report.json", asdict(report))
@@ -227,12 +209,12 @@ class _SizeSearch:
         """
         names = ("by", "epochs", "drop_type", "confidence", "quantize", "seed", "limit")  # more trials may follow
         asked = {name: getattr(self.settings, name) for name in names}
-        asked |= {f"floor {label}": least for label, least in self.floors.least.items()}
+        asked |= {f"floor {label}": least for label, least in self.figures.floors.least.items()}
         asked |= {name: repr(value) for name, value in (self.settings.plan or {}).items()}
         given = {name: value for name, value in self.settings.pruning.items() if name != "verbose"}
         asked |= {name: value for name, value in given.items() if isinstance(value, str | float | int)}
         asked |= {"model": self.plans.graph.fingerprint}
-        asked |= {f"dense {each.name}": one.value for each, one in zip(self.figures, self.tallies, strict=True)}
+        asked |= self.figures.of_dense
         if self.folder is None or not is_file(self.folder / "search.json"):
             return asked
         found = read_json(self.folder / "search.json")
@@ -247,95 +229,6 @@ class _SizeSearch:
     def _write(self, name: str, data: Mapping[str, Any]) -> None:
         if self.folder is not None:
             write_json(self.folder / name, data)
-
-    # ---- figures -----------------------------------------------------------------------------------------------
-
-    def _figures(self, examples: Examples) -> list[Figure]:
-        """Returns the figures: metrics or the user's own function, or without labels the outputs alone."""
-        settings, given = self.settings, (self.dense, self.objective, examples)
-        if settings.max_drop is None:
-            return [NearnessFigure(ERROR if settings.agreement is None else AGREEMENT, *given)]
-        if not examples.labelled or self.objective.loss is None and not callable(settings.metric):
-            received = "inputs alone" if not examples.labelled else f"no loss, {settings.model.name!r} is not compiled"
-            raise PruneError(
-                f"Expected labels and a loss with max_drop. Received: {received}. Give data=(x, y) and loss=, or "
-                "without labels agreement= or max_error= in place of max_drop."
-            )
-        return (
-            [OwnFigure(settings.metric, *given)]
-            if callable(settings.metric)
-            else metric_figures(*given, settings.metric)
-        )
-
-    def _relative(self, place: int) -> bool:
-        """Returns whether the drop of a figure is a fraction of the dense model's."""
-        if self.settings.max_drop is None:
-            return False
-        if self.settings.drop_type is not None:
-            return self.settings.drop_type == "relative"
-        return not (self.figures[place].higher and 0 <= self.tallies[place].value <= 1)
-
-    def _floors(self) -> ClassFloors:
-        return ClassFloors(
-            class_numbers(self.settings.floor), self.dense, self.objective, self.judged, self.settings.groups
-        )
-
-    def _check_order(self) -> None:
-        """Warns of data that come in another order on every pass, which cannot be paired; raises with `groups`."""
-        if self.judged.arrays:
-            return
-        one, other = (keras.tree.flatten(batch_parts(next(iter(self.judged.batches())))) for _ in range(2))
-        if all(np.array_equal(as_numpy(a), as_numpy(b)) for a, b in zip(one, other, strict=True)):
-            return
-        remedy = "Leave .shuffle() and random changes out of it."
-        if self.settings.groups is not None:
-            raise PruneError(
-                "Expected validation data in one order, to which groups belong. Received: validation=, whose first "
-                f"batch is another on every pass. {remedy}"
-            )
-        warn(f"validation= is not the same on every pass: drops are not paired, their errors larger. {remedy}")
-
-    def _check_figures(self) -> None:
-        """Raises if a figure of the dense model is no number; warns if its examples cannot tell the allowed drop."""
-        settings, number = self.settings, len(self.tallies[0])
-        self.floors.check(run_of(self.dense))
-        if settings.groups is not None and len(settings.groups) != number:
-            raise PruneError(
-                f"Expected groups with an entry for each of the {number:,} examples that judge. Received: "
-                f"{len(settings.groups):,}. Give validation=, and its groups."
-            )
-        for place, (figure, dense) in enumerate(zip(self.figures, self.tallies, strict=True)):
-            if not np.isfinite(dense.value) or self._relative(place) and dense.value == 0:
-                raise PruneError(
-                    f"Expected a {figure.name} of the dense model that a drop can be measured from. Received: "
-                    f"{figure.name}={dense.value}. Check the weights and the scale of the data, or give "
-                    "drop_type='absolute'."
-                )
-            scale, limit = abs(dense.value) if self._relative(place) else 1.0, settings.limit
-            if figure.higher and limit >= 1 and settings.max_drop is not None and abs(dense.value) <= 1:
-                raise PruneError(
-                    f"Expected a drop of {figure.name} below 1. Received: max_drop={limit:g}, at which every model is "
-                    f"allowed. For {limit:g} points give max_drop={limit / 100:g}."
-                )
-            error = standard_error(dense, settings.groups, settings.seed) / scale
-            if not self._relative(place) and settings.groups is None:  # four times as many differ as are lost
-                error = min(error, sqrt(_DIFFER * limit / len(dense)))
-            if error > limit / _ENOUGH[0]:
-                number = ceil(len(dense) * (_ENOUGH[1] * error / limit) ** 2)
-                warn(
-                    f"{len(dense):,} examples can hardly tell a drop of {limit:.3g} in {figure.name}, whose standard "
-                    f"error is about {error:.2g}: much of what is allowed is lost to it. Some {number:,} would do."
-                )
-
-    def _judged(self, run: Run) -> tuple[int, float, Drop]:
-        """Returns the place of the figure that decides, its value and its drop."""
-        settings, found = self.settings, []
-        for place, (figure, dense) in enumerate(zip(self.figures, self.tallies, strict=True)):
-            slim, how = figure.tally(run), {"groups": settings.groups, "seed": settings.seed}
-            drop = paired_drop(dense, slim, higher=figure.higher, relative=self._relative(place), **how)
-            known = isfinite(drop.value)  # NaN is written to no file
-            found.append((place, slim.value, drop) if known else (place, 0.0, Drop(_REFUSED * settings.limit, 0.0)))
-        return max(found, key=lambda each: each[2].bound(settings.confidence))
 
     # ---- trials ------------------------------------------------------------------------------------------------
 
@@ -370,20 +263,20 @@ class _SizeSearch:
         note = stopping.note
         file = self._file(slim)
         run = self._run(slim, file)
-        place, value, drop = self._judged(run)
-        bound, stopped = drop.bound(self.settings.confidence), bool(note)
-        missing, said = self.floors.shortfall(run, self.settings.confidence)
+        judged = self.figures.judge(run)
+        bound, stopped = judged.drop.bound(self.settings.confidence), bool(note)
+        missing, said = self.figures.floors.shortfall(run, self.settings.confidence)
         if said:
             bound, note = max(bound, self.settings.limit + missing), "; ".join(filter(None, (note, said)))
         found = Tried(
             share=exact,
             **self.plans.shares(plan),
-            figure=self.figures[place].name,
-            relative=self._relative(place),
-            value=value,
-            dense=self.tallies[place].value,
-            drop=drop.value,
-            error=drop.error,
+            figure=judged.name,
+            relative=judged.relative,
+            value=judged.value,
+            dense=judged.dense,
+            drop=judged.drop.value,
+            error=judged.drop.error,
             bound=bound,
             allowed=bound <= self.settings.limit,
             seconds=round(time.perf_counter() - began, 1),
@@ -405,13 +298,11 @@ class _SizeSearch:
             say(f"trial {number}: {found}")
         return True
 
-    def _pruned(self, plan: Plan) -> tuple[Pruned, _StopIfFar]:
+    def _pruned(self, plan: Plan) -> tuple[Pruned, StopIfFar]:
         """Returns the model of a plan, made as `kp.prune` makes it, and what its training was like."""
-        figure, settings, dense = self.figures[0], self.settings, self.tallies[0]
-        scale = (-1 if figure.higher else 1) * (abs(dense.value) if self._relative(0) else 1.0)
-        error = standard_error(dense, settings.groups, settings.seed) / abs(scale)
+        figure, dense, scale, error = self.figures.first()
         whole = [each for each in self.tried if not each.stopped and each.first is not None]
-        earlier = [(each.first, each.drop) for each in whole if each.figure == figure.name]
+        earlier = [(each.first, each.drop) for each in whole if each.figure == figure]
         given = replace(
             self.pruning, plan=plan, data=self.training.data, validation=self.judged.data, criterion="l1",
             budget="uniform", freeze=(), verbose=max(self.pruning.verbose - 1, 0),
@@ -419,7 +310,8 @@ class _SizeSearch:
         )  # fmt: skip
         watching: list[keras.callbacks.Callback] = []
         pruning = Pruning(given, after=watching)
-        stopping = _StopIfFar(figure.name, dense.value, scale, settings.limit + _FAR * error, earlier, pruning.steps)
+        far = self.settings.limit + _FAR * error
+        stopping = StopIfFar(figure, dense, scale, far, earlier, pruning.steps)
         watching.append(stopping)
         return pruning.result(), stopping
 
@@ -470,47 +362,6 @@ class _SizeSearch:
 
     def _on_test(self, slim: keras.Model, file: bytes | None) -> dict[str, tuple[float, float]] | None:
         """Returns the figures of both models on data that nothing was chosen by."""
-        if not self.tested:
-            return None
-        runs = run_of(self.dense), self._run(slim, file)
-        return {each.name: tuple(each.tally(run).value for run in runs) for each in self.tested}
-
-    def _tested(self) -> list[Figure]:
-        """Returns the figures on the data that nothing is chosen by, checked before anything is trained."""
-        if self.settings.test is None:
-            return []
-        examples = Examples(self.settings.test, self.pruning.batch, len(body_of(self.dense).inputs))
-        check_examples(self.dense, self.objective, examples)
-        return self._figures(examples)
-
-
-class _StopIfFar(keras.callbacks.Callback):
-    """Ends a training that will be far beyond what is allowed, as its first epoch and earlier trainings say.
-
-    Args:
-        name: The figure, which is in the logs if it is a metric.
-        dense: That of the dense model.
-        scale: The difference from it that is a drop of one.
-        far: The drop from which it ends.
-        earlier: Drops of earlier trainings: the least by their first epoch, and of their best.
-        steps: The steps of the pruning so far: at a large rate the first epoch is worse than none.
-    """
-
-    def __init__(
-        self, name: str, dense: float, scale: float, far: float, earlier: Sequence[tuple[float, float]],
-        steps: Sequence[StepReport],
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self._name, self._dense, self._scale, self._far = name, dense, scale, far
-        self._earlier, self._steps = earlier, steps
-        self.note, self.first = "", None
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Ends the training."""
-        found = (logs or {}).get(f"val_{self._name}")
-        if epoch or found is None:
-            return
-        measured = [step.metrics[self._name] for step in self._steps[1:] if self._name in step.metrics]
-        self.first = float(min((each - self._dense) / self._scale for each in (found, *measured)))
-        if drop_to_expect(self.first, self._earlier) > self._far:
-            self.note, self.model.stop_training = "stopped after an epoch, far beyond", True
+        tested = self.figures.tested
+        runs = (run_of(self.dense), self._run(slim, file)) if tested else ()
+        return {each.name: tuple(each.tally(run).value for run in runs) for each in tested} or None

@@ -114,28 +114,30 @@ class Verdict(Shown):
 
     def __str__(self) -> str:
         """Returns the findings, a line each."""
-        reload = "not tried" if self.reload_error is None else f"{self.reload_error:.1e}"
+        return "\n".join([*(f"{name}: {found}" for name, found in self._findings()), *self._listed()])
+
+    def _shown(self) -> list[Part]:
+        return [Table((), self._findings()), *self._listed()]
+
+    def _findings(self) -> list[tuple[str, str]]:
         folded = f", for the constants folded into {', '.join(self.approximate)}" if self.approximate else ""
         compared = [
-            f"slim against masked model: {self.error:.1e}{folded}",
-            f"copy against dense model: {self.copy_error:.1e}",
+            ("slim against masked model", f"{self.error:.1e}{folded}"),
+            ("copy against dense model", f"{self.copy_error:.1e}"),
         ]
         draws = bool(np.isnan(self.copy_error))
         if draws:
-            compared = ["outputs: not compared, since those of the dense model change from call to call"]
-        lines = [
-            f"verified: {('yes', 'the predicted cost')[draws] if self.passed else 'NO'}",
+            compared = [("outputs", "not compared, since those of the dense model change from call to call")]
+        return [
+            ("verified", ("yes", "the predicted cost")[draws] if self.passed else "NO"),
             *compared,
-            f"loaded without kerasprune: {reload}",
-            f"parameters: {self.params[1]:,} of {self.params[0]:,} predicted",
-            f"multiply–adds: {self.macs[1]:,} of {self.macs[0]:,} predicted",
+            ("loaded without kerasprune", "not tried" if self.reload_error is None else f"{self.reload_error:.1e}"),
+            ("parameters", f"{self.params[1]:,} of {self.params[0]:,} predicted"),
+            ("multiply–adds", f"{self.macs[1]:,} of {self.macs[0]:,} predicted"),
         ]
-        return "\n".join([*lines, *(f"- {fault}" for fault in self.faults)])
 
-    def _shown(self) -> list[Part]:
-        found, faults = str(self).splitlines(), len(self.faults)
-        lines = found[: len(found) - faults] if faults else found
-        return [Table((), [tuple(line.split(": ", 1)) for line in lines]), *found[len(lines) :]]
+    def _listed(self) -> list[str]:
+        return [f"- {fault}" for fault in self.faults]
 
 
 def verify(

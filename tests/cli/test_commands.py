@@ -164,6 +164,17 @@ def test_inspect_names_no_group_of_one_channel_as_prunable(tmp_path, widths):
     assert "pinned" in line and "(one channel, or several that live and die together)" in line
 
 
+def test_inspect_draws_the_graph_that_was_asked_for(model, tmp_path):
+    pytest.importorskip("pygraphviz")
+    path, name = tmp_path / "net.svg", "stage1_block1_conv1"
+    shown = invoke("inspect", model, "--plot", path, "--freeze", name).stdout
+    (row,) = (line for line in shown.splitlines() if line.startswith(name))
+    assert "freeze" in row and path.read_text(encoding="utf-8").count("<svg") == 1
+    assert "--json, --sort" in refused("inspect", model, "--plot", path, "--json", "--sort", "macs")
+    kp.codec.pack(keras.models.load_model(model), tmp_path / "net.kpz")
+    assert "kerasprune unpack" in refused("inspect", tmp_path / "net.kpz", "--plot", tmp_path / "other.svg")
+
+
 def test_inspect_of_a_free_side_asks_for_a_size(tmp_path):
     kp.models.resnet_cifar(8, width=0.5).save(tmp_path / "free.keras")
     assert "--size" in invoke("inspect", tmp_path / "free.keras").stdout

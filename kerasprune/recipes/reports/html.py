@@ -79,8 +79,6 @@ def page(record: Record) -> str:
     Returns:
         HTML that needs no network: figures are inlined.
     """
-    from markupsafe import Markup
-
     layers = tables.layers(record.summary)
     drawn = [(title, draw(record), caption) for title, draw, caption in (*FIGURES, *_of_section(record), *LAST)]
     return render_page(
@@ -89,7 +87,7 @@ def page(record: Record) -> str:
         _tables(record),
         [(title, svg, caption) for title, svg, caption in drawn if svg is not None],
         notes=_notes(record),
-        layers=Markup(layers.html()) if layers.rows else "",
+        layers=layers,
         recipe=_recipe(record),
     )
 
@@ -120,7 +118,7 @@ def render_page(
         for number, (heading, svg, caption) in enumerate(figures)
     ]
     drawn = [(table.title, Markup(table.html())) for table in tables]
-    empty = {"notes": (), "layers": "", "recipe": ""}
+    empty = {"notes": (), "layers": None, "recipe": ""}
     return template.render(title=title, why=why, tables=drawn, figures=shown, **(empty | parts))
 
 

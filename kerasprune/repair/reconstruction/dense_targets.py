@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -151,23 +151,32 @@ class Targets:
             sums[each.total].append(each)
         ends = [value for step in calls for value in step.outputs] + [value for value in sums if value is not None]
         steps = list(self._program.before(ends))
-        line = ProgressLine("reconstruct: the dense model", len(self._examples), "batches", self._verbose)
-        for number, batch in enumerate(self._examples if steps else ()):
-            line.write(number)
-            tensors = dict(zip(self._program.inputs, map(ops.convert_to_tensor, batch), strict=True))
-            for step, done in with_last_uses(steps):
-                outputs, given = _run_with_inputs([each.view.layer for each in calls[step]], step, tensors)
-                for each in calls[step]:
-                    self._held[each.key].append(self._made(each, numbers_of(given[id(each.view.layer)]), outputs))
-                for value, tensor in zip(step.outputs, outputs, strict=True):
-                    tensors[value] = tensor
-                    for each in sums[value]:
-                        made = self._held[each.key][-1]
-                        rows = each.view.outputs(numbers_of(tensor), made.chosen)
-                        made.sum = self._kept(each, _flat(rows))
-                for value in done:
-                    del tensors[value]
-        line.close()
+        with ProgressLine("reconstruct: the dense model", len(self._examples), "batches", self._verbose) as line:
+            for number, batch in enumerate(self._examples if steps else ()):
+                line.write(number)
+                self._hold_batch(batch, steps, calls, sums)
+
+    def _hold_batch(
+        self,
+        batch: Sequence[Any],
+        steps: Sequence[Step],
+        calls: Mapping[Step, Sequence[Wanted]],
+        sums: Mapping[Any, Sequence[Wanted]],
+    ) -> None:
+        """Runs a batch, and holds what is wanted of each step and of each sum."""
+        tensors = dict(zip(self._program.inputs, map(ops.convert_to_tensor, batch), strict=True))
+        for step, done in with_last_uses(steps):
+            outputs, given = _run_with_inputs([each.view.layer for each in calls[step]], step, tensors)
+            for each in calls[step]:
+                self._held[each.key].append(self._made(each, numbers_of(given[id(each.view.layer)]), outputs))
+            for value, tensor in zip(step.outputs, outputs, strict=True):
+                tensors[value] = tensor
+                for each in sums[value]:
+                    made = self._held[each.key][-1]
+                    rows = each.view.outputs(numbers_of(tensor), made.chosen)
+                    made.sum = self._kept(each, _flat(rows))
+            for value in done:
+                del tensors[value]
 
     def of(self, wanted: Wanted) -> Iterable[Made]:
         """Returns the outputs at the positions of a call, batch by batch."""

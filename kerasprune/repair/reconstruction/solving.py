@@ -163,11 +163,10 @@ class Solving:
             work += [(kernel, self._calls(kernel, done)) for kernel in kernels]
             done.update(calls)
         self.targets.hold([call.wanted for _, calls in work for call in calls])
-        line = ProgressLine("reconstruct", len(work), "layers", self.verbose)
-        for number, (kernel, calls) in enumerate(work):
-            line.write(number)
-            self._solve(kernel, calls)
-        line.close()
+        with ProgressLine("reconstruct", len(work), "layers", self.verbose) as line:
+            for number, (kernel, calls) in enumerate(work):
+                line.write(number)
+                self._solve(kernel, calls)
 
     def remarks(self) -> list[str]:
         """Returns a remark that names the layers that were left as they are, if any."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ import numpy as np
 
 from kerasprune.errors import raise_faults, warn
 from kerasprune.graph.sizes import Size
-from kerasprune.progress import duration, level_of, say, verbose_faults
+from kerasprune.progress import ProgressLine, level_of, say, verbose_faults
 from kerasprune.repair.synthesis.drawing import Drawing
 from kerasprune.repair.synthesis.saved_batches import SavedBatches
 
@@ -104,21 +103,16 @@ def draw_batches(drawing: Drawing, store: str | Path | None = None, verbose: int
     kept = SavedBatches(store, {} if store is None else drawing.settings)  # their digest reads all weights
     if verbose and drawing.steps and len(kept) < drawing.batches:
         say(f"draw {drawing.samples} examples: {drawing.estimate}")
-    began, parts = perf_counter(), []
-    for number in range(drawing.batches):
-        part = kept.read(number)
-        if part is None:
-            part, distances = drawing.batch(number)
-            kept.write(number, part)
-            if verbose and distances:
-                say(
-                    f"draw {number + 1}/{drawing.batches}: distance {distances[0]:.3g} → {distances[-1]:.3g}, "
-                    f"{_times(perf_counter() - began, number + 1, drawing.batches)}"
-                )
-        parts.append(part)
+    parts, fell = [], ""
+    with ProgressLine("draw", drawing.batches, "batches", verbose) as line:
+        for number in range(drawing.batches):
+            part = kept.read(number)
+            if part is None:
+                part, distances = drawing.batch(number)
+                kept.write(number, part)
+                fell = f"distance {distances[0]:.3g} → {distances[-1]:.3g}" if distances else ""
+                line.write(number + 1, fell)
+            parts.append(part)
+    if verbose and fell:
+        say(f"drawn: {fell} in the last batch")
     return drawing.pack([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
-
-
-def _times(took: float, done: int, total: int) -> str:
-    left = f", {duration(took / done * (total - done))} left" if done < total else ""
-    return f"{duration(took)}{left}"

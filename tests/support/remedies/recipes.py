@@ -192,6 +192,13 @@ CASES = [
         True,
     ),
     Case(
+        "cli/inspect.py",
+        "Leave --plot out",
+        lambda: (files(), command("inspect", "mine.keras", "--plot", "a.svg", "--json")),
+        lambda: command("inspect", "mine.keras", "--json"),
+        True,
+    ),
+    Case(
         "cli/options.py",
         "Unpack it once",
         lambda: (kp.codec.pack(dense(), "mine.kpz", overwrite=True), command("latency", "mine.kpz")),

@@ -12,8 +12,8 @@ from support.remedies.networks import TWO, X, dense
 from support.remedies.places import Case
 from support.remedies.recipes import command, files
 
-SETTINGS, SMALLEST, FLOORS, FIGURES = (
-    f"steps/{name}.py" for name in ("search_settings", "smallest", "class_floors", "judged_figures")
+SETTINGS, SMALLEST, FLOORS, FIGURES, SEARCH_FIGURES = (
+    f"steps/{name}.py" for name in ("search_settings", "smallest", "class_floors", "judged_figures", "search_figures")
 )
 
 
@@ -104,28 +104,28 @@ CASES = [
         thorough=True,
     ),
     Case(
-        SMALLEST,
+        SEARCH_FIGURES,
         "Expected labels and a loss",
         lambda: search(data=X),
         lambda: search(data=X, max_drop=None, max_error=0.9),
         thorough=True,
     ),
     Case(
-        SMALLEST,
+        SEARCH_FIGURES,
         "without labels agreement=",
         lambda: search(dense(None), TWO),
         lambda: search(dense(None), TWO, loss="sparse_categorical_crossentropy"),
         thorough=True,
     ),
     Case(
-        SMALLEST,
+        SEARCH_FIGURES,
         "and its groups",
         lambda: search(groups=range(3)),
         lambda: search(groups=np.arange(64) // 4),
         thorough=True,
     ),
     Case(
-        SMALLEST,
+        SEARCH_FIGURES,
         "drop_type='absolute'",
         lambda: search(spoiled(), ZEROS),
         lambda: search(spoiled(), **IN_ZEROS),
@@ -184,7 +184,7 @@ CASES = [
         thorough=True,
     ),
     Case(
-        SMALLEST,
+        SEARCH_FIGURES,
         "Leave .shuffle() and random changes out",
         lambda: search(validation=batches().unbatch().shuffle(64).batch(16), groups=np.arange(64) // 4),
         lambda: search(validation=batches(), groups=np.arange(64) // 4),
