@@ -41,3 +41,6 @@ COUPLINGS = ("tied", "free", "padded")
 
 AUTO = "auto"
 """As `round_to`: multiples that kernels of processors and cards are fast with, where a cost is asked."""
+
+COSTS = ("macs", "params", "time", "bytes", "memory")
+"""What may be small."""

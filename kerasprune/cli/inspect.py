@@ -60,16 +60,20 @@ def inspect(
     plot: Annotated[Path | None, typer.Option(help="Draw what is coupled: a .svg, .png or .pdf file.")] = None,
     plan: Annotated[Path | None, typer.Option(help="A plan, for --plot: what it removes.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture at --plot.")] = False,
+    ram: Annotated[bool, typer.Option("--ram", help="Of a .tflite file: the RAM of a microcontroller.")] = False,
     **options: Any,
 ) -> None:
     """Show which channels of a model are coupled, and what its layers cost; of a .kpz file, its bytes by array.
 
     With --advise: what time and bytes quantizing and pruning would save, and at which error, with the commands. With
-    --plot: a picture of it, and of what a plan removes.
+    --plot: a picture of it, and of what a plan removes. With --ram: the RAM and flash that a .tflite file needs.
     """
     check_needed(context, advise=("data", "seconds"), data=("scale",), plot=("plan", "overwrite"))
     check_data(data, options["trust"])
     _check_picture_alone(context)
+    if ram:
+        _print_ram(model, as_json)
+        return
     if plot is not None:
         check_place(plot, overwrite)
     if model.suffix == PACKED and plot is None and not advise:
@@ -111,10 +115,23 @@ def inspect(
     _print_costs(counted, sort, _makers(graph, several) if prunable else None)
 
 
+def _print_ram(path: Path, as_json: bool) -> None:
+    """Prints the RAM that a `.tflite` file needs."""
+    from kerasprune.export.arena.memory_report import memory
+
+    if path.suffix != ".tflite":
+        raise PruneError(
+            f"Expected a .tflite file with --ram. Received: {path}. Write one with kerasprune export {path} --format "
+            "tflite-int8."
+        )
+    found = memory(path)
+    typer.echo(json.dumps(asdict(found) | {"ram": found.ram}, indent=2) if as_json else str(found))
+
+
 def _check_picture_alone(context: typer.Context) -> None:
     """Raises if something else is asked for besides a picture, which would not be answered."""
     asked = context.params
-    others = {"--advise": asked["advise"], "--json": asked["as_json"], "--prunable": asked["prunable"]}
+    others = {f"--{name}": asked[name] for name in ("advise", "prunable", "ram")} | {"--json": asked["as_json"]}
     named = [name for name, given in others.items() if given] + ["--sort"] * (asked["sort"] != "model")
     if asked["plot"] is not None and named:
         raise PruneError(

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.models import OptionInfo
 
-from kerasprune.checks import given_values
+from kerasprune.checks import given_values, is_number
 from kerasprune.cli.startup import start
 from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
 from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.model_files import endings_of_model
 from kerasprune.models.sets.lookup import check_name
+from kerasprune.planning.targets.memory import OF_MEMORY
 from kerasprune.planning.targets.quantities import BYTES, MILLISECONDS, has_unit
 from kerasprune.planning.targets.registry import targets
 
@@ -49,7 +50,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON,
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")]
 LogFile = Annotated[Path | None, typer.Option(help="A file that warnings are appended to.")]
 
-MEASURED = ("time", "table", "device", "bytes", "precision")
+MEASURED = ("time", "table", "device", "bytes", "ram", "precision")
 DATA = ("data", "scale", "size", "batch", "validation")
 TRAINING = ("optimizer", "learning_rate", "deliver")
 CODE = ("imports", "trust", "verbose")
@@ -70,6 +71,7 @@ OF_TARGETS = {
     "table": (Path, "FILE.csv", "The device's table, see 'kerasprune profile'. Defaults to measuring this machine."),
     "device": (str, "litert|keras", "keras: candidates are timed in Keras."),
     "bytes": (str, "200kB|NUMBER", "Size of the .tflite file, at most; kB is 1000 bytes, KiB 1024."),
+    "ram": (str, "0.5|64kB", "RAM on a microcontroller, at most: a fraction, or a size; --bytes may be given, too."),
     "precision": (str, None, "Of the timed or written file: float32, float16, dynamic, int4, int8 or int16x8."),
 }
 """Options of a time or a size: type, what they take, and their help."""
@@ -253,10 +255,11 @@ def target_of(context: typer.Context, options: Mapping[str, Any]) -> dict[str, A
     Raises:
         PruneError: Not exactly one option says it, or one has no use.
     """
-    check_needed(context, time=("table", "device") if options["bytes"] else ("table", "device", "precision"))
-    known = [name for name in (*TARGETS, "time", "bytes") if name in options]
+    stored = options["bytes"] or options["ram"]
+    check_needed(context, time=("table", "device") if stored else ("table", "device", "precision"))
+    known = [name for name in (*TARGETS, "time", "bytes", "ram") if name in options]
     found = options_given(options, *known)
-    if len(found) != 1:
+    if len(found) != 1 and [*found] != ["bytes", "ram"]:
         received = " and ".join(f"--{name} {value}" for name, value in found.items()) or "none of them"
         *names, last = (f"--{name}" for name in known)
         raise PruneError(f"Expected how much is kept: one of {', '.join(names)} and {last}. Received: {received}.")
@@ -267,26 +270,31 @@ def target_of(context: typer.Context, options: Mapping[str, Any]) -> dict[str, A
 
 
 def _target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the section `target` of a plan; `None` without `--time` and `--bytes`.
+    """Returns the section `target` of a plan; `None` without `--time`, `--bytes` and `--ram`.
 
     Args:
         options: Those of `MEASURED`.
 
     Example:
-        >>> _target_section({"time": None, "table": None, "bytes": "200kB", "precision": "int8"})
+        >>> _target_section({"time": None, "table": None, "bytes": "200kB", "ram": None, "precision": "int8"})
         {'name': 'size', 'bytes': 200000, 'precision': 'int8'}
     """
+    precision = options_given(options, "precision")
     if options["time"] is not None:
         table, time = options["table"] and str(options["table"].resolve()), options["time"]
         asked = {"ms" if has_unit(time) else "fraction": MILLISECONDS.number(time)}
         section = {"name": "time", **asked, **given_values(table=table)} | options_given(options, "device")
         if options["device"] == "keras":
             section |= options_given(options, "batch")
-    elif options["bytes"] is not None:
-        section = {"name": "size", "bytes": BYTES.number(options["bytes"])}
-    else:
-        return None
-    return section | options_given(options, "precision")
+        return section | precision
+    limits = []
+    if options["ram"] is not None:
+        ram, precision = BYTES.number(options["ram"]), {"precision": OF_MEMORY, **precision}
+        asked = "bytes" if has_unit(options["ram"]) or not is_number(ram) or ram >= 1 else "fraction"
+        limits.append({"name": "memory", asked: ram, **precision})
+    if options["bytes"] is not None:
+        limits.append({"name": "size", "bytes": BYTES.number(options["bytes"]), **precision})
+    return {"name": "all_of", "targets": limits} if len(limits) > 1 else next(iter(limits), None)
 
 
 OF_TRAINING = ("optimizer", "learning_rate", "distil", "deliver")

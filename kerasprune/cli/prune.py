@@ -140,7 +140,7 @@ def _decision(context: typer.Context, allowed: dict[str, Any], options: Mapping[
     how = options_given(options, *SELECTION, *ROUNDING)
     if not allowed:
         return {"plan": target_of(context, options) | how}
-    asked = options_given(options, *TARGETS, "time", "bytes")
+    asked = options_given(options, *TARGETS, "time", "bytes", "ram")
     if asked:
         received = ", ".join(f"--{name} {value}" for name, value in asked.items())
         raise PruneError(f"Expected --max-drop or how much is kept. Received: both, {received} too. Leave one out.")

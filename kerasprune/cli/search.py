@@ -67,7 +67,8 @@ def search(
     if options["data"] is None:
         raise PruneError("Expected --data: candidates are judged by their outputs on examples. Received: no --data.")
     size = options["size"]
-    macs = 0.5 if macs is options["time"] is options["bytes"] is None else macs
+    asked = options_given(options, "time", "bytes", "ram")
+    macs = 0.5 if macs is None and not asked else macs
     recipe = {
         "name": "search",
         "why": f"The widths of {model.name}.",

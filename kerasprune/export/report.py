@@ -39,6 +39,7 @@ class ExportReport(Shown):
         balanced: As `agreement`, but the mean over the classes that the Keras model chooses, so that a frequent one
             does not hide a rare one.
         outputs: All this for each output.
+        ram: Bytes of RAM that a microcontroller needs for the file, see `kp.export.memory`. `None` for a SavedModel.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class ExportReport(Shown):
     error: float | None = None
     balanced: float | None = None
     outputs: tuple[OutputDistance, ...] = ()
+    ram: int | None = None
 
     def __str__(self) -> str:
         return f"{self.path} ({self.format}): {', '.join(self._facts())}"

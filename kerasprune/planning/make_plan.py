@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,11 +19,12 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.strided_pointwise import WIDTHS_AT_RISK, groups_at_risk
-from kerasprune.planning import budgets, targets
+from kerasprune.planning import budgets
 from kerasprune.planning.budgets.base import STEPS, Budget, Floor
 from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
 from kerasprune.planning.budgets.rounding import round_choice
 from kerasprune.planning.targets.base import CostMeter
+from kerasprune.planning.targets.registry import get_all
 from kerasprune.surgery.costs.cost import check_counted, cost
 from kerasprune.surgery.graphs import prunable_graph
 
@@ -44,7 +45,7 @@ def plan(
     keep: float | None = None,
     macs: float | None = None,
     params: float | None = None,
-    target: str | dict | type | Target | None = None,
+    target: str | dict | type | Target | Sequence[Any] | None = None,
     data: Any = None,
     loss: Any = None,
     min_keep: float = 1,
@@ -65,9 +66,10 @@ def plan(
         macs: Fraction of the dense model's multiply–adds kept; met by bisection on exact costs, as closely as whole
             channels allow.
         params: Fraction of the dense model's parameters kept, met in the same way.
-        target: Time on a device, or size of the exported file: `kp.targets.Time(table, fraction=0.5)`,
-            `kp.targets.Time(ms=12, device="keras", batch=64)`, `kp.targets.Size(200_000, "int8")`, or
-            `{"name": "time", "fraction": 0.5}`. Defaults to `None`.
+        target: Time on a device, size of the exported file, or RAM of a microcontroller:
+            `kp.targets.Time(table, fraction=0.5)`, `kp.targets.Time(ms=12, device="keras", batch=64)`,
+            `kp.targets.Size(200_000, "int8")`, `kp.targets.Memory("64kB")`, or `{"name": "time", "fraction": 0.5}`; a
+            list of them if all are to be met. Defaults to `None`.
         data: Batches of `(inputs, labels)` for criteria that need data. For budgets that need data, examples as for
             `kp.reconstruct`; labels are ignored.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
@@ -98,7 +100,7 @@ def plan(
         2
     """
     criterion, budget = criteria.get(criterion), budgets.get(budget)
-    target = None if target is None else targets.get(target)
+    target = None if target is None else get_all(target)
     table = None if is_number(round_to) or isinstance(round_to, str) else round_to
     floor = Floor(min_keep, 1 if table else round_to)
     shares = {"keep": keep, "macs": macs, "params": params}

@@ -8,14 +8,11 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from kerasprune.checks import given_values, is_number
-from kerasprune.defaults import AUTO, COUPLINGS
+from kerasprune.defaults import AUTO, COSTS, COUPLINGS
 from kerasprune.errors import Key, PruneError, join_messages
 from kerasprune.recipes.alone_section import AloneSection
 from kerasprune.recipes.node import Budget, Criterion, Fraction, Named, Node, PositiveFloat, PositiveInt, Target
 from kerasprune.registry import import_address
-
-COSTS = ("macs", "params", "time", "bytes")
-"""What may be small."""
 
 
 class Traced(Node):

@@ -119,6 +119,8 @@ def paired_drop(
         seed: Seed of the draws. Defaults to 0.
 
     Example:
+        >>> import numpy as np
+        >>> from kerasprune.steps.tallies import MeanTally
         >>> dense, slim = (MeanTally(np.array(right), np.ones(4)) for right in ([1.0, 1, 0, 1], [1.0, 0, 0, 1]))
         >>> paired_drop(dense, slim, higher=True)
         Drop(value=0.25, error=0.25)

@@ -64,8 +64,8 @@ def share_at(found: Sequence[tuple[float, float]], error: float) -> float:
         error: The error.
 
     Example:
-        >>> share_at([(0.8, 0.01), (0.4, 0.1), (0.2, 0.4)], 0.2)
-        0.2828427124746191
+        >>> round(share_at([(0.8, 0.01), (0.4, 0.1), (0.2, 0.4)], 0.2), 3)
+        0.283
     """
     for (high, below), (low, above) in zip([(1.0, 1e-6), *found], found, strict=False):
         if above >= error:

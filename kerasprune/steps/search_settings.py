@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import keras
 
 from kerasprune.checks import choice_faults, given_values, positive_faults, proper_fraction_faults, whole_number_faults
+from kerasprune.defaults import COSTS
 from kerasprune.errors import raise_faults
 from kerasprune.export.latency.table import PRECISIONS
 from kerasprune.graph.plans import Plan
 from kerasprune.steps.class_floors import floor_faults
 from kerasprune.steps.prune import prune
 from kerasprune.steps.settings import PruneSettings
-from kerasprune.steps.share_plans import COSTS
 
 DROP_TYPES = ("absolute", "relative")
 DECIDED = ("macs", "params", "keep", "target", "deliver", "plan")

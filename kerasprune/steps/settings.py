@@ -17,8 +17,8 @@ from kerasprune.errors import PruneError, make_or_note, nearest, raise_faults, s
 from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
-from kerasprune.planning import targets
 from kerasprune.planning.targets.base import Target
+from kerasprune.planning.targets.registry import get_all
 from kerasprune.progress import level_of, verbose_faults
 from kerasprune.repair.reconstruction.reconstruct import reconstruct, reconstruction_faults
 from kerasprune.steps.objective import Objective
@@ -94,7 +94,7 @@ class PruneSettings:
             *_key_faults((), (True, False), verify=self.verify),
             *self._decided_twice(),
         ]
-        if self.target is not None and (target := make_or_note(faults, targets.get, self.target)):
+        if self.target is not None and (target := make_or_note(faults, get_all, self.target)):
             object.__setattr__(self, "target", target)
         asked = given_values(**self._given, target=self.target)
         if len(asked) > 1:

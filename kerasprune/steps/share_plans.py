@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -11,12 +12,12 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.planning.make_plan import plan as make_plan
 from kerasprune.planning.targets.base import Target
+from kerasprune.planning.targets.memory import Memory
 from kerasprune.planning.targets.size import Size
 from kerasprune.planning.targets.time import Time
 from kerasprune.surgery.costs.counts import counter, shares_of
 from kerasprune.surgery.cut import Cut
 
-COSTS = ("macs", "params", "time", "bytes")
 _NONE = 1e-9  # of the channels: as few as the floors allow
 
 
@@ -28,7 +29,7 @@ class SharePlans:
         cost: One of `COSTS`.
         how: Further arguments of `kp.plan`.
         table: The latency table of the device, for `"time"`. Defaults to `None`: this machine is measured.
-        precision: Precision of the file, for `"time"` and `"bytes"`. Defaults to `None`: float32, or the table's.
+        precision: Precision of the file, but for the first two costs. Defaults to `None`: float32, or the table's.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class SharePlans:
         Raises:
             PruneError: No plan keeps so little.
         """
-        how = {"target": self._target(share)} if self.cost in ("time", "bytes") else {self.cost: share}
+        how = {"target": self._target(share)} if self.cost in ("time", "bytes", "memory") else {self.cost: share}
         with warnings.catch_warnings():  # of another share than was asked for, which is as good here
             warnings.simplefilter("ignore", UserWarning)
             plan = make_plan(self.graph, **self._how | changed, **how)
@@ -70,6 +71,8 @@ class SharePlans:
         """Returns the share of the cost that a plan keeps."""
         if self.cost == "bytes":
             return self._bytes(plan) / self._dense_bytes
+        if self.cost == "memory":
+            return self._memory.measured.exact(plan, 1.0)
         if self.cost == "time":
             meter = self._time.meter(self.graph)
             return meter(self.graph, counter(self.graph.alive(plan.keep)))
@@ -83,11 +86,17 @@ class SharePlans:
     def _target(self, share: float) -> Target:
         if self.cost == "time":
             return Time(self._time.table, fraction=share)
+        if self.cost == "memory":
+            return replace(self._memory, fraction=share)
         return Size(int(share * self._dense_bytes), self._precision or "float32").after_repair()
 
     @cached_property
     def _time(self) -> Time:
         return Time(self._table, fraction=0.5, precision=self._precision).prepared(self.graph)
+
+    @cached_property
+    def _memory(self) -> Memory:
+        return Memory(fraction=0.5, precision=self._precision or "float32").prepared(self.graph)
 
     @cached_property
     def _dense_bytes(self) -> int:

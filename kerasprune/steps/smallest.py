@@ -102,8 +102,8 @@ def smallest(
         model: The trained model, which is not changed. With labels it is compiled, or `loss=` given.
         data: Training data, as for `kp.prune`.
         max_drop: The largest drop of the metric, above 0. Without labels `agreement` or `max_error` instead.
-        by: What is to be small: `"macs"`, `"params"`, `"time"` of one inference, or `"bytes"` of the `.tflite` file.
-            Defaults to `"macs"`.
+        by: What is to be small: `"macs"`, `"params"`, `"time"` of one inference, `"bytes"` of the `.tflite` file, or
+            `"memory"` that a microcontroller needs for it. Defaults to `"macs"`.
         epochs: Epochs of fine-tuning in every trial. Defaults to 5.
         validation: Data that neither the trials nor the dense model were trained on; it chooses epochs and models.
             Defaults to a held-out tenth of `data`, on which the dense model is too good, and drops too large.

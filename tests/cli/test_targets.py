@@ -38,6 +38,21 @@ def test_a_size_is_met_and_reported(model, tmp_path):
 
 
 @pytest.mark.thorough
+def test_the_limits_of_a_board_are_met_and_reported(tmp_path):
+    path = tmp_path / "mine.keras"
+    kp.models.resnet_cifar(8, classes=4, input_shape=(16, 16, 3), seed=0).save(path)
+    options = ("--ram", "0.7", "--bytes", "150kB", "--precision", "float32", "--out", tmp_path / "out")
+    result = called("prune", path, *options, "--examples", "none")
+    assert result.exit_code == 0, result.output
+    graph, plan = kp.trace(keras.models.load_model(path)), kp.Plan.load(tmp_path / "out" / "plan.json")
+    memory = kp.targets.Memory(fraction=0.7, precision="float32")
+    assert memory.report(graph, plan) in result.stdout and "size: " in result.stdout
+    assert len(memory.file_of(graph, plan)) <= 150_000
+    recipe = kp.recipes.load(tmp_path / "out" / "recipe.yaml")
+    assert [each["name"] for each in recipe.prune.plan.target.arguments["targets"]] == ["memory", "size"]
+
+
+@pytest.mark.thorough
 def test_a_search_meets_a_size(model, tmp_path):
     np.savez(tmp_path / "mine.npz", x=np.random.default_rng(0).normal(size=(80, 8, 8, 3)))
     few = ("--delta", "0.05", "--population", 4, "--generations", 1, "--samples", 40)

@@ -40,15 +40,16 @@ def uniform(graph: ChannelGraph, share: float) -> Plan:
     return Plan.of(graph, legal(graph, keep, {name: -np.arange(group.size) for name, group in groups}))
 
 
-def file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
+def file_of(graph: ChannelGraph, plan: Plan, precision: str, io: str = "float") -> bytes:
     """Returns the file of a slim model as `kp.export.tflite` writes it; ranges of activations are of random numbers.
 
     Args:
         graph: The dense model.
         plan: The plan.
         precision: As for `profile`.
+        io: As for `kp.export.tflite`. Defaults to `"float"`.
     """
-    return _exported(rebuild(graph, plan), graph, precision)
+    return _exported(rebuild(graph, plan), graph, precision, io)
 
 
 def changed_file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
@@ -87,9 +88,9 @@ def times_of(graph: ChannelGraph, plans: Sequence[Plan], precision: str, threads
     return np.percentile(times, UNDISTURBED, axis=0).tolist()
 
 
-def _exported(slim: keras.Model, graph: ChannelGraph, precision: str) -> bytes:
+def _exported(slim: keras.Model, graph: ChannelGraph, precision: str, io: str = "float") -> bytes:
     signature = static_signature(slim, None, graph.size)
-    return to_tflite(slim, signature, PRECISIONS[precision], samples_of(signature))
+    return to_tflite(slim, signature, PRECISIONS[precision], samples_of(signature), io)
 
 
 def _with_drawn_weights(slim: keras.Model) -> keras.Model:

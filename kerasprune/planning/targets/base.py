@@ -25,6 +25,9 @@ class CostMeter:
     is_timed: ClassVar[bool] = False
     """Whether each plan is built and timed: few are tried, a wider one may take less, and `missed` alone judges."""
 
+    is_local: ClassVar[bool] = False
+    """Whether only some groups decide the cost, see `binding`: these alone become narrower."""
+
     def __init__(self, target: float) -> None:
         self.target = target
 
@@ -36,6 +39,15 @@ class CostMeter:
             count: Number of channels kept of an array of ids.
         """
         raise NotImplementedError
+
+    def binding(self, graph: ChannelGraph, count: Count) -> set[str]:
+        """Returns the names of the groups that decide the cost; by default all that can be pruned.
+
+        Args:
+            graph: The graph of the dense model, perhaps without blocks.
+            count: Number of channels kept of an array of ids.
+        """
+        return set(graph.prunable)
 
     def shown(self, share: float) -> str:
         """Returns a share as messages show it."""

@@ -188,6 +188,7 @@ def exports(summary: Mapping[str, Any]) -> Table:
     columns: list[tuple[str, str, Form]] = [
         ("bytes", "bytes", count),
         ("in gzip", "gzip_bytes", count),
+        ("RAM of tflite-micro", "ram", count),
         ("latency, ms", "latency_ms", milliseconds),
         (f"test accuracy, {number}", "accuracy", percent),
         *((f"test {name.replace('_', ' ')}, {number}", name, figure) for name in others),
@@ -216,8 +217,8 @@ def gains(summary: Mapping[str, Any]) -> Table:
     Example:
         >>> files = [{"format": "tflite", "arrives": 0.75, "unexpected": ["1 TRANSPOSE of turned"]}]
         >>> print(gains({"dense": {"macs": 400}, "slim": {"macs": 200}, "exports": files}))
-                multiply–adds          time   operators not expected
-        tflite  2.00× fewer    1.50× as fast  1 TRANSPOSE of turned
+                multiply–adds           time  operators not expected
+        tflite    2.00× fewer  1.50× as fast  1 TRANSPOSE of turned
     """
     dense, slim = sides(summary)
     fewer = ratio(dense.get("macs"), slim.get("macs"))

@@ -21,7 +21,7 @@ from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import file_gain, in_turn
 from kerasprune.steps.objective import Objective
 
-MEASURES = ("bytes", "gzip_bytes", "max_error", "error", "agreement", "balanced", "latency_ms")
+MEASURES = ("bytes", "gzip_bytes", "ram", "max_error", "error", "agreement", "balanced", "latency_ms")
 
 
 def export(run: Run) -> None:

@@ -1,0 +1,1 @@
+"""The memory that tflite-micro takes to run a `.tflite` file: its arena, counted without running it."""

@@ -1,0 +1,212 @@
+"""`memory`: the RAM that a microcontroller needs for a `.tflite` file, and where it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kerasprune.errors import extras
+from kerasprune.export.arena.greedy_planner import Buffer, arena_bytes, holding_up, offsets
+from kerasprune.export.arena.operator_macs import multiply_adds
+from kerasprune.export.arena.operator_memory import is_known, is_lacking, persistent_bytes, scratch
+from kerasprune.export.arena.tensors import NONE, ArenaFile, Shapes
+from kerasprune.export.tflite_graph import content_of
+from kerasprune.tables import Graphic, Part, Shown, Table
+
+_KILO = 1000
+
+
+class Arena(NamedTuple):
+    """The arena of a file.
+
+    Args:
+        head: Bytes for tensors, and for what operators ask for while they run.
+        tail: Bytes that stay.
+        peak: The step, from 1, of those that make the head as large as it is, in which most is in memory.
+        binding: Places of the tensors that make the head as large as it is.
+        live: Bytes in memory in every step, those of the first step first.
+        held: Places of the tensors in memory at the peak.
+        requested: Bytes that the operator at the peak asks for besides.
+    """
+
+    head: int
+    tail: int
+    peak: int
+    binding: tuple[int, ...]
+    live: tuple[int, ...]
+    held: tuple[int, ...]
+    requested: int
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM."""
+        return self.head + self.tail
+
+    @classmethod
+    def of(cls, file: ArenaFile, shapes: Shapes = NONE) -> Arena:
+        """Returns the arena of a file.
+
+        Args:
+            file: The file.
+            shapes: `{place of a tensor: sides}` in place of those in the file. Defaults to none.
+        """
+        operators, lifetimes, spans = file.run
+        places = list(lifetimes)
+        buffers = [Buffer(file.bytes_of(each, shapes), span.first, span.last) for each, span in lifetimes.items()]
+        for operator, span in zip(operators, spans, strict=True):
+            buffers += [Buffer(size, span.first, span.last) for size in scratch(file, operator, shapes)]
+        found = offsets(buffers)
+        chain = holding_up(buffers, found)
+        live = [
+            sum(each.bytes for each in buffers if each.first <= step <= each.last) for step in range(len(operators) + 1)
+        ]
+        steps = range(buffers[chain[0]].first, buffers[chain[0]].last + 1) if chain else range(1)
+        peak = max(steps, key=live.__getitem__)
+        held = [number for number, each in enumerate(buffers) if each.first <= peak <= each.last]
+        return cls(
+            arena_bytes(buffers, found),
+            persistent_bytes(file, shapes),
+            peak,
+            tuple(places[number] for number in chain if number < len(places)),
+            tuple(live[1:]),
+            tuple(places[number] for number in held if number < len(places)),
+            sum(buffers[number].bytes for number in held if number >= len(places)),
+        )
+
+
+@dataclass(frozen=True)
+class MemoryReport(Shown):
+    """The RAM that tflite-micro needs to run a file.
+
+    Args:
+        head: Bytes of the arena for tensors, as its planner places them, and for what operators ask for.
+        tail: Bytes of it that stay: for each tensor, operator and quantized channel, on a 64-bit machine; fewer on a
+            microcontroller.
+        live: The largest sum of tensors that are in memory at once: no planner needs less.
+        flash: Bytes of the file.
+        macs: Multiply–adds of an inference.
+        peak: The operator at which most is needed, with its place, such as `"CONV_2D (3 of 20)"`.
+        tensors: The tensors in memory there, name and bytes, the largest first.
+        schedule: For every operator its name and the bytes of the tensors in memory.
+        remarks: On operators that tflite-micro lacks, or of which it is not known what they ask for.
+    """
+
+    head: int
+    tail: int
+    live: int
+    flash: int
+    macs: int
+    peak: str
+    tensors: tuple[tuple[str, int], ...]
+    schedule: tuple[tuple[str, int], ...] = field(repr=False)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM: head and tail of the arena."""
+        return self.head + self.tail
+
+    def __str__(self) -> str:
+        """Returns the sums, and what is in memory at the peak."""
+        return "\n".join([*self._sums(), str(self._table), *self.remarks])
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the bytes over the operators as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
+        from kerasprune.files.figure import draw_figure  # needs matplotlib
+
+        return draw_figure(path, (6.4, 2.8), self.draw)
+
+    def draw(self, figure: Any) -> None:
+        """Draws the bytes in memory over the operators, on an empty figure of matplotlib."""
+        axes = figure.subplots()
+        sizes = [size / _KILO for _, size in self.schedule]
+        axes.bar(range(1, len(sizes) + 1), sizes, width=1.0, color="#3d7fcc", label="tensors in memory")
+        axes.axhline(self.head / _KILO, linestyle="--", color="gray", label="arena for them")
+        axes.set(xlabel="operator", ylabel="kB")
+        axes.legend()
+
+    def _sums(self) -> list[str]:
+        return [
+            f"RAM: {self.ram:,} bytes, {self.head:,} for tensors and {self.tail:,} that stay",
+            f"flash: {self.flash:,} bytes; multiply–adds: {self.macs:,}",
+            f"at least {self.live:,} bytes of tensors are in memory at once; the peak is at {self.peak}",
+        ]
+
+    @cached_property
+    def _table(self) -> Table:
+        rows = [(name, f"{size:,}") for name, size in self.tensors]
+        most = max((size for _, size in self.tensors), default=1)
+        return Table(("tensor at the peak", "bytes"), rows, bars={1: [size / most for _, size in self.tensors]})
+
+    def _shown(self) -> list[Part]:
+        parts: list[Part] = [*self._sums(), self._table, *self.remarks]
+        if find_spec("matplotlib") is None:
+            return parts
+        from kerasprune.tables import svg  # where something is drawn
+
+        return [*parts, Graphic(svg(self.draw, height=2.4), "The tensors in memory while each operator runs.")]
+
+
+@extras("kp.export.memory")
+def memory(path: Path | str) -> MemoryReport:
+    """Returns the RAM that a microcontroller needs for a `.tflite` file.
+
+    It is the arena of tflite-micro, counted without running it: what its greedy planner gives to the tensors, largest
+    first and in multiples of 16 bytes, what operators ask for while they run, and what stays. Execution in patches and
+    the kernels of CMSIS-NN, which ask for more, are not counted.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The report, which can be printed; in a notebook with the bytes over the operators.
+
+    Raises:
+        PruneError: The file is missing or is not a TFLite model.
+
+    Example:
+        >>> import keras, tempfile, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((640,)), keras.layers.Dense(128), keras.layers.Dense(2)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = kp.export.tflite(model, f"{folder}/model.tflite")
+        ...     found = kp.export.memory(report.path)
+        >>> found.head, found.peak
+        (3072, 'FULLY_CONNECTED (1 of 2)')
+
+    Reference:
+        David et al., TensorFlow Lite Micro: Embedded Machine Learning on TinyML Systems, MLSys 2021, §4.4.
+    """
+    content = content_of(path)
+    file = ArenaFile.of(content)
+    arena, (operators, _, _) = Arena.of(file), file.run
+    tensors = [(file.tensors[place].name.partition(";")[0], file.bytes_of(place)) for place in arena.held]
+    tensors += [("what the operator asks for", arena.requested)] * bool(arena.requested)
+    number = max(arena.peak, 1)
+    return MemoryReport(
+        arena.head,
+        arena.tail,
+        max(arena.live, default=0),
+        len(content),
+        multiply_adds(file),
+        f"{operators[number - 1].name} ({number} of {len(operators)})" if operators else "no operator",
+        tuple(sorted(tensors, key=lambda each: -each[1])),
+        tuple((each.name, size) for each, size in zip(operators, arena.live, strict=True)),
+        tuple(_remarks(file, arena)),
+    )
+
+
+def _remarks(file: ArenaFile, arena: Arena) -> list[str]:
+    operators = file.run[0]
+    remarks = []
+    if lacking := sorted({each.name for each in operators if is_lacking(each)}):
+        remarks.append(f"tflite-micro has no {', '.join(lacking)}: the file does not run there")
+    if unknown := sorted({each.name for each in operators if not is_known(each) and not is_lacking(each)}):
+        remarks.append(f"what {', '.join(unknown)} ask for is not known, and estimated")
+    copies = [each for each in (*file.inputs[0], *file.outputs[0]) if file.tensors[each].is_float]
+    if any(each.name in ("QUANTIZE", "DEQUANTIZE") for each in operators) and set(copies) & set(arena.held):
+        saved = sum(file.bytes_of(place) for place in copies if place in arena.held)
+        remarks.append(f"{saved:,} bytes at the peak are a copy in floats: export with io='int8'")
+    return remarks
