@@ -52,7 +52,7 @@ def networks() -> None:
     for name, make in made.items():
         keras.utils.set_random_seed(0)
         graph = kp.trace(make(), unknown="freeze")
-        target = kp.targets.Memory(fraction=0.5).prepared(graph)
+        target = kp.targets.Memory(fraction=0.5, io="int8").prepared(graph)
         for share in (1.0, *SHARES):
             try:
                 dense = kp.Plan({})

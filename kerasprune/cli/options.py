@@ -65,6 +65,8 @@ _ALIKE: dict[str, tuple[Any, Any]] = {  # parameter: (annotation, default)
     "resume": (Annotated[bool, typer.Option("--resume", help="Carry on with what an earlier run left.")], False),
 }
 """Options that are the same for every command that has them."""
+OF_MICROCONTROLLERS = "tflite-int8-io"
+"""The format of files whose inputs and outputs are integers, too."""
 DEVICE = "litert, or keras: as the models run in Keras, on its device."
 OF_TARGETS = {
     "time": (str, "0.5|12ms", "Time of one inference, nearly: a fraction of the dense model's, or a time as 12ms."),
@@ -291,7 +293,8 @@ def _target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
     if options["ram"] is not None:
         ram, precision = BYTES.number(options["ram"]), {"precision": OF_MEMORY, **precision}
         asked = "bytes" if has_unit(options["ram"]) or not is_number(ram) or ram >= 1 else "fraction"
-        limits.append({"name": "memory", asked: ram, **precision})
+        io = {"io": "int8"} if OF_MICROCONTROLLERS in (options.get("export") or ()) else {}
+        limits.append({"name": "memory", asked: ram, **precision, **io})
     if options["bytes"] is not None:
         limits.append({"name": "size", "bytes": BYTES.number(options["bytes"]), **precision})
     return {"name": "all_of", "targets": limits} if len(limits) > 1 else next(iter(limits), None)

@@ -30,6 +30,7 @@ class Arena(NamedTuple):
         live: Bytes in memory in every step, those of the first step first.
         held: Places of the tensors in memory at the peak.
         requested: Bytes that the operator at the peak asks for besides.
+        copied: Bytes in memory at the peak that are inputs or outputs in floats beside those in integers.
     """
 
     head: int
@@ -39,6 +40,7 @@ class Arena(NamedTuple):
     live: tuple[int, ...]
     held: tuple[int, ...]
     requested: int
+    copied: int
 
     @property
     def ram(self) -> int:
@@ -65,6 +67,8 @@ class Arena(NamedTuple):
         ]
         steps = range(buffers[chain[0]].first, buffers[chain[0]].last + 1) if chain else range(1)
         peak = max(steps, key=live.__getitem__)
+        ends = {place for place in (*file.inputs[0], *file.outputs[0]) if file.tensors[place].is_float}
+        copies = ends if any(each.name in ("QUANTIZE", "DEQUANTIZE") for each in operators) else ()
         held = [number for number, each in enumerate(buffers) if each.first <= peak <= each.last]
         return cls(
             arena_bytes(buffers, found),
@@ -74,6 +78,7 @@ class Arena(NamedTuple):
             tuple(live[1:]),
             tuple(places[number] for number in held if number < len(places)),
             sum(buffers[number].bytes for number in held if number >= len(places)),
+            sum(buffers[number].bytes for number in held if number < len(places) and places[number] in copies),
         )
 
 
@@ -205,8 +210,6 @@ def _remarks(file: ArenaFile, arena: Arena) -> list[str]:
         remarks.append(f"tflite-micro has no {', '.join(lacking)}: the file does not run there")
     if unknown := sorted({each.name for each in operators if not is_known(each) and not is_lacking(each)}):
         remarks.append(f"what {', '.join(unknown)} ask for is not known, and estimated")
-    copies = [each for each in (*file.inputs[0], *file.outputs[0]) if file.tensors[each].is_float]
-    if any(each.name in ("QUANTIZE", "DEQUANTIZE") for each in operators) and set(copies) & set(arena.held):
-        saved = sum(file.bytes_of(place) for place in copies if place in arena.held)
-        remarks.append(f"{saved:,} bytes at the peak are a copy in floats: export with io='int8'")
+    if arena.copied:
+        remarks.append(f"{arena.copied:,} bytes at the peak are a copy in floats: export with io='int8'")
     return remarks

@@ -77,6 +77,9 @@ class _AllMeter(CostMeter):
         above = (each for each in self._meters if each(graph, count) > self.target * each.target)
         return set().union(*(each.binding(graph, count) for each in above))
 
+    def remedies(self, graph: ChannelGraph, count: Count) -> list[str]:
+        return [one for each in self._meters for one in each.remedies(graph, count)]
+
     def exact(self, plan: Plan, share: float) -> float:
         return max(each.exact(plan, share * each.target) / each.target for each in self._meters)
 

@@ -49,6 +49,15 @@ class CostMeter:
         """
         return set(graph.prunable)
 
+    def remedies(self, graph: ChannelGraph, count: Count) -> list[str]:
+        """Returns changes of the target itself with which a choice would cost less; by default none.
+
+        Args:
+            graph: The graph of the dense model, perhaps without blocks.
+            count: Number of channels kept of an array of ids.
+        """
+        return []
+
     def shown(self, share: float) -> str:
         """Returns a share as messages show it."""
         return f"{share:.3g}"

@@ -40,10 +40,12 @@ def shrink_binding_groups(request: PlanRequest) -> Choice:
     for end in (choice, at(Counter(dict.fromkeys(graph.prunable, _STEPS)))):
         request.plan(end).check(request.whole)  # the budget may be a user's
     while (share := request.share(choice)) > request.target:
-        binding = request.meter.binding(graph, counter(graph.alive(choice)))
+        count = counter(graph.alive(choice))
+        binding = request.meter.binding(graph, count)
         lowered = _lowered(levels, binding, choice, at) or _lowered(levels, set(graph.prunable), choice, at)
         if lowered is None:
-            raise request.refusal(share, f"{', or '.join(['Ask for more', *request.looser])}.")
+            remedies = ["Ask for more", *request.looser, *request.meter.remedies(graph, count)]
+            raise request.refusal(share, f"{', or '.join(remedies)}.")
         levels, choice = lowered
     return _widened(request, choice, at(Counter()))
 

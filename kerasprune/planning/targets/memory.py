@@ -171,6 +171,11 @@ class MemoryMeter(CostMeter):
         counted = self._arena(graph)
         return counted.groups_of(counted.of(count).binding)
 
+    def remedies(self, graph: ChannelGraph, count: Count) -> list[str]:
+        counted = self._arena(graph)
+        copied = self._of.io == "float" and self._of.precision == "int8" and counted.of(count).copied
+        return ["give io='int8', which spares a copy in floats at the peak"] if copied else []
+
     def exact(self, plan: Plan, share: float) -> float:
         return self._ram(plan) / self.dense
 
