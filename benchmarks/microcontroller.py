@@ -38,7 +38,7 @@ def networks() -> None:
 
     import kerasprune as kp
     from kerasprune.export.arena.memory_report import Arena
-    from kerasprune.export.arena.tensors import ArenaFile
+    from kerasprune.export.tflite_file import TfliteFile
 
     made = {
         "image classification, ResNet-8": lambda: network("resnet8"),
@@ -65,7 +65,7 @@ def networks() -> None:
             row = {
                 "network": name,
                 "asked": share,
-                "ram": Arena.of(ArenaFile.of(content)).ram,
+                "ram": Arena.of(TfliteFile.of(content)).ram,
                 "flash": len(content),
                 "macs": kp.cost(graph, plan).macs,
                 "narrower": len(narrower),

@@ -45,10 +45,13 @@ def test_the_stored_outputs_are_without_errors_and_without_paths_of_a_machine(pa
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 @PAGES
-def test_a_notebook_runs(page, monkeypatch):
+def test_a_notebook_runs(page, backend, monkeypatch):
+    pytest.importorskip(backend)
     pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
+    monkeypatch.setenv("KERAS_BACKEND", backend)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     run = notebooks.run(page.read_text(encoding="utf-8"))
     assert not [output for cell in run.cells for output in cell.get("outputs", ()) if output["output_type"] == "error"]

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.export.tflite_graph import nodes_in
+from kerasprune.export.tflite_file import TfliteFile
+from kerasprune.export.tflite_graph import nodes_of
 
 CALIBRATION_FILE = "calibration.npz"
 RANGES_FILE, FLOAT_FILE = "ranges.tflite", "in_float.json"
@@ -86,7 +87,7 @@ def _smallest(convert: Callable[[], bytes]) -> bytes:
     """
     made = convert()
     for _ in range(_TRIES):
-        if not any(node.is_float and node.name.startswith("SPLIT") for node in nodes_in(made)):
+        if not any(node.is_float and node.name.startswith("SPLIT") for node in nodes_of(TfliteFile.of(made))):
             break
         made = min(made, convert(), key=len)
     return made

@@ -8,11 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from kerasprune.errors import PruneError, extras
+from kerasprune.errors import extras
+from kerasprune.export.tflite_file import TfliteFile
 
 _SHOWN = 3  # layers
 _CHANGES = ("QUANTIZE", "DEQUANTIZE")
@@ -60,50 +58,25 @@ def nodes(path: Path | str) -> Iterator[FileOperator]:
     Raises:
         PruneError: The file is missing or is not a TFLite model.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    content = content_of(path)
-    if not schema.Model.ModelBufferHasIdentifier(content, 0):
-        raise PruneError(f"Expected a TFLite model. Received: path={str(path)!r}, which is something else.")
-    yield from nodes_in(content)
+    yield from nodes_of(TfliteFile.read(path))
 
 
-def nodes_in(content: bytes) -> Iterator[FileOperator]:
-    """Yields the operators of the bytes of a `.tflite` file, in order."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(content, 0)
-    builtin = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
-    types = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
-    for index in range(model.SubgraphsLength()):
-        graph = model.Subgraphs(index)
-        outside = {graph.Inputs(i) for i in range(graph.InputsLength())}
-        outside |= {graph.Outputs(i) for i in range(graph.OutputsLength())}
-        for node in map(graph.Operators, range(graph.OperatorsLength())):
-            code = model.OperatorCodes(node.OpcodeIndex())
-            # Operators numbered above 127 are in the new field, the others in both.
-            name = builtin[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+def nodes_of(file: TfliteFile) -> Iterator[FileOperator]:
+    """Yields the operators of what is in a `.tflite` file, in order."""
+    for graph, inputs, outputs in zip(file.operators, file.inputs, file.outputs, strict=True):
+        for node in graph:
+            read, made = ([file.tensors[at] for at in places if at >= 0] for places in (node.inputs, node.outputs))
             changes = False
-            if name in _CHANGES:
-                read, made = (graph.Tensors(tensor) for tensor in (node.Inputs(0), node.Outputs(0)))
-                constant = model.Buffers(read.Buffer()).DataLength() > 0
-                floats = {types[each.Type()].startswith("FLOAT") for each in (read, made)}
-                changes = len(floats) > 1 and not constant and not outside & {node.Inputs(0), node.Outputs(0)}
-            is_custom = name == "CUSTOM"
-            made = [graph.Tensors(node.Outputs(i)) for i in range(node.OutputsLength())]
-            is_float = name not in _CHANGES and any(types[each.Type()].startswith("FLOAT") for each in made)
-            scale = _scale(made[0]) if made and types[made[0].Type()] == "INT8" else 0.0
-            product = prod(_scale(graph.Tensors(node.Inputs(i))) for i in range(2)) if name in _SCALED else 0.0
+            if node.name in _CHANGES:
+                outside = {*inputs, *outputs} & {node.inputs[0], node.outputs[0]}
+                changes = read[0].is_float != made[0].is_float and not read[0].is_constant and not outside
+            is_float = node.name not in _CHANGES and any(each.is_float for each in made)
+            scale = made[0].scale if made and made[0].type == "INT8" else 0.0
+            product = prod(each.scale for each in read[:2]) if node.name in _SCALED else 0.0
             yield FileOperator(
-                code.CustomCode().decode() if is_custom else name, made[0].Name().decode() if made else "", is_custom,
-                changes, is_float, 0 < scale < _OF_ZEROS, scale, 0 < scale < _OF_ZEROS and product >= _MOST * scale,
+                node.name, made[0].name if made else "", node.is_custom, changes, is_float, 0 < scale < _OF_ZEROS,
+                scale, 0 < scale < _OF_ZEROS and product >= _MOST * scale,
             )  # fmt: skip
-
-
-def _scale(tensor: Any) -> float:
-    """Returns the largest scale of a tensor, 0 without any."""
-    found = tensor.Quantization()
-    return float(np.max(found.ScaleAsNumpy())) if found is not None and found.ScaleLength() else 0.0
 
 
 @extras("kp.export.operators")
@@ -177,11 +150,3 @@ def layers_in(tensor: str, layers: Collection[str]) -> list[str]:
     pairs = ((re.sub(r"_\d+$", "", part), part) for part in re.split("[/;]", tensor))
     names = (next((name for name in pair if name in layers), None) for pair in pairs)
     return [name for name in names if name]
-
-
-def content_of(path: Path | str) -> bytes:
-    """Returns the bytes of a file; raises a `PruneError` if there is none."""
-    path = Path(path)
-    if not path.is_file():
-        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is not a file.")
-    return path.read_bytes()

@@ -12,7 +12,7 @@ import numpy as np
 from kerasprune.errors import PruneError
 from kerasprune.export.arena.memory_report import Arena
 from kerasprune.export.arena.operator_memory import BYTES_OF_TENSOR
-from kerasprune.export.arena.tensors import ArenaFile
+from kerasprune.export.tflite_file import TfliteFile
 from kerasprune.export.tflite_graph import layers_in
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
@@ -55,7 +55,7 @@ class CountedArena:
     def __post_init__(self) -> None:
         random = np.random.default_rng(0)
         plans = [Plan({}, coupling=self.graph.coupling), *(self._drawn(random) for _ in range(_DRAWN))]
-        files = [ArenaFile.of(self.file_of(plan)) for plan in plans]
+        files = [TfliteFile.of(self.file_of(plan)) for plan in plans]
         self.file, names = files[0], [[each.name for each in file.run[0]] for file in files]
         if any(each != names[0] for each in names):
             raise PruneError(
@@ -73,7 +73,7 @@ class CountedArena:
         keep = {name: np.arange(max(1, round(random.uniform(_LEAST, _MOST) * size))) for name, size in sizes.items()}
         return Plan.of(self.graph, legal(self.graph, keep, {name: -np.arange(size) for name, size in sizes.items()}))
 
-    def _found(self, files: Sequence[ArenaFile], counts: Sequence[Count]) -> Iterator[_Side]:
+    def _found(self, files: Sequence[TfliteFile], counts: Sequence[Count]) -> Iterator[_Side]:
         """Yields the sides that differ, with what they follow."""
         every, by_layer = self._lines()
         known = {}
@@ -85,7 +85,7 @@ class CountedArena:
             pairs.setdefault(product, known[one] + known[other])
         for places in zip(*map(_made, files), strict=True):
             place, tensors = places[0], [file.tensors[each] for file, each in zip(files, places, strict=True)]
-            if tensors[0].is_stored:
+            if not tensors[0].is_planned:
                 continue
             for axis, sizes in enumerate(zip(*(each.shape for each in tensors), strict=True)):
                 if len(set(sizes)) == 1:
@@ -135,7 +135,7 @@ class CountedArena:
         return {names[number] for number in numbers if names[number] in self.graph.prunable}
 
 
-def _made(file: ArenaFile) -> list[int]:
+def _made(file: TfliteFile) -> list[int]:
     """Returns the places of inputs and of what operators make; equal constants are stored once, so places differ."""
     made = [place for each in file.run[0] for place in each.outputs]
     return list(dict.fromkeys([*(place for given in file.inputs for place in given), *made]))

@@ -34,7 +34,7 @@ def offsets(buffers: Sequence[Buffer]) -> list[int]:
         >>> offsets([Buffer(32, 0, 1), Buffer(16, 1, 2), Buffer(32, 2, 3)])
         [0, 32, 0]
     """
-    sizes = [aligned(each.bytes) for each in buffers]
+    sizes = [aligned_size(each.bytes) for each in buffers]
     placed: list[tuple[int, int]] = []  # offset and number, by offset
     found = [0] * len(buffers)
     for number in sorted(range(len(buffers)), key=lambda each: (-sizes[each], -each)):
@@ -58,7 +58,7 @@ def arena_bytes(buffers: Sequence[Buffer], found: Sequence[int]) -> int:
         buffers: The buffers.
         found: Where each begins.
     """
-    return max((offset + aligned(each.bytes) for each, offset in zip(buffers, found, strict=True)), default=0)
+    return max((offset + aligned_size(each.bytes) for each, offset in zip(buffers, found, strict=True)), default=0)
 
 
 def holding_up(buffers: Sequence[Buffer], found: Sequence[int]) -> list[int]:
@@ -70,7 +70,7 @@ def holding_up(buffers: Sequence[Buffer], found: Sequence[int]) -> list[int]:
         buffers: The buffers.
         found: Where each begins.
     """
-    ends = [offset + aligned(each.bytes) for each, offset in zip(buffers, found, strict=True)]
+    ends = [offset + aligned_size(each.bytes) for each, offset in zip(buffers, found, strict=True)]
     if not ends:
         return []
     chain = [max(range(len(ends)), key=ends.__getitem__)]
@@ -85,11 +85,11 @@ def holding_up(buffers: Sequence[Buffer], found: Sequence[int]) -> list[int]:
     return chain
 
 
-def aligned(size: int) -> int:
+def aligned_size(size: int) -> int:
     """Returns a size, rounded up to what the arena gives out.
 
     Example:
-        >>> aligned(17)
+        >>> aligned_size(17)
         32
     """
     return -(-size // _ALIGNED) * _ALIGNED

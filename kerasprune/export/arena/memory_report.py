@@ -12,8 +12,7 @@ from kerasprune.errors import extras
 from kerasprune.export.arena.greedy_planner import Buffer, arena_bytes, holding_up, offsets
 from kerasprune.export.arena.operator_macs import multiply_adds
 from kerasprune.export.arena.operator_memory import is_known, is_lacking, persistent_bytes, scratch
-from kerasprune.export.arena.tensors import NONE, ArenaFile, Shapes
-from kerasprune.export.tflite_graph import content_of
+from kerasprune.export.tflite_file import NONE, Shapes, TfliteFile
 from kerasprune.tables import Graphic, Part, Shown, Table
 
 _KILO = 1000
@@ -48,7 +47,7 @@ class Arena(NamedTuple):
         return self.head + self.tail
 
     @classmethod
-    def of(cls, file: ArenaFile, shapes: Shapes = NONE) -> Arena:
+    def of(cls, file: TfliteFile, shapes: Shapes = NONE) -> Arena:
         """Returns the arena of a file.
 
         Args:
@@ -184,8 +183,7 @@ def memory(path: Path | str) -> MemoryReport:
     Reference:
         David et al., TensorFlow Lite Micro: Embedded Machine Learning on TinyML Systems, MLSys 2021, §4.4.
     """
-    content = content_of(path)
-    file = ArenaFile.of(content)
+    file = TfliteFile.read(path)
     arena, (operators, _, _) = Arena.of(file), file.run
     tensors = [(file.tensors[place].name.partition(";")[0], file.bytes_of(place)) for place in arena.held]
     tensors += [("what the operator asks for", arena.requested)] * bool(arena.requested)
@@ -194,7 +192,7 @@ def memory(path: Path | str) -> MemoryReport:
         arena.head,
         arena.tail,
         max(arena.live, default=0),
-        len(content),
+        Path(path).stat().st_size,
         multiply_adds(file),
         f"{operators[number - 1].name} ({number} of {len(operators)})" if operators else "no operator",
         tuple(sorted(tensors, key=lambda each: -each[1])),
@@ -203,7 +201,7 @@ def memory(path: Path | str) -> MemoryReport:
     )
 
 
-def _remarks(file: ArenaFile, arena: Arena) -> list[str]:
+def _remarks(file: TfliteFile, arena: Arena) -> list[str]:
     operators = file.run[0]
     remarks = []
     if lacking := sorted({each.name for each in operators if is_lacking(each)}):

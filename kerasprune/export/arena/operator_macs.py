@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import prod
 
-from kerasprune.export.arena.tensors import ArenaFile, ArenaOperator
+from kerasprune.export.tflite_file import FileNode, TfliteFile
 
 
-def multiply_adds(file: ArenaFile) -> int:
+def multiply_adds(file: TfliteFile) -> int:
     """Returns the multiply–adds of kernels and of products of batches; those of a loop count once.
 
     Args:
@@ -16,7 +16,7 @@ def multiply_adds(file: ArenaFile) -> int:
     return sum(_of(file, each) for graph in file.operators for each in graph)
 
 
-def _of(file: ArenaFile, operator: ArenaOperator) -> int:
+def _of(file: TfliteFile, operator: FileNode) -> int:
     shapes = [file.tensors[place].shape if place >= 0 else () for place in operator.inputs]
     made = prod(file.tensors[operator.outputs[0]].shape) if operator.outputs else 0
     if operator.name in ("CONV_2D", "FULLY_CONNECTED"):

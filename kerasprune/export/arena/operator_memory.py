@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from math import prod
 
-from kerasprune.export.arena.greedy_planner import aligned
-from kerasprune.export.arena.tensors import NONE, ArenaFile, ArenaOperator, Shapes
+from kerasprune.export.arena.greedy_planner import aligned_size
+from kerasprune.export.tflite_file import NONE, FileNode, Shapes, TfliteFile
 
 # The state of an operator, and the parameters that are read from the file.
 _STATE = {
@@ -63,17 +63,17 @@ _AXES = 16  # bytes of a list of axes
 _SUM = 4  # bytes of a sum of integers
 
 
-def is_known(operator: ArenaOperator) -> bool:
+def is_known(operator: FileNode) -> bool:
     """Returns whether it is known what an operator asks for."""
     return operator.name in _STATE
 
 
-def is_lacking(operator: ArenaOperator) -> bool:
+def is_lacking(operator: FileNode) -> bool:
     """Returns whether tflite-micro has no such operator."""
     return operator.name in _LACKING
 
 
-def scratch(file: ArenaFile, operator: ArenaOperator, shapes: Shapes = NONE) -> list[int]:
+def scratch(file: TfliteFile, operator: FileNode, shapes: Shapes = NONE) -> list[int]:
     """Returns the bytes of the buffers that an operator asks for while it runs.
 
     Args:
@@ -91,7 +91,7 @@ def scratch(file: ArenaFile, operator: ArenaOperator, shapes: Shapes = NONE) -> 
     return sums if operator.name == "TRANSPOSE_CONV" else []
 
 
-def persistent_bytes(file: ArenaFile, shapes: Shapes = NONE) -> int:
+def persistent_bytes(file: TfliteFile, shapes: Shapes = NONE) -> int:
     """Returns the bytes that stay for as long as the model is loaded: the tail of the arena.
 
     Args:
@@ -106,9 +106,9 @@ def persistent_bytes(file: ArenaFile, shapes: Shapes = NONE) -> int:
     return fixed + sum(_state_of(file, each, shapes) for each in operators)
 
 
-def _state_of(file: ArenaFile, operator: ArenaOperator, shapes: Shapes) -> int:
+def _state_of(file: TfliteFile, operator: FileNode, shapes: Shapes) -> int:
     own, parameters = _STATE.get(operator.name, _UNKNOWN)
-    state = aligned(own) + parameters + _HANDLE * len(scratch(file, operator, shapes))
+    state = aligned_size(own) + parameters + _HANDLE * len(scratch(file, operator, shapes))
     if not operator.inputs or not operator.outputs:
         return state
     is_integer = not file.tensors[operator.inputs[0]].is_float
@@ -116,7 +116,7 @@ def _state_of(file: ArenaFile, operator: ArenaOperator, shapes: Shapes) -> int:
         operator.name == "FULLY_CONNECTED" and is_integer
     ):
         made = operator.outputs[0]
-        state += 2 * aligned(_NUMBER * shapes.get(made, file.tensors[made].shape)[-1])
+        state += 2 * aligned_size(_NUMBER * shapes.get(made, file.tensors[made].shape)[-1])
     if operator.name == "BATCH_MATMUL":
         left, right = operator.turned
         turned = [*operator.inputs[:1] * left, *operator.inputs[1:2] * (not right)]

@@ -127,9 +127,9 @@ class _MeasuredMemory(Memory):
 def measured_ram(target: Memory, graph: ChannelGraph, plan: Plan) -> int:
     """Returns the RAM of the file of a plan."""
     from kerasprune.export.arena.memory_report import Arena
-    from kerasprune.export.arena.tensors import ArenaFile
+    from kerasprune.export.tflite_file import TfliteFile
 
-    return Arena.of(ArenaFile.of(target.file_of(graph, plan))).ram
+    return Arena.of(TfliteFile.of(target.file_of(graph, plan))).ram
 
 
 class MemoryMeter(CostMeter):

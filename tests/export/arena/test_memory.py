@@ -120,7 +120,7 @@ def test_the_command_prints_the_memory_of_a_file(tmp_path):
 
 def test_something_else_is_no_file_of_tflite(tmp_path):
     (tmp_path / "net.tflite").write_bytes(b"no model, but twelve letters and more")
-    with pytest.raises(kp.PruneError, match="Expected the bytes of a TFLite model"):
+    with pytest.raises(kp.PruneError, match="Expected a TFLite model"):
         kp.export.memory(tmp_path / "net.tflite")
     with pytest.raises(kp.PruneError, match="which is not a file"):
         kp.export.memory(tmp_path / "other.tflite")

@@ -10,7 +10,7 @@ from support.micro_networks import network
 
 import kerasprune as kp
 from kerasprune.export.arena.memory_report import Arena
-from kerasprune.export.arena.tensors import ArenaFile
+from kerasprune.export.tflite_file import TfliteFile
 from kerasprune.surgery.costs.counts import counter
 
 pytest.importorskip("ai_edge_litert")
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.experiments, pytest.mark.filterwarnings("ignore::UserW
 
 
 def measured(target, graph, plan):
-    return Arena.of(ArenaFile.of(target.file_of(graph, plan)))
+    return Arena.of(TfliteFile.of(target.file_of(graph, plan)))
 
 
 def fewer_in_front():
@@ -84,7 +84,7 @@ def test_a_board_has_both_limits(tmp_path):
     memory = kp.targets.Memory("170kB", precision="float32")
     plan = kp.plan(model, target=[memory, {"name": "size", "bytes": "200kB"}], round_to=1)
     content = memory.file_of(graph, plan)
-    assert len(content) <= 200_000 and Arena.of(ArenaFile.of(content)).ram <= 170_000
+    assert len(content) <= 200_000 and Arena.of(TfliteFile.of(content)).ram <= 170_000
     alone = kp.plan(model, target=memory, round_to=1)
     assert len(memory.file_of(graph, alone)) > 200_000
     wide = kp.targets.Size("290kB")

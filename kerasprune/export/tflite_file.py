@@ -1,4 +1,4 @@
-"""The tensors and operators of a `.tflite` file, and when each tensor is in memory."""
+"""What is in a `.tflite` file: its tensors and operators, and when each tensor is in memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from kerasprune.errors import PruneError
 
@@ -22,32 +25,48 @@ NONE: Shapes = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class ArenaTensor:
+class FileTensor:
     """A tensor of a file.
 
     Args:
         name: Its name, which tells the layers that it was made of.
         shape: Its sides; unknown ones count as 1.
-        width: Bytes of a number.
-        is_stored: Whether it lies in the file, not in the arena.
+        type: As in the TFLite schema, such as `"INT8"`.
+        scale: Its largest scale, 0 without any.
+        is_constant: Whether its numbers are in the file.
         is_variable: Whether it keeps its content between two runs.
-        is_float: Whether its numbers are floats.
     """
 
     name: str
     shape: tuple[int, ...]
-    width: int
-    is_stored: bool
+    type: str
+    scale: float
+    is_constant: bool
     is_variable: bool
-    is_float: bool
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its numbers are floats."""
+        return self.type.startswith("FLOAT")
+
+    @property
+    def width(self) -> int:
+        """Bytes of a number."""
+        return next((width for end, width in _WIDTHS.items() if self.type.endswith(end)), 4)
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether it is in memory for a part of the run alone."""
+        return not self.is_constant and not self.is_variable
 
 
 @dataclass(frozen=True)
-class ArenaOperator:
+class FileNode:
     """An operator of a file.
 
     Args:
-        name: As in the TFLite schema.
+        name: As in the TFLite schema; a custom operator's own name.
+        is_custom: Whether an interpreter needs an addition to run it.
         inputs: Places of the tensors that it reads; −1 for one that was left out.
         outputs: Places of those that it makes.
         subgraphs: Subgraphs that it calls.
@@ -55,6 +74,7 @@ class ArenaOperator:
     """
 
     name: str
+    is_custom: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     subgraphs: tuple[int, ...] = ()
@@ -75,7 +95,7 @@ class Lifetime:
 
 
 @dataclass(frozen=True)
-class ArenaFile:
+class TfliteFile:
     """A file: the tensors of all its subgraphs in a row, and the operators of each.
 
     Args:
@@ -85,51 +105,59 @@ class ArenaFile:
         outputs: Places of its outputs.
     """
 
-    tensors: tuple[ArenaTensor, ...]
-    operators: tuple[tuple[ArenaOperator, ...], ...]
+    tensors: tuple[FileTensor, ...]
+    operators: tuple[tuple[FileNode, ...], ...]
     inputs: tuple[tuple[int, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, content: bytes) -> ArenaFile:
-        """Returns the tensors and operators in the bytes of a `.tflite` file.
+    def read(cls, path: Path | str) -> TfliteFile:
+        """Returns what is in a file.
 
         Raises:
-            PruneError: They are of something else.
+            PruneError: The file is missing or is not a TFLite model.
         """
         from ai_edge_litert import schema_py_generated as schema
 
+        content = content_of(path)
         if not schema.Model.ModelBufferHasIdentifier(content, 0):
-            raise PruneError("Expected the bytes of a TFLite model. Received: something else.")
+            raise PruneError(f"Expected a TFLite model. Received: path={str(path)!r}, which is something else.")
+        return cls.of(content)
+
+    @classmethod
+    def of(cls, content: bytes) -> TfliteFile:
+        """Returns what is in the bytes of a file."""
+        from ai_edge_litert import schema_py_generated as schema
+
         model = schema.Model.GetRootAs(content, 0)
         names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
         types = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
-        tensors: list[ArenaTensor] = []
+        tensors: list[FileTensor] = []
         operators, inputs, outputs = [], [], []
         for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
             begin = len(tensors)
             for each in map(graph.Tensors, range(graph.TensorsLength())):
-                kind = types[each.Type()]
                 tensors.append(
-                    ArenaTensor(
+                    FileTensor(
                         (each.Name() or b"").decode(),
                         tuple(max(each.Shape(axis), 1) for axis in range(each.ShapeLength())),
-                        next((width for end, width in _WIDTHS.items() if kind.endswith(end)), 4),
-                        model.Buffers(each.Buffer()).DataLength() > 0 or each.IsVariable(),
+                        types[each.Type()],
+                        _scale(each),
+                        model.Buffers(each.Buffer()).DataLength() > 0,
                         each.IsVariable(),
-                        kind.startswith("FLOAT"),
                     )
                 )
             found = []
             for node in map(graph.Operators, range(graph.OperatorsLength())):
                 code = model.OperatorCodes(node.OpcodeIndex())
+                # Operators numbered above 127 are in the new field, the others in both.
                 name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-                if name == "CUSTOM":
-                    name = code.CustomCode().decode()
+                is_custom = name == "CUSTOM"
                 options = _options(schema, node, name)
                 found.append(
-                    ArenaOperator(
-                        name,
+                    FileNode(
+                        code.CustomCode().decode() if is_custom else name,
+                        is_custom,
                         tuple(
                             begin + place if place >= 0 else -1
                             for place in map(node.Inputs, range(node.InputsLength()))
@@ -155,12 +183,12 @@ class ArenaFile:
         return prod(shapes.get(place, tensor.shape)) * tensor.width
 
     @cached_property
-    def run(self) -> tuple[list[ArenaOperator], dict[int, Lifetime], list[Lifetime]]:
+    def run(self) -> tuple[list[FileNode], dict[int, Lifetime], list[Lifetime]]:
         """The operators as they run, the lifetimes of tensors in the arena by place, and those of the operators.
 
         A loop and a branch hold what they call between their first and their last step.
         """
-        order: list[ArenaOperator] = []
+        order: list[FileNode] = []
         spans: list[Lifetime] = []
         first: dict[int, int] = {}
         last: dict[int, int] = {}
@@ -189,7 +217,7 @@ class ArenaFile:
         kept = {
             place: Lifetime(first[place], max(last.get(place, 0), first[place]))
             for place in sorted(first)
-            if not self.tensors[place].is_stored
+            if self.tensors[place].is_planned
         }
         return order, kept, spans
 
@@ -202,3 +230,16 @@ def _options(schema: Any, node: Any, name: str) -> Any:
     options = getattr(schema, kind)()
     options.Init(table.Bytes, table.Pos)
     return options
+
+
+def content_of(path: Path | str) -> bytes:
+    """Returns the bytes of a file; raises a `PruneError` if there is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is not a file.")
+    return path.read_bytes()
+
+
+def _scale(tensor: Any) -> float:
+    found = tensor.Quantization()
+    return float(np.max(found.ScaleAsNumpy())) if found is not None and found.ScaleLength() else 0.0
