@@ -127,7 +127,7 @@ def arms(seed: int) -> None:
         return kp.plan(graph, keep=low, round_to=1)
 
     train, how = images("train", SIDE, seed, "crop"), {"epochs": EPOCHS, "batch": BATCH, "seed": seed, "verbose": 2}
-    how |= {"optimizer": keras.optimizers.SGD(1e-2, momentum=0.9), "validation": images("validation", SIDE)}
+    how |= {"optimizer": "sgd", "validation": images("validation", SIDE)}
     for arm in ("dense", "peak", "uniform", "input"):
         if (arm, str(seed)) in done or arm == "dense" and seed:
             continue
@@ -142,7 +142,8 @@ def arms(seed: int) -> None:
             side = max(each for each in range(16, SIDE, 4) if ram_of(mobilenet(each)) <= limit)
             slim = mobilenet(side)
             slim.set_weights(dense.get_weights())
-            slim.compile(keras.optimizers.SGD(1e-2, momentum=0.9), slim.loss, metrics=["accuracy"])
+            rate = keras.optimizers.schedules.CosineDecay(1e-2, EPOCHS * (NUMBER // BATCH))
+            slim.compile(keras.optimizers.SGD(rate, momentum=0.9), slim.loss, metrics=["accuracy"])
             keras.utils.set_random_seed(seed)
             slim.fit(images("train", side, seed, "crop"), epochs=EPOCHS, verbose=2)
             ram = ram_of(slim)

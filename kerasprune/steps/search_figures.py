@@ -25,7 +25,7 @@ _DIFFER = 4.0  # examples on which two models differ, for one that is lost where
 _ENOUGH = 2.0, 4.0  # standard errors in what is allowed: fewer are said; what is recommended
 
 
-class Judged(NamedTuple):
+class JudgedFigure(NamedTuple):
     """The figure of a model that decides.
 
     Args:
@@ -86,7 +86,7 @@ class SearchFigures:
             return self._settings.drop_type == "relative"
         return not (self._figures[place].higher and 0 <= self._tallies[place].value <= 1)
 
-    def judge(self, run: Run) -> Judged:
+    def judge(self, run: Run) -> JudgedFigure:
         """Returns the figure of a model whose drop is the worst.
 
         Args:
@@ -99,7 +99,7 @@ class SearchFigures:
             drop, value = paired_drop(dense, slim, **how), slim.value
             if not isfinite(drop.value):  # NaN is written to no file
                 drop, value = Drop(_REFUSED * settings.limit, 0.0), 0.0
-            found.append(Judged(figure.name, relative, value, dense.value, drop))
+            found.append(JudgedFigure(figure.name, relative, value, dense.value, drop))
         return max(found, key=lambda each: each.drop.bound(settings.confidence))
 
     def check(self) -> None:

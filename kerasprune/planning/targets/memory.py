@@ -45,10 +45,11 @@ class Memory(Target):
     Example:
         >>> import keras, kerasprune as kp
         >>> layers = keras.layers
-        >>> model = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(32, 3, name="wide"),
-        ...     layers.Conv2D(8, 3, name="narrow"), layers.GlobalAveragePooling2D(), layers.Dense(2)])
+        >>> wide, last = layers.Conv2D(32, 3, name="wide"), layers.Conv2D(8, 3, name="last")
+        >>> pool = layers.GlobalAveragePooling2D()
+        >>> model = keras.Sequential([keras.Input((16, 16, 3)), wide, layers.Conv2D(8, 3), last, pool, layers.Dense(2)])
         >>> plan = kp.plan(model, target=kp.targets.Memory(fraction=0.6, precision="float32"))
-        >>> len(plan.keep["wide"]) < 20, len(plan.keep["narrow"])
+        >>> len(plan.keep["wide"]) < 20, len(plan.keep["last"])
         (True, 8)
 
     Reference:

@@ -12,9 +12,11 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.data.signature import signature_of
+from kerasprune.export.arena.counted_arena import CountedArena
 from kerasprune.export.carried import carriable, check_traced
 from support.remedies.networks import Own, Written, X, built, conv, dense, fit, optimizer_of, with_lambda, with_own
 from support.remedies.places import Case
+from support.remedies.recipes import command, files
 
 WORDS = np.array([["red"], ["green"], ["blue"], ["red"]])
 
@@ -49,6 +51,36 @@ def through(layer: Any, shape: tuple[int, ...] = (6,), dtype: str | None = None)
     keras.utils.set_random_seed(0)
     x = layer(inputs := keras.Input(shape, dtype=dtype))
     return keras.Model(inputs, layers.Dense(3, name="last")(x))
+
+
+def uncounted(*units: int, other: bool = False) -> CountedArena:
+    """Returns the arena of a network by files of others, whose widths are not those of its plans."""
+    widths = iter(units)
+
+    def file_of(plan: kp.Plan) -> bytes:
+        inputs, width = keras.Input((6,)), next(widths)
+        x = layers.Dense(width, "tanh" if other and width != units[0] else "relu")(inputs)
+        kp.export.tflite(keras.Model(inputs, layers.Dense(3)(x)), "a.tflite", overwrite=True)
+        return Path("a.tflite").read_bytes()
+
+    return CountedArena(kp.trace(dense()), file_of)
+
+
+def small_file() -> None:
+    """Writes a file of integers, and prints the RAM that it needs."""
+    command("export", "mine.keras", "--format", "tflite-int8", "--calibrate", "inputs.npy", "--out", "a.tflite")
+    command("inspect", "a.tflite", "--ram")
+
+
+def by_size() -> kp.Plan:
+    """Returns a plan for a size."""
+    return kp.plan(through(layers.Dense(200, "relu")), target=kp.targets.Size(5000), round_to=1)
+
+
+def by_memory(fraction: float) -> kp.Plan:
+    """Returns a plan for a share of the RAM."""
+    how = {"precision": "float32", "fraction": fraction}
+    return kp.plan(through(layers.Dense(200, "relu")), target=kp.targets.Memory(**how), round_to=1)
 
 
 def carried(model: keras.Model) -> keras.Model:
@@ -192,6 +224,24 @@ def table(**given: Any) -> kp.latency.LatencyTable:
 
 
 CASES = [
+    Case(
+        "cli/inspect.py",
+        "Write one with",
+        lambda: (files(), command("inspect", "mine.keras", "--ram")),
+        small_file,
+        True,
+    ),
+    Case(
+        "export/arena/counted_arena.py",
+        "Expected a model whose files",
+        lambda: uncounted(16, 11, 13, 7, other=True),
+        by_size,
+        True,
+    ),
+    Case(
+        "export/arena/counted_arena.py", "Expected a file whose sides", lambda: uncounted(16, 11, 13, 7), by_size, True
+    ),
+    Case("planning/targets/local_shrinking.py", "Ask for more", lambda: by_memory(0.01), lambda: by_memory(0.9), True),
     Case(
         "export/tflite_export.py",
         "ends in .tflite",
