@@ -41,12 +41,12 @@ def networks() -> None:
     from kerasprune.export.tflite_file import TfliteFile
 
     made = {
-        "image classification, ResNet-8": lambda: network("resnet8"),
-        "person detection, MobileNetV1 ×.25": lambda: keras.applications.MobileNet(
+        "ResNet-8, images": lambda: network("resnet8"),
+        "MobileNetV1 ×.25, persons": lambda: keras.applications.MobileNet(
             (96, 96, 3), alpha=0.25, weights=None, classes=2
         ),
-        "spoken words, DS-CNN": lambda: separable(64),
-        "anomalies, autoencoder": lambda: network("autoencoder"),
+        "DS-CNN, spoken words": lambda: separable(64),
+        "autoencoder, anomalies": lambda: network("autoencoder"),
     }
     found = []
     for name, make in made.items():
@@ -163,19 +163,19 @@ def ram_of(model: Any) -> int:
 
 def table() -> None:
     """Writes the tables of the rows."""
-    lines = ["| network | RAM asked for | RAM | flash | multiply–adds | groups narrower |", "|---|---|---|---|---|---|"]
+    lines = ["| network | RAM, kB | flash, kB | MACs, M | narrower |", "|---|---|---|---|---|"]
     for row in rows.read(NETWORK_ROWS):
-        asked = "dense" if float(row["asked"]) == 1 else f"{float(row['asked']):.0%}"
-        ram, flash, macs = (f"{int(row[key]):,}" for key in ("ram", "flash", "macs"))
-        lines.append(
-            f"| {row['network']} | {asked} | {ram} | {flash} | {macs} | {row['narrower']} of {row['groups']} |"
-        )
+        asked, (ram, flash, macs) = float(row["asked"]), (int(row[key]) for key in ("ram", "flash", "macs"))
+        name = row["network"] if asked == 1 else f"– in {asked:.0%} of it"
+        narrower = f"{row['narrower']} of {row['groups']}" if asked < 1 else ""
+        lines.append(f"| {name} | {ram / 1e3:.1f} | {flash / 1e3:.0f} | {macs / 1e6:.2f} | {narrower} |")
     if found := rows.read(ARM_ROWS):
-        lines += ["", "| arm | seeds | RAM | multiply–adds | test accuracy, % |", "|---|---|---|---|---|"]
+        lines += ["", "| arm | seeds | RAM, kB | MACs, M | test accuracy, % |", "|---|---|---|---|---|"]
         for arm in dict.fromkeys(row["arm"] for row in found):
             own = [row for row in found if row["arm"] == arm]
             accuracy = rows.mean_std([100 * float(row["accuracy"]) for row in own], 2)
-            lines.append(f"| {arm} | {len(own)} | {int(own[0]['ram']):,} | {int(own[0]['macs']):,} | {accuracy} |")
+            ram, macs = int(own[0]["ram"]) / 1e3, int(own[0]["macs"]) / 1e6
+            lines.append(f"| {arm} | {len(own)} | {ram:.1f} | {macs:.2f} | {accuracy} |")
     TABLE.write_text("\n".join(lines) + "\n")
 
 

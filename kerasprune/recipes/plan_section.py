@@ -52,9 +52,9 @@ class PlanStep(ChannelChoice):
         keep: Fraction of the channels that is kept. Defaults to `None`.
         macs: Fraction of the multiply–adds that is kept, 0.5 for half. Defaults to `None`.
         params: Fraction of the parameters that is kept. Defaults to `None`.
-        target: Time on a device or size of the exported file, e.g. `{name: time, fraction: 0.5, table: phone.csv}`;
-            without `table` this machine is measured, by LiteRT or with `device: keras, batch: 64` as the model runs in
-            Keras. Defaults to `None`.
+        target: Time on a device, size of the exported file, or RAM of a microcontroller, e.g. `{name: time, fraction:
+            0.5, table: phone.csv}`; without `table` this machine is measured, by LiteRT or with `device: keras, batch:
+            64` as the model runs in Keras. Defaults to `None`.
         round_to: Channels are kept in multiples of this number; or `table`, which widens every group as far as that
             costs no time by the table of the target; or `auto`: where multiply–adds, parameters or a size are asked,
             multiples that kernels like, of 4, 8 or 16 as the group is wide. Defaults to `auto`.

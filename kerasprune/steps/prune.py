@@ -77,7 +77,7 @@ def prune(
     *,
     params: float | None = None,
     keep: float | None = None,
-    target: str | dict | type | Target | None = None,
+    target: str | dict | type | Target | Sequence[Any] | None = None,
     criterion: str | dict | type | Criterion = "l1",
     budget: str | dict | type | Budget = "uniform",
     freeze: Sequence[str] = (),
@@ -113,7 +113,8 @@ def prune(
         epochs: Epochs of fine-tuning. Defaults to 0.
         params: Fraction of the parameters kept, instead of `macs`.
         keep: Fraction of the channels kept, instead of `macs`.
-        target: Time on a device, or size of the exported file, instead of `macs`; see `kp.plan`.
+        target: Time on a device, size of the exported file, or RAM of a microcontroller, instead of `macs`; a list of
+            them if all are to be met. See `kp.plan`.
         criterion: See `kp.plan`. Defaults to `"l1"`.
         budget: See `kp.plan`. Defaults to `"uniform"`.
         freeze: Names of layers that keep all channels, with wildcards. Defaults to none.
