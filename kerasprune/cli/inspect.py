@@ -15,7 +15,6 @@ from kerasprune.cli.application import commands
 from kerasprune.cli.export import check_data, inputs_of
 from kerasprune.cli.options import (
     CODE,
-    ModelPath,
     check_model_path,
     check_needed,
     given_values,
@@ -46,7 +45,7 @@ ORDERS = ("model", "macs", "params")
 @take_options(*CODE)
 def inspect(
     context: typer.Context,
-    model: ModelPath,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras, .h5 or .kpz file; with --ram a .tflite.")],
     coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
     freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
     prunable: Annotated[bool, typer.Option("--prunable", help="Show only what can be pruned.")] = False,
@@ -70,10 +69,12 @@ def inspect(
     """
     check_needed(context, advise=("data", "seconds"), data=("scale",), plot=("plan", "overwrite"))
     check_data(data, options["trust"])
-    _check_picture_alone(context)
+    _check_one_answer(context)
     if ram:
         _print_ram(model, as_json)
         return
+    if model.suffix == ".tflite":
+        raise PruneError(f"Expected a Keras model. Received: {model}. Give --ram for the RAM that this file needs.")
     if plot is not None:
         check_place(plot, overwrite)
     if model.suffix == PACKED and plot is None and not advise:
@@ -128,15 +129,18 @@ def _print_ram(path: Path, as_json: bool) -> None:
     typer.echo(json.dumps(asdict(found) | {"ram": found.ram}, indent=2) if as_json else str(found))
 
 
-def _check_picture_alone(context: typer.Context) -> None:
-    """Raises if something else is asked for besides a picture, which would not be answered."""
+def _check_one_answer(context: typer.Context) -> None:
+    """Raises if something is asked for besides a picture, or besides the RAM of a file, that would not be answered."""
     asked = context.params
-    others = {f"--{name}": asked[name] for name in ("advise", "prunable", "ram")} | {"--json": asked["as_json"]}
+    others = {f"--{name}": asked[name] for name in ("advise", "prunable", "size", "coupling", "freeze", "ram")}
     named = [name for name, given in others.items() if given] + ["--sort"] * (asked["sort"] != "model")
-    if asked["plot"] is not None and named:
-        raise PruneError(
-            f"Expected --plot alone. Received: --plot with {', '.join(named)}. Leave --plot out, or the others."
-        )
+    of_picture = [name for name in named if name not in ("--size", "--coupling", "--freeze")]
+    of_picture += ["--json"] * asked["as_json"]
+    alone = {"plot": of_picture, "ram": [name for name in named if name != "--ram"]}
+    for name, idle in alone.items():
+        if asked[name] and idle:
+            received = f"Received: --{name} with {', '.join(idle)}"
+            raise PruneError(f"Expected --{name} alone. {received}. Leave --{name} out, or the others.")
 
 
 def _advise(model: keras.Model, path: Path, options: Mapping[str, Any]) -> None:

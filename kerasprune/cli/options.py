@@ -65,6 +65,7 @@ _ALIKE: dict[str, tuple[Any, Any]] = {  # parameter: (annotation, default)
     "resume": (Annotated[bool, typer.Option("--resume", help="Carry on with what an earlier run left.")], False),
 }
 """Options that are the same for every command that has them."""
+_BYTES_ALONE = 1000  # from which a number without a unit is one of bytes
 OF_MICROCONTROLLERS = "tflite-int8-io"
 """The format of files whose inputs and outputs are integers, too."""
 DEVICE = "litert, or keras: as the models run in Keras, on its device."
@@ -73,7 +74,11 @@ OF_TARGETS = {
     "table": (Path, "FILE.csv", "The device's table, see 'kerasprune profile'. Defaults to measuring this machine."),
     "device": (str, "litert|keras", "keras: candidates are timed in Keras."),
     "bytes": (str, "200kB|NUMBER", "Size of the .tflite file, at most; kB is 1000 bytes, KiB 1024."),
-    "ram": (str, "0.5|64kB", "RAM on a microcontroller, at most: a fraction, or a size; --bytes may be given, too."),
+    "ram": (
+        str,
+        "0.5|64kB",
+        "RAM of a microcontroller, at most; with --bytes both. See --export tflite-int8-io.",
+    ),
     "precision": (str, None, "Of the timed or written file: float32, float16, dynamic, int4, int8 or int16x8."),
 }
 """Options of a time or a size: type, what they take, and their help."""
@@ -291,13 +296,24 @@ def _target_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
         return section | precision
     limits = []
     if options["ram"] is not None:
-        ram, precision = BYTES.number(options["ram"]), {"precision": OF_MEMORY, **precision}
-        asked = "bytes" if has_unit(options["ram"]) or not is_number(ram) or ram >= 1 else "fraction"
+        precision = {"precision": OF_MEMORY, **precision}
         io = {"io": "int8"} if OF_MICROCONTROLLERS in (options.get("export") or ()) else {}
-        limits.append({"name": "memory", asked: ram, **precision, **io})
+        limits.append({"name": "memory", **_ram_of(options["ram"]), **precision, **io})
     if options["bytes"] is not None:
         limits.append({"name": "size", "bytes": BYTES.number(options["bytes"]), **precision})
     return {"name": "all_of", "targets": limits} if len(limits) > 1 else next(iter(limits), None)
+
+
+def _ram_of(text: str) -> dict[str, float]:
+    """Returns the argument of a target that `--ram` is."""
+    ram = BYTES.number(text)
+    if is_number(ram) and (ram >= 1 if has_unit(text) else ram >= _BYTES_ALONE):
+        return {"bytes": ram}
+    if is_number(ram) and not has_unit(text) and 0 < ram < 1:
+        return {"fraction": ram}
+    raise PruneError(
+        f"Expected --ram as a fraction below 1, or as a size such as 64kB. Received: --ram {text}. Give 0.5 for a half."
+    )
 
 
 OF_TRAINING = ("optimizer", "learning_rate", "distil", "deliver")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.errors import PruneError
+from kerasprune.files.reading import path_of
 
 _WIDTHS = {"64": 8, "32": 4, "16": 2, "8": 1, "BOOL": 1, "4": 1}  # bytes of a number, by the end of its type's name
 _CALLS = {"WHILE": ("CondSubgraphIndex", "BodySubgraphIndex"), "IF": ("ThenSubgraphIndex", "ElseSubgraphIndex")}
@@ -122,7 +124,13 @@ class TfliteFile:
         content = content_of(path)
         if not schema.Model.ModelBufferHasIdentifier(content, 0):
             raise PruneError(f"Expected a TFLite model. Received: path={str(path)!r}, which is something else.")
-        return cls.of(content)
+        try:
+            return cls.of(content)
+        except (struct.error, KeyError, IndexError, UnicodeDecodeError, TypeError) as error:
+            raise PruneError(
+                f"Expected a whole TFLite model. Received: path={str(path)!r}, which is damaged ({error}). Export it "
+                "again."
+            ) from error
 
     @classmethod
     def of(cls, content: bytes) -> TfliteFile:
@@ -234,7 +242,7 @@ def _options(schema: Any, node: Any, name: str) -> Any:
 
 def content_of(path: Path | str) -> bytes:
     """Returns the bytes of a file; raises a `PruneError` if there is none."""
-    path = Path(path)
+    path = path_of(path)
     if not path.is_file():
         raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is not a file.")
     return path.read_bytes()

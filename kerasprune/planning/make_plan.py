@@ -78,7 +78,7 @@ def plan(
             group is widened as far as that costs no time. Defaults to `"auto"`: with `macs`, `params` or a size as
             target, multiples of 16 in groups of 256 channels or more, of 8 from 32 and of 4 from 16, in finer steps
             (with a warning) where these miss the target by more than 1 %; a target of time is rounded by its table;
-            otherwise 1.
+            otherwise 1, also for RAM.
         size: Size of the inputs at which costs are counted, see `kp.trace`. Defaults to the model's own.
         seed: Random seed. Defaults to 0.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of
@@ -119,7 +119,7 @@ def plan(
         meter, counted = target.meter(graph), target.counted
         table = target.table if round_to == AUTO else table
     if floor.round_to == AUTO:
-        counts = table is None and counted != "keep"
+        counts = table is None and counted != "keep" and not (meter and meter.is_local)
         barred = dict.fromkeys(groups_at_risk(graph), WIDTHS_AT_RISK)
         floor = replace(floor, barred=barred) if counts else floor.without_cost
     asked = meter.target if meter else shares[counted]

@@ -16,6 +16,7 @@ from kerasprune.export.tflite_file import NONE, Shapes, TfliteFile
 from kerasprune.tables import Graphic, Part, Shown, Table
 
 _KILO = 1000
+_KERNELS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 class Arena(NamedTuple):
@@ -208,6 +209,17 @@ def _remarks(file: TfliteFile, arena: Arena) -> list[str]:
         remarks.append(f"tflite-micro has no {', '.join(lacking)}: the file does not run there")
     if unknown := sorted({each.name for each in operators if not is_known(each) and not is_lacking(each)}):
         remarks.append(f"what {', '.join(unknown)} ask for is not known, and estimated")
+    kernels = [each.inputs[:2] for each in operators if each.name in _KERNELS]
+    mixed = (file.tensors[x].is_float and file.tensors[kernel].type != "FLOAT32" for x, kernel in kernels)
+    if any(mixed) or any(each.type == "FLOAT16" for each in file.tensors):
+        remarks.append("tflite-micro does not run weights of 8 or 16 bits beside floats: export as float32 or int8")
+    if any(each.name == "WHILE" for each in operators):
+        remarks.append("multiply–adds of a loop are counted once")
+    if arena.tail > 2 * arena.head:
+        remarks.append(
+            f"most of it stays: {len(operators):,} operators and {len(file.tensors):,} tensors, as where recurrent "
+            "layers are unrolled"
+        )
     if arena.copied:
         remarks.append(f"{arena.copied:,} bytes at the peak are a copy in floats: export with io='int8'")
     return remarks

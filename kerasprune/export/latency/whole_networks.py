@@ -40,24 +40,26 @@ def uniform(graph: ChannelGraph, share: float) -> Plan:
     return Plan.of(graph, legal(graph, keep, {name: -np.arange(group.size) for name, group in groups}))
 
 
-def file_of(graph: ChannelGraph, plan: Plan, precision: str, io: str = "float") -> bytes:
+def file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
     """Returns the file of a slim model as `kp.export.tflite` writes it; ranges of activations are of random numbers.
 
     Args:
         graph: The dense model.
         plan: The plan.
         precision: As for `profile`.
-        io: As for `kp.export.tflite`. Defaults to `"float"`.
     """
-    return _exported(rebuild(graph, plan), graph, precision, io)
+    return _exported(rebuild(graph, plan), graph, precision)
 
 
-def changed_file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:
+def changed_file_of(graph: ChannelGraph, plan: Plan, precision: str, io: str = "float") -> bytes:
     """Returns the same file with other weights: equal constants, such as biases that are all zero, are stored once.
 
-    Arguments as for `file_of`.
+    Other arguments as for `file_of`.
+
+    Args:
+        io: As for `kp.export.tflite`. Defaults to `"float"`.
     """
-    return _exported(_with_drawn_weights(rebuild(graph, plan)), graph, precision)
+    return _exported(_with_drawn_weights(rebuild(graph, plan)), graph, precision, io)
 
 
 def timed_file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerasprune.errors import PruneError
-from kerasprune.planning.targets.base import CostMeter, Target
+from kerasprune.planning.targets.base import AlreadyMet, CostMeter, Target
 from kerasprune.planning.targets.registry import targets
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class AllOf(Target):
     """Targets that are met together, such as the limits of a board: `kp.plan(model, target=[…])` is short for it.
 
-    Groups become narrower only as long as they decide a cost that is still above its limit.
+    Groups become narrower only as long as they decide a cost that is still above its limit. Targets that the dense
+    model meets are no reason to refuse the others.
 
     Args:
         targets: Targets, or names or dicts of them as for `kp.targets.get`.
@@ -53,7 +54,15 @@ class AllOf(Target):
         return "\n".join(each.report(graph, plan) for each in self.targets)
 
     def meter(self, graph: ChannelGraph) -> CostMeter:
-        return _AllMeter([each.meter(graph) for each in self.targets])
+        meters, met = [], []
+        for each in self.targets:
+            try:
+                meters.append(each.meter(graph))
+            except AlreadyMet as error:  # and so does every slim model
+                met.append(error)
+        if not meters:
+            raise met[0]
+        return _AllMeter(meters)
 
 
 class _AllMeter(CostMeter):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from kerasprune.graph.plans import Plan
 
 
+class AlreadyMet(PruneError):
+    """Raised if the dense model meets a target."""
+
+
 class CostMeter:
     """Base class of meters: a meter computes one cost of slim models, as a share of the dense model's.
 
@@ -142,10 +146,11 @@ class Target:
         raise NotImplementedError
 
     def _share(self, asked: float, dense: float, unit: str) -> float:
-        """Returns a target as a share; raises a `PruneError` if the dense model meets it."""
+        """Returns a target as a share; raises `AlreadyMet` if the dense model meets it."""
         if asked >= dense:
-            raise PruneError(
-                f"Expected a target below the {self.counted} of the dense model, {dense:.4g} {unit}. "
-                f"Received: {asked:.4g} {unit}. There is nothing to prune for it; ask for less."
+            whole = ",.0f" if unit == "bytes" else ".4g"
+            raise AlreadyMet(
+                f"Expected a target below the {self.counted} of the dense model, {dense:{whole}} {unit}. "
+                f"Received: {asked:{whole}} {unit}. There is nothing to prune for it; ask for less."
             )
         return asked / dense

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kerasprune.checks import choice_faults, given_values, is_number, positive_faults, proper_fraction_faults
 from kerasprune.errors import extras, raise_faults
-from kerasprune.export.latency.table import PRECISIONS
 from kerasprune.planning.targets.base import CostMeter, Target
 from kerasprune.planning.targets.quantities import BYTES
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from kerasprune.graph.graph import ChannelGraph
     from kerasprune.graph.plans import Plan
 
-INTERFACES = ("float", "int8")
+_INTERFACES, _PRECISIONS = ("float", "int8"), ("float32", "int8", "int16x8")
 OF_MEMORY = "int8"
 """Precision of the file, unless another is given: microcontrollers compute in integers."""
 
@@ -35,7 +34,8 @@ class Memory(Target):
         bytes: Largest RAM: a number, or a text with a unit, `"64kB"` (of 1000 bytes) or `"64KiB"` (of 1024). One of
             `bytes` and `fraction` is given.
         fraction: Fraction of the dense model's RAM.
-        precision: Precision of the file, as for `kp.latency.profile`. Defaults to `"int8"`.
+        precision: Precision of the file, `"int8"`, `"int16x8"` or `"float32"`: tflite-micro runs no others. Defaults to
+            `"int8"`.
         io: Type of its inputs and outputs, `"float"` or with int8 precision `"int8"`, which spares a copy in floats.
             Defaults to `"float"`, as for `kp.export.tflite`.
 
@@ -64,13 +64,15 @@ class Memory(Target):
 
     def __post_init__(self) -> None:
         size = BYTES.number(self.bytes)
-        object.__setattr__(self, "bytes", int(size) if is_number(size) else size)
+        object.__setattr__(self, "bytes", int(size) if is_number(size) and size >= 1 else size)
         given = given_values(bytes=self.bytes, fraction=self.fraction)
-        faults = choice_faults(PRECISIONS, precision=self.precision) + choice_faults(INTERFACES, io=self.io)
+        faults = choice_faults(_PRECISIONS, precision=self.precision) + choice_faults(_INTERFACES, io=self.io)
         if len(given) != 1:
             faults.append(f"Expected one of bytes and fraction. Received: {', '.join(given) or 'none'}.")
         if "bytes" in given:
             faults += positive_faults(BYTES.expected, bytes=self.bytes)
+            if is_number(self.bytes) and 0 < self.bytes < 1:
+                faults.append(f"Expected a share of the dense model as fraction=. Received: bytes={self.bytes}.")
         if "fraction" in given:
             faults += proper_fraction_faults(fraction=self.fraction)
         if self.io == "int8" and self.precision != "int8":
@@ -78,15 +80,15 @@ class Memory(Target):
         raise_faults("Invalid arguments for Memory:", faults)
 
     def file_of(self, graph: ChannelGraph, plan: Plan) -> bytes:
-        """Returns the file that is measured.
+        """Returns the file that is measured: with weights no two of which are equal, as after a training.
 
         Args:
             graph: The graph of the dense model.
             plan: The plan.
         """
-        from kerasprune.export.latency.whole_networks import file_of  # a target is checked without Keras
+        from kerasprune.export.latency.whole_networks import changed_file_of  # a target is checked without Keras
 
-        return file_of(graph, plan, self.precision, self.io)
+        return changed_file_of(graph, plan, self.precision, self.io)
 
     @extras("kp.targets.Memory")
     def prepared(self, graph: ChannelGraph) -> Memory:
@@ -173,9 +175,9 @@ class MemoryMeter(CostMeter):
         return counted.groups_of(counted.of(count).binding)
 
     def remedies(self, graph: ChannelGraph, count: Count) -> list[str]:
-        counted = self._arena(graph)
-        copied = self._of.io == "float" and self._of.precision == "int8" and counted.of(count).copied
-        return ["give io='int8', which spares a copy in floats at the peak"] if copied else []
+        arena = self._arena(graph).of(count)
+        helps = self._of.precision == "int8" and 0 < arena.ram - arena.copied <= self.target * self.dense < arena.ram
+        return ["take io='int8', files with integers in and out: a copy in floats is at the peak"] if helps else []
 
     def exact(self, plan: Plan, share: float) -> float:
         return self._ram(plan) / self.dense

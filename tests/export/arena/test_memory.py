@@ -118,9 +118,29 @@ def test_the_command_prints_the_memory_of_a_file(tmp_path):
     assert refused.exit_code == 2 and "tflite-int8" in refused.stderr
 
 
+@pytest.mark.thorough
+def test_what_tflite_micro_does_not_run_is_named(tmp_path):
+    keras.utils.set_random_seed(0)
+    dense = keras.Sequential([keras.Input((64,)), layers.Dense(64, "relu"), layers.Dense(4, "gelu")])
+    for quantize in ("float16", "dynamic"):
+        report = kp.export.tflite(dense, tmp_path / f"{quantize}.tflite", quantize=quantize, force=True)
+        said = " ".join(kp.export.memory(report.path).remarks)
+        assert "has no GELU" in said and "8 or 16 bits beside floats" in said
+    report = written(keras.Sequential([keras.Input((12, 4)), layers.LSTM(4)]), tmp_path / "lstm.tflite", "int8")
+    assert "unrolled" in " ".join(kp.export.memory(report.path).remarks)
+    looped = written(keras.Sequential([keras.Input((12, 4)), layers.LSTM(4)]), tmp_path / "loop.tflite")
+    assert "a loop are counted once" in " ".join(kp.export.memory(looped.path).remarks)
+
+
 def test_something_else_is_no_file_of_tflite(tmp_path):
     (tmp_path / "net.tflite").write_bytes(b"no model, but twelve letters and more")
     with pytest.raises(kp.PruneError, match="Expected a TFLite model"):
         kp.export.memory(tmp_path / "net.tflite")
     with pytest.raises(kp.PruneError, match="which is not a file"):
         kp.export.memory(tmp_path / "other.tflite")
+    with pytest.raises(kp.PruneError, match="Expected a path"):
+        kp.export.memory(None)
+    content = written(keras.Sequential([keras.Input((4,)), layers.Dense(2)]), tmp_path / "whole.tflite").path
+    (tmp_path / "cut.tflite").write_bytes(content.read_bytes()[:600])
+    with pytest.raises(kp.PruneError, match="which is damaged"):
+        kp.export.memory(tmp_path / "cut.tflite")

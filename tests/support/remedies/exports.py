@@ -66,8 +66,14 @@ def uncounted(*units: int, other: bool = False) -> CountedArena:
     return CountedArena(kp.trace(dense()), file_of)
 
 
+def of_file(name: str) -> None:
+    """Prints the RAM of a file."""
+    command("inspect", name, "--ram")
+
+
 def small_file() -> None:
     """Writes a file of integers, and prints the RAM that it needs."""
+    files()
     command("export", "mine.keras", "--format", "tflite-int8", "--calibrate", "inputs.npy", "--out", "a.tflite")
     command("inspect", "a.tflite", "--ram")
 
@@ -229,6 +235,27 @@ CASES = [
         "Write one with",
         lambda: (files(), command("inspect", "mine.keras", "--ram")),
         small_file,
+        True,
+    ),
+    Case(
+        "cli/inspect.py",
+        "Give --ram",
+        lambda: (small_file(), command("inspect", "a.tflite")),
+        lambda: command("inspect", "a.tflite", "--ram"),
+        True,
+    ),
+    Case(
+        "cli/options.py",
+        "Give 0.5 for a half",
+        lambda: (files(), command("prune", "mine.keras", "--ram", "50%", "--out", "o")),
+        lambda: command("prune", "mine.keras", "--ram", "0.995", "--precision", "float32", "--out", "o"),
+        True,
+    ),
+    Case(
+        "export/tflite_file.py",
+        "Export it again",
+        lambda: (small_file(), Path("b.tflite").write_bytes(Path("a.tflite").read_bytes()[:700]), of_file("b.tflite")),
+        lambda: of_file("a.tflite"),
         True,
     ),
     Case(

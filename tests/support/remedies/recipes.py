@@ -193,7 +193,7 @@ CASES = [
     ),
     Case(
         "cli/inspect.py",
-        "Leave --plot out",
+        "or the others",
         lambda: (files(), command("inspect", "mine.keras", "--plot", "a.svg", "--json")),
         lambda: command("inspect", "mine.keras", "--json"),
         True,
