@@ -35,7 +35,7 @@ commands = typer.Typer(add_completion=False)
 PANELS = {
     "Which channels": ("budget", "coupling", "freeze", "unknown", "round_to", "min_keep"),
     "A search by --max-drop": ("by", "metric", "trials"),
-    "A time or a size": ("time", "table", "device", "bytes", "precision", "beside"),
+    "A time, a size, RAM": ("time", "table", "device", "bytes", "ram", "precision", "beside"),
     "Data": ("size", "samples", "batch", "validation", "test", "loss", "calibrate"),
     "Reconstruction and training": ("reconstruct", "distil", "optimizer", "learning_rate", "deliver", "seed"),
     "Code of your own": ("imports", "trust"),

@@ -77,7 +77,7 @@ OF_TARGETS = {
     "ram": (
         str,
         "0.5|64kB",
-        "RAM of a microcontroller, at most; with --bytes both. See --export tflite-int8-io.",
+        "RAM of a microcontroller, at most: a fraction or a size; may be given beside a size in bytes.",
     ),
     "precision": (str, None, "Of the timed or written file: float32, float16, dynamic, int4, int8 or int16x8."),
 }
