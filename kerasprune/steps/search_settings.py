@@ -12,7 +12,7 @@ import keras
 
 from kerasprune.checks import choice_faults, given_values, positive_faults, proper_fraction_faults, whole_number_faults
 from kerasprune.defaults import COSTS
-from kerasprune.errors import raise_faults
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.latency.table import PRECISIONS
 from kerasprune.graph.plans import Plan
 from kerasprune.steps.class_floors import floor_faults
@@ -103,7 +103,11 @@ class SearchSettings:
         """The arguments of `kp.prune`."""
         given = {name: each.default for name, each in inspect.signature(prune).parameters.items()}
         shared = {name: getattr(self, name) for name in ("model", "data", "epochs", "validation", "plan", "seed")}
-        return PruneSettings(**{**given, **shared, **self.pruning})
+        try:
+            return PruneSettings(**{**given, **shared, **self.pruning})
+        except PruneError as error:
+            raise_faults("Invalid arguments for smallest:", error.faults)
+            raise
 
     @property
     def limit(self) -> float:

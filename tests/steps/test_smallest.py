@@ -158,6 +158,7 @@ def test_a_quantized_file_is_judged_and_returned(classifier, by):
         ({"max_drop": 0.1, "macs": 0.5}, "macs"),
         ({"max_drop": 0.1, "data": X, "validation": OTHER}, "labels"),
         ({"max_drop": 0.1, "data": None}, "data"),
+        ({"max_drop": 0.1, "batch": 0}, "arguments for smallest:\n  - Expected batch"),
         ({"max_drop": 0.1, "metric": "f1"}, "one of accuracy, loss"),
         ({"max_drop": 0.1, "table": "phone.csv"}, "time"),
         ({"max_drop": 0.1, "confidence": 1.0}, "confidence"),

@@ -79,7 +79,7 @@ def report(
 ) -> PlanReport:
     """Returns a table of the channels that a plan keeps in every group, and of the costs before and after.
 
-    `Prr = 1 − params_slim / params_dense` and `Frr = 1 − MACs_slim / MACs_dense`.
+    Removed are `Prr = 1 − params_slim / params_dense` and `Frr = 1 − MACs_slim / MACs_dense`.
 
     Args:
         model: The dense model.
@@ -121,7 +121,9 @@ def report(
     kept = Table(("group", "channels", "kept", ""), rows, left=(0, 3), bars={2: [b / a for a, b in groups.values()]})
     rows = [(key, f"{before:,}", f"{after:,}", f"{shares[key]:.1%}") for key, (before, after) in costs.items()]
     before_after = Table(("", "before", "after", "kept"), rows, bars={3: [*shares.values()]})
-    lines = [f"Prr {1 - shares['params']:.1%}   Frr {1 - shares['macs']:.1%}"]
+    named = (("params", "parameters"), ("macs", "multiply–adds"))
+    gone = (f"{1 - shares[key]:.1%} of the {name}" for key, name in named)
+    lines = [f"removed: {', '.join(gone)}"]
     if plan.removed:
         lines.append(f"blocks dropped whole: {', '.join(plan.removed)}")
     if dense.estimated:
