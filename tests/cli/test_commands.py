@@ -170,7 +170,7 @@ def test_inspect_draws_the_graph_that_was_asked_for(model, tmp_path):
     shown = invoke("inspect", model, "--plot", path, "--freeze", name).stdout
     (row,) = (line for line in shown.splitlines() if line.startswith(name))
     assert "freeze" in row and path.read_text(encoding="utf-8").count("<svg") == 1
-    assert "--json, --sort" in refused("inspect", model, "--plot", path, "--json", "--sort", "macs")
+    assert "--sort, --json" in refused("inspect", model, "--plot", path, "--json", "--sort", "macs")
     kp.codec.pack(keras.models.load_model(model), tmp_path / "net.kpz")
     assert "kerasprune unpack" in refused("inspect", tmp_path / "net.kpz", "--plot", tmp_path / "other.svg")
 
@@ -297,7 +297,7 @@ def test_fractions_out_of_range(model, tmp_path):
     assert "Received: --macs 50. Did you mean 0.5?" in refused("prune", model, "--macs", 50, *out)
     assert "Received: --macs 0." in refused("prune", model, "--macs", 0, *out)
     assert "--keep 0.5 and --macs 0.5" in refused("prune", model, "--macs", 0.5, "--keep", 0.5, *out)
-    assert "--keep, --macs, --params, --time and --bytes" in refused("prune", model, *out)
+    assert "--keep, --macs, --params, --time, --bytes and --ram" in refused("prune", model, *out)
     assert not (tmp_path / "out").exists()
 
 

@@ -53,6 +53,7 @@ def test_groups_that_do_not_decide_stay():
     assert target.report(graph, plan).startswith(f"memory: {measured(target, graph, plan).ram:,} bytes of RAM")
 
 
+@pytest.mark.thorough
 def test_the_arena_of_any_plan_is_counted():
     graph = kp.trace(fewer_in_front())
     target = kp.targets.Memory(fraction=0.5, precision="float32")
@@ -87,6 +88,7 @@ def test_a_board_has_both_limits(tmp_path):
     assert len(size.file_of(graph, kp.plan(model, target=memory, round_to=1))) > 200_000
 
 
+@pytest.mark.thorough
 def test_limits_that_are_met_already_do_not_matter():
     model = fewer_in_front()
     memory, wide = (kp.targets.Memory(each, precision="float32") for each in ("30kB", "1GB"))
@@ -95,6 +97,7 @@ def test_limits_that_are_met_already_do_not_matter():
         kp.plan(model, target=[wide])
 
 
+@pytest.mark.thorough
 def test_integers_in_and_out_are_offered_where_they_help():
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
@@ -107,6 +110,7 @@ def test_integers_in_and_out_are_offered_where_they_help():
         kp.plan(model, target=kp.targets.Memory(500))
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_met_is_refused():
     model = fewer_in_front()
     with pytest.raises(kp.PruneError, match="can be reached: at least .* bytes\\) of the memory"):
