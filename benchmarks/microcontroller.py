@@ -38,7 +38,7 @@ def networks() -> None:
 
     import kerasprune as kp
     from kerasprune.export.arena.memory_report import Arena
-    from kerasprune.export.tflite_file import TfliteFile
+    from kerasprune.export.tflite_graph import TfliteFile
 
     made = {
         "ResNet-8, images": lambda: network("resnet8"),

@@ -44,3 +44,9 @@ AUTO = "auto"
 
 COSTS = ("macs", "params", "time", "bytes", "memory")
 """What may be small."""
+
+OF_MICROCONTROLLERS = "tflite-int8-io"
+"""The format of files whose inputs and outputs are integers, too."""
+
+OF_MEMORY = "int8"
+"""Precision of a file whose RAM is a target: microcontrollers compute in integers."""

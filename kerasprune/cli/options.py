@@ -16,11 +16,10 @@ from typer.models import OptionInfo
 from kerasprune.checks import given_values, is_number
 from kerasprune.cli.startup import start
 from kerasprune.cli.words import OPTIONS, SELECTION, TARGETS
-from kerasprune.defaults import OTHER_RATE, RATE
+from kerasprune.defaults import OF_MEMORY, OF_MICROCONTROLLERS, OTHER_RATE, RATE
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.model_files import endings_of_model
 from kerasprune.models.sets.lookup import check_name
-from kerasprune.planning.targets.memory import OF_MEMORY
 from kerasprune.planning.targets.quantities import BYTES, MILLISECONDS, has_unit
 from kerasprune.planning.targets.registry import targets
 
@@ -66,8 +65,6 @@ _ALIKE: dict[str, tuple[Any, Any]] = {  # parameter: (annotation, default)
 }
 """Options that are the same for every command that has them."""
 _BYTES_ALONE = 1000  # from which a number without a unit is one of bytes
-OF_MICROCONTROLLERS = "tflite-int8-io"
-"""The format of files whose inputs and outputs are integers, too."""
 DEVICE = "litert, or keras: as the models run in Keras, on its device."
 OF_TARGETS = {
     "time": (str, "0.5|12ms", "Time of one inference, nearly: a fraction of the dense model's, or a time as 12ms."),

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.export.tflite_file import TfliteFile
-from kerasprune.export.tflite_graph import nodes_of
+from kerasprune.export.tflite_graph import TfliteFile, nodes_of
 
 CALIBRATION_FILE = "calibration.npz"
 RANGES_FILE, FLOAT_FILE = "ranges.tflite", "in_float.json"

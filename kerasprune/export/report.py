@@ -39,7 +39,6 @@ class ExportReport(Shown):
         balanced: As `agreement`, but the mean over the classes that the Keras model chooses, so that a frequent one
             does not hide a rare one.
         outputs: All this for each output.
-        ram: Bytes of RAM that a microcontroller needs for the file, see `kp.export.memory`. `None` for a SavedModel.
     """
 
     path: Path
@@ -56,7 +55,15 @@ class ExportReport(Shown):
     error: float | None = None
     balanced: float | None = None
     outputs: tuple[OutputDistance, ...] = ()
-    ram: int | None = None
+
+    @property
+    def ram(self) -> int | None:
+        """Bytes of RAM that a microcontroller needs for the file, see `kp.export.memory`; `None` of a SavedModel."""
+        if not self.format.startswith("tflite"):
+            return None
+        from kerasprune.export.arena.memory_report import memory  # where somebody asks
+
+        return memory(self.path).ram
 
     def __str__(self) -> str:
         return f"{self.path} ({self.format}): {', '.join(self._facts())}"

@@ -19,7 +19,6 @@ from kerasprune._keras import inner_layers
 from kerasprune.checks import whole_number_faults
 from kerasprune.data.signature import Signature, is_graph, signature_of
 from kerasprune.errors import PruneError, check_installed, extras, first_of, nearest, raise_faults, warn
-from kerasprune.export.arena.memory_report import Arena
 from kerasprune.export.attention_masks import HUGE
 from kerasprune.export.calibration import CALIBRATION_SAMPLES
 from kerasprune.export.carried import check_writable
@@ -39,7 +38,6 @@ from kerasprune.export.parity import (
 )
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import RANDOM_SAMPLES, Samples, first_inputs, samples_of
-from kerasprune.export.tflite_file import TfliteFile
 from kerasprune.export.tflite_graph import layers_in, nodes
 from kerasprune.export.tflite_interpreter import LITERT, fill_inputs, open_interpreter, time_invocation
 from kerasprune.graph.built_model import body_of
@@ -166,7 +164,6 @@ def tflite(
             operators=tuple(sorted({node.name for node in nodes(temporary)})),
             float_layers=tuple(float_layers or _in_float(temporary, model, quantize)),
             **parity.measures(),
-            ram=Arena.of(TfliteFile.of(temporary.read_bytes())).ram,
         )
         slower = [] if quantize == "int16x8" else _slower(temporary, in_float, report, model)
     for words in (*_complaints(report, model, quantize, io), *slower):

@@ -14,8 +14,7 @@ import numpy as np
 from kerasprune.data.batches import FlatInputs
 from kerasprune.errors import PruneError, first_of
 from kerasprune.export.quiet_logs import quiet
-from kerasprune.export.tflite_file import content_of
-from kerasprune.export.tflite_graph import nodes
+from kerasprune.export.tflite_graph import content_of, nodes
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter

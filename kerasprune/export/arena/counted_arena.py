@@ -12,8 +12,7 @@ import numpy as np
 from kerasprune.errors import PruneError
 from kerasprune.export.arena.memory_report import Arena
 from kerasprune.export.arena.operator_memory import BYTES_OF_TENSOR
-from kerasprune.export.tflite_file import TfliteFile
-from kerasprune.export.tflite_graph import layers_in
+from kerasprune.export.tflite_graph import TfliteFile, layers_in
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal

@@ -12,7 +12,7 @@ from kerasprune.errors import extras
 from kerasprune.export.arena.greedy_planner import Buffer, arena_bytes, holding_up, offsets
 from kerasprune.export.arena.operator_macs import multiply_adds
 from kerasprune.export.arena.operator_memory import is_known, is_lacking, persistent_bytes, scratch
-from kerasprune.export.tflite_file import NONE, Shapes, TfliteFile
+from kerasprune.export.tflite_graph import NONE, Shapes, TfliteFile
 from kerasprune.tables import Graphic, Part, Shown, Table
 
 _KILO = 1000
@@ -160,7 +160,7 @@ def memory(path: Path | str) -> MemoryReport:
     """Returns the RAM that a microcontroller needs for a `.tflite` file.
 
     It is the arena of tflite-micro, counted without running it: what its greedy planner gives to the tensors, largest
-    first and in multiples of 16 bytes, what operators ask for while they run, and what stays. Execution in patches and
+    first and in multiples of 16 bytes, what operators ask for while they run, and their state. Execution in patches and
     the kernels of CMSIS-NN, which ask for more, are not counted.
 
     Args:

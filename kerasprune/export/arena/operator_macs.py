@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from kerasprune.export.tflite_file import FileNode, TfliteFile
+from kerasprune.export.tflite_graph import FileNode, TfliteFile
 
 
 def multiply_adds(file: TfliteFile) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import prod
 
 from kerasprune.export.arena.greedy_planner import aligned_size
-from kerasprune.export.tflite_file import NONE, FileNode, Shapes, TfliteFile
+from kerasprune.export.tflite_graph import NONE, FileNode, Shapes, TfliteFile
 
 # The state of an operator, and the parameters that are read from the file.
 _STATE = {

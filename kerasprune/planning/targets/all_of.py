@@ -36,7 +36,7 @@ class AllOf(Target):
         Size(bytes=1000000, precision='float32')
     """
 
-    counted: ClassVar[str] = "limits"
+    counted: ClassVar[str] = "allowed costs"
     targets: Sequence[Any]
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class AllOf(Target):
 
 
 class _AllMeter(CostMeter):
-    """The largest of several costs, each as a share of what is asked for.
+    """The largest of several costs, each as a share of its target.
 
     Args:
         meters: Their meters.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from kerasprune.checks import choice_faults, given_values, is_number, positive_faults, proper_fraction_faults
+from kerasprune.defaults import OF_MEMORY
 from kerasprune.errors import extras, raise_faults
 from kerasprune.planning.targets.base import CostMeter, Target
 from kerasprune.planning.targets.quantities import BYTES
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from kerasprune.graph.plans import Plan
 
 _INTERFACES, _PRECISIONS = ("float", "int8"), ("float32", "int8", "int16x8")
-OF_MEMORY = "int8"
-"""Precision of the file, unless another is given: microcontrollers compute in integers."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class _MeasuredMemory(Memory):
 def measured_ram(target: Memory, graph: ChannelGraph, plan: Plan) -> int:
     """Returns the RAM of the file of a plan."""
     from kerasprune.export.arena.memory_report import Arena
-    from kerasprune.export.tflite_file import TfliteFile
+    from kerasprune.export.tflite_graph import TfliteFile
 
     return Arena.of(TfliteFile.of(target.file_of(graph, plan))).ram
 
@@ -147,7 +146,6 @@ class MemoryMeter(CostMeter):
     is_local = True
 
     def __init__(self, target: Memory, graph: ChannelGraph) -> None:
-
         super().__init__(1.0)
         self._of, self._graph = target, graph
         self._arenas: dict[int, tuple[ChannelGraph, CountedArena]] = {}

@@ -9,7 +9,7 @@ import keras
 
 from kerasprune.data.batches import example_batches
 from kerasprune.data.signature import signature_of
-from kerasprune.defaults import JUDGED
+from kerasprune.defaults import JUDGED, OF_MICROCONTROLLERS
 from kerasprune.errors import PruneError, warn
 from kerasprune.export.parity import Function
 from kerasprune.export.registry import formats
@@ -21,7 +21,7 @@ from kerasprune.steps.exported import beside_dense, metrics_of
 from kerasprune.steps.file_gain import file_gain, in_turn
 from kerasprune.steps.objective import Objective
 
-MEASURES = ("bytes", "gzip_bytes", "ram", "max_error", "error", "agreement", "balanced", "latency_ms")
+MEASURES = ("bytes", "gzip_bytes", "max_error", "error", "agreement", "balanced", "latency_ms")
 
 
 def export(run: Run) -> None:
@@ -48,7 +48,7 @@ def _row(run: Run, name: str, given: dict[str, tuple[Any, int | None]], objectiv
     found = {}
     for side, report in made.items():
         run.console.print(f"export {report}", highlight=False, soft_wrap=True)
-        measured = {key: getattr(report, key) for key in MEASURES}
+        measured = {key: getattr(report, key) for key in (*MEASURES, *["ram"] * _is_for_boards(run, name))}
         with run.console.status(f"judge {side} {name}"):
             file = formats.member(name).open(report.path, run.model(side))
             judged = _judged(run, side, file, objective) or _compared(run, side, file, *given[side])
@@ -59,6 +59,13 @@ def _row(run: Run, name: str, given: dict[str, tuple[Any, int | None]], objectiv
         gain = file_gain(run.model(run.final()), reports, ratios, macs)
         found[run.final()] |= {"arrives": gain.arrives, "unexpected": [*map(str, gain.unexpected)]}
     return {"format": name, **found.pop(run.final()), **found}
+
+
+def _is_for_boards(run: Run, name: str) -> bool:
+    """Returns whether the RAM of a file matters: by its format, or by the target of the plan."""
+    plan = run.recipe.prune and run.recipe.prune.plan
+    planned = plan is not None and plan.target is not None and plan.target.name in ("memory", "all_of")
+    return name == OF_MICROCONTROLLERS or name.startswith("tflite") and planned
 
 
 def _written(run: Run, side: str, name: str, data: Any, size: int | None) -> ExportReport | None:

@@ -39,7 +39,7 @@ def test_the_arena_is_that_of_tflite_micro(name, quantize, tmp_path):
     assert found.head == wanted.head
     assert found.tail == pytest.approx(wanted.tail, rel=0.01)
     assert found.live <= found.head and report.ram == found.ram == found.head + found.tail
-    assert not found.remarks or all("io='int8'" in each for each in found.remarks)
+    assert "has no" not in str(found) and "not known" not in str(found)
 
 
 ALONE = {

@@ -10,7 +10,7 @@ from support.micro_networks import network
 
 import kerasprune as kp
 from kerasprune.export.arena.memory_report import Arena
-from kerasprune.export.tflite_file import TfliteFile
+from kerasprune.export.tflite_graph import TfliteFile
 from kerasprune.surgery.costs.counts import counter
 
 pytest.importorskip("ai_edge_litert")

@@ -252,7 +252,7 @@ CASES = [
         True,
     ),
     Case(
-        "export/tflite_file.py",
+        "export/tflite_graph.py",
         "Export it again",
         lambda: (small_file(), Path("b.tflite").write_bytes(Path("a.tflite").read_bytes()[:700]), of_file("b.tflite")),
         lambda: of_file("a.tflite"),
