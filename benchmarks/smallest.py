@@ -291,7 +291,8 @@ def table() -> None:
             return [scale * float(row[name]) for row in own]
 
         limit = CASES[case].how.get("max_drop", 0.01)
-        far = sum(float(row["test_drop"]) > limit + 2 * float(row["test_error"] or 0) for row in own)
+        judged = [row for row in own if row["test_error"]]
+        far = sum(float(row["test_drop"]) > limit + 2 * float(row["test_error"]) for row in judged) if judged else "–"
         lines.append(
             f"| {case} | {len(own)} | {statistics.median(column('trials')):g} | "
             f"{statistics.median(column('kept')):.3f} | {statistics.median(column('macs')):.3f} | "

@@ -119,7 +119,7 @@ class TfliteFile:
 
     @classmethod
     def read(cls, path: Path | str) -> TfliteFile:
-        """Returns what is in a file.
+        """Returns the tensors and operators of a file.
 
         Raises:
             PruneError: The file is missing or is not a TFLite model.
@@ -139,7 +139,7 @@ class TfliteFile:
 
     @classmethod
     def of(cls, content: bytes) -> TfliteFile:
-        """Returns what is in the bytes of a file."""
+        """Returns the tensors and operators in the bytes of a file."""
         from ai_edge_litert import schema_py_generated as schema
 
         model = schema.Model.GetRootAs(content, 0)
