@@ -19,6 +19,7 @@ from kerasprune.surgery.costs.counts import counter, shares_of
 from kerasprune.surgery.cut import Cut
 
 _NONE = 1e-9  # of the channels: as few as the floors allow
+_NEARLY_ALL = 1 - 1e-9
 
 
 class SharePlans:
@@ -87,7 +88,7 @@ class SharePlans:
         if self.cost == "time":
             return Time(self._time.table, fraction=share)
         if self.cost == "memory":
-            return replace(self._memory, fraction=share)
+            return replace(self._memory, fraction=min(share, _NEARLY_ALL))
         return Size(int(share * self._dense_bytes), self._precision or "float32").after_repair()
 
     @cached_property

@@ -240,8 +240,8 @@ class _SizeSearch:
         """Returns the share to begin with: where the outputs can still be solved for, as a first look shows."""
         inputs = finetune.to_train_on(self.training, self.settings.seed).inputs
         uniform = partial(self.plans.at, budget="uniform")  # widths that are measured are so for trials alone
-        found = errors_at_shares(self.plans.graph, uniform, inputs, self.settings.seed)
-        return share_at(sorted(found, reverse=True), _REDUNDANT)
+        found = sorted(errors_at_shares(self.plans.graph, uniform, inputs, self.settings.seed), reverse=True)
+        return share_at(found, _REDUNDANT) if found else min(self.plans.least, 1.0)
 
     def _next(self, first: float) -> float | None:
         settings, least = self.settings, min(self.plans.least, 1.0)
