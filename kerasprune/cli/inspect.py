@@ -137,10 +137,12 @@ def _check_one_answer(context: typer.Context) -> None:
     of_picture = [name for name in named if name not in ("--size", "--coupling", "--freeze")]
     of_picture += ["--json"] * asked["as_json"]
     alone = {"plot": of_picture, "ram": [name for name in named if name != "--ram"]}
-    for name, idle in alone.items():
-        if asked[name] and idle:
-            received = f"Received: --{name} with {', '.join(idle)}"
-            raise PruneError(f"Expected --{name} alone. {received}. Leave --{name} out, or the others.")
+    faults = [
+        f"Expected --{name} alone. Received: --{name} with {', '.join(idle)}. Leave --{name} out, or the others."
+        for name, idle in alone.items()
+        if asked[name] and idle
+    ]
+    raise_faults("Invalid arguments for inspect:", faults)
 
 
 def _advise(model: keras.Model, path: Path, options: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
 from kerasprune.planning.make_plan import plan as make_plan
-from kerasprune.planning.targets.base import Target
+from kerasprune.planning.targets.base import CostMeter, Target
 from kerasprune.planning.targets.memory import Memory
 from kerasprune.planning.targets.size import Size
 from kerasprune.planning.targets.time import Time
@@ -49,7 +49,7 @@ class SharePlans:
         Raises:
             PruneError: No plan keeps so little.
         """
-        how = {"target": self._target(share)} if self.cost in ("time", "bytes", "memory") else {self.cost: share}
+        how = {"target": self._target(share)} if self.cost in self._targets else {self.cost: share}
         with warnings.catch_warnings():  # of another share than was asked for, which is as good here
             warnings.simplefilter("ignore", UserWarning)
             plan = make_plan(self.graph, **self._how | changed, **how)
@@ -70,14 +70,9 @@ class SharePlans:
 
     def share(self, plan: Plan) -> float:
         """Returns the share of the cost that a plan keeps."""
-        if self.cost == "bytes":
-            return self._bytes(plan) / self._dense_bytes
-        if self.cost == "memory":
-            return self._memory.measured.exact(plan, 1.0)
-        if self.cost == "time":
-            meter = self._time.meter(self.graph)
-            return meter(self.graph, counter(self.graph.alive(plan.keep)))
-        return self.shares(plan)[self.cost]
+        if self.cost not in self._targets:
+            return self.shares(plan)[self.cost]
+        return self._meter.exact(plan, self._meter(self.graph, counter(self.graph.alive(plan.keep))))
 
     def shares(self, plan: Plan) -> dict[str, float]:
         """Returns the shares of the parameters and of the multiply–adds that a plan keeps."""
@@ -85,23 +80,26 @@ class SharePlans:
         return shares_of(cut.cost(macs_of), cut.dense_cost(macs_of))
 
     def _target(self, share: float) -> Target:
-        if self.cost == "time":
-            return Time(self._time.table, fraction=share)
-        if self.cost == "memory":
-            return replace(self._memory, fraction=min(share, _NEARLY_ALL))
-        return Size(int(share * self._dense_bytes), self._precision or "float32").after_repair()
+        """Returns the target of a share of the dense model's cost."""
+        if self.cost == "bytes":
+            return replace(self._measured, bytes=int(share * self._meter.dense))
+        return replace(self._measured, fraction=min(share, _NEARLY_ALL))
 
     @cached_property
-    def _time(self) -> Time:
-        return Time(self._table, fraction=0.5, precision=self._precision).prepared(self.graph)
+    def _measured(self) -> Target:
+        """A target of the cost, prepared."""
+        return self._targets[self.cost]().prepared(self.graph)
 
     @cached_property
-    def _memory(self) -> Memory:
-        return Memory(fraction=0.5, precision=self._precision or "float32").prepared(self.graph)
+    def _meter(self) -> CostMeter:
+        return self._measured.meter(self.graph)
 
     @cached_property
-    def _dense_bytes(self) -> int:
-        return self._bytes(Plan({}, coupling=self.graph.coupling))
-
-    def _bytes(self, plan: Plan) -> int:
-        return len(Size(1, self._precision or "float32").after_repair().file_of(self.graph, plan))
+    def _targets(self) -> dict[str, Callable[[], Target]]:
+        """What makes a target of each cost that a target limits; what it asks for is replaced."""
+        precision = self._precision or "float32"
+        return {
+            "time": lambda: Time(self._table, fraction=0.5, precision=self._precision),
+            "bytes": lambda: Size(1, precision).after_repair(),
+            "memory": lambda: Memory(fraction=0.5, precision=precision),
+        }

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.export.arena.memory_report import Arena
+from kerasprune.export.arena.memory_report import Arena, Peak
 from kerasprune.export.arena.operator_memory import BYTES_OF_TENSOR
+from kerasprune.export.latency.whole_networks import narrowed
 from kerasprune.export.tflite_graph import TfliteFile, layers_in
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.plans import Plan
 from kerasprune.surgery.costs.counts import counter
 
@@ -53,7 +53,10 @@ class CountedArena:
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(0)
-        plans = [Plan({}, coupling=self.graph.coupling), *(self._drawn(random) for _ in range(_DRAWN))]
+        plans = [
+            Plan({}, coupling=self.graph.coupling),
+            *(narrowed(self.graph, lambda _: random.uniform(_LEAST, _MOST)) for _ in range(_DRAWN)),
+        ]
         files = [TfliteFile.of(self.file_of(plan)) for plan in plans]
         self.file, names = files[0], [[each.name for each in file.run[0]] for file in files]
         if any(each != names[0] for each in names):
@@ -65,12 +68,7 @@ class CountedArena:
         # Equal constants, such as biases of zeros, are one tensor: at other widths there may be more of them.
         self._more = max(len(file.tensors) for file in files) - len(self.file.tensors)
         self._sides = list(self._found(files, counts))
-
-    def _drawn(self, random: np.random.Generator) -> Plan:
-        """Returns a plan of random widths."""
-        sizes = {name: group.size for name, group in self.graph.prunable.items()}
-        keep = {name: np.arange(max(1, round(random.uniform(_LEAST, _MOST) * size))) for name, size in sizes.items()}
-        return Plan.of(self.graph, legal(self.graph, keep, {name: -np.arange(size) for name, size in sizes.items()}))
+        self._known: dict[tuple[int, ...], Arena] = {}
 
     def _found(self, files: Sequence[TfliteFile], counts: Sequence[Count]) -> Iterator[_Side]:
         """Yields the sides that differ, with what they follow."""
@@ -119,12 +117,25 @@ class CountedArena:
         Args:
             count: Number of channels kept of an array of ids.
         """
-        shapes: dict[int, list[int]] = {}
-        for side in self._sides:
-            size = side.factor * float(np.prod([count(line) for line in side.lines])) + side.rest
-            shapes.setdefault(side.tensor, list(self.file.tensors[side.tensor].shape))[side.axis] = max(round(size), 1)
-        arena = Arena.of(self.file, shapes)
-        return arena._replace(tail=arena.tail + BYTES_OF_TENSOR * self._more)
+        numbers = (float(np.prod([count(line) for line in side.lines])) for side in self._sides)
+        sizes = tuple(
+            max(round(side.factor * number + side.rest), 1) for side, number in zip(self._sides, numbers, strict=True)
+        )
+        if sizes not in self._known:
+            shapes: dict[int, list[int]] = {}
+            for side, size in zip(self._sides, sizes, strict=True):
+                shapes.setdefault(side.tensor, list(self.file.tensors[side.tensor].shape))[side.axis] = size
+            arena = Arena.of(self.file, shapes)
+            self._known[sizes] = arena._replace(tail=arena.tail + BYTES_OF_TENSOR * self._more)
+        return self._known[sizes]
+
+    def copied(self, count: Count) -> int:
+        """Returns the bytes of copies in floats at the peak.
+
+        Args:
+            count: As for `of`.
+        """
+        return Peak.of(self.file, self.of(count)).copied
 
     def groups_of(self, tensors: Sequence[int]) -> set[str]:
         """Returns the prunable groups that some tensors have channels of."""

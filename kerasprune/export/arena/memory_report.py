@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -23,29 +24,32 @@ class Arena(NamedTuple):
     """The arena of a file.
 
     Args:
-        head: Bytes for tensors, and for what operators ask for while they run.
+        places: The tensors in it, by their places in the file.
+        buffers: The stretches of memory of these, then those of what operators ask for while they run.
+        begins: Where each begins.
         tail: Bytes that stay.
-        peak: The step, from 1, of those that make the head as large as it is, in which most is in memory.
-        binding: Places of the tensors that make the head as large as it is.
-        live: Bytes in memory in every step, those of the first step first.
-        held: Places of the tensors in memory at the peak.
-        requested: Bytes that the operator at the peak asks for besides.
-        copied: Bytes in memory at the peak that are inputs or outputs in floats beside those in integers.
     """
 
-    head: int
+    places: tuple[int, ...]
+    buffers: tuple[Buffer, ...]
+    begins: tuple[int, ...]
     tail: int
-    peak: int
-    binding: tuple[int, ...]
-    live: tuple[int, ...]
-    held: tuple[int, ...]
-    requested: int
-    copied: int
 
     @property
     def ram(self) -> int:
         """Bytes of RAM."""
         return self.head + self.tail
+
+    @property
+    def head(self) -> int:
+        """Bytes for tensors, and for what operators ask for while they run."""
+        return arena_bytes(self.buffers, self.begins)
+
+    @property
+    def binding(self) -> tuple[int, ...]:
+        """Places of the tensors that make the head as large as it is."""
+        chain = holding_up(self.buffers, self.begins)
+        return tuple(self.places[number] for number in chain if number < len(self.places))
 
     @classmethod
     def of(cls, file: TfliteFile, shapes: Shapes = NONE) -> Arena:
@@ -56,30 +60,49 @@ class Arena(NamedTuple):
             shapes: `{place of a tensor: sides}` in place of those in the file. Defaults to none.
         """
         operators, lifetimes, spans = file.run
-        places = list(lifetimes)
         buffers = [Buffer(file.bytes_of(each, shapes), span.first, span.last) for each, span in lifetimes.items()]
         for operator, span in zip(operators, spans, strict=True):
             buffers += [Buffer(size, span.first, span.last) for size in scratch(file, operator, shapes)]
-        found = offsets(buffers)
-        chain = holding_up(buffers, found)
+        return cls(tuple(lifetimes), tuple(buffers), tuple(offsets(buffers)), persistent_bytes(file, shapes))
+
+
+class Peak(NamedTuple):
+    """The step of a file's run in which most is in memory, of those that make the arena as large as it is.
+
+    Args:
+        step: Its number, from 1.
+        live: Bytes in memory in every step, those of the first step first.
+        held: Bytes of the tensors in memory at the peak, by their places.
+        requested: Bytes that the operator at the peak asks for besides.
+        copied: Bytes in memory at the peak that are inputs or outputs in floats beside those in integers.
+    """
+
+    step: int
+    live: tuple[int, ...]
+    held: Mapping[int, int]
+    requested: int
+    copied: int
+
+    @classmethod
+    def of(cls, file: TfliteFile, arena: Arena) -> Peak:
+        """Returns the peak of a file.
+
+        Args:
+            file: The file.
+            arena: Its arena.
+        """
+        operators, buffers = file.run[0], arena.buffers
         live = [
             sum(each.bytes for each in buffers if each.first <= step <= each.last) for step in range(len(operators) + 1)
         ]
-        steps = range(buffers[chain[0]].first, buffers[chain[0]].last + 1) if chain else range(1)
-        peak = max(steps, key=live.__getitem__)
-        ends = {place for place in (*file.inputs[0], *file.outputs[0]) if file.tensors[place].is_float}
-        copies = ends if any(each.name in ("QUANTIZE", "DEQUANTIZE") for each in operators) else ()
-        held = [number for number, each in enumerate(buffers) if each.first <= peak <= each.last]
-        return cls(
-            arena_bytes(buffers, found),
-            persistent_bytes(file, shapes),
-            peak,
-            tuple(places[number] for number in chain if number < len(places)),
-            tuple(live[1:]),
-            tuple(places[number] for number in held if number < len(places)),
-            sum(buffers[number].bytes for number in held if number >= len(places)),
-            sum(buffers[number].bytes for number in held if number < len(places) and places[number] in copies),
-        )
+        top = [buffers[number] for number in holding_up(buffers, arena.begins)[:1]]
+        step = max((step for each in top for step in range(each.first, each.last + 1)), key=live.__getitem__, default=0)
+        bytes_of = [each.bytes if each.first <= step <= each.last else 0 for each in buffers]
+        held = {place: size for place, size in zip(arena.places, bytes_of, strict=False) if size}
+        is_copied = any(each.name in ("QUANTIZE", "DEQUANTIZE") for each in operators)
+        ends = {*file.inputs[0], *file.outputs[0]} if is_copied else ()
+        copied = sum(size for place, size in held.items() if place in ends and file.tensors[place].is_float)
+        return cls(step, tuple(live[1:]), held, sum(bytes_of[len(arena.places) :]), copied)
 
 
 @dataclass(frozen=True)
@@ -185,24 +208,25 @@ def memory(path: Path | str) -> MemoryReport:
         David et al., TensorFlow Lite Micro: Embedded Machine Learning on TinyML Systems, MLSys 2021, §4.4.
     """
     file = TfliteFile.read(path)
-    arena, (operators, _, _) = Arena.of(file), file.run
-    tensors = [(file.tensors[place].name.partition(";")[0], file.bytes_of(place)) for place in arena.held]
-    tensors += [("what the operator asks for", arena.requested)] * bool(arena.requested)
-    number = max(arena.peak, 1)
+    arena, operators = Arena.of(file), file.run[0]
+    peak = Peak.of(file, arena)
+    tensors = [(file.tensors[place].name.partition(";")[0], size) for place, size in peak.held.items()]
+    tensors += [("what the operator asks for", peak.requested)] * bool(peak.requested)
+    number = max(peak.step, 1)
     return MemoryReport(
         arena.head,
         arena.tail,
-        max(arena.live, default=0),
+        max(peak.live, default=0),
         Path(path).stat().st_size,
         multiply_adds(file),
         f"{operators[number - 1].name} ({number} of {len(operators)})" if operators else "no operator",
         tuple(sorted(tensors, key=lambda each: -each[1])),
-        tuple((each.name, size) for each, size in zip(operators, arena.live, strict=True)),
-        tuple(_remarks(file, arena)),
+        tuple((each.name, size) for each, size in zip(operators, peak.live, strict=True)),
+        tuple(_remarks(file, arena, peak)),
     )
 
 
-def _remarks(file: TfliteFile, arena: Arena) -> list[str]:
+def _remarks(file: TfliteFile, arena: Arena, peak: Peak) -> list[str]:
     operators = file.run[0]
     remarks = []
     if lacking := sorted({each.name for each in operators if is_lacking(each)}):
@@ -220,6 +244,6 @@ def _remarks(file: TfliteFile, arena: Arena) -> list[str]:
             f"most of it stays: {len(operators):,} operators and {len(file.tensors):,} tensors, as where recurrent "
             "layers are unrolled"
         )
-    if arena.copied:
-        remarks.append(f"{arena.copied:,} bytes at the peak are a copy in floats: export with io='int8'")
+    if peak.copied:
+        remarks.append(f"{peak.copied:,} bytes at the peak are a copy in floats: export with io='int8'")
     return remarks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 
@@ -35,9 +35,19 @@ def uniform(graph: ChannelGraph, share: float) -> Plan:
         graph: The dense model.
         share: The share, above 0.
     """
-    groups = graph.prunable.items()
-    keep = {name: np.arange(max(1, round(share * group.size))) for name, group in groups}
-    return Plan.of(graph, legal(graph, keep, {name: -np.arange(group.size) for name, group in groups}))
+    return narrowed(graph, lambda _: share)
+
+
+def narrowed(graph: ChannelGraph, share_of: Callable[[str], float]) -> Plan:
+    """Returns the plan that keeps the first channels of every group.
+
+    Args:
+        graph: The dense model.
+        share_of: Returns the share of the channels of a group that is kept, above 0, by its name.
+    """
+    sizes = {name: group.size for name, group in graph.prunable.items()}
+    keep = {name: np.arange(max(1, round(share_of(name) * size))) for name, size in sizes.items()}
+    return Plan.of(graph, legal(graph, keep, {name: -np.arange(size) for name, size in sizes.items()}))
 
 
 def file_of(graph: ChannelGraph, plan: Plan, precision: str) -> bytes:

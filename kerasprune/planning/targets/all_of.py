@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,6 +43,10 @@ class AllOf(Target):
         if not isinstance(self.targets, list | tuple) or not self.targets:
             raise PruneError(f"Expected targets, one or more in a list. Received: targets={self.targets!r}.")
         object.__setattr__(self, "targets", tuple(map(targets.get, self.targets)))
+
+    @property
+    def costs(self) -> Iterable[str]:
+        return {cost for each in self.targets for cost in each.costs}
 
     def prepared(self, graph: ChannelGraph) -> AllOf:
         return replace(self, targets=tuple(each.prepared(graph) for each in self.targets))

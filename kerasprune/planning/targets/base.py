@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from kerasprune.errors import PruneError
@@ -97,6 +98,19 @@ class CostMeter:
         return None
 
 
+def measured_once(measure: Callable[[Plan], int]) -> Callable[[Plan], int]:
+    """Returns a function that measures plans, those of equal widths once."""
+    known: dict[tuple, int] = {}
+
+    def measured(plan: Plan) -> int:
+        widths = (*((name, len(kept)) for name, kept in plan.keep.items()), *plan.removed)
+        if widths not in known:
+            known[widths] = measure(plan)
+        return known[widths]
+
+    return measured
+
+
 class Target:
     """Base class of targets for `kp.plan(model, target=…)`."""
 
@@ -104,6 +118,11 @@ class Target:
     """The cost, as messages name it."""
     table: LatencyTable | None = None
     """The latency table by which `round_to="auto"` widens groups as far as that costs no time, if there is one."""
+
+    @property
+    def costs(self) -> Iterable[str]:
+        """The costs that it limits, as messages name them."""
+        return (self.counted,)
 
     def prepared(self, graph: ChannelGraph) -> Target:
         """Returns the target after the measurements that it needs; by default it needs none.
@@ -154,3 +173,10 @@ class Target:
                 f"Received: {asked:{whole}} {unit}. There is nothing to prune for it; ask for less."
             )
         return asked / dense
+
+    def _compared(self, graph: ChannelGraph, plan: Plan, measure: Callable[[Plan], int], unit: str) -> str:
+        """Returns a line on what a plan takes and what the dense model takes."""
+        from kerasprune.graph.plans import Plan
+
+        dense, slim = measure(Plan({}, coupling=graph.coupling)), measure(plan)
+        return f"{self.counted}: {slim:,} {unit}, {slim / dense:.3f} of the dense model's"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from kerasprune.checks import choice_faults, given_values, is_number, positive_faults, proper_fraction_faults
 from kerasprune.defaults import OF_MEMORY
 from kerasprune.errors import extras, raise_faults
-from kerasprune.planning.targets.base import CostMeter, Target
+from kerasprune.planning.targets.base import CostMeter, Target, measured_once
 from kerasprune.planning.targets.quantities import BYTES
 
 if TYPE_CHECKING:
@@ -101,10 +102,8 @@ class Memory(Target):
 
     def report(self, graph: ChannelGraph, plan: Plan) -> str:
         """Returns a line on the RAM of both models."""
-        from kerasprune.graph.plans import Plan
-
-        dense, slim = (measured_ram(self, graph, each) for each in (Plan({}, coupling=graph.coupling), plan))
-        return f"memory: {slim:,} bytes of RAM, {slim / dense:.3f} of the dense model's, as {self.precision} TFLite"
+        line = self._compared(graph, plan, partial(measured_ram, self, graph), "bytes of RAM")
+        return f"{line}, as {self.precision} TFLite"
 
 
 @dataclass(frozen=True)
@@ -147,9 +146,9 @@ class MemoryMeter(CostMeter):
 
     def __init__(self, target: Memory, graph: ChannelGraph) -> None:
         super().__init__(1.0)
-        self._of, self._graph = target, graph
+        self._of = target
         self._arenas: dict[int, tuple[ChannelGraph, CountedArena]] = {}
-        self._measured: dict[tuple, int] = {}
+        self._ram = measured_once(partial(measured_ram, target, graph))
         self.dense = float(self._arena(graph).of(len).ram)
 
     def _arena(self, graph: ChannelGraph) -> CountedArena:
@@ -173,8 +172,9 @@ class MemoryMeter(CostMeter):
         return counted.groups_of(counted.of(count).binding)
 
     def remedies(self, graph: ChannelGraph, count: Count) -> list[str]:
-        arena = self._arena(graph).of(count)
-        helps = self._of.precision == "int8" and 0 < arena.ram - arena.copied <= self.target * self.dense < arena.ram
+        arena = self._arena(graph)
+        ram, asked = arena.of(count).ram, self.target * self.dense
+        helps = self._of.precision == "int8" and 0 < ram - arena.copied(count) <= asked < ram
         return ["take io='int8', files with integers in and out: a copy in floats is at the peak"] if helps else []
 
     def exact(self, plan: Plan, share: float) -> float:
@@ -191,9 +191,3 @@ class MemoryMeter(CostMeter):
     def missed(self, plan: Plan) -> str | None:
         asked, ram = self.target * self.dense, self._ram(plan)
         return None if ram <= asked else f"The model needs {ram:,} bytes of RAM; asked for are at most {asked:,.0f}."
-
-    def _ram(self, plan: Plan) -> int:
-        widths = (*((name, len(kept)) for name, kept in plan.keep.items()), *plan.removed)
-        if widths not in self._measured:
-            self._measured[widths] = measured_ram(self._of, self._graph, plan)
-        return self._measured[widths]

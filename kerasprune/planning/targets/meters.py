@@ -12,7 +12,7 @@ from kerasprune.export.latency.whole_networks import uniform
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
-from kerasprune.planning.targets.base import CostMeter
+from kerasprune.planning.targets.base import CostMeter, measured_once
 from kerasprune.surgery.costs.counts import counter, kept_size
 
 _NEAR = 0.98  # of the target: smaller files are too small
@@ -54,8 +54,8 @@ class SizeMeter(CostMeter):
 
     def __init__(self, bytes: int, file_of: Callable[[ChannelGraph, Plan], bytes], graph: ChannelGraph) -> None:
         super().__init__(1.0)
-        self._asked, self._file_of, self._graph = bytes, file_of, graph
-        self._sizes: dict[tuple, int] = {}
+        self._asked, self._graph = bytes, graph
+        self._size = measured_once(lambda plan: len(file_of(graph, plan)))
         plans = [uniform(graph, share) for share in _FITTED]
         rows = [_features(graph, counter(graph.alive(plan.keep))) for plan in plans]
         sizes = [self._size(plan) for plan in plans]
@@ -92,12 +92,6 @@ class SizeMeter(CostMeter):
             f"The file has {size:,} bytes; asked for are {_NEAR:.0%} to 100% of {asked:,}. No choice nearer was found: "
             "single channels of this model are worth more, or min_keep= and round_to= bind."
         )
-
-    def _size(self, plan: Plan) -> int:
-        widths = (*((name, len(kept)) for name, kept in plan.keep.items()), *plan.removed)
-        if widths not in self._sizes:
-            self._sizes[widths] = len(self._file_of(self._graph, plan))
-        return self._sizes[widths]
 
 
 def _features(graph: ChannelGraph, count: Count) -> np.ndarray:

@@ -84,10 +84,8 @@ class Size(Target):
 
     def report(self, graph: ChannelGraph, plan: Plan) -> str:
         """Returns a line on the bytes of both files."""
-        from kerasprune.graph.plans import Plan
-
-        dense, slim = (len(self.file_of(graph, each)) for each in (Plan({}, coupling=graph.coupling), plan))
-        return f"size: {slim:,} bytes, {slim / dense:.3f} of the dense model's, as {self.precision} TFLite"
+        line = self._compared(graph, plan, lambda each: len(self.file_of(graph, each)), "bytes")
+        return f"{line}, as {self.precision} TFLite"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from kerasprune.export.parity import Function
 from kerasprune.export.registry import formats
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import samples_for
+from kerasprune.recipes import lookup
 from kerasprune.recipes.examples import MOST, calibration_inputs
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.exported import beside_dense, metrics_of
@@ -64,8 +65,9 @@ def _row(run: Run, name: str, given: dict[str, tuple[Any, int | None]], objectiv
 def _is_for_boards(run: Run, name: str) -> bool:
     """Returns whether the RAM of a file matters: by its format, or by the target of the plan."""
     plan = run.recipe.prune and run.recipe.prune.plan
-    planned = plan is not None and plan.target is not None and plan.target.name in ("memory", "all_of")
-    return name == OF_MICROCONTROLLERS or name.startswith("tflite") and planned
+    target = plan and plan.target
+    planned = target and "memory" in lookup.make("target", target.name, target.arguments).costs
+    return name == OF_MICROCONTROLLERS or name.startswith("tflite") and bool(planned)
 
 
 def _written(run: Run, side: str, name: str, data: Any, size: int | None) -> ExportReport | None:
