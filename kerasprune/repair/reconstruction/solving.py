@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +14,16 @@ from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import values
 from kerasprune.progress import ProgressLine
 from kerasprune.repair.reconstruction.as_linear import Linear, as_linear, numbers_of
+from kerasprune.repair.reconstruction.attention_logits import (
+    Solution,
+    join_logits,
+    less_means,
+    reduce_rank,
+    with_fewer_sizes,
+)
 from kerasprune.repair.reconstruction.dense_targets import Targets, Wanted, given_to, kernel_layers, steps_of
 from kerasprune.repair.reconstruction.layer_tail import Kernel, Tail, tail_of
-from kerasprune.repair.reconstruction.least_squares import LeastSquares
+from kerasprune.repair.reconstruction.least_squares import LeastSquares, fitted_rows
 from kerasprune.repair.reconstruction.pairing import Pairing
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Step
 from kerasprune.surgery.weight_constraints import project
@@ -25,8 +33,9 @@ _NO_SCALE = 1e-6
 
 @dataclass
 class Rows:
-    """Rows sampled from one call of a kernel: X, Y and the residual sum; `judges` marks those held out."""
+    """Rows sampled from one call of a kernel: the example of each, X, Y and the residual sum; `judges` are held out."""
 
+    examples: np.ndarray
     judges: np.ndarray
     x: np.ndarray
     y: np.ndarray
@@ -160,13 +169,14 @@ class Solving:
         self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.cut.graph.unknown}
         work, done = [], set()
         for calls, kernels in order:
-            work += [(kernel, self._calls(kernel, done)) for kernel in kernels]
+            parts = join_logits(kernels, self.pairing.cut)
+            work += [[(kernel, self._calls(kernel, done)) for kernel in part] for part in parts]
             done.update(calls)
-        self.targets.hold([call.wanted for _, calls in work for call in calls])
+        self.targets.hold([call.wanted for part in work for _, calls in part for call in calls])
         with ProgressLine("reconstruct", len(work), "layers", self.verbose) as line:
-            for number, (kernel, calls) in enumerate(work):
+            for number, part in enumerate(work):
                 line.write(number)
-                self._solve(kernel, calls)
+                self._solve(part)
 
     def remarks(self) -> list[str]:
         """Returns a remark that names the layers that were left as they are, if any."""
@@ -222,20 +232,35 @@ class Solving:
             calls.append(_Call(step, tail if pair else None, wanted))
         return calls
 
-    def _solve(self, kernel: Kernel, calls: Sequence[_Call]) -> None:
-        evidence = Evidence([self._rows(kernel, call) for call in calls], [tail for _, tail in kernel.calls])
+    def _solve(self, part: Sequence[tuple[Kernel, Sequence[_Call]]]) -> None:
+        """Solves a kernel, or the projections of queries and keys together."""
+        kernels = [kernel for kernel, _ in part]
+        evidence = [
+            Evidence([self._rows(kernel, call) for call in calls], [tail for _, tail in kernel.calls])
+            for kernel, calls in part
+        ]
+        solved = list(map(self._solution, kernels, evidence))
+        if len(part) > 1:
+            solved = _joined_logits(kernels, evidence, solved)
+        for kernel, (matrices, constant) in zip(kernels, solved, strict=True):
+            kernel.view.assign(matrices, None if kernel.view.bias is None else constant)
+            for norm in _norms_for_constants(kernel):
+                mean = values(norm.moving_mean) - constant.ravel()
+                norm.moving_mean.assign(mean.astype(norm.moving_mean.dtype))
+
+    def _solution(self, kernel: Kernel, evidence: Evidence) -> Solution:
+        """Returns the matrices and the constant of a kernel."""
         rows, (groups, width, columns) = sum(len(part.y) for part in evidence.parts), kernel.view.start.shape
         with one_thread_if_small(rows * groups * width * max(width, columns)):
-            self._fit(kernel, evidence)
+            return self._fitted(kernel, evidence)
 
-    def _fit(self, kernel: Kernel, evidence: Evidence) -> None:
-        view, norms = kernel.view, [] if kernel.view.bias is not None else kernel.norms
-        judges = None
+    def _fitted(self, kernel: Kernel, evidence: Evidence) -> Solution:
+        view, judges = kernel.view, None
         if len(self.ridges) > 1:
             evidence, judges = evidence.split()
         x, target, ridge = evidence.x, evidence.wanted(), self.ridges[0]
         allowed = None if getattr(view.variable, "constraint", None) is None else view.allowed
-        problem = LeastSquares(x, view.start, view.bias is not None or bool(norms), allowed)
+        problem = LeastSquares(x, view.start, view.bias is not None or bool(kernel.norms), allowed)
         if judges is not None:
             slack = 0.0 if kernel.norms else self.slack
             ridge = problem.steadiest(target, self.ridges, judges.x, judges.wanted(), slack)
@@ -248,12 +273,9 @@ class Solving:
         if getattr(view.bias, "constraint", None) is not None:
             constant = project(view.bias, constant.reshape(tuple(view.bias.shape))).reshape(constant.shape)
             matrices, _ = LeastSquares(x, view.start, False, allowed).solve(target - constant, ridge)
-        view.assign(matrices, None if view.bias is None else constant)
-        for norm in norms:
-            mean = values(norm.moving_mean) - constant.ravel()
-            norm.moving_mean.assign(mean.astype(norm.moving_mean.dtype))
         if len(x) < x.shape[2] or (judges is not None and not len(judges.x)):
             self.scarce.append(f"{view.layer.name!r} ({x.shape[2]:,} unknowns, {len(x):,} positions)")
+        return matrices, constant
 
     def _rows(self, kernel: Kernel, call: _Call) -> Rows:
         """Collects rows of a call at random positions, the same number from every example."""
@@ -264,7 +286,7 @@ class Solving:
         seen, number = 0, len(call.step.inputs)
         for here, made in zip(self.slim.batches(*call.step.inputs, *others), self.targets.of(call.wanted), strict=True):
             y = made.y * np.asarray(factor, made.y.dtype)
-            part = [self._judges(seen, len(here[0]), made.chosen.size)]
+            part = [np.repeat(np.arange(seen, seen + len(here[0])), made.chosen.size // len(here[0]))]
             part += [view.rows(numbers_of(given_to(view.layer, call.step, here)), made.chosen), y]
             seen += len(here[0])
             if call.summed is not None:
@@ -272,15 +294,15 @@ class Solving:
                 part.append(sum(view.outputs(numbers_of(z), made.chosen) for z in here[number:]))
             parts.append(part)
         self.targets.release(call.wanted)
-        rows = Rows(*map(np.concatenate, zip(*parts, strict=True)))
+        examples, *others = map(np.concatenate, zip(*parts, strict=True))
+        rows = Rows(examples, self._judges(examples), *others)
         self._check(kernel, rows)
         return rows
 
-    def _judges(self, seen: int, examples: int, rows: int) -> np.ndarray:
-        """Returns which rows of a batch judge: those of every tenth example; of a handful of examples, single rows."""
-        number = rows // examples
-        counted = np.arange(seen * number, seen * number + rows)
-        return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
+    def _judges(self, examples: np.ndarray) -> np.ndarray:
+        """Returns which rows judge: those of every tenth example; of a handful of examples, every tenth row."""
+        counted = examples if self._count >= _JUDGES else np.arange(len(examples))
+        return counted % _JUDGES == _JUDGES - 1
 
     def _number(self, view: Linear, times: int) -> int:
         """Returns how many positions of each example a kernel is solved on at most, each time that it is applied."""
@@ -304,6 +326,26 @@ class Solving:
                     f"Expected numbers at {kernel.view.layer.name!r}. Received: NaN or infinity in the {name} model. "
                     "Check the weights, and that the data are scaled as in training."
                 )
+
+
+def _joined_logits(
+    kernels: Sequence[Kernel], evidence: Sequence[Evidence], solved: Sequence[Solution]
+) -> list[Solution]:
+    """Returns the solutions of the projections of queries and keys with the sizes that are left."""
+    made = []
+    for kernel, each, solution in zip(kernels, evidence, solved, strict=True):
+        rows = [fitted_rows(part.x, *solution)[:, 0] for part in each.parts]
+        made.append((rows, [part.examples for part in each.parts], kernel.entry.variable.shape[-1]))
+    (queries, _, width), (keys, examples, _) = made
+    keys = list(map(less_means, keys, examples))
+    queries, keys = (_joined(each).reshape(-1, each[0].shape[1] // width, width) for each in (queries, keys))
+    turns = reduce_rank(queries, keys, kernels[0].view.variable.shape[-1])
+    return list(map(with_fewer_sizes, solved, turns))
+
+
+def _norms_for_constants(kernel: Kernel) -> list[Any]:
+    """Returns the BatchNorms whose means take the constant: none of a kernel with a bias."""
+    return [] if kernel.view.bias is not None else kernel.norms
 
 
 def in_order(program: Program, steps: Sequence[Step]) -> Iterator[tuple[list[Step], bool]]:
