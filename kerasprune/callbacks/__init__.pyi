@@ -3,6 +3,7 @@ from kerasprune.callbacks.freeze_kept import FreezeKept as FreezeKept
 from kerasprune.callbacks.gradual_magnitude import GradualMagnitude as GradualMagnitude
 from kerasprune.callbacks.greg1 import GReg1 as GReg1
 from kerasprune.callbacks.greg2 import GReg2 as GReg2
+from kerasprune.callbacks.group_lasso import GroupLasso as GroupLasso
 from kerasprune.callbacks.hold_mask import HoldMask as HoldMask
 from kerasprune.callbacks.increg import IncReg as IncReg
 from kerasprune.callbacks.iterative_magnitude import IterativeMagnitude as IterativeMagnitude

@@ -11,6 +11,7 @@ callbacks = Registry(
         "gradual_magnitude": "kerasprune.callbacks.gradual_magnitude:GradualMagnitude",
         "greg1": "kerasprune.callbacks.greg1:GReg1",
         "greg2": "kerasprune.callbacks.greg2:GReg2",
+        "group_lasso": "kerasprune.callbacks.group_lasso:GroupLasso",
         "hold_mask": "kerasprune.callbacks.hold_mask:HoldMask",
         "increg": "kerasprune.callbacks.increg:IncReg",
         "iterative_magnitude": "kerasprune.callbacks.iterative_magnitude:IterativeMagnitude",

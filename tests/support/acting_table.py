@@ -124,6 +124,7 @@ ROWS = {
     "GReg2, decoupled": Row(lambda: _greg2(decoupled=True), _pushed),
     "IncReg": Row(_increg, _pushed),
     "IncReg, decoupled": Row(lambda: _increg(decoupled=True), _pushed),
+    "GroupLasso": Row(lambda: callbacks.GroupLasso(kp.Plan({"first": [0, 1, 2]}), strength=5.0), _pushed),
     "NetworkSlimming": Row(_slimming, _scales_fell),
     "NetworkSlimming, decoupled": Row(lambda: _slimming(decoupled=True), _scales_fell),
     "Polarization": Row(_polarization, _scales_fell),

@@ -64,6 +64,7 @@ DIAGONAL = [
     ("GReg2, decoupled", "AdamW", "mixed precision"),
     ("IncReg", "momentum", "accumulation"),
     ("IncReg, decoupled", "Lion", "accumulation"),
+    ("GroupLasso", "Lion", "own step without losses"),
     ("NetworkSlimming", "SGD", "assign_sub"),
     ("NetworkSlimming, decoupled", "Adam", "fit"),
     ("Polarization", "SGD", "own step"),

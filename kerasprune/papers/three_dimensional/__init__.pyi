@@ -10,6 +10,7 @@ from kerasprune.papers.three_dimensional.constraints import Buildable as Buildab
 from kerasprune.papers.three_dimensional.constraints import Constraint as Constraint
 from kerasprune.papers.three_dimensional.constraints import Smooth as Smooth
 from kerasprune.papers.three_dimensional.constraints import Volume as Volume
+from kerasprune.papers.three_dimensional.cosine_distance import CosineDistance as CosineDistance
 from kerasprune.papers.three_dimensional.discrimination import Discrimination as Discrimination
 from kerasprune.papers.three_dimensional.extents import Point as Point
 from kerasprune.papers.three_dimensional.in_rounds import rounds as rounds

@@ -8,19 +8,18 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 
 from kerasprune.checks import choice_faults, interval_faults, whole_number_faults
 from kerasprune.data.batches import every_batch, example_batches
 from kerasprune.data.refusals import check_found
 from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion, blocks_of
+from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
+from kerasprune.papers.three_dimensional.block_ends import ends_of_blocks
 from kerasprune.repair.reconstruction.program import Program, ProgramRun, Value
 
 CLASSIFIERS = ("logistic", "ridge")
 SAMPLES = 4096
-_ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Discrimination(BlockCriterion):
         """
         if data is None:
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Pass data=.")
-        program, ends, places = _ends(graph)
+        program, ends, places = ends_of_blocks(graph)
         limit = _SampleLimit(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
         fitted = _read(graph.model, program, places, data, limit)
         if self.evaluation is not None:
@@ -131,29 +130,6 @@ class _SampleLimit:
             return len(labels) >= self.number
         classes = self.outputs[-1] if isinstance(self.outputs, tuple) and len(self.outputs) == 2 else None
         return classes is not None and len(labels) >= classes * self.per_class
-
-
-def _ends(graph: ChannelGraph) -> tuple[Program, dict[str, tuple[Value, Value]], dict[Value, int]]:
-    """Returns the calls, for every block its input and output, after the activation if any, and their channel axes."""
-    program = Program(graph.model)
-    value_of: dict[int, Value] = {}
-    for step in program.steps:
-        value_of |= zip(map(id, step.node.input_tensors), step.inputs, strict=True)
-        value_of |= zip(map(id, step.node.outputs), step.outputs, strict=True)
-    axes = {id(call.node.outputs[0]): list(call.outputs[0].axes) for call in graph.calls}
-    ends, places = {}, {}
-    for name, block in blocks_of(graph).items():
-        ends[name] = value_of[id(block.source)], _activated(value_of[id(block.target)], program)
-        found = axes[id(block.target)]  # along which the input of a block has channels, too
-        places |= dict.fromkeys(ends[name], found[0] if len(found) == 1 else len(block.target.shape) - 1)
-    return program, ends, places
-
-
-def _activated(target: Value, program: Program) -> Value:
-    """Returns the output of the activation that alone reads a tensor, or the tensor."""
-    after = program.readers.get(target, [])
-    alone = len(after) == 1 and isinstance(after[0].operation, _ACTIVATIONS)
-    return after[0].outputs[0] if alone else target
 
 
 def _pooled(tensor: Any, channels: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from kerasprune.registry import Registry
 block_criteria = Registry(
     "block criterion",
     {
+        "cosine_distance": "kerasprune.papers.three_dimensional.cosine_distance:CosineDistance",
         "discrimination": "kerasprune.papers.three_dimensional.discrimination:Discrimination",
         "random": "kerasprune.papers.three_dimensional.block_criterion:RandomBlocks",
     },

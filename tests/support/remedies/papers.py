@@ -307,6 +307,12 @@ CASES = [
         lambda: discriminated([(IMAGES, Y)]),
     ),
     Case(
+        "papers/three_dimensional/cosine_distance.py",
+        "Pass data=",
+        lambda: alone("depth", blocks="cosine_distance"),
+        lambda: alone("depth", blocks="cosine_distance", data=[(IMAGES, Y)]),
+    ),
+    Case(
         "papers/three_dimensional/discrimination.py",
         "Pass data=",
         lambda: alone("depth", blocks="discrimination"),

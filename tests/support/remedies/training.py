@@ -357,6 +357,24 @@ CASES = [
         lambda: ramped("weight"),
     ),
     Case(
+        "callbacks/group_lasso.py",
+        "Raise strength",
+        lambda: fit(kp.callbacks.GroupLasso(keep=0.5), optimizer_of(dense())),
+        lambda: fit(kp.callbacks.GroupLasso(keep=0.5, strength=1.0), optimizer_of(dense()), epochs=10),
+    ),
+    Case(
+        "callbacks/group_lasso.py",
+        "Keep less, or lower",
+        lambda: fit(kp.callbacks.GroupLasso(keep=0.9, strength=9.0), optimizer_of(dense()), epochs=10),
+        lambda: fit(kp.callbacks.GroupLasso(keep=0.9, strength=1e-3), optimizer_of(dense()), epochs=10),
+    ),
+    Case(
+        "callbacks/group_lasso.py",
+        "Freeze less",
+        lambda: fit(kp.callbacks.GroupLasso(keep=0.5, freeze=["*"]), optimizer_of(dense())),
+        lambda: fit(kp.callbacks.GroupLasso(keep=0.5), optimizer_of(dense())),
+    ),
+    Case(
         "training/bn_scales.py",
         "Expected a model whose channels are scaled",
         lambda: fit(kp.callbacks.NetworkSlimming()),
