@@ -15,6 +15,7 @@ from kerasprune.models.recurrent import gru_rows as gru_rows
 from kerasprune.models.recurrent import lstm_rows as lstm_rows
 from kerasprune.models.registry import models as _models
 from kerasprune.models.u_net import unet as unet
+from kerasprune.models.vision_transformer import vit as vit
 add = _models.add
 get = _models.get
 names = _models.names

@@ -21,6 +21,7 @@ models = Registry(
         "unet": "kerasprune.models.u_net:unet",
         "vgg_cifar": "kerasprune.models.cifar_vgg:vgg_cifar",
         "vgg_snip": "kerasprune.models.cifar_vgg:vgg_snip",
+        "vit": "kerasprune.models.vision_transformer:vit",
         "wide_resnet": "kerasprune.models.cifar_wide_resnet:wide_resnet",
     },
     base="keras:Model",

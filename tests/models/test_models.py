@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 import json
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import kerasprune
 from kerasprune import models
 from kerasprune.errors import PruneError
+from kerasprune.graph.trace import trace
 from kerasprune.models.parts import Parts
 
+PARTS = [f"attention/{part}" for part in ("heads", "key_dim", "value_dim")]
 # Trainable parameters. BatchNorm's moving statistics are not among them, as in torch.
 EXACT_PARAMETERS = [
     # torchvision's table of classification models (ResNet*_Weights, MobileNet_V2_Weights, …: num_params).
@@ -215,6 +219,7 @@ def test_names_are_the_registered_families():
         "unet",
         "vgg_cifar",
         "vgg_snip",
+        "vit",
         "wide_resnet",
     ]
 
@@ -233,6 +238,30 @@ def test_every_family_builds_with_own_layer_names(name):
     assert second.output.shape[-1] == 7
     assert first.layers[-1].activation is keras.activations.linear
     assert not any(isinstance(layer, keras.Model) for layer in first.layers)
+
+
+def test_a_transformer_on_the_first_stages_of_a_trained_network():
+    """They make what they made, stay as they are, and every head, size and unit behind them can be cut."""
+    path = Path(kerasprune.__file__).parent / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
+    trained = keras.models.load_model(path)
+    model = models.vit(7, stem="checkpoints/glyphs-base.keras", blocks=2, width=24, heads=3, seed=0)
+    end = "stage2_block3_relu2"
+    stage, before = (keras.Model(each.inputs, each.get_layer(end).output) for each in (model, trained))
+    x = images(2, 32, 32, 3)
+    np.testing.assert_allclose(np.asarray(stage(x)), np.asarray(before(x, training=False)), rtol=1e-5, atol=1e-5)
+    assert not any(layer.trainable_variables for layer in stage.layers)
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    groups = trace(model, freeze=["stem*", "stage*"]).prunable
+    assert set(groups) == {"patches", *(f"block{n}_{part}" for n in (1, 2) for part in ("dense1", *PARTS))}
+    with pytest.raises(PruneError, match="Did you mean 'stage2_block3_relu2'"):
+        models.vit(7, stem=str(path), stem_end="stage2_block3_relu")
+
+
+def test_parameters_of_a_transformer_are_those_of_its_formula():
+    width, blocks, hidden = 48, 3, 4
+    block = 4 * width * (width + 1) + 2 * hidden * width**2 + (hidden + 1) * width + 4 * width
+    rest = 3 * 16 * width + width + 10 * width + 2 * width + 10 * (width + 1)
+    assert models.vit(10, blocks=blocks, width=width, heads=4, patch=4).count_params() == blocks * block + rest
 
 
 def test_a_model_passes_through():

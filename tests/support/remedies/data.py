@@ -380,6 +380,12 @@ CASES = [
         lambda: kp.models.lenet_5(input_shape=(28, 28, 1)),
     ),
     Case(
+        "models/vision_transformer.py",
+        "another patch, or other sides",
+        lambda: kp.models.vit(3, (15, 15, 3), blocks=1),
+        lambda: [kp.models.vit(3, (16, 16, 3), blocks=1), kp.models.vit(3, (15, 15, 3), blocks=1, patch=3)],
+    ),
+    Case(
         "models/u_net.py",
         "or fewer levels",
         lambda: kp.models.unet(3, (20, 20, 3)),
