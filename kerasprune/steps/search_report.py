@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import log
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kerasprune.checks import proper_fraction_faults
 from kerasprune.errors import raise_faults
-from kerasprune.tables import Graphic, Part, Shown, Table
+from kerasprune.tables import Drawn, Part, Shown, Table
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class CostCurve(Shown):
+class CostCurve(Drawn):
     """The figure over the cost, at the models that were tried.
 
     Args:
@@ -72,6 +70,7 @@ class CostCurve(Shown):
         chosen: The place of the delivered model in the points; `None` if none is allowed.
     """
 
+    height: ClassVar[float] = 3.4
     cost: str
     points: Sequence[Tried]
     limit: float
@@ -102,12 +101,6 @@ class CostCurve(Shown):
                 way = log(high / asked) / log(high / low) if high > low else 0.0
                 return before + way * (after - before)
         return pairs[-1][1]
-
-    def save(self, path: str | Path) -> Path:
-        """Writes the curve as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
-        from kerasprune.files.figure import draw_figure  # needs matplotlib
-
-        return draw_figure(path, (6.4, 3.6), self.draw)
 
     def draw(self, figure: Any) -> None:
         """Draws the curve on an empty figure of matplotlib."""
@@ -145,11 +138,8 @@ class CostCurve(Shown):
         return Table(header, rows, left=(5,), bars={0: [each.share for each in self.points]})
 
     def _shown(self) -> list[Part]:
-        if not self.points or find_spec("matplotlib") is None:
-            return [self._table()]
-        from kerasprune.tables import svg  # where something is drawn
-
-        return [self._table(), Graphic(svg(self.draw, height=3.2), "The drop over the cost of what was tried.")]
+        pictures = self._pictures("The drop over the cost of what was tried.") if self.points else []
+        return [self._table(), *pictures]
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> CostCurve:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from kerasprune.errors import extras
 from kerasprune.export.arena.greedy_planner import Buffer, arena_bytes, holding_up, offsets
 from kerasprune.export.arena.operator_macs import multiply_adds
 from kerasprune.export.arena.operator_memory import is_known, is_lacking, persistent_bytes, scratch
 from kerasprune.export.tflite_graph import NONE, Shapes, TfliteFile
-from kerasprune.tables import Graphic, Part, Shown, Table
+from kerasprune.tables import Drawn, Part, Table
 
 _KILO = 1000
 _KERNELS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -106,7 +105,7 @@ class Peak(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MemoryReport(Shown):
+class MemoryReport(Drawn):
     """The RAM that tflite-micro needs to run a file.
 
     Args:
@@ -122,6 +121,7 @@ class MemoryReport(Shown):
         remarks: On operators that tflite-micro lacks, or of which it is not known what they ask for.
     """
 
+    height: ClassVar[float] = 2.6
     head: int
     tail: int
     live: int
@@ -140,12 +140,6 @@ class MemoryReport(Shown):
     def __str__(self) -> str:
         """Returns the sums, and what is in memory at the peak."""
         return "\n".join([*self._sums(), str(self._table), *self.remarks])
-
-    def save(self, path: str | Path) -> Path:
-        """Writes the bytes over the operators as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
-        from kerasprune.files.figure import draw_figure  # needs matplotlib
-
-        return draw_figure(path, (6.4, 2.8), self.draw)
 
     def draw(self, figure: Any) -> None:
         """Draws the bytes in memory over the operators, on an empty figure of matplotlib."""
@@ -171,11 +165,7 @@ class MemoryReport(Shown):
 
     def _shown(self) -> list[Part]:
         parts: list[Part] = [*self._sums(), self._table, *self.remarks]
-        if find_spec("matplotlib") is None:
-            return parts
-        from kerasprune.tables import svg  # where something is drawn
-
-        return [*parts, Graphic(svg(self.draw, height=2.4), "The tensors in memory while each operator runs.")]
+        return [*parts, *self._pictures("The tensors in memory while each operator runs.")]
 
 
 @extras("kp.export.memory")
