@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from keras import ops
 
 from kerasprune.backend.derivatives import measurement
 from kerasprune.checks import choice_faults, fraction_faults, given_values, non_negative_faults
-from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.criteria.base import Scores
+from kerasprune.criteria.known_scores import KnownScores
 from kerasprune.criteria.magnitude import L2
 from kerasprune.defaults import AUTO, COUPLINGS
 from kerasprune.errors import PruneError, make_or_note, raise_faults, warn
@@ -179,7 +180,7 @@ class GroupLasso(PruningCallback):
     def _planned(self, graph: ChannelGraph, worth: Scores) -> Plan:
         """Returns the plan that meets the target with channels of such worth."""
         target = {"min_keep": self.floor.min_keep, "round_to": self.floor.round_to, **self.target}
-        return make_plan(graph, _Worth(worth), ThresholdBudget(), **target)
+        return make_plan(graph, KnownScores(worth), ThresholdBudget(), **target)
 
     @property
     def plan(self) -> Plan:
@@ -217,16 +218,6 @@ class GroupLasso(PruningCallback):
     @staticmethod
     def _pushed(unit: Unit) -> np.ndarray:
         return ops.convert_to_numpy(unit.pruned)
-
-
-@dataclass(frozen=True)
-class _Worth(Criterion):
-    """Scores that are known already."""
-
-    known: Scores
-
-    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-        return {name: self.known.get(name, np.ones(group.size)) for name, group in graph.prunable.items()}
 
 
 def _roots(unit: Unit) -> np.ndarray:

@@ -8,8 +8,12 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from kerasprune import criteria
+from kerasprune.criteria.known_scores import KnownScores
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.plans import Plan
+from kerasprune.planning import budgets
+from kerasprune.planning.budgets.scaled_widths import ScaledWidths
 from kerasprune.planning.make_plan import plan as make_plan
 from kerasprune.planning.targets.base import CostMeter, Target
 from kerasprune.planning.targets.memory import Memory
@@ -38,6 +42,7 @@ class SharePlans:
     ) -> None:
         self.graph, self.cost, self._how = graph, cost, how
         self._table, self._precision = table, precision
+        self._measured_plan: Plan | None = None
 
     def at(self, share: float, **changed: Any) -> tuple[Plan, float]:
         """Returns a plan that keeps nearly a share of the cost, and the share that it keeps.
@@ -52,8 +57,25 @@ class SharePlans:
         how = {"target": self._target(share)} if self.cost in self._targets else {self.cost: share}
         with warnings.catch_warnings():  # of another share than was asked for, which is as good here
             warnings.simplefilter("ignore", UserWarning)
-            plan = make_plan(self.graph, **self._how | changed, **how)
+            plan = make_plan(self.graph, **{**self._how, **self._known, **changed}, **how)
         return plan, self.share(plan)
+
+    def follow(self, plan: Plan) -> None:
+        """Gives later plans the widths of one, scaled, where measuring them takes long and dropped no blocks."""
+        if self._measured_plan is None and not plan.removed and "data" in budgets.get(self._how["budget"]).needs:
+            self._measured_plan = plan
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        """Arguments of `kp.plan` that are computed once."""
+        scaled = {} if self._measured_plan is None else {"budget": ScaledWidths(self._measured_plan)}
+        return {"criterion": self._scores, **scaled}
+
+    @cached_property
+    def _scores(self) -> KnownScores:
+        given = {"criterion": "l1", "data": None, "loss": None, "seed": 0} | self._how
+        criterion, *rest = (given[name] for name in ("criterion", "data", "loss", "seed"))
+        return KnownScores(criteria.score(criteria.get(criterion), self.graph, *rest))
 
     @cached_property
     def least_plan(self) -> Plan:

@@ -255,11 +255,13 @@ class _SizeSearch:
         kept = None if self.folder is None else self.folder / f"trial_{number}.json"
         if kept is not None and is_file(kept):
             self.tried.append(Tried(**read_json(kept)))
+            self.plans.follow(Plan.load(kept.with_suffix(".plan.json")))
             return True
         plan, exact = self.plans.at(share)
         if exact >= 1 or any(abs(exact - each.share) <= _SAME * exact for each in self.tried):
             return False
         (slim, plan, _), stopping = self._pruned(plan)
+        self.plans.follow(plan)
         note = stopping.note
         file = self._file(slim)
         run = self._run(slim, file)
