@@ -4,6 +4,7 @@ from kerasprune import callbacks as callbacks
 from kerasprune import criteria as criteria
 from kerasprune import data as data
 from kerasprune import export as export
+from kerasprune import hub as hub
 from kerasprune import models as models
 from kerasprune import papers as papers
 from kerasprune import recipes as recipes

@@ -1,4 +1,5 @@
 # The public names of the package, which `kerasprune.registry.lazy` imports on first use.
+from kerasprune.criteria.activation import Activation as Activation
 from kerasprune.criteria.aggregation import Aggregation as Aggregation
 from kerasprune.criteria.apoz import APoZ as APoZ
 from kerasprune.criteria.base import Criterion as Criterion

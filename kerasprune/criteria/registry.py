@@ -8,6 +8,7 @@ criteria = Registry(
     "criterion",
     {
         "abs_grasp": "kerasprune.criteria.grasp:AbsGraSP",
+        "activation": "kerasprune.criteria.activation:Activation",
         "apoz": "kerasprune.criteria.apoz:APoZ",
         "block_fisher": "kerasprune.criteria.block_fisher:BlockFisher",
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",

@@ -45,11 +45,11 @@ def multi_head_attention(
     several = len(dense.kernel.shape) != 3  # an output of several axes keeps them all
     out = [None] * (len(dense.kernel.shape) - 2) if several else [graph.new(layer, dense.kernel.shape[-1])]
 
-    _projected(graph, layer, parts.query_dense, query, heads, sizes, compared=True)
-    _projected(graph, layer, parts.key_dense, key or value, groups, sizes, compared=True)
-    _projected(graph, layer, parts.value_dense, value, groups, values)
+    project(graph, layer, parts.query_dense, query, heads, sizes, compared=True)
+    project(graph, layer, parts.key_dense, key or value, groups, sizes, compared=True)
+    project(graph, layer, parts.value_dense, value, groups, values)
     if parts.gate_dense is not None:
-        _projected(graph, layer, parts.gate_dense, query, heads, values)
+        project(graph, layer, parts.gate_dense, query, heads, values)
     made = () if several else (2,)
     graph.kernel(layer, dense.kernel, heads, values, *out, reads=(0, 1), makes=made, positions=positions)
     if not several:
@@ -88,7 +88,7 @@ def _heads_and_sizes(graph: GraphBuilder, layer: Any) -> tuple[np.ndarray, np.nd
     return heads, groups, sizes, values
 
 
-def _projected(
+def project(
     graph: GraphBuilder, layer: Any, dense: Any, x: Ids, heads: np.ndarray, sizes: np.ndarray, compared: bool = False
 ) -> None:
     """Describes a projection to heads; removed sizes of queries and keys must be silent, bias included."""

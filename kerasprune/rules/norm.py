@@ -40,12 +40,17 @@ def _over_channels(graph: GraphBuilder, layer: Any, x: Ids, *variables: Any) -> 
     if axes != [len(x.shape) - 1]:
         graph.pin_all(x, f"{layer.name!r} normalises over axes {axes}")
         return x
-    ids = graph.on(x, -1)
+    return normalise_last_axis(graph, layer, x, *variables)
+
+
+def normalise_last_axis(graph: GraphBuilder, layer: Any, x: Ids, *variables: Any) -> Ids:
+    """Describes a layer with statistics over the channels of the last axis, and its weights for each of them."""
+    ids, last = graph.on(x, -1), len(x.shape) - 1
     for variable in variables:
         graph.slices(layer, variable, ids)
     graph.norm(layer, -1, ids)
-    graph.emits(x.axes.keys() - set(axes))  # β, at positions that are all the same
-    return Ids(x.shape, {**x.axes, axes[0]: ids})
+    graph.emits(x.axes.keys() - {last})  # β, at positions that are all the same
+    return Ids(x.shape, {**x.axes, last: ids})
 
 
 @tensor_rule(layers.GroupNormalization, constant=SILENT, reads=("groups", "axis"))

@@ -20,7 +20,7 @@ CORE: tuple[tuple[str, ...], ...] = (
     ("criteria", "export"),
     ("planning", "training"),
     ("callbacks", "steps"),
-    ("testing",),
+    ("hub", "testing"),
 )
 EXPERIMENTS: tuple[tuple[str, ...], ...] = (("models",), ("recipes",), ("analysis", "cli"))
 PAPERS: tuple[tuple[str, ...], ...] = (

@@ -47,7 +47,7 @@ def given_to(layer: Any, step: Step, tensors: Sequence[Any]) -> Any:
     """
     found = _read_directly(layer, step, tensors)
     if found is None:
-        _, given = _run_with_inputs([layer], step, dict(zip(step.inputs, tensors, strict=False)))
+        _, given = run_with_inputs([layer], step, dict(zip(step.inputs, tensors, strict=False)))
         return given[id(layer)]
     return found
 
@@ -58,14 +58,14 @@ def _read_directly(layer: Any, step: Step, tensors: Sequence[Any]) -> Any | None
         return tensors[0]
     if type(step.operation) is layers.TimeDistributed:
         return ops.reshape(tensors[0], (-1, *tensors[0].shape[2:]))
-    for part, names in _READ.items():
+    for part, names in _READ.items() if type(step.operation) in _ATTENTION else ():
         if layer is getattr(attention_parts(step.operation), part):
             given = dict(zip(argument_names(step.operation), step.args, strict=False)) | step.kwargs
             return tensors[step.inputs.index(next(given[name] for name in names if given.get(name) is not None))]
     return None
 
 
-def _run_with_inputs(inner: Sequence[Any], step: Step, tensors: dict[Value, Any]) -> tuple[list[Any], dict[int, Any]]:
+def run_with_inputs(inner: Sequence[Any], step: Step, tensors: dict[Value, Any]) -> tuple[list[Any], dict[int, Any]]:
     """Returns the outputs of a call, and the inputs of the layers with its kernels by their `id`, from one run."""
     given = {id(each): _read_directly(each, step, [tensors[x] for x in step.inputs]) for each in inner}
     hidden = [key for key, found in given.items() if found is None]
@@ -166,7 +166,7 @@ class Targets:
         """Runs a batch, and holds what is wanted of each step and of each sum."""
         tensors = dict(zip(self._program.inputs, map(ops.convert_to_tensor, batch), strict=True))
         for step, done in with_last_uses(steps):
-            outputs, given = _run_with_inputs([each.view.layer for each in calls[step]], step, tensors)
+            outputs, given = run_with_inputs([each.view.layer for each in calls[step]], step, tensors)
             for each in calls[step]:
                 self._held[each.key].append(self._made(each, numbers_of(given[id(each.view.layer)]), outputs))
             for value, tensor in zip(step.outputs, outputs, strict=True):

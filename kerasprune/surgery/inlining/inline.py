@@ -81,17 +81,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
         >>> sorted(kp.trace(plain).prunable)
         ['block_dense']
     """
-    check_model(model)
-    fed = symbolic_inputs(model, inputs)
-    writer, new = _written(model, fed)
-    try:
-        check_same(model, new)
-    except PruneError:
-        if not writer.loses_masks:
-            check_finite_weights(model)
-            raise
-        writer, new = _written(model, fed, keeps_masks=True)  # once more, with the layers that make masks
-        check_same(model, new)
+    writer, new = write_out(model, inputs)
     tried = {old.name for old, _ in writer.pairs if find_or_try(old)}
     for what, names in (("kept whole", writer.kept.keys() - tried), ("tried on numbers", writer.kept.keys() & tried)):
         kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items() if name in names)
@@ -116,6 +106,27 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
             "them, as for a tied output: call the layer there, or keep the given model if it is to be trained further."
         )
     return new
+
+
+def write_out(model: keras.Model, inputs: Any = None) -> tuple[Writer, keras.Model]:
+    """Returns the functional model that `functional` returns, and its writer, which knows where its weights are from.
+
+    Args:
+        model: As for `functional`.
+        inputs: As for `functional`.
+    """
+    check_model(model)
+    fed = symbolic_inputs(model, inputs)
+    writer, new = _written(model, fed)
+    try:
+        check_same(model, new)
+    except PruneError:
+        if not writer.loses_masks:
+            check_finite_weights(model)
+            raise
+        writer, new = _written(model, fed, keeps_masks=True)  # once more, with the layers that make masks
+        check_same(model, new)
+    return writer, new
 
 
 def _written(model: keras.Model, fed: Any, **how: Any) -> tuple[Writer, keras.Model]:

@@ -91,6 +91,21 @@ class Writer:
         return list(self._made.values())
 
     @property
+    def sources(self) -> dict[int, Any]:
+        """The weight that each weight of the new layers has its numbers of, in the same order, by the `id` of these."""
+        found = {}
+        for old, new in self.pairs:
+            mine, theirs = (getattr(each, "weights", ()) for each in (old, new))
+            if len(mine) == len(theirs):
+                found |= {id(new): old for old, new in zip(mine, theirs, strict=True)}
+        found |= {id(table.embeddings): variable for _, table, _, variable in self._tables.values()}
+
+        def origin(variable: Any) -> Any:
+            return origin(found[id(variable)]) if id(variable) in found else variable
+
+        return {key: origin(variable) for key, variable in found.items()}
+
+    @property
     def read_as_numbers(self) -> list[Any]:
         """The weights that no new layer has."""
         there = self._tensors.keys() | {id(v) for old, _ in self.pairs for v in getattr(old, "weights", ())}

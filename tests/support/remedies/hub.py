@@ -1,0 +1,21 @@
+"""Remedies of the room of KerasHub that are followed; those that need it installed are tried in tests/hub."""
+
+from __future__ import annotations
+
+import kerasprune as kp
+from support.remedies.networks import X, dense
+from support.remedies.places import Case
+
+CASES = [
+    Case(
+        "hub/shrinking.py",
+        "Take kp.prune for others",
+        lambda: kp.hub.shrink(dense(), hidden=3),
+        lambda: kp.prune(dense(), keep=0.5, data=X),
+    )
+]
+CANNOT_BE_RUN = [
+    ("hub/shrinking.py", "Give a larger one"),  # needs KerasHub, as do those below
+    ("hub/same_class.py", "layers are numbered"),
+    ("hub/same_class.py", "Expected the weights of every layer"),
+]
