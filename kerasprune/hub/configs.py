@@ -67,7 +67,7 @@ def nearest_words(config: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 
 
 def _fault(config: Mapping[str, Any], asked: Mapping[str, Any], entries: Mapping[str, str]) -> str:
-    """Returns what no config of a class with these entries can say; empty if it can be said."""
+    """Returns the reason why no config of a class with these entries can say it; empty if one can."""
     hidden, heads, keys = (entries.get(word, "") for word in ("hidden", "heads", "kv_heads"))
     if keys and asked[heads] % asked[keys]:
         return f"{heads} is a multiple of {keys}"

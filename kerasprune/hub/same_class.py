@@ -47,7 +47,7 @@ def with_config(model: keras.Model, config: Mapping[str, Any]) -> keras.Model:
 
 
 def _read(value: Any) -> Any:
-    """Returns what a serialised value of a config stands for."""
+    """Returns the object of a serialised value of a config, other values as they are."""
     is_serialised = isinstance(value, dict) and {"class_name", "config"} <= value.keys()
     return keras.saving.deserialize_keras_object(value) if is_serialised else value
 

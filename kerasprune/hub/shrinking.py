@@ -46,7 +46,7 @@ class Shrunk(NamedTuple):
 
 @dataclass(frozen=True)
 class ShrunkReport:
-    """What a model of KerasHub has lost.
+    """The config, layers and parameters of a model of KerasHub before and after.
 
     Args:
         name: Its class.
