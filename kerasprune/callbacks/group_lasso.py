@@ -104,11 +104,13 @@ class GroupLasso(PruningCallback):
         self.asked, self.target = plan, given_values(keep=keep, macs=macs)
         self.strength, self.coupling, self.size = strength, coupling, size
         self._units: list[Unit] = []
+        self._roots: dict[str, np.ndarray] = {}
 
     def begin(self) -> None:
         """Attaches the proximal step; an instance can be used for several fits."""
         self._set_plan = None
         self._graph, self._units = self.rehearse(self.model)
+        self._roots = {unit.name: _roots(unit) for unit in self._units}
         vars(self).pop("_measured", None)
         for doubt in frozen_doubts(self._units):
             warn(doubt)
@@ -151,25 +153,31 @@ class GroupLasso(PruningCallback):
 
     def _write(self, unit: Unit, shares: Any) -> None:
         """Stores what every channel loses, `min(η·λ·√n_c / ‖w_c‖, 1)`, once a step, before any of its kernels."""
-        amounts = self.session.rate() * self.strength * _roots(unit) / ops.maximum(unit.scores(L2()), _NEAR_ZERO)
+        amounts = (
+            self.session.rate() * self.strength * self._roots[unit.name] / ops.maximum(unit.scores(L2()), _NEAR_ZERO)
+        )
         shares.assign(ops.where(ops.convert_to_tensor(unit.pruned), ops.minimum(amounts, 1.0), 0.0))
 
     def gauges(self) -> dict[str, float]:
         """Returns the penalty, and the share of the pushed channels that are zero."""
         norms = self.norms
-        penalty = sum(float((_roots(unit) * norms[unit.name])[self._pushed(unit)].sum()) for unit in self._units)
+        penalty = sum(
+            float((self._roots[unit.name] * norms[unit.name])[self._pushed(unit)].sum()) for unit in self._units
+        )
         pushed = np.concatenate([norms[unit.name][self._pushed(unit)] for unit in self._units])
         return {"group_lasso_penalty": self.strength * penalty, "zero_channels": float((pushed == 0).mean())}
 
     def end(self) -> None:
         """Makes the plan."""
+        norms = self.norms
         if self.asked is not None:
             self._set_plan = replace(self.asked, fingerprint=self._graph.fingerprint, pushed=self.pushes)
         else:
-            worth = {unit.name: self.norms[unit.name] / _roots(unit) for unit in self._units}
+            worth = {name: each / self._roots[name] for name, each in norms.items()}
             self._set_plan = replace(self._planned(self._graph, worth), pushed=self.pushes)
-        zeros = int((self._split()[0] == 0).sum())
-        if (left := self.removed_to_kept) > _LEFT:
+        stay, gone = self._split(norms)
+        zeros = int((stay == 0).sum())
+        if (left := _quotient(stay, gone)) > _LEFT:
             remedy = f", but its channels have {left:.2g} of the norm of the others. Raise strength=, or train longer."
             self._diagnosis.cut_short("take channels to zero", "before they were", remedy)
         elif zeros and self.asked is None:
@@ -205,19 +213,22 @@ class GroupLasso(PruningCallback):
     @property
     def removed_to_kept(self) -> float:
         """Mean norm of the channels that the plan removes ÷ that of those it keeps; `nan` without both."""
-        stay, gone = self._split()
-        return float(gone.mean() / stay.mean()) if gone.size and stay.any() else float("nan")
+        return _quotient(*self._split(self.norms))
 
-    def _split(self) -> tuple[np.ndarray, np.ndarray]:
+    def _split(self, norms: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Returns the norms of the channels that the plan keeps, and of those that it removes, of all groups."""
         kept = [(unit, self.plan.keep.get(unit.name, range(unit.size))) for unit in self._units]
         stays = np.concatenate([np.isin(np.arange(unit.size), there) for unit, there in kept])
-        norms = np.concatenate([*self.norms.values()])
-        return norms[stays], norms[~stays]
+        together = np.concatenate([*norms.values()])
+        return together[stays], together[~stays]
 
     @staticmethod
     def _pushed(unit: Unit) -> np.ndarray:
         return ops.convert_to_numpy(unit.pruned)
+
+
+def _quotient(stay: np.ndarray, gone: np.ndarray) -> float:
+    return float(gone.mean() / stay.mean()) if gone.size and stay.any() else float("nan")
 
 
 def _roots(unit: Unit) -> np.ndarray:

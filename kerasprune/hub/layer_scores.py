@@ -11,8 +11,7 @@ from keras import ops, tree
 from kerasprune._keras import calls_of_layers
 from kerasprune.data.batches import example_batches
 from kerasprune.hub.same_class import Numbered, backbone_of
-
-_NONE = 1e-12
+from kerasprune.surgery.comparison import cosines
 
 
 def layer_influence(model: keras.Model, inputs: Any, samples: int = 128) -> np.ndarray:
@@ -33,9 +32,8 @@ def layer_influence(model: keras.Model, inputs: Any, samples: int = 128) -> np.n
     def visit(it: Any, call: Any, args: Any, kwargs: Any) -> Any:
         made = call(it, *args, **kwargs)
         if id(it) in layers:
-            x, y = (ops.convert_to_numpy(tree.flatten(each)[0]).astype("float64") for each in (args or kwargs, made))
-            lengths = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
-            found[layers[id(it)]].append(((x * y).sum(axis=-1) / np.maximum(lengths, _NONE)).ravel())
+            x, y = (ops.convert_to_numpy(tree.flatten(each)[0]) for each in (args or kwargs, made))
+            found[layers[id(it)]].append(cosines(x, y).ravel())
         return made
 
     with calls_of_layers(visit):

@@ -7,20 +7,12 @@ sizes of a head in pairs, and none of it has to be found out from single operati
 from __future__ import annotations
 
 import inspect
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from importlib import import_module
 from typing import Any
 
 import keras
 import numpy as np
-from keras_hub.src.models.llama.llama_attention import LlamaAttention
-from keras_hub.src.models.llama.llama_layernorm import LlamaLayerNorm
-from keras_hub.src.models.mistral.mistral_attention import CachedMistralAttention
-from keras_hub.src.models.mistral.mistral_layer_norm import MistralLayerNormalization
-from keras_hub.src.models.phi3.phi3_layernorm import Phi3LayerNorm
-from keras_hub.src.models.qwen.qwen_attention import QwenAttention
-from keras_hub.src.models.qwen.qwen_layernorm import QwenLayerNorm
-from keras_hub.src.models.qwen3.qwen3_attention import Qwen3Attention
-from keras_hub.src.models.qwen3.qwen3_layernorm import Qwen3LayerNorm
 
 from kerasprune._keras import replaced_attributes
 from kerasprune.graph.builder import GraphBuilder
@@ -30,20 +22,41 @@ from kerasprune.rules.attention import project
 from kerasprune.rules.norm import normalise_last_axis
 
 
-@tensor_rule(LlamaLayerNorm, MistralLayerNormalization, Phi3LayerNorm, QwenLayerNorm, constant=SILENT)
+def _classes(*paths: str) -> tuple[type, ...]:
+    """Returns the layers of some families that this version of KerasHub has, which are not public."""
+    found = []
+    for module, _, name in (path.rpartition(".") for path in paths):
+        with suppress(ImportError, AttributeError):
+            found.append(getattr(import_module(f"keras_hub.src.models.{module}"), name))
+    return tuple(found)
+
+
+_NORMS = _classes(
+    "llama.llama_layernorm.LlamaLayerNorm",
+    "mistral.mistral_layer_norm.MistralLayerNormalization",
+    "phi3.phi3_layernorm.Phi3LayerNorm",
+    "qwen.qwen_layernorm.QwenLayerNorm",
+)
+_NORMS_OF_HEADS = _classes("qwen3.qwen3_layernorm.Qwen3LayerNorm")
+_ATTENTION = _classes(
+    "llama.llama_attention.LlamaAttention",
+    "mistral.mistral_attention.CachedMistralAttention",
+    "qwen.qwen_attention.QwenAttention",
+    "qwen3.qwen3_attention.Qwen3Attention",
+)
+_ABSENT = object()
+
+
+@tensor_rule(*_NORMS, constant=SILENT)
 def root_mean_square(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     """Normalises by the root mean square over the channels of one position."""
     return normalise_last_axis(graph, layer, x, layer.scale)
 
 
-@tensor_rule(Qwen3LayerNorm, constant=SILENT)
+@tensor_rule(*_NORMS_OF_HEADS, constant=SILENT)
 def root_mean_square_of_qwen3(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     """The same; within heads its sizes stay."""
     return normalise_last_axis(graph, layer, x, layer.scale)
-
-
-_ABSENT = object()
-_ATTENTION = (LlamaAttention, CachedMistralAttention, QwenAttention, Qwen3Attention)
 
 
 @tensor_rule(

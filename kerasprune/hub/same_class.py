@@ -38,9 +38,7 @@ def with_config(model: keras.Model, config: Mapping[str, Any]) -> keras.Model:
                 return backbone
             given = {**model.get_config(), "backbone": backbone, "preprocessor": model.preprocessor}
             return type(model)(**{name: _read(value) for name, value in given.items()})
-    except PruneError:
-        raise
-    except Exception as error:
+    except (TypeError, ValueError) as error:
         raise PruneError(
             f"Expected a config that {type(backbone_of(model)).__name__} can have. Received: {error}"
         ) from error

@@ -12,13 +12,14 @@ import keras
 import numpy as np
 
 from kerasprune import criteria
+from kerasprune._keras import inner_layers
 from kerasprune.checks import given_values, proper_fraction_faults
 from kerasprune.criteria.base import Criterion, Scores, top
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import has_free_axes
+from kerasprune.graph.walk import changed_weights, has_free_axes
 from kerasprune.hub.configs import asked_config, changed_words, entries_of, nearest_words, smaller_config
 from kerasprune.hub.examples import model_inputs
 from kerasprune.hub.layer_scores import layer_influence
@@ -110,8 +111,8 @@ def shrink(
         The slim model, compiled as its class is by itself, the plan, and a report.
 
     Raises:
-        PruneError: The config of the class cannot say what is asked for: the nearest that it can is named. Or channels
-            cannot be cut: the reason is named.
+        PruneError: No config of the class has the numbers that are given: the nearest that one has are named. Or
+            channels cannot be cut: the reason is named.
 
     Example:
         >>> import pytest; keras_hub = pytest.importorskip("keras_hub")  # doctest: +SKIP
@@ -161,6 +162,11 @@ def _check(model: Any, asked: Mapping[str, int], params: float | None) -> None:
         faults.append(
             "Expected numbers for the config, or params=. Received: "
             f"{', '.join([*asked, *['params'] * (params is not None)]) or 'none'}."
+        )
+    if changed := next((layer for layer in inner_layers(model) if changed_weights(layer)), None):
+        faults.append(
+            f"Expected layers with their weights alone, in floating point. Received: {changed.name!r} "
+            f"{changed_weights(changed)}. Shrink the model before that."
         )
     raise_faults("Invalid arguments for shrink:", faults)
 

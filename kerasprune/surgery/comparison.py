@@ -19,6 +19,8 @@ from kerasprune.graph.graph import check_finite_weights
 from kerasprune.surgery.output_distance import TIES, distances, error_of_quantities, joint_error
 from kerasprune.surgery.output_kind import last_axes
 
+_NO_LENGTH = 1e-12
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -46,6 +48,21 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     comparable = a.shape == b.shape and np.isfinite(b).all()
     error = float(np.abs(a - b).max(initial=0.0)) / unit if comparable else float("inf")
     return Difference(error, size, float(a.std(axis=0).max(initial=0.0)) / unit)
+
+
+def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Returns the cosine of the channels of two tensors, the last axis, at every position; 1 where one is zero.
+
+    Channels that only one has are beside zeros. If the positions differ, the means over those of an example are
+    compared.
+    """
+    x, y = (each.astype("float64") for each in (x, y))
+    if x.shape[:-1] != y.shape[:-1]:
+        x, y = (each.reshape(len(each), -1, each.shape[-1]).mean(axis=1) for each in (x, y))
+    shared = min(x.shape[-1], y.shape[-1])
+    lengths = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
+    products = (x[..., :shared] * y[..., :shared]).sum(axis=-1)
+    return np.where(lengths > _NO_LENGTH, products / np.maximum(lengths, _NO_LENGTH), 1.0)
 
 
 @contextmanager

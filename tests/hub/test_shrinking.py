@@ -159,6 +159,10 @@ def test_what_no_config_can_say_is_answered_with_the_nearest(name, numbers, said
 def test_what_is_not_of_kerashub_or_cannot_be_cut_is_told():
     with pytest.raises(kp.PruneError, match="Take kp.prune"):
         kp.hub.shrink(kp.models.lenet_300_100(), hidden=3)
+    adapted = TASKS["GPT2CausalLM"]()
+    adapted.backbone.enable_lora(2)
+    with pytest.raises(kp.PruneError, match="with LoRA. Shrink the model before that"):
+        kp.hub.shrink(adapted, hidden=16, heads=2)
     gemma = keras_hub.models.GemmaBackbone(60, 2, 4, 2, 32, 64, 8)
     with pytest.raises(kp.PruneError, match="reduces over the channels"):
         kp.hub.shrink(gemma, hidden=16)

@@ -15,8 +15,7 @@ from kerasprune.papers.three_dimensional.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensional.block_ends import ends_of_blocks
 from kerasprune.repair.reconstruction.as_linear import numbers_of
 from kerasprune.repair.reconstruction.program import ProgramRun
-
-_NONE = 1e-12
+from kerasprune.surgery.comparison import cosines
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,7 @@ class CosineDistance(BlockCriterion):
             last = [np.moveaxis(numbers_of(x), axis, -1) for x, axis in zip(tensors, axes.values(), strict=True)]
             seen = dict(zip(axes, last, strict=True))
             for name, (before, after) in ends.items():
-                cosines = _cosines(seen[before], seen[after])
-                totals[name] += float(cosines.sum())
-                numbers[name] += cosines.size
+                found = cosines(seen[before], seen[after])
+                totals[name] += float(found.sum())
+                numbers[name] += found.size
         return {name: 1 - totals[name] / numbers[name] for name in ends}
-
-
-def _cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Returns the cosine of the channels of two tensors at every position, or of their means if the sides differ."""
-    if x.shape[:-1] != y.shape[:-1]:
-        x, y = (each.reshape(len(each), -1, each.shape[-1]).mean(axis=1) for each in (x, y))
-    shared = min(x.shape[-1], y.shape[-1])  # other channels are beside zeros
-    lengths = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
-    products = (x[..., :shared] * y[..., :shared]).sum(axis=-1)
-    return np.where(lengths > _NONE, products / np.maximum(lengths, _NONE), 1.0)

@@ -141,10 +141,8 @@ class PlanRequest:
         """
         if self.counted == "keep":
             return self.at(self.budget.level if self.target is None else self.target)
-        if isinstance(self.meter, CostMeter) and self.meter.is_local:
-            from kerasprune.planning.targets.local_shrinking import shrink_binding_groups  # few plans need it
-
-            return shrink_binding_groups(self)
+        if isinstance(self.meter, CostMeter) and (found := self.meter.met(self)) is not None:
+            return found
         chosen = cache(lambda level: self.budget.choose(self.graph, self.scores, level, self.floor))
         held: Choice = {}
         compared: dict[float, Choice] = {}

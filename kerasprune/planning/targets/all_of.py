@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kerasprune.graph.channels import Count
     from kerasprune.graph.graph import ChannelGraph
     from kerasprune.graph.plans import Plan
+    from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,13 @@ class _AllMeter(CostMeter):
     def binding(self, graph: ChannelGraph, count: Count) -> set[str]:
         above = (each for each in self._meters if each(graph, count) > self.target * each.target)
         return set().union(*(each.binding(graph, count) for each in above))
+
+    def met(self, request: PlanRequest) -> Choice:
+        from kerasprune.planning.targets.local_shrinking import (
+            shrink_binding_groups,
+        )  # a target is checked without Keras
+
+        return shrink_binding_groups(request)
 
     def remedies(self, graph: ChannelGraph, count: Count) -> list[str]:
         return [one for each in self._meters for one in each.remedies(graph, count)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerasprune.errors import PruneError
 
@@ -62,6 +62,10 @@ class CostMeter:
             count: Number of channels kept of an array of ids.
         """
         return []
+
+    def met(self, request: Any) -> dict[str, Any] | None:
+        """Returns the choice for a `PlanRequest`, if the meter finds it; by default `None`: levels are bisected."""
+        return None
 
     def shown(self, share: float) -> str:
         """Returns a share as messages show it."""

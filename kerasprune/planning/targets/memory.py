@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kerasprune.graph.channels import Count
     from kerasprune.graph.graph import ChannelGraph
     from kerasprune.graph.plans import Plan
+    from kerasprune.planning.budgets.plan_request import Choice, PlanRequest
 
 _INTERFACES, _PRECISIONS = ("float", "int8"), ("float32", "int8", "int16x8")
 
@@ -170,6 +171,13 @@ class MemoryMeter(CostMeter):
     def binding(self, graph: ChannelGraph, count: Count) -> set[str]:
         counted = self._arena(graph)
         return counted.groups_of(counted.of(count).binding)
+
+    def met(self, request: PlanRequest) -> Choice:
+        from kerasprune.planning.targets.local_shrinking import (
+            shrink_binding_groups,
+        )  # a target is checked without Keras
+
+        return shrink_binding_groups(request)
 
     def remedies(self, graph: ChannelGraph, count: Count) -> list[str]:
         arena = self._arena(graph)

@@ -77,6 +77,7 @@ def reduce_rank(queries: np.ndarray, keys: np.ndarray, size: int) -> tuple[np.nd
         P of (heads of queries, d, size), and R of (heads of keys, d, size).
 
     Example:
+        >>> import numpy as np
         >>> random = np.random.default_rng(0)
         >>> queries, keys = random.normal(size=(50, 1, 4)), random.normal(size=(60, 1, 4))
         >>> keys[..., 3] = keys[..., 0]  # of rank 3
