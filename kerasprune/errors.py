@@ -26,6 +26,7 @@ EXTRAS = {
     ),
     **dict.fromkeys(("yaml", "pydantic", "pydantic_core", "typer", "rich"), "recipes"),
     **dict.fromkeys((f"kerasprune.{room}" for room in ("models", "recipes", "analysis", "cli")), "recipes"),
+    "keras_hub": "hub",
     "ray": "ray",
     "pygraphviz": "plot",
 }

@@ -331,20 +331,20 @@ def check_needed(context: typer.Context, **needed: Sequence[str]) -> None:
     """
     faults = []
     for need, options in needed.items():
-        idle = [] if context.params[need] else [name for name in options if _asked_for(context, name)]
+        idle = [] if context.params[need] else [name for name in options if is_given(context, name)]
         if idle:
-            given = ", ".join(map(_dashed, idle))
-            faults.append(f"Expected {_dashed(need)} with {given}, which has no effect without it")
+            given = ", ".join(map(dashed, idle))
+            faults.append(f"Expected {dashed(need)} with {given}, which has no effect without it")
     raise_faults(f"Invalid arguments for {context.info_name}:", faults)
 
 
-def _asked_for(context: typer.Context, name: str) -> bool:
+def is_given(context: typer.Context, name: str) -> bool:
     """Returns whether an option was given on the command line, and not to switch something off."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE" and context.params[name] not in (False, 0)
 
 
-def _dashed(name: str) -> str:
+def dashed(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 

@@ -86,6 +86,11 @@ def prune(
 
     Composite layers and subclassed models are written out as plain layers first.
     """
+    if (model / "config.json").is_file():
+        from kerasprune.cli.preset import shrink_preset  # few models are presets of KerasHub
+
+        shrink_preset(context)
+        return
     check_model_path(model)
     raise_faults("Invalid arguments for prune:", choice_faults(DEVICES, **{"--beside": beside}) if beside else [])
     timed = "keras" in (options["device"], beside)  # at --batch, with data or without

@@ -21,17 +21,22 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
+def new_folder(path: Path, holds: str, *, overwrite: bool) -> Iterator[Path]:
     """Yields a temporary folder that takes its place at `path` if the block ends without an error.
 
+    Args:
+        path: The folder.
+        holds: A file that each such folder holds: `"saved_model.pb"`, or `"config.json"` of a preset.
+        overwrite: Whether one that is there is replaced.
+
     Raises:
-        PruneError: As in `new_file`; or `path` is neither empty nor a SavedModel.
+        PruneError: As in `new_file`; or `path` is neither empty nor such a folder.
     """
     check_place(path, overwrite)
-    replaceable = path.is_dir() and ((path / "saved_model.pb").is_file() or not any(path.iterdir()))
+    replaceable = path.is_dir() and ((path / holds).is_file() or not any(path.iterdir()))
     if path.exists() and not replaceable:
         raise PruneError(
-            "Expected a SavedModel or an empty folder to replace, so that no other files are lost. "
+            f"Expected an empty folder to replace, or one with {holds}, so that no other files are lost. "
             f"Received: path={str(path)!r}. Choose a path that does not exist."
         )
     # A full folder cannot be replaced in one step: the old one steps aside, and returns if the new one fails.

@@ -11,7 +11,7 @@ import keras
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras, reason_of
 from kerasprune.export.carried import check_writable, write
-from kerasprune.export.destination import check_place, new_saved_model
+from kerasprune.export.destination import check_place, new_folder
 from kerasprune.export.parity import check_repeatable, compare, keras_function, require_close, served_function
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
@@ -81,7 +81,7 @@ def saved_model(
     samples = samples_for(model, signature, data, size)
     reference = keras_function(model, signature)
     check_repeatable(reference, samples)
-    with new_saved_model(path, overwrite=overwrite) as temporary:
+    with new_folder(path, "saved_model.pb", overwrite=overwrite) as temporary:
         _write(model, signature, temporary)
         parity = compare(reference, served_function(temporary, signature), samples, last_axes(model))
         require_close(parity, coarsest_type(without_ranges(model)))

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 _MOST = 512
+_MASK = "padding_mask"
 
 
 def model_inputs(model: keras.Model, data: Any, samples: int = _MOST) -> Any:
@@ -32,7 +33,16 @@ def model_inputs(model: keras.Model, data: Any, samples: int = _MOST) -> Any:
         seen += len(tree.flatten(parts[-1])[0])
         if seen >= samples:
             break
-    return tree.map_structure(lambda *arrays: np.concatenate(arrays)[:samples], *parts)
+    return _without_padding(tree.map_structure(lambda *arrays: np.concatenate(arrays)[:samples], *parts))
+
+
+def _without_padding(inputs: Any) -> Any:
+    """Returns inputs without the positions at the end that are padding in every example."""
+    mask = inputs.get(_MASK) if isinstance(inputs, dict) else None
+    if mask is None or mask.ndim != 2 or not mask.any():
+        return inputs
+    length = int(np.flatnonzero(mask.any(axis=0))[-1]) + 1
+    return {name: array[:, :length] if array.shape == mask.shape else array for name, array in inputs.items()}
 
 
 def _are_inputs(model: keras.Model, data: Any) -> bool:

@@ -203,8 +203,8 @@ def test_paths_that_are_no_place_for_it(network, tmp_path):
     (tmp_path / "photos" / "one.png").write_text("mine")
     (tmp_path / "note").write_text("mine")
     for name, message in (
-        ("photos", "Expected a SavedModel or an empty folder"),
-        ("note", "Expected a SavedModel or an empty folder"),
+        ("photos", "Expected an empty folder to replace"),
+        ("note", "Expected an empty folder to replace"),
         ("model.tflite", "model'"),
         ("absent/model", "Make the folder"),
     ):

@@ -23,6 +23,7 @@ from kerasprune._keras import (
     mask_of,
     own_weights,
 )
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError, is_own
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find, wraps_several
@@ -263,9 +264,14 @@ class Writer:
         return keras.ops.get_item(x, tuple(int(each) if isinstance(each, np.integer) else each for each in keys))
 
     def product(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """Returns the substitute for the call of an operation: a product with a weight is a dense layer."""
+        """Returns the substitute for the call of an operation: a product with a weight is a dense layer.
+
+        One with a number is a layer, too: Keras takes the product for sparse, which layers without shapes cannot read.
+        """
 
         def called(operation: Any, *operands: Any, **kwargs: Any) -> Any:
+            if isinstance(operation, knp.Multiply) and (scaled := self._scaled(operation, *operands)) is not None:
+                return scaled
             if self._leaf or not isinstance(operation, PRODUCTS):
                 return original(operation, *operands, **kwargs)
             with self._as_they_are():
@@ -273,6 +279,17 @@ class Writer:
                 return original(operation, *operands, **kwargs) if made is None else made
 
         return called
+
+    def _scaled(self, operation: Any, x: Any, factor: Any) -> Any:
+        """Returns the product of a tensor and a number as the output of a layer; `None` if it is another product."""
+        x, factor = (x, factor) if isinstance(x, keras.KerasTensor) else (factor, x)
+        if isinstance(factor, keras.KerasTensor) or np.ndim(factor) or "float" not in x.dtype:
+            return None
+        if operation.compute_output_spec(x, factor).dtype != x.dtype:
+            return None
+        with self._as_they_are():
+            layer = keras.layers.Rescaling(float(factor), dtype=x.dtype, name=self._free("rescaling"))
+            return layer(x if mask_of(x) is None else keras.ops.copy(x))
 
     def _multiplied(self, operation: Any, operands: tuple) -> Any:
         """Returns a product as the output of a dense layer; `None` if it is not the product of a tensor and a weight.

@@ -365,3 +365,38 @@ def test_others_say_that_this_exists():
     composite = built("squeeze and excite")[0]
     with pytest.raises(kp.PruneError, match=r"kp.functional\(model\)"):
         kp.trace(composite)
+
+
+class Mean(layers.Layer):
+    """The mean of the channels; it has a rule, and no shape of its own, so Keras tries its code."""
+
+    def call(self, x):
+        return keras.ops.mean(keras.ops.square(x), axis=-1, keepdims=True)
+
+
+class OverMean(layers.Layer):
+    """Divides by it, after a dense layer."""
+
+    def __init__(self, **how):
+        super().__init__(**how)
+        self.dense, self.mean = layers.Dense(6), Mean()
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.dense(x) / self.mean(x)
+
+    def compute_output_shape(self, shape):
+        return *shape[:-1], 6
+
+
+def test_what_reads_a_product_with_a_number_is_written_out():
+    """Keras takes the product for sparse."""
+    kp.rule(Mean)(lambda graph, layer, x: graph.fixed(1, "a mean"))
+    inputs = keras.Input((None, 4))
+    for scaled in (inputs * 3.0, keras.ops.sqrt(5.0) * inputs):
+        model = keras.Model(inputs, layers.Dense(2)(OverMean()(scaled)))
+        plain, batch = written(model, None), np.random.default_rng(0).normal(size=(3, 2, 4)).astype("float32")
+        assert "OverMean" not in {type(layer).__name__ for layer in plain.layers}
+        np.testing.assert_allclose(outputs(plain, batch)[0], outputs(model, batch)[0], atol=1e-5)
