@@ -333,8 +333,8 @@ def check_needed(context: typer.Context, **needed: Sequence[str]) -> None:
     for need, options in needed.items():
         idle = [] if context.params[need] else [name for name in options if is_given(context, name)]
         if idle:
-            given = ", ".join(map(dashed, idle))
-            faults.append(f"Expected {dashed(need)} with {given}, which has no effect without it")
+            given = ", ".join(map(dashed_name, idle))
+            faults.append(f"Expected {dashed_name(need)} with {given}, which has no effect without it")
     raise_faults(f"Invalid arguments for {context.info_name}:", faults)
 
 
@@ -344,7 +344,7 @@ def is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE" and context.params[name] not in (False, 0)
 
 
-def dashed(name: str) -> str:
+def dashed_name(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 

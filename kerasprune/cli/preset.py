@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kerasprune.checks import given_values
-from kerasprune.cli.options import dashed, is_given
+from kerasprune.cli.options import dashed_name, is_given
 from kerasprune.cli.startup import Messages, start
 from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.export.destination import check_place, new_folder
@@ -36,7 +36,7 @@ def shrink_preset(context: typer.Context) -> None:
     idle = [name for name in options if name not in (*_USED, *_SHOWN) and is_given(context, name)]
     faults = []
     if idle:
-        given = ", ".join(map(dashed, idle))
+        given = ", ".join(map(dashed_name, idle))
         faults.append(f"Expected options that matter to a preset, which only becomes smaller. Received: {given}.")
     shares = given_values(params=options["params"], macs=options["macs"])
     if len(shares) != 1:
