@@ -172,6 +172,25 @@ def inner_layers(layer: Any) -> list[Any]:
     return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
 
 
+def sharing_weights(layer: keras.layers.Layer, source: keras.layers.Layer) -> AbstractContextManager[None]:
+    """Lets a layer, and layers inside it, that are built in this block take the variables of another one like it."""
+    there = {
+        ("" if each is source else each.name, variable.name): variable
+        for each in inner_layers(source)
+        for variable in (*each._trainable_variables, *each._non_trainable_variables)
+    }
+    original = keras.layers.Layer.add_weight
+
+    def add_weight(self: Any, shape: Any = None, *args: Any, name: str | None = None, **how: Any) -> Any:
+        found = there.pop(("" if self is layer else self.name, name), None)
+        if found is None or tuple(found.shape) != tuple(shape or ()):
+            return original(self, shape, *args, name=name, **how)
+        self._track_variable(found)
+        return found
+
+    return replaced_attributes((keras.layers.Layer, "add_weight", add_weight))
+
+
 def batch_moments(norm: keras.layers.BatchNormalization, inputs: Any, mask: Any) -> tuple[Any, Any]:
     """Returns mean and variance of the inputs of a BatchNorm, of the steps that a mask leaves."""
     return norm._moments(inputs, mask)

@@ -159,7 +159,7 @@ def shrink(
     from kerasprune.hub.rules import whole_configs  # needs KerasHub
 
     with whole_configs():
-        writer, written = write_out(model)
+        writer, written = write_out(model, copies=False)
         size = _side(model) if has_free_axes(written) else None
         graph = trace(_with_open_ends(written, backbone_of(model) is model), unknown="freeze", size=size)
         plans = ClassPlans(graph, writer.sources, model)

@@ -108,23 +108,24 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     return new
 
 
-def write_out(model: keras.Model, inputs: Any = None) -> tuple[Writer, keras.Model]:
+def write_out(model: keras.Model, inputs: Any = None, *, copies: bool = True) -> tuple[Writer, keras.Model]:
     """Returns the functional model that `functional` returns, and its writer, which knows where its weights are from.
 
     Args:
         model: As for `functional`.
         inputs: As for `functional`.
+        copies: Whether it has weights of its own, or those of the model. Defaults to `True`.
     """
     check_model(model)
     fed = symbolic_inputs(model, inputs)
-    writer, new = _written(model, fed)
+    writer, new = _written(model, fed, copies=copies)
     try:
         check_same(model, new)
     except PruneError:
         if not writer.loses_masks:
             check_finite_weights(model)
             raise
-        writer, new = _written(model, fed, keeps_masks=True)  # once more, with the layers that make masks
+        writer, new = _written(model, fed, copies=copies, keeps_masks=True)  # with layers that make masks
         check_same(model, new)
     return writer, new
 

@@ -22,6 +22,7 @@ from kerasprune._keras import (
     making_node,
     mask_of,
     own_weights,
+    sharing_weights,
 )
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError, is_own
@@ -69,6 +70,8 @@ class Writer:
     keeps_masks: bool = False
     shared: Collection[int] = ()
     """Which weights, by `id`, are read in several ways, and so are tables only."""
+    copies: bool = True
+    """Whether new layers have weights of their own; otherwise they compute with those of the model."""
     loses_masks: bool = False
     kept: dict[str, str] = field(default_factory=dict)
     steps_at_once: dict[str, None] = field(default_factory=dict)
@@ -102,7 +105,8 @@ class Writer:
         found |= {id(table.embeddings): variable for _, table, _, variable in self._tables.values()}
 
         def origin(variable: Any) -> Any:
-            return origin(found[id(variable)]) if id(variable) in found else variable
+            source = found.get(id(variable), variable)
+            return source if source is variable else origin(source)
 
         return {key: origin(variable) for key, variable in found.items()}
 
@@ -347,7 +351,10 @@ class Writer:
             new = make_layer(source)
             new.name = self._free(source.name)  # a class of the user may take no name
             self._made[id(layer)] = layer, new
-            with starting_from(layer, new, keras.ops.convert_to_numpy) if _is_weighted(layer) else nullcontext():
+            if not _is_weighted(layer):
+                return call(new, *args, **kwargs)
+            sharing = nullcontext() if self.copies else sharing_weights(new, layer)
+            with sharing, starting_from(layer, new, keras.ops.convert_to_numpy):
                 return call(new, *args, **kwargs)
 
     def _leaf_called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
