@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasprune import criteria
 from kerasprune._keras import inner_layers
-from kerasprune.checks import given_values, proper_fraction_faults
+from kerasprune.checks import choice_faults, given_values, proper_fraction_faults
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.plans import Plan
@@ -20,7 +20,7 @@ from kerasprune.graph.walk import changed_weights, has_free_axes
 from kerasprune.hub.class_plans import ClassPlans
 from kerasprune.hub.configs import asked_config, changed_words, numbers_of, smaller_config, with_numbers
 from kerasprune.hub.examples import model_inputs
-from kerasprune.hub.layer_scores import layer_influence
+from kerasprune.hub.layer_scores import LAYER_SCORES
 from kerasprune.hub.same_class import Numbered, backbone_of, with_config, with_fewer_layers
 from kerasprune.hub.same_cut import SameCut
 from kerasprune.surgery.comparison import difference, outputs_of
@@ -102,6 +102,7 @@ def shrink(
     macs: float | None = None,
     data: Any = None,
     criterion: str | dict | type | Criterion | None = None,
+    depth: str = "influence",
     reconstruct: bool = True,
     seed: int = 0,
 ) -> Shrunk:
@@ -127,6 +128,8 @@ def shrink(
         data: Examples without labels, as `task.fit` takes them, through its own preprocessor; or inputs of the model.
             Defaults to `None`: scores by the weights, and layers go from the end, but for the last one.
         criterion: Scores channels. Defaults to `None`: `"activation"` with data, else `"l1"`.
+        depth: Scores layers, with data: `"influence"`, 1 − cos of what goes in and out, or `"error"` of the outputs
+            without the layer, which takes a pass for each. Defaults to `"influence"`.
         reconstruct: Whether kernels are solved, with data. Defaults to `True`.
         seed: Random seed. Defaults to 0.
 
@@ -147,14 +150,15 @@ def shrink(
     """
     numbers = {"hidden": hidden, "heads": heads, "kv_heads": kv_heads, "intermediate": intermediate}
     asked, shares = given_values(**numbers, layers=layers, filters=filters), given_values(params=params, macs=macs)
-    _check(model, asked, shares)
+    _check(model, asked, shares, depth)
     config = backbone_of(model).get_config()
     wanted = asked_config(config, asked, type(backbone_of(model)).__name__)
     inputs = None if data is None else model_inputs(model, data)
     dense, kept = model, None
     if "layers" in asked and layers < numbers_of(config)["layers"]:
         numbered = Numbered.of(backbone_of(model))
-        worth = _worth_at_the_ends(numbered) if inputs is None else layer_influence(model, inputs, numbered.layers)
+        score = _worth_at_the_ends if inputs is None else LAYER_SCORES[depth]
+        worth = score(model, inputs, numbered.layers)
         model, kept = with_fewer_layers(model, with_numbers(config, {"layers": layers}), worth, numbered)
     from kerasprune.hub.rules import whole_configs  # needs KerasHub
 
@@ -163,9 +167,11 @@ def shrink(
         size = _side(model) if has_free_axes(written) else None
         graph = trace(_with_open_ends(written, backbone_of(model) is model), unknown="freeze", size=size)
         plans = ClassPlans(graph, writer.sources, model)
-        slim = with_config(model, wanted) if asked else _within(plans, config, shares)
+        wanted = wanted if asked else _within(plans, config, shares)
         criterion = criteria.get(criterion or ("l1" if inputs is None else "activation"))
-        plan = plans.plan(slim, criteria.score(criterion, graph, inputs, seed=seed))
+        scores = criteria.score(criterion, graph, inputs, seed=seed)  # takes memory, as does the slim model
+        slim = with_config(model, wanted)
+        plan = plans.plan(slim, scores)
         rebuilt = rebuild(graph, plan)  # with what constant channels add to biases
         cut = SameCut(slim, model, Cut.of(graph, plan), rebuilt, writer.sources)
         error = _difference(rebuilt, slim, size)
@@ -177,10 +183,10 @@ def shrink(
     return Shrunk(slim, plan, report)
 
 
-def _check(model: Any, asked: Mapping[str, Any], shares: Mapping[str, float]) -> None:
+def _check(model: Any, asked: Mapping[str, Any], shares: Mapping[str, float], depth: str) -> None:
     """Raises unless the model is one of KerasHub and one thing is asked for."""
     modules = {each.__module__.partition(".")[0] for each in type(model).__mro__}
-    faults = proper_fraction_faults(**shares)
+    faults = proper_fraction_faults(**shares) + choice_faults(tuple(LAYER_SCORES), depth=depth)
     if "keras_hub" not in modules:
         faults.append(
             f"Expected a task or a backbone of KerasHub. Received: {type(model).__name__}. Take kp.prune for others."
@@ -208,9 +214,9 @@ def _config_faults(backbone: keras.Model) -> list[str]:
     return []
 
 
-def _worth_at_the_ends(numbered: Numbered) -> np.ndarray:
+def _worth_at_the_ends(model: keras.Model, inputs: None, layers: Sequence[keras.layers.Layer]) -> np.ndarray:
     """Returns a worth by which the first layers and the last one stay."""
-    worth = np.arange(len(numbered.layers), 0, -1.0)
+    worth = np.arange(len(layers), 0, -1.0)
     worth[-1] = worth.sum()
     return worth
 
@@ -223,25 +229,23 @@ def _with_open_ends(written: keras.Model, is_backbone: bool) -> keras.Model:
     return keras.Model(written.input, ends, name=written.name)
 
 
-def _within(plans: ClassPlans, config: Mapping[str, Any], shares: Mapping[str, float]) -> keras.Model:
-    """Returns a model of the largest config in proportion to the dense one that costs at most a share of it.
+def _within(plans: ClassPlans, config: Mapping[str, Any], shares: Mapping[str, float]) -> dict[str, Any]:
+    """Returns the largest config in proportion to the dense one whose model costs at most a share of it.
 
     Raises:
         PruneError: None does.
     """
     ((cost, share),) = shares.items()
-    known: dict[str, tuple[keras.Model, float]] = {}
+    known: dict[str, float] = {}
 
-    def tried(scale: float) -> tuple[keras.Model, float]:
+    def tried(scale: float) -> float:
         smaller = smaller_config(config, scale)
         if str(smaller) not in known:
-            known.clear()  # one beside the dense model
-            new = with_config(plans.model, smaller)
-            known[str(smaller)] = new, getattr(plans, cost)(new)
+            known[str(smaller)] = getattr(plans, cost)(with_config(plans.model, smaller))
         return known[str(smaller)]
 
     low, high = 0.0, 1.0
-    least = tried(low)[1]
+    least = tried(low)
     if least > share:
         raise PruneError(
             f"Expected a share that some config meets: at least {least:.3f}. Received: {cost}={share}. Give a larger "
@@ -249,8 +253,8 @@ def _within(plans: ClassPlans, config: Mapping[str, Any], shares: Mapping[str, f
         )
     for _ in range(_TRIALS):
         middle = (low + high) / 2
-        low, high = (middle, high) if tried(middle)[1] <= share else (low, middle)
-    return tried(low)[0]
+        low, high = (middle, high) if tried(middle) <= share else (low, middle)
+    return smaller_config(config, low)
 
 
 def _side(model: keras.Model) -> int:

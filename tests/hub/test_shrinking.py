@@ -20,7 +20,7 @@ pytest.importorskip("keras_hub")
 import keras_hub  # noqa: E402
 from support.hub_tasks import TASKS, WORDS, asked, classifier, detector, gemma_2, resnet  # noqa: E402
 
-from kerasprune.hub.layer_scores import layer_influence  # noqa: E402
+from kerasprune.hub.layer_scores import LAYER_SCORES, layer_influence  # noqa: E402
 from kerasprune.hub.same_class import Numbered, choose_in_order  # noqa: E402
 from kerasprune.surgery.inlining.inline import write_out  # noqa: E402
 
@@ -98,7 +98,9 @@ def test_the_layers_that_turn_least_go_and_the_others_are_as_they_were():
         if each.name in ("attention_output", "feedforward_output_dense"):
             each.kernel.assign(ops.zeros_like(each.kernel))  # the layer passes on what goes in
     layers = Numbered.of(task.backbone).layers
-    assert layer_influence(task, tokens(), layers)[1] == pytest.approx(0, abs=1e-6)
+    for score in LAYER_SCORES.values():
+        found = score(task, tokens(), layers)
+        assert found[1] == pytest.approx(0, abs=1e-6) and found[0] > 0.01 < found[2]
     slim, _, report = kp.hub.shrink(task, layers=2, data=tokens())
     assert report.layers == (0, 2) and "layers kept: 0, 2" in str(report)
     np.testing.assert_allclose(slim.predict(tokens(), verbose=0), task.predict(tokens(), verbose=0), atol=1e-5)
@@ -165,6 +167,19 @@ def test_layers_stay_where_the_class_computes_alike():
 
 def _blocks(*numbers: int) -> list[str]:
     return [f"decoder_block_{number}" for number in numbers]
+
+
+def test_padding_says_nothing_of_layers():
+    task, given = shaken(TASKS["GPT2CausalLM"]()), tokens(4)
+    layers, words = Numbered.of(task.backbone).layers, given["token_ids"].copy()
+    given["padding_mask"][:, 6:] = 0
+    words[:, 6:] = 3
+    other = {**given, "token_ids": words}
+    np.testing.assert_allclose(layer_influence(task, given, layers), layer_influence(task, other, layers), rtol=1e-5)
+    slim = kp.hub.shrink(task, layers=1, data=given, depth="error").slim
+    assert slim.backbone.get_config()["num_layers"] == 1
+    with pytest.raises(kp.PruneError, match="depth"):
+        kp.hub.shrink(task, layers=1, depth="width")
 
 
 def test_items_are_chosen_as_all_choices_show():
