@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -23,6 +22,7 @@ from kerasprune.hub.examples import model_inputs
 from kerasprune.hub.layer_scores import LAYER_SCORES
 from kerasprune.hub.same_class import Numbered, backbone_of, with_config, with_fewer_layers
 from kerasprune.hub.same_cut import SameCut
+from kerasprune.hub.shrunk_report import ShrunkReport
 from kerasprune.surgery.comparison import difference, outputs_of
 from kerasprune.surgery.compute_dtype import coarsest_type
 from kerasprune.surgery.cut import Cut
@@ -44,49 +44,6 @@ class Shrunk(NamedTuple):
     slim: keras.Model
     plan: Plan
     report: ShrunkReport
-
-
-@dataclass(frozen=True)
-class ShrunkReport:
-    """The config, layers and parameters of a model of KerasHub before and after.
-
-    Args:
-        name: Its class.
-        changed: `{word: (before, after)}` of the config.
-        layers: Numbers of the layers that are kept; `None` if all are.
-        params: Parameters before and after.
-        macs: Share of the multiply–adds that is left; `None` if they are not known.
-        error: The largest difference to the written-out model that is cut likewise, relative to its largest output.
-        errors: Those of the outputs on examples held out, against the dense model's, right after the cut and after
-            reconstruction, as `kp.report` has them; `None` without examples, or if outputs have other shapes.
-    """
-
-    name: str
-    changed: Mapping[str, tuple[Any, Any]]
-    layers: tuple[int, ...] | None
-    params: tuple[int, int]
-    macs: float | None
-    error: float
-    errors: tuple[float, float] | None = None
-
-    def __str__(self) -> str:
-        """Returns a line for each entry of the config that changed, and for the parameters."""
-        dense, slim = self.params
-        lines = [f"{self.name}: {slim:,} of {dense:,} parameters, {slim / dense:.3f}"]
-        if self.macs is not None:
-            lines.append(f"multiply–adds: {self.macs:.3f}")
-        lines += [f"{word}: {_shown(before)} → {_shown(after)}" for word, (before, after) in self.changed.items()]
-        if self.layers is not None:
-            lines.append(f"layers kept: {', '.join(map(str, self.layers))}")
-        lines.append(f"largest difference to the cut graph: {self.error:.1e} of its outputs")
-        if self.errors is not None:
-            cut, solved = self.errors
-            lines.append(f"error of the outputs: {cut:.3f} removed, {solved:.3f} reconstructed")
-        return "\n".join(lines)
-
-
-def _shown(number: Any) -> str:
-    return f"{number:,}" if isinstance(number, int) else str(list(number))
 
 
 def shrink(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -55,7 +56,7 @@ def test_a_task_stays_a_task_and_computes_what_its_cut_graph_does(name):
     assert type(slim) is type(task) and report.error <= 1e-5
     config = slim.backbone.get_config()
     assert config["hidden_dim"] == 16 and report.params == (task.count_params(), slim.count_params())
-    assert report.params[1] < 0.5 * report.params[0] and "hidden: 32 → 16" in str(report)
+    assert report.params[1] < 0.5 * report.params[0] and re.search("hidden +32 +16", str(report))
     again = type(slim.backbone).from_config(config)
     assert [w.shape for w in again.weights] == [w.shape for w in slim.backbone.weights]
     if name in ("BertTextClassifier", "RobertaTextClassifier", "ViTImageClassifier", "GPT2CausalLM"):
@@ -102,7 +103,7 @@ def test_the_layers_that_turn_least_go_and_the_others_are_as_they_were():
         found = score(task, tokens(), layers)
         assert found[1] == pytest.approx(0, abs=1e-6) and found[0] > 0.01 < found[2]
     slim, _, report = kp.hub.shrink(task, layers=2, data=tokens())
-    assert report.layers == (0, 2) and "layers kept: 0, 2" in str(report)
+    assert report.layers == (0, 2) and "Layers kept: 0, 2" in str(report)
     np.testing.assert_allclose(slim.predict(tokens(), verbose=0), task.predict(tokens(), verbose=0), atol=1e-5)
 
 
@@ -199,7 +200,7 @@ def test_stacks_of_a_resnet_become_narrower(block):
     task = keras_hub.models.ResNetImageClassifier(resnet(block), num_classes=3)
     slim, plan, report = kp.hub.shrink(task, filters=[64, 24, 16])
     assert slim.backbone.get_config()["stackwise_num_filters"] == [64, 24, 16] and report.error <= 1e-5
-    assert plan.keep and "filters: [64, 48, 32] → [64, 24, 16]" in str(report)
+    assert plan.keep and re.search("filters +64, 48, 32 +64, 24, 16", str(report)) and "<td>" in report._repr_html_()
     assert kp.hub.shrink(task.backbone, params=0.7).report.error <= 1e-5
 
 
