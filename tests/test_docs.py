@@ -202,6 +202,8 @@ def printed(page: str) -> list[tuple[Block, str]]:
 @pytest.mark.matrix("README.md", "docs/quickstart.md")
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.mark == "runs" for b in blocks(page))])
 def test_python_runs(page, tmp_path, monkeypatch):
+    if "import keras_hub" in text_of(page):
+        pytest.importorskip("keras_hub")
     monkeypatch.chdir(tmp_path)
     for block, now in printed(page):
         same = block.code == now or (block.mark == "prints about" and alike(block.code, now))

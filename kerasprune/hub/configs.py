@@ -144,7 +144,7 @@ def _nearest(config: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, A
     return found
 
 
-def smaller_config(config: Mapping[str, Any], share: float) -> dict[str, Any]:
+def smaller_config(config: Mapping[str, Any], share: float, units: float | None = None) -> dict[str, Any]:
     """Returns the config whose widths are nearest to a share of the dense one.
 
     Sizes of heads stay as they are, and the first stack of convolutions, so that every class can say it. Where the
@@ -153,9 +153,12 @@ def smaller_config(config: Mapping[str, Any], share: float) -> dict[str, Any]:
     Args:
         config: The dense config.
         share: The share, in (0, 1].
+        units: That of the intermediate units. Defaults to `None`: the same.
     """
     dense = numbers_of(config)
     asked = {word: _share_of(number, share) for word, number in dense.items() if word in _PROPORTIONAL}
+    if units is not None:
+        asked["intermediate"] = _share_of(dense["intermediate"], units)
     if _ties_sizes(config):
         asked["hidden"] = dense["hidden"]  # follows the heads
     return with_numbers(config, _nearest(config, {**dense, **asked}))

@@ -17,7 +17,8 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import changed_weights, has_free_axes
 from kerasprune.hub.class_plans import ClassPlans
-from kerasprune.hub.configs import asked_config, changed_words, numbers_of, smaller_config, with_numbers
+from kerasprune.hub.config_within import config_within
+from kerasprune.hub.configs import asked_config, changed_words, numbers_of, with_numbers
 from kerasprune.hub.examples import model_inputs
 from kerasprune.hub.layer_scores import LAYER_SCORES
 from kerasprune.hub.same_class import Numbered, backbone_of, with_config, with_fewer_layers
@@ -32,7 +33,6 @@ from kerasprune.surgery.rebuild import rebuild
 
 _TOLERANCE = 1e-5
 _ROUNDED = 0.05  # of half precision
-_TRIALS = 12
 _LENGTH = 16  # of texts on which models are compared
 _SIDE = 128  # of images: every level of a pyramid has one
 _END = "open_end_"
@@ -124,7 +124,7 @@ def shrink(
         size = _side(model) if has_free_axes(written) else None
         graph = trace(_with_open_ends(written, backbone_of(model) is model), unknown="freeze", size=size)
         plans = ClassPlans(graph, writer.sources, model)
-        wanted = wanted if asked else _within(plans, config, shares)
+        wanted = wanted if asked else config_within(plans, config, **shares)
         criterion = criteria.get(criterion or ("l1" if inputs is None else "activation"))
         scores = criteria.score(criterion, graph, inputs, seed=seed)  # takes memory, as does the slim model
         slim = with_config(model, wanted)
@@ -184,34 +184,6 @@ def _with_open_ends(written: keras.Model, is_backbone: bool) -> keras.Model:
         return written
     ends = [keras.layers.Dense(1, name=f"{_END}{place}")(y) for place, y in enumerate(written.outputs)]
     return keras.Model(written.input, ends, name=written.name)
-
-
-def _within(plans: ClassPlans, config: Mapping[str, Any], shares: Mapping[str, float]) -> dict[str, Any]:
-    """Returns the largest config in proportion to the dense one whose model costs at most a share of it.
-
-    Raises:
-        PruneError: None does.
-    """
-    ((cost, share),) = shares.items()
-    known: dict[str, float] = {}
-
-    def tried(scale: float) -> float:
-        smaller = smaller_config(config, scale)
-        if str(smaller) not in known:
-            known[str(smaller)] = getattr(plans, cost)(with_config(plans.model, smaller))
-        return known[str(smaller)]
-
-    low, high = 0.0, 1.0
-    least = tried(low)
-    if least > share:
-        raise PruneError(
-            f"Expected a share that some config meets: at least {least:.3f}. Received: {cost}={share}. Give a larger "
-            "one, or the numbers."
-        )
-    for _ in range(_TRIALS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if tried(middle) <= share else (low, middle)
-    return smaller_config(config, low)
 
 
 def _side(model: keras.Model) -> int:

@@ -145,7 +145,7 @@ def test_a_share_of_a_cost_is_met_from_below(share, cost):
     task = shaken(TASKS["GPT2CausalLM"]())
     slim, _, report = kp.hub.shrink(task, **{cost: share})
     kept = {"params": slim.count_params() / task.count_params(), "macs": report.macs}
-    assert 0.6 * share < kept[cost] <= share
+    assert 0.9 * share < kept[cost] <= share
     with pytest.raises(kp.PruneError, match="at least 0.0"):
         kp.hub.shrink(task, **{cost: 0.001})
 

@@ -15,7 +15,7 @@ CASES = [
     )
 ]
 CANNOT_BE_RUN = [
-    ("hub/shrinking.py", "Give a larger one"),  # needs KerasHub, as do those below
+    ("hub/config_within.py", "Give a larger one"),  # needs KerasHub, as do those below
     ("hub/same_class.py", "layers are numbered"),
     ("hub/same_class.py", "Expected the same weights in every layer"),
     ("hub/class_plans.py", "Expected a config with which"),
