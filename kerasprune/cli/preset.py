@@ -87,7 +87,10 @@ def _loaded(folder: Path) -> keras.Model:
     import keras
 
     name = next(folder / each for each in _NAMES if (folder / each).is_file())
-    registered = json.loads(name.read_text(encoding="utf-8")).get("registered_name", "")
+    try:
+        registered = json.loads(name.read_text(encoding="utf-8"))["registered_name"]
+    except (ValueError, TypeError, KeyError):
+        registered = ""
     found = keras.saving.get_registered_object(registered)
     if found is None:
         raise PruneError(f"Expected a preset that KerasHub has saved. Received: {str(folder)!r}, of {registered!r}.")

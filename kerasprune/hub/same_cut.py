@@ -64,13 +64,15 @@ class SameCut:
 
         Returns:
             The errors of the outputs before and after, see `output_error`; `None`, and no kernel is solved, if the
-            outputs have other shapes.
+            outputs have other shapes, or for a single example.
         """
         shapes = ([each.shape for each in tree.flatten(model.output)] for model in (judge, self.slim))
         if next(shapes) != next(shapes):
             return None
         batches = example_batches(self.slim, inputs, _SAMPLES)
         examples = [np.concatenate(each) for each in zip(*batches, strict=True)]
+        if len(examples[0]) < 2:
+            return None
         held = [each[::_HELD_OUT] for each in examples]
         used = [np.delete(each, np.s_[::_HELD_OUT], axis=0) for each in examples]
         parts = [
