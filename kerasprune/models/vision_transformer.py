@@ -105,11 +105,11 @@ def _stem(path: str, end: str, images: keras.KerasTensor) -> keras.KerasTensor:
     if end not in names:
         raise PruneError(f"Expected stem_end to be a layer of {path}.{nearest(end, names)} Received: {end!r}.")
     first = keras.Model(model.inputs[0], model.get_layer(end).output)
-    stem = keras.models.clone_model(first, images)
-    stem.set_weights(first.get_weights())
-    for layer in stem.layers:
+    stem_model = keras.models.clone_model(first, images)
+    stem_model.set_weights(first.get_weights())
+    for layer in stem_model.layers:
         layer.trainable = False
-    return stem.output
+    return stem_model.output
 
 
 def _draw(model: keras.Model, seed: int) -> None:

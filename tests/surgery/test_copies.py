@@ -29,6 +29,8 @@ _WRITERS = {"surgery/clone.py", "surgery/copy_layer.py"}
 _OF_NO_LAYER = {  # optimizers, metrics and schedules
     "training/rewinding.py", "surgery/compiled.py", "steps/finetune.py"
 }  # fmt: skip
+_OF_OTHER_SIZES = {"hub/same_class.py"}  # the same class, built from another config
+_OF_FILES = {"models/keras_applications.py", "models/vision_transformer.py"}  # just loaded, called on other inputs
 
 
 def test_layers_are_copied_in_one_place():
@@ -41,9 +43,9 @@ def test_layers_are_copied_in_one_place():
                 of_layer = node.func.attr == "set_weights" and not ast.unparse(node.func.value).endswith("model")
                 if of_layer and ast.unparse(node.func.value) != "self._slim" or node.func.attr == "from_config":
                     found.add(place)
-                if node.func.attr == "clone_model" and place != "models/keras_applications.py":
+                if node.func.attr == "clone_model" and place not in _OF_FILES:
                     found.add(place)
-    assert found <= _WRITERS | _OF_NO_LAYER
+    assert found <= _WRITERS | _OF_NO_LAYER | _OF_OTHER_SIZES
 
 
 def _adapted():
