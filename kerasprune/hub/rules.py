@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import keras
+import keras_hub  # noqa: F401  without it there is nothing to describe
 import numpy as np
 
 from kerasprune._keras import replaced_attributes

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from kerasprune.checks import proper_fraction_faults
 from kerasprune.errors import raise_faults
-from kerasprune.tables import Drawn, Part, Shown, Table
+from kerasprune.files.figure import Drawn
+from kerasprune.tables import Part, Shown, Table
 
 
 @dataclass(frozen=True)

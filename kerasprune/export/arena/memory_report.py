@@ -13,7 +13,8 @@ from kerasprune.export.arena.greedy_planner import Buffer, arena_bytes, holding_
 from kerasprune.export.arena.operator_macs import multiply_adds
 from kerasprune.export.arena.operator_memory import is_known, is_lacking, persistent_bytes, scratch
 from kerasprune.export.tflite_graph import NONE, Shapes, TfliteFile
-from kerasprune.tables import Drawn, Part, Table
+from kerasprune.files.figure import Drawn
+from kerasprune.tables import Part, Table
 
 _KILO = 1000
 _KERNELS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
