@@ -172,6 +172,7 @@ def choose_in_order(worth: np.ndarray, kinds: Sequence[Any], places: Sequence[An
         places: The kind that each place takes; as many items in a row, from the first, fit.
 
     Example:
+        >>> import numpy as np
         >>> choose_in_order(np.array([1.0, 5.0, 2.0, 9.0]), "abab", "ab")
         [0, 3]
     """

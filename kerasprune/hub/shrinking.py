@@ -85,7 +85,7 @@ def shrink(
         data: Examples without labels, as `task.fit` takes them, through its own preprocessor; or inputs of the model.
             Defaults to `None`: scores by the weights, and layers go from the end, but for the last one.
         criterion: Scores channels. Defaults to `None`: `"activation"` with data, else `"l1"`.
-        depth: Scores layers, with data: `"influence"`, 1 − cos of what goes in and out, or `"error"` of the outputs
+        depth: Scores layers, with data: `"influence"`, 1 − cos of input and output, or `"error"` of the outputs
             without the layer, which takes a pass for each. Defaults to `"influence"`.
         reconstruct: Whether kernels are solved, with data. Defaults to `True`.
         seed: Random seed. Defaults to 0.
