@@ -84,8 +84,7 @@ def prune(
 ) -> None:
     """Prune a trained model at once and reconstruct it; with --data and --finetune-epochs train it, too.
 
-    Composite layers and subclassed models are written out as plain layers first. A folder with a preset of KerasHub
-    becomes a smaller preset of the same class.
+    Composite layers are written out first; presets of KerasHub stay presets.
     """
     if (model / "config.json").is_file():
         from kerasprune.cli.preset import shrink_preset  # few models are presets of KerasHub
