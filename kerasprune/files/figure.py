@@ -1,37 +1,16 @@
-"""Figures as files, and results that are drawn on one."""
+"""Figures as files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from kerasprune.errors import PruneError
 from kerasprune.files.reading import path_of
 from kerasprune.files.writing import replace_when_done
-from kerasprune.tables import Graphic, Shown, svg
 
 FORMATS = (".svg", ".png", ".pdf")
-
-
-class Drawn(Shown):
-    """A result that can be drawn as well, where matplotlib is installed."""
-
-    height: ClassVar[float]
-    """Of the picture, in inches."""
-
-    def draw(self, figure: Any) -> None:
-        """Draws it on an empty figure of matplotlib."""
-        raise NotImplementedError
-
-    def save(self, path: str | Path) -> Path:
-        """Writes it as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
-        return draw_figure(path, (6.4, self.height), self.draw)
-
-    def _pictures(self, caption: str) -> list[Graphic]:
-        """Returns it as a picture; none without matplotlib."""
-        return [] if find_spec("matplotlib") is None else [Graphic(svg(self.draw, height=self.height), caption)]
 
 
 def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any], None]) -> Path:
