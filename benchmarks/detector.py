@@ -12,7 +12,6 @@ labels, and with the dense model as well; shares are of all multiply–adds.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 from pathlib import Path
@@ -296,18 +295,5 @@ def table() -> None:
     print(TABLE.read_text())
 
 
-def main() -> None:
-    """Runs what is asked for."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("train", "run", "table"))
-    parser.add_argument("seeds", type=int, nargs="*", default=[0, 1, 2])
-    given = parser.parse_args()
-    if given.what in ("train", "table"):
-        {"train": train, "table": table}[given.what]()
-        return
-    for seed in given.seeds:
-        run(seed)
-
-
 if __name__ == "__main__":
-    main()
+    rows.run_asked({"run": run}, {"train": train, "table": table})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 import statistics
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -49,6 +50,19 @@ def stamp(*packages: str) -> dict[str, str]:
     machine = f"{processor()}, {os.cpu_count()} cores"
     found = (runtime, machine, described.stdout.strip() or "unknown", date.today().isoformat())
     return dict(zip(STAMP, found, strict=True))
+
+
+def run_asked(for_seeds: Mapping[str, Callable[[int], None]], once: Mapping[str, Callable[[], None]]) -> None:
+    """Runs what the command line names, once, or for each seed after it; 0, 1 and 2 if none is given."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=(*once, *for_seeds))
+    parser.add_argument("seeds", type=int, nargs="*", default=[0, 1, 2])
+    asked = parser.parse_args()
+    if asked.what in once:
+        once[asked.what]()
+        return
+    for seed in asked.seeds:
+        for_seeds[asked.what](seed)
 
 
 def mean_std(values: Sequence[float], digits: int = 1) -> str:

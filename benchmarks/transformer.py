@@ -13,7 +13,6 @@ without labels, four epochs. Accuracy is that on validation images; each seed dr
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -201,18 +200,5 @@ def train() -> None:
     app(["run", "glyphs-vit", "--out", str(RUNS / "glyphs-vit")])
 
 
-def main() -> None:
-    """Runs what is asked for."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("train", "run", "picks", "table"))
-    parser.add_argument("seeds", type=int, nargs="*", default=[0, 1, 2])
-    asked = parser.parse_args()
-    if asked.what in ("train", "table"):
-        {"train": train, "table": table}[asked.what]()
-        return
-    for seed in asked.seeds:
-        {"run": run, "picks": picks}[asked.what](seed)
-
-
 if __name__ == "__main__":
-    main()
+    rows.run_asked({"run": run, "picks": picks}, {"train": train, "table": table})

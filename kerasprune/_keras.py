@@ -172,23 +172,36 @@ def inner_layers(layer: Any) -> list[Any]:
     return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
 
 
-def sharing_weights(layer: keras.layers.Layer, source: keras.layers.Layer) -> AbstractContextManager[None]:
-    """Lets a layer, and layers inside it, that are built in this block take the variables of another one like it."""
-    there = {
-        ("" if each is source else each.name, variable.name): variable
-        for each in inner_layers(source)
-        for variable in (*each._trainable_variables, *each._non_trainable_variables)
-    }
+@contextmanager
+def sharing_weights(layer: keras.layers.Layer, source: keras.layers.Layer) -> Iterator[None]:
+    """Lets a layer, and layers inside it, that are built in this block take the variables of another one like it.
+
+    What belongs to what is found by places. Variables that are created in another way are assigned their values.
+    """
     original = keras.layers.Layer.add_weight
 
     def add_weight(self: Any, shape: Any = None, *args: Any, name: str | None = None, **how: Any) -> Any:
-        found = there.pop(("" if self is layer else self.name, name), None)
-        if found is None or tuple(found.shape) != tuple(shape or ()):
+        like = _at_its_place(self, layer, source)
+        own = () if like is None else (*like._trainable_variables, *like._non_trainable_variables)
+        found = [variable for variable in own if variable.name == name]
+        if len(found) != 1 or tuple(found[0].shape) != tuple(shape or ()):
             return original(self, shape, *args, name=name, **how)
-        self._track_variable(found)
-        return found
+        self._track_variable(found[0])
+        return found[0]
 
-    return replaced_attributes((keras.layers.Layer, "add_weight", add_weight))
+    with replaced_attributes((keras.layers.Layer, "add_weight", add_weight)):
+        yield
+    for mine, theirs in zip(layer.weights, source.weights, strict=True):
+        if mine is not theirs:
+            mine.assign(theirs)
+
+
+def _at_its_place(inner: Any, layer: Any, source: Any) -> Any:
+    """Returns what is in a layer where another layer is in one like it; `None` if nothing is."""
+    if inner is layer:
+        return source
+    pairs = zip(layer._layers, source._layers, strict=False)
+    return next((found for pair in pairs if (found := _at_its_place(inner, *pair)) is not None), None)
 
 
 def batch_moments(norm: keras.layers.BatchNormalization, inputs: Any, mask: Any) -> tuple[Any, Any]:

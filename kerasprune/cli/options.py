@@ -345,6 +345,7 @@ def is_given(context: typer.Context, name: str) -> bool:
 
 
 def dashed_name(name: str) -> str:
+    """Returns an option as it is typed."""
     return f"--{name.replace('_', '-')}"
 
 

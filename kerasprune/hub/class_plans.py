@@ -56,8 +56,21 @@ class ClassPlans:
         return ShareCounter(self.graph, ["macs"])
 
     @cached_property
-    def _places(self) -> dict[int, int]:
-        return {id(weight): place for place, weight in enumerate(self.model.weights)}
+    def _axes(self) -> list[tuple[int, list[tuple[str, int]]]]:
+        """Which group an axis of a weight has channels of, and how many; no name where it has none, or several.
+
+        By the place of the weight in the model.
+        """
+        places = {id(weight): place for place, weight in enumerate(self.model.weights)}
+        (owner, _), names, found = self.graph.places, list(self.graph.groups), []
+        for entry in self.graph.slices:
+            source = self._sources.get(id(entry.variable))
+            if source is not None:
+                there = [() if ids is None else np.unique(owner[self.graph.classes[ids]]) for ids in entry.ids]
+                groups = [names[one[0]] if len(one) == 1 and one[0] >= 0 else "" for one in there]
+                sizes = [0 if ids is None else len(ids) for ids in entry.ids]
+                found.append((places[id(source)], [*zip(groups, sizes, strict=True)]))
+        return found
 
     def _kept(self, slim: keras.Model) -> dict[str, int]:
         """Returns `{group name: number of channels}` of the groups that are narrower in a slim model."""
@@ -66,19 +79,14 @@ class ClassPlans:
                 f"Expected a config with which {type(slim).__name__} has the same layers. Received: one with which it "
                 "has others. Give other numbers."
             )
-        (owner, _), names, counts = self.graph.places, list(self.graph.groups), defaultdict(set)
-        for entry in self.graph.slices:
-            source = self._sources.get(id(entry.variable))
-            if source is None:
-                continue
-            shape = tuple(slim.weights[self._places[id(source)]].shape)
-            if len(shape) != len(entry.variable.shape):  # a table of what was one row
+        counts = defaultdict(set)
+        for place, axes in self._axes:
+            shape = tuple(slim.weights[place].shape)
+            if len(shape) != len(axes):  # a table of what was one row
                 shape = (shape[0] if len(shape) > 1 else 1, prod(shape[1:] if len(shape) > 1 else shape))
-            for size, ids in zip(shape, entry.ids, strict=True):
-                numbers = () if ids is None else np.unique(owner[self.graph.classes[ids]])
-                if len(numbers) == 1 and numbers[0] >= 0:
-                    name = names[numbers[0]]
-                    counts[name].add(size * self.graph.groups[name].size // len(ids))
+            for size, (name, dense) in zip(shape, axes, strict=True):
+                if name:
+                    counts[name].add(size * self.graph.groups[name].size // dense)
         self._check(counts, slim)
         return {name: min(found) for name, found in counts.items() if min(found) < self.graph.groups[name].size}
 

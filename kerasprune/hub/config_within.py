@@ -37,6 +37,9 @@ def config_within(plans: ClassPlans, config: Mapping[str, Any], **shares: float)
             known[str(smaller)] = getattr(plans, cost)(with_config(plans.model, smaller))
         return known[str(smaller)]
 
+    def alike(share: float) -> dict[str, Any]:
+        return smaller_config(config, share, share)
+
     def bisected(at: Callable[[float], dict[str, Any]]) -> tuple[float, float]:
         low, high = 0.0, 1.0
         for _ in range(_TRIALS):
@@ -44,15 +47,15 @@ def config_within(plans: ClassPlans, config: Mapping[str, Any], **shares: float)
             low, high = (middle, high) if costs(at(middle)) <= share else (low, middle)
         return low, high
 
-    least = costs(smaller_config(config, 0.0))
+    least = costs(alike(0.0))
     if least > share:
         raise PruneError(
             f"Expected a share that some config meets: at least {least:.3f}. Received: {cost}={share}. Give a larger "
             "one, or the numbers."
         )
-    below, above = bisected(partial(smaller_config, config))
+    below, above = bisected(alike)
     if "intermediate" not in numbers_of(config):
-        return smaller_config(config, below)
+        return alike(below)
     found = [(scale, bisected(partial(smaller_config, config, scale))[0]) for scale in (below, above)]
     fitting = [each for each in found if each[1] and costs(smaller_config(config, *each)) <= share]
     near = min(fitting, key=lambda each: abs(log(max(each[0], _LEAST) / each[1])), default=(below, below))

@@ -18,7 +18,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "filters": ("stackwise_num_filters",),
 }
 """The entries of configs that a word stands for; `filters` are a list, one for each stack of convolutions."""
-_PROPORTIONAL = ("hidden", "heads", "kv_heads", "intermediate", "filters")
+_PROPORTIONAL = ("hidden", "heads", "kv_heads", "filters")
 _STEP, _WIDE = 8, 128  # numbers so large stay multiples, which kernels of devices are made for
 _ENCODER = "image_encoder"  # the backbone inside that of a detector, with a config of its own
 
@@ -102,7 +102,8 @@ def _number_faults(word: str, number: Any, dense: Any) -> list[str]:
 
 def nearest_words(config: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """Returns a sentence with the nearest config that a class can have; empty if that is what was asked for."""
-    near, dense, wanted = _nearest(config, numbers_of(asked)), numbers_of(config), numbers_of(asked)
+    dense, wanted = numbers_of(config), numbers_of(asked)
+    near = _nearest(config, wanted)
     words = [f"{word}={near[word]}" for word in dense if near[word] != dense[word]]
     return f" The nearest is {', '.join(words)}." if words and near != wanted else ""
 
@@ -144,21 +145,20 @@ def _nearest(config: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, A
     return found
 
 
-def smaller_config(config: Mapping[str, Any], share: float, units: float | None = None) -> dict[str, Any]:
-    """Returns the config whose widths are nearest to a share of the dense one.
+def smaller_config(config: Mapping[str, Any], widths: float, units: float) -> dict[str, Any]:
+    """Returns the config whose widths are nearest to shares of those of the dense one.
 
-    Sizes of heads stay as they are, and the first stack of convolutions, so that every class can say it. Where the
-    channels between blocks are no multiple of the heads, they are a share of their own.
+    Sizes of heads stay as they are, and the first stack of convolutions, so that every class can say it. Channels
+    between blocks follow the heads where they are a multiple of them.
 
     Args:
         config: The dense config.
-        share: The share, in (0, 1].
-        units: That of the intermediate units. Defaults to `None`: the same.
+        widths: The share of all widths but the intermediate units, in [0, 1].
+        units: That of the intermediate units, in [0, 1].
     """
     dense = numbers_of(config)
-    asked = {word: _share_of(number, share) for word, number in dense.items() if word in _PROPORTIONAL}
-    if units is not None:
-        asked["intermediate"] = _share_of(dense["intermediate"], units)
+    shares = dict.fromkeys(_PROPORTIONAL, widths) | {"intermediate": units}
+    asked = {word: _share_of(number, shares[word]) for word, number in dense.items() if word in shares}
     if _ties_sizes(config):
         asked["hidden"] = dense["hidden"]  # follows the heads
     return with_numbers(config, _nearest(config, {**dense, **asked}))

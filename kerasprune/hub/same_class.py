@@ -58,11 +58,9 @@ class Numbered:
     """The layers of a backbone that are numbered by their names, such as `transformer_layer_0`.
 
     Args:
-        backbone: The backbone.
         rows: `{what their names begin with: the layers, in order}`, as many in each row, those of most weights first.
     """
 
-    backbone: keras.Model
     rows: Mapping[str, Sequence[keras.layers.Layer]]
 
     @classmethod
@@ -85,12 +83,12 @@ class Numbered:
                 f"Expected a backbone whose {count} layers are numbered by their names. Received: "
                 f"{type(backbone).__name__}. Leave layers= out."
             )
-        return cls(backbone, rows)
+        return cls(rows)
 
     def alike(self, backbone: keras.Model) -> Numbered:
         """Returns the rows of a backbone with fewer layers."""
         found = _rows(backbone)
-        return Numbered(backbone, {stem: found[stem] for stem in self.rows})
+        return Numbered({stem: found[stem] for stem in self.rows})
 
     @property
     def layers(self) -> Sequence[keras.layers.Layer]:
@@ -169,7 +167,10 @@ def choose_in_order(worth: np.ndarray, kinds: Sequence[Any], places: Sequence[An
     Args:
         worth: That of every item.
         kinds: Their kinds.
-        places: The kind that each place takes; as many items in a row, from the first, fit.
+        places: The kind that each place takes.
+
+    Raises:
+        PruneError: No choice has these kinds in their order.
 
     Example:
         >>> import numpy as np
@@ -183,6 +184,11 @@ def choose_in_order(worth: np.ndarray, kinds: Sequence[Any], places: Sequence[An
             wider = total + float(worth[item]), (*items, item)
             if place < len(places) and places[place] == kind and wider[0] > best.get(place + 1, (-np.inf,))[0]:
                 best[place + 1] = wider
+    if len(places) not in best:
+        raise PruneError(
+            f"Expected layers that compute, in their order, as those of a model with {len(places)} do. Received: "
+            f"{len(kinds)} layers, of which none {len(places)} do. Give another number of layers."
+        )
     return list(best[len(places)][1])
 
 

@@ -114,8 +114,8 @@ def shrink(
     dense, kept = model, None
     if "layers" in asked and layers < numbers_of(config)["layers"]:
         numbered = Numbered.of(backbone_of(model))
-        score = _worth_at_the_ends if inputs is None else LAYER_SCORES[depth]
-        worth = score(model, inputs, numbered.layers)
+        number = len(numbered.layers)
+        worth = _worth_at_the_ends(number) if inputs is None else LAYER_SCORES[depth](model, inputs, numbered.layers)
         model, kept = with_fewer_layers(model, with_numbers(config, {"layers": layers}), worth, numbered)
     from kerasprune.hub.rules import whole_configs  # needs KerasHub
 
@@ -171,9 +171,9 @@ def _config_faults(backbone: keras.Model) -> list[str]:
     return []
 
 
-def _worth_at_the_ends(model: keras.Model, inputs: None, layers: Sequence[keras.layers.Layer]) -> np.ndarray:
-    """Returns a worth by which the first layers and the last one stay."""
-    worth = np.arange(len(layers), 0, -1.0)
+def _worth_at_the_ends(number: int) -> np.ndarray:
+    """Returns a worth of layers by which the first ones and the last one stay."""
+    worth = np.arange(number, 0, -1.0)
     worth[-1] = worth.sum()
     return worth
 

@@ -29,7 +29,7 @@ from kerasprune.errors import PruneError, is_own
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
-from kerasprune.surgery.clone import starting_from
+from kerasprune.surgery.clone import keep_adapted, starting_from
 from kerasprune.surgery.copy_layer import comes_back, make_layer
 from kerasprune.surgery.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, resize, slice_free_sizes
 from kerasprune.surgery.inlining.own_kernels import PRODUCTS, own_kernel
@@ -353,9 +353,13 @@ class Writer:
             self._made[id(layer)] = layer, new
             if not _is_weighted(layer):
                 return call(new, *args, **kwargs)
-            sharing = nullcontext() if self.copies else sharing_weights(new, layer)
-            with sharing, starting_from(layer, new, keras.ops.convert_to_numpy):
-                return call(new, *args, **kwargs)
+            if self.copies:
+                with starting_from(layer, new, keras.ops.convert_to_numpy):
+                    return call(new, *args, **kwargs)
+            with sharing_weights(new, layer):
+                made = call(new, *args, **kwargs)
+            keep_adapted(layer, new)
+            return made
 
     def _leaf_called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         """Calls a layer; an activation that no other process knows is written out after it."""

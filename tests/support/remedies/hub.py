@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 import kerasprune as kp
+from kerasprune.hub.same_class import choose_in_order
 from support.remedies.networks import X, dense
 from support.remedies.places import Case
 
@@ -12,7 +15,13 @@ CASES = [
         "Take kp.prune for others",
         lambda: kp.hub.shrink(dense(), hidden=3),
         lambda: kp.prune(dense(), keep=0.5, data=X),
-    )
+    ),
+    Case(
+        "hub/same_class.py",
+        "Give another number of layers",
+        lambda: choose_in_order(np.ones(3), "aab", "ba"),
+        lambda: choose_in_order(np.ones(3), "aab", "a"),
+    ),
 ]
 CANNOT_BE_RUN = [
     ("hub/config_within.py", "Give a larger one"),  # needs KerasHub, as do those below

@@ -19,6 +19,7 @@ from support.tutorial_models import (
 )
 
 import kerasprune as kp
+from kerasprune.surgery.inlining.inline import write_out
 
 
 def outputs(model, batch):
@@ -400,3 +401,30 @@ def test_what_reads_a_product_with_a_number_is_written_out():
         plain, batch = written(model, None), np.random.default_rng(0).normal(size=(3, 2, 4)).astype("float32")
         assert "OverMean" not in {type(layer).__name__ for layer in plain.layers}
         np.testing.assert_allclose(outputs(plain, batch)[0], outputs(model, batch)[0], atol=1e-5)
+
+
+class Twice(layers.Layer):
+    """A layer that a rule keeps whole, with two layers of one name in it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.one, self.other = layers.Dense(4, name="same"), layers.Dense(4, name="same")
+
+    def build(self, shape):
+        self.one.build(shape)
+        self.other.build(shape)
+
+    def call(self, x):
+        return self.other(self.one(x))
+
+
+def test_what_is_written_out_may_share_the_weights_by_their_places():
+    inputs = keras.Input((4,))
+    attended = layers.MultiHeadAttention(2, 3)(inputs[:, None], inputs[:, None])[:, 0]
+    kp.rule(Twice)(lambda graph, layer, x: graph.fixed(4, "a test"))
+    model = keras.Model(inputs, layers.Dense(2)(Twice()(attended)))
+    batch = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    before = outputs(model, batch)[0]
+    _, plain = write_out(model, copies=False)
+    assert [id(weight) for weight in plain.weights] == [id(weight) for weight in model.weights]
+    np.testing.assert_array_equal(outputs(plain, batch)[0], before)
