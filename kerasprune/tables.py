@@ -28,8 +28,8 @@ _STYLE = (
     ".kerasprune .met{color:#2e9c4f}.kerasprune .missed{color:#d9534f}"
     ".kerasprune p{margin:.3em 0;white-space:pre-line;overflow-wrap:anywhere}"
     ".kerasprune svg{display:block;width:100%;min-width:26em;height:auto;fill:currentColor}"
-    "@media(max-width:34em){.kerasprune th,.kerasprune td{padding:.15em .3em}"
-    ".kerasprune td:first-child,.kerasprune td.word{min-width:5em}}"
+    "@media(max-width:34em){.kerasprune table{font-size:.8em}.kerasprune th,.kerasprune td{padding:.15em .3em}"
+    ".kerasprune td:first-child,.kerasprune td.word{min-width:5em}.kerasprune svg{min-width:0}}"
 )
 _BAR = "background:linear-gradient(90deg,rgba(61,127,204,.35) {0:.1f}%,transparent {0:.1f}%)"
 

@@ -295,7 +295,8 @@ class _Network:
             name, about = self._name(first), ", ".join(kinds)
             widths = self._widths(box.calls[-1])
         else:
-            name, about = box.block.name, f"{box.block.kind} block of {len(box.calls)} layers"
+            name, number = box.block.name, len(box.calls)
+            about = f"{box.block.kind} block of {number} layer{'s' * (number > 1)}"
             making = [place for place in box.calls if id(self.graph.calls[place].operation) in self.kernels]
             widths = [width for place in making or box.calls[-1:] for width in self._widths(place)]
         widths = [*self._inside(box.calls), *widths]
