@@ -123,7 +123,8 @@ def batches(split: str, seed: int = 0, number: int | None = None) -> Any:
             each.set_shape(shape)
         return x, {"classes": made[0], "boxes": made[1]}, {"classes": made[2], "boxes": made[3]}
 
-    return data.map(labelled, num_parallel_calls=2).prefetch(2)
+    data = data.map(labelled, num_parallel_calls=2).cache()  # drawing scenes takes as long as a training step
+    return (data.shuffle(len(data), seed=seed) if split == "train" else data).prefetch(2)
 
 
 def losses() -> dict[str, Any]:
@@ -221,12 +222,15 @@ def judging(seed: int) -> Any:
 
 
 def train() -> None:
-    """Trains the dense detector."""
+    """Trains the dense detector; goes on where it was stopped."""
+    import keras
+
     data = batches("train")
     model = compiled(detector(), 2e-3, EPOCHS * len(data))
-    model.fit(data, epochs=EPOCHS, verbose=2)
-    print(mean_precision(model, judging(0)), "mAP@.5")
     RUNS.mkdir(parents=True, exist_ok=True)
+    kept = keras.callbacks.BackupAndRestore(str(RUNS / "backup"), delete_checkpoint=False)
+    model.fit(data, epochs=EPOCHS, verbose=2, callbacks=[kept])
+    print(mean_precision(model, judging(0)), "mAP@.5")
     model.save(RUNS / "dense.keras")
 
 
