@@ -175,7 +175,7 @@ def choose_in_order(worth: np.ndarray, kinds: Sequence[Any], places: Sequence[An
     Example:
         >>> import numpy as np
         >>> choose_in_order(np.array([1.0, 5.0, 2.0, 9.0]), "abab", "ab")
-        [0, 3]
+        [2, 3]
     """
     best = {0: (0.0, ())}  # {number of places filled: (worth in all, items)}
     for item, kind in enumerate(kinds):
