@@ -205,11 +205,16 @@ def svg_element(svg: str, name: str, caption: str, colours: Mapping[str, str]) -
     kept = "".join(re.findall(r' font-(?:family|size)="[^"]*"', root))
     own = re.search(r'\bwidth="([\d.]+(?:pt|px)?)"', root)
     kept += f' style="max-width:{own[1] if own[1][-1] in "tx" else own[1] + "px"}"' if own else ""
-    body = re.sub(r'\bid="', f'id="{name}-', body)
-    body = re.sub(r"url\(#", f"url(#{name}-", body)
-    body = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', body).replace("xlink:href=", "href=")
-    for old, new in {"#000000": "currentColor", **colours}.items():
-        body = body.replace(old, new)
+
+    def adapted(tag: re.Match[str]) -> str:
+        found = re.sub(r'\bid="', f'id="{name}-', tag[0])
+        found = re.sub(r"url\(#", f"url(#{name}-", found)
+        found = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', found).replace("xlink:href=", "href=")
+        for old, new in {"#000000": "currentColor", **colours}.items():
+            found = found.replace(old, new)
+        return found
+
+    body = re.sub(r"<[^>]*>", adapted, body)  # the text between them is the user's
     return f'<svg viewBox="{shape}"{kept} role="img" aria-label="{escape(caption)}">{body.strip()}'
 
 

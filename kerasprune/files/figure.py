@@ -21,11 +21,11 @@ def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any
     check_picture(path)
     draw(figure)
     with replace_when_done(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
+        figure.savefig(temporary, format=path.suffix.lstrip(".").lower())
     return path
 
 
 def check_picture(path: Path) -> None:
-    """Raises if a path has the suffix of another kind of file."""
-    if path.suffix and path.suffix not in FORMATS:
+    """Raises if a path does not end as a picture does."""
+    if path.suffix.lower() not in FORMATS:
         raise PruneError(f"Expected the name of a picture, {', '.join(FORMATS)}. Received: {str(path)!r}.")

@@ -37,6 +37,7 @@ _CELLS = 6  # groups whose channels a box shows
 _TURN = 0.381966  # between the hues of two groups: the golden angle
 _SHADE = "4d"  # opacity, so that the text can be read on light and on dark ground
 _PINNED, _GONE = "#8a949f", "#d9534f"
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
 _ABOUT = "The network: a colour for each group of coupled channels, with channels before and after."
 
 
@@ -75,7 +76,7 @@ class Picture(Shown):
         except PruneError as error:
             raise PruneError(f"{error} What it would draw:\n{self.table}") from error
         with replace_when_done(path) as temporary:
-            temporary.write_bytes(_rendered(self.dot, path.suffix.lstrip(".") or "png"))
+            temporary.write_bytes(_rendered(self.dot, path.suffix.lstrip(".").lower()))
         return path
 
     def _shown(self) -> list[Part]:
@@ -116,7 +117,8 @@ def plot(
     Args:
         model: The model, or its graph from `kp.trace`.
         plan: A plan for it. Defaults to `None`: what is there.
-        to_file: A file to write, `.svg`, `.png` or `.pdf`. Defaults to `None`: the picture is shown in a notebook.
+        to_file: A file to write, `.svg`, `.png` or `.pdf`, in place of one of that name. Defaults to `None`: the
+            picture is shown in a notebook.
         by: `"groups"`: layers that pass the channels of one group on are one box, and in a large network each block is;
             or `"layers"`: a box for each layer. Defaults to `"groups"`.
         size: Size of the inputs, see `kp.trace`, if the model leaves it free. Defaults to the plan's, else the model's.
@@ -135,6 +137,8 @@ def plot(
         ('hidden', '8', '4', 'hidden')
     """
     kinds = [] if isinstance(model, ChannelGraph) else kind_faults(keras.Model, LOAD, model=model)
+    if plan is not None:
+        kinds += kind_faults(Plan, "Give the name of a file as to_file=.", plan=plan)
     raise_faults("Invalid arguments for plot:", [*kinds, *choice_faults(DETAILS, by=by)])
     if to_file is not None:
         check_picture(path_of(to_file))
@@ -300,17 +304,17 @@ class _Network:
             making = [place for place in box.calls if id(self.graph.calls[place].operation) in self.kernels]
             widths = [width for place in making or box.calls[-1:] for width in self._widths(place)]
         widths = [*self._inside(box.calls), *widths]
-        rows = [f"<B>{_struck(escape(_shortened(name, _LONGEST)), gone)}</B>"]
-        rows.append(f'<FONT POINT-SIZE="9">{_struck(escape(_shortened(about, _LINE)), gone)}</FONT>')
+        rows = [f"<B>{_struck(_escaped(_shortened(name, _LONGEST)), gone)}</B>"]
+        rows.append(f'<FONT POINT-SIZE="9">{_struck(_escaped(_shortened(about, _LINE)), gone)}</FONT>')
         reason = self._reason(box.calls)
         if reason:
-            rows.append(f'<FONT POINT-SIZE="9"><I>{escape(_shortened(reason, _LINE))}</I></FONT>')
+            rows.append(f'<FONT POINT-SIZE="9"><I>{_escaped(_shortened(reason, _LINE))}</I></FONT>')
         span = max(len(widths), 1)
         body = "".join(f'<TR><TD COLSPAN="{span}">{row}</TD></TR>' for row in rows)
         cells = "".join(f'<TD BGCOLOR="{colour}{_SHADE}">{_struck(text, gone)}</TD>' for text, colour in widths)
         edge = _GONE if gone else _PINNED
         body += f"<TR>{cells}</TR>" if cells else ""
-        title = escape(", ".join(self._name(place) for place in box.calls), quote=True)
+        title = _escaped(", ".join(self._name(place) for place in box.calls))
         style = f'BORDER="1" COLOR="{edge}"{" STYLE=" + chr(34) + "dashed" + chr(34) if gone else ""}'
         attributes = f'{style} CELLBORDER="0" CELLSPACING="1" CELLPADDING="2" TITLE="{title}" HREF=" "'
         return f"<TABLE {attributes}>{body}</TABLE>"
@@ -337,7 +341,7 @@ class _Network:
                 group = self._group(number)
                 kept = len(self.plan.keep.get(group.name, range(group.size)))
                 size = str(group.size) if kept == group.size else f"{group.size} → {kept}"
-                yield f"{escape(_shortened(group.name.rpartition('/')[2], _LONGEST))} {size}", self._colour(number)
+                yield f"{_escaped(_shortened(group.name.rpartition('/')[2], _LONGEST))} {size}", self._colour(number)
 
     def _colour(self, number: int) -> str:
         if number < 0 or not self._group(number).prunable:
@@ -365,6 +369,11 @@ def _lines(call: TracedCall) -> list[np.ndarray]:
 
 def _struck(text: str, gone: bool) -> str:
     return f"<S>{text}</S>" if gone and text else text
+
+
+def _escaped(text: str) -> str:
+    """Returns text as Graphviz shows it in a label: no character that XML lacks, no backslash of its own language."""
+    return escape(_UNSEEN.sub("\ufffd", text)).replace("\\", "\\\\")
 
 
 def _shortened(text: str, most: int) -> str:

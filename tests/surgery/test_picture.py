@@ -178,3 +178,28 @@ def test_the_picture_of_the_quickstart_is_that_of_its_network():
         for svg in (stored.read_text(encoding="utf-8"), kp.plot(model).svg)
     ]
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("name", ["enc\\Net", "\\G", "#000000", "url(#a)"])
+def test_names_that_the_languages_of_pictures_use_are_shown_as_they_are(name):
+    shown = kp.plot(residual(1, hostile=name))
+    for svg in (shown.svg, shown._repr_html_()):
+        assert f"{name}0" in re.sub(r"<[^>]*>", "", svg)
+
+
+def test_a_picture_of_unseen_characters_is_well_formed():
+    svg = kp.plot(residual(1, hostile="x\x01\x1b[31m\x00")).svg
+    assert "x\ufffd\ufffd[31m\ufffd0" in [each.text for each in ElementTree.fromstring(svg).iter(TEXT)]
+
+
+@pytest.mark.parametrize("path", [".", "", "picture", ".svg", "a.jpg"])
+def test_a_picture_has_a_name_that_ends_as_one(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(kp.PruneError):
+        kp.plot(residual(1), to_file=path)
+    assert kp.plot(residual(1), to_file="a.SVG").svg and Path("a.SVG").stat().st_size
+
+
+def test_a_file_in_the_place_of_a_plan_is_told():
+    with pytest.raises(kp.PruneError, match="to_file="):
+        kp.plot(residual(1), "picture.svg")

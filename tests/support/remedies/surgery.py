@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -255,6 +257,12 @@ CASES = [
         "Write {group name: scores}",
         lambda: kp.surgery.reorder(dense(), 3),
         lambda: kp.surgery.reorder(dense(), kp.criteria.L1().score(kp.trace(dense()))),
+    ),
+    Case(
+        "surgery/picture.py",
+        "Give the name of a file as to_file=",
+        lambda: kp.plot(dense(), "net.svg"),
+        lambda: kp.plot(dense(), to_file=Path(tempfile.mkdtemp()) / "net.svg"),
     ),
     Case(
         "surgery/weight_constraints.py",
