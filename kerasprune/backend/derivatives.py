@@ -41,12 +41,13 @@ def measurement(function: Callable[..., Any], variables: Sequence[keras.Variable
         (False, 6.0)
     """
     variables = list(variables)
-    program = engine().compiled(_pure(function, variables, []))
+    pure = _pure(function, variables, [])
+    program = engine().compiled_over(lambda values, *arguments: pure(values, [], *arguments), variables)
 
     @full_precision()
     @traced_for_each_model()
     def measured(*arguments: Any) -> Any:
-        return tree.map_structure(ops.convert_to_numpy, program(_values(variables), [], *_tensors(arguments)))
+        return tree.map_structure(ops.convert_to_numpy, program(*_tensors(arguments)))
 
     return measured
 

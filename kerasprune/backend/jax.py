@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,6 +14,12 @@ from kerasprune.backend.jax_layers import layer_programs as layer_programs
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a pure function as one program for each shape of its arguments."""
     return jax.jit(function)
+
+
+def compiled_over(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
+    """Returns `(*arguments) → function(values of the variables, *arguments)`, compiled."""
+    program = compiled(function)
+    return lambda *arguments: program([each.value for each in variables], *arguments)
 
 
 def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:

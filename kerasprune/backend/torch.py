@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,12 @@ import torch
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a pure function as it is: torch runs operations one by one at little cost."""
     return torch.no_grad()(function)
+
+
+def compiled_over(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
+    """Returns `(*arguments) → function(values of the variables, *arguments)`, compiled."""
+    program = compiled(function)
+    return lambda *arguments: program([each.value for each in variables], *arguments)
 
 
 def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:

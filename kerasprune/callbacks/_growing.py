@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from keras import ops
 
 from kerasprune.checks import choice_faults, fraction_faults, whole_number_faults
 from kerasprune.errors import PruneError, make_or_note, raise_faults, warn
@@ -251,10 +250,9 @@ class GrowingPenalty(PruningCallback):
         steps = f"{self.length} steps"
         return f"{steps}, removed ÷ kept {self.removed_to_kept:.2g}" if self._done else steps
 
-    def _strengths(self) -> dict[str, np.ndarray]:
-        """Returns λ of every entry of every unit, at this moment."""
-        now = ops.convert_to_tensor(np.int32(self.session.now()))
-        return {unit.name: ops.convert_to_numpy(self.strength(unit, now)) for unit in self._units}
+    def _strengths(self, step: Any) -> list[Any]:
+        """Returns λ of every entry of every unit before a step, as tensors, while a program is traced."""
+        return [self.strength(unit, step) for unit in self._units]
 
     # ---- afterwards -------------------------------------------------------------------------------------------
 

@@ -103,5 +103,5 @@ class IncReg(GrowingPenalty):
         """Returns the law with A and the steps squeezed: every λ grows or falls with its rank, by A at most."""
         return self.growth.squeezed(steps)
 
-    def _strengths(self) -> dict[str, np.ndarray]:
-        return {unit.name: ops.convert_to_numpy(self._penalties[unit.name]) for unit in self._units}
+    def _strengths(self, step: Any) -> list[Any]:
+        return [ops.convert_to_tensor(self._penalties[unit.name]) for unit in self._units]

@@ -14,6 +14,7 @@ from keras import ops
 
 from kerasprune import criteria
 from kerasprune._keras import inner_layers, own_weights
+from kerasprune.backend.derivatives import measurement
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
@@ -63,18 +64,39 @@ class Masks:
 
     def lowest(self, numbers: Any) -> list[Any]:
         """Returns the entries of every unit to remove so that `numbers` are kept: those removed, then the lowest."""
+        return self._lowest(self._scores(), numbers)
+
+    def _scores(self) -> list[Any]:
+        """Returns the comparable scores of the entries of every unit, −1 of those removed."""
         scores = []
         for unit in self.units:
             removed = ops.convert_to_tensor(unit.pruned)
             left = self.granularity.comparable(ops.where(removed, 0.0, unit.scores(self.criterion)))
             scores.append(ops.where(removed, -1.0, left))
+        return scores
+
+    def _lowest(self, scores: Sequence[Any], numbers: Any) -> list[Any]:
         lowest = zip(self.units, self.scope.pruned(self.units, scores, numbers), strict=True)
         return [ops.logical_or(ops.convert_to_tensor(unit.pruned), entries) for unit, entries in lowest]
 
     def renew(self, keep: float) -> None:
-        """Removes the lowest scores down to the fraction `keep`, and sets their weights to zero."""
-        self.assign(self.lowest(self.numbers(keep)))
+        """Removes the lowest scores down to the fraction `keep`, and sets their weights to zero; outside a step."""
+        self.assign(self._lowest(self._measured(), self.numbers(keep)))
         self.apply()
+
+    @cached_property
+    def _measured(self) -> Callable[[], list[np.ndarray]]:
+        """Measures the scores: one program for all units."""
+        return measurement(self._scores, [*(variable for variable, _ in self.kernels), *self._marks])
+
+    @cached_property
+    def _kept(self) -> Callable[[], list[np.ndarray]]:
+        """Measures which weights of every kernel are kept, as arrays that broadcast to them: one program for all."""
+        return measurement(lambda: [_kept(pairs) for _, pairs in self.kernels], self._marks)
+
+    @property
+    def _marks(self) -> list[Any]:
+        return [unit.pruned for unit in self.units]
 
     def assign(self, pruned: Sequence[Any]) -> None:
         """Marks the removed entries of every unit."""
@@ -99,13 +121,13 @@ class Masks:
 
     def apply(self, optimizer: keras.Optimizer | None = None) -> None:
         """Sets removed weights to zero, and their slots of a built optimizer."""
-        for variable, pairs in self.kernels:
+        for (variable, _), kept in zip(self.kernels, self._kept(), strict=True):
             held = () if optimizer is None else slots(optimizer, variable)
-            variable.assign(Mask(partial(_kept, pairs), held)(variable))
+            variable.assign(Mask(partial(ops.convert_to_tensor, kept), held)(variable))
 
     def holds(self) -> bool:
         """Returns whether all removed weights are zero."""
-        return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
+        return not any(ops.convert_to_numpy(variable)[~mask].any() for variable, mask in self._pairs())
 
     def settle(self) -> None:
         """Applies the masks again, with a warning, if another callback has restored other weights."""
@@ -138,10 +160,12 @@ class Masks:
         """Returns `{variable path: boolean mask, true for kept weights}`."""
         units = ((part.variable, unit.name) for unit in self.units for part in unit.parts)
         paths = {id(variable): name for variable, name in units} if self.graph is None else self.graph.paths
-        return {paths[id(variable)]: self._array(variable, pairs) for variable, pairs in self.kernels}
+        return {paths[id(variable)]: mask for variable, mask in self._pairs()}
 
-    def _array(self, variable: Any, pairs: Sequence[tuple[Unit, Part]]) -> np.ndarray:
-        return np.array(np.broadcast_to(ops.convert_to_numpy(_kept(pairs)), tuple(variable.shape)))
+    def _pairs(self) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yields every kernel with its mask, true for kept weights."""
+        for (variable, _), kept in zip(self.kernels, self._kept(), strict=True):
+            yield variable, np.array(np.broadcast_to(kept, tuple(variable.shape)))
 
     def plan(self) -> Plan:
         """Returns the plan of the channels kept.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ class Shrinkage:
         session: The session of the callback.
         units: The pushed units.
         undecided: Returns whether the entries of the lowest norms would be removed at this moment, not those marked.
-        strengths: Returns λ of every entry of every unit, at this moment.
+        strengths: Returns λ of every entry of every unit at a step, as tensors; called while a program is traced.
         norm: The penalty. The exponent is that of L2, which L1 exceeds on weights below 1.
         decoupled: Whether the penalty bypasses momentum and moments.
     """
@@ -45,7 +45,7 @@ class Shrinkage:
     session: Session
     units: Sequence[Unit]
     undecided: Callable[[], bool]
-    strengths: Callable[[], Mapping[str, np.ndarray]]
+    strengths: Callable[[Any], Sequence[Any]]
     norm: type[GrowingNorm]
     decoupled: bool
 
@@ -58,14 +58,7 @@ class Shrinkage:
 
         Averaged over units, weighted by the number removed; `nan` if no unit has both.
         """
-        ratios, numbers = [], []
-        for each in self._now():
-            gone, norms = each.going, each.norms.astype("float64")
-            if gone.any() and not gone.all():
-                kept = norms[~gone].mean()
-                ratios.append(norms[gone].mean() / kept if kept else float(norms[gone].any()))
-                numbers.append(gone.sum())
-        return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
+        return _relative(self._now())
 
     def begin_epoch(self) -> None:
         """Records the norms before anything is pushed."""
@@ -75,19 +68,18 @@ class Shrinkage:
     def look(self) -> None:
         """Adds the exponent by which the penalty alone would have shrunk the pushed entries since the last look."""
         last, before, chance, norm = self.session.notes["looks"]
-        now, strengths = self.session.now(), self.strengths()
-        pushed = np.mean([_push(each, strengths[each.unit.name]) for each in self._now()])
+        now, entries = self.session.now(), self._now()
+        pushed = np.mean([_push(each) for each in entries])
         rate = gentlest_rate(self.session.model.optimizer, float(before + pushed) / 2, self.decoupled)
         chance += (now - last) * rate
         if chance == 0.0:  # nothing is pushed yet
-            norm = self.relative
+            norm = _relative(entries)
         self.session.notes["looks"] = np.array([now, pushed, chance, norm])
 
     def shortfalls(self) -> list[str]:
         """Returns a fault if the pushed norms have not fallen, though the penalty would have shrunk them."""
         _, _, chance, before = self.session.notes["looks"]
-        now = self.relative
-        if chance < _ENOUGH or not now > _UNCHANGED * before:
+        if chance < _ENOUGH or not (now := self.relative) > _UNCHANGED * before:
             return []
         remedy = "Take a larger learning rate or ceiling." if self.decoupled else "Use decoupled=True, or SGD."
         return [
@@ -97,47 +89,59 @@ class Shrinkage:
 
     def gauges(self, label: str) -> dict[str, float]:
         """Returns the largest λ, the penalty, and the relative norm of the entries to be removed."""
-        strengths = self.strengths()
-        terms = {each.unit.name: np.sum(each.terms, axis=0, dtype="float64") for each in self._now()}
-        penalty = sum(float(strengths[name] @ each) for name, each in terms.items())
-        largest = max(float(values.max()) for values in strengths.values())
-        return {"penalty_strength": largest, f"{label}_penalty": penalty, "removed_to_kept": self.relative}
+        entries = self._now()
+        penalty = sum(float(each.strengths @ np.sum(each.terms, axis=0, dtype="float64")) for each in entries)
+        largest = max(float(each.strengths.max()) for each in entries)
+        return {"penalty_strength": largest, f"{label}_penalty": penalty, "removed_to_kept": _relative(entries)}
 
     def _now(self) -> list[_Entries]:
         """Returns the entries of every unit at this moment."""
         which = 1 if self.undecided() else 0
-        pairs = zip(self.units, self._measure(), strict=True)
-        return [_Entries(unit, norms, terms, going[which]) for unit, (norms, terms, going) in pairs]
+        measured = self._measure(np.int32(self.session.now()))
+        return [_Entries(norms, terms, going[which], strengths) for norms, terms, going, strengths in measured]
 
     @cached_property
-    def _measure(self) -> Callable[[], list[tuple[np.ndarray, list[np.ndarray], tuple[np.ndarray, np.ndarray]]]]:
-        """Measures norms, terms, and which entries are removed, if decided and if not: one program for all units."""
+    def _measure(self) -> Callable[[np.int32], list[tuple[np.ndarray, list[np.ndarray], list[np.ndarray], np.ndarray]]]:
+        """Measures norms, terms, which entries go, if decided and if not, and λ at a step: one program for all."""
         units, undecided = self.units, self.undecided()
 
-        def measured() -> list[tuple[Any, list[Any], tuple[Any, Any]]]:
+        def measured(step: Any) -> list[tuple[Any, list[Any], list[Any], Any]]:
             norms = [unit.scores() for unit in units]
             terms = [[part.scores(unit.size, self.norm.of) for part in unit.parts] for unit in units]
             marked = [ops.convert_to_tensor(unit.pruned) for unit in units]
             lowest = [unit.lowest() for unit in units] if undecided else marked  # once decided, it stays so
-            return list(zip(norms, terms, zip(marked, lowest, strict=True), strict=True))
+            going = [list(each) for each in zip(marked, lowest, strict=True)]
+            return list(zip(norms, terms, going, self.strengths(step), strict=True))  # λ last: it may mark entries
 
-        weights = [part.variable for unit in units for part in unit.parts]
-        return measurement(measured, [*weights, *(unit.pruned for unit in units)])
+        weights = {id(part.variable): part.variable for unit in units for part in unit.parts}
+        return measurement(measured, [*weights.values(), *self.session.variables.values()])
 
 
 class _Entries(NamedTuple):
-    """The entries of a unit at one moment: their L1 norms, the penalty's terms for each part, and which would go."""
+    """Entries of a unit at one moment: their L1 norms, the penalty's terms for each part, which would go, and λ."""
 
-    unit: Unit
     norms: np.ndarray
     terms: list[np.ndarray]
     going: np.ndarray
+    strengths: np.ndarray
 
 
-def _push(entries: _Entries, strengths: np.ndarray) -> float:
+def _push(entries: _Entries) -> float:
     """Returns the difference of the mean λ of entries to be removed and of those kept."""
-    goes = entries.going
+    goes, strengths = entries.going, entries.strengths
     return float(strengths[goes].mean() - strengths[~goes].mean()) if goes.any() and not goes.all() else 0.0
+
+
+def _relative(entries: Sequence[_Entries]) -> float:
+    """Returns mean |w| of the entries to be removed ÷ mean |w| of those kept, averaged over units."""
+    ratios, numbers = [], []
+    for each in entries:
+        gone, norms = each.going, each.norms.astype("float64")
+        if gone.any() and not gone.all():
+            kept = norms[~gone].mean()
+            ratios.append(norms[gone].mean() / kept if kept else float(norms[gone].any()))
+            numbers.append(gone.sum())
+    return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
 
 
 def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from kerasprune.backend.derivatives import measurement
 from kerasprune.training.in_step import lowest
 
 RANDOM = np.random.default_rng(0)
@@ -25,7 +26,11 @@ SCORES = {
 @pytest.mark.parametrize("name", SCORES)
 def test_as_ranks(name):
     scores = SCORES[name].astype("float32")
+    variable = keras.Variable(scores, dtype="float32")
+    program = measurement(lambda number: lowest(keras.ops.convert_to_tensor(variable), number), [variable])
     ranks = np.argsort(np.argsort(-scores, kind="stable"), kind="stable")
     for number in {0, 1, scores.size // 3, scores.size - 1, scores.size, scores.size + 1}:
-        got = keras.ops.convert_to_numpy(lowest(keras.ops.convert_to_tensor(scores), np.int32(number)))
-        np.testing.assert_array_equal(got, ranks >= number, err_msg=f"{number} of {scores.size} stay")
+        at_hand = lowest(keras.ops.convert_to_tensor(scores), np.int32(number))
+        within = program(np.int32(number))
+        for got in (at_hand, within):
+            np.testing.assert_array_equal(got, ranks >= number, err_msg=f"{number} of {scores.size} stay")
