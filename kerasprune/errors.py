@@ -29,6 +29,7 @@ EXTRAS = {
     "keras_hub": "hub",
     "ray": "ray",
     "pygraphviz": "plot",
+    "pycocotools": "detect",
 }
 """`{module: the extra of kerasprune that installs it}`."""
 

@@ -5,6 +5,7 @@ from kerasprune.models.cifar_resnet import resnet_cifar as resnet_cifar
 from kerasprune.models.cifar_vgg import vgg_cifar as vgg_cifar
 from kerasprune.models.cifar_vgg import vgg_snip as vgg_snip
 from kerasprune.models.cifar_wide_resnet import wide_resnet as wide_resnet
+from kerasprune.models.detector import fcos as fcos
 from kerasprune.models.imagenet_resnet import resnet_imagenet as resnet_imagenet
 from kerasprune.models.keras_applications import densenet121 as densenet121
 from kerasprune.models.keras_applications import efficientnet_b0 as efficientnet_b0

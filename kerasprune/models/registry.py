@@ -11,6 +11,7 @@ models = Registry(
         "densenet121": "kerasprune.models.keras_applications:densenet121",
         "densenet_cifar": "kerasprune.models.cifar_densenet:densenet_cifar",
         "efficientnet_b0": "kerasprune.models.keras_applications:efficientnet_b0",
+        "fcos": "kerasprune.models.detector:fcos",
         "gru_rows": "kerasprune.models.recurrent:gru_rows",
         "lenet_300_100": "kerasprune.models.lenet:lenet_300_100",
         "lenet_5": "kerasprune.models.lenet:lenet_5",

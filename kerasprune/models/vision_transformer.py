@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 from keras import layers
 
 from kerasprune.checks import is_number, whole_number_faults
-from kerasprune.errors import PruneError, nearest
-from kerasprune.files.keras_model import load_model
-from kerasprune.files.reading import path_of
+from kerasprune.errors import PruneError
 from kerasprune.models import arguments
 from kerasprune.models.parts import layer_seed
+from kerasprune.models.stem import first_layers, load_stem
 
-_RECIPES = Path(__file__).parents[1] / "recipes" / "library"
 _EPSILON = 1e-6
 
 
@@ -71,7 +67,9 @@ def vit(
     if not faults and width % heads:
         faults.append(f"Expected width to be a multiple of heads. Received: width={width}, heads={heads}.")
     images = arguments.checked_images("vit", classes, input_shape, seed, faults)
-    x = images if stem is None else _stem(stem, stem_end, images)
+    x = images
+    if stem is not None:
+        x = first_layers(load_stem(stem, {"stem_end": stem_end}), [stem_end], images, frozen=True)[0]
     sides = [side for side in x.shape[1:3] if is_number(side) and side % patch]
     if sides:
         raise PruneError(
@@ -95,21 +93,6 @@ def vit(
     if seed is not None:
         _draw(model, seed)
     return model
-
-
-def _stem(path: str, end: str, images: keras.KerasTensor) -> keras.KerasTensor:
-    """Returns the output of the first layers of a model, frozen copies of which are called on images."""
-    here = path_of(path)
-    model = load_model(here if here.exists() else _RECIPES / path)
-    names = [layer.name for layer in model.layers]
-    if end not in names:
-        raise PruneError(f"Expected stem_end to be a layer of {path}.{nearest(end, names)} Received: {end!r}.")
-    first = keras.Model(model.inputs[0], model.get_layer(end).output)
-    stem_model = keras.models.clone_model(first, images)
-    stem_model.set_weights(first.get_weights())
-    for layer in stem_model.layers:
-        layer.trainable = False
-    return stem_model.output
 
 
 def _draw(model: keras.Model, seed: int) -> None:
