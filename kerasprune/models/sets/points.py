@@ -81,7 +81,7 @@ class Points:
 
         Args:
             boxes: Left, top, right, bottom in pixels, of shape (images, boxes, 4).
-            classes: Their classes, of shape (images, boxes); −1 where there is no box.
+            classes: Their classes, of shape (images, boxes); −1 for rows without a box.
 
         Returns:
             `{"classes": 0 or 1, (images, points, classes), "boxes": distances to left, top, right, bottom, (images,

@@ -392,6 +392,13 @@ CASES = [
         lambda: [kp.models.unet(3, (24, 24, 3)), kp.models.unet(3, (20, 20, 3), levels=2)],
     ),
     Case(
+        "models/detector.py",
+        "or give None for a side",
+        lambda: kp.models.fcos(3, (40, 32, 3), 8),
+        lambda: [kp.models.fcos(3, (48, 32, 3), 8), kp.models.fcos(3, (None, 32, 3), 8)],
+        True,
+    ),
+    Case(
         "models/sets/dataset.py",
         "Only the other splits",
         lambda: _digits(evaluation_crop=0.875),
