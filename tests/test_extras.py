@@ -55,6 +55,11 @@ def test_trace_plan_and_rebuild_need_no_extra():
         ("ai_edge_litert", f"{MODEL}; kp.export.tflite(model, 'never-written.tflite')", "export"),
         ("ai_edge_litert", f"{MODEL}; kp.latency.profile(model)", "export"),
         ("litert_quantizer", f"{MODEL}; kp.export.tflite(model, 'never-written.tflite', quantize='int4')", "quantize"),
+        (
+            "pycocotools",
+            "from kerasprune.models.sets.mean_precision import mean_precision; mean_precision(None, ())",
+            "detect",
+        ),
         ("typer", "from kerasprune.__main__ import main; main()", "recipes"),
     ],
 )

@@ -64,6 +64,7 @@ def first_layers(
         PruneError: The images have other channels than those of the model.
 
     Example:
+        >>> import keras
         >>> trained, images = load_stem("checkpoints/glyphs-base.keras", {}), keras.Input((32, 48, 3))
         >>> first_layers(trained, ["stage2_block3_relu2"], images, frozen=True)[0].shape
         (None, 16, 24, 32)
