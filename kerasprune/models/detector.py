@@ -11,7 +11,7 @@ from kerasprune.checks import whole_number_faults
 from kerasprune.models import arguments
 from kerasprune.models.cifar_resnet import resnet_cifar
 from kerasprune.models.parts import layer_seed
-from kerasprune.models.sets.points import STRIDES
+from kerasprune.models.sets.points import STRIDES, detection_losses
 from kerasprune.models.stem import first_layers, load_stem
 
 _ENDS = ("stage2_block3_relu2", "stage3_block3_relu2")
@@ -44,7 +44,8 @@ def fcos(
 
     Returns:
         A functional model from images to `{"classes": logits of shape (batch, points, classes), "boxes": distances to
-        left, top, right, bottom of shape (batch, points, 4)}`; the points are level by level, row by row.
+        left, top, right, bottom of shape (batch, points, 4)}`; the points are level by level, row by row. It is
+        compiled with `detection_losses()` and AdamW.
 
     Raises:
         PruneError: An argument is out of range, or the stem is no such model.
@@ -76,7 +77,10 @@ def fcos(
         for place, (stride, y) in enumerate(zip(STRIDES, found["boxes"], strict=True))
     ]
     outputs = {name: layers.Concatenate(axis=1, name=name)(lines) for name, lines in found.items()}
-    return keras.Model(images, outputs, name="fcos")
+    model = keras.Model(images, outputs, name="fcos")
+    # The focal loss is a mean over classes, where the paper sums.
+    model.compile("adamw", detection_losses(), loss_weights={"classes": float(classes), "boxes": 1.0})
+    return model
 
 
 def _faults(input_shape: arguments.InputShape, width: int) -> list[str]:

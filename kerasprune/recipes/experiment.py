@@ -258,13 +258,19 @@ class Experiment:
         )
 
     def _compile_config(self) -> dict[str, Any]:
-        """Returns the compile settings of the checkpoint; empty if it is not compiled, or there is none."""
+        """Returns the compile settings of the checkpoint, or of the model by name; empty if it is not compiled."""
         start = self.recipe.model
-        return read_compile_config(start.path) if isinstance(start, schema.Start) else {}
+        if isinstance(start, schema.Start):
+            return read_compile_config(start.path)
+        return self._as_built.get_compile_config() or {}
+
+    @cached_property
+    def _as_built(self) -> keras.Model:
+        return self.dense_model()
 
     def compiled_optimizer(self) -> keras.Optimizer | None:
         """Returns the optimizer that the checkpoint is compiled with; `None` if it has none, or an unknown one."""
-        config = self._compile_config().get("optimizer")
+        config = isinstance(self.recipe.model, schema.Start) and self._compile_config().get("optimizer")
         try:
             return config and keras.optimizers.get(config)
         except (ValueError, TypeError):

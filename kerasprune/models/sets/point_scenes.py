@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from kerasprune.backend.reader import tf
-from kerasprune.defaults import BATCH
 from kerasprune.models.sets.points import Points
 from kerasprune.models.sets.scenes import scenes
 
@@ -15,11 +14,11 @@ _NAMES = ("classes", "boxes")
 
 
 def point_scenes(
-    *,
     split: str = "train",
+    *,
     side: int = 128,
     number: int | None = None,
-    batch: int = BATCH,
+    batch: int = 32,
     seed: int = 0,
     workers: int = 1,
 ) -> tf.data.Dataset:
@@ -29,7 +28,7 @@ def point_scenes(
         split: `"train"`, which is shuffled, `"validation"` or `"test"`. Defaults to `"train"`.
         side: Height and width in pixels, a multiple of 16 from 32 on. Defaults to 128.
         number: Number of scenes. Defaults to 4,000 for training, 1,000 for the others.
-        batch: Scenes in a batch. Defaults to 128.
+        batch: Scenes in a batch. Defaults to 32.
         seed: Seed of the scenes and of their order. Defaults to 0.
         workers: Processes that draw. Defaults to 1: none but this one.
 
