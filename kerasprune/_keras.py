@@ -176,7 +176,7 @@ def inner_layers(layer: Any) -> list[Any]:
 def sharing_weights(layer: keras.layers.Layer, source: keras.layers.Layer) -> Iterator[None]:
     """Lets a layer, and layers inside it, that are built in this block take the variables of another one like it.
 
-    What belongs to what is found by places. Variables that are created in another way are assigned their values.
+    What belongs to what is found by places. Variables that are created in another way are not shared.
     """
     original = keras.layers.Layer.add_weight
 
@@ -191,9 +191,6 @@ def sharing_weights(layer: keras.layers.Layer, source: keras.layers.Layer) -> It
 
     with replaced_attributes((keras.layers.Layer, "add_weight", add_weight)):
         yield
-    for mine, theirs in zip(layer.weights, source.weights, strict=True):
-        if mine is not theirs:
-            mine.assign(theirs)
 
 
 def _at_its_place(inner: Any, layer: Any, source: Any) -> Any:

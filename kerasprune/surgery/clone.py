@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import inner_layers, lay_out_alike, maker, structures
+from kerasprune._keras import inner_layers, lay_out_alike, maker, sharing_weights, structures
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.channels import Take
@@ -177,6 +177,21 @@ def starting_from(
         if isinstance(after, keras.layers.RNN) and after.stateful:
             for state, target in zip(tree.flatten(before.states), tree.flatten(after.states), strict=True):
                 target.assign(value(state))
+
+
+@contextmanager
+def sharing(old: keras.layers.Layer, new: keras.layers.Layer) -> Iterator[None]:
+    """Lets a new layer, which is built in this block, take the variables of an old one.
+
+    Those that cannot be shared are assigned their values.
+    """
+    with sharing_weights(new, old):
+        yield
+    _check_alike(old, [tuple(variable.shape) for variable in old.weights], new.weights)
+    for variable, target in zip(old.weights, new.weights, strict=True):
+        if target is not variable:
+            target.assign(variable)
+    keep_adapted(old, new)
 
 
 def keep_adapted(old: keras.layers.Layer, new: keras.layers.Layer) -> None:

@@ -22,14 +22,13 @@ from kerasprune._keras import (
     making_node,
     mask_of,
     own_weights,
-    sharing_weights,
 )
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError, is_own
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
-from kerasprune.surgery.clone import keep_adapted, starting_from
+from kerasprune.surgery.clone import sharing, starting_from
 from kerasprune.surgery.copy_layer import comes_back, make_layer
 from kerasprune.surgery.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, resize, slice_free_sizes
 from kerasprune.surgery.inlining.own_kernels import PRODUCTS, own_kernel
@@ -344,22 +343,19 @@ class Writer:
         self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any], other: Any = None
     ) -> Any:
         """Calls a layer's new one, which is made the first time, or `other` in its place."""
+        started: Any = nullcontext()
         with self._as_they_are():
-            if id(layer) in self._made:
+            if id(layer) not in self._made:
+                source = layer if other is None else other
+                new = make_layer(source)
+                new.name = self._free(source.name)  # a class of the user may take no name
+                self._made[id(layer)] = layer, new
+                if _is_weighted(layer) and self.copies:
+                    started = starting_from(layer, new, keras.ops.convert_to_numpy)
+                elif _is_weighted(layer):
+                    started = sharing(layer, new)
+            with started:
                 return call(self._made[id(layer)][1], *args, **kwargs)
-            source = layer if other is None else other
-            new = make_layer(source)
-            new.name = self._free(source.name)  # a class of the user may take no name
-            self._made[id(layer)] = layer, new
-            if not _is_weighted(layer):
-                return call(new, *args, **kwargs)
-            if self.copies:
-                with starting_from(layer, new, keras.ops.convert_to_numpy):
-                    return call(new, *args, **kwargs)
-            with sharing_weights(new, layer):
-                made = call(new, *args, **kwargs)
-            keep_adapted(layer, new)
-            return made
 
     def _leaf_called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         """Calls a layer; an activation that no other process knows is written out after it."""

@@ -428,3 +428,12 @@ def test_what_is_written_out_may_share_the_weights_by_their_places():
     _, plain = write_out(model, copies=False)
     assert [id(weight) for weight in plain.weights] == [id(weight) for weight in model.weights]
     np.testing.assert_array_equal(outputs(plain, batch)[0], before)
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_layer_whose_config_does_not_bring_its_weights_back_is_named(copies):
+    kp.rule(Twice)(lambda graph, layer, x: graph.fixed(4, "a test"))
+    model = keras.Sequential([keras.Input((4,)), Twice(name="twice"), layers.Dense(2)])
+    model.layers[0].one.quantize("int8")
+    with pytest.raises(kp.PruneError, match="'twice' of class Twice, which has 5 weights, its copy 4"):
+        write_out(model, copies=copies)
