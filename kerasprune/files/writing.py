@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from kerasprune.files.system_errors import WRITABLE, denials, denied_error
 from kerasprune.files.temporary_files import remove, remove_strays, temporary_name
 
 _LOCK = re.compile(r"\..*\.lock(-journal|-owner)?")
+_PICTURES = (".svg", ".png", ".pdf")
 STANDARD_ERROR = 2  # its descriptor
 
 
@@ -127,6 +128,21 @@ def write_rows(path: Path | str, rows: Sequence[Mapping[str, Any]], first: Seque
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
+    return path
+
+
+def write_picture(path: str | Path, drawn: Callable[[str], bytes]) -> Path:
+    """Writes a picture in the format that its name ends with, as `drawn("svg")` returns it, and returns its path.
+
+    Raises:
+        PruneError: The name does not end as that of a picture does.
+    """
+    path = path_of(path)
+    if path.suffix.lower() not in _PICTURES:
+        raise PruneError(f"Expected the name of a picture, {', '.join(_PICTURES)}. Received: {str(path)!r}.")
+    content = drawn(path.suffix.lstrip(".").lower())
+    with replace_when_done(path) as temporary:
+        temporary.write_bytes(content)
     return path
 
 

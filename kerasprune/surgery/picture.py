@@ -16,9 +16,7 @@ import numpy as np
 
 from kerasprune.checks import choice_faults, kind_faults
 from kerasprune.errors import EXTRAS, PruneError, check_installed, extras, raise_faults
-from kerasprune.files.figure import check_picture
-from kerasprune.files.reading import path_of
-from kerasprune.files.writing import replace_when_done
+from kerasprune.files.writing import write_picture
 from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.channels import Block, Group, TracedCall
 from kerasprune.graph.graph import ChannelGraph
@@ -68,16 +66,15 @@ class Picture(Shown):
         Raises:
             PruneError: The name ends differently, or pygraphviz is not installed; the message has the table.
         """
-        path = path_of(path)
-        check_picture(path)
+        return write_picture(path, self._drawn)
+
+    def _drawn(self, form: str) -> bytes:
         try:
             with extras("kp.plot"):
                 check_installed(_DRAWN_BY)
         except PruneError as error:
             raise PruneError(f"{error} What it would draw:\n{self.table}") from error
-        with replace_when_done(path) as temporary:
-            temporary.write_bytes(_rendered(self.dot, path.suffix.lstrip(".").lower()))
-        return path
+        return _rendered(self.dot, form)
 
     def _shown(self) -> list[Part]:
         if self.svg:
@@ -140,8 +137,6 @@ def plot(
     if plan is not None:
         kinds += kind_faults(Plan, "Give the name of a file as to_file=.", plan=plan)
     raise_faults("Invalid arguments for plot:", [*kinds, *choice_faults(DETAILS, by=by)])
-    if to_file is not None:
-        check_picture(path_of(to_file))
     graph = graph_at(model, plan, size)
     if plan is not None:
         Cut.of(graph, plan)  # raises if the plan does not fit
