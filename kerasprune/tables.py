@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.util import find_spec
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 VERDICTS = ("met", "missed")
@@ -131,21 +130,6 @@ class Shown:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
-
-
-class Drawn(Shown):
-    """A result that can be drawn as well, where matplotlib is installed."""
-
-    height: ClassVar[float]
-    """Of the picture, in inches."""
-
-    def draw(self, figure: Any) -> None:
-        """Draws it on an empty figure of matplotlib."""
-        raise NotImplementedError
-
-    def _pictures(self, caption: str) -> list[Graphic]:
-        """Returns it as a picture; none without matplotlib."""
-        return [] if find_spec("matplotlib") is None else [Graphic(svg(self.draw, height=self.height), caption)]
 
 
 def shown_as_its_report(result: type[Result]) -> type[Result]:

@@ -1,13 +1,15 @@
-"""Figures as files."""
+"""Figures as files, and results that can be drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kerasprune.files.writing import write_picture
+from kerasprune.tables import Graphic, Shown, svg
 
 
 def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any], None]) -> Path:
@@ -21,3 +23,22 @@ def draw_figure(path: str | Path, size: tuple[float, float], draw: Callable[[Any
         return content.getvalue()
 
     return write_picture(path, drawn)
+
+
+class Drawn(Shown):
+    """A result that can be drawn as well, where matplotlib is installed."""
+
+    height: ClassVar[float]
+    """Of the picture, in inches."""
+
+    def draw(self, figure: Any) -> None:
+        """Draws it on an empty figure of matplotlib."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> Path:
+        """Writes it as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
+        return draw_figure(path, (6.4, self.height), self.draw)
+
+    def _pictures(self, caption: str) -> list[Graphic]:
+        """Returns it as a picture; none without matplotlib."""
+        return [] if find_spec("matplotlib") is None else [Graphic(svg(self.draw, height=self.height), caption)]

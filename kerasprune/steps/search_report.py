@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from pathlib import Path
 from typing import Any, ClassVar
 
 from kerasprune.checks import proper_fraction_faults
 from kerasprune.errors import raise_faults
-from kerasprune.tables import Drawn, Part, Shown, Table
+from kerasprune.files.figure import Drawn
+from kerasprune.tables import Part, Shown, Table
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,6 @@ class CostCurve(Drawn):
                 way = log(high / asked) / log(high / low) if high > low else 0.0
                 return before + way * (after - before)
         return pairs[-1][1]
-
-    def save(self, path: str | Path) -> Path:
-        """Writes it as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
-        from kerasprune.files.figure import draw_figure  # needs matplotlib
-
-        return draw_figure(path, (6.4, self.height), self.draw)
 
     def draw(self, figure: Any) -> None:
         """Draws the curve on an empty figure of matplotlib."""

@@ -13,7 +13,8 @@ from kerasprune.export.arena.greedy_planner import Buffer, arena_bytes, holding_
 from kerasprune.export.arena.operator_macs import multiply_adds
 from kerasprune.export.arena.operator_memory import is_known, is_lacking, persistent_bytes, scratch
 from kerasprune.export.tflite_graph import NONE, Shapes, TfliteFile
-from kerasprune.tables import Drawn, Part, Table
+from kerasprune.files.figure import Drawn
+from kerasprune.tables import Part, Table
 
 _KILO = 1000
 _KERNELS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -140,12 +141,6 @@ class MemoryReport(Drawn):
     def __str__(self) -> str:
         """Returns the sums, and what is in memory at the peak."""
         return "\n".join([*self._sums(), str(self._table), *self.remarks])
-
-    def save(self, path: str | Path) -> Path:
-        """Writes it as a picture, `.svg`, `.png` or `.pdf`, and returns its path."""
-        from kerasprune.files.figure import draw_figure  # needs matplotlib
-
-        return draw_figure(path, (6.4, self.height), self.draw)
 
     def draw(self, figure: Any) -> None:
         """Draws the bytes in memory over the operators, on an empty figure of matplotlib."""
