@@ -10,7 +10,6 @@ Arms, each with four epochs of fine-tuning, taught by the dense model, at the sa
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from dataclasses import replace
@@ -179,18 +178,5 @@ def table() -> None:
     TABLE.write_text("\n".join(lines) + "\n")
 
 
-def main() -> None:
-    """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("networks", "arms", "table"))
-    parser.add_argument("seeds", nargs="*", type=int)
-    given = parser.parse_args()
-    if given.what == "arms":
-        for seed in given.seeds or [0]:
-            arms(seed)
-    else:
-        {"networks": networks, "table": table}[given.what]()
-
-
 if __name__ == "__main__":
-    main()
+    rows.run_asked({"arms": arms}, {"networks": networks, "table": table}, seeds=[0])

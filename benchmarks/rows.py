@@ -52,11 +52,15 @@ def stamp(*packages: str) -> dict[str, str]:
     return dict(zip(STAMP, found, strict=True))
 
 
-def run_asked(for_seeds: Mapping[str, Callable[[int], None]], once: Mapping[str, Callable[[], None]]) -> None:
-    """Runs what the command line names, once, or for each seed after it; 0, 1 and 2 if none is given."""
+def run_asked(
+    for_seeds: Mapping[str, Callable[[int], None]],
+    once: Mapping[str, Callable[[], None]],
+    seeds: Sequence[int] = (0, 1, 2),
+) -> None:
+    """Runs what the command line names, once, or for each seed after it; for `seeds` if none is given."""
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=(*once, *for_seeds))
-    parser.add_argument("seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("seeds", type=int, nargs="*", default=seeds)
     asked = parser.parse_args()
     if asked.what in once:
         once[asked.what]()
