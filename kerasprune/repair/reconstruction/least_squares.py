@@ -84,9 +84,7 @@ class LeastSquares:
 
     def fitted(self, matrices: np.ndarray, constant: np.ndarray) -> np.ndarray:
         """Returns `X W + 1 bᵀ`, (rows, groups, columns)."""
-        middle = (constant + self._at_mean(matrices))[:, None]
-        made = product(self.rows, matrices.astype(self.rows.dtype)) + middle.astype(self.rows.dtype)
-        return made.transpose(1, 0, 2)
+        return fitted_rows(self.rows.transpose(1, 0, 2), matrices, constant + self._at_mean(matrices))
 
     def _solver(self, ridge: float) -> Solver:
         """Returns the function that multiplies by the inverse of `XᵀX + λI`, or of `XXᵀ + λI`."""
