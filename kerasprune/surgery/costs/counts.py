@@ -84,7 +84,11 @@ class Cost(Shown):
         rows = [(each.name, each.kind, f"{each.params:,}", f"{each.macs:,}") for each in self.layers]
         shares = [[getattr(each, key) / max(getattr(self, key), 1) for each in self.layers] for key in _COUNTED]
         header = ("layer", "class", "parameters", "multiply–adds")
-        return [Table(header, rows, left=(0, 1), bars=dict(enumerate(shares, start=2))), repr(self)]
+        weights = f"{self.params:,} parameters, {self.bytes:,} bytes"
+        runs = f"{self.macs:,} multiply–adds, {self.activations:,} output elements per sample"
+        apart = {"of layers without a rule, estimated": self.estimated, "of products of activations": self.products}
+        lines = [f"not included: {number:,} multiply–adds {what}" for what, number in apart.items() if number]
+        return [Table(header, rows, left=(0, 1), bars=dict(enumerate(shares, start=2))), f"{weights}; {runs}", *lines]
 
     @property
     def uncounted(self) -> float:

@@ -87,3 +87,8 @@ def test_the_report_has_a_line_where_there_are_products():
 def test_a_free_length_is_left_out_rather_than_guessed():
     model = keras.Model(x := keras.Input((None, 4)), ops.matmul(x, ops.transpose(x, (0, 2, 1))))
     assert kp.cost(model).products == 0
+
+
+def test_a_notebook_says_in_words_what_is_counted_and_what_is_not():
+    page = kp.cost(attending())._repr_html_()
+    assert "<p>not included: 950 multiply–adds of products of activations</p>" in page and "Cost(" not in page
