@@ -16,6 +16,9 @@ from kerasprune.tables import Part, Shown
 class ExportReport(Shown):
     """The measurements of one exported file or folder, taken after reloading it from disk.
 
+    `max_error` is absolute, in the unit of an output; `error` is a share of squares, whose root is the typical
+    difference over the standard deviation: 1e-4 is 1 % of it.
+
     Args:
         path: The path of the file or folder.
         format: `"saved_model"`, or `"tflite"` and the quantization, e.g. `"tflite float32"`, `"tflite int8"`;
