@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -48,8 +48,11 @@ class ClassPlans:
 
     def macs(self, slim: keras.Model) -> float:
         """Returns the share of the multiply–adds of a slim model."""
-        kept = {name: range(number) for name, number in self._kept(slim).items()}
-        return self._shares(self.graph, counter(self.graph.alive(kept)))["macs"]
+        return self.macs_kept({name: range(number) for name, number in self._kept(slim).items()})
+
+    def macs_kept(self, keep: Mapping[str, Sequence[int]]) -> float:
+        """Returns the share of the multiply–adds of what a plan keeps, `{group name: channels}`."""
+        return self._shares(self.graph, counter(self.graph.alive(keep)))["macs"]
 
     @cached_property
     def _shares(self) -> ShareCounter:

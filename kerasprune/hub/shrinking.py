@@ -135,7 +135,7 @@ def shrink(
         repaired = cut.solve(dense, inputs, seed) if inputs is not None and reconstruct and plan.keep else None
     sizes = dense.count_params(), slim.count_params()
     changed = changed_words(backbone_of(dense).get_config(), backbone_of(slim).get_config())
-    left = None if kept else plans.macs(slim)
+    left = None if kept else plans.macs_kept(plan.keep)
     report = ShrunkReport(type(dense).__name__, changed, kept and tuple(kept), sizes, left, error, repaired)
     return Shrunk(slim, plan, report)
 
