@@ -13,13 +13,14 @@ from kerasprune.cli.options import dashed_name, is_given
 from kerasprune.cli.startup import Messages, start
 from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.export.destination import check_place, new_folder
+from kerasprune.files.reading import read_text
 
 if TYPE_CHECKING:
     import keras
 
 _USED = ("model", "out", "params", "macs", "data", "criterion", "reconstruct", "seed", "overwrite", "as_json")
 _SHOWN = ("quiet", "verbose", "log_file")
-_MOST = 512  # examples
+_MOST, _MOST_BYTES = 512, 1 << 30  # examples, and of a file of them
 _NAMES = ("task.json", "config.json")
 
 
@@ -73,10 +74,10 @@ def _examples(path: Path) -> Any:
             f"Expected --data of a preset as a .txt file, an example in each line, or a .npy file. Received: {path}."
         )
     if path.suffix == ".npy":
-        import numpy as np
+        from kerasprune.files.arrays import read_array  # with NumPy
 
-        return np.load(path, allow_pickle=False)[:_MOST]
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return read_array(path)[:_MOST]
+    lines = [line for line in read_text(path, "a .txt file", _MOST_BYTES).splitlines() if line.strip()]
     if not lines:
         raise PruneError(f"Expected lines of text. Received: --data {path}, which is empty.")
     return lines[:_MOST]
