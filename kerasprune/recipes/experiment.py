@@ -262,11 +262,12 @@ class Experiment:
         start = self.recipe.model
         if isinstance(start, schema.Start):
             return read_compile_config(start.path)
-        return self._as_built.get_compile_config() or {}
+        return self._brought
 
     @cached_property
-    def _as_built(self) -> keras.Model:
-        return self.dense_model()
+    def _brought(self) -> dict[str, Any]:
+        """The compile settings that the model by name brings."""
+        return self.dense_model().get_compile_config() or {}
 
     def compiled_optimizer(self) -> keras.Optimizer | None:
         """Returns the optimizer that the checkpoint is compiled with; `None` if it has none, or an unknown one."""
