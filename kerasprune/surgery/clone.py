@@ -180,7 +180,7 @@ def starting_from(
 
 
 @contextmanager
-def sharing(old: keras.layers.Layer, new: keras.layers.Layer) -> Iterator[None]:
+def taking_weights_of(old: keras.layers.Layer, new: keras.layers.Layer) -> Iterator[None]:
     """Lets a new layer, which is built in this block, take the variables of an old one.
 
     Those that cannot be shared are assigned their values.

@@ -101,7 +101,7 @@ class Shrinkage:
         return [_Entries(norms, terms, going[which], strengths) for norms, terms, going, strengths in measured]
 
     @cached_property
-    def _measure(self) -> Callable[[np.int32], list[tuple[np.ndarray, list[np.ndarray], list[np.ndarray], np.ndarray]]]:
+    def _measure(self) -> Callable[[np.int32], list[Any]]:
         """Measures norms, terms, which entries go, if decided and if not, and λ at a step: one program for all."""
         units, undecided = self.units, self.undecided()
 

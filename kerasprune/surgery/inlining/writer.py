@@ -28,7 +28,7 @@ from kerasprune.errors import PruneError, is_own
 from kerasprune.graph.groups import free_name
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
-from kerasprune.surgery.clone import sharing, starting_from
+from kerasprune.surgery.clone import starting_from, taking_weights_of
 from kerasprune.surgery.copy_layer import comes_back, make_layer
 from kerasprune.surgery.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, resize, slice_free_sizes
 from kerasprune.surgery.inlining.own_kernels import PRODUCTS, own_kernel
@@ -353,7 +353,7 @@ class Writer:
                 if _is_weighted(layer) and self.copies:
                     started = starting_from(layer, new, keras.ops.convert_to_numpy)
                 elif _is_weighted(layer):
-                    started = sharing(layer, new)
+                    started = taking_weights_of(layer, new)
             with started:
                 return call(self._made[id(layer)][1], *args, **kwargs)
 
