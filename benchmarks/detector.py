@@ -48,7 +48,7 @@ def compiled(model: Any, rate: float, steps: int) -> Any:
 
     schedule = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=rate, warmup_steps=steps // 20)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-4, global_clipnorm=5.0)
-    model.compile(optimizer, detection_losses(), loss_weights={"classes": CLASSES, "boxes": 1.0})
+    model.compile(optimizer, detection_losses(), loss_weights={"classes": CLASSES, "distances": 1.0})
     return model
 
 

@@ -120,11 +120,11 @@ def _checked(
 
 def check_data(data: str | None, trust: bool) -> None:
     """Checks `--data`: the name of a data set, a file or a folder, or a function that is trusted."""
-    from kerasprune.models.sets.lookup import check_name, own
+    from kerasprune.models.sets.lookup import check_name, needs_trust
 
     if data is None:
         return
-    if own(data) == "function" and not trust:
+    if needs_trust(data) and not trust:
         raise PruneError(f"{data!r} would import your own code. Expected the option --trust with --data.")
     check_name(data)
 

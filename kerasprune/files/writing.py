@@ -131,15 +131,25 @@ def write_rows(path: Path | str, rows: Sequence[Mapping[str, Any]], first: Seque
     return path
 
 
+def picture_path(path: str | Path) -> Path:
+    """Returns a path that ends as a picture does.
+
+    Raises:
+        PruneError: It does not.
+    """
+    path = path_of(path)
+    if path.suffix.lower() not in _PICTURES:
+        raise PruneError(f"Expected the name of a picture, {', '.join(_PICTURES)}. Received: {str(path)!r}.")
+    return path
+
+
 def write_picture(path: str | Path, drawn: Callable[[str], bytes]) -> Path:
     """Writes a picture in the format that its name ends with, as `drawn("svg")` returns it, and returns its path.
 
     Raises:
         PruneError: The name does not end as that of a picture does.
     """
-    path = path_of(path)
-    if path.suffix.lower() not in _PICTURES:
-        raise PruneError(f"Expected the name of a picture, {', '.join(_PICTURES)}. Received: {str(path)!r}.")
+    path = picture_path(path)
     content = drawn(path.suffix.lstrip(".").lower())
     with replace_when_done(path) as temporary:
         temporary.write_bytes(content)

@@ -43,7 +43,7 @@ def fcos(
         seed: Random seed of the initial weights outside the stem. Defaults to `None`: different weights in every call.
 
     Returns:
-        A functional model from images to `{"classes": logits of shape (batch, points, classes), "boxes": distances to
+        A functional model from images to `{"classes": logits of shape (batch, points, classes), "distances": to
         left, top, right, bottom of shape (batch, points, 4)}`; the points are level by level, row by row. It is
         compiled with `detection_losses()` and AdamW.
 
@@ -52,7 +52,7 @@ def fcos(
 
     Example:
         >>> outputs = fcos(3, (32, 48, 3), width=16).output
-        >>> outputs["classes"].shape, outputs["boxes"].shape
+        >>> outputs["classes"].shape, outputs["distances"].shape
         ((None, 126, 3), (None, 126, 4))
 
     Reference:
@@ -69,17 +69,17 @@ def fcos(
     prior = keras.initializers.Constant(-math.log(99))  # of a probability of .01
     ends = {
         "classes": _conv(classes, 3, "class_head", seed, bias_initializer=prior),
-        "boxes": _conv(4, 3, "box_head", seed, activation="softplus"),
+        "distances": _conv(4, 3, "distance_head", seed, activation="softplus"),
     }
     found = {name: _shared_head(name, levels, width, end, seed) for name, end in ends.items()}
-    found["boxes"] = [
+    found["distances"] = [
         layers.Rescaling(stride, name=f"stride{place}")(y)
-        for place, (stride, y) in enumerate(zip(STRIDES, found["boxes"], strict=True))
+        for place, (stride, y) in enumerate(zip(STRIDES, found["distances"], strict=True))
     ]
     outputs = {name: layers.Concatenate(axis=1, name=name)(lines) for name, lines in found.items()}
     model = keras.Model(images, outputs, name="fcos")
     # The focal loss is a mean over classes, where the paper sums.
-    model.compile("adamw", detection_losses(), loss_weights={"classes": float(classes), "boxes": 1.0})
+    model.compile("adamw", detection_losses(), loss_weights={"classes": float(classes), "distances": 1.0})
     return model
 
 

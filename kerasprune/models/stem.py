@@ -36,7 +36,7 @@ def load_stem(path: str, ends: Mapping[str, str]) -> keras.Model:
     model = load_model(here if here.exists() else _RECIPES / path)
     names = [layer.name for layer in model.layers]
     faults = [
-        f"Expected {called} to be a layer of {path}.{nearest(end, names)} Received: {end!r}."
+        f"Expected {called}, {end!r}, to be a layer of the stem.{nearest(end, names)} Received: stem={path!r}."
         for called, end in ends.items()
         if end not in names
     ]
@@ -71,7 +71,8 @@ def first_layers(
     """
     channels = model.inputs[0].shape[-1]
     if images.shape[-1] != channels:
-        raise PruneError(f"Expected images of {channels} channels, as the stem has. Received: {images.shape[-1]}.")
+        shape = tuple(images.shape[1:])
+        raise PruneError(f"Expected images of {channels} channels, as the stem has. Received: input_shape={shape}.")
     found: dict[str, keras.KerasTensor] = {}
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,20 +61,23 @@ class Experiment:
             for fault in size_faults(input_shapes(body_of(model)), recipe.model.size, "model.size"):
                 raise fault
             return model
-        name, arguments = recipe.model.name, recipe.model.arguments
+        model, widths = self._by_name(), recipe.reconfigure
+        if widths is None:
+            return model
+        return beginnings.member(schema.RECONFIGURE)(
+            model, params=widths.params, macs=widths.macs, size=self.free_side(model), seed=recipe.seed
+        )
+
+    def _by_name(self) -> keras.Model:
+        """Returns the model that the recipe names, of its own widths."""
+        recipe, name, arguments = self.recipe, self.recipe.model.name, self.recipe.model.arguments
         taken = lookup.arguments_of("model", name)
         if "input_shape" in taken:
             side = recipe.data.side if recipe.data else schema.SIDE
             arguments.setdefault("input_shape", (side, side, 3))
         if "seed" in taken:
             arguments.setdefault("seed", recipe.seed)
-        model = lookup.make("model", name, arguments)
-        widths = recipe.reconfigure
-        if widths is None:
-            return model
-        return beginnings.member(schema.RECONFIGURE)(
-            model, params=widths.params, macs=widths.macs, size=self.free_side(model), seed=recipe.seed
-        )
+        return lookup.make("model", name, arguments)
 
     def free_side(self, model: keras.Model) -> Size | None:
         """Returns the size of the inputs for a model that leaves it free, `None` for one that fixes it."""
@@ -245,33 +249,31 @@ class Experiment:
         recipe = self.recipe
         if recipe.data is None or own(recipe.data.name) is None:
             return classification(model) if recipe.loss is None else by_name(recipe.loss, model)
-        found = of_config(self._compile_config(), model, recipe.loss)
+        found = of_config(self._compile_config, model, recipe.loss)
         if found is not None:
             return found
         if _numbers_of_classes(self.examples("train", model).data.element_spec[1], model):
             return classification(model)
         raise PruneError(
-            f"Expected a loss for {recipe.data.name!r}, since the model was saved without one. Received: loss=None. "
-            "Give ",
+            f"Expected a loss for {recipe.data.name!r}, since the model has none. Received: loss=None. Give ",
             Key("loss"),
             ", such as mean_squared_error; or save the model compiled.",
         )
 
-    def _compile_config(self) -> dict[str, Any]:
-        """Returns the compile settings of the checkpoint, or of the model by name; empty if it is not compiled."""
-        start = self.recipe.model
-        if isinstance(start, schema.Start):
-            return read_compile_config(start.path)
-        return self._brought
-
     @cached_property
-    def _brought(self) -> dict[str, Any]:
-        """The compile settings that the model by name brings."""
-        return self.dense_model().get_compile_config() or {}
+    def _compile_config(self) -> dict[str, Any]:
+        """The compile settings of the checkpoint, or that a model by name brings; empty if it is not compiled."""
+        start = self.recipe.model
+        if not isinstance(start, schema.Start):
+            return {} if self.recipe.loss else self._by_name().get_compile_config() or {}
+        config = read_compile_config(start.path)
+        if _OF_DETECTORS in str(config.get("loss")):
+            import_module("kerasprune.models.sets.points")  # registers it
+        return config
 
     def compiled_optimizer(self) -> keras.Optimizer | None:
         """Returns the optimizer that the checkpoint is compiled with; `None` if it has none, or an unknown one."""
-        config = isinstance(self.recipe.model, schema.Start) and self._compile_config().get("optimizer")
+        config = self._compile_config.get("optimizer") if isinstance(self.recipe.model, schema.Start) else None
         try:
             return config and keras.optimizers.get(config)
         except (ValueError, TypeError):
@@ -317,6 +319,9 @@ class Experiment:
         if given is not None:
             return given
         return BEFORE_TRAINING if self.recipe.finetune else 0.0
+
+
+_OF_DETECTORS = "kerasprune>ciou_loss"
 
 
 def _numbers_of_classes(targets: Any, model: keras.Model) -> bool:

@@ -23,7 +23,7 @@ from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, join_messages
 from kerasprune.export.registry import formats
 from kerasprune.files import is_file, is_folder
-from kerasprune.models.sets.lookup import check_kind, own
+from kerasprune.models.sets.lookup import check_kind, needs_trust, own
 from kerasprune.recipes.learning import Finetune, Fit, Regularised
 from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (
@@ -114,9 +114,6 @@ class Expected(Node):
     verified: str | None = None
 
 
-_PACKAGES_OWN = "kerasprune."
-"""What the addresses of functions of the package begin with, which need no trust."""
-
 SIDE = 32  # pixels, if neither the model nor the recipe says how many
 
 OF_IMAGES = ("augment", "evaluation_crop", "antialias")
@@ -173,7 +170,7 @@ class Data(Node):
     @classmethod
     def _of_a_known_kind(cls, name: str, info: ValidationInfo) -> str:
         check_kind(name)
-        if own(name) == "function" and not (name.startswith(_PACKAGES_OWN) or (info.context or {}).get("trust")):
+        if needs_trust(name) and not (info.context or {}).get("trust"):
             raise ValueError("This would import your own code. Expected the name of a data set, or the option --trust")
         return name
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from kerasprune.checks import choice_faults, kind_faults
 from kerasprune.errors import EXTRAS, PruneError, check_installed, extras, raise_faults
-from kerasprune.files.writing import write_picture
+from kerasprune.files.writing import picture_path, write_picture
 from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.channels import Block, Group, TracedCall
 from kerasprune.graph.graph import ChannelGraph
@@ -66,9 +66,9 @@ class Picture(Shown):
         Raises:
             PruneError: The name ends differently, or pygraphviz is not installed; the message has the table.
         """
-        return write_picture(path, self._drawn)
+        return write_picture(path, self._render)
 
-    def _drawn(self, form: str) -> bytes:
+    def _render(self, form: str) -> bytes:
         try:
             with extras("kp.plot"):
                 check_installed(_DRAWN_BY)
@@ -137,13 +137,14 @@ def plot(
     if plan is not None:
         kinds += kind_faults(Plan, "Give the name of a file as to_file=.", plan=plan)
     raise_faults("Invalid arguments for plot:", [*kinds, *choice_faults(DETAILS, by=by)])
+    path = None if to_file is None else picture_path(to_file)
     graph = graph_at(model, plan, size)
     if plan is not None:
         Cut.of(graph, plan)  # raises if the plan does not fit
     drawn = _Network(graph, plan or Plan({}, coupling=graph.coupling), by)
     picture = Picture(drawn.table(), drawn.dot())
-    if to_file is not None:
-        picture.save(to_file)
+    if path is not None:
+        picture.save(path)
     return picture
 
 

@@ -81,17 +81,17 @@ class Masks:
 
     def renew(self, keep: float) -> None:
         """Removes the lowest scores down to the fraction `keep`, and sets their weights to zero; outside a step."""
-        scores = [ops.convert_to_tensor(each) for each in self._measured()]  # a scope may be the user's
+        scores = [ops.convert_to_tensor(each) for each in self._measure_scores()]  # a scope may be the user's
         self.assign(self._lowest(scores, self.numbers(keep)))
         self.apply()
 
     @cached_property
-    def _measured(self) -> Callable[[], list[np.ndarray]]:
+    def _measure_scores(self) -> Callable[[], list[np.ndarray]]:
         """Measures the scores: one program for all units."""
         return measurement(self._scores, [*(variable for variable, _ in self.kernels), *self._marks])
 
     @cached_property
-    def _kept_weights(self) -> Callable[[], list[np.ndarray]]:
+    def _measure_kept(self) -> Callable[[], list[np.ndarray]]:
         """Measures which weights of every kernel are kept, as arrays that broadcast to them: one program for all."""
         return measurement(lambda: [_kept(pairs) for _, pairs in self.kernels], self._marks)
 
@@ -122,7 +122,7 @@ class Masks:
 
     def apply(self, optimizer: keras.Optimizer | None = None) -> None:
         """Sets removed weights to zero, and their slots of a built optimizer."""
-        for (variable, _), kept in zip(self.kernels, self._kept_weights(), strict=True):
+        for (variable, _), kept in zip(self.kernels, self._measure_kept(), strict=True):
             held = () if optimizer is None else slots(optimizer, variable)
             variable.assign(Mask(partial(ops.convert_to_tensor, kept), held)(variable))
 
@@ -165,7 +165,7 @@ class Masks:
 
     def _pairs(self) -> Iterator[tuple[Any, np.ndarray]]:
         """Yields every kernel with its mask, true for kept weights."""
-        for (variable, _), kept in zip(self.kernels, self._kept_weights(), strict=True):
+        for (variable, _), kept in zip(self.kernels, self._measure_kept(), strict=True):
             yield variable, np.array(np.broadcast_to(kept, tuple(variable.shape)))
 
     def plan(self) -> Plan:

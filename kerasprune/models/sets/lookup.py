@@ -25,6 +25,7 @@ NAMED = {
 """Data sets that need no download, and where they are from."""
 PREFIXED = ("tfds", "generated")
 ARRAYS = (".npz", ".npy")
+_PACKAGES_OWN = ("kerasprune.models.sets.point_scenes:point_scenes",)  # functions of this package, by their addresses
 SYNTHETIC = "synthetic"
 """Examples that are drawn from the model."""
 _TABLES = {".csv": ",", ".tsv": "\t"}  # with a line of headings, classes in the last column
@@ -47,6 +48,16 @@ def own(name: str) -> str | None:
         return "arrays"
     prefix, colon, _ = name.partition(":")
     return "function" if colon and prefix not in PREFIXED and not Path(name).is_dir() else None
+
+
+def needs_trust(name: str) -> bool:
+    """Returns whether a name of data imports code that is not of this package.
+
+    Example:
+        >>> needs_trust("my_data:load"), needs_trust("kerasprune.models.sets.point_scenes:point_scenes")
+        (True, False)
+    """
+    return own(name) == "function" and name not in _PACKAGES_OWN
 
 
 def names() -> list[str]:

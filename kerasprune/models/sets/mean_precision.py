@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import extras
+from kerasprune.errors import PruneError, extras
 from kerasprune.models.sets.points import STRIDES, Points
 
 
@@ -24,13 +24,14 @@ def mean_precision(model: keras.Model, scenes: Iterable[Any], points: Points | N
         model: The detector.
         scenes: Batches of images and labels: boxes and classes as of `kp.data.scenes`, or those of points. One such
             tuple is one batch, so this is a function `metric=` of `kp.smallest`.
-        points: The detector's points. Defaults to `None`: those of square images.
+        points: The detector's points. Defaults to `None`: those of the images; of square ones, where `kp.smallest` has
+            outputs in place of images.
 
     Returns:
         The precision in [0, 1].
 
     Raises:
-        PruneError: The extra `detect` is not installed.
+        PruneError: The extra `detect` is not installed; there are no scenes; or the points are not known.
 
     Example:
         >>> import kerasprune as kp
@@ -49,15 +50,17 @@ def mean_precision(model: keras.Model, scenes: Iterable[Any], points: Points | N
     for images, labels, *_ in [scenes] if isinstance(scenes, tuple) else scenes:
         labels, made = (_by_name(each) for each in (labels, model.predict(images, verbose=0)))
         classes = made["classes"].shape[-1]
-        at = points or _of_square(made["classes"])
+        points = points or _points_of(images, made["classes"])
         for scene, row in enumerate(zip(*labels.values(), *made.values(), strict=True), first):
-            wanted_boxes, wanted_classes, distances, logits = row
-            truth += _rows(scene, *_wanted(at, wanted_boxes, wanted_classes))
-            boxes, scores, numbers = at.boxes(logits, distances)
+            wanted_classes, wanted, logits, distances = row
+            truth += _rows(scene, *_wanted(points, "boxes" in labels, wanted_classes, wanted))
+            boxes, scores, numbers = points.boxes(logits, distances)
             found += [
                 row | {"score": float(score)} for row, score in zip(_rows(scene, boxes, numbers), scores, strict=True)
             ]
         first += len(made["classes"])
+    if not first:
+        raise PruneError("Expected batches of scenes. Received: none. Give kp.data.scenes(..., labels='boxes').")
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = {
@@ -74,22 +77,36 @@ def mean_precision(model: keras.Model, scenes: Iterable[Any], points: Points | N
 
 
 def _by_name(values: Any) -> dict[str, np.ndarray]:
-    """Returns boxes and classes as arrays: `kp.smallest` gives outputs as a list, in the order of their names."""
-    pairs = values if isinstance(values, dict) else dict(zip(("boxes", "classes"), values, strict=True))
-    return {name: np.asarray(pairs[name]) for name in ("boxes", "classes")}
+    """Returns classes, and boxes or distances, as arrays: `kp.smallest` gives lists, in the order of the names."""
+    pairs = values if isinstance(values, dict) else dict(zip(("classes", "distances"), values, strict=True))
+    return {name: np.asarray(pairs[name]) for name in ("classes", "boxes", "distances") if name in pairs}
 
 
-def _of_square(logits: np.ndarray) -> Points:
-    """Returns the points of a square image, as many as there are logits for."""
-    side = round((logits.shape[1] / sum(stride**-2 for stride in STRIDES)) ** 0.5)
-    return Points(side, side, logits.shape[-1])
+def _points_of(images: Any, logits: np.ndarray) -> Points:
+    """Returns the points of images; where there are outputs in their place those of a square one, if any has so many.
+
+    Raises:
+        PruneError: No square image has so many.
+    """
+    shapes = [np.shape(each) for each in keras.tree.flatten(images)]
+    if len(shapes) == 1 and len(shapes[0]) == 4:
+        return Points(*shapes[0][1:3], logits.shape[-1])
+    number, of_smallest = logits.shape[1], sum((STRIDES[-1] // stride) ** 2 for stride in STRIDES)
+    side = STRIDES[-1] * max(round((number / of_smallest) ** 0.5), 1)
+    found = Points(side, side, logits.shape[-1])
+    if len(found.places) != number:
+        raise PruneError(
+            f"Expected the outputs of points of square images. Received: {number} points. Give "
+            "metric=functools.partial(mean_precision, points=Points(height, width, classes))."
+        )
+    return found
 
 
-def _wanted(points: Points, boxes: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _wanted(points: Points, are_boxes: bool, classes: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the boxes of an image that are to be found, and their classes."""
-    if classes.ndim == 2:
-        return points.boxes_of_labels(classes, boxes)
-    return boxes[classes >= 0], classes[classes >= 0]
+    if are_boxes:
+        return sides[classes >= 0], classes[classes >= 0]
+    return points.boxes_of_labels(classes, sides)
 
 
 def _rows(scene: int, boxes: np.ndarray, classes: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from kerasprune.backend.reader import tf
 from kerasprune.models.sets.points import Points
 from kerasprune.models.sets.scenes import scenes
 
-_NAMES = ("classes", "boxes")
+_NAMES = ("classes", "distances")
 
 
 def point_scenes(
@@ -40,7 +40,7 @@ def point_scenes(
 
     Example:
         >>> images, labels, weights = next(iter(point_scenes(split="validation", side=32, number=4)))
-        >>> labels["classes"].shape, weights["boxes"].shape
+        >>> labels["classes"].shape, weights["distances"].shape
         (TensorShape([4, 84, 10]), TensorShape([4, 84]))
     """
     points = Points(side, side)

@@ -76,17 +76,19 @@ class Points:
         """Returns the labels of every point, which are of the smallest box near whose middle it lies, and weights.
 
         A box is seen by the points inside it that are within 1.5 strides of its middle, on the level whose reach its
-        farthest side is in. The weights of the boxes of an image, and those of its objects' classes, sum to the number
-        of points.
+        farthest side is in. In the mean over all points the boxes of an image, and its objects' classes, count as
+        much as one: their weights are the number of points over that of the points that see a box.
 
         Args:
             boxes: Left, top, right, bottom in pixels, of shape (images, boxes, 4).
             classes: Their classes, of shape (images, boxes); −1 for rows without a box.
 
         Returns:
-            `{"classes": 0 or 1, (images, points, classes), "boxes": distances to left, top, right, bottom, (images,
-            points, 4)}`, the distances 1 without a box; and the weights of both, (images, points). All float32.
+            `{"classes": 0 or 1, (images, points, classes), "distances": to left, top, right, bottom, (images, points,
+            4)}`, the distances 1 without a box; and the weights of both, (images, points). All float32.
         """
+        if not classes.shape[1]:  # none of the images has a row of boxes
+            boxes, classes = np.zeros((len(boxes), 1, 4)), np.full((len(boxes), 1), -1)
         place, stride = self.places[:, None], np.take(STRIDES, self._levels)[:, None, None]
         reach = np.take(REACHES, self._levels, axis=0)
         sides = np.concatenate([place - boxes[:, None, :, :2], boxes[:, None, :, 2:] - place], axis=-1)
@@ -100,8 +102,8 @@ class Points:
         hot = (np.take_along_axis(classes, nearest, axis=1)[..., None] == np.arange(self.classes)) & seen[..., None]
         chosen = np.take_along_axis(sides, nearest[..., None, None], axis=2)[:, :, 0]
         share = np.broadcast_to(len(place) / np.maximum(seen.sum(axis=1, keepdims=True), 1), seen.shape)
-        labels = {"classes": hot, "boxes": np.where(seen[..., None], chosen, 1)}
-        return _float32(labels), _float32({"classes": share, "boxes": seen * share})
+        labels = {"classes": hot, "distances": np.where(seen[..., None], chosen, 1)}
+        return _float32(labels), _float32({"classes": share, "distances": seen * share})
 
     def boxes(self, logits: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the boxes of an image, best first; of those of a class that overlap by more than .6, the best.
@@ -125,10 +127,10 @@ class Points:
                 kept.append(number)
             if len(kept) == _TAKEN:
                 break
-        return boxes[kept], 1 / (1 + np.exp(-logits[point, label][kept])), label[kept]
+        return boxes[kept], np.exp(-np.logaddexp(0, -logits[point, label][kept])), label[kept]
 
     def boxes_of_labels(self, classes: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the boxes that the points of an image see, and their classes.
+        """Returns the boxes that the points of an image see, and their classes; for sides in whole pixels.
 
         Args:
             classes: 0 or 1, of shape (points, classes).
@@ -159,18 +161,20 @@ def detection_losses() -> dict[str, Callable[[Any, Any], Any]]:
     Of the logits of classes the focal loss, the mean over classes of −α (1 − p)² log p, where p is the probability of
     the label and α .25 for objects, .75 for the rest. Of the distances 1 − CIoU of the two boxes around the point.
 
+    A file of a model that is compiled with them loads with `compile=False`, or once this module is imported.
+
     Returns:
-        `{"classes": loss, "boxes": loss}`.
+        `{"classes": loss, "distances": loss}`.
 
     Example:
         >>> sorted(detection_losses())
-        ['boxes', 'classes']
+        ['classes', 'distances']
 
     Reference:
         Lin et al., Focal Loss for Dense Object Detection, ICCV 2017; Zheng et al., Distance-IoU Loss, AAAI 2020.
     """
     focal = keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True, from_logits=True)
-    return {"classes": focal, "boxes": ciou_loss}
+    return {"classes": focal, "distances": ciou_loss}
 
 
 @keras.saving.register_keras_serializable("kerasprune")

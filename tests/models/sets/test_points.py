@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -47,19 +49,19 @@ def test_labels_are_those_of_a_search_point_by_point():
                     ]
                     _, label, sides = min(found, default=(0, None, [1, 1, 1, 1]))
                     np.testing.assert_array_equal(labels["classes"][image, point], [label == n for n in range(3)])
-                    np.testing.assert_array_equal(labels["boxes"][image, point], sides)
-                    assert (weights["boxes"][image, point] > 0) == bool(found)
+                    np.testing.assert_array_equal(labels["distances"][image, point], sides)
+                    assert (weights["distances"][image, point] > 0) == bool(found)
                     point, seen = point + 1, seen + bool(found)
         assert point == len(POINTS.places) and seen > 3
         np.testing.assert_allclose(weights["classes"][image], point / seen)
-        np.testing.assert_allclose(weights["boxes"][image].sum(), point, rtol=1e-5)
+        np.testing.assert_allclose(weights["distances"][image].sum(), point, rtol=1e-5)
 
 
 def test_labels_lead_back_to_the_boxes_and_so_do_outputs_that_say_the_same():
     labels, _ = POINTS.labels(BOXES, CLASSES)
     for image, (boxes, classes) in enumerate(zip(BOXES, CLASSES, strict=True)):
         wanted = sorted((*box, label) for box, label in zip(boxes.tolist(), classes, strict=True) if label >= 0)
-        logits, distances = 20 * labels["classes"][image] - 10, labels["boxes"][image]
+        logits, distances = 20 * labels["classes"][image] - 10, labels["distances"][image]
         found, numbers = POINTS.boxes_of_labels(labels["classes"][image], distances)
         assert sorted((*box, label) for box, label in zip(found.tolist(), numbers, strict=True)) == wanted
         found, scores, numbers = POINTS.boxes(logits, distances)
@@ -72,7 +74,7 @@ class Told(keras.Model):
 
     def __init__(self, labels: dict[str, np.ndarray]) -> None:
         super().__init__()
-        self.known = {"classes": 20 * labels["classes"] - 10, "boxes": labels["boxes"]}
+        self.known = {"classes": 20 * labels["classes"] - 10, "distances": labels["distances"]}
 
     def predict(self, x, **given):
         return {name: array[np.asarray(x)] for name, array in self.known.items()}
@@ -101,10 +103,48 @@ def test_the_precision_of_the_labels_is_one_and_that_of_one_class_of_three_a_thi
 def test_outputs_may_be_the_list_that_smallest_gives_its_metric():
     """Known outputs in place of images, in the order of a model's flat outputs."""
     pytest.importorskip("pycocotools")
-    assert keras.tree.flatten({"classes": 1, "boxes": 2}) == [2, 1]
+    assert keras.tree.flatten({"distances": 2, "classes": 1}) == [1, 2]
     labels, weights = POINTS.labels(BOXES, CLASSES)
-    outputs = [labels["boxes"], 20 * labels["classes"] - 10]
+    outputs = [20 * labels["classes"] - 10, labels["distances"]]
     assert mean_precision(Known(), (outputs, labels, weights), POINTS) == pytest.approx(1)
+
+
+def test_points_are_those_of_the_images_and_of_outputs_alone_only_if_of_square_ones():
+    pytest.importorskip("pycocotools")
+    points = Points(16, 64, 3)
+    labels, weights = points.labels(BOXES[:1, :1] - [0, 8, 0, 16], CLASSES[:1, :1])
+    known = Known()
+    outputs = [20 * labels["classes"] - 10, labels["distances"]]
+    assert len(points.places) == len(Points(32, 32, 3).places) == 84
+    wide = known.predict
+    known.predict = lambda x, **given: outputs
+    assert mean_precision(known, (np.zeros((1, 16, 64, 3)), labels, weights)) == pytest.approx(1)
+    known.predict = wide
+    labels, weights = POINTS.labels(BOXES, CLASSES)
+    outputs = [20 * labels["classes"] - 10, labels["distances"]]
+    with pytest.raises(PruneError, match="square images. Received: 504 points"):
+        mean_precision(known, (outputs, labels, weights))
+    assert mean_precision(known, (outputs, labels, weights), points=POINTS) == pytest.approx(1)
+    with pytest.raises(PruneError, match="Expected batches of scenes. Received: none"):
+        mean_precision(known, [])
+
+
+@pytest.mark.slow
+def test_it_decides_what_smallest_may_lose():
+    pytest.importorskip("pycocotools")
+    data = point_scenes(side=32, number=24, batch=8)
+    model = kp.models.fcos(10, (32, 32, 3), width=8, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few scenes tell nothing
+        found = kp.smallest(
+            model, data, max_drop=0.5, metric=mean_precision, drop_type="absolute", validation=data, trials=1, epochs=1
+        )
+    assert kp.cost(found.slim).macs < kp.cost(model).macs and "mean_precision" in str(found.report)
+
+
+def test_images_without_boxes_have_labels_of_none():
+    labels, weights = POINTS.labels(np.zeros((2, 0, 4)), np.zeros((2, 0)))
+    assert not labels["classes"].any() and not weights["distances"].any() and weights["classes"].shape == (2, 504)
 
 
 def test_losses_are_those_of_their_formulas():
@@ -117,8 +157,8 @@ def test_losses_are_those_of_their_formulas():
     wanted = (-alpha * (1 - right) ** 2 * np.log(right)).mean(axis=-1)
     np.testing.assert_allclose(losses["classes"](hot, logits), wanted.mean(), rtol=1e-4)
     one, other = (random.uniform(1, 9, (2, 5, 4)).astype("float32") for _ in range(2))
-    np.testing.assert_allclose(losses["boxes"](one, other), 1 - ciou(one, other), atol=1e-4)
-    np.testing.assert_allclose(losses["boxes"](one, one), 0, atol=1e-4)
+    np.testing.assert_allclose(losses["distances"](one, other), 1 - ciou(one, other), atol=1e-4)
+    np.testing.assert_allclose(losses["distances"](one, one), 0, atol=1e-4)
 
 
 def ciou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -143,7 +183,7 @@ def test_scenes_come_with_labels_of_all_points():
         np.testing.assert_array_equal(x, images)
         expected = Points(64, 64).labels(wanted["boxes"].numpy(), wanted["classes"].numpy())
         for found, one in zip((labels, weights), expected, strict=True):
-            for name in ("classes", "boxes"):
+            for name in ("classes", "distances"):
                 np.testing.assert_array_equal(found[name], one[name])
 
 
