@@ -83,6 +83,33 @@ def _unlabelled(**given: Any) -> list[Any]:
     return list(read_unlabelled(Path("set"), conv(None).inputs, **given))
 
 
+def _precision(**given: Any) -> float:
+    """Returns the mean precision of outputs in place of images, as `kp.smallest` asks for it."""
+    pytest.importorskip("pycocotools")
+    from kerasprune.models.sets.mean_precision import mean_precision
+    from kerasprune.models.sets.points import Points
+
+    class Known(keras.Model):
+        def predict(self, x: Any, **given: Any) -> Any:
+            return x
+
+    labels, weights = Points(16, 32, 3).labels(np.array([[[2, 2, 13, 12]]]), np.array([[1]]))
+    return mean_precision(Known(), ([20 * labels["classes"] - 10, labels["distances"]], labels, weights), **given)
+
+
+def _precision_on(scenes: Any) -> float:
+    pytest.importorskip("pycocotools")
+    from kerasprune.models.sets.mean_precision import mean_precision
+
+    return mean_precision(kp.models.fcos(10, (32, 32, 3), 8, seed=0), scenes)
+
+
+def _of_points(height: int, width: int, classes: int) -> dict[str, Any]:
+    from kerasprune.models.sets.points import Points
+
+    return {"points": Points(height, width, classes)}
+
+
 def _function(after: str) -> str:
     """Writes a function of examples, and returns its address."""
     code = "import numpy as np, tensorflow as tf\nX = np.eye(64, 6, dtype='float32')\ndef load():\n    "
@@ -427,6 +454,19 @@ CASES = [
         "as arrays once, with NumPy",
         lambda: check_name(_table()),
         lambda: (_converted(), check_name("mine.npz")),
+    ),
+    Case(
+        "models/sets/mean_precision.py",
+        "Give metric=functools.partial",
+        lambda: _precision(),
+        lambda: _precision(**_of_points(16, 32, 3)),
+    ),
+    Case(
+        "models/sets/mean_precision.py",
+        "Give kp.data.scenes",
+        lambda: _precision_on([]),
+        lambda: _precision_on(kp.data.scenes(split="test", side=32, labels="boxes", number=2)),
+        True,
     ),
     Case(
         "models/sets/unlabelled.py",
