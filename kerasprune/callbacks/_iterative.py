@@ -205,7 +205,7 @@ class IterativeRemoval(PruningCallback):
             self.remember()
         if due > last:
             _ = self.model  # on JAX this brings the variables up to date
-            self.held.assign(self.held.lowest(self.held.numbers(self.keep_per_round**due)))
+            self.held.mark(self.keep_per_round**due)
             before = self.session.now()
             self.rewind()
             self.held.apply()

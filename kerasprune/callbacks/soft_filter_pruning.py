@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from kerasprune.backend.derivatives import measurement
 from kerasprune.checks import proper_fraction_faults
 from kerasprune.criteria.magnitude import L2
 from kerasprune.errors import PruneError, raise_faults
@@ -57,19 +58,22 @@ class SoftFilterPruning(PruningCallback):
         graph, units = granularity.units(self.model, self.freeze)
         if not units:
             raise PruneError("Expected prunable channels. Received: a model without any. Freeze less.")
-        self.held = Masks(units, granularity, Layer(), L2(), graph)
-        self.alone = Masks(_others(self.model, self.freeze, units), granularity, Layer(), L2())
-        for masks in (self.held, self.alone):
-            masks.clear()
-            for unit in masks.units:
-                self.session.track(unit.state, unit.pruned)
+        self.held = Masks(units, granularity, graph=graph)  # of the plan
+        units = [*units, *_others(self.model, self.freeze, units)]
+        self._zeroed = Masks(units, granularity)
+        self._norms = measurement(
+            lambda: [unit.scores(L2()) for unit in units], [variable for variable, _ in self._zeroed.kernels]
+        )
+        self._zeroed.clear()
+        for unit in units:
+            self.session.track(unit.state, unit.pruned)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Zeroes the weakest filters, whichever were zero before."""
         _ = self.model  # on JAX this brings the variables up to date
-        for masks in (self.held, self.alone):
-            masks.clear()
-            masks.renew(self.keep)
+        units, norms = self._zeroed.units, self._norms()
+        self._zeroed.assign(Layer().pruned(units, norms, Layer().numbers(units, self.keep)))
+        self._zeroed.apply()
         super().on_epoch_end(epoch, logs)
 
 

@@ -78,7 +78,7 @@ def export(
 
     with Messages(quiet=quiet).shown():
         loaded = load(model)
-        dense = None if beside is None else _compiled(beside, loss)
+        dense = None if beside is None else load_compiled(beside, loss)
         given = inputs_of(loaded, data, calibrate, scale, size)
         judging = None if data is None or dense is None else _examples(loaded, data, scale, size, test)
         for name, place in places.items():
@@ -168,11 +168,13 @@ def _examples(model: keras.Model, data: str, scale: str | None, size: Size | Non
     return examples_of(spec, split, model, size=size).unbatch().take(MOST).batch(spec.batch)
 
 
-def _compiled(path: Path, loss: str | None) -> keras.Model:
+def load_compiled(path: Path, loss: str | None) -> keras.Model:
     """Returns the dense model, compiled as it was saved, since its loss and metrics judge."""
     from kerasprune.files.keras_model import read_compile_config
+    from kerasprune.models.registered import import_named
     from kerasprune.steps.objective import of_config
 
-    model = load(path)
-    objective = of_config(read_compile_config(path), model, loss)
+    model, settings = load(path), read_compile_config(path)
+    import_named(settings)
+    objective = of_config(settings, model, loss)
     return model if objective is None else objective.compile(model)

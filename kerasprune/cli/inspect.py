@@ -153,7 +153,7 @@ def _advise(model: keras.Model, path: Path, options: Mapping[str, Any]) -> None:
     inputs = inputs_of(model, data, None, options["scale"], size)
     found, names = advise(model, inputs, seconds=options["seconds"], size=size), (str(path), data or "DATA")
     if options["as_json"]:
-        offers = [asdict(each) | {"command": each.command(*names)} for each in found.offers]
+        offers = [asdict(each) | {"command": each.command(*names, found.size)} for each in found.offers]
         typer.echo(json.dumps(asdict(found) | {"line": found.line, "offers": offers}, indent=2))
     else:
         typer.echo(found.shown(*names))

@@ -19,11 +19,14 @@ from kerasprune.data.arrays_or_batches import (
     rows_of,
     whole,
 )
-from kerasprune.data.batches import Batches, example_batches
+from kerasprune.data.batches import Batches, example_batches, free_size
 from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found, weight_faults
 from kerasprune.data.stored_rows import StoredRows
 from kerasprune.defaults import BATCH
 from kerasprune.errors import PruneError, raise_faults, short
+from kerasprune.graph.built_model import body_of
+from kerasprune.graph.sizes import Size
+from kerasprune.graph.walk import has_free_axes
 
 
 class Examples:
@@ -109,6 +112,11 @@ class Examples:
     def first(self, model: keras.Model, samples: int) -> Batches:
         """Returns the first examples, without labels: see `example_batches`."""
         return example_batches(model, self.inputs, samples)
+
+    def free_size(self, model: keras.Model) -> Size | None:
+        """Returns the size that they have along the axes that a model leaves free; `None` without any."""
+        body = body_of(model)
+        return free_size(body, [each.shape for each in self.first(model, 1)[0]]) if has_free_axes(body) else None
 
     def batches(self) -> Any:
         """Returns the batches `(inputs, labels)`, or inputs: a list for arrays, otherwise the data set."""

@@ -64,6 +64,18 @@ def shapes_at_size(model: keras.Model, size: Size | None) -> list[Shape]:
     return [shape_at(name, shape, size) for name, shape in input_shapes(model).items()]
 
 
+def write_size(size: Size) -> str:
+    """Returns a size as the option `--size` takes it.
+
+    Example:
+        >>> write_size(32), write_size((32, 48)), write_size({"image": (32, 48), "tokens": 20})
+        ('32', '32x48', 'image=32x48,tokens=20')
+    """
+    if isinstance(size, Mapping):
+        return ",".join(f"{name}={write_size(sides)}" for name, sides in size.items())
+    return "x".join(map(str, [size] if isinstance(size, int) else size))
+
+
 def input_shapes(model: keras.Model) -> dict[str, Shape]:
     """Returns the shapes of the inputs of a functional model, without their batch axes, by the names of their layers.
 

@@ -20,6 +20,7 @@ def checked_images(
     faults: Sequence[str] = (),
     *,
     smallest_side: int = 1,
+    halvings: int = 0,
 ) -> keras.KerasTensor:
     """Returns the input of a model, after a check of all arguments of its factory.
 
@@ -30,6 +31,7 @@ def checked_images(
         seed: An integer, or `None` for fresh weights.
         faults: Faults of the family's own arguments. Defaults to none.
         smallest_side: Shortest side, in pixels, that reaches the classifier. Defaults to 1.
+        halvings: How often a side is halved without a remainder. Defaults to 0.
     """
     faults = [*faults, *whole_number_faults(1, classes=classes)]
     shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
@@ -43,6 +45,11 @@ def checked_images(
         faults.append(
             f"Expected sides of at least {smallest_side} pixels. Received: input_shape={input_shape!r}. "
             "Resize the images, or take a family with fewer strides."
+        )
+    elif any(side is not None and side % 2**halvings for side in shape[:2]):
+        faults.append(
+            f"Expected sides that are multiples of {2**halvings}, to be halved {halvings} times. Received: "
+            f"input_shape={input_shape!r}. Pad the images, or give None for a side that may be any such."
         )
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         faults.append(f"Expected seed to be an integer or None. Received: seed={seed!r}.")

@@ -17,6 +17,7 @@ from kerasprune.models.stem import first_layers, load_stem
 _ENDS = ("stage2_block3_relu2", "stage3_block3_relu2")
 _LAST = 96  # channels of the last level's stage
 _GROUPS = 8  # of GroupNormalization
+_HALVINGS = 4  # up to the last level
 
 
 def fcos(
@@ -59,7 +60,10 @@ def fcos(
         Tian et al., FCOS: Fully Convolutional One-Stage Object Detection, ICCV 2019; the pyramid as in Lin et al.,
         Feature Pyramid Networks for Object Detection, CVPR 2017.
     """
-    images = arguments.checked_images("fcos", classes, input_shape, seed, _faults(input_shape, width))
+    faults = whole_number_faults(1, width=width)
+    if not faults and width % _GROUPS:
+        faults.append(f"Expected width to be a multiple of {_GROUPS}. Received: width={width}.")
+    images = arguments.checked_images("fcos", classes, input_shape, seed, faults, halvings=_HALVINGS)
     half = layers.AveragePooling2D(2, name="half")(images)
     if stem is None:
         backbone = resnet_cifar(20, input_shape=half.shape[1:], seed=seed)
@@ -81,21 +85,6 @@ def fcos(
     # The focal loss is a mean over classes, where the paper sums.
     model.compile("adamw", detection_losses(), loss_weights={"classes": float(classes), "distances": 1.0})
     return model
-
-
-def _faults(input_shape: arguments.InputShape, width: int) -> list[str]:
-    """Returns the faults of the family's own arguments."""
-    faults = whole_number_faults(1, width=width)
-    if not faults and width % _GROUPS:
-        faults.append(f"Expected width to be a multiple of {_GROUPS}. Received: width={width}.")
-    if isinstance(input_shape, list | tuple):
-        sides = [side for side in input_shape[:2] if isinstance(side, int) and side % STRIDES[-1]]
-        if sides:
-            faults.append(
-                f"Expected sides that are multiples of {STRIDES[-1]}, to be halved four times. Received: "
-                f"input_shape={input_shape!r}. Pad the images, or give None for a side that may be any such."
-            )
-    return faults
 
 
 def _pyramid(stages: list[keras.KerasTensor], width: int, seed: int | None) -> list[keras.KerasTensor]:

@@ -40,14 +40,8 @@ def unet(
         Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015.
     """
     faults = [*whole_number_faults(1, levels=levels), *positive_faults(width=width)]
-    if not faults and isinstance(input_shape, list | tuple):
-        odd = [side for side in input_shape[:2] if isinstance(side, int) and side % 2**levels]
-        if odd:
-            faults.append(
-                f"Expected sides that are multiples of {2**levels}, to be halved {levels} times. Received: "
-                f"input_shape={input_shape!r}. Give others, or fewer levels."
-            )
-    x = images = arguments.checked_images("unet", classes, input_shape, seed, faults)
+    halvings = 0 if faults else levels
+    x = images = arguments.checked_images("unet", classes, input_shape, seed, faults, halvings=halvings)
     parts, kept = Parts(seed), []
     channels = [scale_width(CHANNELS * 2**level, width) for level in range(levels + 1)]
     for level, each in enumerate(channels):

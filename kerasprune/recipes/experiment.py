@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size, input_shapes, size_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import has_free_axes
+from kerasprune.models.registered import import_named
 from kerasprune.models.sets.lookup import SYNTHETIC, own
 from kerasprune.planning import budgets
 from kerasprune.planning.make_plan import plan as make_plan
@@ -267,8 +267,7 @@ class Experiment:
         if not isinstance(start, schema.Start):
             return {} if self.recipe.loss else self._by_name().get_compile_config() or {}
         config = read_compile_config(start.path)
-        if _OF_DETECTORS in str(config.get("loss")):
-            import_module("kerasprune.models.sets.points")  # registers it
+        import_named(config)
         return config
 
     def compiled_optimizer(self) -> keras.Optimizer | None:
@@ -319,9 +318,6 @@ class Experiment:
         if given is not None:
             return given
         return BEFORE_TRAINING if self.recipe.finetune else 0.0
-
-
-_OF_DETECTORS = "kerasprune>ciou_loss"
 
 
 def _numbers_of_classes(targets: Any, model: keras.Model) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kerasprune.graph.sizes import Size, write_size
 from kerasprune.steps.numbers import figure
 from kerasprune.tables import Part, Shown, Table
 
@@ -39,22 +40,24 @@ class Offer:
         kept = [] if self.macs is None else [f"keep {self.macs:.2f} of the multiply–adds"]
         return ", ".join(kept + ([f"quantize to {self.quantize}"] if self.quantize else [])) or "leave it as it is"
 
-    def command(self, model: str = "MODEL", data: str = "DATA") -> str:
+    def command(self, model: str = "MODEL", data: str = "DATA", size: Size | None = None) -> str:
         """Returns the command that does it.
 
         Args:
             model: The file of the model. Defaults to a placeholder.
             data: The data, as `--data` takes them. Defaults to a placeholder.
+            size: Size of free sides. Defaults to `None`: the model has none.
 
         Example:
             >>> Offer(0.5, "int8", 0.01, 0.3, 0.1).command()
             'kerasprune prune MODEL --macs 0.5 --data DATA --export tflite-int8 --out slim'
         """
         form = f"tflite-{self.quantize}" if self.quantize else "tflite"
+        side = "" if size is None else f" --size {write_size(size)}"
         if self.macs is not None:
-            return f"kerasprune prune {model} --macs {self.macs:.3g} --data {data} --export {form} --out slim"
+            return f"kerasprune prune {model} --macs {self.macs:.3g} --data {data}{side} --export {form} --out slim"
         given = f" --data {data}" if self.quantize == "int8" else ""
-        return f"kerasprune export {model} --format {form}{given} --out model.tflite"
+        return f"kerasprune export {model} --format {form}{given}{side} --out model.tflite"
 
     def __str__(self) -> str:
         """Returns the name and what it gives."""
@@ -77,6 +80,7 @@ class Advice(Shown):
         offers: The best first: the fastest whose error is at most 0.05, fewer bytes where times are alike.
         remarks: What was not measured, and why.
         complete: Whether there was time for everything. Defaults to `True`.
+        size: The size of the model's free sides. Defaults to `None`: it has none.
     """
 
     macs: int
@@ -89,6 +93,7 @@ class Advice(Shown):
     offers: tuple[Offer, ...]
     remarks: tuple[str, ...] = ()
     complete: bool = True
+    size: Size | None = None
 
     @property
     def line(self) -> str:
@@ -118,7 +123,7 @@ class Advice(Shown):
         timed = "" if self.milliseconds is None else f", {self.milliseconds:.3g} ms, {self.bytes:,} bytes as float32"
         lines = [self.line or "no advice: too little could be measured", ""]
         for place, each in enumerate(self.offers, start=1):
-            lines += [f"{place}. {each}", f"   {each.command(model, data)}"]
+            lines += [f"{place}. {each}", f"   {each.command(model, data, self.size)}"]
         lines += ["", f"the model: {self.macs:,} multiply–adds, {self.params:,} parameters{timed}"]
         lines += [f"  {name}: {macs:.1%} of the multiply–adds, {params:.1%} of the parameters"
                   for name, macs, params in self.dearest]  # fmt: skip
@@ -127,9 +132,9 @@ class Advice(Shown):
         if self.redundancy:
             found = ", ".join(f"{error:.2g} at {share:.2f}" for share, error in self.redundancy)
             lines.append(f"error after removal and least squares, by the multiply–adds kept: {found}")
-            lines.append(
-                f"with training more can go: kerasprune prune {model} --max-drop 0.01 --data {data} --out slim"
-            )
+            side = "" if self.size is None else f" --size {write_size(self.size)}"
+            command = f"kerasprune prune {model} --max-drop 0.01 --data {data}{side} --out slim"
+            lines.append(f"with training more can go: {command}")
         return "\n".join([*lines, *self.remarks])
 
     def __str__(self) -> str:
@@ -144,7 +149,7 @@ class Advice(Shown):
         return [
             self.line or "no advice: too little could be measured",
             Table(("", "time", "bytes", "error"), rows, bars=bars),
-            *(f"{each.name}: {each.command()}" for each in self.offers),
+            *(f"{each.name}: {each.command(size=self.size)}" for each in self.offers),
             Table(("layer", "multiply–adds", "parameters"), dear, "The dearest layers", bars=shares),
             Table(
                 ("multiply–adds kept", "error of the outputs"), errors, "After removal and least squares",

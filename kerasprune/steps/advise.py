@@ -22,7 +22,7 @@ from kerasprune.errors import PruneError, check_installed, extras, raise_faults
 from kerasprune.graph.built_model import LOAD, body_of, fixed_batch
 from kerasprune.graph.graph import check_finite_weights
 from kerasprune.graph.sizes import Size
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import size_to_try, trace
 from kerasprune.planning.budgets.trials import halves
 from kerasprune.repair.reconstruction.reconstruct import reconstruct_cut
 from kerasprune.steps.advice import ALLOWED, Advice, Offer, rank_offers
@@ -35,6 +35,7 @@ from kerasprune.surgery.inlining.plain import plain
 from kerasprune.surgery.output_kind import last_axes
 from kerasprune.surgery.rebuild import rebuild_cut
 
+_AIMED = 0.7 * ALLOWED  # the error on examples that nobody has seen is larger
 _MOST = 0.95  # of the multiply–adds: to keep more is not worth a pruning
 _BATCH = 128
 _JUDGED = 64  # examples that run through files
@@ -132,9 +133,11 @@ class _Advising:
         known = data is None or is_graph(model)
         several = len(data) if isinstance(data, list) else 1
         self.dense = plain(model, None if known else Examples(data, _BATCH, several).first_inputs)
-        self.graph = trace(self.dense, unknown="freeze", size=size)
-        self.size, self.made = size, []
-        self.fitted, self.judged = self._examples(data)
+        fixed, inputs = fixed_batch(self.dense), len(body_of(self.dense).inputs)
+        self.given = None if data is None else Examples(data, _BATCH, inputs, fixed)
+        self.size, self.made = self._known_size(size), []
+        self.graph = trace(self.dense, unknown="freeze", size=self.size)
+        self.fitted, self.judged = self._examples()
 
     def result(self) -> Advice:
         """Measures, in the order of what says most."""
@@ -161,18 +164,25 @@ class _Advising:
             )
         return Advice(
             counted.macs, counted.params, milliseconds, size, tuple(dearest), least, tuple(redundancy),
-            tuple(rank_offers(offers)), tuple(self.clock.remarks), not self.clock.left_out,
+            tuple(rank_offers(offers)), tuple(self.clock.remarks), not self.clock.left_out, self.size,
         )  # fmt: skip
 
     # ---- examples ----------------------------------------------------------------------------------------------
 
-    def _examples(self, data: Any) -> tuple[Batches | None, Batches | None]:
+    def _known_size(self, size: Size | None) -> Size | None:
+        """Returns the size of free sides: the one asked for, that of the data, or one that is tried, with a remark."""
+        known = size if size is not None or self.given is None else self.given.free_size(self.dense)
+        found = size_to_try(self.dense, known)
+        if found != known:
+            self.clock.remarks.append(f"measured at size={found}; give size= for another")
+        return found
+
+    def _examples(self) -> tuple[Batches | None, Batches | None]:
         """Returns flat inputs to solve and calibrate on, and those that judge; `None` without any."""
-        if data is None:
+        found = self.given
+        if found is None:
             found, _, remark = drawn_examples(self.dense, self.size, _BATCH, 0, 0)
             self.clock.remarks.append(remark)
-        else:
-            found = Examples(data, _BATCH, len(body_of(self.dense).inputs), fixed_batch(self.dense))
         if found is None:
             return None, None
         return halves(self.dense, example_batches(self.dense, found.inputs, 2 * enough_samples(self.graph)))
@@ -244,7 +254,7 @@ class _Advising:
 
     def _pruned(self, redundancy: Sequence[tuple[float, float]]) -> None:
         """Makes the files of the model with as few channels as the error allows."""
-        share = share_at(redundancy, ALLOWED) if redundancy else 1.0
+        share = share_at(redundancy, _AIMED) if redundancy else 1.0
         for _ in range(_RETRIES + 1):
             if share >= _MOST:
                 self.clock.remarks.append(f"hardly a channel can go at an error of {ALLOWED} without training")

@@ -11,7 +11,6 @@ import keras
 from kerasprune import defaults
 from kerasprune.backend.devices import warn_of_one_device
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.batches import free_size
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out, kept_whole
 from kerasprune.data.signature import is_graph
@@ -21,7 +20,6 @@ from kerasprune.graph.graph import ChannelGraph, check_finite_weights
 from kerasprune.graph.plans import Plan
 from kerasprune.graph.sizes import Size
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import has_free_axes
 from kerasprune.planning.budgets.base import Budget
 from kerasprune.planning.make_plan import plan as make_plan
 from kerasprune.planning.targets.base import Target
@@ -337,10 +335,9 @@ class Pruning:
 
     def _size(self) -> Size | None:
         """Returns the size that is given, or that of the data where the model leaves it free."""
-        body = body_of(self.dense)
-        if self.settings.size is not None or self.given is None or not has_free_axes(body):
+        if self.settings.size is not None or self.given is None:
             return self.settings.size
-        return free_size(body, [each.shape for each in self.given.first(self.dense, 1)[0]])
+        return self.given.free_size(self.dense)
 
     def _counted(self, cut: Cut) -> Cut:
         """Returns a cut at a size that is known; remarks on one that nobody gave."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
+from math import prod
 from typing import Any
 
 import keras
@@ -81,9 +82,13 @@ class Masks:
 
     def renew(self, keep: float) -> None:
         """Removes the lowest scores down to the fraction `keep`, and sets their weights to zero; outside a step."""
+        self.mark(keep)
+        self.apply()
+
+    def mark(self, keep: float) -> None:
+        """Marks the lowest scores as removed, down to the fraction `keep`; outside a step."""
         scores = [ops.convert_to_tensor(each) for each in self._measure_scores()]  # a scope may be the user's
         self.assign(self._lowest(scores, self.numbers(keep)))
-        self.apply()
 
     @cached_property
     def _measure_scores(self) -> Callable[[], list[np.ndarray]]:
@@ -123,8 +128,9 @@ class Masks:
     def apply(self, optimizer: keras.Optimizer | None = None) -> None:
         """Sets removed weights to zero, and their slots of a built optimizer."""
         for (variable, _), kept in zip(self.kernels, self._measure_kept(), strict=True):
-            held = () if optimizer is None else slots(optimizer, variable)
-            variable.assign(Mask(partial(ops.convert_to_tensor, kept), held)(variable))
+            for each in (variable, *(() if optimizer is None else slots(optimizer, variable))):
+                values = ops.convert_to_numpy(each)
+                each.assign(np.where(kept, values, np.zeros((), values.dtype)))
 
     def holds(self) -> bool:
         """Returns whether all removed weights are zero."""
@@ -188,8 +194,8 @@ class Masks:
 
     def share(self) -> float:
         """Returns the fraction kept of the weights of all kernels."""
-        arrays = self.arrays().values()
-        return sum(int(mask.sum()) for mask in arrays) / sum(mask.size for mask in arrays)
+        shares = [kept.mean() for kept in self._measure_kept()]
+        return float(np.average(shares, weights=[prod(variable.shape) for variable, _ in self.kernels]))
 
 
 def _kept(pairs: Sequence[tuple[Unit, Part]]) -> Any:

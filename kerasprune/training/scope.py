@@ -46,7 +46,8 @@ class Scope:
         """
         found = {}
         for index, each in enumerate(self.competitions([unit.name for unit in units])):
-            removed = lowest(ops.concatenate([scores[at] for at in each]), numbers[index])
+            joined = scores[each[0]] if len(each) == 1 else ops.concatenate([scores[at] for at in each])
+            removed = lowest(joined, numbers[index])
             ends = np.cumsum([units[at].size for at in each])
             found |= {at: removed[end - units[at].size : end] for at, end in zip(each, ends, strict=True)}
         return [found[at] for at in range(len(units))]

@@ -10,7 +10,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune import PruneError
-from kerasprune.cli.export import check_data
+from kerasprune.cli.export import check_data, load_compiled
 from kerasprune.models.sets import point_scenes
 from kerasprune.recipes import loader
 from kerasprune.recipes.experiment import Experiment
@@ -53,6 +53,9 @@ def test_the_loss_is_that_of_the_model_by_name_or_of_the_checkpoint(tmp_path, mo
 
     kp.models.fcos(10, (128, 128, 3), width=8, seed=0).save(tmp_path / "dense.keras")
     known = keras.saving.get_custom_objects()
+    monkeypatch.delitem(known, "kerasprune>ciou_loss")
+    monkeypatch.delitem(sys.modules, "kerasprune.models.sets.points")
+    assert load_compiled(tmp_path / "dense.keras", None).compiled
     monkeypatch.delitem(known, "kerasprune>ciou_loss")
     monkeypatch.delitem(sys.modules, "kerasprune.models.sets.points")
     settings = [f"model={{start: {tmp_path / 'dense.keras'}}}", "train=null"]

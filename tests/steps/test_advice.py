@@ -100,6 +100,21 @@ def test_a_model_without_channels_or_examples_is_still_answered():
 
 @pytest.mark.thorough
 @pytest.mark.experiments
+def test_free_sides_are_those_of_the_data_or_else_tried():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, 3), name="images")
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(inputs))
+    model = keras.Model(inputs, layers.Dense(4)(x))
+    found = advise(model, np.random.default_rng(0).normal(size=(200, 12, 16, 3)).astype("float32"), seconds=300)
+    assert found.size == {"images": (12, 16)} and found.macs == 10 * 14 * 8 * 27 + 8 * 4
+    assert all("--size images=12x16" in each.command(size=found.size) for each in found.offers)
+    assert "--size images=12x16" in str(found) and not any("size=" in each for each in found.remarks)
+    tried = advise(model)
+    assert tried.size == {"images": (32, 32)} and any("size=" in each for each in tried.remarks)
+
+
+@pytest.mark.thorough
+@pytest.mark.experiments
 def test_the_command_prints_commands_that_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network().save("mine.keras")
