@@ -56,7 +56,7 @@ def network(make: Callable[[Any], Any], shape: tuple[int, ...] | None = None) ->
 
         keras.utils.set_random_seed(0)
         x, y = data
-        inputs = keras.Input(x.shape[1:])
+        inputs = keras.Input(x.shape[1:], name="inputs")  # the name in files
         outputs = make(inputs if shape is None else keras.layers.Reshape(shape)(inputs))
         classes = y.ndim == 1
         outputs = keras.layers.Dense(int(y.max()) + 1 if classes else y.shape[1])(outputs)
@@ -187,7 +187,7 @@ def run(name: str) -> None:
             outputs = np.concatenate([np.asarray(function([each])[0]) for each in np.split(held, JUDGED // 8)])
             files.append(path)
             errors.append(float(((outputs - wanted) ** 2).sum()) / spread)
-        kp.export.tflite(model, here / "dense.tflite")
+        kp.export.tflite(model, here / "dense.tflite", data=held)
         ratios = compare_latency([here / "dense.tflite", *files], runs=60).ratios[1:]
         sizes = [path.stat().st_size for path in files]
     allowed = [at for at, error in enumerate(errors) if error <= ALLOWED]

@@ -20,7 +20,7 @@ class Offer:
     """A way to a smaller model, and what it was measured to give.
 
     Args:
-        macs: Share of the multiply–adds that is kept; `None` if no channel is removed.
+        macs: Share of the multiply–adds to keep; `None` if no channel is removed.
         quantize: Precision of the `.tflite` file, as for `kp.export.tflite`; `None` for float32.
         error: Error of the outputs relative to their spread, 0 = the same, 1 = no better than a constant; `None`
             without examples.

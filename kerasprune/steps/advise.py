@@ -262,7 +262,8 @@ class _Advising:
             if not self.clock.fits("the slim model"):
                 return
             with self.clock.noting("the slim model"):
-                plan, share = self._plans.at(share)
+                share = float(f"{share:.3g}")  # as the command asks for it: what is kept would lead to another plan
+                plan, _ = self._plans.at(share)
                 cut = Cut.of(self.graph, plan)
                 how = {"samples": enough_samples(self.graph), "positions": POSITIONS}
                 slim, _ = reconstruct_cut(rebuild_cut(cut), cut, self._inputs(self.fitted), **how)
