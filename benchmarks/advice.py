@@ -175,7 +175,8 @@ def run(name: str) -> None:
         np.savez(here / "mine.npz", x=given[0], y=given[1])
         files, errors = [], []
         for number, offer in enumerate(found.offers):
-            words = shlex.split(offer.command(str(here / "mine.keras"), str(here / "mine.npz")))[1:]
+            files_given = (str(here / "mine.keras"), str(here / "mine.npz"))
+            words = shlex.split(offer.command(*files_given, found.size))[1:]
             out = words.index("--out") + 1
             words[out] = str(here / f"{number}{Path(words[out]).suffix}")
             words += ["--scale", "none", "--overwrite"] if "--data" in words else ["--overwrite"]
