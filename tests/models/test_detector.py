@@ -9,6 +9,7 @@ from keras import layers, ops
 
 import kerasprune as kp
 from kerasprune.errors import PruneError
+from kerasprune.models.sets.mean_precision import mean_precision
 from kerasprune.models.stem import load_stem
 
 STEM = "checkpoints/glyphs-base.keras"
@@ -68,6 +69,15 @@ def test_faults_are_gathered_and_another_stem_is_refused(tmp_path):
         kp.models.fcos(input_shape=(32, 32, 3), stem=str(path))
     with pytest.raises(PruneError, match="images of 3 channels, as the stem has. Received: input_shape=.*1"):
         kp.models.fcos(input_shape=(32, 32, 1), stem=STEM)
+
+
+@pytest.mark.thorough
+def test_the_one_that_comes_with_the_package_finds_digits():
+    scenes = kp.data.scenes(split="validation", side=128, labels="boxes", number=64, batch=32, seed=5)
+    trained = load_stem("checkpoints/scenes-fcos.keras", {})
+    assert mean_precision(trained, scenes) > 0.6
+    blank = keras.models.clone_model(trained)  # its weights are drawn anew
+    assert mean_precision(blank, scenes) < 0.05
 
 
 @pytest.mark.thorough

@@ -43,13 +43,13 @@ def test_a_function_of_the_package_needs_none():
 @pytest.mark.thorough
 def test_the_loss_is_that_of_the_model_by_name_or_of_the_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(point_scenes, "point_scenes", partial(point_scenes.point_scenes, number=8))
-    recipe = loader.load("scenes-detector")
+    recipe = loader.load("scenes-base")
     run = Experiment(recipe)
     model = run.dense_model()
     assert run.compiled_optimizer() is None  # a recipe says how a model by name is trained
     objective = run.objective(model)
     assert sorted(objective.loss) == ["classes", "distances"] and objective.options["loss_weights"]["classes"] == 10
-    assert Experiment(loader.load("scenes-detector", ["loss=mse"])).objective(model).loss != objective.loss
+    assert Experiment(loader.load("scenes-base", ["loss=mse"])).objective(model).loss != objective.loss
 
     kp.models.fcos(10, (128, 128, 3), width=8, seed=0).save(tmp_path / "dense.keras")
     known = keras.saving.get_custom_objects()
@@ -59,7 +59,7 @@ def test_the_loss_is_that_of_the_model_by_name_or_of_the_checkpoint(tmp_path, mo
     monkeypatch.delitem(known, "kerasprune>ciou_loss")
     monkeypatch.delitem(sys.modules, "kerasprune.models.sets.points")
     settings = [f"model={{start: {tmp_path / 'dense.keras'}}}", "train=null"]
-    assert sorted(Experiment(loader.load("scenes-detector", settings)).objective(model).loss) == [
+    assert sorted(Experiment(loader.load("scenes-base", settings)).objective(model).loss) == [
         "classes",
         "distances",
     ]
