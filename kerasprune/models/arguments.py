@@ -21,6 +21,7 @@ def checked_images(
     *,
     smallest_side: int = 1,
     halvings: int = 0,
+    halved_by: str = "",
 ) -> keras.KerasTensor:
     """Returns the input of a model, after a check of all arguments of its factory.
 
@@ -32,6 +33,7 @@ def checked_images(
         faults: Faults of the family's own arguments. Defaults to none.
         smallest_side: Shortest side, in pixels, that reaches the classifier. Defaults to 1.
         halvings: How often a side is halved without a remainder. Defaults to 0.
+        halved_by: The argument that says how often, if one does.
     """
     faults = [*faults, *whole_number_faults(1, classes=classes)]
     shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
@@ -49,7 +51,8 @@ def checked_images(
     elif any(side is not None and side % 2**halvings for side in shape[:2]):
         faults.append(
             f"Expected sides that are multiples of {2**halvings}, to be halved {halvings} times. Received: "
-            f"input_shape={input_shape!r}. Pad the images, or give None for a side that may be any such."
+            f"input_shape={input_shape!r}. Pad the images, or give None for a side that may be any such"
+            f"{halved_by and f', or fewer {halved_by}'}."
         )
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         faults.append(f"Expected seed to be an integer or None. Received: seed={seed!r}.")

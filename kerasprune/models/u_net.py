@@ -41,7 +41,9 @@ def unet(
     """
     faults = [*whole_number_faults(1, levels=levels), *positive_faults(width=width)]
     halvings = 0 if faults else levels
-    x = images = arguments.checked_images("unet", classes, input_shape, seed, faults, halvings=halvings)
+    x = images = arguments.checked_images(
+        "unet", classes, input_shape, seed, faults, halvings=halvings, halved_by="levels"
+    )
     parts, kept = Parts(seed), []
     channels = [scale_width(CHANNELS * 2**level, width) for level in range(levels + 1)]
     for level, each in enumerate(channels):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
@@ -73,12 +73,21 @@ class MetricFigure:
         return found
 
 
+@runtime_checkable
+class Resampled(Protocol):
+    """A user's own function that can judge every example once, for all samples of the examples."""
+
+    def tally(self, model: keras.Model, data: Any) -> Tally:
+        """Returns the figure as a function of how often every example counts."""
+
+
 @dataclass(frozen=True, eq=False)
 class OwnFigure:
     """A user's own function of a model and of labelled examples; more of it is better.
 
     The function is called with a model of which the outputs are known, and with these outputs in place of the inputs:
-    so they are computed once for all samples of the examples.
+    so they are computed once for all samples of the examples. It is called again for each sample, unless it is
+    `Resampled`.
 
     Args:
         function: `function(model, (x, y))` returns a number.
@@ -106,8 +115,10 @@ class OwnFigure:
             beside = keras.tree.map_structure(as_numpy, tuple(batch)[1:], none_is_leaf=False)
             parts.append((outputs[0] if len(outputs) == 1 else outputs, *(each for each in beside if each is not None)))
         known = keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
-        twin = outputs_alone(self.model)
-        return _Resampled(self.function, self.objective.compile(_Known(*structures(body_of(twin)))), known)
+        judge = self.objective.compile(_Known(*structures(body_of(outputs_alone(self.model)))))
+        if isinstance(self.function, Resampled):
+            return self.function.tally(judge, known)
+        return _Drawn(self.function, judge, known)
 
 
 class _Known(keras.Model):
@@ -119,7 +130,7 @@ class _Known(keras.Model):
 
 
 @dataclass(frozen=True, eq=False)
-class _Resampled(Tally):
+class _Drawn(Tally):
     """A function of known outputs and their labels."""
 
     function: Callable[[keras.Model, Any], float]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any
+from copy import copy, deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -13,25 +15,24 @@ import numpy as np
 from kerasprune.errors import PruneError, extras
 from kerasprune.models.sets.points import STRIDES, Points
 
+if TYPE_CHECKING:
+    from pycocotools.cocoeval import COCOeval
 
-@extras("mean_precision")
-def mean_precision(model: keras.Model, scenes: Iterable[Any], points: Points | None = None) -> float:
-    """Returns the mean average precision of a detector at an overlap of .5: the mean over classes.
 
-    The boxes of labels of points are those that some point sees; a box that none sees is not missed.
+@dataclass(frozen=True)
+class MeanPrecision:
+    """The mean average precision of a detector at an overlap of .5: the mean over classes, in [0, 1].
+
+    `mean_precision(model, scenes)` returns it for batches of images and labels: boxes and classes as of
+    `kp.data.scenes`, or those of points; a box that no point sees is then not missed. One such tuple is one batch, so
+    it is a function `metric=` of `kp.smallest`.
 
     Args:
-        model: The detector.
-        scenes: Batches of images and labels: boxes and classes as of `kp.data.scenes`, or those of points. One such
-            tuple is one batch, so this is a function `metric=` of `kp.smallest`.
         points: The detector's points. Defaults to `None`: those of the images; of square ones, where `kp.smallest` has
             outputs in place of images.
 
-    Returns:
-        The precision in [0, 1].
-
     Raises:
-        PruneError: The extra `detect` is not installed; there are no scenes; or the points are not known.
+        PruneError: In a call: the extra `detect` is not installed; there are no scenes; or the points are not known.
 
     Example:
         >>> import kerasprune as kp
@@ -42,38 +43,83 @@ def mean_precision(model: keras.Model, scenes: Iterable[Any], points: Points | N
     Reference:
         Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014.
     """
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
 
-    truth, found = list[dict[str, Any]](), list[dict[str, Any]]()
-    first, classes = 0, 0
-    for images, labels, *_ in [scenes] if isinstance(scenes, tuple) else scenes:
-        labels, made = (_by_name(each) for each in (labels, model.predict(images, verbose=0)))
-        classes = made["classes"].shape[-1]
-        points = points or _points_of(images, made["classes"])
-        for scene, row in enumerate(zip(*labels.values(), *made.values(), strict=True), first):
-            wanted_classes, wanted, logits, distances = row
-            truth += _rows(scene, *_wanted(points, "boxes" in labels, wanted_classes, wanted))
-            boxes, scores, numbers = points.boxes(logits, distances)
-            found += [
-                row | {"score": float(score)} for row, score in zip(_rows(scene, boxes, numbers), scores, strict=True)
-            ]
-        first += len(made["classes"])
-    if not first:
-        raise PruneError("Expected batches of scenes. Received: none. Give kp.data.scenes(..., labels='boxes').")
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = {
-            "images": [{"id": scene} for scene in range(first)],
-            "annotations": [row | {"id": number, "iscrowd": 0} for number, row in enumerate(truth, 1)],
-            "categories": [{"id": each} for each in range(classes)],
-        }
-        coco.createIndex()
-        judged = COCOeval(coco, coco.loadRes(found), "bbox")
-        judged.evaluate()
-        judged.accumulate()
-        judged.summarize()
-    return max(float(judged.stats[1]), 0.0)
+    points: Points | None = None
+
+    def __call__(self, model: keras.Model, scenes: Iterable[Any]) -> float:
+        return self.tally(model, scenes).value
+
+    @extras("mean_precision")
+    def tally(self, model: keras.Model, scenes: Iterable[Any]) -> PrecisionTally:
+        """Returns the precision as a function of how often every scene counts: each is judged once."""
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+
+        truth, found = list[dict[str, Any]](), list[dict[str, Any]]()
+        first, classes, points = 0, 0, self.points
+        for images, labels, *_ in [scenes] if isinstance(scenes, tuple) else scenes:
+            labels, made = (_by_name(each) for each in (labels, model.predict(images, verbose=0)))
+            classes = made["classes"].shape[-1]
+            points = points or _points_of(images, made["classes"])
+            for scene, row in enumerate(zip(*labels.values(), *made.values(), strict=True), first):
+                wanted_classes, wanted, logits, distances = row
+                truth += _rows(scene, *_wanted(points, "boxes" in labels, wanted_classes, wanted))
+                boxes, scores, numbers = points.boxes(logits, distances)
+                rows = zip(_rows(scene, boxes, numbers), scores, strict=True)
+                found += [row | {"score": float(score)} for row, score in rows]
+            first += len(made["classes"])
+        if not first:
+            raise PruneError("Expected batches of scenes. Received: none. Give kp.data.scenes(..., labels='boxes').")
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = COCO()
+            coco.dataset = {
+                "images": [{"id": scene} for scene in range(first)],
+                "annotations": [row | {"id": number, "iscrowd": 0} for number, row in enumerate(truth, 1)],
+                "categories": [{"id": each} for each in range(classes)],
+            }
+            coco.createIndex()
+            judged = COCOeval(coco, coco.loadRes(found), "bbox")
+            every = judged.params.areaRng[0]  # boxes of any area
+            judged.params.iouThrs, judged.params.maxDets = np.array([0.5]), judged.params.maxDets[-1:]
+            judged.params.areaRng, judged.params.areaRngLbl = [every], judged.params.areaRngLbl[:1]
+            judged.evaluate()
+        return PrecisionTally(judged)
+
+
+mean_precision = MeanPrecision()
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionTally:
+    """The mean average precision as a function of how often every scene counts.
+
+    Args:
+        judged: The scenes, each compared with what was found in it.
+    """
+
+    judged: COCOeval
+
+    def __len__(self) -> int:
+        return len(self.judged.params.imgIds)
+
+    def of(self, counts: np.ndarray) -> float:
+        """Returns the precision if each scene counts so often."""
+        scenes = np.repeat(np.arange(len(self)), counts)
+        drawn, each = copy(self.judged), self.judged.evalImgs
+        drawn.evalImgs = [each[at + i] for at in range(0, len(each), len(self)) for i in scenes]  # class by class
+        drawn.params = deepcopy(self.judged.params)
+        drawn.params.imgIds = list(range(len(scenes)))
+        drawn._paramsEval = drawn.params
+        with contextlib.redirect_stdout(io.StringIO()):
+            drawn.accumulate()
+        precision = drawn.eval["precision"]  # −1 of a class that is in no scene
+        known = precision[precision > -1]
+        return float(known.mean()) if known.size else 0.0
+
+    @property
+    def value(self) -> float:
+        """The precision if each scene counts once."""
+        return self.of(np.ones(len(self), int))
 
 
 def _by_name(values: Any) -> dict[str, np.ndarray]:
@@ -97,7 +143,7 @@ def _points_of(images: Any, logits: np.ndarray) -> Points:
     if len(found.places) != number:
         raise PruneError(
             f"Expected the outputs of points of square images. Received: {number} points. Give "
-            "metric=functools.partial(mean_precision, points=Points(height, width, classes))."
+            "metric=MeanPrecision(Points(height, width, classes))."
         )
     return found
 

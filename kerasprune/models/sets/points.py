@@ -118,15 +118,13 @@ class Points:
         chosen = np.argsort(-logits, axis=None, kind="stable")[:_TRIED]
         point, label = np.unravel_index(chosen, logits.shape)
         boxes = self._around(point, distances)
-        areas, kept = _areas(boxes), list[int]()
-        for number, box in enumerate(boxes):
-            both = np.minimum(box[2:], boxes[kept, 2:]) - np.maximum(box[:2], boxes[kept, :2])
-            shared = np.prod(np.maximum(both, 0), axis=-1)
-            shared = shared / np.maximum(areas[number] + areas[kept] - shared, 1e-9)
-            if not ((shared > _OVERLAP) & (label[kept] == label[number])).any():
-                kept.append(number)
-            if len(kept) == _TAKEN:
-                break
+        both = np.minimum(boxes[:, None, 2:], boxes[:, 2:]) - np.maximum(boxes[:, None, :2], boxes[:, :2])
+        shared = np.prod(np.maximum(both, 0), axis=-1)
+        shared = shared / np.maximum(_areas(boxes)[:, None] + _areas(boxes) - shared, 1e-9)
+        rivals, best = (shared > _OVERLAP) & (label[:, None] == label), np.zeros(len(boxes), bool)
+        for number, each in enumerate(rivals):
+            best[number] = not best[each].any()
+        kept = np.flatnonzero(best)[:_TAKEN]
         return boxes[kept], np.exp(-np.logaddexp(0, -logits[point, label][kept])), label[kept]
 
     def boxes_of_labels(self, classes: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

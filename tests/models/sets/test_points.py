@@ -10,7 +10,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.errors import PruneError
-from kerasprune.models.sets.mean_precision import mean_precision
+from kerasprune.models.sets.mean_precision import MeanPrecision, mean_precision
 from kerasprune.models.sets.point_scenes import point_scenes
 from kerasprune.models.sets.points import REACHES, STRIDES, Points, detection_losses
 
@@ -94,10 +94,10 @@ def test_the_precision_of_the_labels_is_one_and_that_of_one_class_of_three_a_thi
         ([0], {"boxes": BOXES[:1], "classes": CLASSES[:1]}),
         ([1], {"boxes": BOXES[1:], "classes": CLASSES[1:]}),
     ]
-    assert mean_precision(Told(labels), of_scenes, POINTS) == pytest.approx(1)
-    assert mean_precision(Told(labels), (np.arange(2), labels, weights), POINTS) == pytest.approx(1)
+    assert MeanPrecision(POINTS)(Told(labels), of_scenes) == pytest.approx(1)
+    assert MeanPrecision(POINTS)(Told(labels), (np.arange(2), labels, weights)) == pytest.approx(1)
     blind = labels | {"classes": labels["classes"] * np.array([1, 0, 0], "float32")}
-    assert mean_precision(Told(blind), of_scenes, POINTS) == pytest.approx(1 / 3, abs=0.01)
+    assert MeanPrecision(POINTS)(Told(blind), of_scenes) == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_outputs_may_be_the_list_that_smallest_gives_its_metric():
@@ -106,7 +106,7 @@ def test_outputs_may_be_the_list_that_smallest_gives_its_metric():
     assert keras.tree.flatten({"distances": 2, "classes": 1}) == [1, 2]
     labels, weights = POINTS.labels(BOXES, CLASSES)
     outputs = [20 * labels["classes"] - 10, labels["distances"]]
-    assert mean_precision(Known(), (outputs, labels, weights), POINTS) == pytest.approx(1)
+    assert MeanPrecision(POINTS)(Known(), (outputs, labels, weights)) == pytest.approx(1)
 
 
 def test_points_are_those_of_the_images_and_of_outputs_alone_only_if_of_square_ones():
@@ -124,9 +124,29 @@ def test_points_are_those_of_the_images_and_of_outputs_alone_only_if_of_square_o
     outputs = [20 * labels["classes"] - 10, labels["distances"]]
     with pytest.raises(PruneError, match="square images. Received: 504 points"):
         mean_precision(known, (outputs, labels, weights))
-    assert mean_precision(known, (outputs, labels, weights), points=POINTS) == pytest.approx(1)
+    assert MeanPrecision(POINTS)(known, (outputs, labels, weights)) == pytest.approx(1)
     with pytest.raises(PruneError, match="Expected batches of scenes. Received: none"):
         mean_precision(known, [])
+
+
+def test_a_sample_of_scenes_has_the_precision_of_these_scenes_one_by_one():
+    pytest.importorskip("pycocotools")
+    random, number = np.random.default_rng(0), 12
+    boxes = np.concatenate([random.uniform(0, 16, (number, 3, 2)), random.uniform(18, 32, (number, 3, 2))], -1)
+    classes = random.integers(-1, 3, (number, 3))
+    labels, _ = POINTS.labels(boxes, classes)
+    noise = random.normal(0, 6, labels["classes"].shape), random.uniform(0.6, 1.4, labels["distances"].shape)
+    outputs = [20 * labels["classes"] - 10 + noise[0], labels["distances"] * noise[1]]
+    wanted, precision = {"boxes": boxes, "classes": classes}, MeanPrecision(POINTS)
+    tally = precision.tally(Known(), (outputs, wanted))
+    found = {tally.value}
+    assert tally.value == precision(Known(), (outputs, wanted))
+    for counts in random.multinomial(number, np.full(number, 1 / number), size=4):
+        rows = np.repeat(np.arange(number), counts)
+        drawn = [each[rows] for each in outputs], {name: each[rows] for name, each in wanted.items()}
+        assert tally.of(counts) == pytest.approx(precision(Known(), drawn), abs=1e-12)
+        found.add(tally.of(counts))
+    assert len(found) == 5 and max(found) < 1
 
 
 @pytest.mark.slow
@@ -139,7 +159,7 @@ def test_it_decides_what_smallest_may_lose():
         found = kp.smallest(
             model, data, max_drop=0.5, metric=mean_precision, drop_type="absolute", validation=data, trials=1, epochs=1
         )
-    assert kp.cost(found.slim).macs < kp.cost(model).macs and "mean_precision" in str(found.report)
+    assert kp.cost(found.slim).macs < kp.cost(model).macs and "MeanPrecision" in str(found.report)
 
 
 def test_images_without_boxes_have_labels_of_none():

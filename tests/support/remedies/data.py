@@ -86,7 +86,7 @@ def _unlabelled(**given: Any) -> list[Any]:
 def _precision(**given: Any) -> float:
     """Returns the mean precision of outputs in place of images, as `kp.smallest` asks for it."""
     pytest.importorskip("pycocotools")
-    from kerasprune.models.sets.mean_precision import mean_precision
+    from kerasprune.models.sets.mean_precision import MeanPrecision
     from kerasprune.models.sets.points import Points
 
     class Known(keras.Model):
@@ -94,7 +94,7 @@ def _precision(**given: Any) -> float:
             return x
 
     labels, weights = Points(16, 32, 3).labels(np.array([[[2, 2, 13, 12]]]), np.array([[1]]))
-    return mean_precision(Known(), ([20 * labels["classes"] - 10, labels["distances"]], labels, weights), **given)
+    return MeanPrecision(**given)(Known(), ([20 * labels["classes"] - 10, labels["distances"]], labels, weights))
 
 
 def _precision_on(scenes: Any) -> float:
@@ -416,7 +416,13 @@ CASES = [
         "models/arguments.py",
         "Pad the images, or give None",
         lambda: kp.models.unet(3, (20, 20, 3)),
-        lambda: [kp.models.unet(3, (24, 24, 3)), kp.models.unet(3, (None, 24, 3))],
+        lambda: [kp.models.unet(3, (24, 24, 3)), kp.models.unet(3, (None, 24, 3)), kp.models.unet(3, (20, 20, 3), 2)],
+    ),
+    Case(
+        "models/arguments.py",
+        "Pad the images, or give None",
+        lambda: kp.models.fcos(3, (40, 32, 3), 8),
+        lambda: [kp.models.fcos(3, (48, 32, 3), 8), kp.models.fcos(3, (None, 32, 3), 8)],
     ),
     Case(
         "models/sets/dataset.py",
@@ -450,7 +456,7 @@ CASES = [
     ),
     Case(
         "models/sets/mean_precision.py",
-        "Give metric=functools.partial",
+        "Give metric=MeanPrecision",
         lambda: _precision(),
         lambda: _precision(**_of_points(16, 32, 3)),
     ),
