@@ -17,7 +17,7 @@ from kerasprune.models.stem import first_layers, load_stem
 _ENDS = ("stage2_block3_relu2", "stage3_block3_relu2")
 _LAST = 96  # channels of the last level's stage
 _GROUPS = 8  # of GroupNormalization
-_HALVINGS = 4  # up to the last level
+_HALVINGS = int(math.log2(STRIDES[-1]))
 
 
 def fcos(

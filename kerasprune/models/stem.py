@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.files.keras_model import load_model
-from kerasprune.files.reading import path_of
-
-_RECIPES = Path(__file__).parents[1] / "recipes" / "library"
+from kerasprune.files.shipped import here_or_shipped
 
 
 def load_stem(path: str, ends: Mapping[str, str]) -> keras.Model:
@@ -32,8 +29,7 @@ def load_stem(path: str, ends: Mapping[str, str]) -> keras.Model:
         >>> load_stem("checkpoints/glyphs-base.keras", {"stem_end": "stem_relu"}).name
         'resnet_cifar_20'
     """
-    here = path_of(path)
-    model = load_model(here if here.exists() else _RECIPES / path)
+    model = load_model(here_or_shipped(path))
     names = [layer.name for layer in model.layers]
     faults = [
         f"Expected {called}, {end!r}, to be a layer of the stem.{nearest(end, names)} Received: stem={path!r}."

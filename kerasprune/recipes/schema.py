@@ -23,9 +23,9 @@ from kerasprune.data.scaling import SCALES
 from kerasprune.errors import Key, PruneError, join_messages
 from kerasprune.export.registry import formats
 from kerasprune.files import is_file, is_folder
+from kerasprune.files.shipped import here_or_shipped
 from kerasprune.models.sets.lookup import check_kind, needs_trust, own
 from kerasprune.recipes.learning import Finetune, Fit, Regularised
-from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (
     Fraction,
     InputSize,
@@ -57,13 +57,12 @@ class Start(Node):
     @property
     def path(self) -> Path:
         """The file: relative paths are looked up in the current folder first, then next to the package's recipes."""
-        here = Path(self.start).expanduser()
-        return FOLDER / here if is_file(FOLDER / here) and not is_file(here) else here
+        return here_or_shipped(self.start)
 
     @field_validator("start")
     @classmethod
     def _exists(cls, start: str) -> str:
-        if not (is_file(start) or is_file(FOLDER / start)):
+        if not is_file(here_or_shipped(start)):
             raise ValueError("Expected the path of a .keras file that exists")
         return start
 

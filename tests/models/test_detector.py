@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from keras import layers, ops
 
 import kerasprune as kp
 from kerasprune.errors import PruneError
+from kerasprune.files.shipped import here_or_shipped
 from kerasprune.models.sets.mean_precision import mean_precision
 from kerasprune.models.stem import load_stem
 
@@ -74,7 +77,9 @@ def test_faults_are_gathered_and_another_stem_is_refused(tmp_path):
 @pytest.mark.thorough
 def test_the_one_that_comes_with_the_package_finds_digits():
     scenes = kp.data.scenes(split="validation", side=128, labels="boxes", number=64, batch=32, seed=5)
-    trained = load_stem("checkpoints/scenes-fcos.keras", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained = keras.models.load_model(here_or_shipped("checkpoints/scenes-fcos.keras"))
     assert mean_precision(trained, scenes) > 0.6
     blank = keras.models.clone_model(trained)  # its weights are drawn anew
     assert mean_precision(blank, scenes) < 0.05

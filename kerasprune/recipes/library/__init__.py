@@ -6,8 +6,7 @@ from pathlib import Path
 
 from kerasprune.errors import PruneError, nearest, short
 from kerasprune.files import is_file, path_of
-
-FOLDER = Path(__file__).parent
+from kerasprune.files.shipped import FOLDER
 
 
 def names() -> list[str]:
