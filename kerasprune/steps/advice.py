@@ -53,11 +53,11 @@ class Offer:
             'kerasprune prune MODEL --macs 0.5 --data DATA --export tflite-int8 --out slim'
         """
         form = f"tflite-{self.quantize}" if self.quantize else "tflite"
-        side = "" if size is None else f" --size {write_size(size)}"
         if self.macs is not None:
-            return f"kerasprune prune {model} --macs {self.macs:.3g} --data {data}{side} --export {form} --out slim"
-        given = f" --data {data}" if self.quantize == "int8" else ""
-        return f"kerasprune export {model} --format {form}{given}{side} --out model.tflite"
+            given = _given(data, size)
+            return f"kerasprune prune {model} --macs {self.macs:.3g}{given} --export {form} --out slim"
+        given = _given(data if self.quantize == "int8" else None, size)
+        return f"kerasprune export {model} --format {form}{given} --out model.tflite"
 
     def __str__(self) -> str:
         """Returns the name and what it gives."""
@@ -132,8 +132,7 @@ class Advice(Shown):
         if self.redundancy:
             found = ", ".join(f"{error:.2g} at {share:.2f}" for share, error in self.redundancy)
             lines.append(f"error after removal and least squares, by the multiply–adds kept: {found}")
-            side = "" if self.size is None else f" --size {write_size(self.size)}"
-            command = f"kerasprune prune {model} --max-drop 0.01 --data {data}{side} --out slim"
+            command = f"kerasprune prune {model} --max-drop 0.01{_given(data, self.size)} --out slim"
             lines.append(f"with training more can go: {command}")
         return "\n".join([*lines, *self.remarks])
 
@@ -157,6 +156,12 @@ class Advice(Shown):
             ),
             *self.remarks,
         ]  # fmt: skip
+
+
+def _given(data: str | None, size: Size | None) -> str:
+    """Returns the options of a command for the data and for the size of free sides."""
+    given = {"data": data, "size": None if size is None else write_size(size)}
+    return "".join(f" --{name} {value}" for name, value in given.items() if value is not None)
 
 
 def rank_offers(offers: Sequence[Offer]) -> list[Offer]:

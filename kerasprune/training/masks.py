@@ -129,8 +129,7 @@ class Masks:
         """Sets removed weights to zero, and their slots of a built optimizer."""
         for (variable, _), kept in zip(self.kernels, self._measure_kept(), strict=True):
             for each in (variable, *(() if optimizer is None else slots(optimizer, variable))):
-                values = ops.convert_to_numpy(each)
-                each.assign(np.where(kept, values, np.zeros((), values.dtype)))
+                _zero_removed(each, kept)
 
     def holds(self) -> bool:
         """Returns whether all removed weights are zero."""
@@ -198,6 +197,12 @@ class Masks:
         return float(np.average(shares, weights=[prod(variable.shape) for variable, _ in self.kernels]))
 
 
+def _zero_removed(variable: Any, kept: np.ndarray) -> None:
+    """Sets the removed entries of a variable to zero; outside a step."""
+    values = ops.convert_to_numpy(variable)
+    variable.assign(np.where(kept, values, np.zeros((), values.dtype)))
+
+
 def _kept(pairs: Sequence[tuple[Unit, Part]]) -> Any:
     return reduce(ops.logical_and, [ops.logical_not(part.spread(unit.pruned)) for unit, part in pairs])
 
@@ -241,7 +246,7 @@ def masked_variables(
 def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
     """Sets removed weights to zero, in place; masks as for `masked_variables`."""
     for variable, mask in masked_variables(model, masks):
-        variable.assign(np.where(mask, ops.convert_to_numpy(variable), 0))
+        _zero_removed(variable, mask)
 
 
 @contextmanager
