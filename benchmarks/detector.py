@@ -1,17 +1,21 @@
-"""A detector of digits in drawn scenes, pruned and taught: mAP@.5 of the dense one, and of its slim models.
+"""A detector of digits in drawn scenes, pruned and taught: mAP@.5 of the dense one, and of its slim models and files.
 
     python benchmarks/detector.py train          # some 40 minutes: the checkpoint that comes with the package
     python benchmarks/detector.py run [SEED …]   # resumable: rows that are there are not run again
+    python benchmarks/detector.py files [SEED …] # of the models that `run` has kept
     python benchmarks/detector.py table          # writes the table from the rows
 
 `kp.models.fcos` on the stages of `glyphs-base.keras`, at half of 128 × 128 pixels. Focal loss for classes, 1 − CIoU for
 boxes. mAP@.5 by pycocotools on 1,000 scenes, each seed on others. `cut`: right after the cut; `solved`: kernels solved
-on 500 scenes; `tuned` and `taught`: five epochs with the labels, and with the dense model as well; shares are of all
-multiply–adds.
+on 500 scenes; `tuned` and `taught`: five epochs of 2,000 scenes with the labels, and with the dense model as well;
+`error`: the standard error of the drop after `taught`, paired over the scenes; shares are of all multiply–adds, widths
+are not rounded (`round_to=1`). Files: the dense model and those taught on the picks of L1, int8 calibrated on 256
+scenes; milliseconds on one thread.
 """
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,10 @@ import rows
 
 RESULTS, RUNS = Path(__file__).parent / "results", Path("runs") / "detector"
 CHECKPOINT = "checkpoints/scenes-fcos.keras"
-ROWS, TABLE = (RESULTS / f"detector{end}" for end in (".csv", ".md"))
-FIELDS = ("criterion", "share", "seed", "macs", "cut", "solved", "tuned", "taught", *rows.STAMP)
-SIDE, CLASSES, WIDTH, BATCH, EPOCHS, TAUGHT = 128, 10, 64, 32, 14, 5
+ROWS, FILE_ROWS, TABLE = (RESULTS / f"detector{end}" for end in (".csv", "_files.csv", ".md"))
+FIELDS = ("criterion", "share", "seed", "macs", "cut", "solved", "tuned", "taught", "error", *rows.STAMP)
+FILE_FIELDS = ("share", "seed", "precision", "mAP", "milliseconds", "kB", *rows.STAMP)
+SIDE, CLASSES, WIDTH, BATCH, EPOCHS, TAUGHT, SCENES = 128, 10, 64, 32, 14, 5, 2000
 SHARES, CRITERIA = (0.5, 0.25), ("l1", "random")
 
 
@@ -34,12 +39,13 @@ def detector(seed: int = 0) -> Any:
     return kp.models.fcos(CLASSES, (SIDE, SIDE, 3), WIDTH, stem="checkpoints/glyphs-base.keras", seed=seed)
 
 
-def training() -> Any:
-    """Returns batches of scenes with the labels and weights of all points."""
+def training(seed: int = 0, number: int | None = None) -> Any:
+    """Returns batches of scenes with the labels and weights of all points; every seed has other scenes."""
     from kerasprune.models.sets.point_scenes import point_scenes
 
-    data = point_scenes(side=SIDE, batch=BATCH, workers=2).cache()  # spares encoding the labels of all points again
-    return data.shuffle(len(data), seed=0).prefetch(2)
+    data = point_scenes(side=SIDE, batch=BATCH, number=number, seed=seed, workers=2)
+    data = data.cache()  # spares encoding the labels again
+    return data.shuffle(len(data), seed=seed).prefetch(2)
 
 
 def compiled(model: Any, rate: float, steps: int) -> Any:
@@ -54,11 +60,16 @@ def compiled(model: Any, rate: float, steps: int) -> Any:
     return model
 
 
-def percent(model: Any, scenes: Any) -> float:
-    """Returns mAP@.5 in percent."""
+def judged(model: Any, scenes: Any) -> Any:
+    """Returns mAP@.5 as a function of the scenes that count."""
     from kerasprune.models.sets.mean_precision import mean_precision
 
-    return round(100 * mean_precision(model, scenes), 2)
+    return mean_precision.tally(model, scenes)
+
+
+def percent(tally: Any) -> float:
+    """Returns a fraction in percent."""
+    return round(100 * tally.value, 2)
 
 
 def judging(seed: int) -> Any:
@@ -69,7 +80,7 @@ def judging(seed: int) -> Any:
 
 
 def train() -> None:
-    """Trains the dense detector; goes on where it was stopped."""
+    """Trains the dense detector; goes on where it was stopped. What it writes is copied to the recipes' checkpoints."""
     import keras
 
     data = training()
@@ -78,31 +89,50 @@ def train() -> None:
     kept = keras.callbacks.BackupAndRestore(str(RUNS / "backup"), delete_checkpoint=False)
     model.fit(data, epochs=EPOCHS, verbose=2, callbacks=[kept])
     whole = detector()  # compiled as the package does it, without steps of an optimizer
+    whole.optimizer.build(whole.trainable_variables)  # or Keras warns when it loads the file
     whole.set_weights([each.astype("float16") for each in model.get_weights()])  # zeros in every number: half the bytes
-    print(percent(whole, judging(0)), "mAP@.5")
-    whole.save(RUNS / "dense.keras")
-    with zipfile.ZipFile(RUNS / "dense.keras") as plain, zipfile.ZipFile(RUNS / "small.keras", "w", 8) as small:
-        for name in plain.namelist():
-            small.writestr(name, plain.read(name))
+    print(percent(judged(whole, judging(0))), "mAP@.5")
+    plain, small = RUNS / "plain.keras", RUNS / Path(CHECKPOINT).name
+    whole.save(plain)
+    with zipfile.ZipFile(plain) as stored, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as deflated:
+        for name in stored.namelist():
+            deflated.writestr(name, stored.read(name))
+    plain.unlink()
 
 
 def dense() -> Any:
     """Returns the trained detector that comes with the package."""
-    from kerasprune.models.stem import load_stem
+    import keras
 
-    return load_stem(CHECKPOINT, {})
+    import kerasprune.models.sets.points  # noqa: F401 - registers the losses
+    from kerasprune.files.shipped import here_or_shipped
+
+    return keras.models.load_model(here_or_shipped(CHECKPOINT))
+
+
+def images(data: Any, number: int) -> np.ndarray:
+    """Returns the first images of batches."""
+    return np.concatenate([np.asarray(x) for x, *_ in data.take(-(-number // BATCH))])[:number]
+
+
+def kept(criterion: str, share: float, seed: int, name: str) -> Path:
+    """Returns the file of a slim model."""
+    return RUNS / f"{criterion}-{share}-{seed}-{name}.keras"
 
 
 def run(seed: int) -> None:
-    """Runs the rows of a seed."""
+    """Runs the rows of a seed, and keeps the trained models."""
     import kerasprune as kp
+    from kerasprune.steps.paired_drop import paired_drop
 
-    model, judge, data = dense(), judging(seed), training()
+    model, judge, data = dense(), judging(seed), training(seed, SCENES)
+    RUNS.mkdir(parents=True, exist_ok=True)
     done = {(row["criterion"], row["share"], row["seed"]) for row in rows.read(ROWS)}
+    whole = judged(model, judge)
     if ("dense", "1", str(seed)) not in done:
-        row = {"criterion": "dense", "share": 1, "seed": seed, "macs": 1, "cut": percent(model, judge)}
+        row = {"criterion": "dense", "share": 1, "seed": seed, "macs": 1, "cut": percent(whole)}
         rows.append(ROWS, FIELDS, [row | rows.stamp("keras", "tensorflow")])
-    some = np.concatenate([np.asarray(x) for x, *_ in data.take(-(-500 // BATCH))])[:500]
+    some = images(data, 500)
     for criterion in CRITERIA:
         for share in SHARES:
             if (criterion, str(share), str(seed)) in done:
@@ -111,45 +141,82 @@ def run(seed: int) -> None:
             slim = kp.rebuild(model, plan)
             row: dict[str, Any] = {"criterion": criterion, "share": share, "seed": seed}
             row["macs"] = round(kp.cost(model, plan).macs / kp.cost(model).macs, 3)
-            row["cut"] = percent(slim, judge)
+            row["cut"] = percent(judged(slim, judge))
             slim = kp.reconstruct(slim, model, plan, some, verbose=0)
-            row["solved"], weights = percent(slim, judge), slim.get_weights()
+            row["solved"], weights = percent(judged(slim, judge)), slim.get_weights()
             for name in ("tuned", "taught"):
                 slim.set_weights(weights)
                 student = compiled(slim, 5e-4, TAUGHT * len(data))
                 if name == "taught":
                     student = kp.distil(slim, model, temperature=1.0, weight=0.5, outputs={"classes": "binary_logits"})
                 student.fit(data, epochs=TAUGHT, verbose=2)
-                row[name] = percent(slim, judge)
+                found = judged(slim, judge)
+                row[name] = percent(found)
+                slim.save(kept(criterion, share, seed, name))
+            row["error"] = round(100 * paired_drop(whole, found, higher=True).error, 2)
             print(row, flush=True)
             rows.append(ROWS, FIELDS, [row | rows.stamp("keras", "tensorflow")])
 
 
+class Opened:
+    """A `.tflite` file, which predicts as its model does."""
+
+    def __init__(self, path: Path, model: Any) -> None:
+        from kerasprune.data.signature import signature_of
+        from kerasprune.export.parity import interpreted_function
+
+        self.run, self.structure = interpreted_function(path, model, signature_of(model)), model.output
+
+    def predict(self, images: Any, **given: Any) -> Any:
+        """Returns the outputs."""
+        import keras
+
+        return keras.tree.pack_sequence_as(self.structure, self.run([np.asarray(images)]))
+
+
+def files(seed: int) -> None:
+    """Runs the rows of the files of a seed."""
+    import keras
+
+    import kerasprune as kp
+
+    model, judge, some = dense(), judging(seed), images(training(seed, 256), 256)
+    done = {(row["share"], row["seed"]) for row in rows.read(FILE_ROWS)}
+    for share in (1, *SHARES):
+        path = kept("l1", share, seed, "taught")
+        if (str(share), str(seed)) in done or share != 1 and not path.exists():
+            continue
+        each, found = model if share == 1 else keras.models.load_model(path, compile=False), []
+        for precision in (None, "int8"):
+            path = RUNS / f"{share}-{seed}-{precision}.tflite"
+            report = kp.export.tflite(each, path, quantize=precision, data=some, overwrite=True)
+            row = {"share": share, "seed": seed, "precision": precision or "float32"}
+            row |= {"mAP": percent(judged(Opened(path, each), judge)), "kB": round(path.stat().st_size / 1000)}
+            found.append(row | {"milliseconds": round(report.latency_ms, 2)} | rows.stamp("keras", "ai-edge-litert"))
+            print(found[-1], flush=True)
+        rows.append(FILE_ROWS, FILE_FIELDS, found)
+
+
 def table() -> None:
-    """Writes the table."""
-    found, named = rows.read(ROWS), FIELDS[3:8]
+    """Writes the tables."""
+    found, of_files, named = rows.read(ROWS), rows.read(FILE_ROWS), FIELDS[3:9]
     whole = rows.mean_std([float(row["cut"]) for row in found if row["criterion"] == "dense"])
-    lines = [
-        "# A detector pruned and taught",
-        "",
-        *(__doc__ or "").split("\n\n")[2].splitlines(),
-        "",
-        f"Dense: {whole} mAP@.5.",
-        "",
-        f"| picks | {' | '.join(named)} |",
-        "|---|" + "---|" * len(named),
-    ]
-    for criterion in CRITERIA:
-        for share in SHARES:
-            mine = [row for row in found if (row["criterion"], row["share"]) == (criterion, str(share))]
-            if mine:
-                cells = [
-                    rows.mean_std([float(row[name]) for row in mine], 2 if name == "macs" else 1) for name in named
-                ]
-                lines.append(f"| {criterion} | {' | '.join(cells)} |")
+    lines = ["# A detector pruned and taught", "", *(__doc__ or "").split("\n\n")[2].splitlines(), ""]
+    lines += [f"Dense: {whole} mAP@.5.", "", f"| picks | {' | '.join(named)} |", "|---|" + "---|" * len(named)]
+    for criterion, share in itertools.product(CRITERIA, SHARES):
+        mine = [row for row in found if (row["criterion"], row["share"]) == (criterion, str(share))]
+        digits = {"macs": 2, "error": 2}
+        cells = [rows.mean_std([float(row[name]) for row in mine], digits.get(name, 1)) for name in named]
+        lines += [f"| {criterion} | {' | '.join(cells)} |"] if mine else []
+    named = FILE_FIELDS[3:6]
+    lines += ["", f"| file | {' | '.join(named)} |", "|---|" + "---|" * len(named)]
+    for share, precision in itertools.product((1, *SHARES), ("float32", "int8")):
+        mine = [row for row in of_files if (row["share"], row["precision"]) == (str(share), precision)]
+        cells = [rows.mean_std([float(row[name]) for row in mine]) for name in named]
+        lines += [f"| {'dense' if share == 1 else share}, {precision} | {' | '.join(cells)} |"] if mine else []
     TABLE.write_text("\n".join(lines) + "\n")
     print(TABLE.read_text())
 
 
 if __name__ == "__main__":
-    rows.run_asked({"run": run}, {"train": train, "table": table})
+    rows.run_asked({"run": run, "files": files}, {"train": train, "table": table})
