@@ -194,7 +194,7 @@ def sharing_weights(layer: keras.layers.Layer, source: keras.layers.Layer) -> It
 
 
 def _at_its_place(inner: Any, layer: Any, source: Any) -> Any:
-    """Returns what is in a layer where another layer is in one like it; `None` if nothing is."""
+    """Returns the part of `source` at the place that `inner` has in a layer like it; `None` if there is none."""
     if inner is layer:
         return source
     pairs = zip(layer._layers, source._layers, strict=False)

@@ -122,7 +122,7 @@ class Shown:
         cls._repr_pretty_ = Shown._repr_pretty_
 
     def _shown(self) -> Iterable[Part]:
-        """Returns what is shown, in order."""
+        """Returns the parts that are shown, in order."""
         raise NotImplementedError
 
     def _repr_html_(self) -> str:

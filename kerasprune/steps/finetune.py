@@ -22,7 +22,7 @@ from kerasprune.graph.built_model import body_of
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.compiled import carry_exclusions, first_rate, fresh_optimizer, inner_optimizer, safe_options
 from kerasprune.surgery.output_kind import gives_class_numbers
-from kerasprune.training.fit import released
+from kerasprune.training.fit import release_on_failure
 
 
 def fit(
@@ -52,7 +52,7 @@ def fit(
     twin = twin or keras.Model(*structures(body_of(model)), name=model.name)
     replace(objective, options=safe_options(twin, objective.options)).compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
-    with explain_errors(twin, training), traced_for_each_model(), with_remainders(), released(twin):
+    with explain_errors(twin, training), traced_for_each_model(), with_remainders(), release_on_failure(twin):
         twin.fit(
             **training.fit_arguments(),
             **beside,

@@ -86,7 +86,7 @@ class Drop:
     error: float
 
     def bound(self, confidence: float) -> float:
-        """Returns what the drop is at most, by a one-sided confidence.
+        """Returns the largest drop by a one-sided confidence.
 
         Example:
             >>> round(Drop(0.5, 0.2).bound(0.84), 2)

@@ -32,8 +32,8 @@ def axis_of_sum_one(operation: Any, rank: int, before: int | None) -> int | None
 
 
 def weighted_mean(operation: Any, constants: Sequence[np.ndarray], ones: Sequence[int | None]) -> np.ndarray | None:
-    """Returns what a product emits if one operand sums to one along the axis that is summed over, the constants of the
-    other; `None` for another product.
+    """Returns the constants that a product emits if one operand sums to one along the axis that is summed over, those
+    of the other; `None` for another product.
 
     Args:
         operation: A matrix product, an `einsum`, or `ops.dot_product_attention`.

@@ -36,7 +36,7 @@ def rebuild(
     Every variable is sliced to the kept channels, and the layers' configs are changed to match; gates
     (`kp.surgery.gated`) are multiplied into the layers before them. The result has no wrappers and loads without
     kerasprune. If the plan comes from a growing penalty and the removed weights are not small, a warning is given, and
-    if what is kept of a weight breaks its constraint, as with `UnitNorm`.
+    if the kept part of a weight breaks its constraint, as with `UnitNorm`.
 
     Args:
         model: The trained model, which is left untouched, or a graph of it, whose frozen layers are kept whole.

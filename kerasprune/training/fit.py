@@ -180,7 +180,7 @@ class RunningFit:
 
 
 @contextmanager
-def released(model: keras.Model) -> Iterator[None]:
+def release_on_failure(model: keras.Model) -> Iterator[None]:
     """Leaves a model with the weights by then, and without its callbacks, if its fit inside the block fails."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""The table of a schedule in one fit: the steps at which masks are renewed, and what is kept from each on."""
+"""The table of a schedule in one fit: the steps at which masks are renewed, and the fraction kept from each on."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import numpy as np
 from kerasprune.errors import PruneError
 from kerasprune.export.arena.memory_report import Arena, Peak
 from kerasprune.export.arena.operator_memory import BYTES_OF_TENSOR
-from kerasprune.export.latency.whole_networks import narrowed
+from kerasprune.export.latency.whole_networks import narrow_groups
 from kerasprune.export.tflite_graph import TfliteFile, layers_in
 from kerasprune.graph.channels import Count
 from kerasprune.graph.graph import ChannelGraph
@@ -55,7 +55,7 @@ class CountedArena:
         random = np.random.default_rng(0)
         plans = [
             Plan({}, coupling=self.graph.coupling),
-            *(narrowed(self.graph, lambda _: random.uniform(_LEAST, _MOST)) for _ in range(_DRAWN)),
+            *(narrow_groups(self.graph, lambda _: random.uniform(_LEAST, _MOST)) for _ in range(_DRAWN)),
         ]
         files = [TfliteFile.of(self.file_of(plan)) for plan in plans]
         self.file, names = files[0], [[each.name for each in file.run[0]] for file in files]

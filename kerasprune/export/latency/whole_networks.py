@@ -35,10 +35,10 @@ def uniform(graph: ChannelGraph, share: float) -> Plan:
         graph: The dense model.
         share: The share, above 0.
     """
-    return narrowed(graph, lambda _: share)
+    return narrow_groups(graph, lambda _: share)
 
 
-def narrowed(graph: ChannelGraph, share_of: Callable[[str], float]) -> Plan:
+def narrow_groups(graph: ChannelGraph, share_of: Callable[[str], float]) -> Plan:
     """Returns the plan that keeps the first channels of every group.
 
     Args:
