@@ -19,6 +19,7 @@ from kerasprune.data.arrays_or_batches import row_count
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
 from kerasprune.graph.built_model import body_of
+from kerasprune.steps.judged_figures import Figure, run_of
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import BALANCED, Measure, StepReport
 from kerasprune.surgery.comparison import fresh_states, outputs_of
@@ -38,10 +39,17 @@ class Judge:
         dense: The dense model; if `None`, outputs are not compared.
         objective: The loss and the metrics.
         examples: The examples; if `None`, nothing is measured.
+        figure: What models of labelled examples are compared by. Defaults to `None`: see above.
     """
 
-    def __init__(self, dense: keras.Model | None, objective: Objective, examples: Examples | None) -> None:
-        self.dense, self.objective, self.examples = dense, objective, examples
+    def __init__(
+        self,
+        dense: keras.Model | None,
+        objective: Objective,
+        examples: Examples | None,
+        figure: Figure | None = None,
+    ) -> None:
+        self.dense, self.objective, self.examples, self._figure = dense, objective, examples, figure
         self._axes = {} if dense is None else last_axes(dense, objective.loss)
         self._chooses = (
             any(axis.classes for axis in self._axes.values()) or dense is not None and gives_class_numbers(dense)
@@ -63,11 +71,22 @@ class Judge:
         return StepReport(name, error, self.metrics(model), balanced=balanced, outputs=found)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
-        """Returns loss and metrics, in full precision; empty without labels or a loss.
+        """Returns loss and metrics, in full precision; empty without labels, or without a loss and a figure.
 
         Raises:
             PruneError: The labels do not fit the loss.
         """
+        found = self._evaluated(model)
+        if self._figure is None:
+            return found
+        name, higher = self._figure.name, self._figure.higher
+        if name not in found:
+            found[name] = self._figure.tally(run_of(model)).value
+        self.measure = Measure(name, higher, self._example if higher and "acc" in name else 0.0)
+        return found
+
+    def _evaluated(self, model: keras.Model) -> dict[str, float]:
+        """Returns loss and metrics as compiled."""
         if not self.examples.labelled or self.objective.loss is None:
             return {}
         if model not in self._twins:

@@ -207,30 +207,45 @@ def run_of(model: keras.Model) -> Run:
     return lambda inputs: keras.tree.flatten(call_operation(model, signature.pack(inputs), training=False))
 
 
-def metric_figures(model: keras.Model, objective: Objective, examples: Examples, name: str | None) -> list[Figure]:
-    """Returns a compiled metric by name; without a name the first of every output; the loss without any.
+def metric_faults(metric: Any) -> list[str]:
+    """Returns a fault if a metric is neither a name nor a function."""
+    if not isinstance(metric, keras.metrics.Metric):
+        return []
+    return [
+        f"Expected metric as a name, or as a function f(model, (x, y)). Received: metric={type(metric).__name__}, an "
+        "object of Keras. Compile the model with it, and give its name."
+    ]
+
+
+def metric_figures(
+    model: keras.Model, objective: Objective, examples: Examples, metric: str | Callable[..., float] | None
+) -> list[Figure]:
+    """Returns a user's own function, or a compiled metric by name; without either the first of every output, or the
+    loss.
 
     Args:
         model: The dense model.
         objective: The loss and the metrics.
         examples: Labelled examples.
-        name: A key of the results of `evaluate`, or `None`.
+        metric: A key of the results of `evaluate`, or `function(model, (x, y))`, of which more is better; or `None`.
 
     Raises:
         PruneError: There is no such metric, or it does not say whether more is better.
     """
+    if callable(metric):
+        return [OwnFigure(metric, model, objective, examples)]
     judge = objective.compile(outputs_alone(model))
     batch, made = next(outputs_of_batches(run_of(model), model, examples))
     judge.evaluate([as_numpy(each) for each in made], batch.labels, verbose=0)
     compiled = compiled_metrics(judge)
     known = {} if compiled is None else metrics_by_name(compiled)
     directions = {each: more_is_better(metric) for each, metric in known.items()} | {LOSS: False}
-    if name is not None and name not in directions:
-        raise PruneError(f"Expected metric to be one of {', '.join(directions)}. Received: metric={name!r}.")
-    wanted = [name] if name else first_metric_of_outputs(compiled) if known else []
-    if name and directions[name] is None:
+    if metric is not None and metric not in directions:
+        raise PruneError(f"Expected metric to be one of {', '.join(directions)}. Received: metric={metric!r}.")
+    wanted = [metric] if metric else first_metric_of_outputs(compiled) if known else []
+    if metric and directions[metric] is None:
         raise PruneError(
-            f"Expected a metric that says whether more is better. Received: metric={name!r}, which does not. "
+            f"Expected a metric that says whether more is better. Received: metric={metric!r}, which does not. "
             "Give a function metric=f(model, validation), of which more is better."
         )
     wanted = [each for each in wanted if directions[each] is not None] or [LOSS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.data.examples import Examples
 from kerasprune.data.held_out import held_out, kept_whole
 from kerasprune.data.signature import is_graph
-from kerasprune.errors import PruneError, warn
+from kerasprune.errors import PruneError, short, warn
 from kerasprune.graph.built_model import body_of, fixed_batch
 from kerasprune.graph.graph import ChannelGraph, check_finite_weights
 from kerasprune.graph.plans import Plan
@@ -27,6 +27,7 @@ from kerasprune.steps import finetune
 from kerasprune.steps.chance_level import warn_of_chance
 from kerasprune.steps.drawn_examples import drawn_examples
 from kerasprune.steps.judge import Judge, check_examples
+from kerasprune.steps.judged_figures import Figure, metric_figures
 from kerasprune.steps.keywords import answer_unknown_keywords
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.pixel_scale import warn_of_scale
@@ -89,6 +90,7 @@ def prune(
     optimizer: Any = None,
     batch: int = defaults.BATCH,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    metric: str | Callable[[keras.Model, Any], float] | None = None,
     deliver: str = "best",
     seed: int = 0,
     verbose: int | str = "auto",
@@ -137,10 +139,12 @@ def prune(
         batch: Examples per batch, of arrays, unless the inputs of the model fix it. Defaults to 128.
         callbacks: Callbacks of `fit`, which receive the validation metrics, too. If they are to set the learning rate,
             with `LearningRateScheduler` or `ReduceLROnPlateau`, it does not decay otherwise. Defaults to none.
+        metric: What the best step and epoch are chosen by: the name of a compiled metric, or `f(model, (x, y))`, of
+            which more is better, as for `kp.smallest`. Defaults to the first compiled metric.
         deliver: The model that is returned after fine-tuning: the `"best"` of all steps after removal and all epochs,
-            by the first compiled metric, of equals and of steps one example apart by the loss, or without labels by the
-            error of the outputs (then the reconstructed model, else the earlier); or the `"last"`. Epochs before the
-            end of a callback's schedule are not considered. Defaults to `"best"`.
+            by the metric, of equals and of steps one example apart by the loss, or without labels by the error of the
+            outputs (then the reconstructed model, else the earlier); or the `"last"`. Epochs before the end of a
+            callback's schedule are not considered. Defaults to `"best"`.
         seed: Random seed of the plan, of the order of the examples and, through `keras.utils.set_random_seed`, of the
             layers during fine-tuning. Defaults to 0.
         verbose: Progress, on standard error, in a notebook below the cell: 0 = none, 1 = a line per step, and how far a
@@ -204,10 +208,11 @@ class Pruning:
         self.judged = validation or self.given
         warn_of_one_device(settings.model)
         self._set_aside()
+        figure = self._figure()
         self.solved_on = self.given
         if self.given is None and settings.reconstruct is not False:
             self._draw()
-        self.judge = Judge(self.dense, self.objective, self.judged)
+        self.judge = Judge(self.dense, self.objective, self.judged, figure)
         self.compiled = fresh_arguments(settings.model) if settings.model.compiled else {}
         self.trained = 0  # finished epochs
 
@@ -295,6 +300,18 @@ class Pruning:
             self.remarks.append(
                 "measured on the examples that the model was made with; give validation= for other data"
             )
+
+    def _figure(self) -> Figure | None:
+        """Returns the figure that chooses, if one is asked for."""
+        metric = self.settings.metric
+        if metric is None:
+            return None
+        if self.judged is None or not self.judged.labelled:
+            raise PruneError(
+                f"Expected labels with a metric. Received: metric={short(metric)}, and no labels. Give data=(x, y), or "
+                "leave metric out."
+            )
+        return metric_figures(self.dense, self.objective, self.judged, metric)[0]
 
     def _draw(self) -> None:
         """Draws examples from the model."""

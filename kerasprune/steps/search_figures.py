@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError, warn
 from kerasprune.graph.built_model import body_of
 from kerasprune.steps.class_floors import ClassFloors, class_numbers
 from kerasprune.steps.judge import check_examples
-from kerasprune.steps.judged_figures import AGREEMENT, ERROR, Figure, NearnessFigure, OwnFigure, metric_figures, run_of
+from kerasprune.steps.judged_figures import AGREEMENT, ERROR, Figure, NearnessFigure, metric_figures, run_of
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.paired_drop import Drop, paired_drop, standard_error
 from kerasprune.steps.search_settings import SearchSettings
@@ -145,8 +145,6 @@ class SearchFigures:
                 f"Expected labels and a loss with max_drop. Received: {received}. Give data=(x, y) and loss=, or "
                 "without labels agreement= or max_error= in place of max_drop."
             )
-        if callable(settings.metric):
-            return [OwnFigure(settings.metric, *given)]
         return metric_figures(*given, settings.metric)
 
     def _of_test(self, batch: int) -> list[Figure]:

@@ -21,6 +21,7 @@ from kerasprune.planning.targets.base import Target
 from kerasprune.planning.targets.registry import get_all
 from kerasprune.progress import level_of, verbose_faults
 from kerasprune.repair.reconstruction.reconstruct import reconstruct, reconstruction_faults
+from kerasprune.steps.judged_figures import metric_faults
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.custom_train_step import has_own_step
 from kerasprune.training.distillation.student import distil, teaching_faults
@@ -72,6 +73,7 @@ class PruneSettings:
     optimizer: Any
     batch: int
     callbacks: Sequence[keras.callbacks.Callback]
+    metric: Any
     deliver: str
     seed: int
     verbose: int | str
@@ -85,6 +87,7 @@ class PruneSettings:
             *seed_faults(seed=self.seed),
             *choice_faults(defaults.DELIVERED, deliver=self.deliver),
             *verbose_faults(2, self.verbose),
+            *metric_faults(self.metric),
             *_optimizer_faults(self.optimizer),
             *_callback_faults(self.callbacks),
             *_step_faults(reconstruction_faults, "reconstruct", self.reconstruct),

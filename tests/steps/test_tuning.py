@@ -208,6 +208,36 @@ def test_the_first_metric_decides_in_its_direction_else_the_loss(metrics, name):
     assert at_end == pytest.approx(chosen.metrics[name], rel=1e-5)
 
 
+def share_wrong(model, validation):
+    x, y = validation
+    return float(np.mean(model.predict(x, verbose=0).argmax(1) != y))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("metric", [share_wrong, "sparse_categorical_crossentropy"])
+def test_the_metric_that_is_asked_for_chooses_the_step(metric):
+    train, validation, recorder = examples(0, 60), examples(100, 40), Recorder()
+    model = network(0, metrics=["accuracy", "sparse_categorical_crossentropy"])
+    slim, plan, report = kp.prune(
+        model, 0.5, train, 4, validation=validation, metric=metric, callbacks=[recorder], reconstruct=False, verbose=0
+    )
+    copy, figures = kp.rebuild(model, plan), []
+    for weights in recorder.weights:  # of the model that is merely cut, then of each epoch
+        copy.set_weights(weights)
+        outputs = copy.predict(validation[0], verbose=0)
+        entropy = -np.log(outputs[np.arange(40), validation[1]]).mean()
+        figures.append((share_wrong(copy, validation), -entropy) if metric is share_wrong else (-entropy,))
+    best = max(range(len(figures)), key=figures.__getitem__)
+    assert all(map(np.array_equal, slim.get_weights(), recorder.weights[best]))
+    name = getattr(metric, "__name__", metric)
+    assert report.steps[1].metrics[name] == pytest.approx(abs(figures[0][0]), rel=1e-5)
+
+
+def test_a_metric_needs_labels():
+    with pytest.raises(kp.PruneError, match="no labels"):
+        kp.prune(network(0), 0.5, examples(0, 60)[0], metric=share_wrong, verbose=0)
+
+
 def test_inputs_alone_are_judged_by_the_outputs():
     x, _ = examples(0, 60)
     model = drawn(network(0), 0)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 import kerasprune as kp
-from support.remedies.networks import TWO, X, dense
+from support.remedies.networks import TWO, X, dense, prune
 from support.remedies.places import Case
 from support.remedies.recipes import command, files
 
@@ -95,6 +95,12 @@ IN_ZEROS = {"data": ZEROS, "drop_type": "absolute"}
 
 CASES = [
     Case(SETTINGS, "Leave table out", lambda: search(table="phone.csv"), search, thorough=True),
+    Case(
+        "steps/prune.py",
+        "or leave metric out",
+        lambda: prune(known(), data=X, metric="accuracy"),
+        lambda: [prune(known(), data=LABELLED, metric="accuracy"), prune(known(), data=X)],
+    ),
     Case(SETTINGS, "data=None. Give data=(x, y)", lambda: search(data=None), search, thorough=True),
     Case(
         SMALLEST,
@@ -177,7 +183,7 @@ CASES = [
         thorough=True,
     ),
     Case(
-        SETTINGS,
+        FIGURES,
         "Compile the model with it",
         lambda: search(metric=keras.metrics.SparseCategoricalAccuracy()),
         lambda: search(metric="accuracy"),
