@@ -6,8 +6,8 @@
 
 Cases `uniform` and `sensitivity` are the widths of the shipped ResNet-20 (`glyphs-base`, 32×32); `int8` asks for the
 fewest bytes of its int8 file, `time` for the least time on this processor; `mobilenet` is MobileNetV2 of half the
-width, `regressor` a network that tells a tilt, `unet` a U-Net on scenes. 10,000 drawn images judge, 10,000 others test,
-which nothing is chosen by. Widths are not rounded (`round_to=1`): rounded ones leave gaps in what can be tried.
+width, `regressor` a network that tells a tilt, `unet` a narrow U-Net on scenes. 10,000 drawn images judge, 10,000
+others test, which nothing is chosen by. Widths are not rounded (`round_to=1`).
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def segmenter() -> Any:
 
     import kerasprune as kp
 
-    model = kp.models.unet(11, (64, 64, 3), seed=0)
+    model = kp.models.unet(11, (64, 64, 3), width=0.5, seed=0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     iou = keras.metrics.MeanIoU(11, sparse_y_true=True, sparse_y_pred=False, name="iou")
     model.compile(keras.optimizers.Adam(1e-3), loss, metrics=[iou])
