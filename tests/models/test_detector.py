@@ -13,6 +13,7 @@ import kerasprune as kp
 from kerasprune.errors import PruneError
 from kerasprune.files.shipped import here_or_shipped
 from kerasprune.models.sets.mean_precision import mean_precision
+from kerasprune.models.sets.point_scenes import point_scenes
 from kerasprune.models.stem import load_stem
 
 STEM = "checkpoints/glyphs-base.keras"
@@ -103,6 +104,21 @@ def test_it_is_pruned_exactly():
         scale = np.abs(wanted[name]).max()
         np.testing.assert_allclose(np.asarray(exact[name]) / scale, np.asarray(wanted[name]) / scale, atol=1e-5)
     assert slim.output["classes"].shape == model.output["classes"].shape
+
+
+@pytest.mark.thorough
+def test_growing_penalties_prune_it_while_it_trains():
+    model, data = kp.models.fcos(10, (32, 32, 3), width=16, seed=0), point_scenes(side=32, number=48, batch=16)
+    growth = kp.schedules.GeometricGrowth(steps=20)
+    callback = kp.callbacks.GReg1(keep=0.5, schedule=growth, granularity="channel", decoupled=True)
+    history = model.fit(data, epochs=-(-callback.length // 3), verbose=0, callbacks=[callback]).history
+    assert history["removed_to_kept"][-1] < 1e-6 < history["removed_to_kept"][0]
+    slim = kp.rebuild(model, callback.plan)
+    assert kp.cost(slim).macs < 0.6 * kp.cost(model).macs
+    x = np.concatenate([images for images, *_ in data])
+    found, wanted = (each.predict(x, verbose=0) for each in (slim, kp.mask(model, callback.plan)))
+    for name in ("classes", "distances"):  # not those of the model: channels that a GroupNormalization counts are gone
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-3, atol=1e-4)
 
 
 # ---- heads of other detectors ----------------------------------------------------------------------------------------
