@@ -198,22 +198,20 @@ def files(seed: int) -> None:
 
 
 def table() -> None:
-    """Writes the tables."""
-    found, of_files, named = rows.read(ROWS), rows.read(FILE_ROWS), FIELDS[3:9]
-    whole = rows.mean_std([float(row["cut"]) for row in found if row["criterion"] == "dense"])
-    lines = ["# A detector pruned and taught", "", *(__doc__ or "").split("\n\n")[2].splitlines(), ""]
-    lines += [f"Dense: {whole} mAP@.5.", "", f"| picks | {' | '.join(named)} |", "|---|" + "---|" * len(named)]
-    for criterion, share in itertools.product(CRITERIA, SHARES):
+    """Writes the tables: of the models, and of the files."""
+    found, of_files = rows.read(ROWS), rows.read(FILE_ROWS)
+    named, digits = FIELDS[3:9], {"macs": 2, "error": 2}
+    lines = ["| mAP@.5, % | multiply–adds | cut | solved | tuned | taught | error |", "|---|---|---|---|---|---|---|"]
+    for criterion, share in (("dense", 1), *itertools.product(CRITERIA, SHARES)):
         mine = [row for row in found if (row["criterion"], row["share"]) == (criterion, str(share))]
-        digits = {"macs": 2, "error": 2}
-        cells = [rows.mean_std([float(row[name]) for row in mine], digits.get(name, 1)) for name in named]
+        cells = [rows.mean_std([float(row[name]) for row in mine if row[name]], digits.get(name, 1)) for name in named]
         lines += [f"| {criterion} | {' | '.join(cells)} |"] if mine else []
-    named = FILE_FIELDS[3:6]
-    lines += ["", f"| file | {' | '.join(named)} |", "|---|" + "---|" * len(named)]
+    lines += ["", "| file | mAP@.5, % | ms | kB |", "|---|---|---|---|"]
     for share, precision in itertools.product((1, *SHARES), ("float32", "int8")):
         mine = [row for row in of_files if (row["share"], row["precision"]) == (str(share), precision)]
-        cells = [rows.mean_std([float(row[name]) for row in mine]) for name in named]
+        cells = [rows.mean_std([float(row[name]) for row in mine]) for name in FILE_FIELDS[3:6]]
         lines += [f"| {'dense' if share == 1 else share}, {precision} | {' | '.join(cells)} |"] if mine else []
+    lines += ["", *(__doc__ or "").split("\n\n")[2].splitlines()]
     TABLE.write_text("\n".join(lines) + "\n")
     print(TABLE.read_text())
 

@@ -21,7 +21,8 @@ from rows import mean_std, read
 from scipy.stats import spearmanr
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = tuple(DOCS / f"{name}.md" for name in ("benchmarks", "latency", "understanding"))
+NAMES = ("benchmarks", "detectors", "latency", "microcontroller", "understanding")
+PAGES = tuple(DOCS / f"{name}.md" for name in NAMES)
 PICTURE = DOCS / "images" / "accuracy.svg"
 TABLE = re.compile(r"(?<=<!-- rows: )(\w+)( -->\n)(.*?)(?=<!-- /rows -->)", re.DOTALL)
 
@@ -322,17 +323,32 @@ def round_to() -> str:
 
 def dropout_stability() -> str:
     """ε by how networks were trained."""
-    return _first_table("dropout_stability")
+    return _table_in("dropout_stability")
 
 
 def linear_mode() -> str:
     """Instability, barrier and error over k."""
-    return _first_table("linear_mode")
+    return _table_in("linear_mode")
 
 
-def _first_table(name: str) -> str:
-    """Returns the first table that a benchmark wrote from its rows."""
-    return (RESULTS / f"{name}.md").read_text(encoding="utf-8").partition("\n\n")[0].rstrip() + "\n"
+def microcontroller() -> str:
+    """RAM and flash of networks for microcontrollers."""
+    return _table_in("microcontroller")
+
+
+def detector() -> str:
+    """mAP of a detector, cut, solved and taught."""
+    return _table_in("detector")
+
+
+def detector_files() -> str:
+    """mAP and time of its files."""
+    return _table_in("detector", 1)
+
+
+def _table_in(name: str, place: int = 0) -> str:
+    """Returns one of the tables that a benchmark wrote from its rows."""
+    return (RESULTS / f"{name}.md").read_text(encoding="utf-8").split("\n\n")[place].rstrip() + "\n"
 
 
 def _wrapped(sentence: str) -> str:

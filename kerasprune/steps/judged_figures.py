@@ -207,16 +207,6 @@ def run_of(model: keras.Model) -> Run:
     return lambda inputs: keras.tree.flatten(call_operation(model, signature.pack(inputs), training=False))
 
 
-def metric_faults(metric: Any) -> list[str]:
-    """Returns a fault if a metric is neither a name nor a function."""
-    if not isinstance(metric, keras.metrics.Metric):
-        return []
-    return [
-        f"Expected metric as a name, or as a function f(model, (x, y)). Received: metric={type(metric).__name__}, an "
-        "object of Keras. Compile the model with it, and give its name."
-    ]
-
-
 def metric_figures(
     model: keras.Model, objective: Objective, examples: Examples, metric: str | Callable[..., float] | None
 ) -> list[Figure]:

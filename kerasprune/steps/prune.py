@@ -90,8 +90,7 @@ def prune(
     optimizer: Any = None,
     batch: int = defaults.BATCH,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    metric: str | Callable[[keras.Model, Any], float] | None = None,
-    deliver: str = "best",
+    deliver: str | Callable[[keras.Model, Any], float] = "best",
     seed: int = 0,
     verbose: int | str = "auto",
 ) -> Pruned:
@@ -139,12 +138,11 @@ def prune(
         batch: Examples per batch, of arrays, unless the inputs of the model fix it. Defaults to 128.
         callbacks: Callbacks of `fit`, which receive the validation metrics, too. If they are to set the learning rate,
             with `LearningRateScheduler` or `ReduceLROnPlateau`, it does not decay otherwise. Defaults to none.
-        metric: What the best step and epoch are chosen by: the name of a compiled metric, or `f(model, (x, y))`, of
-            which more is better, as for `kp.smallest`. Defaults to the first compiled metric.
         deliver: The model that is returned after fine-tuning: the `"best"` of all steps after removal and all epochs,
-            by the metric, of equals and of steps one example apart by the loss, or without labels by the error of the
-            outputs (then the reconstructed model, else the earlier); or the `"last"`. Epochs before the end of a
-            callback's schedule are not considered. Defaults to `"best"`.
+            by the first compiled metric, of equals and of steps one example apart by the loss, or without labels by the
+            error of the outputs (then the reconstructed model, else the earlier); the best by a function `f(model, (x,
+            y))`, of which more is better, as for `kp.smallest`; or the `"last"`. Epochs before the end of a callback's
+            schedule are not considered. Defaults to `"best"`.
         seed: Random seed of the plan, of the order of the examples and, through `keras.utils.set_random_seed`, of the
             layers during fine-tuning. Defaults to 0.
         verbose: Progress, on standard error, in a notebook below the cell: 0 = none, 1 = a line per step, and how far a
@@ -185,10 +183,18 @@ class Pruning:
     Args:
         settings: The checked arguments of `prune`.
         after: Callbacks of the fine-tuning that see the metrics of the judged examples, `val_…`. Defaults to none.
+        metric: What the best step is chosen by, as for `smallest`. Defaults to `None`: what `deliver` says.
     """
 
-    def __init__(self, settings: PruneSettings, after: Sequence[keras.callbacks.Callback] = ()) -> None:
+    def __init__(
+        self,
+        settings: PruneSettings,
+        after: Sequence[keras.callbacks.Callback] = (),
+        metric: str | Callable[[keras.Model, Any], float] | None = None,
+    ) -> None:
         self.settings, self.progress, self.after = settings, Progress(settings.verbose), after
+        self.metric = settings.deliver if metric is None and callable(settings.deliver) else metric
+        self.deliver = settings.deliver if isinstance(settings.deliver, str) else "best"
         self.steps: list[StepReport] = []
         self.remarks: list[str] = []
         self.found: dict[str, Any] = {}
@@ -285,7 +291,7 @@ class Pruning:
     def _set_aside(self) -> None:
         """Holds out validation examples, if the best epoch is to be found; remarks on what is measured."""
         settings, given = self.settings, self.given
-        if settings.epochs and settings.deliver == "best" and settings.validation is None:
+        if settings.epochs and self.deliver == "best" and settings.validation is None:
             parts = held_out(given, settings.seed)
             if parts is not None:
                 (number, unit), (tenth, _) = (each.count() for each in (given, parts[1]))
@@ -303,15 +309,14 @@ class Pruning:
 
     def _figure(self) -> Figure | None:
         """Returns the figure that chooses, if one is asked for."""
-        metric = self.settings.metric
-        if metric is None:
+        if self.metric is None:
             return None
         if self.judged is None or not self.judged.labelled:
             raise PruneError(
-                f"Expected labels with a metric. Received: metric={short(metric)}, and no labels. Give data=(x, y), or "
-                "leave metric out."
+                f"Expected labels for a function that chooses. Received: deliver={short(self.metric)}, and no labels. "
+                "Give data=(x, y), or leave deliver out."
             )
-        return metric_figures(self.dense, self.objective, self.judged, metric)[0]
+        return metric_figures(self.dense, self.objective, self.judged, self.metric)[0]
 
     def _draw(self) -> None:
         """Draws examples from the model."""
@@ -406,7 +411,7 @@ class Pruning:
         teaching = settings.options("distil")
         callbacks = [each for each in keras.tree.flatten(settings.callbacks) if each is not None]
         # Otherwise the best epoch's own measurement is all that looks at these examples.
-        watched = callbacks or settings.deliver == "last" and settings.verbose > 1
+        watched = callbacks or self.deliver == "last" and settings.verbose > 1
 
         lines = self.progress.callbacks("fine-tune", settings.epochs)
 
@@ -433,7 +438,7 @@ class Pruning:
                     callbacks=[counting, *callbacks, *more, *self.after, *lines],
                 )
 
-        tuned = tune(slim, train, self.judge, self.steps[1:], deliver=settings.deliver, seed=settings.seed)
+        tuned = tune(slim, train, self.judge, self.steps[1:], deliver=self.deliver, seed=settings.seed)
         self.steps.append(tuned.step)
         self.remarks += tuned.remarks
         self.found["delivered"] = tuned.delivered.name

@@ -16,7 +16,6 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.latency.table import PRECISIONS
 from kerasprune.graph.plans import Plan
 from kerasprune.steps.class_floors import floor_faults
-from kerasprune.steps.judged_figures import metric_faults
 from kerasprune.steps.prune import prune
 from kerasprune.steps.settings import PruneSettings
 
@@ -82,12 +81,15 @@ class SearchSettings:
             *proper_fraction_faults(**given_values(agreement=self.agreement), confidence=self.confidence),
             *whole_number_faults(1, trials=self.trials),
             *floor_faults(self.floor),
-            *metric_faults(self.metric),
         ]
         if len(limits) != 1:
             faults.append(f"Expected one of {', '.join(_LIMITS)}. Received: {', '.join(limits) or 'none of them'}.")
         if self.table is not None and self.by != "time":
             faults.append(f"Expected a table with by='time' alone. Received: by={self.by!r}. Leave table out.")
+        if isinstance(self.metric, keras.metrics.Metric):
+            received = f"Received: metric={type(self.metric).__name__}, an object of Keras."
+            remedy = "Compile the model with it, and give its name."
+            faults.append(f"Expected metric as a name, or as a function f(model, (x, y)). {received} {remedy}")
         if self.data is None:
             faults.append("Expected data to train on and to judge on. Received: data=None. Give data=(x, y).")
         if self.floor and self.max_drop is None:
@@ -100,8 +102,7 @@ class SearchSettings:
     def of_pruning(self) -> PruneSettings:
         """The arguments of `kp.prune`."""
         given = {name: each.default for name, each in inspect.signature(prune).parameters.items()}
-        names = ("model", "data", "epochs", "validation", "metric", "plan", "seed")
-        shared = {name: getattr(self, name) for name in names}
+        shared = {name: getattr(self, name) for name in ("model", "data", "epochs", "validation", "plan", "seed")}
         try:
             return PruneSettings(**{**given, **shared, **self.pruning})
         except PruneError as error:

@@ -21,7 +21,6 @@ from kerasprune.planning.targets.base import Target
 from kerasprune.planning.targets.registry import get_all
 from kerasprune.progress import level_of, verbose_faults
 from kerasprune.repair.reconstruction.reconstruct import reconstruct, reconstruction_faults
-from kerasprune.steps.judged_figures import metric_faults
 from kerasprune.steps.objective import Objective
 from kerasprune.surgery.custom_train_step import has_own_step
 from kerasprune.training.distillation.student import distil, teaching_faults
@@ -73,8 +72,7 @@ class PruneSettings:
     optimizer: Any
     batch: int
     callbacks: Sequence[keras.callbacks.Callback]
-    metric: Any
-    deliver: str
+    deliver: Any
     seed: int
     verbose: int | str
 
@@ -85,9 +83,8 @@ class PruneSettings:
             *([f"{_SHARE} Received: validation={self.validation!r}."] if is_number(self.validation) else []),
             *whole_number_faults(1, batch=self.batch),
             *seed_faults(seed=self.seed),
-            *choice_faults(defaults.DELIVERED, deliver=self.deliver),
+            *_delivery_faults(self.deliver),
             *verbose_faults(2, self.verbose),
-            *metric_faults(self.metric),
             *_optimizer_faults(self.optimizer),
             *_callback_faults(self.callbacks),
             *_step_faults(reconstruction_faults, "reconstruct", self.reconstruct),
@@ -190,6 +187,14 @@ def _key_faults(keys: Sequence[str], alone: Sequence[Any], **values: Any) -> lis
         for key in value
         if key not in keys
     ]
+
+
+def _delivery_faults(deliver: Any) -> list[str]:
+    if isinstance(deliver, keras.metrics.Metric):
+        received = f"Received: deliver={type(deliver).__name__}, an object of Keras."
+        remedy = "Compile the model with it: the first metric chooses."
+        return [f"Expected deliver to be 'best', 'last' or a function f(model, (x, y)). {received} {remedy}"]
+    return [] if callable(deliver) else choice_faults(defaults.DELIVERED, deliver=deliver)
 
 
 def _callback_faults(callbacks: Any) -> list[str]:

@@ -160,7 +160,7 @@ class _SizeSearch:
     def __init__(self, settings: SearchSettings) -> None:
         self.settings = settings
         self.pruning = settings.of_pruning
-        begun = Pruning(self.pruning)
+        begun = Pruning(self.pruning, metric=settings.metric)
         self.dense, self.objective, self.size = begun.dense, begun.objective, begun.size
         self.training, self.judged, self.remarks = begun.given, begun.judged, list(begun.remarks)
         graph = begun.traced()
@@ -311,7 +311,7 @@ class _SizeSearch:
             optimizer=fresh(self.pruning.optimizer),
         )  # fmt: skip
         watching: list[keras.callbacks.Callback] = []
-        pruning = Pruning(given, after=watching)
+        pruning = Pruning(given, after=watching, metric=self.settings.metric)
         far = self.settings.limit + _FAR * error
         stopping = StopIfFar(figure, dense, scale, far, earlier, pruning.steps)
         watching.append(stopping)

@@ -215,12 +215,14 @@ def share_wrong(model, validation):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("metric", [share_wrong, "sparse_categorical_crossentropy"])
-def test_the_metric_that_is_asked_for_chooses_the_step(metric):
+def test_a_search_chooses_the_epoch_by_its_metric_and_prune_by_a_function(metric):
     train, validation, recorder = examples(0, 60), examples(100, 40), Recorder()
     model = network(0, metrics=["accuracy", "sparse_categorical_crossentropy"])
-    slim, plan, report = kp.prune(
-        model, 0.5, train, 4, validation=validation, metric=metric, callbacks=[recorder], reconstruct=False, verbose=0
-    )
+    given = {name: each.default for name, each in inspect.signature(kp.prune).parameters.items()}
+    given |= {"model": model, "data": train, "epochs": 4, "validation": validation, "callbacks": [recorder]}
+    given |= {"reconstruct": False, "verbose": 0} | ({"deliver": metric} if callable(metric) else {})
+    pruning = Pruning(PruneSettings(**given), metric=None if callable(metric) else metric)  # as a trial of a search
+    slim, plan, report = pruning.result()
     copy, figures = kp.rebuild(model, plan), []
     for weights in recorder.weights:  # of the model that is merely cut, then of each epoch
         copy.set_weights(weights)
@@ -233,9 +235,9 @@ def test_the_metric_that_is_asked_for_chooses_the_step(metric):
     assert report.steps[1].metrics[name] == pytest.approx(abs(figures[0][0]), rel=1e-5)
 
 
-def test_a_metric_needs_labels():
+def test_a_function_that_chooses_needs_labels():
     with pytest.raises(kp.PruneError, match="no labels"):
-        kp.prune(network(0), 0.5, examples(0, 60)[0], metric=share_wrong, verbose=0)
+        kp.prune(network(0), 0.5, examples(0, 60)[0], deliver=share_wrong, verbose=0)
 
 
 def test_inputs_alone_are_judged_by_the_outputs():

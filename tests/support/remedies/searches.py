@@ -97,9 +97,15 @@ CASES = [
     Case(SETTINGS, "Leave table out", lambda: search(table="phone.csv"), search, thorough=True),
     Case(
         "steps/prune.py",
-        "or leave metric out",
-        lambda: prune(known(), data=X, metric="accuracy"),
-        lambda: [prune(known(), data=LABELLED, metric="accuracy"), prune(known(), data=X)],
+        "or leave deliver out",
+        lambda: prune(known(), data=X, deliver=share_right),
+        lambda: [prune(known(), data=LABELLED, deliver=share_right), prune(known(), data=X)],
+    ),
+    Case(
+        "steps/settings.py",
+        "the first metric chooses",
+        lambda: prune(known(), data=LABELLED, deliver=keras.metrics.SparseCategoricalAccuracy()),
+        lambda: prune(known(), data=LABELLED),
     ),
     Case(SETTINGS, "data=None. Give data=(x, y)", lambda: search(data=None), search, thorough=True),
     Case(
@@ -183,7 +189,7 @@ CASES = [
         thorough=True,
     ),
     Case(
-        FIGURES,
+        SETTINGS,
         "Compile the model with it",
         lambda: search(metric=keras.metrics.SparseCategoricalAccuracy()),
         lambda: search(metric="accuracy"),
