@@ -209,7 +209,7 @@ def table() -> None:
     lines += ["", "| file | mAP@.5, % | ms | kB |", "|---|---|---|---|"]
     for share, precision in itertools.product((1, *SHARES), ("float32", "int8")):
         mine = [row for row in of_files if (row["share"], row["precision"]) == (str(share), precision)]
-        cells = [rows.mean_std([float(row[name]) for row in mine]) for name in FILE_FIELDS[3:6]]
+        cells = [rows.mean_std([float(row[name]) for row in mine], int(name != "kB")) for name in FILE_FIELDS[3:6]]
         lines += [f"| {'dense' if share == 1 else share}, {precision} | {' | '.join(cells)} |"] if mine else []
     lines += ["", *(__doc__ or "").split("\n\n")[2].splitlines()]
     TABLE.write_text("\n".join(lines) + "\n")
