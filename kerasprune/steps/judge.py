@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import keras
@@ -19,12 +19,14 @@ from kerasprune.data.arrays_or_batches import row_count
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
 from kerasprune.graph.built_model import body_of
-from kerasprune.steps.judged_figures import Figure, run_of
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import BALANCED, Measure, StepReport
 from kerasprune.surgery.comparison import fresh_states, outputs_of
 from kerasprune.surgery.output_distance import distances, error_of_quantities, least_agreement
 from kerasprune.surgery.output_kind import gives_class_numbers, last_axes
+
+if TYPE_CHECKING:
+    from kerasprune.steps.judged_figures import Figure
 
 _BATCHES = 50  # of a data set, whose tokens are looked at
 
@@ -81,6 +83,8 @@ class Judge:
             return found
         name, higher = self._figure.name, self._figure.higher
         if name not in found:
+            from kerasprune.steps.judged_figures import run_of  # functions of users are rare
+
             found[name] = self._figure.tally(run_of(model)).value
         self.measure = Measure(name, higher, self._example if higher and "acc" in name else 0.0)
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
@@ -27,7 +27,6 @@ from kerasprune.steps import finetune
 from kerasprune.steps.chance_level import warn_of_chance
 from kerasprune.steps.drawn_examples import drawn_examples
 from kerasprune.steps.judge import Judge, check_examples
-from kerasprune.steps.judged_figures import Figure, metric_figures
 from kerasprune.steps.keywords import answer_unknown_keywords
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.pixel_scale import warn_of_scale
@@ -47,6 +46,9 @@ from kerasprune.surgery.verification import at_known_size
 from kerasprune.surgery.weight_constraints import warn_of_constraints
 from kerasprune.tables import shown_as_its_report
 from kerasprune.training.distillation.student import distil as taught
+
+if TYPE_CHECKING:
+    from kerasprune.steps.judged_figures import Figure
 
 _MORE = f"Give more data; of more than {defaults.SAMPLES:,} examples kp.reconstruct takes samples=."
 _DRAW_MORE = "Give data, or draw more with data=kp.synthesise(model, 2000)."
@@ -316,6 +318,8 @@ class Pruning:
                 f"Expected labels for a function that chooses. Received: deliver={short(self.metric)}, and no labels. "
                 "Give data=(x, y), or leave deliver out."
             )
+        from kerasprune.steps.judged_figures import metric_figures  # functions of users are rare
+
         return metric_figures(self.dense, self.objective, self.judged, self.metric)[0]
 
     def _draw(self) -> None:
